@@ -1,0 +1,176 @@
+"""The audit log: a gapless, hash-chained record of every change, written with the change.
+
+hash(n) = HMAC-SHA256(audit key, hash(n-1) || canonical row n). Writers take turns on the head row.
+No audit row, no change: `append` runs in the transaction of the change that it records. Somebody
+who can write the database cannot forge a row without the keyring, and an anchor (a head, signed,
+kept elsewhere) shows a log that was cut back together with its head.
+"""
+
+import hmac
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, insert, select, update
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.tables import audit, audit_head
+
+_GENESIS = bytes(32)
+_PROBLEMS_MAX = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """`problems` are sentences, each naming a row; none means that the chain is whole."""
+
+    rows: int
+    problems: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        return not self.problems
+
+
+class AuditLog:
+    """Appends and verifies. `key` makes the chain, `signing_key` the anchors."""
+
+    def __init__(self, key: bytes, signing_key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self._signing_key = signing_key
+
+    def append(
+        self,
+        connection: Connection,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        subject: str,
+        **details: str | float | bool | list[str] | None,
+    ) -> None:
+        """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
+        head = connection.execute(select(audit_head).with_for_update()).one()
+        row = AuditRow(seq=head.seq + 1, at=at, actor=actor, action=action, subject=subject, details=details)
+        digest = self._chain(head.hash, row)
+        connection.execute(insert(audit).values(**vars(row), hash=digest))
+        connection.execute(update(audit_head).values(seq=row.seq, hash=digest))
+
+    def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verdict:
+        """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
+        problems: list[str] = []
+        expected, previous = 1, _GENESIS
+        due = {anchor.seq: anchor for anchor in anchors}
+        for row, stored in _rows(connection):
+            if row.seq != expected:
+                problems.append(_missing(expected, row.seq - 1))
+            elif not hmac.compare_digest(self._chain(previous, row), stored):
+                problems.append(f"row {row.seq} was edited, or put in another's place")
+            anchor = due.pop(row.seq, None)
+            if anchor is not None and anchor.hash != stored:
+                problems.append(f"row {row.seq} is not the one that the anchor was made of")
+            expected, previous = row.seq + 1, stored
+        last = expected - 1
+        head = connection.execute(select(audit_head)).one_or_none()
+        if head is None:
+            problems.append("the head row is missing")
+        elif head.seq > last:
+            problems.append(f"{_missing(expected, head.seq)}: the log was cut off")
+        elif head.seq < last:
+            problems.append(f"rows {head.seq + 1} to {last} were added behind the head's back")
+        elif head.hash != previous:
+            problems.append("the head does not belong to the last row")
+        problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
+        return Verdict(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
+
+    def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
+        head = connection.execute(select(audit_head)).one()
+        return Anchor(seq=head.seq, hash=head.hash, at=at)
+
+    def sign(self, anchor: "Anchor") -> str:
+        """The anchor as one line of JSON, signed with Ed25519, to be kept in another place."""
+        body = anchor.body()
+        signature = self._signing_key.sign(_canonical(body))
+        return json.dumps({**body, "signature": b64encode(signature).decode()}, sort_keys=True)
+
+    def read_anchor(self, line: str, *, source: str) -> "Anchor":
+        """The anchor of a signed line; `InvalidInputError` if it is not one that we signed."""
+        try:
+            body = json.loads(line)
+            signature = b64decode(body.pop("signature"))
+            anchor = Anchor(
+                seq=body["seq"],
+                hash=bytes.fromhex(body["hash"]),
+                at=datetime.fromisoformat(body["at"]),
+            )
+            self._signing_key.public_key().verify(signature, _canonical(body))
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
+            anchor = None
+        if anchor is None:
+            raise InvalidInputError(f"{source} holds no anchor that this vault's keyring signed")
+        return anchor
+
+    def _chain(self, previous: bytes, row: AuditRow) -> bytes:
+        body = {**vars(row), "at": _stamp(row.at)}
+        return hmac.digest(self._key, previous + _canonical(body), "sha256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """What the log's head was at a time."""
+
+    seq: int
+    hash: bytes
+    at: datetime
+
+    def body(self) -> dict[str, Any]:
+        return {"seq": self.seq, "hash": self.hash.hex(), "at": _stamp(self.at)}
+
+
+def start_chain(connection: Connection) -> None:
+    """The head of an empty log: once, when the vault is made."""
+    connection.execute(insert(audit_head).values(id=1, seq=0, hash=_GENESIS))
+
+
+def _rows(connection: Connection) -> Iterator[tuple[AuditRow, bytes]]:
+    """The log in order, in pages, so that memory does not grow with it."""
+    in_order = select(audit).order_by(audit.c.seq).execution_options(yield_per=1000)
+    for row in connection.execute(in_order):
+        yield (
+            AuditRow(
+                seq=row.seq,
+                at=row.at,
+                actor=row.actor,
+                action=row.action,
+                subject=row.subject,
+                details=row.details,
+            ),
+            row.hash,
+        )
+
+
+def _missing(first: int, last: int) -> str:
+    return f"row {first} is missing" if first == last else f"rows {first} to {last} are missing"
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

@@ -1,0 +1,133 @@
+"""Who uses what: the stored references, and the proof that runs leave on them.
+
+Every method works in the caller's transaction.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from vaultcore.errors import NotFoundError
+from vaultcore.model import Consumer, NodeReference, Reference
+from vaultcore.rows import reference_from_row, select_references
+from vaultcore.tables import items, references
+
+
+class References:
+    """Records, reads and proves references."""
+
+    def record(
+        self,
+        connection: Connection,
+        *,
+        consumer: Consumer,
+        consumer_id: str,
+        consumer_name: str,
+        active: bool,
+        found: Iterable[NodeReference],
+        now: datetime,
+    ) -> None:
+        """Makes the consumer's references those that were found; what stays keeps its proof."""
+        stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
+        wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
+        for node_id, written in stored.keys() - wanted.keys():
+            connection.execute(
+                delete(references).where(
+                    references.c.consumer_id == consumer_id,
+                    references.c.node_id == node_id,
+                    references.c.written == written,
+                )
+            )
+        for node_id, written in sorted(wanted.keys() - stored.keys()):
+            item = connection.execute(
+                select(items.c.id, items.c.idle_seconds).where(
+                    (items.c.name == written) | (items.c.id == written)
+                )
+            ).one_or_none()
+            connection.execute(
+                insert(references).values(
+                    consumer=consumer.value,
+                    consumer_id=consumer_id,
+                    consumer_name=consumer_name,
+                    active=active,
+                    node_id=node_id,
+                    written=written,
+                    item_id=None if item is None else item.id,
+                    idle_at=None if item is None else now + timedelta(seconds=item.idle_seconds),
+                )
+            )
+        connection.execute(
+            update(references)
+            .where(references.c.consumer_id == consumer_id)
+            .values(consumer_name=consumer_name, active=active)
+        )
+
+    def link(self, connection: Connection, *, item_id: str, name: str, idle_at: datetime) -> None:
+        """A new item: references that named it before it existed now lead to it."""
+        connection.execute(
+            update(references)
+            .where(references.c.item_id.is_(None), references.c.written == name)
+            .values(item_id=item_id, idle_at=idle_at)
+        )
+
+    def forget(self, connection: Connection, consumer_id: str) -> None:
+        connection.execute(delete(references).where(references.c.consumer_id == consumer_id))
+
+    def of_item(self, connection: Connection, item_id: str) -> list[Reference]:
+        return self._select(connection, references.c.item_id == item_id)
+
+    def of_consumer(self, connection: Connection, consumer_id: str) -> list[Reference]:
+        return self._select(connection, references.c.consumer_id == consumer_id)
+
+    def note_run(
+        self,
+        connection: Connection,
+        *,
+        workflow_id: str,
+        used: Mapping[str, int],
+        good: bool,
+        at: datetime,
+    ) -> None:
+        """A production run ended at `at`, having used these versions (item id: number).
+
+        A good run proves the workflow on every version that one of its nodes really used; a
+        branch that was not taken proves nothing.
+        """
+        idle_seconds = dict(
+            connection.execute(
+                select(items.c.id, items.c.idle_seconds)
+                .join(references, references.c.item_id == items.c.id)
+                .where(references.c.consumer_id == workflow_id)
+            )
+            .tuples()
+            .all()
+        )
+        for item_id, seconds in idle_seconds.items():
+            values: dict[str, object] = {
+                "last_run_at": at,
+                "idle_at": at + timedelta(seconds=seconds),
+            }
+            if item_id in used:
+                values["last_version"] = used[item_id]
+                if good:
+                    values |= {"proven_version": used[item_id], "proven_at": at}
+            connection.execute(
+                update(references)
+                .where(references.c.consumer_id == workflow_id, references.c.item_id == item_id)
+                .values(values)
+            )
+
+    def pin(self, connection: Connection, *, workflow_id: str, item_id: str, number: int | None) -> None:
+        """The workflow uses this version of the item until it is unpinned (None)."""
+        pinned = connection.execute(
+            update(references)
+            .where(references.c.consumer_id == workflow_id, references.c.item_id == item_id)
+            .values(pinned=number)
+        )
+        if pinned.rowcount == 0:
+            raise NotFoundError("that workflow does not use that item: nothing to pin")
+
+    def _select(self, connection: Connection, where: ColumnElement[bool]) -> list[Reference]:
+        rows = connection.execute(select_references().where(where))
+        return [reference_from_row(row) for row in rows]

@@ -1,0 +1,159 @@
+"""The database: engine, transactions, and the check that its schema is this release's.
+
+SQLite (WAL, foreign keys, full sync, secure delete) or PostgreSQL, by URL. A write transaction
+takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait instead of failing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from vaultcore.errors import ConfigurationError
+
+SCHEMA_REVISION = "0001"
+"""The newest file in `migrations/versions`; a test holds the two together."""
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 30
+
+
+class Database:
+    """One engine, and the two ways to use it: `read()` and `write()`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            parsed = None
+        if parsed is None or parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ConfigurationError(
+                "database_url is not one of ours: write sqlite:////path/to/file.db or "
+                "postgresql+psycopg://user@host/name"
+            )
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection whose reads all see one state; nothing it does is kept."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        with self.engine.connect() as connection:
+            connection.info["write"] = True
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.info.pop("write", None)
+
+    def scrub(self) -> None:
+        """After a value was destroyed: no copy of it stays behind in the write-ahead log.
+
+        SQLite overwrites deleted bytes (`secure_delete`) and here empties its log; readers may
+        hold that up, then the next scrub does it. PostgreSQL keeps dead rows until vacuum.
+        """
+        if self.is_sqlite:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def revision(self) -> str | None:
+        """The schema revision that the database is at; None: it has no schema of ours."""
+        try:
+            with self.read() as connection:
+                if not inspect(connection).has_table("alembic_version"):
+                    return None
+                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        except OperationalError as error:
+            reason = type(error.orig).__name__
+        raise ConfigurationError(
+            f"the database cannot be reached ({reason}): check database_url and that it runs"
+        )
+
+    def check_schema(self) -> None:
+        """Refuses a database of another release, before anything is read from it."""
+        found = self.revision()
+        if found is None:
+            raise ConfigurationError("the database holds no vault yet: run `nightkey init`")
+        if found != SCHEMA_REVISION:
+            raise ConfigurationError(
+                f"the database is at schema {found}, this release needs {SCHEMA_REVISION}: "
+                "run `nightkey init` of the newer release to migrate it"
+            )
+
+    def migrate(self) -> None:
+        """Brings the schema to this release's revision; a database that is there already is left alone."""
+        from alembic import command  # noqa: PLC0415  # 150 ms that only init needs
+        from alembic.config import Config  # noqa: PLC0415  # as above
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # two dialects, one API
+    """`INSERT` with `on_conflict_do_…`, in the dialect of the connection."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
+
+
+def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=not is_sqlite,
+            connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
+        )
+    except (SQLAlchemyError, ModuleNotFoundError):
+        engine = None
+    if engine is None:
+        raise ConfigurationError(
+            "the driver for database_url is not installed: pip install 'nightkey[postgres]'"
+        )
+    if is_sqlite:
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    connection.isolation_level = None  # the driver begins nothing by itself: _begin does
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN")

@@ -1,0 +1,168 @@
+"""What the vault talks about: frozen data, no behaviour, never a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    SECRET = "secret"  # noqa: S105  # the name of a kind
+    """An ordinary item: a value that workflows send to somebody else."""
+    API_KEY = "api-key"
+    """A generated `wfk_` key that callers present to us; kept as a digest once shown."""
+
+
+class Stage(StrEnum):
+    PENDING = "pending"
+    CURRENT = "current"
+    PREVIOUS = "previous"
+    DESTROYED = "destroyed"
+
+
+class Mode(StrEnum):
+    AUTO = "auto"
+    """Nightkey replaces it by itself."""
+    APPROVE = "approve"
+    """Nightkey can replace it, and waits for a person to start that."""
+    NOTIFY = "notify"
+    """Only its owner can replace it; Nightkey tells them in time."""
+
+
+class Consumer(StrEnum):
+    WORKFLOW = "workflow"
+    """A node of a workflow uses the item."""
+    ROTATOR = "rotator"
+    """The rotator of another item uses it, to be let in where it issues and revokes."""
+
+
+class Staleness(StrEnum):
+    MISSING = "missing"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    UNUSED = "unused"
+    IDLE = "idle"
+
+
+class Hygiene(StrEnum):
+    NO_OWNER = "no-owner"
+    NO_EXPIRY = "no-expiry"
+    NO_PLAN = "no-plan"
+    GENERIC_NAME = "generic-name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How an item is kept from lapsing. All times are durations; `thresholds` are days before expiry.
+
+    `stated` tells a policy that somebody chose from the default that nobody did.
+    """
+
+    mode: Mode = Mode.NOTIFY
+    stated: bool = False
+    rotator: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lifetime: timedelta | None = None
+    lead: timedelta = timedelta(days=14)
+    overlap: timedelta = timedelta(days=1)
+    idle_after: timedelta = timedelta(days=90)
+    thresholds: tuple[int, ...] = (30, 14, 7, 3, 1, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """An item as everybody may see it. `version` and `expires_at` are those of its current version."""
+
+    id: str
+    name: str
+    kind: Kind
+    owner_id: str | None
+    owner: str | None
+    policy: Policy
+    version: int | None
+    expires_at: datetime | None
+    due_at: datetime | None
+    hold_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One value of an item, without the value. `external` is what the other side calls it."""
+
+    item_id: str
+    number: int
+    stage: Stage
+    expires_at: datetime | None
+    created_at: datetime
+    activated_at: datetime | None
+    superseded_at: datetime | None
+    destroyed_at: datetime | None
+    filled: bool
+    external: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeReference:
+    """What static analysis found: a node (or a rotator) names an item, by name or by id."""
+
+    node_id: str
+    name: str | None
+    item_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """One stored reference, with the proof that production runs left on it."""
+
+    consumer: Consumer
+    consumer_id: str
+    consumer_name: str
+    active: bool
+    node_id: str
+    written: str
+    item_id: str | None
+    pinned: int | None
+    last_version: int | None
+    last_run_at: datetime | None
+    proven_version: int | None
+    proven_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceState:
+    """A reference beside the state of its item: what staleness is decided from."""
+
+    active: bool
+    item_id: str | None
+    expires_at: datetime | None
+    current: int | None
+    activated_at: datetime | None
+    overlap: timedelta
+    pinned: int | None
+    last_version: int | None
+    idle_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    id: str
+    name: str
+    routes: tuple["Route", ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """Where an owner is told. The URL holds tokens, so it is sealed; `shown` is its masked form."""
+
+    id: str
+    owner_id: str
+    shown: str
+    created_at: datetime
+
+
+UNOWNED = "(nobody)"
+"""How an item without an owner is shown."""

@@ -1,0 +1,152 @@
+"""Rows to data and back: the one place that knows how an item and its policy are stored."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from vaultcore import rules
+from vaultcore.model import Consumer, Item, Kind, Mode, Policy, Reference, Stage, Version
+from vaultcore.tables import items, owners, references, versions
+
+
+def policy_to_json(policy: Policy) -> dict[str, Any]:
+    return {
+        "mode": policy.mode.value,
+        "stated": policy.stated,
+        "rotator": policy.rotator,
+        "settings": dict(policy.settings),
+        "lifetime_seconds": None if policy.lifetime is None else _seconds(policy.lifetime),
+        "lead_seconds": _seconds(policy.lead),
+        "overlap_seconds": _seconds(policy.overlap),
+        "idle_after_seconds": _seconds(policy.idle_after),
+        "thresholds": list(policy.thresholds),
+    }
+
+
+def policy_from_json(stored: Mapping[str, Any]) -> Policy:
+    lifetime = stored["lifetime_seconds"]
+    return Policy(
+        mode=Mode(stored["mode"]),
+        stated=stored["stated"],
+        rotator=stored["rotator"],
+        settings=stored["settings"],
+        lifetime=None if lifetime is None else timedelta(seconds=lifetime),
+        lead=timedelta(seconds=stored["lead_seconds"]),
+        overlap=timedelta(seconds=stored["overlap_seconds"]),
+        idle_after=timedelta(seconds=stored["idle_after_seconds"]),
+        thresholds=tuple(stored["thresholds"]),
+    )
+
+
+def derived_columns(
+    name: str, kind: Kind, owner_id: str | None, policy: Policy, expires_at: datetime | None
+) -> dict[str, Any]:
+    """The columns that follow from the others, written together wherever one of those changes."""
+    return {
+        "policy": policy_to_json(policy),
+        "overlap_seconds": int(policy.overlap.total_seconds()),
+        "idle_seconds": int(policy.idle_after.total_seconds()),
+        "hygiene": " ".join(
+            rules.hygiene(
+                name=name,
+                owned=owner_id is not None,
+                expires=expires_at is not None,
+                policy=policy,
+                kind=kind,
+            )
+        ),
+        "expires_at": expires_at,
+        "due_at": rules.due_at(policy, expires_at),
+    }
+
+
+def select_items() -> Select[*tuple[Any, ...]]:
+    """Items with their owner's name and the number of their current version."""
+    return (
+        select(
+            items,
+            owners.c.name.label("owner_name"),
+            versions.c.number.label("current_number"),
+        )
+        .select_from(items)
+        .outerjoin(owners, owners.c.id == items.c.owner_id)
+        .outerjoin(
+            versions,
+            (versions.c.item_id == items.c.id) & (versions.c.stage == Stage.CURRENT.value),
+        )
+    )
+
+
+def item_from_row(row: Row[*tuple[Any, ...]]) -> Item:
+    return Item(
+        id=row.id,
+        name=row.name,
+        kind=Kind(row.kind),
+        owner_id=row.owner_id,
+        owner=row.owner_name,
+        policy=policy_from_json(row.policy),
+        version=row.current_number,
+        expires_at=row.expires_at,
+        due_at=row.due_at,
+        hold_until=row.hold_until,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def select_versions() -> Select[*tuple[Any, ...]]:
+    """Versions without their sealed bytes: `filled` says whether there are any."""
+    return select(
+        versions.c.item_id,
+        versions.c.number,
+        versions.c.stage,
+        versions.c.expires_at,
+        versions.c.created_at,
+        versions.c.activated_at,
+        versions.c.superseded_at,
+        versions.c.destroyed_at,
+        versions.c.record.is_not(None).label("filled"),
+        versions.c.external,
+    )
+
+
+def version_from_row(row: Row[*tuple[Any, ...]]) -> Version:
+    return Version(
+        item_id=row.item_id,
+        number=row.number,
+        stage=Stage(row.stage),
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        activated_at=row.activated_at,
+        superseded_at=row.superseded_at,
+        destroyed_at=row.destroyed_at,
+        filled=bool(row.filled),
+        external=row.external,
+    )
+
+
+def select_references() -> Select[*tuple[Any, ...]]:
+    return select(references).order_by(references.c.consumer_name, references.c.node_id, references.c.written)
+
+
+def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
+    return Reference(
+        consumer=Consumer(row.consumer),
+        consumer_id=row.consumer_id,
+        consumer_name=row.consumer_name,
+        active=row.active,
+        node_id=row.node_id,
+        written=row.written,
+        item_id=row.item_id,
+        pinned=row.pinned,
+        last_version=row.last_version,
+        last_run_at=row.last_run_at,
+        proven_version=row.proven_version,
+        proven_at=row.proven_at,
+    )
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())

@@ -1,0 +1,224 @@
+"""The vault's rules, pure: limits, legal stage moves, expiry, due times, staleness and hygiene.
+
+Functions of data and `now`: no clock, no I/O, no database. Errors are `InvalidInputError`.
+"""
+
+import re
+from datetime import datetime, timedelta
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import (
+    Hygiene,
+    Kind,
+    Mode,
+    Policy,
+    ReferenceState,
+    Stage,
+    Staleness,
+)
+
+NAME_MIN, NAME_MAX = 3, 50
+VALUE_MAX = 2000
+API_KEY_PREFIX = "api-key:"
+
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f'\"{}\\|%]")
+_ITEM_ID = re.compile(r"vlt_[0-9a-hjkmnp-tv-z]{26}")
+
+_MOVES: dict[Stage, frozenset[Stage]] = {
+    Stage.PENDING: frozenset({Stage.CURRENT, Stage.DESTROYED}),
+    Stage.CURRENT: frozenset({Stage.PREVIOUS, Stage.DESTROYED}),
+    Stage.PREVIOUS: frozenset({Stage.CURRENT, Stage.DESTROYED}),
+    Stage.DESTROYED: frozenset(),
+}
+
+# Words that say what a credential is, or where, but not what it opens.
+_GENERIC_WORDS = frozenset(
+    "a access admin api apikey app auth basic bearer credential credentials cred creds default dev "
+    "development env generic item key keys live local login my new old pass passwd password prod "
+    "production pw qa sandbox secret secrets service stage staging temp test testing tmp token "
+    "tokens uat user username value var vault".split()
+)
+
+
+def check_name(name: str) -> str:
+    """The name, if it is one: 3 to 50 characters, usable inside `{{ vault['…'] }}`, and no id."""
+    if not NAME_MIN <= len(name) <= NAME_MAX:
+        raise InvalidInputError(
+            f"item name {name[:60]!r} has {len(name)} characters: "
+            f"use {NAME_MIN} to {NAME_MAX}, for example prod-ticketing-api-token"
+        )
+    if name != name.strip() or _FORBIDDEN_IN_NAMES.search(name):
+        raise InvalidInputError(
+            f"item name {name!r} holds a character that a template cannot name: leave out quotes, "
+            "braces, backslash, bar, percent, control characters and blanks at the ends"
+        )
+    if _ITEM_ID.fullmatch(name):
+        raise InvalidInputError(f"item name {name!r} looks like an item's id: choose another")
+    return name
+
+
+def is_item_id(text: str) -> bool:
+    return _ITEM_ID.fullmatch(text) is not None
+
+
+def kind_of(name: str) -> Kind:
+    return Kind.API_KEY if name.startswith(API_KEY_PREFIX) else Kind.SECRET
+
+
+def check_value(value: str, *, name: str) -> str:
+    """The value, if it may be stored: 1 to 2,000 characters of text that can be encoded."""
+    if not value:
+        raise InvalidInputError(f"the value of {name} is empty: give 1 to {VALUE_MAX} characters")
+    if len(value) > VALUE_MAX:
+        raise InvalidInputError(f"the value of {name} has {len(value)} characters: {VALUE_MAX} at most")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        return value
+    raise InvalidInputError(f"the value of {name} is not text: it holds lone surrogates")
+
+
+def check_expiry(expires_at: datetime | None, *, name: str, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInputError(
+            f"the expiry of {name}, {expires_at:%Y-%m-%dT%H:%M:%SZ}, is not in the future: "
+            "give a later time, or none"
+        )
+
+
+def check_move(old: Stage, new: Stage) -> None:
+    """Only these moves exist; nothing ever comes back from `destroyed`."""
+    if new not in _MOVES[old]:
+        raise InvalidInputError(f"a version cannot go from {old} to {new}")
+
+
+def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
+    """Refuses what contradicts itself. Rotator and settings are checked by the rotator."""
+    for field, duration in (("lead", policy.lead), ("lifetime", policy.lifetime)):
+        if duration is not None and duration <= timedelta(0):
+            raise InvalidInputError(f"policy of {name}: {field} must be longer than nothing")
+    if policy.overlap < timedelta(0) or policy.idle_after <= timedelta(0):
+        raise InvalidInputError(f"policy of {name}: overlap and idle_after cannot be negative")
+    if any(days < 0 for days in policy.thresholds):
+        raise InvalidInputError(f"policy of {name}: thresholds are days before expiry, 0 or more")
+    if policy.lifetime is not None and policy.lead >= policy.lifetime:
+        raise InvalidInputError(
+            f"policy of {name}: the lead ({show_duration(policy.lead)}) is not shorter than the "
+            f"lifetime ({show_duration(policy.lifetime)}): each new value would be due at once"
+        )
+    if policy.mode is not Mode.NOTIFY and policy.rotator is None:
+        raise InvalidInputError(
+            f"policy of {name}: mode {policy.mode} needs a rotator: add --rotator NAME, or choose --mode notify"
+        )
+    if policy.rotator is not None and policy.overlap > policy.lead:
+        raise InvalidInputError(
+            f"policy of {name}: the overlap ({show_duration(policy.overlap)}) is longer than the "
+            f"lead ({show_duration(policy.lead)}): the old value would expire before it ends"
+        )
+    if kind is Kind.SECRET and policy.rotator == "workflow-api-key":
+        raise InvalidInputError(
+            f"policy of {name}: rotator workflow-api-key makes keys for our own callers: "
+            f"the item's name must start with {API_KEY_PREFIX}"
+        )
+    if kind is Kind.API_KEY and policy.rotator not in (None, "workflow-api-key"):
+        raise InvalidInputError(
+            f"policy of {name}: an {API_KEY_PREFIX} item is rotated by workflow-api-key alone"
+        )
+
+
+def default_lead(lifetime: timedelta | None) -> timedelta:
+    """14 days, or a third of a lifetime that is too short for that."""
+    fortnight = timedelta(days=14)
+    return fortnight if lifetime is None else min(fortnight, lifetime / 3)
+
+
+def due_at(policy: Policy, expires_at: datetime | None) -> datetime | None:
+    """When the night first has something to do for this expiry, absolute; None: never.
+
+    An item that rotates is due at expiry minus its lead; one that only its owner replaces, or
+    that a person must start, at its first notice threshold if that comes earlier.
+    """
+    if expires_at is None:
+        return None
+    first_notice = timedelta(days=max(policy.thresholds, default=0))
+    if policy.mode is Mode.AUTO:
+        return expires_at - policy.lead
+    if policy.mode is Mode.APPROVE:
+        return expires_at - max(policy.lead, first_notice)
+    return expires_at - first_notice
+
+
+def staleness(state: ReferenceState, now: datetime) -> tuple[Staleness, ...]:
+    """In which ways a reference is stale. References of inactive consumers are not looked at.
+
+    A run on the version before is stale only when the overlap is over: until then it is what an
+    overlap is for.
+    """
+    if not state.active:
+        return ()
+    if state.item_id is None:
+        return (Staleness.MISSING,)
+    found = []
+    if state.expires_at is not None and state.expires_at <= now:
+        found.append(Staleness.EXPIRED)
+    overlap_is_over = state.activated_at is None or state.activated_at + state.overlap <= now
+    if (state.pinned is not None and state.pinned != state.current) or (
+        state.pinned is None
+        and state.last_version is not None
+        and state.last_version != state.current
+        and overlap_is_over
+    ):
+        found.append(Staleness.SUPERSEDED)
+    if state.idle_at is not None and state.idle_at <= now:
+        found.append(Staleness.IDLE)
+    return tuple(found)
+
+
+def hygiene(*, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind) -> tuple[Hygiene, ...]:
+    """What an item lacks that its creator should have given it, in a fixed order."""
+    found = []
+    if not owned:
+        found.append(Hygiene.NO_OWNER)
+    if not expires:
+        found.append(Hygiene.NO_EXPIRY)
+    if not policy.stated:
+        found.append(Hygiene.NO_PLAN)
+    if is_generic(name.removeprefix(API_KEY_PREFIX) if kind is Kind.API_KEY else name):
+        found.append(Hygiene.GENERIC_NAME)
+    return tuple(found)
+
+
+def is_generic(name: str) -> bool:
+    """Whether no word of the name says which service it opens."""
+    words = [word for word in re.split(r"[^0-9a-z]+", name.lower()) if word]
+    return all(word in _GENERIC_WORDS or word.isdigit() for word in words)
+
+
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(\d{1,9})([wdhms])")
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90d`, `12h`, `30m`, `10s`, `2w`, and sums of them such as `1d12h`; at most 100 years."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(n + u for n, u in parts) != text:
+        raise InvalidInputError(f"{text!r} is no duration: write it like 90d, 12h, 30m or 1d12h")
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > 100 * 366 * 86400:
+        raise InvalidInputError(f"{text!r} is longer than a hundred years")
+    return timedelta(seconds=seconds)
+
+
+def show_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back; whole seconds."""
+    seconds = int(duration.total_seconds())
+    if seconds <= 0:
+        return "0s"
+    parts = []
+    for unit in "dhms":
+        number, seconds = divmod(seconds, _UNITS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts)

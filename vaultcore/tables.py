@@ -1,0 +1,245 @@
+"""The vault's tables, typed. Everything that must hold is a constraint here, not a convention.
+
+Times are aware UTC (`UtcDateTime`); ids are `prefix_ulid`; sealed bytes are what
+`vaultcore.crypto.envelope` made of a value. The worker adds its own tables to `metadata`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Named,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypedColumns,
+    TypeDecorator,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out, microseconds kept; a naive time is a mistake and raises."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise TypeError("a stored time must know its time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the library\'s
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class DeploymentColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+deployment = Table("deployment", metadata, DeploymentColumns)
+"""One row: which vault this is. Its id is bound into every sealed value."""
+
+
+class OwnerColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(100), unique=True)
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+owners = Table("owners", metadata, OwnerColumns)
+
+
+class RouteColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"), index=True)
+    shown: Named[str] = Column(Text)
+    key_id: Named[str] = Column(String(32))
+    wrapped_key: Named[bytes] = Column(LargeBinary)
+    record: Named[bytes] = Column(LargeBinary)
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+routes = Table("routes", metadata, RouteColumns)
+"""Apprise URLs, sealed, since they hold tokens; `shown` is the masked form."""
+
+
+class ItemColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(50), unique=True)
+    kind: Named[str] = Column(String(10))
+    owner_id: Named[str | None] = Column(String(40), ForeignKey("owners.id"), index=True)
+    policy: Named[dict[str, Any]] = Column(JSON)
+    overlap_seconds: Named[int] = Column(BigInteger)
+    idle_seconds: Named[int] = Column(BigInteger)
+    hygiene: Named[str] = Column(String(100))
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
+    due_at: Named[datetime | None] = Column(UtcDateTime)
+    hold_until: Named[datetime | None] = Column(UtcDateTime)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+items = Table("items", metadata, ItemColumns)
+"""`expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
+the night selects by index what it must look at, and computes nothing over what it need not."""
+
+Index(
+    "ix_items_due",
+    items.c.due_at,
+    items.c.id,
+    sqlite_where=text("due_at IS NOT NULL"),
+    postgresql_where=text("due_at IS NOT NULL"),
+)
+Index(
+    "ix_items_hygiene",
+    items.c.id,
+    sqlite_where=text("hygiene <> ''"),
+    postgresql_where=text("hygiene <> ''"),
+)
+
+
+class VersionColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
+    number: Named[int] = Column(Integer)
+    stage: Named[str] = Column(String(10))
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    activated_at: Named[datetime | None] = Column(UtcDateTime)
+    superseded_at: Named[datetime | None] = Column(UtcDateTime)
+    destroyed_at: Named[datetime | None] = Column(UtcDateTime)
+    key_id: Named[str | None] = Column(String(32))
+    wrapped_key: Named[bytes | None] = Column(LargeBinary)
+    record: Named[bytes | None] = Column(LargeBinary)
+    digest: Named[bytes | None] = Column(LargeBinary(32), unique=True)
+    external: Named[dict[str, Any]] = Column(JSON)
+
+
+versions = Table(
+    "versions",
+    metadata,
+    VersionColumns,
+    PrimaryKeyConstraint("item_id", "number"),
+    CheckConstraint("stage IN ('pending', 'current', 'previous', 'destroyed')", name="stage_known"),
+    CheckConstraint(
+        "stage <> 'destroyed' OR (wrapped_key IS NULL AND record IS NULL)",
+        name="destroyed_is_empty",
+    ),
+    CheckConstraint("(record IS NULL) = (wrapped_key IS NULL)", name="sealed_whole"),
+)
+"""A pending version may be empty: it is the intent to ask somebody else for a value."""
+
+for _stage in ("pending", "current"):
+    Index(
+        f"uq_versions_one_{_stage}",
+        versions.c.item_id,
+        unique=True,
+        sqlite_where=text(f"stage = '{_stage}'"),
+        postgresql_where=text(f"stage = '{_stage}'"),
+    )
+Index(
+    "ix_versions_previous",
+    versions.c.item_id,
+    sqlite_where=text("stage = 'previous'"),
+    postgresql_where=text("stage = 'previous'"),
+)
+
+
+class ReferenceColumns(TypedColumns):
+    consumer: Named[str] = Column(String(10))
+    consumer_id: Named[str] = Column(String(40))
+    consumer_name: Named[str] = Column(String(200))
+    active: Named[bool] = Column(Boolean)
+    node_id: Named[str] = Column(String(100))
+    written: Named[str] = Column(String(60))
+    item_id: Named[str | None] = Column(String(40), ForeignKey("items.id"), index=True)
+    pinned: Named[int | None] = Column(Integer)
+    last_version: Named[int | None] = Column(Integer)
+    last_run_at: Named[datetime | None] = Column(UtcDateTime)
+    idle_at: Named[datetime | None] = Column(UtcDateTime)
+    proven_version: Named[int | None] = Column(Integer)
+    proven_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+references = Table(
+    "item_references",
+    metadata,
+    ReferenceColumns,
+    PrimaryKeyConstraint("consumer_id", "node_id", "written"),
+)
+"""Who uses what. `written` is the name or id as the template has it; `item_id` is null while no such
+item exists. The proof of a production run stands here, because runs themselves are not kept for ever."""
+
+Index(
+    "ix_item_references_missing",
+    references.c.written,
+    sqlite_where=text("item_id IS NULL"),
+    postgresql_where=text("item_id IS NULL"),
+)
+
+
+class AuditColumns(TypedColumns):
+    seq: Named[int] = Column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    at: Named[datetime] = Column(UtcDateTime)
+    actor: Named[str] = Column(String(100))
+    action: Named[str] = Column(String(60))
+    subject: Named[str] = Column(String(100))
+    details: Named[dict[str, Any]] = Column(JSON)
+    hash: Named[bytes] = Column(LargeBinary(32))
+
+
+audit = Table("audit", metadata, AuditColumns)
+
+
+class AuditHeadColumns(TypedColumns):
+    id: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    seq: Named[int] = Column(BigInteger)
+    hash: Named[bytes] = Column(LargeBinary(32))
+
+
+audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("id = 1", name="one_row"))
+"""One row, on which writers take turns."""
+
+__all__ = [
+    "UtcDateTime",
+    "audit",
+    "audit_head",
+    "deployment",
+    "items",
+    "metadata",
+    "owners",
+    "references",
+    "routes",
+    "versions",
+]

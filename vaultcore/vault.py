@@ -1,0 +1,303 @@
+"""The vault: items, and who may be broken by changing one.
+
+Every method works in the caller's transaction: a change, its audit row and whatever the caller
+adds commit together or not at all. The values themselves are `vaultcore.versions`' business.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from vaultcore import rules
+from vaultcore.audit import AuditLog
+from vaultcore.consumers import References
+from vaultcore.crypto import apikeys
+from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Consumer, Item, Kind, NodeReference, Policy, Stage
+from vaultcore.references import find_uses
+from vaultcore.rows import derived_columns, item_from_row, select_items
+from vaultcore.secret import Secret
+from vaultcore.tables import items, versions
+from vaultcore.versions import Versions
+
+ROTATOR_NODE = "rotator"
+
+
+class Unchanged:
+    """Says that an update leaves a field as it is; None would say that it is taken away."""
+
+
+UNCHANGED: Final = Unchanged()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """The answer to creating an item. `key` is there for `api-key:` items, this once."""
+
+    item: Item
+    key: Secret | None
+
+
+class Vault:
+    """Creates, lists, shows, updates and deletes items."""
+
+    def __init__(
+        self,
+        *,
+        versions: Versions,
+        audit: AuditLog,
+        references: References,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._versions = versions
+        self._audit = audit
+        self._references = references
+        self._clock = clock
+
+    def create(
+        self,
+        connection: Connection,
+        *,
+        name: str,
+        value: Secret | None,
+        owner_id: str | None,
+        expires_at: datetime | None = None,
+        policy: Policy,
+        actor: str,
+    ) -> Created:
+        """A new item with its first version, current at once. Enrolling an item never rotates it.
+
+        Without `expires_at` the policy's lifetime gives one. `api-key:` items take no value: the
+        key is generated, answered once, and kept as a digest alone.
+        """
+        now = self._clock()
+        rules.check_name(name)
+        kind = rules.kind_of(name)
+        rules.check_policy(policy, name=name, kind=kind)
+        if connection.execute(select(items.c.id).where(items.c.name == name)).first():
+            raise RefusedError(f"an item named {name} exists already: choose another name")
+        first = self._first_value(kind, value, name=name)
+        expires_at = expires_at or _expiry_after(policy, now)
+        rules.check_expiry(expires_at, name=name, now=now)
+        item_id = new_id("vlt", now)
+        connection.execute(
+            insert(items).values(
+                id=item_id,
+                name=name,
+                kind=kind.value,
+                owner_id=owner_id,
+                created_at=now,
+                updated_at=now,
+                **derived_columns(name, kind, owner_id, policy, expires_at),
+            )
+        )
+        self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
+        self._versions.fill(
+            connection, item_id, 1, first, expires_at=expires_at, keep_value=kind is Kind.SECRET
+        )
+        self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
+        self._record_rotator_uses(connection, item_id, name, policy)
+        self._note(connection, actor, "item.create", item_id, name=name, version=1)
+        return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
+
+    def get(self, connection: Connection, name_or_id: str) -> Item:
+        """The item of that name or id; `NotFoundError` if there is none."""
+        column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
+        row = connection.execute(select_items().where(column == name_or_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"no item {name_or_id!r}: `nightkey item list` shows them all")
+        return item_from_row(row)
+
+    def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
+        """Items by name, a page at a time: those after `after`."""
+        rows = connection.execute(
+            select_items().where(items.c.name > after).order_by(items.c.name).limit(limit)
+        )
+        return [item_from_row(row) for row in rows]
+
+    def update(
+        self,
+        connection: Connection,
+        name_or_id: str,
+        *,
+        name: str | None = None,
+        value: Secret | None = None,
+        expires_at: datetime | Unchanged | None = UNCHANGED,
+        owner_id: str | Unchanged | None = UNCHANGED,
+        policy: Policy | None = None,
+        actor: str,
+    ) -> Item:
+        """Changes what is given. A new value is a new version, current at once.
+
+        A new value without an expiry gets the policy's lifetime, or none: the old expiry was the
+        old value's. A rename is refused while templates hold the old name.
+        """
+        now = self._clock()
+        item = self.get(connection, name_or_id)
+        new = replace(
+            item,
+            name=item.name if name is None else rules.check_name(name),
+            policy=item.policy if policy is None else policy,
+            owner_id=item.owner_id if isinstance(owner_id, Unchanged) else owner_id,
+        )
+        rules.check_policy(new.policy, name=new.name, kind=item.kind)
+        if new.name != item.name:
+            self._check_rename(connection, item, new.name)
+        if not isinstance(expires_at, Unchanged):
+            rules.check_expiry(expires_at, name=new.name, now=now)
+            expiry = expires_at
+        else:
+            expiry = item.expires_at if value is None else _expiry_after(new.policy, now)
+        if value is not None:
+            self._replace_value(connection, item, value, expiry, now)
+        elif expiry != item.expires_at:
+            connection.execute(
+                update(versions)
+                .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
+                .values(expires_at=expiry)
+            )
+        connection.execute(
+            update(items)
+            .where(items.c.id == item.id)
+            .values(
+                name=new.name,
+                owner_id=new.owner_id,
+                updated_at=now,
+                hold_until=None if value is not None else item.hold_until,
+                **derived_columns(new.name, item.kind, new.owner_id, new.policy, expiry),
+            )
+        )
+        self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
+        self._record_rotator_uses(connection, item.id, new.name, new.policy)
+        changed = self.get(connection, item.id)
+        self._note(
+            connection,
+            actor,
+            "item.update",
+            item.id,
+            name=new.name,
+            version=changed.version,
+            new_value=value is not None,
+            policy_changed=policy is not None,
+        )
+        return changed
+
+    def delete(self, connection: Connection, name_or_id: str, *, actor: str) -> Item:
+        """Takes the item and every value of it away; refused while anything uses it."""
+        item = self.get(connection, name_or_id)
+        users = sorted(
+            {
+                f"{'rotator of ' if r.consumer is Consumer.ROTATOR else ''}{r.consumer_name}"
+                for r in self._references.of_item(connection, item.id)
+                if r.consumer_id != item.id
+            }
+        )
+        if users:
+            raise RefusedError(f"{item.name} is used by {', '.join(users)}: change or remove those first")
+        if self._versions.pending(connection, item.id) is not None:
+            raise RefusedError(f"{item.name} is being rotated: wait for that, then delete it")
+        self._references.forget(connection, item.id)
+        connection.execute(delete(versions).where(versions.c.item_id == item.id))
+        connection.execute(delete(items).where(items.c.id == item.id))
+        self._note(connection, actor, "item.delete", item.id, name=item.name)
+        return item
+
+    def hold(self, connection: Connection, item_id: str, until: datetime | None) -> None:
+        """Nothing is started by itself for this item before `until`."""
+        connection.execute(update(items).where(items.c.id == item_id).values(hold_until=until))
+
+    def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
+        """The value that was given, checked; or the key that an `api-key:` item generates."""
+        if kind is Kind.API_KEY:
+            if value is not None:
+                raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
+            return apikeys.generate()
+        if value is None:
+            raise InvalidInputError(f"{name} needs a value: give it by prompt, file or standard input")
+        rules.check_value(value.expose(), name=name)
+        return value
+
+    def _replace_value(
+        self,
+        connection: Connection,
+        item: Item,
+        value: Secret,
+        expiry: datetime | None,
+        now: datetime,
+    ) -> None:
+        if item.kind is Kind.API_KEY:
+            raise RefusedError(
+                f"{item.name} generates its own value: `nightkey item rotate {item.name}` makes a new one"
+            )
+        rules.check_value(value.expose(), name=item.name)
+        if self._versions.pending(connection, item.id) is not None:
+            raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
+        highest = max(v.number for v in self._versions.of_item(connection, item.id))
+        self._versions.insert(connection, item.id, number=highest + 1, stage=Stage.PENDING, now=now)
+        self._versions.fill(connection, item.id, highest + 1, value, expires_at=expiry)
+        if item.version is None:
+            raise ConflictError(f"{item.name} has no current version")
+        self._versions.swap(connection, item.id, new=highest + 1, old=item.version, new_was=Stage.PENDING)
+
+    def _check_rename(self, connection: Connection, item: Item, name: str) -> None:
+        if rules.kind_of(name) is not item.kind:
+            raise RefusedError(
+                f"{item.name} cannot become {name}: the prefix {rules.API_KEY_PREFIX} decides the "
+                "kind of an item, which never changes"
+            )
+        if connection.execute(select(items.c.id).where(items.c.name == name)).first():
+            raise RefusedError(f"an item named {name} exists already: choose another name")
+        users = sorted(
+            {r.consumer_name for r in self._references.of_item(connection, item.id) if r.written == item.name}
+        )
+        if users:
+            raise RefusedError(
+                f"{item.name} is named in {', '.join(users)}: a rename would break those, so change them first"
+            )
+
+    def _record_rotator_uses(self, connection: Connection, item_id: str, name: str, policy: Policy) -> None:
+        """What the rotator's settings name is used by it, and so may not be deleted."""
+        found = {
+            (use.name, use.item_id) for text in _texts(policy.settings) for use in find_uses(text, header=True)
+        }
+        self._references.record(
+            connection,
+            consumer=Consumer.ROTATOR,
+            consumer_id=item_id,
+            consumer_name=name,
+            active=True,
+            found=[
+                NodeReference(node_id=ROTATOR_NODE, name=used_name, item_id=used_id)
+                for used_name, used_id in sorted(found, key=str)
+            ],
+            now=self._clock(),
+        )
+
+    def _note(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str,
+        **details: str | int | bool | None,
+    ) -> None:
+        self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _expiry_after(policy: Policy, now: datetime) -> datetime | None:
+    return None if policy.lifetime is None else now + policy.lifetime
+
+
+def _texts(value: object) -> list[str]:
+    """Every string inside a JSON-like structure."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for part in value.values() for text in _texts(part)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return []

@@ -1,0 +1,312 @@
+"""Versions of an item's value: staged, activated, revealed, destroyed.
+
+Every method works in the caller's transaction. Values come in as `Secret`, are sealed before they
+are bound to a statement, and come out in one place: `reveal`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from vaultcore import rules
+from vaultcore.audit import AuditLog
+from vaultcore.crypto import apikeys
+from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.model import Stage, Version
+from vaultcore.rows import (
+    derived_columns,
+    item_from_row,
+    select_items,
+    select_versions,
+    version_from_row,
+)
+from vaultcore.secret import Secret
+from vaultcore.tables import items, versions
+
+_VALUE_PURPOSE = "item-value"
+
+
+class Purpose(StrEnum):
+    """Why a value is revealed. The audit log records it."""
+
+    RUN = "run"
+    TEST = "test"
+    ROTATION = "rotation"
+    CLAIM = "claim"
+
+
+class Versions:
+    """The life of a value: `pending → current → previous → destroyed`."""
+
+    def __init__(
+        self,
+        *,
+        deployment_id: str,
+        keyring: Keyring,
+        audit: AuditLog,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._deployment_id = deployment_id
+        self._keyring = keyring
+        self._audit = audit
+        self._clock = clock
+
+    def of_item(self, connection: Connection, item_id: str) -> list[Version]:
+        rows = connection.execute(
+            select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
+        )
+        return [version_from_row(row) for row in rows]
+
+    def get(self, connection: Connection, item_id: str, number: int) -> Version:
+        row = connection.execute(
+            select_versions().where(versions.c.item_id == item_id, versions.c.number == number)
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"item {item_id} has no version {number}")
+        return version_from_row(row)
+
+    def begin_pending(self, connection: Connection, item_id: str, *, actor: str) -> int:
+        """Reserves the next version, still empty: the intent, stored before anybody is asked."""
+        now = self._clock()
+        if self.pending(connection, item_id) is not None:
+            raise ConflictError(f"item {item_id} has a pending version already")
+        highest = connection.execute(
+            select(func.max(versions.c.number)).where(versions.c.item_id == item_id)
+        ).scalar_one()
+        self.insert(connection, item_id, number=highest + 1, stage=Stage.PENDING, now=now)
+        self._note(connection, actor, "version.begin", item_id, version=highest + 1)
+        return int(highest) + 1
+
+    def fill_pending(
+        self,
+        connection: Connection,
+        item_id: str,
+        number: int,
+        value: Secret,
+        *,
+        expires_at: datetime | None,
+        external: Mapping[str, Any],
+        actor: str,
+    ) -> None:
+        """Seals the value into the pending version. Only once: it never changes afterwards."""
+        version = self.get(connection, item_id, number)
+        if version.stage is not Stage.PENDING or version.filled:
+            raise ConflictError(f"version {number} of item {item_id} is not an empty pending one")
+        rules.check_value(value.expose(), name=item_id)
+        self.fill(connection, item_id, number, value, expires_at=expires_at, external=external)
+        self._note(connection, actor, "version.fill", item_id, version=number)
+
+    def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
+        """In one compare-and-swap: `old` was current and becomes previous, `new` becomes current."""
+        self.swap(connection, item_id, new=new, old=old, new_was=Stage.PENDING)
+        self._note(
+            connection,
+            actor,
+            "version.activate",
+            item_id,
+            version=new,
+            previous=old,
+            record=self._fingerprint(connection, item_id, new),
+        )
+
+    def reactivate(self, connection: Connection, item_id: str, *, good: int, bad: int, actor: str) -> None:
+        """Back: `bad` was current and becomes previous, `good` becomes current again."""
+        self.swap(connection, item_id, new=good, old=bad, new_was=Stage.PREVIOUS)
+        self._note(connection, actor, "version.reactivate", item_id, version=good, previous=bad)
+
+    def destroy(self, connection: Connection, item_id: str, number: int, *, actor: str, reason: str) -> None:
+        """The data key and the record are gone; the row stays. Done already: nothing happens."""
+        version = self.get(connection, item_id, number)
+        if version.stage is Stage.DESTROYED:
+            return
+        if version.stage is Stage.CURRENT:
+            raise RefusedError(f"version {number} of item {item_id} is current: it is never destroyed")
+        rules.check_move(version.stage, Stage.DESTROYED)
+        connection.execute(
+            update(versions)
+            .where(versions.c.item_id == item_id, versions.c.number == number)
+            .values(
+                stage=Stage.DESTROYED.value,
+                destroyed_at=self._clock(),
+                key_id=None,
+                wrapped_key=None,
+                record=None,
+                digest=None,
+            )
+        )
+        self._note(connection, actor, "version.destroy", item_id, version=number, reason=reason)
+
+    def reveal(
+        self, connection: Connection, item_id: str, number: int, *, purpose: Purpose, actor: str
+    ) -> Secret:
+        """The one place that decrypts. Audited in the caller's transaction: commit, then use it.
+
+        A lapsed version opens for a rotation alone, which may have to revoke it.
+        """
+        row = connection.execute(
+            select(versions, items.c.name)
+            .join(items, items.c.id == versions.c.item_id)
+            .where(versions.c.item_id == item_id, versions.c.number == number)
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError(f"item {item_id} has no version {number}")
+        if row.key_id is None or row.wrapped_key is None or row.record is None:
+            raise RefusedError(
+                f"version {number} of {row.name} holds no value"
+                + (
+                    ": it was destroyed"
+                    if row.stage == Stage.DESTROYED.value
+                    else ": a key that callers present to us is kept as a digest alone"
+                    if row.digest is not None
+                    else ""
+                )
+            )
+        lapsed = row.expires_at is not None and row.expires_at <= self._clock()
+        if lapsed and purpose in (Purpose.RUN, Purpose.TEST):
+            raise RefusedError(
+                f"{row.name} lapsed at {row.expires_at:%Y-%m-%d %H:%M} UTC and can no longer be used: "
+                "replace it"
+            )
+        sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
+        value = open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(item_id, number))
+        self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
+        return value
+
+    def forget_value(self, connection: Connection, item_id: str, number: int, *, actor: str) -> None:
+        """A generated key was collected: its value goes, its digest stays and goes on working."""
+        connection.execute(
+            update(versions)
+            .where(
+                versions.c.item_id == item_id,
+                versions.c.number == number,
+                versions.c.digest.is_not(None),
+            )
+            .values(key_id=None, wrapped_key=None, record=None)
+        )
+        self._note(connection, actor, "version.forget-value", item_id, version=number)
+
+    def check_key(
+        self,
+        connection: Connection,
+        key: Secret,
+        *,
+        stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
+    ) -> tuple[str, int] | None:
+        """Which item's key this is, by id, and which version; None if it opens nothing (any more)."""
+        if not apikeys.looks_real(key.expose()):
+            return None
+        digest = apikeys.digest(key, self._keyring.pepper)
+        row = connection.execute(
+            select(versions.c.item_id, versions.c.number, versions.c.stage, versions.c.expires_at).where(
+                versions.c.digest == digest
+            )
+        ).one_or_none()
+        if row is None or Stage(row.stage) not in stages:
+            return None
+        if row.expires_at is not None and row.expires_at <= self._clock():
+            return None
+        return row.item_id, row.number
+
+    # Shared with `Vault`, which makes an item's first version and takes an owner's new value
+
+    def insert(self, connection: Connection, item_id: str, *, number: int, stage: Stage, now: datetime) -> None:
+        connection.execute(
+            insert(versions).values(
+                item_id=item_id,
+                number=number,
+                stage=stage.value,
+                created_at=now,
+                external={},
+                activated_at=now if stage is Stage.CURRENT else None,
+            )
+        )
+
+    def fill(
+        self,
+        connection: Connection,
+        item_id: str,
+        number: int,
+        value: Secret,
+        *,
+        expires_at: datetime | None,
+        external: Mapping[str, Any] | None = None,
+        keep_value: bool = True,
+    ) -> None:
+        """Seals the value into its row. A key of ours gets its digest, and may keep that alone."""
+        stored: dict[str, Any] = {"expires_at": expires_at, "external": dict(external or {})}
+        if keep_value:
+            sealed = seal(value, key=self._keyring.active, binding=self._binding(item_id, number))
+            stored |= vars(sealed)
+        if apikeys.looks_real(value.expose()):
+            stored["digest"] = apikeys.digest(value, self._keyring.pepper)
+        connection.execute(
+            update(versions).where(versions.c.item_id == item_id, versions.c.number == number).values(stored)
+        )
+
+    def swap(self, connection: Connection, item_id: str, *, new: int, old: int, new_was: Stage) -> None:
+        rules.check_move(Stage.CURRENT, Stage.PREVIOUS)
+        rules.check_move(new_was, Stage.CURRENT)
+        now = self._clock()
+        for number, was, becomes, stamps in (
+            (old, Stage.CURRENT, Stage.PREVIOUS, {"superseded_at": now}),
+            (new, new_was, Stage.CURRENT, {"activated_at": now, "superseded_at": None}),
+        ):
+            moved = connection.execute(
+                update(versions)
+                .where(
+                    versions.c.item_id == item_id,
+                    versions.c.number == number,
+                    versions.c.stage == was.value,
+                    (versions.c.record.is_not(None)) | (versions.c.digest.is_not(None)),
+                )
+                .values(stage=becomes.value, **stamps)
+            )
+            if moved.rowcount != 1:
+                raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
+        item = item_from_row(connection.execute(select_items().where(items.c.id == item_id)).one())
+        expiry = self.get(connection, item_id, new).expires_at
+        connection.execute(
+            update(items)
+            .where(items.c.id == item_id)
+            .values(
+                updated_at=now,
+                **derived_columns(item.name, item.kind, item.owner_id, item.policy, expiry),
+            )
+        )
+
+    def pending(self, connection: Connection, item_id: str) -> int | None:
+        return connection.execute(
+            select(versions.c.number).where(
+                versions.c.item_id == item_id, versions.c.stage == Stage.PENDING.value
+            )
+        ).scalar_one_or_none()
+
+    def _fingerprint(self, connection: Connection, item_id: str, number: int) -> str | None:
+        """A keyed digest of the sealed record: putting back an old row would show."""
+        record = connection.execute(
+            select(versions.c.record).where(versions.c.item_id == item_id, versions.c.number == number)
+        ).scalar_one()
+        return None if record is None else self._keyring.fingerprint(record)
+
+    def _binding(self, item_id: str, number: int) -> Binding:
+        return Binding(
+            deployment_id=self._deployment_id,
+            subject_id=item_id,
+            version=number,
+            purpose=_VALUE_PURPOSE,
+        )
+
+    def _note(
+        self,
+        connection: Connection,
+        actor: str,
+        action: str,
+        subject: str,
+        **details: str | int | bool | None,
+    ) -> None:
+        self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
