@@ -1,0 +1,300 @@
+"""The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from vaultcore.audit import AuditLog, start_chain
+from vaultcore.consumers import References
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.database import Database
+from vaultcore.errors import ConfigurationError
+from vaultcore.ids import new_id
+from vaultcore.owners import Owners
+from vaultcore.tables import deployment, owners
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.config import SETTINGS_FILE, Settings
+from worker.delivery.sender import AppriseSender
+from worker.domain.saga import Limits
+from worker.hardening import harden_process
+from worker.outbound import HttpClient
+from worker.services.anchoring import Anchoring
+from worker.services.claiming import Claiming
+from worker.services.definitions import Definitions
+from worker.services.driving import Driving
+from worker.services.night import Nights
+from worker.services.notifying import Notifying
+from worker.services.resuming import Resuming
+from worker.services.retiring import Retiring
+from worker.services.rotation import Rotations
+from worker.services.running import Running
+from worker.services.standing import StandingReader
+from worker.services.steps import Steps
+from worker.workflows.runner import Runner
+
+Clock = Callable[[], datetime]
+
+_SETTINGS_TEMPLATE = """\
+# Nightkey's settings. Each can also be given as NIGHTKEY_<NAME>, which wins over this file.
+# night_at = "0 2 * * *"         # cron: when the night begins
+# time_zone = "UTC"              # in this zone
+# operators = "operators"        # the owner who hears of what has no owner, and of failed nights
+# database_url = "postgresql+psycopg://nightkey@/nightkey"   # default: nightkey.db beside this file
+"""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Services:
+    """Everything, made when it is first asked for. One per process; `clock` is for tests and the demo."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        harden_process()
+        self.settings = settings
+        self.clock = clock
+
+    @cached_property
+    def database(self) -> Database:
+        if not self.settings.database_url and not self.settings.home.is_dir():
+            raise ConfigurationError(
+                f"there is no data folder {self.settings.home}: run `nightkey init`, "
+                "or name another by --home or NIGHTKEY_HOME"
+            )
+        database = Database(self.settings.database)
+        database.check_schema()
+        return database
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring.load(self.settings.keyring_path)
+
+    @cached_property
+    def deployment_id(self) -> str:
+        with self.database.read() as connection:
+            return connection.execute(select(deployment.c.id)).scalar_one()
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.keyring.audit_key, self.keyring.signing_key)
+
+    @cached_property
+    def references(self) -> References:
+        return References()
+
+    @cached_property
+    def owners(self) -> Owners:
+        return Owners(
+            deployment_id=self.deployment_id,
+            keyring=self.keyring,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def versions(self) -> Versions:
+        return Versions(
+            deployment_id=self.deployment_id,
+            keyring=self.keyring,
+            audit=self.audit,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
+
+    @cached_property
+    def http(self) -> HttpClient:
+        return HttpClient(timeout=self.settings.http_timeout_seconds, max_bytes=self.settings.http_max_bytes)
+
+    @cached_property
+    def sender(self) -> AppriseSender:
+        return AppriseSender()
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        return Definitions(
+            database=self.database, references=self.references, audit=self.audit, clock=self.clock
+        )
+
+    @cached_property
+    def running(self) -> Running:
+        return Running(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            references=self.references,
+            definitions=self.definitions,
+            runner=Runner(self.http),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def claiming(self) -> Claiming:
+        return Claiming(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            keyring=self.keyring,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def notifying(self) -> Notifying:
+        return Notifying(
+            database=self.database,
+            owners=self.owners,
+            keyring=self.keyring,
+            sender=self.sender,
+            operators=self.settings.operators,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def steps(self) -> Steps:
+        return Steps(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            references=self.references,
+            definitions=self.definitions,
+            running=self.running,
+            claiming=self.claiming,
+            notifying=self.notifying,
+            http=self.http,
+            failed_hold=self.settings.failed_hold,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def rotations(self) -> Rotations:
+        return Rotations(
+            database=self.database,
+            vault=self.vault,
+            audit=self.audit,
+            steps=self.steps,
+            notifying=self.notifying,
+            lease=self.settings.lease,
+            clock=self.clock,
+            limits=Limits(
+                attempts=self.settings.attempts,
+                pause=timedelta(seconds=self.settings.retry_seconds),
+            ),
+        )
+
+    @cached_property
+    def retiring(self) -> Retiring:
+        return Retiring(
+            database=self.database,
+            versions=self.versions,
+            references=self.references,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def anchoring(self) -> Anchoring:
+        return Anchoring(
+            database=self.database,
+            audit=self.audit,
+            clock=self.clock,
+            file=self.settings.home / "audit-anchors.jsonl",
+        )
+
+    @cached_property
+    def nights(self) -> Nights:
+        return Nights(
+            database=self.database,
+            vault=self.vault,
+            references=self.references,
+            rotations=self.rotations,
+            retiring=self.retiring,
+            notifying=self.notifying,
+            anchoring=self.anchoring,
+            page_size=self.settings.page_size,
+            lease=self.settings.lease,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def driving(self) -> Driving:
+        return Driving(
+            database=self.database,
+            nights=self.nights,
+            rotations=self.rotations,
+            notifying=self.notifying,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def standing(self) -> StandingReader:
+        return StandingReader(
+            database=self.database,
+            notifying=self.notifying,
+            settings=self.settings,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def resuming(self) -> Resuming:
+        return Resuming(
+            database=self.database,
+            running=self.running,
+            nights=self.nights,
+            notifying=self.notifying,
+            clock=self.clock,
+        )
+
+
+def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
+    """Makes what is missing of a vault: folder, keyring, schema, deployment, operators. Says what it made.
+
+    A keyring without its database, or a database without its keyring, is refused: making the
+    missing half anew would look like success and open nothing.
+    """
+    harden_process()
+    made = []
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database)
+    had_schema = database.revision() is not None
+    had_keyring = settings.keyring_path.exists()
+    if had_schema and not had_keyring:
+        raise ConfigurationError(
+            f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
+            "put it back from its backup; no other opens these values"
+        )
+    if not had_keyring:
+        Keyring.create(settings.keyring_path)
+        made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
+    database.migrate()
+    if not had_schema:
+        made.append("database schema")
+    with database.write() as connection:
+        if connection.execute(select(deployment.c.id)).first() is None:
+            now = clock()
+            connection.execute(insert(deployment).values(id=new_id("dep", now), created_at=now))
+            start_chain(connection)
+    if database.is_sqlite:
+        _make_private(settings.home / "nightkey.db")
+    services = Services(settings, clock)
+    with services.database.write() as connection:
+        found = connection.execute(select(owners.c.id).where(owners.c.name == settings.operators)).first()
+        if found is None:
+            services.owners.create(connection, settings.operators, actor="init")
+            made.append(f"owner {settings.operators}")
+    file = settings.home / SETTINGS_FILE
+    if not file.exists():
+        file.write_text(_SETTINGS_TEMPLATE)
+        made.append(f"settings {file}")
+    database.dispose()
+    return made
+
+
+def _make_private(file: Path) -> None:
+    if file.exists():
+        file.chmod(0o600)

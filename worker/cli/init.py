@@ -1,0 +1,18 @@
+"""`nightkey init`: makes the data folder, or what is missing of it."""
+
+from worker.cli.output import print_json, print_lines
+from worker.cli.session import Home, Json, open_settings
+
+
+def init(*, json: Json = False, home: Home = None) -> None:
+    """Make a vault: data folder, keyring, database, settings file. What is there already is left alone."""
+    from worker.bootstrap import initialise  # noqa: PLC0415  # --help must not wait for it
+
+    _ = home
+    settings = open_settings()
+    made = initialise(settings)
+    if json:
+        print_json({"home": str(settings.home), "made": made})
+        return
+    print_lines(f"made {thing}" for thing in made)
+    print_lines([f"ready: {settings.home}" if made else f"all there already: {settings.home}"])

@@ -1,0 +1,190 @@
+"""What comes in: values by prompt, standard input or file, times, and policies from options or a file."""
+
+import json
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from getpass import getpass
+from pathlib import Path
+from typing import Any
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import Mode, Policy
+from vaultcore.rules import default_lead, parse_duration
+from vaultcore.secret import Secret
+
+_FILE_MAX = 64 * 1024
+_POLICY_KEYS = (
+    "mode",
+    "rotator",
+    "settings",
+    "lifetime",
+    "lead",
+    "overlap",
+    "idle_after",
+    "thresholds",
+)
+
+
+def read_value(path: str | None, *, what: str) -> Secret:
+    """The value: of the file, of standard input (`-`), or typed twice. One final newline is no part of it."""
+    if path == "-":
+        return Secret(_strip_newline(sys.stdin.read(_FILE_MAX)))
+    if path is not None:
+        return Secret(_strip_newline(read_text(Path(path))))
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            f"there is no terminal to ask for {what}: give --value-file PATH, or - for standard input"
+        )
+    first = getpass(f"{what}: ")
+    if first != getpass("again: "):
+        raise InvalidInputError("the two did not agree: nothing was changed")
+    return Secret(first)
+
+
+def read_text(path: Path) -> str:
+    """A small text file; the error names it and says why it cannot be read."""
+    try:
+        if path.stat().st_size > _FILE_MAX:
+            problem = f"it is larger than {_FILE_MAX} bytes"
+        else:
+            return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8 text"
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    raise InvalidInputError(f"{path} cannot be read: {problem}")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        problem = f"line {error.lineno}: {error.msg}"
+    raise InvalidInputError(f"{path} is no JSON: {problem}")
+
+
+def parse_time(text: str, now: datetime) -> datetime:
+    """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, UTC), or a duration from now: `30d`."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is not None:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return now + parse_duration(text.removeprefix("+"))
+    except InvalidInputError:
+        pass
+    raise InvalidInputError(
+        f"{text!r} is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
+    )
+
+
+def build_policy(
+    base: Policy | None,
+    *,
+    file: Path | None,
+    mode: str | None,
+    rotator: str | None,
+    settings: Iterable[str],
+    lifetime: str | None,
+    lead: str | None,
+    overlap: str | None,
+    default_rotator: str | None = None,
+) -> Policy:
+    """The policy that the options describe, over that of the file, over `base` or the default."""
+    given = {} if file is None else _read_policy(file)
+    options = {
+        "mode": mode,
+        "rotator": rotator,
+        "lifetime": lifetime,
+        "lead": lead,
+        "overlap": overlap,
+    }
+    given |= {name: value for name, value in options.items() if value is not None}
+    assigned = _parse_assignments(settings)
+    if assigned:
+        given["settings"] = _merge(given.get("settings", {}), assigned)
+    if base is not None and not given:
+        return base
+    start = base or Policy()
+    changed: dict[str, Any] = {"stated": start.stated or bool(given)}
+    if "mode" in given:
+        changed["mode"] = _parse_mode(given["mode"])
+    if "rotator" in given:
+        changed["rotator"] = given["rotator"]
+    elif given.get("mode") in (Mode.AUTO, Mode.APPROVE) and start.rotator is None:
+        changed["rotator"] = default_rotator
+    if "settings" in given:
+        changed["settings"] = given["settings"]
+    for name in ("lifetime", "lead", "overlap", "idle_after"):
+        if name in given:
+            changed[name] = parse_duration(str(given[name]))
+    if "thresholds" in given:
+        changed["thresholds"] = _parse_thresholds(given["thresholds"])
+    if "lead" not in changed and "lifetime" in changed:
+        changed["lead"] = default_lead(changed["lifetime"])
+    policy = replace(start, **changed)
+    if "overlap" not in changed and policy.rotator is not None and policy.overlap > policy.lead:
+        policy = replace(policy, overlap=policy.lead / 2)
+    return policy
+
+
+def _read_policy(file: Path) -> dict[str, Any]:
+    text = read_text(file)
+    try:
+        found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        problem = str(error)
+    else:
+        unknown = sorted(set(found) - set(_POLICY_KEYS)) if isinstance(found, dict) else ["its form"]
+        if not unknown:
+            return found
+        problem = f"{', '.join(unknown)} is not part of a policy: it has {', '.join(_POLICY_KEYS)}"
+    raise InvalidInputError(f"{file}: {problem}")
+
+
+def _parse_mode(text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        pass
+    raise InvalidInputError(f"mode {text!r} does not exist: choose auto, approve or notify")
+
+
+def _parse_thresholds(given: object) -> tuple[int, ...]:
+    if isinstance(given, list) and given and all(type(days) is int for days in given):
+        return tuple(sorted(set(given), reverse=True))
+    raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
+
+
+def _parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """`a=1` and `a.b=2`, as nested settings; everything after the first `=` is the text."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        path, separator, value = text.partition("=")
+        if not separator or not all(path.split(".")):
+            raise InvalidInputError(f"--set {path!r}: write it as KEY=VALUE, or KEY.PART=VALUE")
+        *parents, last = path.split(".")
+        place = found
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InvalidInputError(f"--set {path}: {parent} has a value of its own already")
+        place[last] = value
+    return found
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _strip_newline(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")

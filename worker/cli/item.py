@@ -1,0 +1,314 @@
+"""`nightkey item`: create, list, show, update, delete, rotate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import Item, Kind, Policy
+from vaultcore.rules import kind_of
+from vaultcore.vault import UNCHANGED
+from worker.cli.inputs import build_policy, parse_time, read_value
+from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.rotation import tell_step
+from worker.cli.session import Home, Json, open_services, who
+from worker.domain.saga import State
+
+app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
+
+Owner = Annotated[str | None, typer.Option("--owner", help="Who answers for it.")]
+Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="When this value lapses.")]
+Lifetime = Annotated[
+    str | None, typer.Option("--lifetime", metavar="90d", help="How long each new version lives.")
+]
+ModeOption = Annotated[str | None, typer.Option("--mode", metavar="auto|approve|notify")]
+RotatorOption = Annotated[str | None, typer.Option("--rotator", help="What makes the replacement.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the rotator.")
+]
+Lead = Annotated[str | None, typer.Option("--lead", metavar="14d", help="How long before expiry it is due.")]
+Overlap = Annotated[
+    str | None, typer.Option("--overlap", metavar="1d", help="How long the old value works on.")
+]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy as TOML or JSON.")]
+ValueFile = Annotated[
+    str | None,
+    typer.Option("--value-file", metavar="PATH", help="The value's file; - for standard input."),
+]
+
+
+@app.command()
+def create(  # the options document themselves
+    name: str,
+    *,
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.")],
+    expires_at: Expires = None,
+    lifetime: Lifetime = None,
+    mode: ModeOption = None,
+    rotator: RotatorOption = None,
+    assignments: Assignments = None,
+    lead: Lead = None,
+    overlap: Overlap = None,
+    policy: PolicyFile = None,
+    value_file: ValueFile = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Create an item. Its value is asked for, or read from --value-file; never an argument.
+
+    A name that starts with api-key: generates its value, which is answered this once.
+    """
+    _ = home
+    services = open_services()
+    built = build_policy(
+        None,
+        file=policy,
+        mode=mode,
+        rotator=rotator,
+        settings=assignments or (),
+        lifetime=lifetime,
+        lead=lead,
+        overlap=overlap,
+        default_rotator=_default_rotator(name),
+    )
+    _check_settings(built)
+    expiry = None if expires_at is None else parse_time(expires_at, services.clock())
+    is_key = kind_of(name) is Kind.API_KEY
+    if is_key and value_file is not None:
+        raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
+    with services.database.read() as connection:
+        owner_id = services.owners.get(connection, owner).id
+    value = None if is_key else read_value(value_file, what=f"value of {name}")
+    with services.database.write() as connection:
+        created = services.vault.create(
+            connection,
+            name=name,
+            value=value,
+            owner_id=owner_id,
+            expires_at=expiry,
+            policy=built,
+            actor=who(),
+        )
+    answer = describe(created.item)
+    if created.key is not None:
+        answer["key"] = created.key.expose()
+    if json:
+        print_json(answer)
+        return
+    print_lines([_line(created.item)])
+    if created.key is not None:
+        note("its key, shown this once:")
+        print_lines([created.key.expose()])
+
+
+@app.command("list")
+def list_items(*, json: Json = False, home: Home = None) -> None:
+    """List items."""
+    _ = home
+    services = open_services()
+    rows: list[dict[str, Any]] = []
+    with services.database.read() as connection:
+        while page := services.vault.page(connection, after=rows[-1]["name"] if rows else ""):
+            rows += [describe(item) for item in page]
+    if json:
+        print_json(rows)
+    else:
+        print_table(
+            rows,
+            ("name", "owner", "mode", "rotator", "version", "expires_at", "due_at"),
+            "no items yet: nightkey item create NAME --owner OWNER",
+        )
+
+
+@app.command()
+def show(name: str, *, json: Json = False, home: Home = None) -> None:
+    """Show an item, its versions and who uses it. No value is ever shown."""
+    _ = home
+    services = open_services()
+    with services.database.read() as connection:
+        item = services.vault.get(connection, name)
+        versions = [
+            {
+                "number": version.number,
+                "stage": version.stage,
+                "expires_at": version.expires_at,
+                "created_at": version.created_at,
+                "activated_at": version.activated_at,
+                "destroyed_at": version.destroyed_at,
+            }
+            for version in services.versions.of_item(connection, item.id)
+        ]
+        references = [
+            {
+                "consumer": reference.consumer,
+                "name": reference.consumer_name,
+                "node": reference.node_id,
+                "active": reference.active,
+                "pinned": reference.pinned,
+                "last_version": reference.last_version,
+                "last_run_at": reference.last_run_at,
+                "proven_version": reference.proven_version,
+            }
+            for reference in services.references.of_item(connection, item.id)
+        ]
+    answer = describe(item) | {"versions": versions, "references": references}
+    if json:
+        print_json(answer)
+        return
+    print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}", "", "versions:"])
+    print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), "none")
+    print_lines(["", "used by:"])
+    print_table(
+        references,
+        ("name", "node", "active", "pinned", "last_version", "last_run_at", "proven_version"),
+        "nobody",
+    )
+
+
+@app.command()
+def update(
+    name: str,
+    *,
+    rename: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
+    owner: Owner = None,
+    no_owner: Annotated[bool, typer.Option("--no-owner", help="Nobody answers for it.")] = False,
+    expires_at: Expires = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It never lapses.")] = False,
+    lifetime: Lifetime = None,
+    mode: ModeOption = None,
+    rotator: RotatorOption = None,
+    assignments: Assignments = None,
+    lead: Lead = None,
+    overlap: Overlap = None,
+    policy: PolicyFile = None,
+    value_file: ValueFile = None,
+    new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Change what is given. A new value (--value or --value-file) is a new version, current at once."""
+    _ = home
+    services = open_services()
+    if (owner is not None and no_owner) or (expires_at is not None and no_expiry):
+        raise InvalidInputError("an option and its opposite were given: choose one")
+    with services.database.read() as connection:
+        item = services.vault.get(connection, name)
+        owner_id = None if owner is None else services.owners.get(connection, owner).id
+    built = build_policy(
+        item.policy,
+        file=policy,
+        mode=mode,
+        rotator=rotator,
+        settings=assignments or (),
+        lifetime=lifetime,
+        lead=lead,
+        overlap=overlap,
+        default_rotator=_default_rotator(item.name),
+    )
+    _check_settings(built)
+    expiry = None if expires_at is None else parse_time(expires_at, services.clock())
+    asked = value_file is not None or new_value
+    value = read_value(value_file, what=f"new value of {item.name}") if asked else None
+    with services.database.write() as connection:
+        changed = services.vault.update(
+            connection,
+            item.id,
+            name=rename,
+            value=value,
+            expires_at=expiry if expires_at is not None or no_expiry else UNCHANGED,
+            owner_id=owner_id if owner is not None or no_owner else UNCHANGED,
+            policy=None if built == item.policy else built,
+            actor=who(),
+        )
+    if json:
+        print_json(describe(changed))
+    else:
+        print_lines([_line(changed)])
+
+
+@app.command()
+def delete(name: str, *, json: Json = False, home: Home = None) -> None:
+    """Delete an item and every value of it. Refused while anything uses it."""
+    _ = home
+    services = open_services()
+    with services.database.write() as connection:
+        item = services.vault.delete(connection, name, actor=who())
+    services.database.scrub()
+    if json:
+        print_json({"id": item.id, "name": item.name, "deleted": True})
+    else:
+        print_lines([f"{item.name} and its values are gone"])
+
+
+@app.command()
+def rotate(name: str, *, json: Json = False, home: Home = None) -> None:
+    """Replace an item now: create, test and activate a new version; the old one works on meanwhile."""
+    _ = home
+    services = open_services()
+    opened = services.rotations.request(name, asked_by=who())
+    rotation = services.driving.run_rotation(opened.id, tell_step)
+    if json:
+        print_json(
+            {
+                "id": rotation.id,
+                "item": rotation.item,
+                "item_id": rotation.item_id,
+                "state": rotation.state,
+                "version": rotation.new_number,
+                "waits_for": rotation.waits_for,
+                "error": rotation.last_error,
+            }
+        )
+    else:
+        print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
+    if rotation.state in (State.ROLLED_BACK, State.STUCK):
+        raise typer.Exit(1)
+
+
+def describe(item: Item) -> dict[str, Any]:
+    """SDX's metadata, and what is ours to hold beside it."""
+    return {
+        "id": item.id,
+        "name": item.name,
+        "created_at": item.created_at,
+        "expires_at": item.expires_at,
+        "item": item.name,
+        "item_id": item.id,
+        "kind": item.kind,
+        "owner": item.owner,
+        "version": item.version,
+        "mode": item.policy.mode,
+        "rotator": item.policy.rotator,
+        "settings": item.policy.settings,
+        "lifetime": item.policy.lifetime,
+        "lead": item.policy.lead,
+        "overlap": item.policy.overlap,
+        "due_at": item.due_at,
+        "hold_until": item.hold_until,
+        "updated_at": item.updated_at,
+    }
+
+
+def _line(item: Item) -> str:
+    expiry = "no expiry" if item.expires_at is None else f"expires {item.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"{item.name} ({item.id}): version {item.version}, {expiry}, owner {item.owner or 'nobody'}"
+
+
+def _describe_policy(policy: Policy) -> str:
+    by = f" by {policy.rotator}" if policy.rotator else ""
+    return f"mode {policy.mode}{by}"
+
+
+def _default_rotator(name: str) -> str | None:
+    return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
+
+
+def _check_settings(policy: Policy) -> None:
+    """The rotator's own check, before anything is stored."""
+    from worker.rotators.catalog import parse_settings  # noqa: PLC0415  # as the services
+
+    if policy.rotator is not None:
+        parse_settings(policy.rotator, policy.settings)
+    elif policy.settings:
+        raise InvalidInputError("settings were given, but no rotator: add --rotator NAME")

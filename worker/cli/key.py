@@ -1,0 +1,55 @@
+"""`nightkey key`: whether a key that somebody presents is one of ours."""
+
+from typing import Annotated
+
+import typer
+
+from vaultcore.crypto import apikeys
+from worker.cli.inputs import read_value
+from worker.cli.output import note, print_json, print_lines
+from worker.cli.session import Home, Json, open_services
+
+app = typer.Typer(no_args_is_help=True, help="Keys that callers present to us.")
+
+
+@app.command()
+def check(
+    *,
+    value_file: Annotated[
+        str | None,
+        typer.Option("--value-file", metavar="PATH", help="The key's file; - for standard input."),
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Check a key: 0 and whose it is, or 3 if it opens nothing. The key is asked for, or read from a file."""
+    _ = home
+    key = read_value(value_file, what="key")
+    services = open_services()
+    with services.database.read() as connection:
+        found = services.versions.check_key(connection, key)
+        item = None if found is None else services.vault.get(connection, found[0])
+    if found is None or item is None:
+        real = apikeys.looks_real(key.expose())
+        if json:
+            print_json({"valid": False, "checksum": real})
+        else:
+            why = (
+                "well-formed, but it opens nothing"
+                if real
+                else "not a key of ours: its form or checksum is wrong"
+            )
+            note(f"nightkey: {why}")
+        raise typer.Exit(3)
+    if json:
+        print_json(
+            {
+                "valid": True,
+                "checksum": True,
+                "item": item.name,
+                "item_id": item.id,
+                "version": found[1],
+            }
+        )
+    else:
+        print_lines([f"the key of {item.name}, version {found[1]}"])

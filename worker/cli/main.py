@@ -1,0 +1,100 @@
+"""The command `nightkey`: one noun a file. Errors are one line on standard error, and an exit status.
+
+0 done, 1 something in the night failed, 2 wrong use or configuration, 3 refused.
+"""
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from vaultcore.errors import NightkeyError
+from worker.cli import (
+    audit,
+    claim,
+    demo,
+    init,
+    item,
+    key,
+    notice,
+    owner,
+    rotation,
+    scan,
+    status,
+    up,
+    workflow,
+)
+from worker.cli.session import Home
+
+app = typer.Typer(
+    name="nightkey",
+    help="Keeps the credentials that workflows depend on from lapsing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("init")(init.init)
+app.add_typer(item.app, name="item")
+app.add_typer(owner.app, name="owner")
+app.add_typer(workflow.app, name="workflow")
+app.command("scan")(scan.scan)
+app.command("night")(scan.night)
+app.command("up")(up.up)
+app.add_typer(rotation.app, name="rotation")
+app.add_typer(notice.app, name="notice")
+app.command("claim")(claim.claim)
+app.add_typer(key.app, name="key")
+app.add_typer(audit.app, name="audit")
+app.command("status")(status.status)
+app.command("demo")(demo.demo)
+
+
+@app.callback()
+def nightkey(
+    *,
+    home: Home = None,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.")] = False,
+) -> None:
+    """Keeps the credentials that workflows depend on from lapsing."""
+    _ = home  # its callback has taken effect
+    if version:
+        print(importlib.import_module("importlib.metadata").version("nightkey"))  # noqa: T201  # the answer
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point: runs the command and turns whatever went wrong into one line."""
+    try:
+        app()
+    except NightkeyError as error:
+        problem, exit_status = str(error), error.exit_status
+    except KeyboardInterrupt:
+        problem, exit_status = "interrupted", 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001  # the edge: its text and frames may quote anything
+        problem, exit_status = f"unexpected {type(error).__name__} {_where(error)}", 1
+    else:
+        return
+    print(f"nightkey: {problem}", file=sys.stderr)  # noqa: T201  # the error
+    sys.exit(exit_status)
+
+
+def _where(error: BaseException) -> str:
+    """File and line of the innermost frame of ours: enough to report it, nothing of what it held."""
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        if name.startswith(("worker.", "vaultcore.")):
+            where = f"at {name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return where
+
+
+if __name__ == "__main__":
+    main()

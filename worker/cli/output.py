@@ -1,0 +1,64 @@
+"""How answers look: one JSON document, or lines and tables for a person. Notes go to standard error."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from vaultcore.rules import show_duration
+
+
+def print_json(document: object) -> None:
+    print(json.dumps(_plain(document), indent=2, ensure_ascii=False))  # noqa: T201  # the answer
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201  # the answer
+
+
+def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], empty: str) -> None:
+    """Columns padded to their widest cell; nothing is cut, so that it can be searched."""
+    if not rows:
+        print_lines([empty])
+        return
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    print_lines(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def note(text: str) -> None:
+    """Something to know that is not the answer: on standard error."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # not the answer
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, timedelta):
+        return show_duration(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(part) for part in value) or "-"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return show_duration(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value

@@ -1,0 +1,115 @@
+"""`nightkey owner`: who is told, and where."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import Owner
+from vaultcore.secret import Secret
+from worker.cli.inputs import read_text
+from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.session import Home, Json, open_services, who
+
+app = typer.Typer(no_args_is_help=True, help="Who is told, and where.")
+
+RouteUrl = Annotated[
+    str | None,
+    typer.Option("--route", metavar="URL", help="An apprise URL without tokens in it."),
+]
+RouteFile = Annotated[
+    Path | None,
+    typer.Option("--route-file", metavar="PATH", help="A file that holds an apprise URL."),
+]
+
+
+@app.command()
+def create(
+    name: str,
+    *,
+    route: RouteUrl = None,
+    route_file: RouteFile = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Create an owner, and with --route or --route-file where to tell them."""
+    _ = home
+    services = open_services()
+    url = _read_route(route, route_file)
+    shown = None if url is None else _check(services, url)
+    with services.database.write() as connection:
+        owner = services.owners.create(connection, name, actor=who())
+        if url is not None and shown is not None:
+            services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        owner = services.owners.get(connection, name)
+    _show(owner, json=json)
+
+
+@app.command("route")
+def add_route(
+    name: str,
+    *,
+    route: RouteUrl = None,
+    route_file: RouteFile = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Add a route to an owner."""
+    _ = home
+    url = _read_route(route, route_file)
+    if url is None:
+        raise InvalidInputError("which route? give --route-file PATH, or --route URL if it holds no token")
+    services = open_services()
+    shown = _check(services, url)
+    with services.database.write() as connection:
+        owner = services.owners.get(connection, name)
+        services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        owner = services.owners.get(connection, name)
+    _show(owner, json=json)
+
+
+@app.command("list")
+def list_owners(*, json: Json = False, home: Home = None) -> None:
+    """List owners and their routes, masked."""
+    _ = home
+    services = open_services()
+    with services.database.read() as connection:
+        rows = [describe(owner) for owner in services.owners.all(connection)]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("name", "routes", "created_at"), "no owners yet")
+
+
+def describe(owner: Owner) -> dict[str, Any]:
+    return {
+        "id": owner.id,
+        "name": owner.name,
+        "routes": [route.shown for route in owner.routes],
+        "created_at": owner.created_at,
+    }
+
+
+def _show(owner: Owner, *, json: bool) -> None:
+    if json:
+        print_json(describe(owner))
+    else:
+        routes = ", ".join(route.shown for route in owner.routes) or "no route yet"
+        print_lines([f"owner {owner.name}: {routes}"])
+
+
+def _read_route(url: str | None, file: Path | None) -> Secret | None:
+    if url is not None and file is not None:
+        raise InvalidInputError("give --route or --route-file, not both")
+    if url is not None:
+        return Secret(url)
+    return None if file is None else Secret(read_text(file).strip())
+
+
+def _check(services: Any, url: Secret) -> str:  # noqa: ANN401  # Services, imported late
+    from worker.delivery.routes import check_route  # noqa: PLC0415  # as the services
+
+    shown = check_route(url, schemes=services.settings.route_schemes)
+    services.sender.check(url)
+    return shown

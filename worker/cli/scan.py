@@ -1,0 +1,93 @@
+"""`nightkey scan` and `nightkey night`: what is found, and a whole night in this process."""
+
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.inputs import parse_time
+from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.rotation import describe, tell_step
+from worker.cli.session import Home, Json, open_services
+from worker.domain.findings import WORST_FIRST, Finding
+from worker.services.night import Preview
+
+
+def scan(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Look from another time; nothing is written then."),
+    ] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Say what is found and what would be done. Findings are recorded; nothing is rotated or sent."""
+    _ = home
+    services = open_services()
+    now = services.clock()
+    preview = services.nights.preview(now if at is None else parse_time(at, now))
+    if at is not None and not dry_run:
+        note("another time than now: nothing was written")
+    elif not dry_run:
+        services.nights.record()
+    actions = _describe_actions(preview)
+    findings = _describe_findings(preview.findings)
+    if json:
+        print_json({"at": preview.at, "actions": actions, "findings": findings})
+        return
+    print_lines([f"as of {preview.at:%Y-%m-%d %H:%M} UTC", "", "would be done:"])
+    print_table(actions, ("item", "action", "why"), "nothing is due")
+    print_lines(["", "found:"])
+    print_table(findings, ("kind", "item", "workflow", "detail"), "nothing to complain of")
+
+
+def night(*, json: Json = False, home: Home = None) -> None:
+    """One whole night, now, in this process; ends when its rotations and notices are done. 1 if any failed."""
+    _ = home
+    services = open_services()
+    result = services.driving.run_night(tell_step)
+    with services.database.read() as connection:
+        night = services.nights.describe(connection, result.slot)
+    answer = {
+        "slot": result.slot,
+        "outcome": "failed" if result.problems else "good",
+        "counts": night,
+        "rotations": [describe(rotation) for rotation in result.rotations],
+        "problems": result.problems,
+    }
+    if json:
+        print_json(answer)
+    else:
+        counted = ", ".join(f"{number} {what}" for what, number in night.items())
+        print_lines([f"the night ended {'badly' if result.problems else 'well'}: {counted}"])
+        for problem in result.problems:
+            note(f"nightkey: {problem}")
+    if result.problems:
+        raise typer.Exit(1)
+
+
+def _describe_actions(preview: Preview) -> list[dict[str, Any]]:
+    return [
+        {
+            "item": seen.name,
+            "item_id": seen.item_id,
+            "action": "none" if seen.decision is None else seen.decision.action.value,
+            "why": "it cannot be read" if seen.decision is None else seen.decision.why,
+        }
+        for seen in preview.due
+    ]
+
+
+def _describe_findings(findings: list[Finding]) -> list[dict[str, Any]]:
+    ordered = sorted(findings, key=lambda f: (WORST_FIRST[f.kind], f.item or f.subject))
+    return [
+        {
+            "kind": finding.kind,
+            "item": finding.item,
+            "item_id": finding.item_id,
+            "workflow": finding.workflow,
+            "detail": finding.detail,
+        }
+        for finding in ordered
+    ]

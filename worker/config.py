@@ -1,0 +1,134 @@
+"""Settings, parsed once: `NIGHTKEY_…` variables, then `nightkey.toml` in the data folder, then defaults."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from vaultcore.errors import ConfigurationError
+
+HOME_VARIABLE = "NIGHTKEY_HOME"
+DEFAULT_HOME = Path("~/.nightkey")
+SETTINGS_FILE = "nightkey.toml"
+
+# Services that a person reads. Left out: what runs programs, writes files or talks to this desktop.
+ROUTE_SCHEMES = (
+    "discord form forms gchat gotify gotifys json jsons mailto mailtos matrix matrixs mmost mmosts "
+    "msteams ntfy ntfys opsgenie pagerduty pover rocket rockets sendgrid signal signals slack sns "
+    "ses tgram twilio webex workflows wxteams xml xmls zulip"
+)
+
+
+class Settings(BaseSettings):
+    """Every setting. Durations are seconds; `night_at` is a cron expression in `time_zone`."""
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTKEY_", extra="forbid", frozen=True)
+    home: Path
+    database_url: str = ""
+    keyring: Path | None = None
+    broker_url: str = ""
+    night_at: str = "0 2 * * *"
+    time_zone: str = "UTC"
+    ring_seconds: float = Field(default=60, gt=0, le=3600)
+    operators: str = "operators"
+    route_schemes: str = ROUTE_SCHEMES
+    concurrency: int = Field(default=2, ge=1, le=64)
+    page_size: int = Field(default=500, ge=1, le=10_000)
+    lease_seconds: float = Field(default=900, ge=10)
+    retry_seconds: float = Field(default=10, gt=0)
+    attempts: int = Field(default=3, ge=1, le=20)
+    failed_hold_hours: float = Field(default=20, gt=0)
+    http_timeout_seconds: float = Field(default=30, gt=0, le=300)
+    http_max_bytes: int = Field(default=1_048_576, ge=1024)
+    log_level: str = "INFO"
+
+    _toml: ClassVar[Path | None] = None
+
+    @field_validator("night_at")
+    @classmethod
+    def _check_cron(cls, text: str) -> str:
+        from datetime import UTC, datetime  # noqa: PLC0415  # the model's fields must not see them
+
+        try:
+            CronSim(text, datetime.now(UTC))
+        except CronSimError as error:
+            raise ValueError(f"{text!r} is no cron expression ({error})") from None
+        return text
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no time zone: write one like Europe/Zurich") from None
+        return name
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, name: str) -> str:
+        if name.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+        return name.upper()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, cls._toml)
+        return (init_settings, env_settings, toml)
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'nightkey.db'}"
+
+    @property
+    def keyring_path(self) -> Path:
+        return self.keyring or self.home / "keyring" / "keyring.json"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def failed_hold(self) -> timedelta:
+        return timedelta(hours=self.failed_hold_hours)
+
+
+def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401  # any field
+    """The settings of the data folder `home` (default: `NIGHTKEY_HOME`, then `~/.nightkey`)."""
+    folder = (home or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)).expanduser().absolute()
+    file = folder / SETTINGS_FILE
+    problem = ""
+    try:
+
+        class Located(Settings):
+            _toml = file if file.exists() else None
+
+        return Located(home=folder, **overrides)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        problem = f"setting {name}: {first['msg'].removeprefix('Value error, ')}"
+    except ValueError as error:  # TOML that does not parse
+        problem = f"{file}: {error}"
+    raise ConfigurationError(f"{problem} (from NIGHTKEY_… variables or {file})")

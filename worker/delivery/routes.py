@@ -1,0 +1,41 @@
+"""Routes: which apprise URLs are allowed, and how one is shown without its tokens. Pure."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.secret import Secret
+
+# Schemes in whose URLs the host is a host; in the others it may be a token.
+_HOST_IS_A_HOST = frozenset(
+    "form forms gotify gotifys json jsons mailto mailtos matrix matrixs mmost mmosts ntfy ntfys "
+    "rocket rockets signal signals xml xmls".split()
+)
+
+
+def check_route(url: Secret, *, schemes: str) -> str:
+    """Checks the URL's outside and gives its masked form; the error names the scheme alone.
+
+    What apprise makes of the rest is checked by `AppriseSender.check`.
+    """
+    text = url.expose().strip()
+    scheme, separator, _ = text.partition("://")
+    allowed = schemes.split()
+    if not separator or any(character.isspace() for character in text):
+        raise InvalidInputError("the route is no URL: write it like json://host/path")
+    if scheme.lower() not in allowed:
+        raise InvalidInputError(
+            f"routes of scheme {scheme[:20].lower()!r} are not allowed: use one of {', '.join(allowed)} "
+            "(setting route_schemes)"
+        )
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        host = port = ""
+    else:
+        if "redirect" in dict(parse_qsl(parts.query)):
+            raise InvalidInputError("the route may not set redirect=: redirects are never followed")
+    if scheme.lower() in _HOST_IS_A_HOST and host:
+        return f"{scheme.lower()}://{host}{port}"
+    return f"{scheme.lower()}://…"

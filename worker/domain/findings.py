@@ -1,0 +1,74 @@
+"""What the scan can see, how bad it is, and whom it concerns. Pure.
+
+`level` only compares a finding with itself: it rises when the thing gets worse, and a rise is
+what an owner is told of again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+_LAPSED_LEVEL = 100
+
+
+class FindingKind(StrEnum):
+    LAPSED = "lapsed"
+    STUCK = "stuck"
+    ROTATION_FAILED = "rotation-failed"
+    UNREADABLE = "unreadable"
+    EXPIRING = "expiring"
+    MISSING = "missing"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    UNPROVEN = "unproven"
+    IDLE = "idle"
+    UNUSED = "unused"
+    NO_OWNER = "no-owner"
+    NO_EXPIRY = "no-expiry"
+    NO_PLAN = "no-plan"
+    GENERIC_NAME = "generic-name"
+
+
+WORST_FIRST = {kind: position for position, kind in enumerate(FindingKind)}
+"""The order of a digest: as the enumeration has them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing seen. `subject` tells it from others of its kind."""
+
+    kind: FindingKind
+    subject: str
+    item_id: str | None
+    item: str | None
+    workflow: str | None
+    owner_id: str | None
+    level: int
+    detail: str
+
+
+def expiry_level(expires_at: datetime, thresholds: tuple[int, ...], now: datetime) -> int | None:
+    """How many thresholds (days before expiry) have been crossed; None: not one.
+
+    By what has been crossed and never by an exact day, so that a night that was missed loses
+    nothing. From the expiry on the level rises by one a day.
+    """
+    left = expires_at - now
+    if left <= timedelta(0):
+        return _LAPSED_LEVEL + (-left).days
+    crossed = sum(left <= timedelta(days=days) for days in thresholds)
+    return crossed or None
+
+
+def show_time_left(expires_at: datetime, now: datetime) -> str:
+    """`in 3 days`, `in 5 hours`, `2 days ago`: whole units, rounded down."""
+    left = expires_at - now
+    size = abs(left)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        number = int(size.total_seconds() // length)
+        if number:
+            text = f"{number} {unit}{'s' if number > 1 else ''}"
+            break
+    else:
+        text = "a minute"
+    return f"{text} ago" if left <= timedelta(0) else f"in {text}"

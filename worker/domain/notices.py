@@ -1,0 +1,142 @@
+"""What owners read. Pure: rows in, text out; never a value, and nothing that a value was made from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.domain.findings import WORST_FIRST, FindingKind
+from worker.domain.saga import State
+
+CLAIM_MARK = "{claim}"
+"""Stands in a stored body where the token of a claim is put when the notice leaves."""
+
+_MEANS: dict[FindingKind, str] = {
+    FindingKind.LAPSED: "can no longer be used",
+    FindingKind.STUCK: "needs a person",
+    FindingKind.ROTATION_FAILED: "was not replaced",
+    FindingKind.UNREADABLE: "could not be looked at",
+    FindingKind.EXPIRING: "will lapse",
+    FindingKind.MISSING: "does not exist",
+    FindingKind.EXPIRED: "is used after it lapsed",
+    FindingKind.SUPERSEDED: "is used in an older version",
+    FindingKind.UNPROVEN: "has not been used since it was replaced",
+    FindingKind.IDLE: "is held by a workflow that no longer runs",
+    FindingKind.UNUSED: "is used by no active workflow",
+    FindingKind.NO_OWNER: "has no owner",
+    FindingKind.NO_EXPIRY: "has no expiry",
+    FindingKind.NO_PLAN: "has no rotation plan",
+    FindingKind.GENERIC_NAME: "has a name that does not say what it opens",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundLine:
+    """An open finding, as a digest needs it. `users` are the active workflows that use the item."""
+
+    kind: FindingKind
+    subject: str
+    detail: str
+    workflow: str | None
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotatedLine:
+    """A rotation of this night, as a digest needs it."""
+
+    id: str
+    item: str
+    state: State
+    version: int | None
+    error: str | None
+    waits_for: tuple[str, ...]
+
+
+def compose_digest(
+    owner: str, found: Sequence[FoundLine], rotated: Sequence[RotatedLine], night: datetime
+) -> Message:
+    """One message for one owner and one night, worst first."""
+    ordered = sorted(found, key=lambda line: (WORST_FIRST[line.kind], line.subject))
+    replaced = [line for line in rotated if line.state in (State.DONE, State.WATCHING)]
+    failed = [line for line in rotated if line.state in (State.ROLLED_BACK, State.STUCK)]
+    parts = [f"Nightkey looked at your credentials in the night of {night:%Y-%m-%d}."]
+    if ordered:
+        parts.append("To look at:\n" + "\n".join(_show_finding(line) for line in ordered))
+    if failed:
+        parts.append("Not replaced:\n" + "\n".join(_show_failed(line) for line in failed))
+    if replaced:
+        parts.append("Replaced and proven:\n" + "\n".join(_show_replaced(line) for line in replaced))
+    counts = (
+        (len(ordered), "to look at"),
+        (len(failed), "not replaced"),
+        (len(replaced), "replaced"),
+    )
+    summary = ", ".join(f"{number} {what}" for number, what in counts if number)
+    return Message(subject=f"Nightkey: {summary} ({owner})", body="\n\n".join(parts) + "\n")
+
+
+def compose_failure(*, rotation_id: str, item: str, state: State, error: str, users: Iterable[str]) -> Message:
+    """At once, when a rotation did not succeed: what happened, what works now, what to do."""
+    used = ", ".join(users) or "no active workflow"
+    if state is State.STUCK:
+        return Message(
+            subject=f"Nightkey: the rotation of {item} is stuck",
+            body=(
+                f"The rotation of {item} can go neither on nor back: {error}.\n"
+                f"Both values are kept. It is used by {used}.\n"
+                f"What happened: nightkey rotation show {rotation_id}\n"
+            ),
+        )
+    return Message(
+        subject=f"Nightkey: {item} was not replaced",
+        body=(
+            f"The replacement of {item} did not pass: {error}.\n"
+            f"It was taken back, and the value from before goes on working for {used}.\n"
+            f"What happened: nightkey rotation show {rotation_id}\n"
+        ),
+    )
+
+
+def compose_claim(*, item: str, overlap: str) -> Message:
+    """A generated key waits for its owner. The token is filled in when the message leaves."""
+    return Message(
+        subject=f"Nightkey: collect the new key of {item}",
+        body=(
+            f"{item} has a new key. Collect it, once, with:\n"
+            f"    nightkey claim {CLAIM_MARK}\n"
+            f"The key from before works until you have, and for at least {overlap}.\n"
+        ),
+    )
+
+
+def compose_night_failed(night: datetime, problems: Sequence[str]) -> Message:
+    """For the operators: what in the night did not succeed."""
+    lines = "\n".join(f"- {problem}" for problem in problems)
+    return Message(
+        subject=f"Nightkey: the night of {night:%Y-%m-%d} did not end well",
+        body=f"What failed:\n{lines}\n\nLook with: nightkey status\n",
+    )
+
+
+def _show_finding(line: FoundLine) -> str:
+    users = f" Used by {', '.join(line.users)}." if line.users else ""
+    return f"- {line.subject} {_MEANS[line.kind]}: {line.detail}.{users}"
+
+
+def _show_failed(line: RotatedLine) -> str:
+    if line.state is State.STUCK:
+        return f"- {line.item} is stuck, both values are kept: {line.error} ({line.id})"
+    return f"- {line.item} keeps its value from before: {line.error} ({line.id})"
+
+
+def _show_replaced(line: RotatedLine) -> str:
+    if line.state is State.DONE:
+        return f"- {line.item} is now version {line.version}; the one before it is gone."
+    waits = f" waiting for {'; '.join(line.waits_for)}" if line.waits_for else ""
+    return f"- {line.item} is now version {line.version}; the one before it works on,{waits}."

@@ -1,0 +1,79 @@
+"""The contract of a rotator: one way to replace a credential.
+
+Found by entry point `nightkey.rotators`. Every method is safe to repeat: a crash may have cut the
+last call off before or after it took effect. Failures are `CounterpartError` with a cause; nothing
+else should leave a rotator, and whatever does is taken for a mistake of ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from vaultcore.model import Kind
+from vaultcore.secret import Secret
+from worker.outbound import HttpClient
+
+
+class Settings(BaseModel):
+    """The base of a rotator's settings: unknown ones are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a rotator is given. `values` holds the items that its settings name, by name and by id.
+
+    `label` is the same for every try of one rotation: put it on what you make outside, so that it
+    can be found again when the answer was lost. `new_external` and `old_external` are what
+    `Candidate.external` said of the two versions.
+    """
+
+    label: str
+    item: str
+    settings: Settings
+    old: Secret | None
+    new: Secret | None
+    old_external: Mapping[str, Any]
+    new_external: Mapping[str, Any]
+    values: Mapping[str, Secret]
+    http: HttpClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A replacement. `external` is what the other side calls it (ids, never values); an expiry that
+    the other side set wins over the policy's lifetime.
+    """
+
+    value: Secret
+    external: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+
+
+class Rotator(Protocol):
+    """`create → install → verify → revoke`, and `undo` for the way back."""
+
+    Settings: ClassVar[type[Settings]]
+    kind: ClassVar[Kind]
+    """Which items it is for."""
+    issues: ClassVar[bool]
+    """Whether the other side makes the value: then a failed `create` may have left one there."""
+
+    def create(self, job: Job) -> Candidate:
+        """Makes the replacement. Nothing that works today stops working."""
+
+    def install(self, job: Job) -> str:
+        """The other side accepts `job.new` beside `job.old`. Says what was done."""
+
+    def verify(self, job: Job, value: Secret) -> str:
+        """Proves that the other side accepts the value; a rejection has cause `REJECTED`."""
+
+    def revoke(self, job: Job) -> str:
+        """The other side stops accepting `job.old`. Says what was done, and how it was proven."""
+
+    def undo(self, job: Job) -> str:
+        """Takes `job.new` away outside, as far as it ever got there. `job.new` may be None."""

@@ -1,0 +1,50 @@
+"""Finds rotators by entry point, and checks settings against what each declares."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from vaultcore.errors import ConfigurationError, InvalidInputError
+from worker.rotators.base import Rotator, Settings
+
+GROUP = "nightkey.rotators"
+
+
+def rotator_names() -> list[str]:
+    return sorted(_found())
+
+
+def load_rotator(name: str) -> Rotator:
+    """The rotator of that name, made anew; it holds no state between calls."""
+    try:
+        entry = _found()[name]
+    except KeyError:
+        entry = None
+    if entry is None:
+        raise InvalidInputError(f"no rotator {name!r}: there are {', '.join(rotator_names())}")
+    try:
+        made: Rotator = entry.load()()
+    except ImportError as error:
+        missing = error.name or "a package"
+    else:
+        return made
+    raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed")
+
+
+def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
+    """The settings, checked; the error names the rotator and the field, never what was given."""
+    try:
+        return load_rotator(name).Settings.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        problem = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    raise InvalidInputError(f"rotator {name}, setting {problem}")
+
+
+@cache
+def _found() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

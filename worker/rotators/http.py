@@ -1,0 +1,204 @@
+"""Rotator `http`: asks a service for the new value by a templated request, revokes the old by another.
+
+On the other side it makes one credential and takes one away. Needs whatever lets it in there, as an
+item that the requests name (`{{ vault.NAME }}`). The request that issues should carry
+`{{ rotation.label }}`: if the answer is lost half-way, `find` looks that label up, and what it
+finds is revoked before another is issued, so that nothing is left behind. What the templates see:
+`rotation.label`, `rotation.id` and `rotation.value` (of the credential that is verified or revoked).
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Kind
+from vaultcore.secret import Secret
+from worker.outbound import Response, cause_of
+from worker.rotators import base
+from worker.workflows.paths import take_path
+from worker.workflows.templates import Scope, render
+
+
+class Request(base.Settings):
+    """One HTTP request; `url`, `headers` and `body` are templates, and a `body` that is not text is JSON."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | dict[str, Any] | None = None
+
+
+class HttpSettings(base.Settings):
+    """`value`, `id` and `expires` are dotted paths into the answer to `issue`; `verify_id` and
+    `find_ids` into those to `verify` and `find` (`*` stands for every entry of a list).
+    """
+
+    issue: Request
+    value: str = "token"
+    id: str | None = None
+    expires: str | None = None
+    verify: Request
+    verify_id: str | None = None
+    revoke: Request
+    find: Request | None = None
+    find_ids: str = "*.id"
+
+
+class HttpRotator:
+    Settings: ClassVar[type[base.Settings]] = HttpSettings
+    kind: ClassVar[Kind] = Kind.SECRET
+    issues: ClassVar[bool] = True
+
+    def create(self, job: base.Job) -> base.Candidate:
+        settings = _settings(job)
+        answer = _send(settings.issue, job, what="issue")
+        _expect(answer, "issue")
+        value = take_path(answer.body, settings.value)
+        if not isinstance(value, str) or not value:
+            raise CounterpartError(f"issue: no text at {settings.value}", cause=Cause.MISTAKE)
+        return base.Candidate(
+            value=Secret(value),
+            external={} if settings.id is None else {"id": take_path(answer.body, settings.id)},
+            expires_at=_read_time(answer.body, settings.expires),
+        )
+
+    def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
+        return "accepted since it was issued"
+
+    def verify(self, job: base.Job, value: Secret) -> str:
+        answer = self._ask(job, value)
+        _expect(answer, "verify")
+        return f"the service accepts it ({answer.status})"
+
+    def revoke(self, job: base.Job) -> str:
+        """Revoked, and then shown to the service once more: only its refusal proves it."""
+        if job.old is None:
+            raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
+        if self._is_refused(job, job.old):
+            return "the service refused the old value already"
+        external = dict(job.old_external) or self._learn_id(job, job.old)
+        self._revoke(job, external.get("id"), job.old)
+        if not self._is_refused(job, job.old):
+            raise CounterpartError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
+        return "revoked, and the service refuses the old value"
+
+    def undo(self, job: base.Job) -> str:
+        """Revokes the new one by what is known of it, and whatever else bears this rotation's label."""
+        settings = _settings(job)
+        ids = {job.new_external["id"]} if "id" in job.new_external else set()
+        if settings.find is not None:
+            answer = _send(settings.find, job, what="find")
+            _expect(answer, "find")
+            ids |= set(_all_at(answer.body, settings.find_ids))
+        elif not ids and job.new is not None:
+            ids = {self._learn_id(job, job.new).get("id")}
+        for external_id in sorted(ids, key=str):
+            self._revoke(job, external_id, job.new)
+        if job.new is not None and not self._is_refused(job, job.new):
+            raise CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
+        return f"revoked what was issued ({len(ids)})"
+
+    def _ask(self, job: base.Job, value: Secret) -> Response:
+        return _send(_settings(job).verify, job, what="verify", value=value)
+
+    def _is_refused(self, job: base.Job, value: Secret) -> bool:
+        answer = self._ask(job, value)
+        cause = cause_of(answer.status)
+        if cause not in (None, Cause.REJECTED):
+            _expect(answer, "verify")
+        return cause is Cause.REJECTED
+
+    def _learn_id(self, job: base.Job, value: Secret) -> dict[str, Any]:
+        """What the service calls a credential that was not made here: it says so when it is used."""
+        path = _settings(job).verify_id
+        if path is None:
+            return {}
+        answer = self._ask(job, value)
+        _expect(answer, "verify")
+        return {"id": take_path(answer.body, path)}
+
+    def _revoke(self, job: base.Job, external_id: object, value: Secret | None) -> None:
+        answer = _send(_settings(job).revoke, job, what="revoke", value=value, external_id=external_id)
+        if answer.status not in (
+            404,
+            410,
+        ):  # gone already: a repeat of a revocation that took effect
+            _expect(answer, "revoke")
+
+
+def _settings(job: base.Job) -> HttpSettings:
+    if not isinstance(job.settings, HttpSettings):
+        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+    return job.settings
+
+
+def _send(
+    request: Request,
+    job: base.Job,
+    *,
+    what: str,
+    value: Secret | None = None,
+    external_id: object = None,
+) -> Response:
+    known: dict[str, Any] = {"label": job.label, "item": job.item}
+    if value is not None:
+        known["value"] = value.expose()
+    if external_id is not None:
+        known["id"] = external_id
+    scope = Scope(context={"rotation": known}, values=job.values)
+    failure: CounterpartError
+    try:
+        body = _render_all(request.body, scope)
+        headers = {name: render(text, scope, header=True).text for name, text in request.headers.items()}
+        if body is not None and not isinstance(body, str):
+            headers.setdefault("Content-Type", "application/json")
+            body = json.dumps(body)
+        return job.http.request(request.method, render(request.url, scope).text, headers=headers, content=body)
+    except CounterpartError as error:
+        failure = CounterpartError(f"{what}: {error}", cause=error.cause)
+    raise failure
+
+
+def _expect(answer: Response, what: str) -> None:
+    cause = cause_of(answer.status)
+    if cause is not None:
+        raise CounterpartError(f"{what}: the service answered {answer.status}", cause=cause)
+
+
+def _render_all(data: Any, scope: Scope) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(data, str):
+        return render(data, scope).text
+    if isinstance(data, Mapping):
+        return {key: _render_all(part, scope) for key, part in data.items()}
+    if isinstance(data, list):
+        return [_render_all(part, scope) for part in data]
+    return data
+
+
+def _all_at(data: Any, path: str) -> list[Any]:  # noqa: ANN401  # JSON
+    head, star, tail = path.partition("*")
+    if not star:
+        return [take_path(data, path)]
+    entries = take_path(data, head.strip("."))
+    return [take_path(entry, tail.strip(".")) for entry in entries] if isinstance(entries, list) else []
+
+
+def _read_time(data: Any, path: str | None) -> datetime | None:  # noqa: ANN401  # JSON
+    found = None if path is None else take_path(data, path)
+    if found is None:
+        return None
+    try:
+        time = (
+            datetime.fromtimestamp(found, UTC)
+            if isinstance(found, int | float)
+            else datetime.fromisoformat(str(found))
+        )
+    except (ValueError, OverflowError, OSError):
+        time = None
+    if time is None:
+        raise CounterpartError(f"issue: no time at {path}", cause=Cause.MISTAKE)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

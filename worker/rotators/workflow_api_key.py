@@ -1,0 +1,42 @@
+"""Rotator `workflow-api-key`: a new `wfk_` key for callers of ours.
+
+It changes nothing outside: callers present the key to us, and both keys open while they overlap.
+The new key is kept sealed until its owner collects it with the claim from their notice; until
+then, and until the overlap is over, the old key goes on working. A crash half-way leaves at most a
+pending version, which is discarded.
+"""
+
+from typing import ClassVar
+
+from vaultcore.crypto import apikeys
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Kind
+from vaultcore.secret import Secret
+from worker.rotators import base
+
+
+class ApiKeySettings(base.Settings):
+    """There is nothing to set."""
+
+
+class WorkflowApiKeyRotator:
+    Settings: ClassVar[type[base.Settings]] = ApiKeySettings
+    kind: ClassVar[Kind] = Kind.API_KEY
+    issues: ClassVar[bool] = False
+
+    def create(self, job: base.Job) -> base.Candidate:  # noqa: ARG002  # the contract's
+        return base.Candidate(value=apikeys.generate())
+
+    def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
+        return "its digest is stored: from its activation on it opens beside the old key"
+
+    def verify(self, job: base.Job, value: Secret) -> str:  # noqa: ARG002  # the contract's
+        if not apikeys.looks_real(value.expose()):
+            raise CounterpartError("the key's checksum is wrong", cause=Cause.REJECTED)
+        return "the key's checksum holds"
+
+    def revoke(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
+        return "the old key opens nothing from now on"
+
+    def undo(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
+        return "nothing to undo outside"

@@ -1,0 +1,121 @@
+"""A whole night in this process, without a broker: the same services, called one after the other."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from vaultcore.database import Database
+from worker import store
+from worker.domain.saga import MOVING
+from worker.services.night import Nights
+from worker.services.notifying import Notifying
+from worker.services.rotation import Rotations
+from worker.store import Rotation
+from worker.tables import rotations
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightResult:
+    """`problems` are sentences: what did not succeed. Without any, the night was good."""
+
+    slot: datetime
+    rotations: list[Rotation]
+    problems: list[str]
+
+
+class Driving:
+    """Drives a night from its scan to its last notice, and a single rotation to its rest."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        nights: Nights,
+        rotations: Rotations,
+        notifying: Notifying,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._nights = nights
+        self._rotations = rotations
+        self._notifying = notifying
+        self._clock = clock
+
+    def run_night(self, tell: Callable[[Rotation], None]) -> NightResult:
+        """One night by hand, claimed under the present time. `tell` hears of each step.
+
+        Waits for retries; a rotation that watches is at rest. Others may work on the same rows.
+        """
+        began = self._clock()
+        self._nights.begin(began)
+        self._drive(tell, lambda: self._moving(began))
+        for slot in self._nights.open_nights():
+            self._nights.close(slot)
+        self._deliver()
+        with self._database.read() as connection:
+            problems = self._nights.problems_of(connection, began)
+            problems += self._notifying.problems_since(connection, began)
+            rotated = [
+                store.rotation_from_row(row)
+                for row in connection.execute(
+                    select(rotations).where(rotations.c.night == began).order_by(rotations.c.id)
+                )
+            ]
+        return NightResult(slot=began, rotations=rotated, problems=problems)
+
+    def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
+        """One rotation until it watches, waits for a person, or has ended; then its notices."""
+
+        def moving() -> bool:
+            with self._database.read() as connection:
+                return store.get_rotation(connection, rotation_id).state in MOVING
+
+        while moving():
+            advanced = self._rotations.advance(rotation_id)
+            if advanced is None:
+                time.sleep(_POLL_SECONDS)
+            else:
+                tell(advanced)
+        self._deliver()
+        with self._database.read() as connection:
+            return store.get_rotation(connection, rotation_id)
+
+    def _drive(self, tell: Callable[[Rotation], None], moving: Callable[[], bool]) -> None:
+        while True:
+            with self._database.read() as connection:
+                due = store.due_rotations(connection, self._clock())
+            for rotation_id in due:
+                advanced = self._rotations.advance(rotation_id)
+                if advanced is not None:
+                    tell(advanced)
+            if not due:
+                if not moving():
+                    return
+                time.sleep(_POLL_SECONDS)
+
+    def _deliver(self) -> None:
+        while True:
+            for notice_id in self._notifying.waiting():
+                self._notifying.deliver(notice_id)
+            if not self._notifying.is_anything_waiting():
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _moving(self, night: datetime) -> bool:
+        with self._database.read() as connection:
+            return (
+                connection.execute(
+                    select(rotations.c.id)
+                    .where(
+                        rotations.c.night == night,
+                        rotations.c.state.in_([state.value for state in MOVING]),
+                    )
+                    .limit(1)
+                ).first()
+                is not None
+            )

@@ -1,0 +1,296 @@
+"""One night: claimed once, scanned, closed when its rotations have come to rest, told in one digest each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, or_, select, update
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError
+from vaultcore.vault import Vault
+from worker import store
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.notices import (
+    FoundLine,
+    RotatedLine,
+    compose_digest,
+    compose_night_failed,
+)
+from worker.domain.plan import Action
+from worker.domain.saga import MOVING, State
+from worker.services.anchoring import Anchoring
+from worker.services.notifying import Notifying
+from worker.services.retiring import Retiring
+from worker.services.rotation import Rotations
+from worker.services.scanning import SCANNED_KINDS, SeenItem, walk_due, walk_items, walk_stale
+from worker.tables import findings, rotations, sweeps
+
+JOB = "night"
+ACTOR = "night"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a scan at a time finds and what would be done; nothing of it was written."""
+
+    at: datetime
+    due: list[SeenItem]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a night saw and did."""
+
+    due: int = 0
+    rotations: int = 0
+    findings: int = 0
+    unreadable: int = 0
+    retired: int = 0
+
+
+class Nights:
+    """Begins, previews and closes nights."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        references: References,
+        rotations: Rotations,
+        retiring: Retiring,
+        notifying: Notifying,
+        anchoring: Anchoring,
+        page_size: int,
+        lease: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._references = references
+        self._rotations = rotations
+        self._retiring = retiring
+        self._notifying = notifying
+        self._anchoring = anchoring
+        self._page_size = page_size
+        self._lease = lease
+        self._clock = clock
+
+    def preview(self, at: datetime) -> Preview:
+        """The same walk and the same decisions as tonight's, at a time, writing nothing."""
+        with self._database.read() as connection:
+            due = [seen for page in walk_due(connection, at, page_size=self._page_size) for seen in page]
+            found = [seen.finding for seen in due if seen.finding is not None]
+            for page in walk_stale(connection, at, page_size=self._page_size):
+                found += page
+            for page in walk_items(connection, page_size=self._page_size):
+                found += page
+        return Preview(at=at, due=due, findings=found)
+
+    def begin(self, slot: datetime) -> list[str] | None:
+        """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already."""
+        now = self._clock()
+        with self._database.write() as connection:
+            if not store.claim_sweep(connection, job=JOB, slot=slot, now=now, lease=self._lease):
+                return None
+        retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
+        opened, counts = self._scan(now, night=slot)
+        with self._database.write() as connection:
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+                .values(scanned_at=self._clock(), counts={**asdict(counts), "retired": retired})
+            )
+        return opened
+
+    def record(self) -> Counts:
+        """A scan by hand: findings are opened, updated and resolved; nothing is rotated or sent."""
+        return self._scan(self._clock(), night=None)[1]
+
+    def open_nights(self) -> list[datetime]:
+        """Nights that were scanned and are not closed."""
+        with self._database.read() as connection:
+            return list(
+                connection.execute(
+                    select(sweeps.c.slot)
+                    .where(
+                        sweeps.c.job == JOB,
+                        sweeps.c.scanned_at.is_not(None),
+                        sweeps.c.done_at.is_(None),
+                    )
+                    .order_by(sweeps.c.slot)
+                ).scalars()
+            )
+
+    def close(self, slot: datetime) -> str | None:
+        """Ends the night when none of its rotations moves any more: outcome, digests. None: not yet."""
+        now = self._clock()
+        with self._database.write() as connection:
+            night = connection.execute(
+                select(sweeps)
+                .where(
+                    sweeps.c.job == JOB,
+                    sweeps.c.slot == slot,
+                    sweeps.c.done_at.is_(None),
+                    sweeps.c.scanned_at.is_not(None),
+                )
+                .with_for_update()
+            ).one_or_none()
+            rotated = connection.execute(
+                select(rotations).where(rotations.c.night == slot).order_by(rotations.c.id)
+            ).all()
+            if night is None or any(State(row.state) in MOVING for row in rotated):
+                return None
+            problems = self.problems_of(connection, slot)
+            self._tell(connection, slot, rotated)
+            if problems:
+                self._notifying.post(
+                    connection,
+                    owner_id=None,
+                    kind="night-failed",
+                    dedupe_key=f"night-failed:{slot.isoformat()}",
+                    message=compose_night_failed(slot, problems),
+                )
+            outcome = "failed" if problems else "good"
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+                .values(done_at=now, outcome=outcome)
+            )
+        self._anchoring.anchor()
+        return outcome
+
+    # The scan that writes
+
+    def _scan(self, now: datetime, *, night: datetime | None) -> tuple[list[str], Counts]:
+        opened: list[str] = []
+        due = found = unreadable = 0
+        with self._database.read() as reading:
+            for page in walk_due(reading, now, page_size=self._page_size):
+                due += len(page)
+                unreadable += sum(seen.decision is None for seen in page)
+                with self._database.write() as connection:
+                    for seen in page:
+                        found += self._record_item(connection, seen, now)
+                        if night is not None:
+                            opened += self._open_rotation(connection, seen, night)
+            for walk in (
+                walk_stale(reading, now, page_size=self._page_size),
+                walk_items(reading, page_size=self._page_size),
+            ):
+                for findings_page in walk:
+                    found += len(findings_page)
+                    with self._database.write() as connection:
+                        for finding in findings_page:
+                            store.record_finding(connection, finding, now)
+        with self._database.write() as connection:
+            store.resolve_unseen(connection, SCANNED_KINDS, before=now, now=now)
+        return opened, Counts(due=due, rotations=len(opened), findings=found, unreadable=unreadable)
+
+    def _record_item(self, connection: Connection, seen: SeenItem, now: datetime) -> int:
+        if seen.decision is None:
+            store.touch_findings(connection, seen.item_id, now)
+        if seen.finding is None:
+            return 0
+        store.record_finding(connection, seen.finding, now)
+        return 1
+
+    def _open_rotation(self, connection: Connection, seen: SeenItem, night: datetime) -> list[str]:
+        if seen.decision is None or seen.decision.action is not Action.ROTATE:
+            return []
+        item = self._vault.get(connection, seen.item_id)
+        try:
+            rotation = self._rotations.open(
+                connection, item, reason=seen.decision.why, asked_by=ACTOR, night=night
+            )
+        except ConflictError:  # opened by hand since the page was read
+            return []
+        return [rotation.id]
+
+    # What is told
+
+    def _tell(self, connection: Connection, slot: datetime, rotated: Sequence[Row[*tuple[Any, ...]]]) -> None:
+        """One digest for each owner who has something to hear that they were not told before."""
+        untold = and_(
+            findings.c.resolved_at.is_(None),
+            or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
+        )
+        owners = set(connection.execute(select(findings.c.owner_id).where(untold).distinct()).scalars()) | {
+            row.owner_id for row in rotated
+        }
+        for owner_id in sorted(owners, key=str):
+            mine = findings.c.owner_id == owner_id if owner_id else findings.c.owner_id.is_(None)
+            rows = connection.execute(select(findings).where(untold, mine)).all()
+            lines = [self._line(connection, row) for row in rows]
+            done = [_rotated_line(row) for row in rotated if row.owner_id == owner_id]
+            message = compose_digest(self._notifying.name_owner(connection, owner_id), lines, done, slot)
+            self._notifying.post(
+                connection,
+                owner_id=owner_id,
+                kind="digest",
+                message=message,
+                dedupe_key=f"digest:{owner_id}:{slot.isoformat()}",
+            )
+            connection.execute(update(findings).where(untold, mine).values(told_level=findings.c.level))
+
+    def _line(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> FoundLine:
+        users = (
+            ()
+            if row.workflow is not None or row.item_id is None
+            else tuple(
+                sorted(
+                    {
+                        reference.consumer_name
+                        for reference in self._references.of_item(connection, row.item_id)
+                        if reference.active and reference.consumer_id != row.item_id
+                    }
+                )
+            )
+        )
+        return FoundLine(
+            kind=FindingKind(row.kind),
+            subject=row.item or row.subject,
+            detail=row.detail,
+            workflow=row.workflow,
+            users=users,
+        )
+
+    def describe(self, connection: Connection, slot: datetime) -> dict[str, int]:
+        """The counts of a night that was scanned."""
+        counts: dict[str, int] = connection.execute(
+            select(sweeps.c.counts).where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+        ).scalar_one()
+        return counts
+
+    def problems_of(self, connection: Connection, slot: datetime) -> list[str]:
+        """What did not succeed in a night, as sentences."""
+        rotated = connection.execute(
+            select(rotations).where(rotations.c.night == slot).order_by(rotations.c.id)
+        )
+        problems = [
+            f"{row.item} was not replaced: {row.last_error} ({row.id})"
+            for row in rotated
+            if State(row.state) in (State.ROLLED_BACK, State.STUCK)
+        ]
+        unreadable = connection.execute(
+            select(findings.c.item, findings.c.detail).where(
+                findings.c.kind == FindingKind.UNREADABLE.value, findings.c.resolved_at.is_(None)
+            )
+        )
+        problems += [f"{row.item}: {row.detail}" for row in unreadable]
+        return problems
+
+
+def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
+    return RotatedLine(
+        id=row.id,
+        item=row.item,
+        state=State(row.state),
+        version=row.new_number,
+        error=row.last_error,
+        waits_for=tuple(row.waits_for),
+    )

@@ -1,0 +1,54 @@
+"""The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vaultcore.database import Database
+from worker import store
+from worker.services.night import Nights
+from worker.services.notifying import Notifying
+from worker.services.running import Running
+
+_RUN_GRACE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Ids to ring for. Ringing twice is harmless: every row is claimed before it is worked on."""
+
+    rotations: list[str]
+    runs: list[str]
+    notices: list[str]
+
+
+class Resuming:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        running: Running,
+        nights: Nights,
+        notifying: Notifying,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._running = running
+        self._nights = nights
+        self._notifying = notifying
+        self._clock = clock
+
+    def find_waiting(self) -> Waiting:
+        """Closes nights that have come to rest; then what is due: rotations, deliveries, and runs
+        that were opened a while ago and never begun.
+        """
+        now = self._clock()
+        for slot in self._nights.open_nights():
+            self._nights.close(slot)
+        with self._database.read() as connection:
+            rotations = store.due_rotations(connection, now)
+        return Waiting(
+            rotations=rotations,
+            runs=self._running.waiting_runs(rung_before=now - _RUN_GRACE),
+            notices=self._notifying.waiting(),
+        )

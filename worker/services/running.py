@@ -1,0 +1,449 @@
+"""Runs of workflows: production runs, and the tests that prove a candidate.
+
+A run resolves its values once, at its start, and records which versions its nodes used. The values
+are revealed (and that is audited) in a transaction of their own, before anything is sent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Consumer, Reference, Stage
+from vaultcore.secret import Secret
+from vaultcore.tables import references
+from vaultcore.vault import Vault
+from vaultcore.versions import Purpose, Versions
+from worker import store
+from worker.services.definitions import Definitions, Workflow
+from worker.tables import run_logs, run_versions, runs, workflows
+from worker.workflows.runner import NodeResult, Runner, RunResult
+from worker.workflows.schedule import next_run
+
+RUN_LIMIT = timedelta(hours=1)
+_LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The values of a run, and which version each reference resolved to."""
+
+    values: Mapping[str, Secret]
+    numbers: Mapping[str, tuple[str, int]]
+    """As written in the template: (item id, version number)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended. `output` is that of its last node, masked."""
+
+    run_id: str
+    workflow: str
+    status: str
+    error_message: str | None
+    error_node: str | None
+    cause: Cause | None
+    output: Any
+
+
+class Running:
+    """Starts, executes and tests workflows."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        references: References,
+        definitions: Definitions,
+        runner: Runner,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._references = references
+        self._definitions = definitions
+        self._runner = runner
+        self._clock = clock
+
+    # Production
+
+    def start(
+        self,
+        name: str,
+        *,
+        payload: Any = None,  # noqa: ANN401  # JSON
+        key: Secret | None = None,
+        actor: str,
+    ) -> Outcome:
+        """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
+        with self._database.write() as connection:
+            workflow = self._definitions.get(connection, name)
+            if not workflow.active:
+                raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+            caller = self._check_caller(connection, workflow, key)
+            run_id = self._insert_run(connection, workflow, purpose="production", trigger="manual")
+        context = {} if payload is None else {"webhook_payload": payload}
+        return self._execute(run_id, workflow, context, actor=actor, caller=caller)
+
+    def claim_due(self, *, limit: int = 500) -> list[str]:
+        """Opens a run for every workflow whose time has come, once each, and says which.
+
+        Slots that passed while nothing ran are made up by one run.
+        """
+        now = self._clock()
+        opened = []
+        with self._database.write() as connection:
+            due = connection.execute(
+                select(workflows)
+                .where(workflows.c.next_run_at <= now)
+                .order_by(workflows.c.next_run_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in due:
+                following = next_run(row.schedule_type, row.schedule_value, now)
+                connection.execute(
+                    update(workflows).where(workflows.c.id == row.id).values(next_run_at=following)
+                )
+                workflow = self._definitions.get(connection, row.id)
+                opened.append(self._insert_run(connection, workflow, purpose="production", trigger="schedule"))
+        return opened
+
+    def waiting_runs(self, *, rung_before: datetime) -> list[str]:
+        """Runs that were opened and never begun: their message was lost. Fails those that died."""
+        now = self._clock()
+        with self._database.write() as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.status == "running", runs.c.started_at < now - _LOST_AFTER)
+                .values(
+                    status="failed",
+                    completed_at=now,
+                    error_cause=Cause.OUTAGE.value,
+                    error_message="the worker that ran it was lost",
+                )
+            )
+            return list(
+                connection.execute(
+                    select(runs.c.id).where(
+                        runs.c.completed_at.is_(None),
+                        runs.c.status == "pending",
+                        runs.c.created_at < rung_before,
+                    )
+                ).scalars()
+            )
+
+    def execute(self, run_id: str, *, actor: str) -> Outcome | None:
+        """Executes a run that `claim_due` opened; None: somebody else has begun it."""
+        with self._database.write() as connection:
+            begun = connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.status == "pending")
+                .values(status="running", started_at=self._clock())
+                .returning(runs.c.workflow_id)
+            ).scalar_one_or_none()
+            if begun is None:
+                return None
+            workflow = self._definitions.get(connection, begun)
+        return self._execute(run_id, workflow, {}, actor=actor)
+
+    def last_runs(self, connection: Connection, workflow_id: str, *, limit: int = 10) -> list[dict[str, Any]]:
+        """The workflow's latest runs, newest first."""
+        rows = connection.execute(
+            select(
+                runs.c.id,
+                runs.c.purpose,
+                runs.c.trigger,
+                runs.c.status,
+                runs.c.error_node,
+                runs.c.error_message,
+                runs.c.error_cause,
+                runs.c.started_at,
+                runs.c.completed_at,
+            )
+            .where(runs.c.workflow_id == workflow_id)
+            .order_by(runs.c.created_at.desc())
+            .limit(limit)
+        )
+        return [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
+
+    # Tests
+
+    def test_node(
+        self,
+        workflow: Workflow,
+        node_id: str,
+        *,
+        overrides: Mapping[str, int],
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> NodeResult:
+        """One node, really executed, alone, with its sample context and the overriding versions."""
+        if node_id not in workflow.definition.node_ids():
+            raise InvalidInputError(
+                f"workflow {workflow.name} has no node {node_id!r}: "
+                f"it has {', '.join(workflow.definition.node_ids())}"
+            )
+        with self._database.write() as connection:
+            references = [
+                reference
+                for reference in self._references.of_consumer(connection, workflow.id)
+                if reference.node_id == node_id
+            ]
+            resolved = self._resolve(connection, workflow, references, overrides, Purpose.TEST, actor)
+        return self._runner.test_node(
+            workflow.definition,
+            node_id,
+            context=workflow.definition.sample_context if context is None else context,
+            values=resolved.values,
+        )
+
+    def test_workflow(
+        self,
+        workflow: Workflow,
+        *,
+        overrides: Mapping[str, int],
+        rotation_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> Outcome:
+        """The whole workflow, really executed, with its sample context; it proves no production run."""
+        with self._database.write() as connection:
+            run_id = self._insert_run(
+                connection, workflow, purpose="test", trigger="test", rotation_id=rotation_id
+            )
+        given = workflow.definition.sample_context if context is None else context
+        return self._execute(run_id, workflow, given, overrides=overrides, actor=actor)
+
+    # Inside
+
+    def _execute(
+        self,
+        run_id: str,
+        workflow: Workflow,
+        context: Mapping[str, Any],
+        *,
+        overrides: Mapping[str, int] | None = None,
+        caller: tuple[str, int] | None = None,
+        actor: str,
+    ) -> Outcome:
+        purpose = Purpose.TEST if overrides is not None else Purpose.RUN
+        problem: NightkeyError | None = None
+        try:
+            with self._database.write() as connection:
+                references = self._references.of_consumer(connection, workflow.id)
+                resolved = self._resolve(connection, workflow, references, overrides or {}, purpose, actor)
+        except NightkeyError as error:
+            problem = error
+        if problem is not None:
+            result = RunResult.not_begun(str(problem))
+            resolved = Resolved(values={}, numbers={})
+        else:
+            result = self._runner.run(
+                workflow.definition, context=context, values=resolved.values, clock=self._clock
+            )
+        used = {
+            resolved.numbers[name][0]: resolved.numbers[name][1]
+            for name in result.used
+            if name in resolved.numbers
+        }
+        if caller is not None:
+            used[caller[0]] = caller[1]
+        with self._database.write() as connection:
+            self._store(connection, run_id, workflow, result, used, proves=purpose is Purpose.RUN)
+        return Outcome(
+            run_id=run_id,
+            workflow=workflow.name,
+            status=result.status,
+            error_message=result.error_message,
+            error_node=result.error_node,
+            cause=result.cause,
+            output=result.output,
+        )
+
+    def _resolve(
+        self,
+        connection: Connection,
+        workflow: Workflow,
+        references: list[Reference],
+        overrides: Mapping[str, int],
+        purpose: Purpose,
+        actor: str,
+    ) -> Resolved:
+        """What each reference stands for: the overriding version, else the pinned, else the current one."""
+        values: dict[str, Secret] = {}
+        numbers: dict[str, tuple[str, int]] = {}
+        inbound = workflow.definition.trigger_id()
+        for reference in references:
+            if reference.item_id is None or reference.written in numbers:
+                continue
+            item = self._vault.get(connection, reference.item_id)
+            number = overrides.get(item.id) or reference.pinned or item.version
+            if number is None:
+                continue
+            if reference.node_id == inbound:
+                self._check_inbound(connection, item.id, number, overrides, actor)
+                continue
+            numbers[reference.written] = (item.id, number)
+            values[reference.written] = self._versions.reveal(
+                connection, item.id, number, purpose=purpose, actor=actor
+            )
+        return Resolved(values=values, numbers=numbers)
+
+    def _check_inbound(
+        self,
+        connection: Connection,
+        item_id: str,
+        number: int,
+        overrides: Mapping[str, int],
+        actor: str,
+    ) -> None:
+        """A trigger's key is one that callers present: a candidate must be known by its digest."""
+        if item_id not in overrides:
+            return
+        key = self._versions.reveal(connection, item_id, number, purpose=Purpose.TEST, actor=actor)
+        found = self._versions.check_key(connection, key, stages=(Stage.PENDING, Stage.CURRENT))
+        if found != (item_id, number):
+            raise RefusedError(f"the new key of item {item_id} is not known by its digest")
+
+    def _check_caller(
+        self, connection: Connection, workflow: Workflow, key: Secret | None
+    ) -> tuple[str, int] | None:
+        wanted = [
+            reference
+            for reference in self._references.of_consumer(connection, workflow.id)
+            if reference.node_id == workflow.definition.trigger_id() and reference.consumer is Consumer.WORKFLOW
+        ]
+        if not wanted:
+            return None
+        found = None if key is None else self._versions.check_key(connection, key)
+        if found is None or found[0] not in {reference.item_id for reference in wanted}:
+            raise RefusedError(
+                f"workflow {workflow.name} is called with the key {wanted[0].written}: give it by --key-file"
+            )
+        return found
+
+    def _insert_run(
+        self,
+        connection: Connection,
+        workflow: Workflow,
+        *,
+        purpose: str,
+        trigger: str,
+        rotation_id: str | None = None,
+    ) -> str:
+        now = self._clock()
+        run_id = new_id("fl_run", now)
+        scheduled = trigger == "schedule"
+        connection.execute(
+            insert(runs).values(
+                id=run_id,
+                workflow_id=workflow.id,
+                workflow_name=workflow.name,
+                purpose=purpose,
+                trigger=trigger,
+                rotation_id=rotation_id,
+                created_at=now,
+                status="pending" if scheduled else "running",
+                started_at=None if scheduled else now,
+            )
+        )
+        return run_id
+
+    def _store(
+        self,
+        connection: Connection,
+        run_id: str,
+        workflow: Workflow,
+        result: RunResult,
+        used: Mapping[str, int],
+        *,
+        proves: bool,
+    ) -> None:
+        """The run's end, its logs and versions, and what it proves, in one transaction."""
+        now = self._clock()
+        ended = connection.execute(
+            update(runs)
+            .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
+            .values(
+                status=result.status,
+                completed_at=now,
+                error_message=result.error_message,
+                error_node=result.error_node,
+                error_cause=None if result.cause is None else result.cause.value,
+            )
+        )
+        if ended.rowcount != 1:
+            return
+        if result.logs:
+            connection.execute(
+                insert(run_logs),
+                [
+                    {
+                        "id": new_id("fl_log", log.created_at),
+                        "run_id": run_id,
+                        "node_id": log.node_id,
+                        "component_id": log.component_id,
+                        "status": log.status,
+                        "output": log.output,
+                        "created_at": log.created_at,
+                    }
+                    for log in result.logs
+                ],
+            )
+        if used:
+            connection.execute(
+                insert(run_versions),
+                [
+                    {"run_id": run_id, "item_id": item_id, "number": number}
+                    for item_id, number in sorted(used.items())
+                ],
+            )
+        if proves:
+            self._references.note_run(
+                connection,
+                workflow_id=workflow.id,
+                used=used,
+                good=result.status == "completed",
+                at=now,
+            )
+            store.wake_watching(connection, used, now)
+
+
+def first_rejection(
+    connection: Connection, *, item_id: str, number: int, since: datetime
+) -> tuple[str, str, str] | None:
+    """The first production run in which a node that uses the version was rejected: (workflow, node, message).
+
+    Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
+    """
+    row = connection.execute(
+        select(runs.c.workflow_name, runs.c.error_node, runs.c.error_message)
+        .join(run_versions, run_versions.c.run_id == runs.c.id)
+        .join(
+            references,
+            (references.c.consumer_id == runs.c.workflow_id)
+            & (references.c.node_id == runs.c.error_node)
+            & (references.c.item_id == run_versions.c.item_id),
+        )
+        .where(
+            run_versions.c.item_id == item_id,
+            run_versions.c.number == number,
+            runs.c.purpose == "production",
+            runs.c.status == "failed",
+            runs.c.error_cause == Cause.REJECTED.value,
+            runs.c.completed_at >= since,
+        )
+        .order_by(runs.c.completed_at)
+        .limit(1)
+    ).first()
+    return None if row is None else (row.workflow_name, row.error_node or "", row.error_message or "")

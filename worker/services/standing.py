@@ -1,0 +1,80 @@
+"""How things stand, read in one go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from vaultcore.database import Database
+from vaultcore.tables import items
+from worker import store
+from worker.config import Settings
+from worker.domain.slots import next_slot
+from worker.services.notifying import Notifying
+from worker.tables import rotations, sweeps, workflows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Counts by state, the last night, and the open findings."""
+
+    last_night: dict[str, Any] | None
+    next_night: datetime
+    items: int
+    workflows: int
+    rotations: dict[str, int]
+    notices: dict[str, int]
+    findings: list[dict[str, Any]]
+
+
+class StandingReader:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        notifying: Notifying,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._notifying = notifying
+        self._settings = settings
+        self._clock = clock
+
+    def read(self) -> Standing:
+        with self._database.read() as connection:
+            night = connection.execute(select(sweeps).order_by(sweeps.c.slot.desc()).limit(1)).one_or_none()
+            counted = (
+                connection.execute(select(rotations.c.state, func.count()).group_by(rotations.c.state))
+                .tuples()
+                .all()
+            )
+            return Standing(
+                last_night=None
+                if night is None
+                else {
+                    "slot": night.slot,
+                    "outcome": night.outcome,
+                    "done_at": night.done_at,
+                    "counts": night.counts,
+                },
+                next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),
+                items=connection.execute(select(func.count()).select_from(items)).scalar_one(),
+                workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
+                rotations=dict(counted),
+                notices=self._notifying.count(connection),
+                findings=[
+                    {
+                        "id": row.id,
+                        "kind": row.kind,
+                        "item": row.item,
+                        "item_id": row.item_id,
+                        "workflow": row.workflow,
+                        "detail": row.detail,
+                        "opened_at": row.opened_at,
+                    }
+                    for row in store.open_findings(connection)
+                ],
+            )

@@ -1,0 +1,299 @@
+"""The worker's rows: reads, writes and conditional claims. No decisions, and no transactions of its own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+
+from vaultcore.database import upsert_into
+from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.ids import new_id
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.saga import State
+from worker.tables import claims, findings, rotation_steps, rotations, sweeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """One saga for one item, as it is stored."""
+
+    id: str
+    item_id: str
+    item: str
+    owner_id: str | None
+    rotator: str
+    state: State
+    reason: str
+    asked_by: str
+    night: datetime | None
+    old_number: int
+    new_number: int | None
+    attempts: int
+    last_cause: str | None
+    last_error: str | None
+    waits_for: list[str]
+    next_at: datetime | None
+    lease_until: datetime | None
+    fence: int
+    created_at: datetime
+    activated_at: datetime | None
+    finished_at: datetime | None
+
+
+def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
+    stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+    return Rotation(**{**stored, "state": State(stored["state"])})
+
+
+# Rotations
+
+
+def insert_rotation(connection: Connection, rotation: Rotation) -> None:
+    """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
+    opened = connection.execute(
+        upsert_into(connection, rotations)
+        .values({**vars(rotation), "state": rotation.state.value})
+        .on_conflict_do_nothing()
+    )
+    if opened.rowcount != 1:
+        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation list`")
+
+
+def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
+    row = connection.execute(select(rotations).where(rotations.c.id == rotation_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no rotation {rotation_id!r}: `nightkey rotation list` shows them all")
+    return rotation_from_row(row)
+
+
+def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
+    rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
+    return [rotation_from_row(row) for row in rows]
+
+
+def claim_rotation(
+    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
+) -> Rotation | None:
+    """Takes the rotation for one step, if a step is due and nobody holds it.
+
+    Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
+    that kills its worker is not tried for ever.
+    """
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= now,
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < now),
+        )
+        .values(
+            lease_until=now + lease,
+            fence=rotations.c.fence + 1,
+            attempts=rotations.c.attempts + 1,
+        )
+        .returning(rotations)
+    ).one_or_none()
+    return None if row is None else rotation_from_row(row)
+
+
+def release_rotation(connection: Connection, claimed: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
+    """Writes the step's result and gives the lease back; `ConflictError` for who lost it."""
+    if "state" in values:
+        values["state"] = State(values["state"]).value
+    written = connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .values(lease_until=None, **values)
+    )
+    if written.rowcount != 1:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def check_fence(connection: Connection, claimed: Rotation) -> None:
+    """In a transaction that changes the vault for a rotation: only its holder may commit it."""
+    held = connection.execute(
+        select(rotations.c.id)
+        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .with_for_update()
+    ).first()
+    if held is None:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def set_new_number(connection: Connection, claimed: Rotation, number: int) -> None:
+    """Which version the rotation is filling, stored with the intent to fill it."""
+    connection.execute(update(rotations).where(rotations.c.id == claimed.id).values(new_number=number))
+
+
+def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
+    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held."""
+    return list(
+        connection.execute(
+            select(rotations.c.id)
+            .where(
+                rotations.c.finished_at.is_(None),
+                rotations.c.next_at <= now,
+                or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < now),
+            )
+            .order_by(rotations.c.next_at)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime) -> None:
+    """A run ended that used these items: who watches them looks again."""
+    connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.item_id.in_(sorted(item_ids)),
+            rotations.c.finished_at.is_(None),
+            rotations.c.state == State.WATCHING.value,
+        )
+        .values(next_at=now)
+    )
+
+
+def add_step(
+    connection: Connection,
+    rotation_id: str,
+    *,
+    step: str,
+    result: str,
+    cause: str | None,
+    message: str,
+    at: datetime,
+) -> None:
+    number = connection.execute(
+        select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1).where(
+            rotation_steps.c.rotation_id == rotation_id
+        )
+    ).scalar_one()
+    connection.execute(
+        insert(rotation_steps).values(
+            rotation_id=rotation_id,
+            number=number,
+            step=step,
+            result=result,
+            cause=cause,
+            message=message,
+            at=at,
+        )
+    )
+
+
+def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    return connection.execute(
+        select(rotation_steps)
+        .where(rotation_steps.c.rotation_id == rotation_id)
+        .order_by(rotation_steps.c.number)
+    ).all()
+
+
+# Sweeps
+
+
+def claim_sweep(connection: Connection, *, job: str, slot: datetime, now: datetime, lease: timedelta) -> bool:
+    """Whether this process does the slot: once done, or while somebody is at it, nobody else does."""
+    made = upsert_into(connection, sweeps).values(
+        job=job, slot=slot, lease_until=now + lease, started_at=now, counts={}
+    )
+    claimed = connection.execute(
+        made.on_conflict_do_update(
+            index_elements=["job", "slot"],
+            set_={"lease_until": now + lease, "started_at": now},
+            where=and_(sweeps.c.scanned_at.is_(None), sweeps.c.lease_until < now),
+        ).returning(sweeps.c.slot)
+    ).first()
+    return claimed is not None
+
+
+# Findings
+
+
+def record_finding(connection: Connection, finding: Finding, now: datetime, *, told: bool = False) -> None:
+    """Opens the finding, or brings the open one up to date. `told`: its owner hears by a notice of its own."""
+    seen: dict[str, Any] = {
+        "level": finding.level,
+        "detail": finding.detail,
+        "owner_id": finding.owner_id,
+        "item": finding.item,
+        "workflow": finding.workflow,
+        "seen_at": now,
+    }
+    if told:
+        seen["told_level"] = finding.level
+    connection.execute(
+        upsert_into(connection, findings)
+        .values(
+            id=new_id("fnd", now),
+            kind=finding.kind.value,
+            subject=finding.subject,
+            item_id=finding.item_id,
+            opened_at=now,
+            **seen,
+        )
+        .on_conflict_do_update(
+            index_elements=["kind", "subject"],
+            index_where=findings.c.resolved_at.is_(None),
+            set_=seen,
+        )
+    )
+
+
+def touch_findings(connection: Connection, item_id: str, now: datetime) -> None:
+    """What is open for an item that could not be looked at is not resolved by that."""
+    connection.execute(
+        update(findings)
+        .where(findings.c.item_id == item_id, findings.c.resolved_at.is_(None))
+        .values(seen_at=now)
+    )
+
+
+def resolve_unseen(
+    connection: Connection, kinds: Iterable[FindingKind], *, before: datetime, now: datetime
+) -> int:
+    """Resolves what this scan, which began at `before`, did not see again. How many."""
+    return connection.execute(
+        update(findings)
+        .where(
+            findings.c.kind.in_([kind.value for kind in kinds]),
+            findings.c.resolved_at.is_(None),
+            findings.c.seen_at < before,
+        )
+        .values(resolved_at=now)
+    ).rowcount
+
+
+def resolve_findings_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
+    connection.execute(
+        update(findings)
+        .where(
+            findings.c.kind == kind.value,
+            findings.c.item_id == item_id,
+            findings.c.resolved_at.is_(None),
+        )
+        .values(resolved_at=now)
+    )
+
+
+def open_findings(connection: Connection, *, limit: int = 10_000) -> Sequence[Row[*tuple[Any, ...]]]:
+    return connection.execute(
+        select(findings)
+        .where(findings.c.resolved_at.is_(None))
+        .order_by(findings.c.opened_at, findings.c.id)
+        .limit(limit)
+    ).all()
+
+
+# Claims
+
+
+def open_claim(connection: Connection, rotation_id: str) -> Row[*tuple[Any, ...]] | None:
+    """The claim that a rotation waits for, unless it was made or never needed."""
+    return connection.execute(
+        select(claims).where(claims.c.rotation_id == rotation_id, claims.c.claimed_at.is_(None))
+    ).one_or_none()

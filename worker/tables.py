@@ -1,0 +1,252 @@
+"""The worker's tables, beside the vault's in one database.
+
+Every row that a process may hold has a lease and, where it is written back, a fence: who lost the
+lease cannot commit. Ids of items stand without foreign keys: a record outlives what it is about.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Named,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypedColumns,
+    text,
+)
+
+from vaultcore.tables import UtcDateTime, metadata
+
+
+class WorkflowColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(200), unique=True)
+    definition: Named[dict[str, Any]] = Column(JSON)
+    active: Named[bool] = Column(Boolean)
+    schedule_type: Named[str] = Column(String(10))
+    schedule_value: Named[str | None] = Column(String(100))
+    next_run_at: Named[datetime | None] = Column(UtcDateTime)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    updated_at: Named[datetime] = Column(UtcDateTime)
+
+
+workflows = Table("workflows", metadata, WorkflowColumns)
+Index(
+    "ix_workflows_next_run",
+    workflows.c.next_run_at,
+    sqlite_where=text("next_run_at IS NOT NULL"),
+    postgresql_where=text("next_run_at IS NOT NULL"),
+)
+
+
+class RunColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    workflow_id: Named[str] = Column(String(40), ForeignKey("workflows.id"))
+    workflow_name: Named[str] = Column(String(200))
+    purpose: Named[str] = Column(String(10))
+    trigger: Named[str] = Column(String(10))
+    rotation_id: Named[str | None] = Column(String(40))
+    status: Named[str] = Column(String(30))
+    error_message: Named[str | None] = Column(Text)
+    error_node: Named[str | None] = Column(String(100))
+    error_cause: Named[str | None] = Column(String(10))
+    created_at: Named[datetime] = Column(UtcDateTime)
+    started_at: Named[datetime | None] = Column(UtcDateTime)
+    completed_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+runs = Table("runs", metadata, RunColumns)
+Index("ix_runs_workflow", runs.c.workflow_id, runs.c.started_at)
+Index(
+    "ix_runs_open",
+    runs.c.created_at,
+    sqlite_where=text("completed_at IS NULL"),
+    postgresql_where=text("completed_at IS NULL"),
+)
+
+
+class RunLogColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    run_id: Named[str] = Column(String(40), ForeignKey("runs.id"), index=True)
+    node_id: Named[str] = Column(String(100))
+    component_id: Named[str] = Column(String(100))
+    status: Named[str] = Column(String(10))
+    output: Named[Any] = Column(JSON)
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+run_logs = Table("run_logs", metadata, RunLogColumns)
+
+
+class RunVersionColumns(TypedColumns):
+    run_id: Named[str] = Column(String(40), ForeignKey("runs.id"))
+    item_id: Named[str] = Column(String(40))
+    number: Named[int] = Column(Integer)
+
+
+run_versions = Table("run_versions", metadata, RunVersionColumns, PrimaryKeyConstraint("run_id", "item_id"))
+"""Which version of each item the run resolved at its start and one of its nodes then used."""
+
+
+class SweepColumns(TypedColumns):
+    job: Named[str] = Column(String(20))
+    slot: Named[datetime] = Column(UtcDateTime)
+    lease_until: Named[datetime] = Column(UtcDateTime)
+    started_at: Named[datetime] = Column(UtcDateTime)
+    scanned_at: Named[datetime | None] = Column(UtcDateTime)
+    done_at: Named[datetime | None] = Column(UtcDateTime)
+    outcome: Named[str | None] = Column(String(10))
+    counts: Named[dict[str, Any]] = Column(JSON)
+
+
+sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "slot"))
+
+
+class FindingColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    kind: Named[str] = Column(String(20))
+    subject: Named[str] = Column(String(250))
+    item_id: Named[str | None] = Column(String(40), index=True)
+    item: Named[str | None] = Column(String(60))
+    workflow: Named[str | None] = Column(String(200))
+    owner_id: Named[str | None] = Column(String(40))
+    level: Named[int] = Column(Integer)
+    detail: Named[str] = Column(Text)
+    opened_at: Named[datetime] = Column(UtcDateTime)
+    seen_at: Named[datetime] = Column(UtcDateTime)
+    resolved_at: Named[datetime | None] = Column(UtcDateTime)
+    told_level: Named[int | None] = Column(Integer)
+
+
+findings = Table("findings", metadata, FindingColumns)
+"""One open row per subject and kind. `told_level` is how bad it was when its owner was last told."""
+
+Index(
+    "uq_findings_open",
+    findings.c.kind,
+    findings.c.subject,
+    unique=True,
+    sqlite_where=text("resolved_at IS NULL"),
+    postgresql_where=text("resolved_at IS NULL"),
+)
+Index(
+    "ix_findings_untold",
+    findings.c.owner_id,
+    sqlite_where=text("resolved_at IS NULL AND (told_level IS NULL OR told_level < level)"),
+    postgresql_where=text("resolved_at IS NULL AND (told_level IS NULL OR told_level < level)"),
+)
+
+
+class RotationColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    item_id: Named[str] = Column(String(40), index=True)
+    item: Named[str] = Column(String(50))
+    owner_id: Named[str | None] = Column(String(40))
+    rotator: Named[str] = Column(String(60))
+    state: Named[str] = Column(String(20))
+    reason: Named[str] = Column(String(100))
+    asked_by: Named[str] = Column(String(100))
+    night: Named[datetime | None] = Column(UtcDateTime)
+    old_number: Named[int] = Column(Integer)
+    new_number: Named[int | None] = Column(Integer)
+    attempts: Named[int] = Column(Integer)
+    last_cause: Named[str | None] = Column(String(10))
+    last_error: Named[str | None] = Column(Text)
+    waits_for: Named[list[str]] = Column(JSON)
+    next_at: Named[datetime | None] = Column(UtcDateTime)
+    lease_until: Named[datetime | None] = Column(UtcDateTime)
+    fence: Named[int] = Column(Integer)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    activated_at: Named[datetime | None] = Column(UtcDateTime)
+    finished_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+rotations = Table("rotations", metadata, RotationColumns)
+Index(
+    "uq_rotations_open",
+    rotations.c.item_id,
+    unique=True,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index(
+    "ix_rotations_next",
+    rotations.c.next_at,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index("ix_rotations_night", rotations.c.night)
+
+
+class RotationStepColumns(TypedColumns):
+    rotation_id: Named[str] = Column(String(40), ForeignKey("rotations.id"))
+    number: Named[int] = Column(Integer)
+    step: Named[str] = Column(String(20))
+    result: Named[str] = Column(String(10))
+    cause: Named[str | None] = Column(String(10))
+    message: Named[str] = Column(Text)
+    at: Named[datetime] = Column(UtcDateTime)
+
+
+rotation_steps = Table(
+    "rotation_steps", metadata, RotationStepColumns, PrimaryKeyConstraint("rotation_id", "number")
+)
+
+
+class ClaimColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    item_id: Named[str] = Column(String(40))
+    number: Named[int] = Column(Integer)
+    rotation_id: Named[str] = Column(String(40), index=True)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    claimed_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+claims = Table("claims", metadata, ClaimColumns)
+"""The owner collects a generated key by a one-time token, which is derived and never stored."""
+
+
+class NoticeColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    dedupe_key: Named[str] = Column(String(200), unique=True)
+    owner_id: Named[str | None] = Column(String(40))
+    owner: Named[str] = Column(String(100))
+    kind: Named[str] = Column(String(20))
+    subject: Named[str] = Column(Text)
+    body: Named[str] = Column(Text)
+    claim_id: Named[str | None] = Column(String(40))
+    created_at: Named[datetime] = Column(UtcDateTime)
+
+
+notices = Table("notices", metadata, NoticeColumns)
+
+
+class DeliveryColumns(TypedColumns):
+    notice_id: Named[str] = Column(String(40), ForeignKey("notices.id"))
+    route_id: Named[str] = Column(String(40))
+    shown: Named[str] = Column(Text)
+    state: Named[str] = Column(String(10))
+    attempts: Named[int] = Column(BigInteger)
+    last_error: Named[str | None] = Column(Text)
+    next_at: Named[datetime | None] = Column(UtcDateTime)
+    sent_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+deliveries = Table("deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint("notice_id", "route_id"))
+"""The outbox proper: one row per notice and route, tried by itself. `next_at` is also its lease."""
+
+Index(
+    "ix_deliveries_next",
+    deliveries.c.next_at,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)

@@ -1,0 +1,106 @@
+"""The tasks: resolve the service, one call, ids in. A task that fails logs a type and rings nobody.
+
+A message may be lost, doubled, late or forged: every call below claims its row first.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import structlog
+from celery import Celery
+from celery.signals import worker_process_init, worker_ready
+from kombu.exceptions import OperationalError
+
+from worker.bootstrap import Services
+from worker.domain.saga import MOVING
+from worker.domain.slots import latest_slot
+
+_log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+
+
+def register_tasks(app: Celery, services: Services) -> None:
+    """Gives the app its tasks. Each process of the pool opens its own connections."""
+
+    def task(name: str) -> Callable[[Callable[P, None]], Any]:
+        def register(function: Callable[P, None]) -> Any:  # noqa: ANN401  # a Celery task
+            return app.task(name=f"nightkey.{name}")(_at_the_edge(name, function))
+
+        return register
+
+    @task("night")
+    def night() -> None:
+        settings = services.settings
+        slot = latest_slot(settings.night_at, settings.zone, services.clock())
+        opened = services.nights.begin(slot)
+        if opened is not None:
+            _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
+            for rotation_id in opened:
+                ring(rotate, rotation_id)
+            ring(resume)
+
+    @task("resume")
+    def resume() -> None:
+        waiting = services.resuming.find_waiting()
+        for bell, ids in (
+            (rotate, waiting.rotations),
+            (run, waiting.runs),
+            (deliver, waiting.notices),
+        ):
+            for row_id in ids:
+                ring(bell, row_id)
+
+    @task("schedule")
+    def schedule() -> None:
+        for run_id in services.running.claim_due():
+            ring(run, run_id)
+
+    @task("rotate")
+    def rotate(rotation_id: str) -> None:
+        advanced = services.rotations.advance(rotation_id)
+        if advanced is None:
+            return
+        if advanced.state in MOVING and advanced.next_at and advanced.next_at <= services.clock():
+            ring(rotate, rotation_id)
+        elif advanced.state not in MOVING:
+            ring(resume)
+
+    @task("run")
+    def run(run_id: str) -> None:
+        services.running.execute(run_id, actor="schedule")
+        ring(resume)
+
+    @task("deliver")
+    def deliver(notice_id: str) -> None:
+        services.notifying.deliver(notice_id)
+
+    def ring(bell: Any, *ids: str) -> None:  # noqa: ANN401  # a Celery task
+        """Without a broker the row stands, and the next sweep rings."""
+        try:
+            bell.delay(*ids)
+        except OperationalError:
+            _log.warning("broker.away", task=bell.name)
+
+    def forget_connections(**_: object) -> None:
+        services.database.engine.dispose(close=False)
+
+    def ring_at_start(**_: object) -> None:
+        for bell in (night, resume, schedule):
+            ring(bell)
+
+    worker_process_init.connect(forget_connections, weak=False)
+    worker_ready.connect(ring_at_start, weak=False)
+
+
+def _at_the_edge(name: str, function: Callable[P, None]) -> Callable[P, None]:
+    """No exception leaves a task: Celery would print its text and arguments."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep
+            _log.error("task.failed", task=name, error=type(error).__name__, ids=list(args))
+
+    return call

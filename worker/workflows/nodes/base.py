@@ -1,0 +1,87 @@
+"""The contract of a node: one component, its fields, and what it does with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from vaultcore.errors import Cause
+from worker.outbound import HttpClient
+from worker.workflows.masking import Masker
+from worker.workflows.templates import Rendered, Scope, render
+
+
+class NodeKind(StrEnum):
+    TRIGGER = "trigger"
+    ACTION = "action"
+    CONDITION = "condition"
+
+
+class Fields(BaseModel):
+    """A component's own fields in `data`, camel case as SDX has them; unknown ones are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there."""
+
+    output: Any
+    handle: str | None = None
+    ends: str | None = None
+    failure: str | None = None
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What a node runs with: what templates see, where HTTP leaves, and who masks what comes back."""
+
+    scope: Scope
+    http: HttpClient
+    masker: Masker
+    seconds: float
+
+    def render(self, template: str, *, header: bool = False) -> str:
+        """The rendered text, to be used and not to be kept: the masker learns what it must hide."""
+        rendered: Rendered = render(template, self.scope, header=header)
+        self.masker.learn(rendered)
+        return rendered.text
+
+    def render_all(self, data: Any) -> Any:  # noqa: ANN401  # JSON
+        """Every string inside a JSON-like structure, rendered."""
+        if isinstance(data, str):
+            return self.render(data)
+        if isinstance(data, Mapping):
+            return {key: self.render_all(part) for key, part in data.items()}
+        if isinstance(data, list):
+            return [self.render_all(part) for part in data]
+        return data
+
+
+class Component(Protocol):
+    """One kind of node. `value_fields` names the fields in which a template may name vault items."""
+
+    component_id: ClassVar[str]
+    kind: ClassVar[NodeKind]
+    Fields: ClassVar[type[Fields]]
+    value_fields: ClassVar[frozenset[str]]
+
+    def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
+        """Executes the node; raises `CounterpartError` with a cause, or tells a failure in the outcome."""
+
+    def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401  # its own Fields
+        """The branches that may lead on; empty: one way on, without a handle."""
+
+
+class OneWayOn:
+    """For components that lead on in one way and take no vault items."""
+
+    value_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401, ARG002  # the contract's
+        return ()
