@@ -1,4 +1,30 @@
-"""placeholder"""
+"""`nightkey demo`: a whole night, for real, on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaultcore.errors import ConfigurationError, RefusedError
+from worker.log import configure_logging
 
 
-def demo() -> None: ...
+def demo(
+    *,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="A new folder for its data. Default: a temporary one.")
+    ] = None,
+) -> None:
+    """Show a whole night for real: an organisation, its counterparts, a worker, and what comes of it."""
+    if home is not None and home.exists() and any(home.iterdir()):
+        raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
+    configure_logging("ERROR")
+    try:
+        from worker.demo.night import show_night  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError as error:
+        missing = error.name
+    else:
+        if not show_night(home):
+            raise typer.Exit(1)
+        return
+    raise ConfigurationError(f"the demo needs {missing}: pip install 'nightkey[demo]'")

@@ -4,28 +4,18 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from getpass import getpass
 from pathlib import Path
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import Mode, Policy
-from vaultcore.rules import default_lead, parse_duration
+from vaultcore.model import Policy
+from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
+from worker.domain.policies import build_policy
 
 _FILE_MAX = 64 * 1024
-_POLICY_KEYS = (
-    "mode",
-    "rotator",
-    "settings",
-    "lifetime",
-    "lead",
-    "overlap",
-    "idle_after",
-    "thresholds",
-)
 
 
 def read_value(path: str | None, *, what: str) -> Secret:
@@ -83,7 +73,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     )
 
 
-def build_policy(
+def read_policy(
     base: Policy | None,
     *,
     file: Path | None,
@@ -96,69 +86,26 @@ def build_policy(
     default_rotator: str | None = None,
 ) -> Policy:
     """The policy that the options describe, over that of the file, over `base` or the default."""
-    given = {} if file is None else _read_policy(file)
-    options = {
-        "mode": mode,
-        "rotator": rotator,
-        "lifetime": lifetime,
-        "lead": lead,
-        "overlap": overlap,
-    }
+    given = {} if file is None else _read_policy_file(file)
+    options = {"mode": mode, "rotator": rotator, "lifetime": lifetime, "lead": lead, "overlap": overlap}
     given |= {name: value for name, value in options.items() if value is not None}
     assigned = _parse_assignments(settings)
     if assigned:
         given["settings"] = _merge(given.get("settings", {}), assigned)
-    if base is not None and not given:
-        return base
-    start = base or Policy()
-    changed: dict[str, Any] = {"stated": start.stated or bool(given)}
-    if "mode" in given:
-        changed["mode"] = _parse_mode(given["mode"])
-    if "rotator" in given:
-        changed["rotator"] = given["rotator"]
-    elif given.get("mode") in (Mode.AUTO, Mode.APPROVE) and start.rotator is None:
-        changed["rotator"] = default_rotator
-    if "settings" in given:
-        changed["settings"] = given["settings"]
-    for name in ("lifetime", "lead", "overlap", "idle_after"):
-        if name in given:
-            changed[name] = parse_duration(str(given[name]))
-    if "thresholds" in given:
-        changed["thresholds"] = _parse_thresholds(given["thresholds"])
-    if "lead" not in changed and "lifetime" in changed:
-        changed["lead"] = default_lead(changed["lifetime"])
-    policy = replace(start, **changed)
-    if "overlap" not in changed and policy.rotator is not None and policy.overlap > policy.lead:
-        policy = replace(policy, overlap=policy.lead / 2)
-    return policy
+    return build_policy(base, given, default_rotator=default_rotator)
 
 
-def _read_policy(file: Path) -> dict[str, Any]:
+def _read_policy_file(file: Path) -> dict[str, Any]:
     text = read_text(file)
     try:
         found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     else:
-        unknown = sorted(set(found) - set(_POLICY_KEYS)) if isinstance(found, dict) else ["its form"]
-        if not unknown:
+        if isinstance(found, dict):
             return found
-        problem = f"{', '.join(unknown)} is not part of a policy: it has {', '.join(_POLICY_KEYS)}"
+        problem = "it holds no policy, but something else than an object"
     raise InvalidInputError(f"{file}: {problem}")
-
-
-def _parse_mode(text: str) -> Mode:
-    try:
-        return Mode(text)
-    except ValueError:
-        pass
-    raise InvalidInputError(f"mode {text!r} does not exist: choose auto, approve or notify")
-
-
-def _parse_thresholds(given: object) -> tuple[int, ...]:
-    if isinstance(given, list) and given and all(type(days) is int for days in given):
-        return tuple(sorted(set(given), reverse=True))
-    raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
 
 
 def _parse_assignments(texts: Iterable[str]) -> dict[str, Any]:

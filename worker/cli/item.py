@@ -9,7 +9,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.model import Item, Kind, Policy
 from vaultcore.rules import kind_of
 from vaultcore.vault import UNCHANGED
-from worker.cli.inputs import build_policy, parse_time, read_value
+from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.rotation import tell_step
 from worker.cli.session import Home, Json, open_services, who
@@ -61,7 +61,7 @@ def create(  # the options document themselves
     """
     _ = home
     services = open_services()
-    built = build_policy(
+    built = read_policy(
         None,
         file=policy,
         mode=mode,
@@ -195,7 +195,7 @@ def update(
     with services.database.read() as connection:
         item = services.vault.get(connection, name)
         owner_id = None if owner is None else services.owners.get(connection, owner).id
-    built = build_policy(
+    built = read_policy(
         item.policy,
         file=policy,
         mode=mode,

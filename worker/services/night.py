@@ -219,14 +219,17 @@ class Nights:
             findings.c.resolved_at.is_(None),
             or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
         )
+        operators = self._notifying.find_operators(connection)
         owners = set(connection.execute(select(findings.c.owner_id).where(untold).distinct()).scalars()) | {
             row.owner_id for row in rotated
         }
-        for owner_id in sorted(owners, key=str):
-            mine = findings.c.owner_id == owner_id if owner_id else findings.c.owner_id.is_(None)
+        for owner_id in sorted({owner_id or operators for owner_id in owners}, key=str):
+            mine = findings.c.owner_id == owner_id
+            if owner_id == operators:  # what has no owner is theirs
+                mine = or_(mine, findings.c.owner_id.is_(None))
             rows = connection.execute(select(findings).where(untold, mine)).all()
             lines = [self._line(connection, row) for row in rows]
-            done = [_rotated_line(row) for row in rotated if row.owner_id == owner_id]
+            done = [_rotated_line(row) for row in rotated if (row.owner_id or operators) == owner_id]
             message = compose_digest(self._notifying.name_owner(connection, owner_id), lines, done, slot)
             self._notifying.post(
                 connection,

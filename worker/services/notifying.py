@@ -251,6 +251,12 @@ class Notifying:
             chosen.join(owners, owners.c.id == routes.c.owner_id).where(owners.c.name == self._operators)
         ).all()
 
+    def find_operators(self, connection: Connection) -> str | None:
+        """The id of the owner who hears of what has no owner; None if nobody has that name."""
+        return connection.execute(
+            select(owners.c.id).where(owners.c.name == self._operators)
+        ).scalar_one_or_none()
+
     def name_owner(self, connection: Connection, owner_id: str | None) -> str:
         if owner_id is None:
             return self._operators

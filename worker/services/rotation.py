@@ -19,7 +19,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain import saga
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 from worker.domain.notices import compose_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.services.notifying import Notifying
@@ -286,6 +286,7 @@ class Rotations:
             self._clock(),
             told=True,
         )
+        self._mark_expiry_told(connection, claimed)
         self._notifying.post(
             connection,
             owner_id=claimed.owner_id,
@@ -299,6 +300,26 @@ class Rotations:
                 users=self._steps.users_of(claimed.item_id),
             ),
         )
+
+    def _mark_expiry_told(self, connection: Connection, claimed: Rotation) -> None:
+        """The item expires all the same: its owner hears of that again when it gets nearer, not tonight."""
+        item = self._vault.get(connection, claimed.item_id)
+        now = self._clock()
+        if item.expires_at is None or item.expires_at <= now:
+            return
+        level = expiry_level(item.expires_at, item.policy.thresholds, now)
+        if level is not None:
+            finding = Finding(
+                kind=FindingKind.EXPIRING,
+                subject=item.id,
+                item_id=item.id,
+                item=item.name,
+                workflow=None,
+                owner_id=item.owner_id,
+                level=level,
+                detail=f"expires {show_time_left(item.expires_at, now)}: its rotation did not succeed",
+            )
+            store.record_finding(connection, finding, now, told=True)
 
     def _find_unproven(self, connection: Connection, claimed: Rotation, waits: tuple[saga.Wait, ...]) -> None:
         for wait in waits:

@@ -6,8 +6,9 @@ from typing import Any
 
 from liquid import Environment, StrictUndefined
 from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.extra import JSON
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.references import bare_ids, find_uses, replace_bare_ids
 from vaultcore.secret import Secret
 
@@ -22,6 +23,7 @@ class _LimitedEnvironment(Environment):
 
 
 _environment = _LimitedEnvironment(undefined=StrictUndefined, autoescape=False)
+_environment.add_filter("json", JSON())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +62,14 @@ def render(template: str, scope: Scope, *, header: bool = False) -> Rendered:
     return Rendered(text=text, template=template, holds_value=bool(wanted))
 
 
-def render_plain(template: str, context: Mapping[str, Any]) -> str:
-    """Renders a text that may name no item."""
-    return _render_text(template, context)
+def check_filters(template: str) -> None:
+    """Refuses a template that uses a filter which does not exist; `InvalidInputError` names it."""
+    if "|" not in template:
+        return
+    used = _environment.from_string(template).analyze(include_partials=False).filters
+    unknown = sorted(set(used) - set(_environment.filters))
+    if unknown:
+        raise InvalidInputError(f"there is no filter {unknown[0]!r}")
 
 
 def _render_text(template: str, context: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.references import Use, find_uses
 from vaultcore.rules import API_KEY_PREFIX
 from worker.workflows.nodes.base import Component, NodeKind
+from worker.workflows.templates import check_filters
 
 
 def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tuple[str, Use]]:
@@ -16,6 +17,7 @@ def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tu
         problem = ""
         try:
             uses = find_uses(text, header=top == "headers")
+            check_filters(text)
         except InvalidInputError as error:
             problem = str(error)
             uses = ()

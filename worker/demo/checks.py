@@ -1,0 +1,66 @@
+"""What the demo's night must have come to: each a sentence, and whether it holds. Asked of both sides."""
+
+from collections.abc import Iterator
+
+from vaultcore.model import Stage
+from worker import store
+from worker.bootstrap import Services
+from worker.demo.counterparts import Counterparts
+from worker.demo.organisation import Organisation
+from worker.domain.saga import State
+
+_STALE = ("missing", "expired", "superseded", "unused", "idle")
+
+
+def find_checks(
+    services: Services, counterparts: Counterparts, organisation: Organisation
+) -> Iterator[tuple[str, bool]]:
+    """Asks the vault, the token service and the sinks."""
+    service = counterparts.token_service
+    with services.database.read() as connection:
+        states = {rotation.item: rotation.state for rotation in store.list_rotations(connection)}
+        findings = {(row.kind, row.item) for row in store.open_findings(connection)}
+        ticketing = services.vault.get(connection, "prod-ticketing-api-token")
+        billing = services.vault.get(connection, "prod-billing-api-token")
+        ticketing_stages = [v.stage for v in services.versions.of_item(connection, ticketing.id)]
+    old_ticketing = organisation.first_tokens["prod-ticketing-api-token"].expose()
+    old_billing = organisation.first_tokens["prod-billing-api-token"].expose()
+    yield (
+        "prod-ticketing-api-token was replaced; its predecessor is destroyed here and refused there",
+        states["prod-ticketing-api-token"] is State.DONE
+        and ticketing_stages == [Stage.DESTROYED, Stage.CURRENT]
+        and not service.is_live(old_ticketing)
+        and len(service.live_tokens("ticketing")) == 1,
+    )
+    yield (
+        "prod-billing-api-token got a bad replacement, which its workflow test caught: the old one works on",
+        states["prod-billing-api-token"] is State.ROLLED_BACK
+        and billing.version == 1
+        and service.is_live(old_billing)
+        and len(service.live_tokens("billing")) == 1,
+    )
+    yield (
+        "prod-billing-callback-secret was replaced, proven by its first production run",
+        states["prod-billing-callback-secret"] is State.DONE,
+    )
+    yield (
+        "api-key:partner-portal has a new key, and the old one works until its owner collects that",
+        states["api-key:partner-portal"] is State.WATCHING,
+    )
+    yield (
+        "prod-crm-password and prod-inventory-api-token wait for a person, and were left alone",
+        {("expiring", "prod-crm-password"), ("expiring", "prod-inventory-api-token")} <= findings
+        and not {"prod-crm-password", "prod-inventory-api-token"} & states.keys(),
+    )
+    yield "prod-fax-gateway-password lapsed, and is told", ("lapsed", "prod-fax-gateway-password") in findings
+    yield (
+        f"each kind of stale reference is found: {', '.join(_STALE)}",
+        set(_STALE) <= {kind for kind, _ in findings},
+    )
+    sent = [notice for notice in services.notifying.list() if notice.state == "sent"]
+    yield (
+        f"{len(sent)} notices were sent; {len(counterparts.mail.messages)} mails were taken after AUTH",
+        len(sent) == len(services.notifying.list()) and len(counterparts.mail.messages) >= 1,
+    )
+    verdict = services.anchoring.verify()
+    yield f"the audit log is whole: {verdict.rows} rows", verdict.whole

@@ -1,0 +1,141 @@
+"""The demo: an organisation, real counterparts, a real worker and beat, and one night that proves itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker import store
+from worker.bootstrap import Services, initialise, utc_now
+from worker.config import HOME_VARIABLE, Settings, load_settings
+from worker.demo.checks import find_checks
+from worker.demo.counterparts import Counterparts, start_counterparts
+from worker.demo.lines import Stage
+from worker.demo.organisation import Organisation
+from worker.demo.sample import load_sample
+from worker.demo.watching import Watcher
+
+_NIGHT_SECONDS = 45
+_STOP_SECONDS = 20
+_POLL_SECONDS = 0.2
+
+
+def show_night(home: Path | None) -> bool:
+    """Runs the demo in `home` (default: a new temporary folder). True if all of it was as it should be."""
+    folder = home or Path(tempfile.mkdtemp(prefix="nightkey-demo-"))
+    began = utc_now()
+    stage = Stage(began)
+    settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
+    with start_counterparts() as counterparts:
+        stage.title("Setting up an organisation with real counterparts on this machine")
+        organisation = _set_up(settings, counterparts, stage)
+        stage.title("The night: found, replaced, proven, told")
+        watcher = Watcher(began)
+        services = Services(settings)
+        with _worker_and_beat(settings):
+            over = _watch(services, watcher, stage)
+        stage.title("A second sweep of the same night")
+        before = _count(services)
+        services.driving.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
+        again = _count(services)
+        rotated, told = again[0] - before[0], again[1] - before[1]
+        stage.say(f"{rotated} rotations, {told} notices")
+        stage.title("What it comes to")
+        good = True
+        checks = [
+            ("the night ended within its time", over),
+            ("the second sweep did nothing", (rotated, told) == (0, 0)),
+        ]
+        for text, holds in checks + list(find_checks(services, counterparts, organisation)):
+            stage.check(text, holds=holds)
+            good = good and holds
+        _say_where_to_look(stage, settings)
+    return good
+
+
+def _set_up(settings: Settings, counterparts: Counterparts, stage: Stage) -> Organisation:
+    initialise(settings)
+    service = counterparts.token_service
+    organisation = Organisation(settings, service)
+    sample = load_sample(
+        {
+            "TOKENS": service.url,
+            "SINK": counterparts.sink.url.removeprefix("http://"),
+            "MAIL": f"127.0.0.1:{counterparts.mail.port}",
+            "MAIL_PASSWORD": counterparts.mail_password,
+        }
+    )
+    organisation.set_up(sample)
+    # From now on the service gives this account less than its workflow needs.
+    service.default_scopes["billing"] = ["invoices:read"]
+    stage.say(f"{len(sample.items)} items, {len(sample.workflows)} workflows, {len(sample.owners)} owners")
+    stage.say("a token service that refuses revoked tokens, an SMTP server with AUTH, an HTTP sink")
+    stage.say(f"data folder {settings.home}")
+    return organisation
+
+
+@contextmanager
+def _worker_and_beat(settings: Settings) -> Iterator[None]:
+    """`nightkey up` as a process of its own, ended by SIGTERM as a supervisor would."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTKEY_")}
+    environment |= {
+        HOME_VARIABLE: str(settings.home),
+        "NIGHTKEY_RING_SECONDS": str(settings.ring_seconds),
+        "NIGHTKEY_RETRY_SECONDS": str(settings.retry_seconds),
+    }
+    log = settings.home / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # ourselves
+            [sys.executable, "-m", "worker.cli.main", "up"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _watch(services: Services, watcher: Watcher, stage: Stage) -> bool:
+    """Shows what happens until the night is over; False if it took too long."""
+    deadline = time.monotonic() + _NIGHT_SECONDS
+    while time.monotonic() < deadline:
+        with services.database.read() as connection:
+            for line in watcher.look(connection):
+                stage.show(line)
+            if watcher.is_over(connection):
+                return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _count(services: Services) -> tuple[int, int]:
+    with services.database.read() as connection:
+        return len(store.list_rotations(connection)), len(services.notifying.list())
+
+
+def _say_where_to_look(stage: Stage, settings: Settings) -> None:
+    stage.title("Look around (the counterparts are gone, the vault stays)")
+    stage.say(f"export {HOME_VARIABLE}={settings.home}")
+    command = f"{sys.executable.removesuffix('python').removesuffix('python3')}nightkey"
+    for words in (
+        "status",
+        "rotation list",
+        "item show prod-ticketing-api-token",
+        "notice list",
+        "scan --dry-run --at 30d",
+        "audit verify",
+    ):
+        stage.say(f"{command} {words}")

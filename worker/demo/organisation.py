@@ -1,0 +1,103 @@
+"""Sets the sample up in a vault as if it had been there for months: the same services, a dated clock."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from vaultcore.secret import Secret
+from worker.bootstrap import Services, utc_now
+from worker.config import Settings
+from worker.delivery.routes import check_route
+from worker.demo.sample import Sample, SampleItem, SampleWorkflow
+from worker.demo.token_service import TokenService
+from worker.domain.policies import build_policy
+
+ACTOR = "demo"
+
+
+class DatedClock:
+    """The present, shifted: `ago` is how long ago it now is."""
+
+    def __init__(self) -> None:
+        self.ago = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return utc_now() - self.ago
+
+
+class Organisation:
+    """Makes owners, items and workflows in the order of their age. Keeps the first tokens, for the proof."""
+
+    def __init__(self, settings: Settings, token_service: TokenService) -> None:
+        self._clock = DatedClock()
+        self._services = Services(settings, self._clock)
+        self._token_service = token_service
+        self.first_tokens: dict[str, Secret] = {}
+
+    def set_up(self, sample: Sample) -> None:
+        self._add_owners(sample)
+        todo: list[tuple[timedelta, int, SampleItem | SampleWorkflow]] = [
+            (item.age, 0, item) for item in sample.items
+        ]
+        todo += [(workflow.age, 1, workflow) for workflow in sample.workflows]
+        todo += [(w.ran, 2, w) for w in sample.workflows if w.ran is not None]
+        todo += [(i.replaced, 3, i) for i in sample.items if i.replaced is not None]
+        for ago, what, thing in sorted(todo, key=lambda entry: (-entry[0], entry[1])):
+            self._clock.ago = ago
+            if isinstance(thing, SampleItem):
+                self._add_item(thing) if what == 0 else self._replace(thing)
+            elif what == 1:
+                self._services.definitions.apply([(thing.source, thing.text)], actor=ACTOR)
+            else:
+                self._services.running.start(thing.source.removesuffix(".json"), actor=ACTOR)
+        self._services.database.dispose()
+
+    def _add_owners(self, sample: Sample) -> None:
+        services = self._services
+        with services.database.write() as connection:
+            known = {owner.name for owner in services.owners.all(connection)}
+            for name, routes in sample.owners.items():
+                owner = (
+                    services.owners.get(connection, name)
+                    if name in known
+                    else services.owners.create(connection, name, actor=ACTOR)
+                )
+                for route in routes:
+                    url = Secret(route)
+                    shown = check_route(url, schemes=services.settings.route_schemes)
+                    services.owners.add_route(connection, owner, url, shown=shown, actor=ACTOR)
+
+    def _add_item(self, item: SampleItem) -> None:
+        services = self._services
+        expires_at = None if item.expires_in is None else utc_now() + item.expires_in
+        with services.database.write() as connection:
+            services.vault.create(
+                connection,
+                name=item.name,
+                value=self._first_value(item),
+                owner_id=services.owners.get(connection, item.owner).id,
+                expires_at=expires_at,
+                policy=build_policy(None, item.policy or {}),
+                actor=ACTOR,
+            )
+
+    def _replace(self, item: SampleItem) -> None:
+        services = self._services
+        with services.database.write() as connection:
+            services.vault.update(
+                connection,
+                item.name,
+                value=Secret(secrets.token_urlsafe(24)),
+                expires_at=utc_now() + (item.expires_in or timedelta(days=90)),
+                actor=ACTOR,
+            )
+
+    def _first_value(self, item: SampleItem) -> Secret | None:
+        if item.value is None:
+            return None
+        if item.value == "admin":
+            return Secret(self._token_service.admin_token)
+        if item.value.startswith("token:"):
+            _, token = self._token_service.issue(item.value.removeprefix("token:"))
+            self.first_tokens[item.name] = Secret(token)
+            return self.first_tokens[item.name]
+        return Secret(secrets.token_urlsafe(24))

@@ -1,0 +1,110 @@
+"""Follows the rows of a night as others write them, and says each new one in a line."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from worker.demo.lines import Line
+from worker.domain.saga import MOVING, State
+from worker.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
+
+
+class Watcher:
+    """Remembers what it has said; `look` gives the lines for what is new."""
+
+    def __init__(self, began: datetime) -> None:
+        self._began = began
+        self._said: set[Any] = set()
+
+    def look(self, connection: Connection) -> Iterator[Line]:
+        new = [
+            *self._new_findings(connection),
+            *self._new_steps(connection),
+            *self._new_runs(connection),
+            *self._new_notices(connection),
+        ]
+        yield from sorted(new, key=lambda line: line.at)
+
+    def is_over(self, connection: Connection) -> bool:
+        """The night is closed, every rotation is at rest for good, and everything was sent."""
+        night = connection.execute(select(sweeps.c.done_at).order_by(sweeps.c.slot.desc()).limit(1)).scalar()
+        if night is None:
+            return False
+        states = connection.execute(select(rotations.c.state, rotations.c.waits_for)).all()
+        resting = all(State(row.state) not in MOVING and not _waits_for_us(row) for row in states)
+        waiting = connection.execute(
+            select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting")
+        ).scalar_one()
+        return resting and waiting == 0
+
+    def _new_findings(self, connection: Connection) -> Iterator[Line]:
+        rows = connection.execute(select(findings).order_by(findings.c.opened_at, findings.c.id))
+        for row in rows:
+            if self._is_new(("finding", row.id)):
+                yield Line(
+                    at=row.opened_at, what="found", subject=row.item or "-", text=f"{row.kind}: {row.detail}"
+                )
+
+    def _new_steps(self, connection: Connection) -> Iterator[Line]:
+        rows = connection.execute(
+            select(rotation_steps, rotations.c.item)
+            .join(rotations, rotations.c.id == rotation_steps.c.rotation_id)
+            .order_by(rotation_steps.c.at)
+        )
+        for row in rows:
+            if self._is_new(("step", row.rotation_id, row.number)):
+                bad = row.result in ("failed", "retry")
+                yield Line(
+                    at=row.at,
+                    what=row.step,
+                    subject=row.item,
+                    bad=bad,
+                    text=f"{row.result.upper()}: {row.message}" if bad else row.message,
+                )
+
+    def _new_runs(self, connection: Connection) -> Iterator[Line]:
+        """The first production run of each workflow since the demo began; the tests are steps."""
+        rows = connection.execute(
+            select(runs)
+            .where(runs.c.purpose == "production", runs.c.completed_at >= self._began)
+            .order_by(runs.c.completed_at)
+        )
+        for row in rows:
+            if self._is_new(("run", row.workflow_id)):
+                yield Line(
+                    at=row.completed_at,
+                    what="run",
+                    subject=row.workflow_name,
+                    text=f"first production run {row.status}",
+                    bad=row.status != "completed",
+                )
+
+    def _new_notices(self, connection: Connection) -> Iterator[Line]:
+        rows = connection.execute(
+            select(deliveries, notices.c.owner, notices.c.subject)
+            .join(notices, notices.c.id == deliveries.c.notice_id)
+            .where(deliveries.c.state != "waiting")
+            .order_by(deliveries.c.sent_at)
+        )
+        for row in rows:
+            if self._is_new(("notice", row.notice_id, row.route_id)):
+                yield Line(
+                    at=row.sent_at or self._began,
+                    what=f"notice {row.state}",
+                    subject=row.owner,
+                    text=f"{row.subject} by {row.shown}",
+                    bad=row.state != "sent",
+                )
+
+    def _is_new(self, key: Any) -> bool:  # noqa: ANN401  # any hashable
+        if key in self._said:
+            return False
+        self._said.add(key)
+        return True
+
+
+def _waits_for_us(row: Any) -> bool:  # noqa: ANN401  # a row of two columns
+    """A watching rotation that waits for nothing but time and runs: those the demo waits for too."""
+    return row.state == State.WATCHING.value and not any("collected" in reason for reason in row.waits_for)
