@@ -21,7 +21,7 @@ NAME_MIN, NAME_MAX = 3, 50
 VALUE_MAX = 2000
 API_KEY_PREFIX = "api-key:"
 
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f'\"{}\\|%]")
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff'\"{}\\|%]")
 _ITEM_ID = re.compile(r"vlt_[0-9a-hjkmnp-tv-z]{26}")
 
 _MOVES: dict[Stage, frozenset[Stage]] = {
@@ -192,7 +192,7 @@ def hygiene(*, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind
 
 def is_generic(name: str) -> bool:
     """Whether no word of the name says which service it opens."""
-    words = [word for word in re.split(r"[^0-9a-z]+", name.lower()) if word]
+    words = [word for word in re.split(r"[\W_]+", name.lower()) if word]
     return all(word in _GENERIC_WORDS or word.isdigit() for word in words)
 
 

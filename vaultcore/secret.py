@@ -33,6 +33,7 @@ class Secret:
     __format__ = _refuse
     __reduce__ = _refuse
     __reduce_ex__ = _refuse
+    __getstate__ = _refuse
     __copy__ = _refuse
     __deepcopy__ = _refuse
     __iter__ = _refuse
@@ -40,7 +41,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        mine, others = (s._value.encode(errors="surrogatepass") for s in (self, other))
+        return hmac.compare_digest(mine, others)
 
     __hash__ = None  # type: ignore[assignment]  # a hash of a value would be a fingerprint of it
 

@@ -51,7 +51,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
     for path in (folder, messages, control):
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(messages),
             "data_folder_out": str(messages),

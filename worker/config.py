@@ -32,7 +32,7 @@ ROUTE_SCHEMES = (
 class Settings(BaseSettings):
     """Every setting. Durations are seconds; `night_at` is a cron expression in `time_zone`."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTKEY_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NIGHTKEY_", extra="forbid", frozen=True, allow_inf_nan=False)
     home: Path
     database_url: str = ""
     keyring: Path | None = None
@@ -44,10 +44,10 @@ class Settings(BaseSettings):
     route_schemes: str = ROUTE_SCHEMES
     concurrency: int = Field(default=2, ge=1, le=64)
     page_size: int = Field(default=500, ge=1, le=10_000)
-    lease_seconds: float = Field(default=900, ge=10)
-    retry_seconds: float = Field(default=10, gt=0)
+    lease_seconds: float = Field(default=900, ge=10, le=86_400)
+    retry_seconds: float = Field(default=10, gt=0, le=3600)
     attempts: int = Field(default=3, ge=1, le=20)
-    failed_hold_hours: float = Field(default=20, gt=0)
+    failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)
     log_level: str = "INFO"
@@ -129,6 +129,6 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # no
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         problem = f"setting {name}: {first['msg'].removeprefix('Value error, ')}"
-    except ValueError as error:  # TOML that does not parse
+    except (ValueError, OSError) as error:  # TOML that does not parse, or may not be read
         problem = f"{file}: {error}"
     raise ConfigurationError(f"{problem} (from NIGHTKEY_… variables or {file})")

@@ -6,7 +6,18 @@ import resource
 import sys
 
 _PR_SET_DUMPABLE = 4
-_LOUD = ("httpx", "httpcore", "urllib3", "requests", "apprise", "kombu", "amqp", "asyncio")
+_LOUD = (
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "requests",
+    "apprise",
+    "kombu",
+    "amqp",
+    "asyncio",
+    "celery.app.trace",
+    "celery.worker.strategy",
+)
 
 
 def harden_process() -> None:

@@ -60,10 +60,9 @@ def parse_time(text: str, now: datetime) -> datetime:
     """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, UTC), or a duration from now: `30d`."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is not None:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
     try:
         return now + parse_duration(text.removeprefix("+"))
     except InvalidInputError:
@@ -121,6 +120,8 @@ def _parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise InvalidInputError(f"--set {path}: {parent} has a value of its own already")
+        if isinstance(place.get(last), dict):
+            raise InvalidInputError(f"--set {path}: {last} has parts of its own already")
         place[last] = value
     return found
 

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import warnings
 from enum import StrEnum
 from types import FrameType
 from typing import Annotated
@@ -94,10 +96,14 @@ def _watch_over() -> int:
 
 def _run_one(process: Process, settings: Settings) -> None:
     """Becomes Celery's worker or beat."""
-    from worker.app import make_app  # noqa: PLC0415  # only this command needs Celery
+    from celery.platforms import SecurityWarning  # noqa: PLC0415  # only this command needs Celery
+
+    from worker.app import make_app  # noqa: PLC0415  # as above
     from worker.bootstrap import Services  # noqa: PLC0415  # as above
     from worker.tasks import register_tasks  # noqa: PLC0415  # as above
 
+    # Celery warns of root because of pickle; only JSON is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_app(settings)
     services = Services(settings)
     _ = services.deployment_id, services.audit
@@ -109,7 +115,7 @@ def _run_one(process: Process, settings: Settings) -> None:
         concurrency=settings.concurrency,
         pool="prefork",
         loglevel=settings.log_level,
-        hostname=f"nightkey-{os.getpid()}@%h",
+        hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",
         without_mingle=True,
         without_gossip=True,
         without_heartbeat=True,

@@ -1,6 +1,7 @@
 """The demo: an organisation, real counterparts, a real worker and beat, and one night that proves itself."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def show_night(home: Path | None) -> bool:
         for text, holds in checks + list(find_checks(services, counterparts, organisation)):
             stage.check(text, holds=holds)
             good = good and holds
-        _say_where_to_look(stage, settings)
+        _say_where_to_look(stage, settings, counterparts)
     return good
 
 
@@ -126,10 +127,10 @@ def _count(services: Services) -> tuple[int, int]:
         return len(store.list_rotations(connection)), len(services.notifying.list())
 
 
-def _say_where_to_look(stage: Stage, settings: Settings) -> None:
+def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterparts) -> None:
     stage.title("Look around (the counterparts are gone, the vault stays)")
     stage.say(f"export {HOME_VARIABLE}={settings.home}")
-    command = f"{sys.executable.removesuffix('python').removesuffix('python3')}nightkey"
+    command = Path(sys.executable).with_name("nightkey")
     for words in (
         "status",
         "rotation list",
@@ -139,3 +140,7 @@ def _say_where_to_look(stage: Stage, settings: Settings) -> None:
         "audit verify",
     ):
         stage.say(f"{command} {words}")
+    received = "\n".join(str(post.body) for post in counterparts.sink.requests)
+    token = re.search(r"nightkey claim (clm_\w+)", received)
+    if token is not None:
+        stage.say(f"{command} claim {token[1]}    (its owner was sent this: the new key, once)")

@@ -71,7 +71,9 @@ def compose_digest(
     if failed:
         parts.append("Not replaced:\n" + "\n".join(_show_failed(line) for line in failed))
     if replaced:
-        parts.append("Replaced and proven:\n" + "\n".join(_show_replaced(line) for line in replaced))
+        parts.append(
+            "Replaced, after its tests passed:\n" + "\n".join(_show_replaced(line) for line in replaced)
+        )
     counts = (
         (len(ordered), "to look at"),
         (len(failed), "not replaced"),
@@ -138,5 +140,5 @@ def _show_failed(line: RotatedLine) -> str:
 def _show_replaced(line: RotatedLine) -> str:
     if line.state is State.DONE:
         return f"- {line.item} is now version {line.version}; the one before it is gone."
-    waits = f" waiting for {'; '.join(line.waits_for)}" if line.waits_for else ""
-    return f"- {line.item} is now version {line.version}; the one before it works on,{waits}."
+    waits = f", waiting for {'; '.join(line.waits_for)}" if line.waits_for else ""
+    return f"- {line.item} is now version {line.version}; the one before it works on{waits}."

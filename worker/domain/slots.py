@@ -1,9 +1,14 @@
 """Which scheduled time is the latest that has come. Pure: beat only rings, this decides."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
+
+# cronsim goes by the wall clock, which shows an hour twice when daylight saving ends. Begun this far
+# from `now`, further than any such change reaches, it names each time once, whenever it is asked.
+_MARGIN = timedelta(hours=3)
 
 
 def latest_slot(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
@@ -11,20 +16,15 @@ def latest_slot(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
 
     In the hour that daylight saving repeats or skips, cronsim's rules hold: a fixed time runs once.
     """
-    local = now.astimezone(zone)
-    just_after = local.replace(second=0, microsecond=0)
-    if _matches(cron, just_after):
-        return just_after.astimezone(UTC)
-    found: datetime = next(CronSim(cron, just_after, reverse=True))
-    return found.astimezone(UTC)
-
-
-def _matches(cron: str, minute: datetime) -> bool:
-    before: datetime = next(CronSim(cron, minute, reverse=True))
-    return bool(next(CronSim(cron, before)) == minute)
+    return next(slot for slot in _slots(cron, zone, now + _MARGIN, reverse=True) if slot <= now)
 
 
 def next_slot(cron: str, zone: ZoneInfo, now: datetime) -> datetime:
     """The first time after `now` that the expression names in the zone, in UTC."""
-    found: datetime = next(CronSim(cron, now.astimezone(zone)))
-    return found.astimezone(UTC)
+    return next(slot for slot in _slots(cron, zone, now - _MARGIN, reverse=False) if slot > now)
+
+
+def _slots(cron: str, zone: ZoneInfo, start: datetime, *, reverse: bool) -> Iterator[datetime]:
+    slot: datetime
+    for slot in CronSim(cron, start.astimezone(zone), reverse=reverse):
+        yield slot.astimezone(UTC)

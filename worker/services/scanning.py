@@ -170,6 +170,7 @@ def _reference_page(
             r.item_id,
             r.pinned,
             r.last_version,
+            r.last_run_at,
             r.idle_at,
             items.c.name.label("item"),
             items.c.owner_id,
@@ -249,7 +250,8 @@ def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> st
             else (f"last ran with version {row.last_version}")
         )
         return f"{where} {held}, and version {row.current} is current"
-    return f"{where} holds it, and has had no run since {show_time_left(row.idle_at, now)}"
+    ran = "has never run" if row.last_run_at is None else f"last ran {show_time_left(row.last_run_at, now)}"
+    return f"{where} holds it, and {ran}"
 
 
 def _unused(row: Row[*tuple[Any, ...]]) -> Finding:

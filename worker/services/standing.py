@@ -11,6 +11,7 @@ from vaultcore.database import Database
 from vaultcore.tables import items
 from worker import store
 from worker.config import Settings
+from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.slots import next_slot
 from worker.services.notifying import Notifying
 from worker.tables import rotations, sweeps, workflows
@@ -75,6 +76,9 @@ class StandingReader:
                         "detail": row.detail,
                         "opened_at": row.opened_at,
                     }
-                    for row in store.open_findings(connection)
+                    for row in sorted(
+                        store.open_findings(connection),
+                        key=lambda row: (WORST_FIRST[FindingKind(row.kind)], row.item or ""),
+                    )
                 ],
             )

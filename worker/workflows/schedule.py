@@ -9,6 +9,7 @@ from vaultcore.errors import InvalidInputError
 
 SCHEDULE_TYPES = ("manual", "interval", "cron", "daily", "weekly", "monthly")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME = re.compile(r"\d{1,2}:\d{2}")
 _INTERVAL = re.compile(r"(\d{1,6}) (second|minute|hour|day)s?")
 _FORMS = {
     "interval": "such as '5 minutes'",
@@ -53,11 +54,13 @@ def _as_cron(schedule_type: str, value: str) -> str:
     if schedule_type == "cron":
         return value
     *day, time = value.lower().split(" ")
+    if not _TIME.fullmatch(time):
+        return ""
     hour, _, minute = time.partition(":")
     if schedule_type == "daily" and not day:
         return f"{minute} {hour} * * *"
     if schedule_type == "weekly" and len(day) == 1 and day[0] in _DAYS:
         return f"{minute} {hour} * * {day[0]}"
-    if schedule_type == "monthly" and len(day) == 1:
+    if schedule_type == "monthly" and len(day) == 1 and day[0].isdecimal():
         return f"{minute} {hour} {day[0]} * *"
     return ""

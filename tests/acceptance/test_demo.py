@@ -1,0 +1,64 @@
+"""The demo is the product's first promise: it runs, for real, in time, and leaves a vault to look at."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.acceptance.conftest import Nightkey
+
+
+def test_the_demo_shows_a_night_and_ends_well_within_a_minute(tmp_path: Path) -> None:
+    nightkey = Nightkey(tmp_path / "demo")
+    began = time.monotonic()
+    shown = nightkey("demo", "--home", str(nightkey.home)).stdout
+    assert time.monotonic() - began < 60
+    assert "WRONG" not in shown
+    assert shown.count("  ok    ") == 11
+    for what in (
+        "prod-ticketing-api-token was replaced",
+        "workflow test  prod-billing-api-token        FAILED",
+        "revoked, and the service refuses the old value",
+        "missing",
+        "expired",
+        "superseded",
+        "unused",
+        "idle",
+        "lapsed",
+        "nightkey status",
+    ):
+        assert what in shown, what
+    states = {row["item"]: row["state"] for row in nightkey.json("rotation", "list")}
+    assert states == {
+        "prod-ticketing-api-token": "done",
+        "prod-billing-callback-secret": "done",
+        "prod-billing-api-token": "rolled-back",
+        "api-key:partner-portal": "watching",
+    }
+    assert nightkey.json("audit", "verify")["whole"] is True
+
+
+def test_the_claim_that_the_demo_shows_opens_once(tmp_path: Path) -> None:
+    nightkey = Nightkey(tmp_path / "demo")
+    shown = nightkey("demo", "--home", str(nightkey.home)).stdout
+    token = re.search(r"nightkey claim (clm_\w+)", shown)
+    assert token is not None
+    key = nightkey.json("claim", token[1])["key"]
+    checked = nightkey.json("key", "check", "--value-file", "-", value=key)
+    assert (checked["item"], checked["version"]) == ("api-key:partner-portal", 2)
+    assert "collected already" in nightkey("claim", token[1], status=3).stderr
+
+
+def test_the_demo_does_not_touch_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli.main", "demo", "--home", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert "is not empty" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,0 +1,156 @@
+"""A small organisation for tests: real counterparts, services, and the moves of a night one by one."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from vaultcore.model import Item
+from vaultcore.secret import Secret
+from worker import store
+from worker.bootstrap import Services
+from worker.demo.counterparts import Counterparts
+from worker.domain.policies import build_policy
+from worker.domain.saga import MOVING
+from worker.services.notifying import Notice
+from worker.store import Rotation
+
+ADMIN = "prod-tokenhub-admin-token"
+
+
+@dataclass
+class Organisation:
+    """`services` on an empty vault, and the counterparts that its items are for."""
+
+    services: Services
+    counterparts: Counterparts
+
+    def set_up(self) -> None:
+        self.add_owner("support")
+        self.add_item(ADMIN, self.counterparts.token_service.admin_token, days=300, mode="notify")
+
+    def add_owner(self, name: str) -> None:
+        services = self.services
+        with services.database.write() as connection:
+            owner = services.owners.create(connection, name, actor="test")
+            url = f"json://{self.counterparts.sink.url[7:]}/{name}"
+            services.owners.add_route(connection, owner, Secret(url), shown="json://sink", actor="test")
+
+    def add_item(
+        self, name: str, value: str | None, *, days: float, owner: str | None = "support", **policy: Any
+    ) -> Item:
+        services = self.services
+        with services.database.write() as connection:
+            created = services.vault.create(
+                connection,
+                name=name,
+                value=None if value is None else Secret(value),
+                owner_id=None if owner is None else services.owners.get(connection, owner).id,
+                expires_at=services.clock() + timedelta(days=days),
+                policy=build_policy(None, policy),
+                actor="test",
+            )
+        return created.item
+
+    def add_token(self, name: str, account: str, *, days: float = 5, **policy: Any) -> str:
+        """A token that the token service issued, with a policy that replaces it there. The token."""
+        _, token = self.counterparts.token_service.issue(account)
+        self.add_item(name, token, days=days, **(self.token_policy(account) | policy))
+        return token
+
+    def token_policy(self, account: str) -> dict[str, Any]:
+        url = self.counterparts.token_service.url
+        admin = {"Authorization": f"Bearer {{{{ vault.{ADMIN} }}}}"}
+        return {
+            "mode": "auto", "rotator": "http", "lifetime": "90d", "lead": "14d", "overlap": "1d",
+            "settings": {
+                "value": "token", "id": "id", "expires": "expires_at", "verify_id": "token_id",
+                "find_ids": "tokens.*.id",
+                "issue": {
+                    "method": "POST", "url": f"{url}/v1/tokens", "headers": admin,
+                    "body": {"account": account, "label": "{{ rotation.label }}"},
+                },
+                "verify": {
+                    "method": "GET", "url": f"{url}/v1/account",
+                    "headers": {"Authorization": "Bearer {{ rotation.value }}"},
+                },
+                "revoke": {
+                    "method": "DELETE", "url": f"{url}/v1/tokens/{{{{ rotation.id }}}}", "headers": admin,
+                },
+                "find": {
+                    "method": "GET",
+                    "url": f"{url}/v1/tokens?account={account}&label={{{{ rotation.label }}}}",
+                    "headers": admin,
+                },
+            },
+        }  # fmt: skip
+
+    def add_workflow(
+        self, name: str, item: str, *, path: str = "/v1/account", method: str = "GET", **extra: Any
+    ) -> None:
+        """A workflow that calls the token service with an item as its bearer token."""
+        document = {
+            "name": name,
+            "nodes": [
+                {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+                {
+                    "id": "call",
+                    "type": "action",
+                    "data": {
+                        "componentId": "webhook",
+                        "method": method,
+                        "url": f"{self.counterparts.token_service.url}{path}",
+                        "headers": {"Authorization": f"Bearer {{{{ vault.{item} }}}}"},
+                    },
+                },
+            ],
+            "edges": [{"id": "e1", "source": "start", "target": "call"}],
+            **extra,
+        }
+        self.services.definitions.apply([(f"{name}.json", json.dumps(document))], actor="test")
+
+    def night(self) -> list[Rotation]:
+        """One night from its scan to its last notice: the rotations that it opened, as they are then."""
+        slot = self.services.clock()
+        self.services.nights.begin(slot)
+        self.drive()
+        self.services.nights.close(slot)
+        self.deliver()
+        return [rotation for rotation in self.rotations() if rotation.night == slot]
+
+    def drive(self) -> None:
+        """Advances every rotation until none is due."""
+        while due := self.due():
+            for rotation_id in due:
+                self.services.rotations.advance(rotation_id)
+
+    def due(self) -> list[str]:
+        with self.services.database.read() as connection:
+            return store.due_rotations(connection, self.services.clock())
+
+    def deliver(self) -> None:
+        for notice_id in self.services.notifying.waiting():
+            self.services.notifying.deliver(notice_id)
+
+    def rotations(self) -> list[Rotation]:
+        with self.services.database.read() as connection:
+            return store.list_rotations(connection)
+
+    def moving(self) -> bool:
+        return any(rotation.state in MOVING for rotation in self.rotations())
+
+    def item(self, name: str) -> Item:
+        with self.services.database.read() as connection:
+            return self.services.vault.get(connection, name)
+
+    def stages(self, name: str) -> list[str]:
+        with self.services.database.read() as connection:
+            item = self.services.vault.get(connection, name)
+            return [version.stage.value for version in self.services.versions.of_item(connection, item.id)]
+
+    def findings(self) -> set[tuple[str, str | None]]:
+        with self.services.database.read() as connection:
+            return {(row.kind, row.item) for row in store.open_findings(connection)}
+
+    def notices(self) -> list[Notice]:
+        return self.services.notifying.list()
