@@ -25,10 +25,6 @@ class Organisation:
     services: Services
     counterparts: Counterparts
 
-    def set_up(self) -> None:
-        self.add_owner("support")
-        self.add_item(ADMIN, self.counterparts.token_service.admin_token, days=300, mode="notify")
-
     def add_owner(self, name: str) -> None:
         services = self.services
         with services.database.write() as connection:
@@ -54,7 +50,10 @@ class Organisation:
 
     def add_token(self, name: str, account: str, *, days: float = 5, **policy: Any) -> str:
         """A token that the token service issued, with a policy that replaces it there. The token."""
-        _, token = self.counterparts.token_service.issue(account)
+        service = self.counterparts.token_service
+        if not self.has_item(ADMIN):
+            self.add_item(ADMIN, service.admin_token, days=300, mode="notify")
+        _, token = service.issue(account)
         self.add_item(name, token, days=days, **(self.token_policy(account) | policy))
         return token
 
@@ -142,6 +141,10 @@ class Organisation:
     def item(self, name: str) -> Item:
         with self.services.database.read() as connection:
             return self.services.vault.get(connection, name)
+
+    def has_item(self, name: str) -> bool:
+        with self.services.database.read() as connection:
+            return any(item.name == name for item in self.services.vault.page(connection))
 
     def stages(self, name: str) -> list[str]:
         with self.services.database.read() as connection:

@@ -99,9 +99,7 @@ class References:
                 select(items.c.id, items.c.idle_seconds)
                 .join(references, references.c.item_id == items.c.id)
                 .where(references.c.consumer_id == workflow_id)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         for item_id, seconds in idle_seconds.items():
             values: dict[str, object] = {

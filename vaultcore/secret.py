@@ -41,8 +41,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        mine, others = (s._value.encode(errors="surrogatepass") for s in (self, other))
-        return hmac.compare_digest(mine, others)
+        mine = self._value.encode(errors="surrogatepass")
+        return hmac.compare_digest(mine, other._value.encode(errors="surrogatepass"))
 
     __hash__ = None  # type: ignore[assignment]  # a hash of a value would be a fingerprint of it
 

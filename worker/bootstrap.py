@@ -1,7 +1,7 @@
 """The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -58,6 +58,13 @@ class Services:
         harden_process()
         self.settings = settings
         self.clock = clock
+
+    def close(self) -> None:
+        """Gives back what is held open: connections to the database and to counterparts."""
+        if "http" in vars(self):
+            self.http.close()
+        if "database" in vars(self):
+            self.database.dispose()
 
     @cached_property
     def database(self) -> Database:
@@ -153,6 +160,7 @@ class Services:
             keyring=self.keyring,
             sender=self.sender,
             operators=self.settings.operators,
+            pause=self.settings.retry,
             clock=self.clock,
         )
 
@@ -184,7 +192,7 @@ class Services:
             clock=self.clock,
             limits=Limits(
                 attempts=self.settings.attempts,
-                pause=timedelta(seconds=self.settings.retry_seconds),
+                pause=self.settings.retry,
             ),
         )
 

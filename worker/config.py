@@ -110,6 +110,10 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.lease_seconds)
 
     @property
+    def retry(self) -> timedelta:
+        return timedelta(seconds=self.retry_seconds)
+
+    @property
     def failed_hold(self) -> timedelta:
         return timedelta(hours=self.failed_hold_hours)
 

@@ -34,7 +34,8 @@ class HttpClient:
     def __init__(self, *, timeout: float = 30.0, max_bytes: int = 1_048_576) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
-        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
 
     def request(
         self,
@@ -83,7 +84,9 @@ class HttpClient:
     ) -> Response:
         left = max(deadline - time.monotonic(), 0.001)
         body = None if content is None else content.encode()
-        with self._client().stream(method, url, headers=dict(headers), content=body, timeout=left) as answer:
+        with self._open_client().stream(
+            method, url, headers=dict(headers), content=body, timeout=left
+        ) as answer:
             if answer.is_redirect:
                 raise CounterpartError(
                     f"{where} redirects ({answer.status_code}), which is not followed: use the final URL",
@@ -101,13 +104,19 @@ class HttpClient:
             text = received.decode(answer.encoding or "utf-8", errors="replace")
             return Response(status=answer.status_code, headers=dict(answer.headers), body=_parse(text))
 
-    def _client(self) -> httpx.Client:
-        """One client a thread, and so a pool a process: nothing is shared across a fork or between threads."""
-        client: httpx.Client | None = getattr(self._local, "client", None)
-        if client is None:
-            client = httpx.Client(trust_env=False, follow_redirects=False, verify=True)
-            self._local.client = client
-        return client
+    def close(self) -> None:
+        """Closes the connections that are kept open."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _open_client(self) -> httpx.Client:
+        """Made at the first request and never before a fork: the pool's processes share no connection."""
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(trust_env=False, follow_redirects=False, verify=True)
+            return self._client
 
 
 def cause_of(status: int) -> Cause | None:

@@ -238,6 +238,7 @@ class DeliveryColumns(TypedColumns):
     attempts: Named[int] = Column(BigInteger)
     last_error: Named[str | None] = Column(Text)
     next_at: Named[datetime | None] = Column(UtcDateTime)
+    tried_at: Named[datetime | None] = Column(UtcDateTime)
     sent_at: Named[datetime | None] = Column(UtcDateTime)
 
 

@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 def organisation(services: Services) -> Iterator[Organisation]:
     with start_counterparts() as counterparts:
         made = Organisation(services, counterparts)
-        made.set_up()
+        made.add_owner("support")
         yield made
 
 
@@ -177,7 +177,7 @@ def test_a_rotation_survives_a_restart_after_each_of_its_steps(organisation: Org
         fresh = Services(settings, clock)
         advanced = fresh.rotations.advance(opened[0])
         seen.append(advanced.state.value if advanced else "nothing due")
-        fresh.database.dispose()
+        fresh.close()
     assert seen == [
         "created", "installed", "node-tested", "workflow-tested", "activated", "watching",
         "nothing due", "nothing due",
@@ -315,6 +315,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["previous", "current"]
     services.running.start("crm-contacts", actor="test")
+    clock.advance(timedelta(minutes=1))
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["destroyed", "current"]
 

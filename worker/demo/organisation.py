@@ -49,7 +49,7 @@ class Organisation:
                 self._services.definitions.apply([(thing.source, thing.text)], actor=ACTOR)
             else:
                 self._services.running.start(thing.source.removesuffix(".json"), actor=ACTOR)
-        self._services.database.dispose()
+        self._services.close()
 
     def _add_owners(self, sample: Sample) -> None:
         services = self._services

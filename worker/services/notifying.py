@@ -19,7 +19,6 @@ from worker.services.claiming import claim_token
 from worker.tables import deliveries, notices
 
 _LEASE = timedelta(minutes=5)
-_PAUSE = timedelta(seconds=10)
 _PAUSE_MAX = timedelta(hours=1)
 _TRIES = 4
 
@@ -56,6 +55,7 @@ class Notifying:
         keyring: Keyring,
         sender: Sender,
         operators: str,
+        pause: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -63,6 +63,7 @@ class Notifying:
         self._keyring = keyring
         self._sender = sender
         self._operators = operators
+        self._pause = pause
         self._clock = clock
 
     def post(
@@ -172,12 +173,10 @@ class Notifying:
             .group_by(notices.c.id)
             .subquery()
         )
-        return dict(
-            connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).tuples().all()
-        )
+        return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
 
     def problems_since(self, connection: Connection, since: datetime) -> Sequence[str]:
-        """Notices since then that reached nobody on some route, as sentences."""
+        """Notices written or tried since then that did not arrive on some route, as sentences."""
         rows = connection.execute(
             select(
                 notices.c.owner,
@@ -188,7 +187,7 @@ class Notifying:
             )
             .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
             .where(
-                notices.c.created_at >= since,
+                (notices.c.created_at >= since) | (deliveries.c.tried_at >= since),
                 deliveries.c.route_id.is_(None) | (deliveries.c.state == "failed"),
             )
             .order_by(notices.c.id)
@@ -232,7 +231,11 @@ class Notifying:
             connection.execute(
                 update(deliveries)
                 .where(and_(deliveries.c.notice_id == notice_id, deliveries.c.route_id == route_id))
-                .values(_after_try(problem, permanent=permanent, tries=claimed, now=self._clock()))
+                .values(
+                    _after_try(
+                        problem, permanent=permanent, tries=claimed, pause=self._pause, now=self._clock()
+                    )
+                )
             )
 
     def _fill(self, row: Row[*tuple[Any, ...]]) -> Message:
@@ -266,13 +269,15 @@ class Notifying:
         )
 
 
-def _after_try(problem: str | None, *, permanent: bool, tries: int, now: datetime) -> dict[str, Any]:
+def _after_try(
+    problem: str | None, *, permanent: bool, tries: int, pause: timedelta, now: datetime
+) -> dict[str, Any]:
+    tried = {"tried_at": now, "last_error": problem, "next_at": None}
     if problem is None:
-        return {"state": "sent", "sent_at": now, "next_at": None, "last_error": None}
+        return {**tried, "state": "sent", "sent_at": now}
     if permanent or tries >= _TRIES:
-        return {"state": "failed", "next_at": None, "last_error": problem}
-    pause = min(_PAUSE * 2 ** (tries - 1), _PAUSE_MAX)
-    return {"next_at": now + pause, "last_error": problem}
+        return {**tried, "state": "failed"}
+    return {**tried, "next_at": now + min(pause * 2 ** (tries - 1), _PAUSE_MAX)}
 
 
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:

@@ -47,11 +47,9 @@ class StandingReader:
     def read(self) -> Standing:
         with self._database.read() as connection:
             night = connection.execute(select(sweeps).order_by(sweeps.c.slot.desc()).limit(1)).one_or_none()
-            counted = (
-                connection.execute(select(rotations.c.state, func.count()).group_by(rotations.c.state))
-                .tuples()
-                .all()
-            )
+            counted = connection.execute(
+                select(rotations.c.state, func.count()).group_by(rotations.c.state)
+            ).all()
             return Standing(
                 last_night=None
                 if night is None
