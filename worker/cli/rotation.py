@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 from worker.store import Rotation, get_rotation, list_rotations, steps_of
 
@@ -77,8 +77,3 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "activated_at": rotation.activated_at,
         "finished_at": rotation.finished_at,
     }
-
-
-def tell_step(rotation: Rotation) -> None:
-    """A plain line for each step, on standard error, as it happens."""
-    note(f"{rotation.item}: {rotation.state}")

@@ -6,7 +6,8 @@ import typer
 
 from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
-from worker.cli.rotation import describe, tell_step
+from worker.cli.progress import show_progress
+from worker.cli.rotation import describe
 from worker.cli.session import Home, Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.services.night import Preview
@@ -46,7 +47,8 @@ def night(*, json: Json = False, home: Home = None) -> None:
     """One whole night, now, in this process; ends when its rotations and notices are done. 1 if any failed."""
     _ = home
     services = open_services()
-    result = services.driving.run_night(tell_step)
+    with show_progress() as tell:
+        result = services.driving.run_night(tell)
     with services.database.read() as connection:
         night = services.nights.describe(connection, result.slot)
     answer = {

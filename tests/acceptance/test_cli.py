@@ -1,0 +1,235 @@
+"""The command line as a user meets it: answers, errors of one line, and the four exit statuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey, write_workflow
+from worker.demo.counterparts import Counterparts
+
+
+@pytest.fixture
+def owned(nightkey: Nightkey) -> Nightkey:
+    nightkey("owner", "create", "support", "--route", "json://127.0.0.1:9/support")
+    return nightkey
+
+
+def create(nightkey: Nightkey, name: str, *options: str, value: str = "a-value-of-theirs") -> Any:
+    return nightkey.json(
+        "item", "create", name, "--owner", "support", "--value-file", "-", *options, value=value
+    )
+
+
+def complaint(nightkey: Nightkey, *words: str, status: int, value: str | None = None) -> str:
+    """The one line that the command complains with; standard output stays empty."""
+    done = nightkey(*words, status=status, value=value)
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("nightkey: ")
+    return lines[0]
+
+
+def test_creating_answers_with_metadata_and_never_with_the_value(owned: Nightkey) -> None:
+    answer = create(owned, "prod-ticketing-api-token", "--lifetime", "90d")
+    assert {"id", "name", "created_at", "expires_at"} <= answer.keys()
+    assert answer["id"].startswith("vlt_")
+    assert "key" not in answer
+    assert "a-value-of-theirs" not in json.dumps(owned.json("item", "show", "prod-ticketing-api-token"))
+
+
+def test_a_key_is_answered_once_and_checked_afterwards(owned: Nightkey) -> None:
+    created = owned.json("item", "create", "api-key:partner", "--owner", "support", "--lifetime", "30d")
+    key = created["key"]
+    assert owned.json("key", "check", "--value-file", "-", value=key)["item"] == "api-key:partner"
+    assert "key" not in owned.json("item", "show", "api-key:partner")
+    swapped = key[:-1] + ("a" if key[-1] != "a" else "b")
+    refused = owned.json("key", "check", "--value-file", "-", value=swapped, status=3)
+    assert refused == {"valid": False, "checksum": False}
+    assert "takes no value" in complaint(
+        owned, "item", "create", "api-key:other", "--owner", "support", "--value-file", "-", value="x", status=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "value", "says"),
+    [
+        ("ab", [], "v", "use 3 to 50"),
+        ("n" * 51, [], "v", "51 characters: use 3 to 50"),
+        ("prod-x-token", [], "v" * 2001, "2001 characters: 2000 at most"),
+        ("prod-x-token", [], "", "is empty"),
+        ("prod-x-token", ["--expires-at", "2020-01-01"], "v", "is not in the future"),
+        ("prod-x-token", ["--expires-at", "soon"], "v", "'soon' is no time"),
+        ("prod-x-token", ["--lifetime", "10d", "--lead", "14d"], "v", "is not shorter than the lifetime"),
+        ("prod-x-token", ["--mode", "auto"], "v", "needs a rotator"),
+        ("prod-x-token", ["--mode", "sometimes"], "v", "choose auto, approve or notify"),
+        ("prod-x-token", ["--mode", "auto", "--rotator", "magic"], "v", "no rotator 'magic': there are"),
+        ("prod-x-token", ["--rotator", "random", "--set", "lenght=9"], "v", "lenght"),
+        ("prod-x-token", ["--rotator", "random", "--set", "length"], "v", "write it as KEY=VALUE"),
+        ("prod-x-token", ["--set", "length=40"], "v", "no rotator"),
+        ("prod-x-token", ["--rotator", "random", "--lead", "1d", "--overlap", "3d"], "v", "the overlap"),
+        ("vault'name", [], "v", "cannot name"),
+    ],
+)
+def test_bad_input_gets_one_line_that_says_what_to_do(
+    owned: Nightkey, name: str, options: list[str], value: str, says: str
+) -> None:
+    line = complaint(
+        owned,
+        "item",
+        "create",
+        name,
+        "--owner",
+        "support",
+        "--value-file",
+        "-",
+        *options,
+        value=value,
+        status=2,
+    )
+    assert says in line
+    assert owned.json("item", "list") == []
+
+
+def test_a_value_is_never_an_argument_and_never_awaited_without_a_terminal(owned: Nightkey) -> None:
+    assert "--value-file" in complaint(owned, "item", "create", "prod-x-token", "--owner", "support", status=2)
+
+
+def test_what_does_not_exist_is_named(owned: Nightkey) -> None:
+    for words in (["item", "show", "nothing"], ["workflow", "show", "nothing"], ["rotation", "show", "rot_x"],
+                  ["item", "create", "abc", "--owner", "nobody", "--value-file", "-"]):  # fmt: skip
+        value = "v" if "--value-file" in words else None
+        assert "no " in complaint(owned, *words, status=2, value=value)
+
+
+def test_deleting_what_is_used_is_refused_with_the_names_of_its_users(owned: Nightkey, tmp_path: Path) -> None:
+    create(owned, "prod-crm-password")
+    file = write_workflow(
+        tmp_path, "crm-contacts",
+        [{"id": "start", "componentId": "manual_trigger"},
+         {"id": "call", "componentId": "webhook", "url": "http://127.0.0.1:9/",
+          "headers": {"Authorization": "{{ vault.prod-crm-password }}"}}],
+    )  # fmt: skip
+    owned("workflow", "apply", str(file))
+    assert "crm-contacts" in complaint(owned, "item", "delete", "prod-crm-password", status=3)
+    assert "crm-contacts" in complaint(
+        owned, "item", "update", "prod-crm-password", "--name", "other-name", status=3
+    )
+    create(owned, "prod-unused-password")
+    assert owned.json("item", "delete", "prod-unused-password")["deleted"] is True
+
+
+def test_a_wrong_definition_is_told_with_file_node_and_field_and_nothing_is_stored(
+    owned: Nightkey, tmp_path: Path
+) -> None:
+    good = write_workflow(tmp_path, "good", [{"id": "start", "componentId": "manual_trigger"}])
+    bad = write_workflow(
+        tmp_path, "bad",
+        [{"id": "start", "componentId": "manual_trigger"},
+         {"id": "call", "componentId": "webhook", "ulr": "x"}],
+    )  # fmt: skip
+    stderr = owned("workflow", "apply", str(good), str(bad), status=2).stderr
+    assert f"{bad}: node call, field data.url: field required" in stderr
+    assert f"{bad}: node call, field data.ulr: there is no such field" in stderr
+    assert owned.json("workflow", "list") == []
+
+
+def test_scan_says_what_would_be_done_and_dry_runs_write_nothing(owned: Nightkey) -> None:
+    create(owned, "prod-crm-password", "--expires-at", "40d", "--mode", "auto", "--rotator", "random")
+    rows = owned.json("audit", "verify")["rows"]
+    assert owned.json("scan", "--dry-run")["actions"] == []
+    (action,) = owned.json("scan", "--dry-run", "--at", "30d")["actions"]
+    assert (action["item"], action["action"]) == ("prod-crm-password", "rotate")
+    assert owned.json("status")["findings"] == []
+    assert owned.json("audit", "verify")["rows"] == rows
+    found = owned.json("scan")["findings"]
+    assert [(row["kind"], row["item"]) for row in found] == [("unused", "prod-crm-password")]
+    assert len(owned.json("status")["findings"]) == 1
+
+
+def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
+    nightkey: Nightkey, tmp_path: Path, counterparts: Counterparts
+) -> None:
+    nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
+    create(nightkey, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random",
+           "--overlap", "0s")  # fmt: skip
+    first = nightkey.json("night")
+    assert first["outcome"] == "good"
+    assert [(r["item"], r["state"]) for r in first["rotations"]] == [("prod-crm-password", "done")]
+    assert len(counterparts.sink.wait_for(1, 10)) == 1
+    second = nightkey.json("night")
+    assert second["rotations"] == []
+    assert len(nightkey.json("notice", "list")) == 1
+    shown = nightkey.json("rotation", "show", first["rotations"][0]["id"])
+    assert [step["step"] for step in shown["steps"]] == [
+        "create", "install", "node test", "workflow test", "activate", "watch", "retire"
+    ]  # fmt: skip
+
+
+def test_a_night_that_failed_says_so_and_exits_with_one(owned: Nightkey, tmp_path: Path) -> None:
+    create(owned, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random")
+    file = write_workflow(
+        tmp_path, "crm-contacts",
+        [{"id": "start", "componentId": "manual_trigger"},
+         {"id": "stop", "componentId": "terminate", "status": "failed",
+          "message": "no good"},
+         {"id": "call", "componentId": "webhook", "url": "http://127.0.0.1:9/",
+          "headers": {"Authorization": "{{ vault.prod-crm-password }}"}}],
+    )  # fmt: skip
+    owned("workflow", "apply", str(file))
+    done = owned("night", status=1)
+    assert "prod-crm-password was not replaced" in done.stderr
+    assert "support could not be told" in done.stderr  # nobody listens at the route
+    states = {(notice["owner"], notice["state"]) for notice in owned.json("notice", "list")}
+    assert states == {("support", "failed"), ("operators", "unrouted")}
+    owned("status", status=1)
+
+
+def test_rotating_by_hand_what_only_its_owner_replaces_is_refused(owned: Nightkey) -> None:
+    create(owned, "prod-crm-password", "--mode", "notify")
+    assert "replaced by its owner alone" in complaint(owned, "item", "rotate", "prod-crm-password", status=3)
+
+
+def test_an_audit_row_that_was_edited_is_found_and_named(owned: Nightkey) -> None:
+    import sqlite3  # noqa: PLC0415  # the attacker's tool
+
+    create(owned, "prod-crm-password")
+    with sqlite3.connect(owned.home / "nightkey.db") as attacker:
+        attacker.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 2")
+    assert "row 2 was edited" in owned("audit", "verify", status=1).stderr
+
+
+def test_init_twice_changes_nothing_and_a_lost_keyring_is_not_made_anew(nightkey: Nightkey) -> None:
+    keyring = nightkey.home / "keyring" / "keyring.json"
+    before = keyring.read_bytes()
+    assert nightkey.json("init")["made"] == []
+    assert keyring.read_bytes() == before
+    keyring.rename(nightkey.home / "away.json")
+    assert "put it back from its backup" in complaint(nightkey, "init", status=2)
+    assert not keyring.exists()
+
+
+def test_a_setting_that_is_wrong_is_named(nightkey: Nightkey) -> None:
+    nightkey.settings["NIGHTKEY_NIGHT_AT"] = "every night"
+    assert "night_at" in complaint(nightkey, "status", status=2)
+    del nightkey.settings["NIGHTKEY_NIGHT_AT"]
+    (nightkey.home / "nightkey.toml").write_text("nigth_at = '0 3 * * *'")
+    assert "nigth_at" in complaint(nightkey, "status", status=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["item", "list"], ["owner", "list"], ["workflow", "list"], ["rotation", "list"], ["notice", "list"]],
+)
+def test_lists_are_arrays(nightkey: Nightkey, words: list[str]) -> None:
+    assert isinstance(nightkey.json(*words), list)
+
+
+def test_home_is_taken_before_and_after_the_command(tmp_path: Path) -> None:
+    nightkey = Nightkey(tmp_path / "unused")
+    other = str(tmp_path / "other")
+    nightkey("--home", other, "init")
+    assert nightkey.json("item", "list", "--home", other) == []
+    assert not (tmp_path / "unused").exists()
