@@ -60,9 +60,7 @@ class Services:
         self.clock = clock
 
     def close(self) -> None:
-        """Gives back what is held open: connections to the database and to counterparts."""
-        if "http" in vars(self):
-            self.http.close()
+        """Gives back what is held open: the connections to the database."""
         if "database" in vars(self):
             self.database.dispose()
 

@@ -7,8 +7,6 @@ import sys
 
 _PR_SET_DUMPABLE = 4
 _LOUD = (
-    "httpx",
-    "httpcore",
     "urllib3",
     "requests",
     "apprise",

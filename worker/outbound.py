@@ -1,22 +1,28 @@
 """The one place where HTTP leaves: limits, no redirects, no proxies by environment, errors with a cause.
 
 Errors name the host; never a path, a query, a header or a body. Connections to private
-addresses are not told apart yet: the guard belongs into `HttpClient.request`.
+addresses are not told apart yet: the guard belongs into `_Connector.connect_tcp`.
 """
 
 import json
-import threading
+import logging
+import socket
+import ssl
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpcore
 import httpx
 
 from vaultcore.errors import Cause, CounterpartError
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CHUNK = 65_536
+_WRITE_CHUNK = 16_384
+_TIMEOUT_MAX = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +35,23 @@ class Response:
 
 
 class HttpClient:
-    """Sends one request within a deadline for the whole call and a cap on the decompressed body."""
+    """Sends one request within a deadline for the whole call and a cap on the decompressed body.
 
-    def __init__(self, *, timeout: float = 30.0, max_bytes: int = 1_048_576) -> None:
+    It holds no connection between calls, so that it may cross a fork and be shared by threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 30.0,
+        max_bytes: int = 1_048_576,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
+        for name in ("httpx", "httpcore"):  # they log each URL with its query, and the headers
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
 
     def request(
         self,
@@ -48,30 +64,38 @@ class HttpClient:
     ) -> Response:
         """The response, whatever its status but a redirect; `CounterpartError` if there is none.
 
-        A timeout or a connection that fails is an outage; a bad URL, certificate, redirect or an
-        outsized body is a mistake.
+        A timeout, a connection or a protocol that fails is an outage; a bad URL, header,
+        certificate, redirect or an outsized body is a mistake.
         """
         if method.upper() not in _METHODS:
             raise CounterpartError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
         where = _show(url)
-        deadline = time.monotonic() + min(timeout or self._timeout, 300.0)
-        failure: CounterpartError
+        seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
+        deadline = time.monotonic() + seconds
+        message, cause = "", Cause.MISTAKE
         try:
             return self._send(method.upper(), url, headers or {}, content, deadline, where)
-        except httpx.TimeoutException:
-            failure = CounterpartError(f"{where} did not answer in time", cause=Cause.OUTAGE)
-        except httpx.ConnectError as error:
-            failure = _connect_failure(where, error)
-        except httpx.DecodingError:
-            failure = CounterpartError(f"{where} sent a body that does not decompress", cause=Cause.MISTAKE)
-        except httpx.TransportError as error:
-            failure = CounterpartError(f"{where} broke off ({type(error).__name__})", cause=Cause.OUTAGE)
-        except (httpx.InvalidURL, httpx.HTTPError, UnicodeError, ValueError) as error:
-            failure = CounterpartError(
-                f"the request to {where} cannot be made ({type(error).__name__})",
-                cause=Cause.MISTAKE,
+        except (httpcore.TimeoutException, httpx.TimeoutException):
+            message, cause = f"{where} did not answer in {seconds:g} seconds", Cause.OUTAGE
+        except httpcore.NetworkError as error:
+            message, cause = _explain_connection(where, error)
+        except httpcore.RemoteProtocolError:
+            message, cause = f"{where} broke off, or answered what is no HTTP", Cause.OUTAGE
+        except zlib.error:
+            message = f"{where} sent a body that does not decompress"
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpcore.ProtocolError,
+            httpcore.UnsupportedProtocol,
+            UnicodeError,
+            ValueError,
+            TypeError,
+        ) as error:
+            message = (
+                f"the request to {where} cannot be made ({type(error).__name__}): look at its URL and headers"
             )
-        raise failure
+        raise CounterpartError(message, cause=cause)
 
     def _send(
         self,
@@ -82,41 +106,158 @@ class HttpClient:
         deadline: float,
         where: str,
     ) -> Response:
-        left = max(deadline - time.monotonic(), 0.001)
+        if (httpx.URL(url).port or 0) > 65_535:
+            raise ValueError("port")
         body = None if content is None else content.encode()
-        with self._open_client().stream(
-            method, url, headers=dict(headers), content=body, timeout=left
-        ) as answer:
-            if answer.is_redirect:
+        with (
+            httpx.Client(
+                transport=_Transport(self._tls, deadline), trust_env=False, follow_redirects=False
+            ) as client,
+            client.stream(
+                method, url, headers={"Accept-Encoding": "gzip, deflate", **headers}, content=body
+            ) as answer,
+        ):
+            if 300 <= answer.status_code < 400:
                 raise CounterpartError(
                     f"{where} redirects ({answer.status_code}), which is not followed: use the final URL",
                     cause=Cause.MISTAKE,
                 )
-            received = bytearray()
-            for chunk in answer.iter_bytes(_CHUNK):
-                received += chunk
-                if len(received) > self._max_bytes:
-                    raise CounterpartError(
-                        f"{where} sent more than {self._max_bytes} bytes", cause=Cause.MISTAKE
-                    )
-                if time.monotonic() > deadline:
-                    raise CounterpartError(f"{where} did not answer in time", cause=Cause.OUTAGE)
-            text = received.decode(answer.encoding or "utf-8", errors="replace")
+            received = b"".join(self._read(answer, where))
+            text = received.decode(answer.charset_encoding or "utf-8", errors="replace")
             return Response(status=answer.status_code, headers=dict(answer.headers), body=_parse(text))
 
-    def close(self) -> None:
-        """Closes the connections that are kept open."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+    def _read(self, answer: httpx.Response, where: str) -> Iterator[bytes]:
+        """The body, decompressed piece by piece: never much more than the limit is in memory."""
+        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
+            raise CounterpartError(
+                f"{where} sent a body encoded as {encoding[:20]!r}: only gzip and deflate are read",
+                cause=Cause.MISTAKE,
+            )
+        inflate = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
+        left = self._max_bytes
+        for chunk in answer.iter_raw():
+            piece = chunk if inflate is None else inflate.decompress(chunk, left + 1)
+            left -= len(piece)
+            if left < 0:
+                raise CounterpartError(f"{where} sent more than {self._max_bytes} bytes", cause=Cause.MISTAKE)
+            yield piece
 
-    def _open_client(self) -> httpx.Client:
-        """Made at the first request and never before a fork: the pool's processes share no connection."""
-        with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(trust_env=False, follow_redirects=False, verify=True)
-            return self._client
+
+class _Transport(httpx.BaseTransport):
+    """One connection for one request, with one deadline for all of it."""
+
+    def __init__(self, tls: ssl.SSLContext, deadline: float) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
+            max_connections=1,
+            max_keepalive_connections=0,
+            network_backend=_Connector(deadline),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions={"sni_hostname": request.url.host},
+            )
+        )
+        if not isinstance(answer.stream, Iterable):
+            raise TypeError("the transport gave no stream")
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+
+    def close(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+
+
+class _Connector(httpcore.NetworkBackend):
+    """Resolves and connects. A guard against private addresses stands here: between the two."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002  # the deadline rules
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError from error
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError()
+        for *_, address in found:
+            try:
+                stream = self._plain.connect_tcp(
+                    str(address[0]), port, _left(self._deadline), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _Stream(stream, self._deadline)
+        raise failure
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which every wait ends with the deadline, however the other side drips."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002  # the deadline rules
+        return self._stream.read(max_bytes, _left(self._deadline))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002  # the deadline rules
+        for start in range(0, len(buffer), _WRITE_CHUNK):
+            self._stream.write(buffer[start : start + _WRITE_CHUNK], _left(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002  # the deadline rules
+    ) -> httpcore.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline))
+        return _Stream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  # the library's contract
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout
+    return left
 
 
 def cause_of(status: int) -> Cause | None:
@@ -133,14 +274,6 @@ def cause_of(status: int) -> Cause | None:
     return Cause.MISTAKE
 
 
-def expect_success(response: Response, where: str) -> Response:
-    """The response, if it is one of success; otherwise an error with the status' cause."""
-    cause = cause_of(response.status)
-    if cause is not None:
-        raise CounterpartError(f"{where} answered {response.status}", cause=cause)
-    return response
-
-
 def _show(url: str) -> str:
     """The host: a path may hold a token, so it is not said either."""
     try:
@@ -151,10 +284,13 @@ def _show(url: str) -> str:
     return f"{parsed.host}{port}"
 
 
-def _connect_failure(where: str, error: httpx.ConnectError) -> CounterpartError:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return CounterpartError(f"{where} has a certificate that does not verify", cause=Cause.MISTAKE)
-    return CounterpartError(f"{where} cannot be reached", cause=Cause.OUTAGE)
+def _explain_connection(where: str, error: Exception) -> tuple[str, Cause]:
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return f"{where} has a certificate that does not verify", Cause.MISTAKE
+        reason = reason.__cause__ or reason.__context__
+    return f"{where} cannot be reached, or broke off", Cause.OUTAGE
 
 
 def _parse(text: str) -> Any:  # noqa: ANN401  # JSON

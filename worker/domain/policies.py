@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
@@ -9,6 +10,7 @@ from vaultcore.model import Mode, Policy
 from vaultcore.rules import default_lead, parse_duration
 
 KEYS = ("mode", "rotator", "settings", "lifetime", "lead", "overlap", "idle_after", "thresholds")
+_LIFETIME = timedelta(days=90)
 _DURATIONS = ("lifetime", "lead", "overlap", "idle_after")
 
 
@@ -18,7 +20,9 @@ def build_policy(
     """`base` (or the default policy) with what was given; nothing given: unchanged.
 
     A lead that was not given follows the lifetime, and an overlap that was not given never exceeds
-    the lead. Contradictions among what was given are left to `vaultcore.rules.check_policy`.
+    the lead. What Nightkey replaces has a lifetime, 90 days if none was given: a replacement that
+    never lapsed would never be due again. Contradictions among what was given are left to
+    `vaultcore.rules.check_policy`.
     """
     unknown = sorted(set(given) - set(KEYS))
     if unknown:
@@ -43,6 +47,8 @@ def build_policy(
     if "lead" not in changed and "lifetime" in changed:
         changed["lead"] = default_lead(changed["lifetime"])
     policy = replace(start, **changed)
+    if policy.mode is not Mode.NOTIFY and policy.lifetime is None:
+        policy = replace(policy, lifetime=max(_LIFETIME, 3 * policy.lead))
     if "overlap" not in changed and policy.rotator is not None and policy.overlap > policy.lead:
         policy = replace(policy, overlap=policy.lead / 2)
     return policy

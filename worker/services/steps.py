@@ -82,7 +82,8 @@ class Steps:
         if rotator.issues and rotation.attempts > 1:
             rotator.undo(job)
         candidate = rotator.create(job)
-        expires_at = candidate.expires_at or self._next_expiry(rotation, item)
+        lifetime = item.policy.lifetime
+        expires_at = candidate.expires_at or (None if lifetime is None else self._clock() + lifetime)
 
         def record(connection: Connection) -> None:
             self._versions.fill_pending(
@@ -226,20 +227,6 @@ class Steps:
             number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
             store.set_new_number(connection, rotation, number)
         return number
-
-    def _next_expiry(self, rotation: Rotation, item: Item) -> datetime | None:
-        """By the policy's lifetime; without one, the new value lives as long as the old one was given.
-
-        So an item that expires goes on expiring: a replacement that never lapses would never be due.
-        """
-        lifetime = item.policy.lifetime
-        if lifetime is None:
-            with self._database.read() as connection:
-                old = self._versions.get(connection, item.id, rotation.old_number)
-            if old.expires_at is None:
-                return None
-            lifetime = old.expires_at - old.created_at
-        return self._clock() + lifetime
 
     def _load(self, rotation: Rotation) -> tuple[Item, Rotator]:
         with self._database.read() as connection:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -126,6 +127,13 @@ class Definition:
 
     def goes_on_after_error(self, node_id: str) -> bool:
         return self.nodes[node_id].data.get("onError") == "branch"
+
+    def order(self) -> tuple[str, ...]:
+        """The nodes, each behind every node that leads to it."""
+        sorter: TopologicalSorter[str] = TopologicalSorter({node_id: set() for node_id in self.nodes})
+        for edge in self.document.edges:
+            sorter.add(edge.target, edge.source)
+        return tuple(sorter.static_order())
 
     def following(self, node_id: str, handle: str | None) -> list[str]:
         """The nodes that an edge of that handle leads to, in the order of the file."""

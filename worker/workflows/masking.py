@@ -1,101 +1,220 @@
-"""Takes values out of whatever a run gives back: raw, and in every encoding they are likely to meet."""
+"""Takes values out of whatever a run gives back: raw, and in every encoding they are likely to meet.
+
+Where it is in doubt it hides too much. What no search can find, a value that somebody else cut up
+or encrypted, it does not find.
+"""
 
 import base64
+import html
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from vaultcore.secret import Secret
 from worker.workflows.templates import Rendered
 
-MASK = "[masked]"
-_SHORT = 4
-_TOKEN_MIN = 8
-_CUT = "… [cut]"
+MASK: Final = "[masked]"
+SHORT: Final = 4
+"""A form shorter than this is masked together with the whole string that holds it."""
+TOKEN_MIN: Final = 8
+LEARNED_MAX: Final = 500
+"""Fields and tokens learned in one run; beyond it every string is masked, rather than some missed."""
+_SQUEEZE_MIN: Final = 16
+_LINE_MIN: Final = 16
+_CUT: Final = "… [cut]"
+_WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
 class Masker:
     """Masks the values it was made with, and what rendered fields made of them."""
 
     def __init__(self, values: Iterable[Secret]) -> None:
+        self._seen: set[str] = set()
         self._short: set[str] = set()
-        self._long: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._long: dict[str, bool] = {}
+        self._folded: set[str] = set()
+        self._learned = 0
         for value in values:
             self._add(value.expose())
 
     def learn(self, rendered: Rendered) -> None:
-        """A field that a value went into: it is masked whole, and so are the parts that a filter made."""
-        if not rendered.holds_value:
-            return
-        self._add(rendered.text)
-        for token in rendered.text.split():
-            if len(token) >= _TOKEN_MIN and token not in rendered.template:
-                self._add(token)
+        """A field that a value went into: masked whole, and so is each of its longer words that the
+        template does not hold itself, which is what filters make of a value.
+        """
+        words = [word for word in rendered.text.split() if len(word) >= TOKEN_MIN]
+        for text in dict.fromkeys([rendered.text, *words]):
+            if text.strip() and text not in rendered.template and text not in self._seen:
+                self._learned += 1
+                if self._learned > LEARNED_MAX:
+                    return
+                self._add(text)
 
     def mask(self, data: Any) -> Any:  # noqa: ANN401  # JSON
-        """The same structure with every string masked, keys included."""
-        if isinstance(data, str):
-            return self._mask_text(data)
-        if isinstance(data, dict):
-            return {self._mask_text(str(key)): self.mask(part) for key, part in data.items()}
-        if isinstance(data, list | tuple):
-            return [self.mask(part) for part in data]
-        if isinstance(data, int | float) and not isinstance(data, bool):
-            shown = self._mask_text(json.dumps(data))
-            return data if MASK not in shown else shown
-        return data
+        """The same JSON-like structure with every string masked, keys included, and numbers that hold
+        a value; what is not JSON-like is replaced by its type.
+        """
+        match data:
+            case str():
+                return self._mask_text(data)
+            case None | bool():
+                return data
+            case int() | float():
+                return data if self._mask_text(str(data)) == str(data) else MASK
+            case dict():
+                return self._mask_mapping(data)
+            case list() | tuple():
+                return [self.mask(part) for part in data]
+            case _:
+                return f"[{type(data).__name__}]"
+
+    def _mask_mapping(self, data: dict[Any, Any]) -> dict[str, Any]:
+        masked: dict[str, Any] = {}
+        for key, part in data.items():
+            name = self._mask_text(str(key))
+            while name in masked:
+                name += MASK
+            masked[name] = self.mask(part)
+        return masked
 
     def _mask_text(self, text: str) -> str:
+        if self._learned > LEARNED_MAX:
+            return MASK if text else text
         if any(short in text for short in self._short):
             return MASK
-        if not self._long:
+        shown = self._replace(text)
+        # A mark beside what is left may spell a value again, and other encodings may hold one.
+        if any(self._holds(variant) for variant in _readings(shown)):
+            return MASK
+        return shown
+
+    def _replace(self, text: str) -> str:
+        spans = sorted(self._find(text))
+        if not spans:
             return text
-        if self._pattern is None:
-            longest_first = sorted(self._long, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-        return self._pattern.sub(MASK, text)
+        parts: list[str] = []
+        done = 0
+        for start, end in spans:
+            if end <= done:
+                continue
+            if start >= done and not (parts and start == done):
+                parts += [text[done:start], MASK]
+            done = end
+        return "".join([*parts, text[done:]])
+
+    def _find(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where forms stand, overlapping ones too; base64 with the whole word that it stands in."""
+        for form, in_words in self._long.items():
+            start = text.find(form)
+            while start >= 0:
+                end = start + len(form)
+                if in_words:
+                    start, end = _widen(text, start, end)
+                yield start, end
+                start = text.find(form, end if in_words else start + 1)
+
+    def _holds(self, text: str) -> bool:
+        if any(form in text for form in self._short) or any(form in text for form in self._long):
+            return True
+        folded = text.casefold()
+        if any(form in folded for form in self._folded):
+            return True
+        squeezed = "".join(text.split())
+        return squeezed != text and any(len(form) >= _SQUEEZE_MIN and form in squeezed for form in self._long)
 
     def _add(self, value: str) -> None:
-        if not value:
+        if not value or value in self._seen:
             return
-        if len(value) < _SHORT:
-            self._short.add(value)
-            return
-        self._long |= {form for form in _forms(value) if len(form) >= _SHORT}
-        self._pattern = None
+        self._seen.add(value)
+        whole = {value, value.strip()}
+        whole |= {line for line in value.splitlines() if len(line) >= _LINE_MIN}
+        for text in whole:
+            if not text or (len(text) < SHORT <= len(value)):
+                continue
+            if len(text) >= TOKEN_MIN:
+                self._folded.add(text.casefold())
+            for form, in_words in _forms(text).items():
+                if len(form) < SHORT:
+                    self._short.add(form)
+                else:
+                    self._long[form] = self._long.get(form, False) or in_words
 
 
-def _forms(value: str) -> set[str]:
-    """The value raw, JSON-escaped, URL-quoted, in hex, and in base64 at each of its three alignments."""
-    raw = value.encode()
-    forms = {
+def _forms(value: str) -> dict[str, bool]:
+    """The value raw, JSON-escaped, URL-quoted, in hex, and in base64; True: a part of a longer word."""
+    raw = value.encode(errors="surrogatepass")
+    quoted = {quote(raw), quote(raw, safe=""), quote_plus(raw)}
+    plain = {
         value,
-        value.strip(),
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(value),
-        quote(value, safe=""),
-        quote_plus(value),
+        json.dumps(json.dumps(value)[1:-1])[1:-1],
         raw.hex(),
+        raw.hex().upper(),
+        *quoted,
+        *(re.sub("%..", lambda found: found[0].lower(), text) for text in quoted),
     }
-    for alignment in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            forms.add(_inner_base64(raw, alignment, encode))
+    forms = dict.fromkeys(plain, False)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            forms.setdefault(_inner_base64(raw, before, encode), True)
+    forms |= {form.replace("/", "\\/"): in_words for form, in_words in forms.items()}
+    forms.pop("", None)
     return forms
 
 
-def _inner_base64(raw: bytes, alignment: int, encode: Any) -> str:  # noqa: ANN401  # one of two functions
-    """What base64 makes of the value behind `alignment` other bytes: the characters that are all its own."""
-    text: str = encode(b"\0" * alignment + raw).decode().rstrip("=")
-    first = -(-alignment * 8 // 6)
-    whole = (alignment + len(raw)) * 8 // 6
-    return text[first:whole]
+def _inner_base64(raw: bytes, before: int, encode: Callable[[bytes], bytes]) -> str:
+    """What base64 makes of the value behind `before` other bytes: the characters that are all its own."""
+    text = encode(b"\0" * before + raw).decode()
+    return text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+
+
+def _widen(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span with all of the base64 word that it stands in."""
+    while start > 0 and text[start - 1] in _WORD:
+        start -= 1
+    while end < len(text) and text[end] in _WORD:
+        end += 1
+    return start, end
+
+
+def _readings(text: str) -> set[str]:
+    """The text as it is, and as a reader of URLs, JSON or HTML would read it, twice over."""
+    readings = {text}
+    for _ in range(2):
+        for reading in tuple(readings):
+            if "%" in reading or "+" in reading:
+                readings |= {unquote(reading), unquote_plus(reading)}
+            if "\\" in reading:
+                readings.add(_unescape(reading))
+            if "&" in reading:
+                readings.add(html.unescape(reading))
+    return readings
+
+
+def _unescape(text: str) -> str:
+    plain = _ESCAPE.sub(
+        lambda found: chr(int(found[1], 16)) if found[1] else _PLAIN_ESCAPES.get(found[2], found[2]),
+        text,
+    )
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def conceal(data: Any) -> Any:  # noqa: ANN401  # JSON
+    """The shape alone: every string and number of JSON-like data is replaced."""
+    if isinstance(data, dict):
+        return {key: conceal(part) for key, part in data.items()}
+    if isinstance(data, list):
+        return [conceal(part) for part in data]
+    return data if data is None or isinstance(data, bool) else MASK
 
 
 def cut(data: Any, limit: int) -> Any:  # noqa: ANN401  # JSON
-    """The data, or its beginning as text if its JSON is longer than `limit` characters."""
-    text = json.dumps(data, ensure_ascii=False, default=str)
-    return data if len(text) <= limit else text[:limit] + _CUT
+    """The data, or its beginning as text if its JSON is longer than `limit` bytes. Mask before."""
+    whole = json.dumps(data, ensure_ascii=False, default=str).encode(errors="replace")
+    if len(whole) <= limit:
+        return data
+    return whole[: limit - len(_CUT.encode())].decode(errors="ignore") + _CUT

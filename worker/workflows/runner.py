@@ -5,16 +5,16 @@ Unmasked outputs live only inside a run, for the nodes that follow; all that lea
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient
 from worker.workflows.definition import Definition
-from worker.workflows.masking import Masker, cut
-from worker.workflows.nodes.base import Execution, Outcome
+from worker.workflows.masking import Masker, conceal, cut
+from worker.workflows.nodes.base import Component, Execution, Outcome
 from worker.workflows.templates import Scope
 
 RUN_SECONDS = 3600.0
@@ -45,7 +45,7 @@ class NodeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A run, masked. `used` are the items, as written, that an executed node names."""
+    """A run, masked. `used` are the items, as written, that a node really looked up."""
 
     status: str
     output: Any
@@ -84,14 +84,14 @@ class Runner:
         values: Mapping[str, Secret],
     ) -> NodeResult:
         """One node, really executed, with a mock context."""
-        masker = Masker(values.values())
-        outcome = self._execute(definition, node_id, dict(context), values, masker, seconds=NODE_SECONDS)
-        failed = outcome.failure is not None
+        run = _Run(definition, context, values, self._http)
+        step = run.execute(node_id, seconds=NODE_SECONDS)
+        failure = step.outcome.failure
         return NodeResult(
-            status="error" if failed else "success",
-            output=cut(masker.mask(outcome.output), LOG_MAX),
-            error_message=masker.mask(outcome.failure),
-            cause=outcome.cause,
+            status="success" if failure is None else "error",
+            output=cut(run.masker.mask(step.shown), LOG_MAX),
+            error_message=run.masker.mask(failure),
+            cause=step.outcome.cause,
         )
 
     def run(
@@ -103,106 +103,149 @@ class Runner:
         clock: Callable[[], datetime],
     ) -> RunResult:
         """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates."""
-        masker = Masker(values.values())
-        seen = dict(context)
-        logs: list[NodeLog] = []
-        used: set[str] = set()
+        run = _Run(definition, context, values, self._http)
         deadline = time.monotonic() + RUN_SECONDS
-        names = _names_by_node(definition)
-        ahead, output = [definition.trigger_id()], None
-        done: set[str] = set()
-        while ahead:
-            node_id = ahead.pop(0)
-            if node_id in done:
+        live = {definition.trigger_id()}
+        for node_id in definition.order():
+            if node_id not in live:
                 continue
-            done.add(node_id)
             left = min(deadline - time.monotonic(), NODE_SECONDS)
-            if left <= 0:
-                outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
-            else:
-                outcome = self._execute(definition, node_id, seen, values, masker, seconds=left)
-            used |= names.get(node_id, set())
-            output = seen[node_id] = outcome.output
-            branched = outcome.failure is not None and definition.goes_on_after_error(node_id)
-            logs.append(_log(definition, node_id, outcome, masker, clock(), warned=branched))
-            if outcome.failure is not None and (not branched or outcome.ends):
-                return RunResult(
-                    status="failed",
-                    output=cut(masker.mask(output), LOG_MAX),
-                    error_message=masker.mask(outcome.failure),
-                    error_node=node_id,
-                    cause=outcome.cause or Cause.MISTAKE,
-                    logs=tuple(logs),
-                    used=frozenset(used),
-                )
-            if outcome.ends:
+            step = run.execute(node_id, seconds=left)
+            run.steps.append(replace(step, at=clock()))
+            if step.outcome.ends or (step.outcome.failure is not None and not step.branched):
                 break
-            handle = "error" if branched else outcome.handle
-            ahead += definition.following(node_id, handle)
-        return RunResult(
-            status="completed",
-            output=cut(masker.mask(output), LOG_MAX),
-            error_message=None,
-            error_node=None,
-            cause=None,
-            logs=tuple(logs),
-            used=frozenset(used),
-        )
+            handle = "error" if step.branched else step.outcome.handle
+            live |= set(definition.following(node_id, handle))
+        return run.result()
 
-    def _execute(
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """An executed node. `shown` is its output with what is known to be secret taken out so far."""
+
+    node_id: str
+    component_id: str
+    outcome: Outcome
+    shown: Any
+    used: frozenset[str]
+    branched: bool
+    at: datetime | None = None
+
+    @property
+    def status(self) -> str:
+        if self.outcome.failure is None:
+            return "success"
+        return "warning" if self.branched and not self.outcome.ends else "error"
+
+
+class _Run:
+    """One run in memory: unmasked outputs for the nodes that follow, and the steps done."""
+
+    def __init__(
         self,
         definition: Definition,
-        node_id: str,
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
-        masker: Masker,
-        *,
-        seconds: float,
-    ) -> Outcome:
+        http: HttpClient,
+    ) -> None:
+        self._definition = definition
+        self._values = values
+        self._http = http
+        self.masker = Masker(values.values())
+        self._seen: dict[str, Any] = dict(context)
+        self._shown: dict[str, Any] = self.masker.mask(self._seen)
+        self.steps: list[_Step] = []
+
+    def execute(self, node_id: str, *, seconds: float) -> _Step:
         """One node; whatever goes wrong becomes an outcome, and what was not foreseen its type alone."""
         execution = Execution(
-            scope=Scope(context=context, values=values),
+            scope=Scope(context=self._seen, values=self._values),
             http=self._http,
-            masker=masker,
+            masker=self.masker,
             seconds=seconds,
+            shown=self._shown,
         )
-        try:
-            return definition.component(node_id).run(definition.fields(node_id), execution)
-        except CounterpartError as error:
-            return Outcome(output=None, failure=str(error), cause=error.cause)
-        except Exception as error:  # noqa: BLE001  # its text may quote a value
-            return Outcome(output=None, failure=f"unexpected {type(error).__name__}", cause=Cause.MISTAKE)
+        component = self._definition.component(node_id)
+        if seconds <= 0:
+            outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
+        else:
+            outcome = _try(component, self._definition, node_id, execution)
+        shown = self.masker.mask(outcome.output)
+        if execution.tainted and not component.value_fields:
+            # It only reshapes what went in: a part of a value cannot be told from anything else.
+            shown = conceal(shown)
+        self._seen = {**self._seen, node_id: outcome.output}
+        self._shown = {**self._shown, node_id: shown}
+        return _Step(
+            node_id=node_id,
+            component_id=component.component_id,
+            outcome=outcome,
+            shown=shown,
+            used=frozenset(execution.used),
+            branched=outcome.failure is not None and self._definition.goes_on_after_error(node_id),
+        )
+
+    def result(self) -> RunResult:
+        """What the run came to, masked with all that was learned by its end.
+
+        A run that ends as failed behind an error branch failed where that error was, since its
+        cause is what judges a value. A run that is completed proves nothing of the items that a
+        node which failed on the way had used, so `used` leaves them out.
+        """
+        last = self.steps[-1]
+        failures = [step for step in self.steps if step.outcome.failure is not None]
+        failed = last.outcome.failure is not None and (not last.branched or last.outcome.ends)
+        logs = tuple(self._log(step) for step in self.steps)
+        output = cut(self.masker.mask(last.shown), LOG_MAX)
+        used = frozenset(name for step in self.steps for name in step.used)
+        if not failed:
+            unproven = frozenset(name for step in failures for name in step.used)
+            return RunResult(
+                status="completed",
+                output=output,
+                error_message=None,
+                error_node=None,
+                cause=None,
+                logs=logs,
+                used=used - unproven,
+            )
+        origin = _origin(failures) if last.outcome.ends else last
+        message = last.outcome.failure
+        if origin is not last:
+            message = f"{message} (node {origin.node_id}: {origin.outcome.failure})"
+        return RunResult(
+            status="failed",
+            output=output,
+            error_message=self.masker.mask(message),
+            error_node=origin.node_id,
+            cause=origin.outcome.cause or Cause.MISTAKE,
+            logs=logs,
+            used=used,
+        )
+
+    def _log(self, step: _Step) -> NodeLog:
+        shown = step.shown
+        if step.outcome.failure is not None:
+            shown = {"error": step.outcome.failure, "output": shown}
+        return NodeLog(
+            node_id=step.node_id,
+            component_id=step.component_id,
+            status=step.status,
+            output=cut(self.masker.mask(shown), LOG_MAX),
+            created_at=cast("datetime", step.at),
+        )
 
 
-def _names_by_node(definition: Definition) -> dict[str, set[str]]:
-    names: dict[str, set[str]] = {}
-    for found in definition.uses():
-        names.setdefault(found.node_id, set()).add(found.use.name or found.use.item_id or "")
-    return names
+def _origin(failures: list[_Step]) -> _Step:
+    """The failure that a terminated run stands for: a rejection if there was one, else the first."""
+    rejected = [step for step in failures[:-1] if step.outcome.cause is Cause.REJECTED]
+    return (rejected or failures)[0]
 
 
-def _log(
-    definition: Definition,
-    node_id: str,
-    outcome: Outcome,
-    masker: Masker,
-    at: datetime,
-    *,
-    warned: bool,
-) -> NodeLog:
-    status = "success" if outcome.failure is None else "warning" if warned else "error"
-    shown = (
-        outcome.output
-        if outcome.failure is None
-        else {
-            "error": outcome.failure,
-            "output": outcome.output,
-        }
-    )
-    return NodeLog(
-        node_id=node_id,
-        component_id=definition.component(node_id).component_id,
-        status=status,
-        output=cut(masker.mask(shown), LOG_MAX),
-        created_at=at,
-    )
+def _try(component: Component, definition: Definition, node_id: str, execution: Execution) -> Outcome:
+    try:
+        return component.run(definition.fields(node_id), execution)
+    except CounterpartError as error:
+        return Outcome(output=None, failure=str(error), cause=error.cause)
+    except Exception as error:  # noqa: BLE001  # its text may quote a value
+        return Outcome(output=None, failure=f"unexpected {type(error).__name__}", cause=Cause.MISTAKE)

@@ -1,29 +1,54 @@
 """Rendering Liquid with limits: no loaders, bounded output and loops, nothing undefined passes for empty."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from liquid import Environment, StrictUndefined
-from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid import RenderContext, StrictDefaultUndefined
+from liquid.exceptions import (
+    LiquidError,
+    LoopIterationLimitError,
+    ResourceLimitError,
+    UndefinedError,
+    UnknownFilterError,
+)
 from liquid.extra import JSON
+from liquid.static_analysis import TemplateAnalysis
+from liquid.template import BoundTemplate
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
-from vaultcore.references import bare_ids, find_uses, replace_bare_ids
+from vaultcore.references import (
+    VAULT,
+    ClosedEnvironment,
+    Use,
+    analyze,
+    expand_ids,
+    parse,
+    uses_in,
+)
 from vaultcore.secret import Secret
 
-OUTPUT_MAX = 1_048_576
+OUTPUT_MAX: Final = 1_048_576
+LOOPS_MAX: Final = 10_000
 
 
-class _LimitedEnvironment(Environment):
+class _LimitedEnvironment(ClosedEnvironment):
+    """As the analysis reads it, with limits, and with `json` for lists and objects inside text."""
+
     output_stream_limit = OUTPUT_MAX
-    loop_iteration_limit = 10_000
+    loop_iteration_limit = LOOPS_MAX
     context_depth_limit = 30
-    local_namespace_limit = 1_048_576
+    local_namespace_limit = OUTPUT_MAX
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        self.add_filter("json", JSON())
 
 
-_environment = _LimitedEnvironment(undefined=StrictUndefined, autoescape=False)
-_environment.add_filter("json", JSON())
+# An undefined variable is an error, except before the filter `default`, which is there for it.
+_environment = _LimitedEnvironment(undefined=StrictDefaultUndefined, autoescape=False)
+
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,65 +61,123 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """The text, and whether a value went into it."""
+    """The text, and where it came from.
+
+    `holds_value` says that the template names an item, `used` which ones were really looked up, as
+    written; `reads` are the paths of all other variables, as far as they are fixed.
+    """
 
     text: str
     template: str
     holds_value: bool
+    used: frozenset[str] = frozenset()
+    reads: tuple[Path, ...] = ()
 
 
-def render(template: str, scope: Scope, *, header: bool = False) -> Rendered:
+class _Exposed:
+    """What `vault` is while a template renders: no mapping, so that it cannot be taken whole."""
+
+    def __init__(self, values: Mapping[str, Secret], wanted: set[str]) -> None:
+        self._values, self._wanted = values, wanted
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: object) -> str:
+        if not isinstance(name, str) or name not in self._wanted:
+            raise KeyError(name)
+        self.used.add(name)
+        return self._values[name].expose()
+
+
+def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
+    """The items that the template names, as `find_uses`; a filter that does not exist is refused too."""
+    template = parse(expand_ids(text) if header else text, _environment)
+    analysis = analyze(template)
+    for name in analysis.filters:
+        if name not in _environment.filters:
+            raise InvalidInputError(f"there is no filter {name[:50]!r}")
+    return uses_in(template, analysis)
+
+
+def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
     """Renders one text. In a header a bare `vlt_…` is replaced by its value, and a line break refused.
 
     Whatever goes wrong is a mistake of ours, told without a value.
     """
-    wanted = {use.name or use.item_id or "" for use in find_uses(template, header=header)}
+    if "{" not in text and "vlt_" not in text:
+        return _in_header(Rendered(text=text, template=text, holds_value=False), header=header)
+    problem, wanted = "", set[str]()
+    try:
+        template = parse(expand_ids(text) if header else text, _environment)
+        analysis = analyze(template)
+        wanted = {use.written for use in uses_in(template, analysis)}
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem:
+        raise CounterpartError(f"the template cannot be read: {problem}", cause=Cause.MISTAKE)
     missing = sorted(wanted - scope.values.keys())
     if missing:
-        raise CounterpartError(f"item {missing[0]} does not exist", cause=Cause.MISTAKE)
-    exposed = {name: scope.values[name].expose() for name in wanted}
-    text = _render_text(template, {**scope.context, "vault": exposed})
-    if header:
-        if bare_ids(template):
-            text = replace_bare_ids(text, exposed)
-        if "\r" in text or "\n" in text or "\0" in text:
-            raise CounterpartError("a header holds a line break", cause=Cause.MISTAKE)
-    return Rendered(text=text, template=template, holds_value=bool(wanted))
+        raise CounterpartError(
+            f"item {missing[0]} has no value for this run: it does not exist, or is no secret",
+            cause=Cause.MISTAKE,
+        )
+    vault = _Exposed(scope.values, wanted)
+    shown = _render(template, analysis, {**scope.context, VAULT: vault} if wanted else scope.context)
+    rendered = Rendered(
+        text=shown,
+        template=text,
+        holds_value=bool(wanted),
+        used=frozenset(vault.used),
+        reads=tuple(_fixed_paths(analysis)),
+    )
+    return _in_header(rendered, header=header)
 
 
-def check_filters(template: str) -> None:
-    """Refuses a template that uses a filter which does not exist; `InvalidInputError` names it."""
-    if "|" not in template:
-        return
-    used = _environment.from_string(template).analyze(include_partials=False).filters
-    unknown = sorted(set(used) - set(_environment.filters))
-    if unknown:
-        raise InvalidInputError(f"there is no filter {unknown[0]!r}")
+def _in_header(rendered: Rendered, *, header: bool) -> Rendered:
+    if header and any(c in rendered.text for c in "\r\n\0"):
+        raise CounterpartError("a header holds a line break", cause=Cause.MISTAKE)
+    return rendered
 
 
-def _render_text(template: str, context: Mapping[str, Any]) -> str:
-    if "{{" not in template and "{%" not in template:
-        return template
+def _render(template: BoundTemplate, analysis: TemplateAnalysis, context: Mapping[str, Any]) -> str:
+    rendering = RenderContext(template, globals=context)
+    buffer = rendering.get_buffer()
     problem = ""
     try:
-        return _environment.from_string(template).render(**{str(k): v for k, v in context.items()})
+        template.render_with_context(rendering, buffer)
+        return buffer.getvalue()
+    except UndefinedError as error:
+        problem = f"{_name_undefined(error, analysis)} is undefined"
+    except LoopIterationLimitError:
+        problem = f"it loops more than {LOOPS_MAX} times"
     except ResourceLimitError:
-        problem = "its output or its loops are larger than the limits"
+        problem = f"it makes more than {OUTPUT_MAX} bytes"
+    except UnknownFilterError:
+        problem = "it uses a filter that does not exist"
     except LiquidError as error:
-        problem = _explain(error)
-    except (
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        RecursionError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        problem = f"a filter does not fit what it was given ({type(error).__name__})"
+        problem = f"a tag or filter does not fit what it was given ({type(error).__name__})"
+    except Exception as error:  # noqa: BLE001  # filters raise what Python does; its text may quote data
+        problem = f"a tag or filter does not fit what it was given ({type(error).__name__})"
     raise CounterpartError(f"the template cannot be rendered: {problem}", cause=Cause.MISTAKE)
 
 
-def _explain(error: LiquidError) -> str:
-    """What was undefined, by name; of other errors their type, since their text may quote data."""
-    first = str(error).split("\n", 1)[0]
-    return first if "undefined" in first else type(error).__name__
+def _name_undefined(error: UndefinedError, analysis: TemplateAnalysis) -> str:
+    """The variable as the template has it: the library's text would quote keys that are data."""
+    index = -1 if error.token is None else error.token.start_index
+    for variables in analysis.variables.values():
+        for variable in variables:
+            if variable.span.index == index:
+                return str(variable)
+    return "a variable"
+
+
+def _fixed_paths(analysis: TemplateAnalysis) -> Iterator[Path]:
+    for root, variables in analysis.variables.items():
+        if root == VAULT:
+            continue
+        for variable in variables:
+            path: list[str | int] = []
+            for segment in variable.segments:
+                if isinstance(segment, list):
+                    break
+                path.append(segment)
+            yield tuple(path)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.references import Use, find_uses
+from vaultcore.references import Use
 from vaultcore.rules import API_KEY_PREFIX
 from worker.workflows.nodes.base import Component, NodeKind
-from worker.workflows.templates import check_filters
+from worker.workflows.templates import check
 
 
 def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tuple[str, Use]]:
@@ -16,8 +16,7 @@ def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tu
         top = field.split(".", 1)[0]
         problem = ""
         try:
-            uses = find_uses(text, header=top == "headers")
-            check_filters(text)
+            uses = check(text, header=top == "headers")
         except InvalidInputError as error:
             problem = str(error)
             uses = ()

@@ -1,7 +1,7 @@
 """The contract of a node: one component, its fields, and what it does with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from vaultcore.errors import Cause
 from worker.outbound import HttpClient
 from worker.workflows.masking import Masker
-from worker.workflows.templates import Rendered, Scope, render
+from worker.workflows.templates import Path, Rendered, Scope, render
 
 
 class NodeKind(StrEnum):
@@ -37,20 +37,43 @@ class Outcome:
     cause: Cause | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Execution:
-    """What a node runs with: what templates see, where HTTP leaves, and who masks what comes back."""
+    """What a node runs with: what templates see, where HTTP leaves, and who masks what comes back.
+
+    `shown` is the context masked. `used` and `tainted` are what the node did: the items that it
+    looked up, and whether anything that is masked went into one of its fields.
+    """
 
     scope: Scope
     http: HttpClient
     masker: Masker
     seconds: float
+    shown: Mapping[str, Any]
+    used: set[str] = field(default_factory=set)
+    tainted: bool = False
 
     def render(self, template: str, *, header: bool = False) -> str:
         """The rendered text, to be used and not to be kept: the masker learns what it must hide."""
         rendered: Rendered = render(template, self.scope, header=header)
-        self.masker.learn(rendered)
+        self.used |= rendered.used
+        if rendered.holds_value or any(self._is_hidden(path) for path in rendered.reads):
+            self.tainted = True
+            self.masker.learn(rendered)
         return rendered.text
+
+    def _is_hidden(self, path: Path) -> bool:
+        """Whether what lies at the path, or as near to it as there is something, is masked."""
+        real: Any = self.scope.context
+        shown: Any = self.shown
+        for segment in path:
+            try:
+                real, shown = real[segment], shown[segment]
+            except (KeyError, IndexError, TypeError):
+                break
+        else:
+            return bool(real != shown)
+        return real is not self.scope.context and bool(real != shown)
 
     def render_all(self, data: Any) -> Any:  # noqa: ANN401  # JSON
         """Every string inside a JSON-like structure, rendered."""
