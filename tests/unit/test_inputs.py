@@ -16,6 +16,10 @@ NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
+def pipe(content):
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -31,6 +35,7 @@ class Terminal(io.StringIO):
         ("hunter2\n", "hunter2"),
         ("hunter2\r\n", "hunter2"),
         ("hunter2\n\n", "hunter2\n"),
+        ("line\r\nline\r\n", "line\r\nline"),
         ("\n", ""),
         ("", ""),
         (" hunter2 ", " hunter2 "),
@@ -40,13 +45,19 @@ class Terminal(io.StringIO):
 def test_one_final_newline_is_no_part_of_a_value(tmp_path, monkeypatch, written, value):
     file = tmp_path / "value"
     file.write_bytes(written.encode())
-    monkeypatch.setattr("sys.stdin", io.StringIO(written, newline=""))
+    monkeypatch.setattr("sys.stdin", pipe(written.encode()))
 
-    from_input = read_value("-", what="the value").expose()
-    from_file = read_value(str(file), what="the value").expose()
+    assert read_value("-", what="the value").expose() == value
+    assert read_value(str(file), what="the value").expose() == value
 
-    assert from_input == value
-    assert from_file == value.replace("\r\n", "\n")
+
+def test_input_that_is_no_text_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setattr("sys.stdin", pipe(b"hunter2\xff"))
+
+    with pytest.raises(InvalidInputError, match="standard input cannot be read: it is not UTF-8") as caught:
+        read_value("-", what="the value")
+
+    assert caught.value.__context__ is None, "the codec's error would hold the value"
 
 
 def test_a_value_that_is_typed_is_asked_for_twice(monkeypatch):
@@ -70,7 +81,7 @@ def test_two_that_do_not_agree_change_nothing(monkeypatch):
 
 
 def test_without_a_terminal_nobody_is_asked(monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("hunter2"))
+    monkeypatch.setattr("sys.stdin", pipe(b"hunter2"))
 
     with pytest.raises(InvalidInputError, match="no terminal to ask for the value: give --value-file PATH"):
         read_value(None, what="the value")
@@ -283,7 +294,7 @@ def test_assignments_become_nested_settings(texts, expected):
 
 @pytest.mark.parametrize("text", ["", "a", "=1", ".=1", "a.=1", ".a=1", "a..b=1"])
 def test_an_assignment_without_a_whole_key_is_refused(text):
-    with pytest.raises(InvalidInputError, match="write it as KEY=VALUE, or KEY.PART=VALUE"):
+    with pytest.raises(InvalidInputError, match=r"write it as KEY=VALUE, or KEY\.PART=VALUE"):
         read(settings=[text])
 
 
@@ -390,8 +401,15 @@ def test_a_file_that_holds_no_policy_is_refused_on_one_line(write, text, name, s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ['settings = "x"', "settings = [1]", "rotator = 5"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('settings = "x"', "settings is an object"),
+        ("settings = [1]", "settings is an object"),
+        ("rotator = 5", "rotator is the name of one"),
+    ],
+)
 @pytest.mark.parametrize("settings", [[], ["a=1"]])
-def test_a_file_whose_parts_have_the_wrong_shape_is_refused(write, text, settings):
-    with pytest.raises(InvalidInputError):
+def test_a_file_whose_parts_have_the_wrong_shape_is_refused(write, text, says, settings):
+    with pytest.raises(InvalidInputError, match=says):
         read(file=write(text), settings=settings)

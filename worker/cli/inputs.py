@@ -21,7 +21,7 @@ _FILE_MAX = 64 * 1024
 def read_value(path: str | None, *, what: str) -> Secret:
     """The value: of the file, of standard input (`-`), or typed twice. One final newline is no part of it."""
     if path == "-":
-        return Secret(_strip_newline(sys.stdin.read(_FILE_MAX)))
+        return Secret(_strip_newline(_read_input()))
     if path is not None:
         return Secret(_strip_newline(read_text(Path(path))))
     if not sys.stdin.isatty():
@@ -34,13 +34,21 @@ def read_value(path: str | None, *, what: str) -> Secret:
     return Secret(first)
 
 
+def _read_input() -> str:
+    try:
+        return sys.stdin.buffer.read(_FILE_MAX).decode()
+    except UnicodeDecodeError:
+        pass
+    raise InvalidInputError("standard input cannot be read: it is not UTF-8 text")
+
+
 def read_text(path: Path) -> str:
-    """A small text file; the error names it and says why it cannot be read."""
+    """A small text file, newlines as they are; the error names it and says why it cannot be read."""
     try:
         if path.stat().st_size > _FILE_MAX:
             problem = f"it is larger than {_FILE_MAX} bytes"
         else:
-            return path.read_text(encoding="utf-8")
+            return path.read_bytes().decode()
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except OSError as error:
@@ -89,8 +97,9 @@ def read_policy(
     options = {"mode": mode, "rotator": rotator, "lifetime": lifetime, "lead": lead, "overlap": overlap}
     given |= {name: value for name, value in options.items() if value is not None}
     assigned = _parse_assignments(settings)
-    if assigned:
-        given["settings"] = _merge(given.get("settings", {}), assigned)
+    under = given.get("settings", {})
+    if assigned and isinstance(under, dict):
+        given["settings"] = _merge(under, assigned)
     return build_policy(base, given, default_rotator=default_rotator)
 
 

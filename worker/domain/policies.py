@@ -37,11 +37,11 @@ def build_policy(
     if "mode" in given:
         changed["mode"] = _parse_mode(given["mode"])
     if "rotator" in given:
-        changed["rotator"] = given["rotator"]
+        changed["rotator"] = _check_rotator(given["rotator"])
     elif changed.get("mode") in (Mode.AUTO, Mode.APPROVE) and start.rotator is None:
         changed["rotator"] = default_rotator
     if "settings" in given:
-        changed["settings"] = given["settings"]
+        changed["settings"] = _check_settings(given["settings"])
     if "thresholds" in given:
         changed["thresholds"] = _parse_thresholds(given["thresholds"])
     if "lead" not in changed and "lifetime" in changed:
@@ -60,6 +60,18 @@ def _parse_mode(text: object) -> Mode:
     except ValueError:
         pass
     raise InvalidInputError(f"mode {str(text)[:40]!r} does not exist: choose auto, approve or notify")
+
+
+def _check_rotator(given: object) -> str | None:
+    if given is None or isinstance(given, str):
+        return given
+    raise InvalidInputError('rotator is the name of one, such as "random"')
+
+
+def _check_settings(given: object) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    raise InvalidInputError("settings is an object: the rotator's settings by name")
 
 
 def _parse_thresholds(given: object) -> tuple[int, ...]:

@@ -1,0 +1,100 @@
+"""The README's walk, taken block by block as a reader would type it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from worker.config import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def read_blocks() -> list[str]:
+    """The fenced blocks of the walk, in order."""
+    text = README.read_text()
+    walk = text[text.index("## Your first item and workflow") : text.index("## Commands")]
+    return re.findall(r"```\n(.*?)```", walk, re.DOTALL)
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Iterator["Walk"]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    walk = Walk(tmp_path, port)
+    yield walk
+    walk.stop()
+
+
+class Walk:
+    """One shell after the other, each with what the ones before exported."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder = folder
+        self._port = str(port)
+        self._sink: subprocess.Popen[str] | None = None
+        kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        self._environment = {**kept, "PATH": path, "HOME": str(folder)}
+
+    def take(self, block: str, *, status: int = 0) -> str:
+        """Runs a block as it stands, but for the port, and an overlap that a test need not sit out."""
+        script = block.replace("8099", self._port).replace("--overlap 10s", "--overlap 0s")
+        script = f"set -e\nexport NIGHTKEY_HOME={self._folder}/nightkey-try\n{script}"
+        done = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=self._folder,
+            env=self._environment, timeout=90,
+        )  # fmt: skip
+        assert done.returncode == status, f"{block}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def start_sink(self, block: str) -> None:
+        python = shutil.which("python3", path=self._environment["PATH"])
+        body = block.split("<<'END'\n", 1)[1].removesuffix("END\n").replace("8099", self._port)
+        self._sink = subprocess.Popen(
+            [str(python), "-u", "-c", body], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        while True:
+            with socket.socket() as caller:
+                if caller.connect_ex(("127.0.0.1", int(self._port))) == 0:
+                    return
+
+    def stop(self) -> str:
+        if self._sink is None:
+            return ""
+        self._sink.terminate()
+        printed, _ = self._sink.communicate(timeout=10)
+        self._sink = None
+        return printed
+
+
+def test_the_walk_works_as_it_stands(walk: Walk) -> None:
+    blocks = read_blocks()
+    setup, sink, item, workflow, night, proof = blocks
+    assert "ready:" in walk.take(setup)
+    walk.start_sink(sink)
+    assert "version 1" in walk.take(item)
+    assert "completed" in walk.take(workflow)
+    shown = walk.take(night)
+    assert "rotate" in shown
+    assert "the night ended well" in shown
+    assert "watching" in shown
+    shown = walk.take(proof)
+    assert re.search(r"^1 +destroyed", shown, re.MULTILINE)
+    assert re.search(r"^2 +current", shown, re.MULTILINE)
+    assert "whole:" in shown
+    received = walk.stop()
+    assert "Nightkey: " in received
+    assert "the-first-value" not in received + shown
+
+
+def test_every_setting_that_the_readme_names_exists() -> None:
+    for name in ("night_at", "database_url", "broker_url"):
+        assert name in README.read_text()
+        assert name in Settings.model_fields
