@@ -118,7 +118,10 @@ class Database:
 
 
 def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # two dialects, one API
-    """`INSERT` with `on_conflict_do_…`, in the dialect of the connection."""
+    """`INSERT` with `on_conflict_do_…`, in the dialect of the connection.
+
+    Tell what happened by `returning()`: an insert's `rowcount` means nothing on PostgreSQL.
+    """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 

@@ -293,6 +293,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         if found is None:
             services.owners.create(connection, settings.operators, actor="init")
             made.append(f"owner {settings.operators}")
+    services.close()
     file = settings.home / SETTINGS_FILE
     if not file.exists():
         file.write_text(_SETTINGS_TEMPLATE)

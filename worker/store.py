@@ -56,8 +56,9 @@ def insert_rotation(connection: Connection, rotation: Rotation) -> None:
         upsert_into(connection, rotations)
         .values({**vars(rotation), "state": rotation.state.value})
         .on_conflict_do_nothing()
-    )
-    if opened.rowcount != 1:
+        .returning(rotations.c.id)
+    ).first()
+    if opened is None:
         raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation list`")
 
 

@@ -98,8 +98,9 @@ class Notifying:
                 created_at=now,
             )
             .on_conflict_do_nothing()
-        )
-        if posted.rowcount != 1:
+            .returning(notices.c.id)
+        ).first()
+        if posted is None:
             return None
         for route in self._find_routes(connection, owner_id):
             connection.execute(
