@@ -59,7 +59,7 @@ def postgres() -> Iterator[str]:
 
 
 def _stop_syncing(server: str) -> None:
-    """A server that nobody pulls the plug on need not wait for the disk: its end takes a quarter of a second, not four."""
+    """A server that nobody pulls the plug on need not wait for the disk: it ends in a quarter of a second."""
     import psycopg  # noqa: PLC0415  # where it is used
 
     with psycopg.connect(server, autocommit=True) as connection:
