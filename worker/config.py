@@ -132,7 +132,9 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # no
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        problem = f"setting {name}: {first['msg'].removeprefix('Value error, ')}"
+        unknown = first["type"] == "extra_forbidden"
+        said = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
+        problem = f"setting {name!r}: {said}" if unknown else f"setting {name}: {said}"
     except (ValueError, OSError) as error:  # TOML that does not parse, or may not be read
         problem = f"{file}: {error}"
     raise ConfigurationError(f"{problem} (from NIGHTKEY_… variables or {file})")

@@ -11,6 +11,7 @@ from vaultcore.secret import Secret
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services, who
+from worker.records import last_runs
 
 app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
 
@@ -94,7 +95,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             }
             for r in services.references.of_consumer(connection, workflow.id)
         ]
-        runs = services.running.last_runs(connection, workflow.id)
+        runs = last_runs(connection, workflow.id)
     answer = {
         "id": workflow.id,
         **workflow.raw,

@@ -49,6 +49,6 @@ class Resuming:
             rotations = store.due_rotations(connection, now)
         return Waiting(
             rotations=rotations,
-            runs=self._running.waiting_runs(rung_before=now - _RUN_GRACE),
+            runs=self._running.waiting_runs(opened_before=now - _RUN_GRACE),
             notices=self._notifying.waiting(),
         )

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError
-from vaultcore.ids import new_id
 from vaultcore.model import Consumer, Reference, Stage
 from vaultcore.secret import Secret
-from vaultcore.tables import references
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
-from worker import store
+from worker import records, store
 from worker.services.definitions import Definitions, Workflow
-from worker.tables import run_logs, run_versions, runs, workflows
+from worker.tables import workflows
 from worker.workflows.runner import NodeResult, Runner, RunResult
 from worker.workflows.schedule import next_run
 
@@ -90,7 +88,9 @@ class Running:
             if not workflow.active:
                 raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
             caller = self._check_caller(connection, workflow, key)
-            run_id = self._insert_run(connection, workflow, purpose="production", trigger="manual")
+            run_id = records.open_run(
+                connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=self._clock()
+            )
         context = {} if payload is None else {"webhook_payload": payload}
         return self._execute(run_id, workflow, context, actor=actor, caller=caller)
 
@@ -114,67 +114,28 @@ class Running:
                 connection.execute(
                     update(workflows).where(workflows.c.id == row.id).values(next_run_at=following)
                 )
-                workflow = self._definitions.get(connection, row.id)
-                opened.append(self._insert_run(connection, workflow, purpose="production", trigger="schedule"))
+                opened.append(
+                    records.open_run(
+                        connection, row.id, row.name, purpose="production", trigger="schedule", at=now
+                    )
+                )
         return opened
 
-    def waiting_runs(self, *, rung_before: datetime) -> list[str]:
+    def waiting_runs(self, *, opened_before: datetime) -> list[str]:
         """Runs that were opened and never begun: their message was lost. Fails those that died."""
         now = self._clock()
         with self._database.write() as connection:
-            connection.execute(
-                update(runs)
-                .where(runs.c.status == "running", runs.c.started_at < now - _LOST_AFTER)
-                .values(
-                    status="failed",
-                    completed_at=now,
-                    error_cause=Cause.OUTAGE.value,
-                    error_message="the worker that ran it was lost",
-                )
-            )
-            return list(
-                connection.execute(
-                    select(runs.c.id).where(
-                        runs.c.completed_at.is_(None),
-                        runs.c.status == "pending",
-                        runs.c.created_at < rung_before,
-                    )
-                ).scalars()
-            )
+            records.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
+            return records.pending_runs(connection, opened_before=opened_before)
 
     def execute(self, run_id: str, *, actor: str) -> Outcome | None:
         """Executes a run that `claim_due` opened; None: somebody else has begun it."""
         with self._database.write() as connection:
-            begun = connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id, runs.c.status == "pending")
-                .values(status="running", started_at=self._clock())
-                .returning(runs.c.workflow_id)
-            ).scalar_one_or_none()
+            begun = records.begin_run(connection, run_id, at=self._clock())
             if begun is None:
                 return None
             workflow = self._definitions.get(connection, begun)
         return self._execute(run_id, workflow, {}, actor=actor)
-
-    def last_runs(self, connection: Connection, workflow_id: str, *, limit: int = 10) -> list[dict[str, Any]]:
-        """The workflow's latest runs, newest first."""
-        rows = connection.execute(
-            select(
-                runs.c.id,
-                runs.c.purpose,
-                runs.c.trigger,
-                runs.c.status,
-                runs.c.error_node,
-                runs.c.error_message,
-                runs.c.error_cause,
-                runs.c.started_at,
-                runs.c.completed_at,
-            )
-            .where(runs.c.workflow_id == workflow_id)
-            .order_by(runs.c.created_at.desc())
-            .limit(limit)
-        )
-        return [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
 
     # Tests
 
@@ -218,8 +179,14 @@ class Running:
     ) -> Outcome:
         """The whole workflow, really executed, with its sample context; it proves no production run."""
         with self._database.write() as connection:
-            run_id = self._insert_run(
-                connection, workflow, purpose="test", trigger="test", rotation_id=rotation_id
+            run_id = records.open_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                purpose="test",
+                trigger="test",
+                at=self._clock(),
+                rotation_id=rotation_id,
             )
         given = workflow.definition.sample_context if context is None else context
         return self._execute(run_id, workflow, given, overrides=overrides, actor=actor)
@@ -258,8 +225,13 @@ class Running:
         }
         if caller is not None:
             used[caller[0]] = caller[1]
+        now = self._clock()
         with self._database.write() as connection:
-            self._store(connection, run_id, workflow, result, used, proves=purpose is Purpose.RUN)
+            ended = records.end_run(connection, run_id, result, used, at=now)
+            if ended and purpose is Purpose.RUN:
+                good = result.status == "completed"
+                self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
+                store.wake_watching(connection, used, now)
         return Outcome(
             run_id=run_id,
             workflow=workflow.name,
@@ -331,119 +303,3 @@ class Running:
                 f"workflow {workflow.name} is called with the key {wanted[0].written}: give it by --key-file"
             )
         return found
-
-    def _insert_run(
-        self,
-        connection: Connection,
-        workflow: Workflow,
-        *,
-        purpose: str,
-        trigger: str,
-        rotation_id: str | None = None,
-    ) -> str:
-        now = self._clock()
-        run_id = new_id("fl_run", now)
-        scheduled = trigger == "schedule"
-        connection.execute(
-            insert(runs).values(
-                id=run_id,
-                workflow_id=workflow.id,
-                workflow_name=workflow.name,
-                purpose=purpose,
-                trigger=trigger,
-                rotation_id=rotation_id,
-                created_at=now,
-                status="pending" if scheduled else "running",
-                started_at=None if scheduled else now,
-            )
-        )
-        return run_id
-
-    def _store(
-        self,
-        connection: Connection,
-        run_id: str,
-        workflow: Workflow,
-        result: RunResult,
-        used: Mapping[str, int],
-        *,
-        proves: bool,
-    ) -> None:
-        """The run's end, its logs and versions, and what it proves, in one transaction."""
-        now = self._clock()
-        ended = connection.execute(
-            update(runs)
-            .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
-            .values(
-                status=result.status,
-                completed_at=now,
-                error_message=result.error_message,
-                error_node=result.error_node,
-                error_cause=None if result.cause is None else result.cause.value,
-            )
-        )
-        if ended.rowcount != 1:
-            return
-        if result.logs:
-            connection.execute(
-                insert(run_logs),
-                [
-                    {
-                        "id": new_id("fl_log", log.created_at),
-                        "run_id": run_id,
-                        "node_id": log.node_id,
-                        "component_id": log.component_id,
-                        "status": log.status,
-                        "output": log.output,
-                        "created_at": log.created_at,
-                    }
-                    for log in result.logs
-                ],
-            )
-        if used:
-            connection.execute(
-                insert(run_versions),
-                [
-                    {"run_id": run_id, "item_id": item_id, "number": number}
-                    for item_id, number in sorted(used.items())
-                ],
-            )
-        if proves:
-            self._references.note_run(
-                connection,
-                workflow_id=workflow.id,
-                used=used,
-                good=result.status == "completed",
-                at=now,
-            )
-            store.wake_watching(connection, used, now)
-
-
-def first_rejection(
-    connection: Connection, *, item_id: str, number: int, since: datetime
-) -> tuple[str, str, str] | None:
-    """The first production run in which a node that uses the version was rejected: (workflow, node, message).
-
-    Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
-    """
-    row = connection.execute(
-        select(runs.c.workflow_name, runs.c.error_node, runs.c.error_message)
-        .join(run_versions, run_versions.c.run_id == runs.c.id)
-        .join(
-            references,
-            (references.c.consumer_id == runs.c.workflow_id)
-            & (references.c.node_id == runs.c.error_node)
-            & (references.c.item_id == run_versions.c.item_id),
-        )
-        .where(
-            run_versions.c.item_id == item_id,
-            run_versions.c.number == number,
-            runs.c.purpose == "production",
-            runs.c.status == "failed",
-            runs.c.error_cause == Cause.REJECTED.value,
-            runs.c.completed_at >= since,
-        )
-        .order_by(runs.c.completed_at)
-        .limit(1)
-    ).first()
-    return None if row is None else (row.workflow_name, row.error_node or "", row.error_message or "")

@@ -18,7 +18,7 @@ from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
-from worker import store
+from worker import records, store
 from worker.domain.notices import compose_claim
 from worker.domain.saga import Wait, retirement_waits
 from worker.outbound import HttpClient
@@ -27,7 +27,7 @@ from worker.rotators.catalog import load_rotator, parse_settings
 from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions, Workflow
 from worker.services.notifying import Notifying
-from worker.services.running import Running, first_rejection
+from worker.services.running import Running
 from worker.store import Rotation
 
 
@@ -160,7 +160,7 @@ class Steps:
         activated_at = rotation.activated_at or rotation.created_at
         number = rotation.new_number or 0
         with self._database.read() as connection:
-            rejection = first_rejection(connection, item_id=item.id, number=number, since=activated_at)
+            rejection = records.first_rejection(connection, item_id=item.id, number=number, since=activated_at)
             references = self._references.of_item(connection, item.id)
             unclaimed = store.open_claim(connection, rotation.id) is not None
         if rejection is not None:

@@ -1,0 +1,167 @@
+"""The record of runs: rows opened, begun, ended, with their logs and the versions that they used."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from vaultcore.errors import Cause
+from vaultcore.ids import new_id
+from vaultcore.tables import references
+from worker.tables import run_logs, run_versions, runs
+from worker.workflows.runner import RunResult
+
+
+def open_run(
+    connection: Connection,
+    workflow_id: str,
+    workflow_name: str,
+    *,
+    purpose: str,
+    trigger: str,
+    at: datetime,
+    rotation_id: str | None = None,
+) -> str:
+    """A new run, by id. One that the schedule opens waits to be begun; the others begin at once."""
+    run_id = new_id("fl_run", at)
+    scheduled = trigger == "schedule"
+    connection.execute(
+        insert(runs).values(
+            id=run_id,
+            workflow_id=workflow_id,
+            workflow_name=workflow_name,
+            purpose=purpose,
+            trigger=trigger,
+            rotation_id=rotation_id,
+            created_at=at,
+            status="pending" if scheduled else "running",
+            started_at=None if scheduled else at,
+        )
+    )
+    return run_id
+
+
+def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | None:
+    """Claims a run that waits, once; the id of its workflow, or None if somebody else has begun it."""
+    return connection.execute(
+        update(runs)
+        .where(runs.c.id == run_id, runs.c.status == "pending")
+        .values(status="running", started_at=at)
+        .returning(runs.c.workflow_id)
+    ).scalar_one_or_none()
+
+
+def end_run(
+    connection: Connection, run_id: str, result: RunResult, used: Mapping[str, int], *, at: datetime
+) -> bool:
+    """The run's end, its logs and the versions it used (item id: number). False: it had ended before."""
+    ended = connection.execute(
+        update(runs)
+        .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
+        .values(
+            status=result.status,
+            completed_at=at,
+            error_message=result.error_message,
+            error_node=result.error_node,
+            error_cause=None if result.cause is None else result.cause.value,
+        )
+    )
+    if ended.rowcount != 1:
+        return False
+    logs = [
+        {
+            "id": new_id("fl_log", log.created_at),
+            "run_id": run_id,
+            "node_id": log.node_id,
+            "component_id": log.component_id,
+            "status": log.status,
+            "output": log.output,
+            "created_at": log.created_at,
+        }
+        for log in result.logs
+    ]
+    if logs:
+        connection.execute(insert(run_logs), logs)
+    numbers = [
+        {"run_id": run_id, "item_id": item_id, "number": number} for item_id, number in sorted(used.items())
+    ]
+    if numbers:
+        connection.execute(insert(run_versions), numbers)
+    return True
+
+
+def pending_runs(connection: Connection, *, opened_before: datetime) -> list[str]:
+    return list(
+        connection.execute(
+            select(runs.c.id).where(
+                runs.c.completed_at.is_(None), runs.c.status == "pending", runs.c.created_at < opened_before
+            )
+        ).scalars()
+    )
+
+
+def fail_lost_runs(connection: Connection, *, begun_before: datetime, at: datetime) -> None:
+    """Runs that were begun so long ago that whoever ran them is gone."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.status == "running", runs.c.started_at < begun_before)
+        .values(
+            status="failed",
+            completed_at=at,
+            error_cause=Cause.OUTAGE.value,
+            error_message="the worker that ran it was lost",
+        )
+    )
+
+
+def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> list[dict[str, Any]]:
+    """The workflow's latest runs, newest first."""
+    columns = (
+        runs.c.id,
+        runs.c.purpose,
+        runs.c.trigger,
+        runs.c.status,
+        runs.c.error_node,
+        runs.c.error_message,
+        runs.c.error_cause,
+        runs.c.started_at,
+        runs.c.completed_at,
+    )
+    rows = connection.execute(
+        select(*columns)
+        .where(runs.c.workflow_id == workflow_id)
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(limit)
+    )
+    return [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
+
+
+def first_rejection(
+    connection: Connection, *, item_id: str, number: int, since: datetime
+) -> tuple[str, str, str] | None:
+    """The first production run in which a node that uses the version was rejected: (workflow, node, message).
+
+    Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
+    """
+    row = connection.execute(
+        select(runs.c.workflow_name, runs.c.error_node, runs.c.error_message)
+        .join(run_versions, run_versions.c.run_id == runs.c.id)
+        .join(
+            references,
+            (references.c.consumer_id == runs.c.workflow_id)
+            & (references.c.node_id == runs.c.error_node)
+            & (references.c.item_id == run_versions.c.item_id),
+        )
+        .where(
+            run_versions.c.item_id == item_id,
+            run_versions.c.number == number,
+            runs.c.purpose == "production",
+            runs.c.status == "failed",
+            runs.c.error_cause == Cause.REJECTED.value,
+            runs.c.completed_at >= since,
+        )
+        .order_by(runs.c.completed_at)
+        .limit(1)
+    ).first()
+    return None if row is None else (row.workflow_name, row.error_node or "", row.error_message or "")
