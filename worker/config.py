@@ -134,7 +134,7 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # no
         name = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "extra_forbidden"
         said = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
-        problem = f"setting {name!r}: {said}" if unknown else f"setting {name}: {said}"
+        problem = f"setting {' '.join(name.split())}: {said}"
     except (ValueError, OSError) as error:  # TOML that does not parse, or may not be read
         problem = f"{file}: {error}"
     raise ConfigurationError(f"{problem} (from NIGHTKEY_… variables or {file})")
