@@ -200,5 +200,5 @@ def _is_over(nightkey: Nightkey) -> bool:
         states.get("prod-ticketing-api-token") == "done"
         and states.get("prod-billing-api-token") == "rolled-back"
         and states.get("prod-erp-password") == "done"
-        and any(notice["state"] == "sent" for notice in nightkey.json("notice", "list"))
+        and {"sent", "failed"} == {notice["state"] for notice in nightkey.json("notice", "list")}
     )

@@ -19,6 +19,7 @@ from asyncio import (
     sleep,
 )
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -121,7 +122,9 @@ class _Controller(Controller):
         for session in list(self._sessions):
             if isinstance(session.transport, WriteTransport):
                 # Not `close`: over TLS it would wait for the client to say good-bye.
-                session.transport.abort()
+                # One that is closed already has nothing to abort, which early 3.11 tells by this error.
+                with suppress(AttributeError):
+                    session.transport.abort()
         await gather(*all_tasks() - {current_task()}, return_exceptions=True)
         # An aborted transport closes its socket on the turn of the loop after the next.
         await sleep(0)
