@@ -1,5 +1,6 @@
 """Owners and their routes: who is told, and where. Every method works in the caller's transaction."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -52,7 +53,7 @@ class Owners:
         """The owner of that name; `NotFoundError` if there is none."""
         row = connection.execute(select(owners).where(owners.c.name == name)).one_or_none()
         if row is None:
-            raise NotFoundError(f"no owner {name!r}: create it with `nightkey owner create {name}`")
+            raise NotFoundError(f"no owner {name!r}: `nightkey owner create {shlex.quote(name)}` makes one")
         return Owner(
             id=row.id,
             name=row.name,

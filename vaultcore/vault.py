@@ -4,6 +4,7 @@ Every method works in the caller's transaction: a change, its audit row and what
 adds commit together or not at all. The values themselves are `vaultcore.versions`' business.
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -231,7 +232,8 @@ class Vault:
     ) -> None:
         if item.kind is Kind.API_KEY:
             raise RefusedError(
-                f"{item.name} generates its own value: `nightkey item rotate {item.name}` makes a new one"
+                f"{item.name} generates its own value: "
+                f"`nightkey item rotate {shlex.quote(item.name)}` makes a new one"
             )
         rules.check_value(value.expose(), name=item.name)
         if self._versions.pending(connection, item.id) is not None:

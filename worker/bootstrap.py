@@ -11,7 +11,7 @@ from vaultcore.audit import AuditLog, start_chain
 from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
-from vaultcore.errors import ConfigurationError
+from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.ids import new_id
 from vaultcore.owners import Owners
 from vaultcore.tables import deployment, owners
@@ -72,7 +72,11 @@ class Services:
                 "or name another by --home or NIGHTKEY_HOME"
             )
         database = Database(self.settings.database)
-        database.check_schema()
+        try:
+            database.check_schema()
+        except NightkeyError:
+            database.dispose()
+            raise
         return database
 
     @cached_property
@@ -241,6 +245,7 @@ class Services:
     def standing(self) -> StandingReader:
         return StandingReader(
             database=self.database,
+            nights=self.nights,
             notifying=self.notifying,
             settings=self.settings,
             clock=self.clock,
@@ -270,6 +275,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     had_schema = database.revision() is not None
     had_keyring = settings.keyring_path.exists()
     if had_schema and not had_keyring:
+        database.dispose()
         raise ConfigurationError(
             f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
             "put it back from its backup; no other opens these values"

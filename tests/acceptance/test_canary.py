@@ -168,7 +168,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
-        nightkey("night")
+        nightkey("night", status=1)  # the operators have no route: it says so
         received = b"".join(str((post.headers, post.body)).encode() for post in inbox.requests)
 
     for words in (["item", "list"], ["rotation", "list"], ["notice", "list"], ["workflow", "list"],
@@ -200,5 +200,5 @@ def _is_over(nightkey: Nightkey) -> bool:
         states.get("prod-ticketing-api-token") == "done"
         and states.get("prod-billing-api-token") == "rolled-back"
         and states.get("prod-erp-password") == "done"
-        and {"sent", "failed"} == {notice["state"] for notice in nightkey.json("notice", "list")}
+        and {"sent", "failed"} <= {notice["state"] for notice in nightkey.json("notice", "list")}
     )

@@ -13,6 +13,7 @@ from vaultcore.references import Use
 from worker.workflows.definition import load_definition, parse_stored
 from worker.workflows.nodes.catalog import COMPONENTS
 from worker.workflows.schedule import next_run
+from worker.workflows.templates import check
 
 NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)  # a Wednesday
 
@@ -277,3 +278,35 @@ def test_next_run(kind, value, expected):
 def test_refuses_a_schedule_that_does_not_agree(kind, value):
     with pytest.raises(InvalidInputError):
         next_run(kind, value, NOW)
+
+
+@pytest.mark.parametrize(
+    ("template", "what"),
+    [
+        ("{{ vault.prod-x | slice: 0, 6 }}", "filter 'slice'"),
+        ("{{ vault.prod-x | split: '' | join: '-' }}", "filter 'split'"),
+        ("{{ vault.prod-x | replace: 'a', 'b' }}", "filter 'replace'"),
+        ("{{ vault.prod-x | size }}", "filter 'size'"),
+        ("{% if vault.prod-x contains 'a' %}yes{% endif %}", "tag 'if'"),
+        ("{% assign v = vault.prod-x %}{% for c in v %}{{ c }}{% endfor %}", "tag 'for'"),
+        ("{% case vault.prod-x %}{% when 'a' %}yes{% endcase %}", "tag 'case'"),
+    ],
+)
+def test_a_template_that_could_bring_out_a_part_of_a_value_is_refused(template: str, what: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        check(template)
+    assert str(caught.value).startswith(what)
+    assert "masked" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "Bearer {{ vault.prod-x }}",
+        "Basic {{ 'user:' | append: vault.prod-x | base64_encode }}",
+        "{% assign pair = 'user:' | append: vault.prod-x %}Basic {{ pair | base64_encode }}",
+        "{% if webhook_payload.a %}{{ webhook_payload.a | split: ',' | first }}{% endif %}",
+    ],
+)
+def test_a_template_that_leaves_a_value_whole_is_taken(template: str) -> None:
+    check(template)

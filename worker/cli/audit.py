@@ -35,7 +35,7 @@ def verify(
 
 
 @app.command("anchor")
-def make_anchor(*, home: Home = None) -> None:
-    """Sign today's head of the log and print it: keep the line in another place."""
-    _ = home
+def make_anchor(*, json: Json = False, home: Home = None) -> None:
+    """Sign today's head of the log and print it, one line of JSON: keep it in another place."""
+    _ = home, json  # the line is JSON as it is
     print_lines([open_services().anchoring.anchor()])

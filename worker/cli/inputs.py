@@ -61,6 +61,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         problem = f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError) as error:
+        problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
     raise InvalidInputError(f"{path} is no JSON: {problem}")
 
 

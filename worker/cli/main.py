@@ -3,9 +3,9 @@
 0 done, 1 something in the night failed, 2 wrong use or configuration, 3 refused.
 """
 
-import importlib
 import os
 import sys
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -52,17 +52,22 @@ app.command("status")(status.status)
 app.command("demo")(demo.demo)
 
 
+def _say_version(asked: bool) -> None:  # typer's contract
+    if asked:
+        print(metadata.version("nightkey"))  # noqa: T201  # the answer
+        raise typer.Exit
+
+
 @app.callback()
 def nightkey(
     *,
     home: Home = None,
-    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and stop.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
     """Keeps the credentials that workflows depend on from lapsing."""
-    _ = home  # its callback has taken effect
-    if version:
-        print(importlib.import_module("importlib.metadata").version("nightkey"))  # noqa: T201  # the answer
-        raise typer.Exit
+    _ = home, version  # their callbacks have taken effect
 
 
 def main() -> None:

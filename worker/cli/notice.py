@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="What owners were told.")
 def list_notices(*, json: Json = False, home: Home = None) -> None:
     """List notices, newest first: waiting, sent, failed, or unrouted."""
     _ = home
-    rows = [vars(notice) for notice in open_services().notifying.list()]
+    rows = [vars(notice) for notice in open_services().notifying.latest()]
     if json:
         print_json(rows)
     else:

@@ -4,24 +4,24 @@ from typing import Any
 
 import typer
 
-from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 
 
 def status(*, json: Json = False, home: Home = None) -> None:
-    """How things stand: last night, rotations, notices, findings. 1 if the night or a notice failed."""
+    """How things stand: last night, rotations, notices, findings. 1 if anything failed in it."""
     _ = home
     services = open_services()
     standing = services.standing.read()
-    failed = standing.last_night is not None and standing.last_night["outcome"] == "failed"
-    failed = failed or bool(standing.notices.get("failed") or standing.notices.get("unrouted"))
     if json:
         print_json(vars(standing))
     else:
         print_lines(_describe(vars(standing)))
         print_lines(["", "open findings:"])
         print_table(standing.findings, ("kind", "item", "workflow", "detail"), "none")
-    if failed:
+        for problem in standing.problems:
+            note(f"nightkey: {problem}")
+    if standing.problems:
         raise typer.Exit(1)
 
 

@@ -174,7 +174,8 @@ def pin(
     name: str,
     item: str,
     *,
-    version: Annotated[int, typer.Option("--version", min=1, help="The version to stay on.")],
+    version: Annotated[int, typer.Option("--version", min=1, max=2**31 - 1, help="The version to stay on.")],
+    json: Json = False,
     home: Home = None,
 ) -> None:
     """Let a workflow stay on one version of an item, until it is unpinned."""
@@ -195,11 +196,14 @@ def pin(
             item=found.id,
             version=version,
         )
-    print_lines([f"{workflow.name} stays on version {version} of {found.name}"])
+    if json:
+        print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": version})
+    else:
+        print_lines([f"{workflow.name} stays on version {version} of {found.name}"])
 
 
 @app.command()
-def unpin(name: str, item: str, *, home: Home = None) -> None:
+def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> None:
     """Let a workflow follow an item's current version again."""
     _ = home
     services = open_services()
@@ -215,7 +219,10 @@ def unpin(name: str, item: str, *, home: Home = None) -> None:
             subject=workflow.id,
             item=found.id,
         )
-    print_lines([f"{workflow.name} follows {found.name}"])
+    if json:
+        print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
+    else:
+        print_lines([f"{workflow.name} follows {found.name}"])
 
 
 def _answer(answer: dict[str, Any], *, good: bool, json: bool) -> None:

@@ -124,7 +124,7 @@ def _watch(services: Services, watcher: Watcher, stage: Stage) -> bool:
 
 def _count(services: Services) -> tuple[int, int]:
     with services.database.read() as connection:
-        return len(store.list_rotations(connection)), len(services.notifying.list())
+        return len(store.list_rotations(connection)), len(services.notifying.latest())
 
 
 def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterparts) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from vaultcore.model import Mode
+from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 
 
@@ -72,10 +73,10 @@ def _action(item: DueItem, now: datetime) -> tuple[Action, str]:
         return Action.GO_ON, f"rotation {item.open_rotation} is {item.open_state}"
     if item.mode is Mode.NOTIFY:
         return Action.ASK, (
-            f"only its owner can replace it: nightkey item update {_quote(item.name)} --value-file PATH"
+            f"only its owner can replace it: nightkey item update {quote_word(item.name)} --value-file PATH"
         )
     if item.mode is Mode.APPROVE:
-        return Action.ASK, f"waits for a person: nightkey item rotate {_quote(item.name)}"
+        return Action.ASK, f"waits for a person: nightkey item rotate {quote_word(item.name)}"
     if item.hold_until is not None and item.hold_until > now:
         return (
             Action.HOLD,
@@ -97,7 +98,3 @@ def _finding(item: DueItem, kind: FindingKind, level: int | None, detail: str) -
         level=level or 1,
         detail=detail,
     )
-
-
-def _quote(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() else f"'{name}'"

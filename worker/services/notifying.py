@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, and_, case, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, func, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database, upsert_into
@@ -14,6 +14,7 @@ from vaultcore.ids import new_id
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
 from vaultcore.tables import owners, routes
+from worker.domain.commands import quote_word
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.services.claiming import claim_token
 from worker.tables import deliveries, notices
@@ -102,21 +103,12 @@ class Notifying:
         ).first()
         if posted is None:
             return None
-        for route in self._find_routes(connection, owner_id):
-            connection.execute(
-                insert(deliveries).values(
-                    notice_id=notice_id,
-                    route_id=route.id,
-                    shown=route.shown,
-                    state="waiting",
-                    attempts=0,
-                    next_at=now,
-                )
-            )
+        self._route(connection, notice_id, owner_id, now)
         return notice_id
 
     def waiting(self, *, limit: int = 500) -> list[str]:
-        """Notices with a delivery that is due."""
+        """Notices with a delivery that is due; first, what had no route gets those that there are now."""
+        self._route_late(limit)
         with self._database.read() as connection:
             return list(
                 connection.execute(
@@ -151,7 +143,7 @@ class Notifying:
         for route_id in due:
             self._deliver_to(notice_id, route_id)
 
-    def list(self, *, limit: int = 1000) -> list[Notice]:
+    def latest(self, *, limit: int = 1000) -> list[Notice]:
         """Newest first, one per notice: failed if any route failed, waiting if any still waits."""
         with self._database.read() as connection:
             rows = connection.execute(select(notices).order_by(notices.c.id.desc()).limit(limit)).all()
@@ -176,30 +168,59 @@ class Notifying:
         )
         return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
 
-    def problems_since(self, connection: Connection, since: datetime) -> Sequence[str]:
-        """Notices written or tried since then that did not arrive on some route, as sentences."""
-        rows = connection.execute(
-            select(
-                notices.c.owner,
-                notices.c.subject,
-                deliveries.c.route_id,
-                deliveries.c.shown,
-                deliveries.c.last_error,
-            )
+    def problems_since(self, connection: Connection, since: datetime) -> list[str]:
+        """What has reached nobody, as sentences: owners without a route, and deliveries that failed since."""
+        unrouted = connection.execute(
+            select(notices.c.owner, func.count().label("number"))
             .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-            .where(
-                (notices.c.created_at >= since) | (deliveries.c.tried_at >= since),
-                deliveries.c.route_id.is_(None) | (deliveries.c.state == "failed"),
-            )
+            .where(deliveries.c.route_id.is_(None))
+            .group_by(notices.c.owner)
+            .order_by(notices.c.owner)
+        )
+        problems = [
+            f"{row.owner} has no route, so {row.number} notice{'s' if row.number > 1 else ''} reached nobody: "
+            f"nightkey owner route {quote_word(row.owner)} --route-file PATH"
+            for row in unrouted
+        ]
+        failed = connection.execute(
+            select(notices.c.owner, notices.c.subject, deliveries.c.shown, deliveries.c.last_error)
+            .join(deliveries, deliveries.c.notice_id == notices.c.id)
+            .where(deliveries.c.state == "failed", deliveries.c.tried_at >= since)
             .order_by(notices.c.id)
         )
-        return [
-            f"{row.owner} could not be told {row.subject!r}: no route; "
-            f"add one with `nightkey owner route {row.owner} --route-file PATH`"
-            if row.route_id is None
-            else f"{row.owner} could not be told {row.subject!r} by {row.shown}: {row.last_error}"
-            for row in rows
+        return problems + [
+            f"{row.owner} could not be told {row.subject!r} by {row.shown}: {row.last_error}" for row in failed
         ]
+
+    def _route(self, connection: Connection, notice_id: str, owner_id: str | None, now: datetime) -> None:
+        for route in self._find_routes(connection, owner_id):
+            connection.execute(
+                upsert_into(connection, deliveries)
+                .values(
+                    notice_id=notice_id,
+                    route_id=route.id,
+                    shown=route.shown,
+                    state="waiting",
+                    attempts=0,
+                    next_at=now,
+                )
+                .on_conflict_do_nothing()
+            )
+
+    def _route_late(self, limit: int) -> None:
+        """Notices that were written before there was a route for them are not lost."""
+        unrouted = (
+            select(notices.c.id, notices.c.owner_id)
+            .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
+            .where(deliveries.c.route_id.is_(None))
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            late = connection.execute(unrouted).all()
+        if late:
+            with self._database.write() as connection:
+                for row in late:
+                    self._route(connection, row.id, row.owner_id, self._clock())
 
     def _deliver_to(self, notice_id: str, route_id: str) -> None:
         now = self._clock()

@@ -19,6 +19,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain import saga
+from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 from worker.domain.notices import compose_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
@@ -77,7 +78,7 @@ class Rotations:
         if item.policy.rotator is None or item.version is None:
             raise RefusedError(
                 f"{item.name} has no rotator: only its owner can replace it, with "
-                f"`nightkey item update {item.name} --value-file PATH`"
+                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
             )
         now = self._clock()
         rotation = Rotation(
@@ -122,7 +123,7 @@ class Rotations:
             if item.policy.mode is Mode.NOTIFY:
                 raise RefusedError(
                     f"{item.name} is replaced by its owner alone (mode notify): "
-                    f"`nightkey item update {item.name} --value-file PATH`"
+                    f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
                 )
             return self.open(connection, item, reason="asked for by hand", asked_by=asked_by)
 
@@ -335,7 +336,7 @@ class Rotations:
                     workflow=wait.unproven,
                     owner_id=claimed.owner_id,
                     level=1,
-                    detail=f"run it once: nightkey workflow run {wait.unproven}",
+                    detail=f"run it once: nightkey workflow run {quote_word(wait.unproven)}",
                 ),
                 self._clock(),
             )

@@ -15,6 +15,7 @@ from vaultcore import rules
 from vaultcore.model import Consumer, Hygiene, ReferenceState, Stage
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items, references, versions
+from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, show_time_left
 from worker.domain.plan import Decision, DueItem, plan_item
 from worker.tables import rotations
@@ -263,7 +264,7 @@ def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
         workflow=None,
         owner_id=row.owner_id,
         level=1,
-        detail=f"delete it if nothing else does: nightkey item delete {row.name}",
+        detail=f"delete it if nothing else does: nightkey item delete {quote_word(row.name)}",
     )
 
 
@@ -284,5 +285,5 @@ def _see_hygiene(row: Row[*tuple[Any, ...]]) -> Iterator[Finding]:
             workflow=None,
             owner_id=row.owner_id,
             level=1,
-            detail=advice[kind].replace("NAME", row.name),
+            detail=advice[kind].replace("NAME", quote_word(row.name)),
         )

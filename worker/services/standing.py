@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Row, func, select
 
 from vaultcore.database import Database
 from vaultcore.tables import items
@@ -13,6 +13,7 @@ from worker import store
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.slots import next_slot
+from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.tables import rotations, sweeps, workflows
 
@@ -28,6 +29,8 @@ class Standing:
     rotations: dict[str, int]
     notices: dict[str, int]
     findings: list[dict[str, Any]]
+    problems: list[str]
+    """What did not succeed since the last night began, as sentences."""
 
 
 class StandingReader:
@@ -35,11 +38,13 @@ class StandingReader:
         self,
         *,
         database: Database,
+        nights: Nights,
         notifying: Notifying,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._nights = nights
         self._notifying = notifying
         self._settings = settings
         self._clock = clock
@@ -64,6 +69,7 @@ class StandingReader:
                 workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
                 rotations=dict(counted),
                 notices=self._notifying.count(connection),
+                problems=self._find_problems(connection, night),
                 findings=[
                     {
                         "id": row.id,
@@ -80,3 +86,11 @@ class StandingReader:
                     )
                 ],
             )
+
+    def _find_problems(self, connection: Connection, night: Row[*tuple[Any, ...]] | None) -> list[str]:
+        if night is None:
+            return self._notifying.problems_since(connection, self._clock())
+        return [
+            *self._nights.problems_of(connection, night.slot),
+            *self._notifying.problems_since(connection, night.started_at),
+        ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,7 +55,7 @@ class Document(_Strict):
     """The file. `sample_context` and `critical` are ours: what tests run with, and who comes last."""
 
     id: str | None = Field(default=None, pattern=r"^fl_[0-9a-hjkmnp-tv-z]{26}$")
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")
     description: str | None = None
     nodes: list[Node] = Field(min_length=1, max_length=500)
     edges: list[Edge] = Field(default_factory=list, max_length=2000)
@@ -162,14 +163,25 @@ def load_definition(text: str, *, source: str) -> Definition:
     the file, the node and the field.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_refuse_number, parse_float=_read_float)
     except json.JSONDecodeError as error:
         problem = f"{source}: line {error.lineno}: no JSON: {error.msg}"
     except RecursionError:
         problem = f"{source}: nested too deeply"
+    except ValueError as error:
+        problem = f"{source}: {error}"
     else:
         return _check(raw, source)
     raise InvalidInputError(problem)
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is a number that JSON cannot hold")
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _refuse_number(text)
 
 
 def parse_stored(stored: Mapping[str, Any]) -> Definition:

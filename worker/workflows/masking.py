@@ -154,6 +154,7 @@ def _forms(value: str) -> dict[str, bool]:
         json.dumps(json.dumps(value)[1:-1])[1:-1],
         raw.hex(),
         raw.hex().upper(),
+        *_as_number(value),
         *quoted,
         *(re.sub("%..", lambda found: found[0].lower(), text) for text in quoted),
     }
@@ -164,6 +165,15 @@ def _forms(value: str) -> dict[str, bool]:
     forms |= {form.replace("/", "\\/"): in_words for form, in_words in forms.items()}
     forms.pop("", None)
     return forms
+
+
+def _as_number(value: str) -> set[str]:
+    """How a value that is a number is written once JSON has read it."""
+    try:
+        number = json.loads(value)
+    except (ValueError, RecursionError):
+        return set()
+    return {json.dumps(number), str(number)} if type(number) in (int, float) else set()
 
 
 def _inner_base64(raw: bytes, before: int, encode: Callable[[bytes], bytes]) -> str:

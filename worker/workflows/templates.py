@@ -30,6 +30,12 @@ from vaultcore.secret import Secret
 
 OUTPUT_MAX: Final = 1_048_576
 LOOPS_MAX: Final = 10_000
+WHOLE_FILTERS: Final = frozenset(
+    "append base64_encode base64_url_safe_encode downcase escape json lstrip prepend rstrip strip upcase "
+    "url_encode".split()
+)
+"""What may be done to a value in a template: the result holds all of it, in a form that masking knows."""
+WHOLE_TAGS: Final = frozenset("assign capture comment echo raw".split())
 
 
 class _LimitedEnvironment(ClosedEnvironment):
@@ -89,13 +95,33 @@ class _Exposed:
 
 
 def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
-    """The items that the template names, as `find_uses`; a filter that does not exist is refused too."""
+    """The items that the template names, as `find_uses`; a filter that does not exist is refused too.
+
+    A template that names an item must leave its value whole: what cuts it up, or chooses by it,
+    could bring parts of it out that no masking finds again.
+    """
     template = parse(expand_ids(text) if header else text, _environment)
     analysis = analyze(template)
     for name in analysis.filters:
         if name not in _environment.filters:
             raise InvalidInputError(f"there is no filter {name[:50]!r}")
-    return uses_in(template, analysis)
+    uses = uses_in(template, analysis)
+    if uses:
+        _check_wholeness(analysis)
+    return uses
+
+
+def _check_wholeness(analysis: TemplateAnalysis) -> None:
+    for what, used, allowed in (
+        ("filter", analysis.filters, WHOLE_FILTERS),
+        ("tag", analysis.tags, WHOLE_TAGS),
+    ):
+        for name in used:
+            if name not in allowed:
+                raise InvalidInputError(
+                    f"{what} {name!r} may not stand in a template that names a vault item, since parts of "
+                    f"its value could not be masked: there are {', '.join(sorted(allowed))}"
+                )
 
 
 def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
