@@ -13,14 +13,10 @@ The others are `retired`: they only open. The file is never part of the database
 import errno
 import hmac
 import json
-import os
 import re
 import secrets
-import shlex
-import stat
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from vaultcore.crypto.keyfile import make_folder, open_folder, read_file, write_new
 from vaultcore.errors import ConfigurationError, SealError
 
 _VERSION: Final = 1
@@ -37,7 +34,6 @@ _MATERIAL: Final = 32
 _ID: Final = 16
 _ROOTS: Final = ("audit", "derive", "pepper", "signing")
 _ACTIVE, _RETIRED = "active", "retired"
-_FILE_MAX: Final = 1_048_576
 _FINGERPRINT: Final = "record fingerprint"
 
 
@@ -80,9 +76,9 @@ class Keyring:
         which is never replaced, or if the folder is not its owner's alone.
         """
         try:
-            _make_folder(path.parent)
-            with _open_folder(path) as folder:
-                written = _write_new(folder, path.name, _make_document(datetime.now(UTC)))
+            make_folder(path.parent)
+            with open_folder(path) as folder:
+                written = write_new(folder, path.name, _make_document(datetime.now(UTC)))
             problem = None if written else "is there already, and is never replaced"
         except OSError as error:
             problem = f"cannot be written: {error.strerror}"
@@ -99,8 +95,8 @@ class Keyring:
         to is checked.
         """
         try:
-            with _open_folder(path) as folder:
-                contents = _parse(_read(folder, path))
+            with open_folder(path) as folder:
+                contents = _parse(read_file(folder, path))
         except FileNotFoundError:
             contents = "does not exist: restore it from its backup, or name the right path"
         except OSError as error:
@@ -272,86 +268,3 @@ def _is_key_id(text: str) -> bool:
 
 def _derive(material: bytes, info: bytes, length: int) -> bytes:
     return HKDF(algorithm=SHA512(), length=length, salt=None, info=info).derive(material)
-
-
-# The file. Its folder is opened and checked first, and the file is reached through that handle, so
-# that nothing can be exchanged between a check and its use.
-
-
-@contextmanager
-def _open_folder(path: Path) -> Iterator[int]:
-    """The folder of the keyring, if it is its owner's alone."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _check_owner(os.fstat(folder), f"the folder of keyring {path},", path.parent)
-        mode = stat.S_IMODE(os.fstat(folder).st_mode)
-        if mode & 0o077:
-            raise ConfigurationError(
-                f"the folder of keyring {path} has mode {mode:04o}, and must be its owner's alone: "
-                f"chmod 700 {shlex.quote(str(path.parent))}"
-            )
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.exists():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    above = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(above)
-    finally:
-        os.close(above)
-
-
-def _read(folder: int, path: Path) -> bytes:
-    """The file's bytes, once owner, mode, kind and size are found right."""
-    # Without NONBLOCK, a pipe put in the file's place would hold the start up for ever.
-    file = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _FILE_MAX:
-            raise ConfigurationError(
-                f"keyring {path} is no ordinary file of {_FILE_MAX:,} bytes at most: name the right path"
-            )
-        _check_owner(found, f"keyring {path}", path)
-        mode = stat.S_IMODE(found.st_mode)
-        if mode & ~0o600:
-            raise ConfigurationError(
-                f"keyring {path} has mode {mode:04o}, and must be its owner's alone: "
-                f"chmod 600 {shlex.quote(str(path))}"
-            )
-        with os.fdopen(file, "rb", closefd=False) as stream:
-            return stream.read()
-    finally:
-        os.close(file)
-
-
-def _check_owner(found: os.stat_result, what: str, path: Path) -> None:
-    if found.st_uid != os.geteuid():
-        raise ConfigurationError(
-            f"{what} belongs to user {found.st_uid}, and this process runs as {os.geteuid()}: "
-            f"run it as that user, or chown {os.geteuid()} {shlex.quote(str(path))}"
-        )
-
-
-def _write_new(folder: int, name: str, content: bytes) -> bool:
-    """The file is there whole, on the disk, or not at all. False: something was there before."""
-    temporary = f".{name}.{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
-        try:
-            os.fchmod(file.fileno(), 0o600)  # whatever the umask took away
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            # A rename would replace what is there; a link refuses.
-            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary, dir_fd=folder)
-    os.fsync(folder)
-    return True

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
-from worker.demo.http_sink import Answer, Incoming, LoopbackServer
+from worker.demo.loopback import Answer, Incoming, LoopbackServer
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ALL_SCOPES: Final = ("invoices:read", "invoices:write", "tickets")
