@@ -59,7 +59,7 @@ def postgres() -> Iterator[str]:
 
 
 def _stop_syncing(server: str) -> None:
-    """A server that nobody pulls the plug on need not wait for the disk: it ends in a quarter of a second."""
+    """Nobody pulls the plug on this server: it need not wait for the disk, above all not at its end."""
     import psycopg  # noqa: PLC0415  # where it is used
 
     with psycopg.connect(server, autocommit=True) as connection:
@@ -69,10 +69,11 @@ def _stop_syncing(server: str) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database: a file, or one of its own on the server."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: a file, or one of its own on the server, which goes with the test."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
     import psycopg  # noqa: PLC0415  # where it is used
 
     server = request.getfixturevalue("postgres")
@@ -81,7 +82,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(f"CREATE DATABASE {name}")
     base, _, query = server.partition("?")
     address = f"{base.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-    return address.replace("postgresql://", "postgresql+psycopg://", 1)
+    yield address.replace("postgresql://", "postgresql+psycopg://", 1)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

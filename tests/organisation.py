@@ -156,4 +156,4 @@ class Organisation:
             return {(row.kind, row.item) for row in store.open_findings(connection)}
 
     def notices(self) -> list[Notice]:
-        return self.services.notifying.list()
+        return self.services.notifying.latest()

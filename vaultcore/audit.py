@@ -18,11 +18,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert, select, update
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import AuditError, InvalidInputError
 from vaultcore.tables import audit, audit_head
 
 _GENESIS = bytes(32)
 _PROBLEMS_MAX = 20
+_PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,9 @@ class AuditLog:
         **details: str | float | bool | list[str] | None,
     ) -> None:
         """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
-        head = connection.execute(select(audit_head).with_for_update()).one()
+        head = connection.execute(select(audit_head).with_for_update()).one_or_none()
+        if head is None:
+            raise AuditError
         row = AuditRow(seq=head.seq + 1, at=at, actor=actor, action=action, subject=subject, details=details)
         digest = self._chain(head.hash, row)
         connection.execute(insert(audit).values(**vars(row), hash=digest))
@@ -76,15 +79,15 @@ class AuditLog:
         problems: list[str] = []
         expected, previous = 1, _GENESIS
         due = {anchor.seq: anchor for anchor in anchors}
-        for row, stored in _rows(connection):
-            if row.seq != expected:
-                problems.append(_missing(expected, row.seq - 1))
-            elif not hmac.compare_digest(self._chain(previous, row), stored):
-                problems.append(f"row {row.seq} was edited, or put in another's place")
-            anchor = due.pop(row.seq, None)
+        for seq, row, stored in _rows(connection):
+            if seq != expected:
+                problems.append(_missing(expected, seq - 1))
+            elif row is None or not hmac.compare_digest(self._chain(previous, row), stored):
+                problems.append(f"row {seq} was edited, or put in another's place")
+            anchor = due.pop(seq, None)
             if anchor is not None and anchor.hash != stored:
-                problems.append(f"row {row.seq} is not the one that the anchor was made of")
-            expected, previous = row.seq + 1, stored
+                problems.append(f"row {seq} is not the one that the anchor was made of")
+            expected, previous = seq + 1, stored
         last = expected - 1
         head = connection.execute(select(audit_head)).one_or_none()
         if head is None:
@@ -99,7 +102,9 @@ class AuditLog:
         return Verdict(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
 
     def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
-        head = connection.execute(select(audit_head)).one()
+        head = connection.execute(select(audit_head)).one_or_none()
+        if head is None:
+            raise AuditError
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
     def sign(self, anchor: "Anchor") -> str:
@@ -147,21 +152,44 @@ def start_chain(connection: Connection) -> None:
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=_GENESIS))
 
 
-def _rows(connection: Connection) -> Iterator[tuple[AuditRow, bytes]]:
-    """The log in order, in pages, so that memory does not grow with it."""
-    in_order = select(audit).order_by(audit.c.seq).execution_options(yield_per=1000)
-    for row in connection.execute(in_order):
-        yield (
-            AuditRow(
-                seq=row.seq,
-                at=row.at,
-                actor=row.actor,
-                action=row.action,
-                subject=row.subject,
-                details=row.details,
-            ),
-            row.hash,
+def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes]]:
+    """The log in order, in pages, so that memory does not grow with it: number, row, stored hash.
+
+    The row is None where it cannot even be read, which an edit behind the vault's back can bring about.
+    """
+    last = 0
+    while True:
+        page = connection.execute(
+            select(audit.c.seq, audit.c.hash).where(audit.c.seq > last).order_by(audit.c.seq).limit(_PAGE)
+        ).all()
+        if not page:
+            return
+        last = page[-1].seq
+        found = _read(connection, page[0].seq, last)
+        for stored in page:
+            yield stored.seq, found.get(stored.seq), stored.hash
+
+
+def _read(connection: Connection, first: int, last: int) -> dict[int, AuditRow]:
+    """The rows from `first` to `last`, by number, without those that cannot be read."""
+    try:
+        rows = connection.execute(select(audit).where(audit.c.seq.between(first, last))).all()
+    except (ValueError, TypeError):
+        if first == last:
+            return {}
+        middle = (first + last) // 2
+        return _read(connection, first, middle) | _read(connection, middle + 1, last)
+    return {
+        row.seq: AuditRow(
+            seq=row.seq,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            subject=row.subject,
+            details=row.details,
         )
+        for row in rows
+    }
 
 
 def _missing(first: int, last: int) -> str:

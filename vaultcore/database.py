@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from vaultcore.errors import ConfigurationError
@@ -86,10 +86,10 @@ class Database:
                     return None
                 return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         except OperationalError as error:
-            reason = type(error.orig).__name__
-        raise ConfigurationError(
-            f"the database cannot be reached ({reason}): check database_url and that it runs"
-        )
+            problem = f"cannot be reached ({type(error.orig).__name__}): check database_url and that it runs"
+        except DatabaseError as error:
+            problem = f"is none, or is damaged ({type(error.orig).__name__}): restore it from its backup"
+        raise ConfigurationError(f"the database {problem}")
 
     def check_schema(self) -> None:
         """Refuses a database of another release, before anything is read from it."""

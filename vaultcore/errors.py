@@ -57,6 +57,16 @@ class ConflictError(RefusedError):
     can_retry = True
 
 
+class AuditError(NightkeyError):
+    """Nothing can be recorded, so nothing may be changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the audit log has lost its head, and without a record nothing is changed: "
+            "restore the database from its backup"
+        )
+
+
 class SealError(NightkeyError):
     """A stored record does not open. One message for every reason, so that it tells an attacker nothing."""
 
@@ -65,8 +75,8 @@ class SealError(NightkeyError):
         "restore the row and the keyring that belong together"
     )
 
-    def __init__(self) -> None:
-        super().__init__(self.MESSAGE)
+    def __init__(self, where: str = "") -> None:
+        super().__init__(f"{where}: {self.MESSAGE}" if where else self.MESSAGE)
 
 
 class CounterpartError(NightkeyError):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from vaultcore import rules
+from vaultcore.errors import NightkeyError
 from vaultcore.model import Consumer, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.tables import items, owners, references, versions
 
@@ -80,6 +81,16 @@ def select_items() -> Select[*tuple[Any, ...]]:
 
 
 def item_from_row(row: Row[*tuple[Any, ...]]) -> Item:
+    """The item; `NightkeyError`, naming it, if what is stored of it cannot be meant."""
+    problem = ""
+    try:
+        return _item(row)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = type(error).__name__
+    raise NightkeyError(f"the stored row of item {row.name} cannot be read ({problem}): restore it")
+
+
+def _item(row: Row[*tuple[Any, ...]]) -> Item:
     return Item(
         id=row.id,
         name=row.name,

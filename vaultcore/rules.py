@@ -52,6 +52,8 @@ def check_name(name: str) -> str:
             f"item name {name!r} holds a character that a template cannot name: leave out quotes, "
             "braces, backslash, bar, percent, control characters and blanks at the ends"
         )
+    if name == API_KEY_PREFIX:
+        raise InvalidInputError(f"item name {name!r} is a prefix alone: write on whose key it is")
     if _ITEM_ID.fullmatch(name):
         raise InvalidInputError(f"item name {name!r} looks like an item's id: choose another")
     return name

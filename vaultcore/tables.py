@@ -63,11 +63,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 class DeploymentColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
+    keyring_check: Named[str] = Column(String(64))
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
 deployment = Table("deployment", metadata, DeploymentColumns)
-"""One row: which vault this is. Its id is bound into every sealed value."""
+"""One row: which vault this is. Its id is bound into every sealed value; the check, made of it by the
+keyring, tells a keyring of another vault before anything is sealed with it."""
 
 
 class OwnerColumns(TypedColumns):

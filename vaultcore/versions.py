@@ -16,7 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.crypto import apikeys
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
 from vaultcore.model import Stage, Version
 from vaultcore.rows import (
     derived_columns,
@@ -173,9 +173,19 @@ class Versions:
                 "replace it"
             )
         sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
-        value = open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(item_id, number))
+        value = self._open(sealed, item_id, number)
+        if value is None:
+            raise SealError(f"version {number} of {row.name}")
         self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
         return value
+
+    def _open(self, sealed: Sealed, item_id: str, number: int) -> Secret | None:
+        try:
+            return open_sealed(
+                sealed, key=self._keyring.key(sealed.key_id), binding=self._binding(item_id, number)
+            )
+        except SealError:
+            return None
 
     def forget_value(self, connection: Connection, item_id: str, number: int, *, actor: str) -> None:
         """A generated key was collected: its value goes, its digest stays and goes on working."""

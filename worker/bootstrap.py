@@ -85,11 +85,19 @@ class Services:
 
     @cached_property
     def deployment_id(self) -> str:
+        """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
-            return connection.execute(select(deployment.c.id)).scalar_one()
+            found = connection.execute(select(deployment.c.id, deployment.c.keyring_check)).one()
+        if found.keyring_check != self.keyring.fingerprint(found.id.encode()):
+            raise ConfigurationError(
+                f"the keyring {self.settings.keyring_path} is not the one of this vault: "
+                "put back the one that belongs to the database"
+            )
+        return str(found.id)
 
     @cached_property
     def audit(self) -> AuditLog:
+        _ = self.deployment_id  # an audit row that another keyring chained would break the log
         return AuditLog(self.keyring.audit_key, self.keyring.signing_key)
 
     @cached_property
@@ -289,7 +297,9 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     with database.write() as connection:
         if connection.execute(select(deployment.c.id)).first() is None:
             now = clock()
-            connection.execute(insert(deployment).values(id=new_id("dep", now), created_at=now))
+            deployment_id = new_id("dep", now)
+            check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
+            connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
             start_chain(connection)
     if database.is_sqlite:
         _make_private(settings.home / "nightkey.db")

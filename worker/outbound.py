@@ -123,7 +123,7 @@ class HttpClient:
                     cause=Cause.MISTAKE,
                 )
             received = b"".join(self._read(answer, where))
-            text = received.decode(answer.charset_encoding or "utf-8", errors="replace")
+            text = _decode(received, answer.charset_encoding)
             return Response(status=answer.status_code, headers=dict(answer.headers), body=_parse(text))
 
     def _read(self, answer: httpx.Response, where: str) -> Iterator[bytes]:
@@ -135,13 +135,16 @@ class HttpClient:
                 cause=Cause.MISTAKE,
             )
         inflate = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
-        left = self._max_bytes
+        left, begun = self._max_bytes, False
         for chunk in answer.iter_raw():
             piece = chunk if inflate is None else inflate.decompress(chunk, left + 1)
             left -= len(piece)
             if left < 0:
                 raise CounterpartError(f"{where} sent more than {self._max_bytes} bytes", cause=Cause.MISTAKE)
             yield piece
+            begun = begun or bool(chunk)
+        if inflate is not None and begun and not inflate.eof:
+            raise httpcore.RemoteProtocolError("the compressed body was cut off")
 
 
 class _Transport(httpx.BaseTransport):
@@ -291,6 +294,14 @@ def _explain_connection(where: str, error: Exception) -> tuple[str, Cause]:
             return f"{where} has a certificate that does not verify", Cause.MISTAKE
         reason = reason.__cause__ or reason.__context__
     return f"{where} cannot be reached, or broke off", Cause.OUTAGE
+
+
+def _decode(received: bytes, charset: str | None) -> str:
+    """The text; as UTF-8 where the charset is none that is known, or none for text."""
+    try:
+        return received.decode(charset or "utf-8", errors="replace")
+    except (LookupError, UnicodeError):
+        return received.decode(errors="replace")
 
 
 def _parse(text: str) -> Any:  # noqa: ANN401  # JSON

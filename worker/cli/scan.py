@@ -48,7 +48,7 @@ def night(*, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with show_progress() as tell:
-        result = services.driving.run_night(tell)
+        result = services.driving.run_night(tell, note)
     with services.database.read() as connection:
         night = services.nights.describe(connection, result.slot)
     answer = {

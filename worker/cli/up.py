@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from vaultcore.errors import ConfigurationError
 from worker.cli.output import note
 from worker.cli.session import Home, open_settings
 from worker.config import HOME_VARIABLE, Settings
@@ -95,7 +96,19 @@ def _watch_over() -> int:
 
 
 def _run_one(process: Process, settings: Settings) -> None:
-    """Becomes Celery's worker or beat."""
+    """Becomes Celery's worker or beat; what takes its files away ends it, with one line."""
+    problem = ""
+    try:
+        _become(process, settings)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigurationError(
+            f"the {process.value} cannot go on: {problem}; look at {settings.home}, then start again"
+        )
+
+
+def _become(process: Process, settings: Settings) -> None:
     from celery.platforms import SecurityWarning  # noqa: PLC0415  # only this command needs Celery
 
     from worker.app import make_app  # noqa: PLC0415  # as above

@@ -46,17 +46,20 @@ class Driving:
         self._notifying = notifying
         self._clock = clock
 
-    def run_night(self, tell: Callable[[Rotation], None]) -> NightResult:
-        """One night by hand, claimed under the present time. `tell` hears of each step.
+    def run_night(
+        self, tell: Callable[[Rotation], None], say: Callable[[str], None] = lambda _: None
+    ) -> NightResult:
+        """One night by hand, claimed under the present time.
 
-        Waits for retries; a rotation that watches is at rest. Others may work on the same rows.
+        `tell` hears of each step, `say` what is waited for: a retry, or whoever holds a rotation. A
+        rotation that watches is at rest. Others may work on the same rows.
         """
         began = self._clock()
         self._nights.begin(began)
-        self._drive(tell, lambda: self._moving(began))
+        self._drive(tell, say, began)
         for slot in self._nights.open_nights():
             self._nights.close(slot)
-        self._deliver()
+        self._deliver(say)
         with self._database.read() as connection:
             problems = self._nights.problems_of(connection, began)
             problems += self._notifying.problems_since(connection, began)
@@ -85,7 +88,8 @@ class Driving:
         with self._database.read() as connection:
             return store.get_rotation(connection, rotation_id)
 
-    def _drive(self, tell: Callable[[Rotation], None], moving: Callable[[], bool]) -> None:
+    def _drive(self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime) -> None:
+        said: set[str] = set()
         while True:
             with self._database.read() as connection:
                 due = store.due_rotations(connection, self._clock())
@@ -94,28 +98,48 @@ class Driving:
                 if advanced is not None:
                     tell(advanced)
             if not due:
-                if not moving():
+                moving = self._moving(night)
+                if not moving:
                     return
+                for rotation in moving:
+                    _say_once(said, say, _explain_wait(rotation))
                 time.sleep(_POLL_SECONDS)
 
-    def _deliver(self) -> None:
+    def _deliver(self, say: Callable[[str], None] = lambda _: None) -> None:
+        said: set[str] = set()
         while True:
             for notice_id in self._notifying.waiting():
                 self._notifying.deliver(notice_id)
-            if not self._notifying.is_anything_waiting():
+            until = self._notifying.next_try()
+            if until is None:
                 return
+            _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")
             time.sleep(_POLL_SECONDS)
 
-    def _moving(self, night: datetime) -> bool:
+    def _moving(self, night: datetime) -> list[Rotation]:
         with self._database.read() as connection:
-            return (
-                connection.execute(
-                    select(rotations.c.id)
-                    .where(
-                        rotations.c.night == night,
-                        rotations.c.state.in_([state.value for state in MOVING]),
-                    )
-                    .limit(1)
-                ).first()
-                is not None
+            rows = connection.execute(
+                select(rotations)
+                .where(
+                    rotations.c.night == night,
+                    rotations.c.state.in_([state.value for state in MOVING]),
+                )
+                .order_by(rotations.c.id)
             )
+            return [store.rotation_from_row(row) for row in rows]
+
+
+def _say_once(said: set[str], say: Callable[[str], None], text: str) -> None:
+    if text not in said:
+        said.add(text)
+        say(text)
+
+
+def _explain_wait(rotation: Rotation) -> str:
+    if rotation.lease_until is not None:
+        return (
+            f"waiting for {rotation.item}: a worker holds it, if it still lives, until "
+            f"{rotation.lease_until:%H:%M:%S} UTC"
+        )
+    next_at = rotation.next_at or rotation.created_at
+    return f"waiting for {rotation.item}: its next try is at {next_at:%H:%M:%S} UTC"

@@ -120,13 +120,15 @@ class Notifying:
                 ).scalars()
             )
 
-    def is_anything_waiting(self) -> bool:
-        """Whether a delivery is still to be tried, now or later."""
+    def next_try(self) -> datetime | None:
+        """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
         with self._database.read() as connection:
-            found = connection.execute(
-                select(deliveries.c.notice_id).where(deliveries.c.state == "waiting").limit(1)
-            )
-            return found.first() is not None
+            return connection.execute(
+                select(deliveries.c.next_at)
+                .where(deliveries.c.state == "waiting")
+                .order_by(deliveries.c.next_at)
+                .limit(1)
+            ).scalar_one_or_none()
 
     def deliver(self, notice_id: str) -> None:
         """Tries every route of the notice that is due. A route that fails holds up no other."""

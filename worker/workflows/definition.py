@@ -23,6 +23,7 @@ from worker.workflows.uses import find_node_uses
 _NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _OURS = frozenset({"uiId", "componentId", "onError"})
 _PROBLEMS_MAX = 50
+_DEPTH_MAX = 100
 _RESERVED = frozenset({"vault", "webhook_payload", "rotation"})
 
 
@@ -171,7 +172,9 @@ def load_definition(text: str, *, source: str) -> Definition:
     except ValueError as error:
         problem = f"{source}: {error}"
     else:
-        return _check(raw, source)
+        if not _is_too_deep(raw):
+            return _check(raw, source)
+        problem = f"{source}: nested too deeply"
     raise InvalidInputError(problem)
 
 
@@ -182,6 +185,18 @@ def _refuse_number(text: str) -> float:
 def _read_float(text: str) -> float:
     number = float(text)
     return number if isfinite(number) else _refuse_number(text)
+
+
+def _is_too_deep(raw: object) -> bool:
+    level = [raw]
+    for _ in range(_DEPTH_MAX):
+        level = [
+            part
+            for data in level
+            if isinstance(data, dict | list)
+            for part in (data.values() if isinstance(data, dict) else data)
+        ]
+    return bool(level)
 
 
 def parse_stored(stored: Mapping[str, Any]) -> Definition:
@@ -199,7 +214,11 @@ def _check(raw: object, source: str) -> Definition:
         problems = list(_find_problems(document))
         if not problems:
             return Definition(document)
-    raise InvalidInputError("\n".join(f"{source}: {problem}" for problem in problems[:_PROBLEMS_MAX]))
+    raise InvalidInputError("\n".join(f"{source}: {_on_one_line(p)}" for p in problems[:_PROBLEMS_MAX]))
+
+
+def _on_one_line(problem: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in problem)
 
 
 def _find_problems(document: Document) -> Iterator[str]:

@@ -7,6 +7,7 @@ or encrypted, it does not find.
 import base64
 import html
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -21,6 +22,8 @@ SHORT: Final = 4
 TOKEN_MIN: Final = 8
 LEARNED_MAX: Final = 500
 """Fields and tokens learned in one run; beyond it every string is masked, rather than some missed."""
+DEPTH_MAX: Final = 100
+"""Lists and objects inside one another; what lies deeper is left out."""
 _SQUEEZE_MIN: Final = 16
 _LINE_MIN: Final = 16
 _CUT: Final = "… [cut]"
@@ -53,31 +56,35 @@ class Masker:
                     return
                 self._add(text)
 
-    def mask(self, data: Any) -> Any:  # noqa: ANN401  # JSON
+    def mask(self, data: Any, *, depth: int = 0) -> Any:  # noqa: ANN401  # JSON
         """The same JSON-like structure with every string masked, keys included, and numbers that hold
-        a value; what is not JSON-like is replaced by its type.
+        a value; what is not JSON-like is replaced by its type, or by text for an infinite number.
         """
+        if depth > DEPTH_MAX:
+            return "[nested too deeply]"
         match data:
             case str():
                 return self._mask_text(data)
             case None | bool():
                 return data
+            case float() if not math.isfinite(data):
+                return str(data)
             case int() | float():
                 return data if self._mask_text(str(data)) == str(data) else MASK
             case dict():
-                return self._mask_mapping(data)
+                return self._mask_mapping(data, depth)
             case list() | tuple():
-                return [self.mask(part) for part in data]
+                return [self.mask(part, depth=depth + 1) for part in data]
             case _:
                 return f"[{type(data).__name__}]"
 
-    def _mask_mapping(self, data: dict[Any, Any]) -> dict[str, Any]:
+    def _mask_mapping(self, data: dict[Any, Any], depth: int) -> dict[str, Any]:
         masked: dict[str, Any] = {}
         for key, part in data.items():
             name = self._mask_text(str(key))
             while name in masked:
                 name += MASK
-            masked[name] = self.mask(part)
+            masked[name] = self.mask(part, depth=depth + 1)
         return masked
 
     def _mask_text(self, text: str) -> str:

@@ -20,6 +20,7 @@ from worker.workflows.templates import Scope
 RUN_SECONDS = 3600.0
 NODE_SECONDS = 300.0
 LOG_MAX = 65_536
+MESSAGE_MAX = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class Runner:
         return NodeResult(
             status="success" if failure is None else "error",
             output=cut(run.masker.mask(step.shown), LOG_MAX),
-            error_message=run.masker.mask(failure),
+            error_message=None if failure is None else _tell(failure, run.masker),
             cause=step.outcome.cause,
         )
 
@@ -216,7 +217,7 @@ class _Run:
         return RunResult(
             status="failed",
             output=output,
-            error_message=self.masker.mask(message),
+            error_message=_tell(message or "", self.masker),
             error_node=origin.node_id,
             cause=origin.outcome.cause or Cause.MISTAKE,
             logs=logs,
@@ -234,6 +235,14 @@ class _Run:
             output=cut(self.masker.mask(shown), LOG_MAX),
             created_at=cast("datetime", step.at),
         )
+
+
+def _tell(failure: str, masker: Masker) -> str:
+    """A failure masked, on one line: what came from outside may hold characters that no database takes."""
+    shown: str = masker.mask(failure)
+    line = "".join(c if c.isprintable() else " " for c in shown)[:MESSAGE_MAX]
+    masked: str = masker.mask(line)  # a line break that is gone may have hidden a value
+    return masked
 
 
 def _origin(failures: list[_Step]) -> _Step:

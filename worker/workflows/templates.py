@@ -122,6 +122,14 @@ def _check_wholeness(analysis: TemplateAnalysis) -> None:
                     f"{what} {name!r} may not stand in a template that names a vault item, since parts of "
                     f"its value could not be masked: there are {', '.join(sorted(allowed))}"
                 )
+    for root, variables in analysis.variables.items():
+        for variable in variables:
+            chosen = any(isinstance(segment, list) for segment in variable.segments)
+            if chosen or (root in analysis.locals and "size" in variable.segments):
+                raise InvalidInputError(
+                    f"{variable} may not stand in a template that names a vault item, since what measures "
+                    "a value, or chooses by it, could not be masked: write a fixed path"
+                )
 
 
 def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:

@@ -47,6 +47,7 @@ def upgrade() -> None:
     op.create_table(
         "deployment",
         sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("keyring_check", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deployment")),
     )

@@ -1,0 +1,170 @@
+"""The vault's moves, one transaction each, for tests that look at what each of them leaves behind."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Barrier
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import Row, select, text
+
+from vaultcore.audit import Anchor, Verdict
+from vaultcore.model import Consumer, Item, NodeReference, Policy
+from vaultcore.secret import Secret
+from vaultcore.tables import audit
+from vaultcore.vault import Created
+from vaultcore.versions import Purpose
+from worker.bootstrap import Services
+
+TOKEN = "prod-ticketing-api-token"
+T = TypeVar("T")
+
+
+@dataclass
+class Moves:
+    """`days` are from now until the expiry; values are plain text, since they are made up."""
+
+    services: Services
+
+    def add(
+        self,
+        name: str = TOKEN,
+        value: str | None = "the-first-value",
+        *,
+        days: float | None = None,
+        owner_id: str | None = None,
+        policy: Policy | None = None,
+    ) -> Created:
+        with self.services.database.write() as connection:
+            return self.services.vault.create(
+                connection,
+                name=name,
+                value=None if value is None else Secret(value),
+                owner_id=owner_id,
+                expires_at=self._after(days),
+                policy=policy or Policy(),
+                actor="test",
+            )
+
+    def get(self, name_or_id: str) -> Item:
+        with self.services.database.read() as connection:
+            return self.services.vault.get(connection, name_or_id)
+
+    def update(self, name_or_id: str, *, value: str | None = None, **changes: Any) -> Item:
+        secret = None if value is None else Secret(value)
+        with self.services.database.write() as connection:
+            return self.services.vault.update(connection, name_or_id, value=secret, actor="test", **changes)
+
+    def delete(self, name_or_id: str) -> Item:
+        with self.services.database.write() as connection:
+            return self.services.vault.delete(connection, name_or_id, actor="test")
+
+    def use(self, workflow: str, *written: str, node: str = "call", active: bool = True) -> str:
+        """The workflow's one node names these items, by name or id, and no others. Its id."""
+        consumer_id = f"fl_{workflow}"
+        with self.services.database.write() as connection:
+            self.services.references.record(
+                connection,
+                consumer=Consumer.WORKFLOW,
+                consumer_id=consumer_id,
+                consumer_name=workflow,
+                active=active,
+                found=[
+                    NodeReference(
+                        node_id=node,
+                        name=None if name.startswith("vlt_") else name,
+                        item_id=name if name.startswith("vlt_") else None,
+                    )
+                    for name in written
+                ],
+                now=self.services.clock(),
+            )
+        return consumer_id
+
+    def begin(self, item_id: str) -> int:
+        with self.services.database.write() as connection:
+            return self.services.versions.begin_pending(connection, item_id, actor="test")
+
+    def fill(self, item_id: str, number: int, value: str, *, days: float | None = None) -> None:
+        with self.services.database.write() as connection:
+            self.services.versions.fill_pending(
+                connection,
+                item_id,
+                number,
+                Secret(value),
+                expires_at=self._after(days),
+                external={"id": f"outside-{number}"},
+                actor="test",
+            )
+
+    def stage(self, item_id: str, value: str, *, days: float | None = None) -> int:
+        """A pending version with that value: its number."""
+        number = self.begin(item_id)
+        self.fill(item_id, number, value, days=days)
+        return number
+
+    def activate(self, item_id: str, *, new: int, old: int) -> None:
+        with self.services.database.write() as connection:
+            self.services.versions.activate(connection, item_id, new=new, old=old, actor="test")
+
+    def reactivate(self, item_id: str, *, good: int, bad: int) -> None:
+        with self.services.database.write() as connection:
+            self.services.versions.reactivate(connection, item_id, good=good, bad=bad, actor="test")
+
+    def destroy(self, item_id: str, number: int) -> None:
+        with self.services.database.write() as connection:
+            self.services.versions.destroy(connection, item_id, number, actor="test", reason="a test")
+
+    def reveal(self, item_id: str, number: int, purpose: Purpose = Purpose.RUN) -> str:
+        with self.services.database.write() as connection:
+            return self.services.versions.reveal(
+                connection, item_id, number, purpose=purpose, actor="test"
+            ).expose()
+
+    def check_key(self, key: str) -> tuple[str, int] | None:
+        with self.services.database.read() as connection:
+            return self.services.versions.check_key(connection, Secret(key))
+
+    def stages(self, item_id: str) -> list[str]:
+        with self.services.database.read() as connection:
+            return [version.stage.value for version in self.services.versions.of_item(connection, item_id)]
+
+    def sql(self, statement: Any, **values: Any) -> Sequence[Row[*tuple[Any, ...]]]:
+        """A statement behind the vault's back, text or SQLAlchemy's: committed. Its rows, if it has any."""
+        prepared = text(statement) if isinstance(statement, str) else statement
+        with self.services.database.write() as connection:
+            result = connection.execute(prepared, values)
+            return result.all() if result.returns_rows else []
+
+    def log(self) -> list[Row[*tuple[Any, ...]]]:
+        with self.services.database.read() as connection:
+            return list(connection.execute(select(audit).order_by(audit.c.seq)))
+
+    def verify(self, *anchors: Anchor) -> Verdict:
+        with self.services.database.read() as connection:
+            return self.services.audit.verify(connection, anchors)
+
+    def _after(self, days: float | None) -> Any:
+        return None if days is None else self.services.clock() + timedelta(days=days)
+
+
+@pytest.fixture
+def moves(services: Services) -> Moves:
+    return Moves(services)
+
+
+def race(count: int, call: Callable[[int], T]) -> list[T | Exception]:
+    """What each of `count` threads got of `call(its number)`, let go at the same moment; or what it raised."""
+    barrier = Barrier(count)
+
+    def run(number: int) -> T | Exception:
+        barrier.wait(timeout=30)
+        try:
+            return call(number)
+        except Exception as error:  # noqa: BLE001  # the test looks at each
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

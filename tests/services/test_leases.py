@@ -1,0 +1,234 @@
+"""Leases: a rotation and a night belong to one worker at a time, and who lost one writes nothing more."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from tests.services.conftest import Moves, race
+from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.ids import new_id
+from worker import store
+from worker.domain.saga import State
+from worker.store import Rotation
+from worker.tables import rotations, sweeps
+
+LEASE = timedelta(minutes=15)
+TICK = timedelta(microseconds=1)
+WORKERS, ROWS = 6, 30
+
+
+def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock: Any) -> None:
+    opened = [_open(moves, f"vlt_{number}", clock()).id for number in range(ROWS)]
+
+    def work(_: int) -> list[str]:
+        return [claimed.id for each in opened if (claimed := _claim(moves, each, clock())) is not None]
+
+    outcomes = race(WORKERS, work)
+    claimed = [each for outcome in outcomes for each in _ids(outcome)]
+    assert Counter(claimed) == Counter(opened)
+    with moves.services.database.read() as connection:
+        stored = store.list_rotations(connection)
+        assert store.due_rotations(connection, clock()) == []
+    assert {(one.fence, one.attempts, one.lease_until) for one in stored} == {(1, 1, clock() + LEASE)}
+
+
+def test_each_slot_is_claimed_by_one_of_many_sweeps(moves: Moves, clock: Any) -> None:
+    slots = [clock() + timedelta(days=day) for day in range(ROWS)]
+
+    def sweep(_: int) -> list[str]:
+        return [slot.isoformat() for slot in slots if _sweep(moves, slot, clock())]
+
+    outcomes = race(WORKERS, sweep)
+    assert Counter(each for outcome in outcomes for each in _ids(outcome)) == Counter(
+        slot.isoformat() for slot in slots
+    )
+    assert len(moves.sql(select(sweeps))) == ROWS
+
+
+def test_a_lease_that_ran_out_is_taken_over_by_one_of_many(moves: Moves, clock: Any) -> None:
+    opened = [_open(moves, f"vlt_{number}", clock()).id for number in range(5)]
+    for each in opened:
+        assert _claim(moves, each, clock()) is not None
+    clock.advance(LEASE + TICK)
+
+    def take(_: int) -> list[str]:
+        return [claimed.id for each in opened if (claimed := _claim(moves, each, clock())) is not None]
+
+    claimed = [each for outcome in race(WORKERS, take) for each in _ids(outcome)]
+    assert Counter(claimed) == Counter(opened)
+    with moves.services.database.read() as connection:
+        assert {one.fence for one in store.list_rotations(connection)} == {2}
+
+
+def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
+    moves: Moves, clock: Any
+) -> None:
+    opened = _open(moves, "vlt_x", clock())
+    first = _claim(moves, opened.id, clock())
+    assert first is not None
+    clock.advance(LEASE)
+    assert _claim(moves, opened.id, clock()) is None
+    clock.advance(TICK)
+    second = _claim(moves, opened.id, clock())
+    assert second is not None
+    assert (second.fence, second.attempts) == (first.fence + 1, first.attempts + 1)
+
+    with pytest.raises(ConflictError, match="taken over by another worker"):
+        _check(moves, first)
+    with pytest.raises(ConflictError, match="taken over by another worker"):
+        _release(moves, first, state=State.STUCK)
+    assert _get(moves, opened.id) == second
+    _check(moves, second)
+    _release(moves, second, state=State.CREATED, next_at=clock(), attempts=0)
+    released = _get(moves, opened.id)
+    assert (released.state, released.lease_until, released.attempts) == (State.CREATED, None, 0)
+    assert _claim(moves, opened.id, clock()) is not None
+
+
+def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: Moves, clock: Any) -> None:
+    item = moves.add().item
+    opened = _open(moves, item.id, clock())
+    first = _claim(moves, opened.id, clock())
+    assert first is not None
+    clock.advance(LEASE + TICK)
+    assert _claim(moves, opened.id, clock()) is not None
+
+    def begin_late() -> None:
+        with moves.services.database.write() as connection:
+            moves.services.versions.begin_pending(connection, item.id, actor="test")
+            store.check_fence(connection, first)
+
+    with pytest.raises(ConflictError, match="taken over"):
+        begin_late()
+    assert moves.stages(item.id) == ["current"]
+
+
+def test_a_rotation_is_claimed_when_it_is_due_and_not_once_it_is_finished(moves: Moves, clock: Any) -> None:
+    later = _open(moves, "vlt_later", clock() + TICK)
+    never = _open(moves, "vlt_never", None)
+    assert _claim(moves, later.id, clock()) is None
+    assert _claim(moves, never.id, clock()) is None
+    assert _claim(moves, "rot_unknown", clock()) is None
+    clock.advance(TICK)
+    held = _claim(moves, later.id, clock())
+    assert held is not None
+    _release(moves, held, state=State.DONE, finished_at=clock())
+    assert _claim(moves, later.id, clock()) is None
+    with moves.services.database.read() as connection:
+        assert store.due_rotations(connection, clock()) == []
+        with pytest.raises(NotFoundError, match="no rotation 'rot_unknown'"):
+            store.get_rotation(connection, "rot_unknown")
+
+
+def test_due_rotations_are_those_that_nobody_holds_the_longest_due_first(moves: Moves, clock: Any) -> None:
+    young = _open(moves, "vlt_young", clock())
+    old = _open(moves, "vlt_old", clock() - timedelta(days=1))
+    held = _open(moves, "vlt_held", clock() - timedelta(days=2))
+    _open(moves, "vlt_later", clock() + timedelta(days=1))
+    assert _claim(moves, held.id, clock()) is not None
+    with moves.services.database.read() as connection:
+        assert store.due_rotations(connection, clock()) == [old.id, young.id]
+        assert store.due_rotations(connection, clock(), limit=1) == [old.id]
+        assert store.due_rotations(connection, clock() + LEASE + TICK)[0] == held.id
+
+
+def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
+    first = _open(moves, "vlt_x", clock())
+    with pytest.raises(ConflictError, match="is being rotated already"):
+        _open(moves, "vlt_x", clock())
+    with pytest.raises(IntegrityError):
+        moves.sql(insert(rotations).values({**vars(first), "id": "rot_forged", "state": "planned"}))
+    held = _claim(moves, first.id, clock())
+    assert held is not None
+    _release(moves, held, state=State.ROLLED_BACK, finished_at=clock())
+    second = _open(moves, "vlt_x", clock())
+    with pytest.raises(IntegrityError):
+        moves.sql(rotations.update().where(rotations.c.id == first.id).values(finished_at=None))
+    assert _get(moves, second.id) == second
+
+
+def test_of_many_who_open_a_rotation_at_once_one_does(moves: Moves, clock: Any) -> None:
+    outcomes = race(WORKERS, lambda _: _open(moves, "vlt_x", clock()))
+    assert sum(isinstance(outcome, Rotation) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, ConflictError) for outcome in outcomes) == WORKERS - 1
+    assert len(moves.sql(select(rotations))) == 1
+
+
+def test_a_slot_is_swept_again_while_it_was_not_scanned_and_never_after(moves: Moves, clock: Any) -> None:
+    slot = clock()
+    assert _sweep(moves, slot, clock())
+    clock.advance(LEASE)
+    assert not _sweep(moves, slot, clock())
+    clock.advance(TICK)
+    assert _sweep(moves, slot, clock())
+    moves.sql(sweeps.update().values(scanned_at=clock()))
+    clock.advance(10 * LEASE)
+    assert not _sweep(moves, slot, clock())
+    assert _sweep(moves, slot, clock(), job="another")
+    assert _sweep(moves, slot + TICK, clock())
+
+
+def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
+    """A planned rotation; each call's id is another one."""
+    now = moves.services.clock()
+    rotation = Rotation(
+        id=new_id("rot", now),
+        item_id=item_id,
+        item="prod-ticketing-api-token",
+        owner_id=None,
+        rotator="random",
+        state=State.PLANNED,
+        reason="a test",
+        asked_by="test",
+        night=None,
+        old_number=1,
+        new_number=None,
+        attempts=0,
+        last_cause=None,
+        last_error=None,
+        waits_for=[],
+        next_at=next_at,
+        lease_until=None,
+        fence=0,
+        created_at=now,
+        activated_at=None,
+        finished_at=None,
+    )
+    with moves.services.database.write() as connection:
+        store.insert_rotation(connection, rotation)
+    return rotation
+
+
+def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
+    with moves.services.database.write() as connection:
+        return store.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
+
+
+def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
+    with moves.services.database.write() as connection:
+        return store.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE)
+
+
+def _check(moves: Moves, claimed: Rotation) -> None:
+    with moves.services.database.write() as connection:
+        store.check_fence(connection, claimed)
+
+
+def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
+    with moves.services.database.write() as connection:
+        store.release_rotation(connection, claimed, **values)
+
+
+def _get(moves: Moves, rotation_id: str) -> Rotation:
+    with moves.services.database.read() as connection:
+        return store.get_rotation(connection, rotation_id)
+
+
+def _ids(outcome: list[str] | Exception) -> list[str]:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

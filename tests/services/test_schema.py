@@ -1,0 +1,171 @@
+"""The schema: what the migrations make is what the tables say, and nothing else is ever opened."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from tests.services.conftest import TOKEN, Moves
+from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
+from vaultcore.errors import ConfigurationError, RefusedError
+from vaultcore.model import Policy
+from vaultcore.secret import Secret
+from vaultcore.tables import metadata
+from worker.bootstrap import Services, initialise
+from worker.config import load_settings
+
+
+def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_REVISION]
+
+
+def test_the_migrations_make_what_the_tables_say(services: Services) -> None:
+    with services.database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+    assert services.database.revision() == SCHEMA_REVISION
+
+
+def test_the_migrations_make_every_constraint_and_partial_index_of_the_tables(services: Services) -> None:
+    with services.database.write() as connection:
+        migrated = _describe(connection)
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        assert _describe(connection) == migrated
+    assert "uq_versions_one_pending" in str(migrated["versions"])
+    assert "ck_versions_destroyed_is_empty" in str(migrated["versions"])
+
+
+def test_a_vault_that_is_made_again_is_left_as_it_is(moves: Moves, clock: Any) -> None:
+    item = moves.add().item
+    before = (moves.services.deployment_id, len(moves.log()))
+    assert initialise(moves.services.settings, clock) == []
+    again = Services(moves.services.settings, clock)
+    assert (again.deployment_id, len(moves.log())) == before
+    assert Moves(again).reveal(item.id, 1) == "the-first-value"
+    again.close()
+
+
+def test_a_database_without_a_vault_is_refused_with_what_to_do(database_url: str, tmp_path: Path) -> None:
+    services = Services(load_settings(tmp_path / "home", database_url=database_url))
+    with pytest.raises(ConfigurationError, match="holds no vault yet: run `nightkey init`"):
+        _ = services.database
+    database = Database(database_url)
+    assert database.revision() is None
+    database.dispose()
+
+
+def test_a_database_of_another_release_is_refused_before_anything_is_read(services: Services) -> None:
+    with services.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    fresh = Services(services.settings)
+    with pytest.raises(ConfigurationError, match=f"at schema 9999, this release needs {SCHEMA_REVISION}"):
+        _ = fresh.vault
+
+
+def test_a_vault_whose_keyring_is_gone_is_not_given_a_new_one(moves: Moves, clock: Any) -> None:
+    moves.add()
+    keyring = moves.services.settings.keyring_path
+    kept = keyring.rename(keyring.with_name("kept.json"))
+    with pytest.raises(ConfigurationError, match="put it back from its backup"):
+        initialise(moves.services.settings, clock)
+    assert not keyring.exists()
+    kept.rename(keyring)
+    assert initialise(moves.services.settings, clock) == []
+
+
+def test_an_unreachable_database_is_said_without_its_address(tmp_path: Path) -> None:
+    for url in (
+        f"sqlite:///{tmp_path}/nowhere/test.db",
+        f"postgresql+psycopg://somebody:a-password@/nightkey?host={tmp_path}",
+    ):
+        database = Database(url)
+        with pytest.raises(ConfigurationError, match="cannot be reached") as caught:
+            database.revision()
+        assert "a-password" not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+        database.dispose()
+    for url in ("mysql://somebody:a-password@host/name", "no address, a-password"):
+        with pytest.raises(ConfigurationError, match="not one of ours") as caught:
+            Database(url)
+        assert "a-password" not in str(caught.value)
+
+
+def test_a_transaction_that_raises_keeps_nothing_and_a_read_keeps_nothing(moves: Moves) -> None:
+    services = moves.services
+
+    def create_twice(transaction: Any) -> None:
+        with transaction as connection:
+            _create(moves, connection)
+            _create(moves, connection)
+
+    for transaction in (services.database.write(), services.database.read()):
+        with pytest.raises(RefusedError, match="exists already"):
+            create_twice(transaction)
+    with services.database.read() as connection:
+        _create(moves, connection)
+        assert [item.name for item in services.vault.page(connection)] == [TOKEN]
+    with services.database.read() as connection:
+        assert services.vault.page(connection) == []
+    assert moves.verify().whole
+
+
+def test_a_read_sees_one_state_while_others_write(moves: Moves) -> None:
+    moves.add()
+    with moves.services.database.read() as connection:
+        before = moves.services.vault.get(connection, TOKEN)
+        moves.update(TOKEN, value="the-second-value")
+        assert moves.services.vault.get(connection, TOKEN) == before
+    assert moves.get(TOKEN).version == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_sqlite_is_opened_as_the_design_says(services: Services) -> None:
+    with services.database.read() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+
+
+def _create(moves: Moves, connection: Connection) -> None:
+    moves.services.vault.create(
+        connection,
+        name=TOKEN,
+        value=Secret("a-value"),
+        owner_id=None,
+        policy=Policy(),
+        actor="test",
+    )
+
+
+def _describe(connection: Connection) -> dict[str, list[list[str]]]:
+    """Each table's columns, keys, checks and indexes as the database itself tells them."""
+    found = inspect(connection)
+    ask = (
+        found.get_columns,
+        found.get_foreign_keys,
+        found.get_unique_constraints,
+        found.get_check_constraints,
+        found.get_indexes,
+    )
+    return {
+        table: [sorted(_write_out(part) for part in get(table)) for get in ask]
+        + [[_write_out(found.get_pk_constraint(table))]]
+        for table in metadata.tables
+    }
+
+
+def _write_out(part: Any) -> str:
+    """A description as text: types and conditions are objects that tell only so what they are."""
+    return json.dumps(part, sort_keys=True, default=str)
