@@ -59,6 +59,10 @@ class Services:
         self.settings = settings
         self.clock = clock
 
+    def check(self) -> None:
+        """Refuses a database, a schema or a keyring that it could never run with, before anything is done."""
+        _ = self.deployment_id
+
     def close(self) -> None:
         """Gives back what is held open: the connections to the database."""
         if "database" in vars(self):
@@ -304,6 +308,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     if database.is_sqlite:
         _make_private(settings.home / "nightkey.db")
     services = Services(settings, clock)
+    services.check()
     with services.database.write() as connection:
         found = connection.execute(select(owners.c.id).where(owners.c.name == settings.operators)).first()
         if found is None:

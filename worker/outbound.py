@@ -109,13 +109,13 @@ class HttpClient:
         if (httpx.URL(url).port or 0) > 65_535:
             raise ValueError("port")
         body = None if content is None else content.encode()
+        sent = httpx.Headers({"Accept-Encoding": "gzip, deflate"})
+        sent.update(headers)  # whatever case the caller writes names in, each is sent once
         with (
             httpx.Client(
                 transport=_Transport(self._tls, deadline), trust_env=False, follow_redirects=False
             ) as client,
-            client.stream(
-                method, url, headers={"Accept-Encoding": "gzip, deflate", **headers}, content=body
-            ) as answer,
+            client.stream(method, url, headers=sent, content=body) as answer,
         ):
             if 300 <= answer.status_code < 400:
                 raise CounterpartError(

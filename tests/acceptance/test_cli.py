@@ -233,3 +233,26 @@ def test_home_is_taken_before_and_after_the_command(tmp_path: Path) -> None:
     nightkey("--home", other, "init")
     assert nightkey.json("item", "list", "--home", other) == []
     assert not (tmp_path / "unused").exists()
+
+
+def test_a_keyring_of_another_vault_is_refused_before_it_seals_anything(
+    owned: Nightkey, tmp_path: Path
+) -> None:
+    create(owned, "prod-crm-password")
+    other = Nightkey(tmp_path / "other")
+    other("init")
+    foreign = (other.home / "keyring" / "keyring.json").read_bytes()
+    (owned.home / "keyring" / "keyring.json").write_bytes(foreign)
+    words = ["item", "create", "prod-erp-password", "--owner", "support", "--value-file", "-"]
+    assert "is not the one of this vault" in complaint(owned, *words, value="v", status=2)
+    assert "is not the one of this vault" in complaint(owned, "init", status=2)
+
+
+def test_a_file_that_is_no_database_is_told_so(nightkey: Nightkey) -> None:
+    for file in nightkey.home.glob("nightkey.db*"):
+        file.write_bytes(b"this is no database" * 1000)
+    assert "restore it from its backup" in complaint(nightkey, "status", status=2)
+
+
+def test_the_version_is_said(nightkey: Nightkey) -> None:
+    assert nightkey("--version").stdout.strip() == "0.1.0"

@@ -326,3 +326,24 @@ def _revoke_behind_our_back(organisation: Organisation, token_id: str) -> None:
         "DELETE", f"{service.url}/v1/tokens/{token_id}",
         headers={"Authorization": f"Bearer {service.admin_token}"},
     )  # fmt: skip
+
+
+def test_a_notice_that_had_no_route_leaves_once_there_is_one(organisation: Organisation) -> None:
+    services = organisation.services
+    with services.database.write() as connection:
+        services.owners.create(connection, "network", actor="test")
+    organisation.add_item("prod-fax-password", "a-value", days=3, owner="network", mode="notify")
+    organisation.night()
+    (notice,) = organisation.notices()
+    assert (notice.owner, notice.state) == ("network", "unrouted")
+    with services.database.read() as connection:
+        (problem,) = services.notifying.problems_since(connection, services.clock())
+    assert problem.startswith("network has no route, so 1 notice reached nobody")
+
+    with services.database.write() as connection:
+        owner = services.owners.get(connection, "network")
+        url = Secret(f"json://{organisation.counterparts.sink.url[7:]}/network")
+        services.owners.add_route(connection, owner, url, shown="json://sink", actor="test")
+    organisation.deliver()
+    assert organisation.notices()[0].state == "sent"
+    assert len(organisation.counterparts.sink.requests) == 1

@@ -53,8 +53,8 @@ def _check_first(settings: Settings) -> None:
     from worker.bootstrap import Services  # noqa: PLC0415  # --help must not wait for it
 
     services = Services(settings)
-    _ = services.deployment_id, services.audit
-    services.database.dispose()
+    services.check()
+    services.close()
 
 
 def _watch_over() -> int:
@@ -119,7 +119,7 @@ def _become(process: Process, settings: Settings) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_app(settings)
     services = Services(settings)
-    _ = services.deployment_id, services.audit
+    services.check()
     register_tasks(app, services)
     if process is Process.BEAT:
         app.Beat(loglevel=settings.log_level, quiet=True, socket_timeout=None).run()

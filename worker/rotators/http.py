@@ -155,8 +155,9 @@ def _send(
         body = _render_all(request.body, scope)
         headers = {name: render(text, scope, header=True).text for name, text in request.headers.items()}
         if body is not None and not isinstance(body, str):
-            headers.setdefault("Content-Type", "application/json")
             body = json.dumps(body)
+            if "content-type" not in map(str.lower, headers):
+                headers["Content-Type"] = "application/json"
         return job.http.request(request.method, render(request.url, scope).text, headers=headers, content=body)
     except CounterpartError as error:
         failure = CounterpartError(f"{what}: {error}", cause=error.cause)

@@ -28,6 +28,8 @@ _SQUEEZE_MIN: Final = 16
 _LINE_MIN: Final = 16
 _CUT: Final = "… [cut]"
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-")
+_BREAKS = (re.compile(r"\s+"), re.compile(r"[\s?&=#:;,\"'<>(){}\[\]]+"), re.compile(r"[^0-9A-Za-z+_-]+"))
+"""What stands between words: in prose, in queries and JSON, and in paths."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -48,7 +50,8 @@ class Masker:
         """A field that a value went into: masked whole, and so is each of its longer words that the
         template does not hold itself, which is what filters make of a value.
         """
-        words = [word for word in rendered.text.split() if len(word) >= TOKEN_MIN]
+        pieces = [piece for breaks in _BREAKS for piece in breaks.split(rendered.text)]
+        words = [word for word in pieces if len(word) >= TOKEN_MIN]
         for text in dict.fromkeys([rendered.text, *words]):
             if text.strip() and text not in rendered.template and text not in self._seen:
                 self._learned += 1

@@ -32,8 +32,8 @@ class Webhook(OneWayOn):
         content = None
         if call.body is not None and call.method not in ("GET", "HEAD", "DELETE"):
             content = self._render_body(call, execution)
-            if not isinstance(call.body, str):
-                headers.setdefault("Content-Type", "application/json")
+            if not isinstance(call.body, str) and "content-type" not in map(str.lower, headers):
+                headers["Content-Type"] = "application/json"
         answer = execution.http.request(
             call.method,
             execution.render(call.url),
