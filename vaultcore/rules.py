@@ -98,7 +98,7 @@ def check_move(old: Stage, new: Stage) -> None:
 
 def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
     """Refuses what contradicts itself. Rotator and settings are checked by the rotator."""
-    for field, duration in (("lead", policy.lead), ("lifetime", policy.lifetime)):
+    for field, duration in (("lifetime", policy.lifetime), ("lead", policy.lead)):
         if duration is not None and duration <= timedelta(0):
             raise InvalidInputError(f"policy of {name}: {field} must be longer than nothing")
     if policy.overlap < timedelta(0) or policy.idle_after <= timedelta(0):
@@ -109,6 +109,11 @@ def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
         raise InvalidInputError(
             f"policy of {name}: the lead ({show_duration(policy.lead)}) is not shorter than the "
             f"lifetime ({show_duration(policy.lifetime)}): each new value would be due at once"
+        )
+    if policy.lifetime is not None and policy.overlap > policy.lifetime:
+        raise InvalidInputError(
+            f"policy of {name}: the overlap ({show_duration(policy.overlap)}) is longer than the "
+            f"lifetime ({show_duration(policy.lifetime)})"
         )
     if policy.mode is not Mode.NOTIFY and policy.rotator is None:
         raise InvalidInputError(

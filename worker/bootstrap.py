@@ -282,7 +282,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     """
     harden_process()
     made = []
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_home(settings.home)
     database = Database(settings.database)
     had_schema = database.revision() is not None
     had_keyring = settings.keyring_path.exists()
@@ -321,6 +321,16 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {file}")
     database.dispose()
     return made
+
+
+def _make_home(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    else:
+        return
+    raise ConfigurationError(f"the data folder {folder} cannot be made: {problem}; name another by --home")
 
 
 def _make_private(file: Path) -> None:

@@ -234,7 +234,7 @@ def test_nothing_given_leaves_what_was_there():
         ({"lifetime": "30d", "lead": "5d"}, {"lifetime": 30 * DAY, "lead": 5 * DAY}),
         ({"lead": "2d", "rotator": "http"}, {"lead": 2 * DAY, "overlap": DAY}),
         ({"lead": "2h", "rotator": "http"}, {"lead": DAY / 12, "overlap": DAY / 24}),
-        ({"lead": "2h"}, {"lead": DAY / 12, "overlap": DAY}),
+        ({"lead": "2h"}, {"lead": DAY / 12, "overlap": DAY / 24}),
         ({"lead": "2h", "overlap": "2d", "rotator": "http"}, {"overlap": 2 * DAY}),
         ({"overlap": "0s"}, {"overlap": timedelta(0)}),
         ({"settings": ["url=https://x", "body.a=1"]}, {"settings": {"url": "https://x", "body": {"a": "1"}}}),

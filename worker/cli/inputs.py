@@ -111,6 +111,8 @@ def _read_policy_file(file: Path) -> dict[str, Any]:
         found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
+    except (ValueError, RecursionError) as error:
+        problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
     else:
         if isinstance(found, dict):
             return found

@@ -81,6 +81,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        problem, exit_status = f"{error.strerror or type(error).__name__} {_where(error)}", 1
     except Exception as error:  # noqa: BLE001  # the edge: its text and frames may quote anything
         problem, exit_status = f"unexpected {type(error).__name__} {_where(error)}", 1
     else:

@@ -49,7 +49,7 @@ def build_policy(
     policy = replace(start, **changed)
     if policy.mode is not Mode.NOTIFY and policy.lifetime is None:
         policy = replace(policy, lifetime=max(_LIFETIME, 3 * policy.lead))
-    if "overlap" not in changed and policy.rotator is not None and policy.overlap > policy.lead:
+    if "overlap" not in changed and policy.overlap > policy.lead:
         policy = replace(policy, overlap=policy.lead / 2)
     return policy
 

@@ -62,7 +62,7 @@ class HttpRotator:
             raise CounterpartError(f"issue: no text at {settings.value}", cause=Cause.MISTAKE)
         return base.Candidate(
             value=Secret(value),
-            external={} if settings.id is None else {"id": take_path(answer.body, settings.id)},
+            external={} if settings.id is None else {"id": _read_id(answer.body, settings.id, "issue")},
             expires_at=_read_time(answer.body, settings.expires),
         )
 
@@ -93,7 +93,7 @@ class HttpRotator:
         if settings.find is not None:
             answer = _send(settings.find, job, what="find")
             _expect(answer, "find")
-            ids |= set(_all_at(answer.body, settings.find_ids))
+            ids |= set(_all_ids(answer.body, settings.find_ids))
         elif not ids and job.new is not None:
             ids = {self._learn_id(job, job.new).get("id")}
         for external_id in sorted(ids, key=str):
@@ -119,7 +119,7 @@ class HttpRotator:
             return {}
         answer = self._ask(job, value)
         _expect(answer, "verify")
-        return {"id": take_path(answer.body, path)}
+        return {"id": _read_id(answer.body, path, "verify")}
 
     def _revoke(self, job: base.Job, external_id: object, value: Secret | None) -> None:
         answer = _send(_settings(job).revoke, job, what="revoke", value=value, external_id=external_id)
@@ -180,12 +180,22 @@ def _render_all(data: Any, scope: Scope) -> Any:  # noqa: ANN401  # JSON
     return data
 
 
-def _all_at(data: Any, path: str) -> list[Any]:  # noqa: ANN401  # JSON
+def _all_ids(data: Any, path: str) -> list[str | int]:  # noqa: ANN401  # JSON
+    """Every id that was found; null is an empty list, and any other answer is not taken for one."""
     head, star, tail = path.partition("*")
     if not star:
-        return [take_path(data, path)]
+        return [_read_id(data, path, "find")]
     entries = take_path(data, head.strip("."))
-    return [take_path(entry, tail.strip(".")) for entry in entries] if isinstance(entries, list) else []
+    if not isinstance(entries, list | None):
+        raise CounterpartError(f"find: no list at {head}*", cause=Cause.MISTAKE)
+    return [_read_id(entry, tail.strip("."), "find") for entry in entries or ()]
+
+
+def _read_id(data: Any, path: str, what: str) -> str | int:  # noqa: ANN401  # JSON
+    found = take_path(data, path)
+    if isinstance(found, str | int) and found != "":
+        return found
+    raise CounterpartError(f"{what}: no id at {path or '*'}", cause=Cause.MISTAKE)
 
 
 def _read_time(data: Any, path: str | None) -> datetime | None:  # noqa: ANN401  # JSON
@@ -195,7 +205,7 @@ def _read_time(data: Any, path: str | None) -> datetime | None:  # noqa: ANN401 
     try:
         time = (
             datetime.fromtimestamp(found, UTC)
-            if isinstance(found, int | float)
+            if type(found) in (int, float)
             else datetime.fromisoformat(str(found))
         )
     except (ValueError, OverflowError, OSError):
