@@ -95,7 +95,7 @@ class AuditLog:
         elif head.seq > last:
             problems.append(f"{_missing(expected, head.seq)}: the log was cut off")
         elif head.seq < last:
-            problems.append(f"rows {head.seq + 1} to {last} were added behind the head's back")
+            problems.append(f"{_added(head.seq + 1, last)} added behind the head's back")
         elif head.hash != previous:
             problems.append("the head does not belong to the last row")
         problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
@@ -194,6 +194,10 @@ def _read(connection: Connection, first: int, last: int) -> dict[int, AuditRow]:
 
 def _missing(first: int, last: int) -> str:
     return f"row {first} is missing" if first == last else f"rows {first} to {last} are missing"
+
+
+def _added(first: int, last: int) -> str:
+    return f"row {first} was" if first == last else f"rows {first} to {last} were"
 
 
 def _stamp(at: datetime) -> str:

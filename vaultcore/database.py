@@ -20,10 +20,10 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from vaultcore.errors import ConfigurationError
+from vaultcore.errors import ConfigurationError, ConflictError
 
 SCHEMA_REVISION = "0001"
 """The newest file in `migrations/versions`; a test holds the two together."""
@@ -59,14 +59,28 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        with self.engine.connect() as connection:
-            connection.info["write"] = True
-            try:
-                with connection.begin():
-                    yield connection
-            finally:
-                connection.info.pop("write", None)
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        What it loses to another transaction (a constraint, a deadlock, a lock that was not given) is a
+        `ConflictError`: look again, then decide. The driver's own error quotes the row, and stays here.
+        """
+        conflict = ""
+        try:
+            with self.engine.connect() as connection:
+                connection.info["write"] = True
+                try:
+                    with connection.begin():
+                        yield connection
+                finally:
+                    connection.info.pop("write", None)
+        except IntegrityError:
+            conflict = "another change was made at the same moment"
+        except OperationalError as error:
+            if not _is_contention(error):
+                raise
+            conflict = "the database was busy with another change"
+        if conflict:
+            raise ConflictError(f"{conflict}: look again, then repeat it")
 
     def scrub(self) -> None:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.
@@ -115,6 +129,12 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+def _is_contention(error: OperationalError) -> bool:
+    """A deadlock, a serialization failure, or SQLite's lock that was not given in time."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state in ("40001", "40P01") or "database is locked" in str(error.orig)
 
 
 def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # two dialects, one API

@@ -277,8 +277,8 @@ class Services:
 def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     """Makes what is missing of a vault: folder, keyring, schema, deployment, operators. Says what it made.
 
-    A keyring without its database, or a database without its keyring, is refused: making the
-    missing half anew would look like success and open nothing.
+    A database without its keyring, or with another's, is refused: making a keyring anew would look
+    like success and open nothing.
     """
     harden_process()
     made = []

@@ -113,6 +113,15 @@ def release_rotation(connection: Connection, claimed: Rotation, **values: Any) -
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
 
 
+def release_lease(connection: Connection, claimed: Rotation) -> None:
+    """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .values(lease_until=None)
+    )
+
+
 def check_fence(connection: Connection, claimed: Rotation) -> None:
     """In a transaction that changes the vault for a rotation: only its holder may commit it."""
     held = connection.execute(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from tests.services.conftest import TOKEN, Moves, race
 from vaultcore.audit import Anchor, AuditLog
@@ -150,7 +149,7 @@ def test_a_head_that_was_changed_or_taken_away_is_said(log: Moves) -> None:
 
 def test_there_is_never_a_second_head(log: Moves) -> None:
     for number in (1, 2):
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ConflictError):
             log.sql(insert(audit_head).values(id=number, seq=0, hash=bytes(32)))
 
 
@@ -198,7 +197,7 @@ def test_a_change_whose_audit_row_cannot_be_written_is_not_kept(moves: Moves) ->
         lambda: _create_owner(moves, "support"),
     )
     for change in changes:
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ConflictError):
             change()
     moves.sql(delete(audit_head))
     for change in changes:

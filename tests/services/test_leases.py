@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
 
 from tests.services.conftest import Moves, race
 from vaultcore.errors import ConflictError, NotFoundError
@@ -140,13 +139,13 @@ def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
     first = _open(moves, "vlt_x", clock())
     with pytest.raises(ConflictError, match="is being rotated already"):
         _open(moves, "vlt_x", clock())
-    with pytest.raises(IntegrityError):
+    with pytest.raises(ConflictError):
         moves.sql(insert(rotations).values({**vars(first), "id": "rot_forged", "state": "planned"}))
     held = _claim(moves, first.id, clock())
     assert held is not None
     _release(moves, held, state=State.ROLLED_BACK, finished_at=clock())
     second = _open(moves, "vlt_x", clock())
-    with pytest.raises(IntegrityError):
+    with pytest.raises(ConflictError):
         moves.sql(rotations.update().where(rotations.c.id == first.id).values(finished_at=None))
     assert _get(moves, second.id) == second
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 
 from tests.services.conftest import TOKEN, Moves, race
 from vaultcore.crypto import apikeys
@@ -154,10 +153,10 @@ def test_the_database_itself_refuses_what_must_never_be(moves: Moves, clock: Any
         {"item_id": "vlt_of_nobody"},
     )
     for change in wrong:
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ConflictError):
             moves.sql(versions.insert().values(row | change))
     for stage in ("pending", "current"):
-        with pytest.raises(IntegrityError):
+        with pytest.raises(ConflictError):
             moves.sql(
                 "INSERT INTO versions (item_id, number, stage, created_at, external) "
                 f"SELECT item_id, 3, '{stage}', created_at, external FROM versions WHERE number = 1"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vaultcore.secret import Secret
-from worker.workflows.masking import LEARNED_MAX, MASK, Masker, conceal, cut
+from worker.workflows.masking import DEPTH_MAX, LEARNED_MAX, MASK, Masker, conceal, cut
 from worker.workflows.templates import Rendered, Scope, render
 
 VALUE = "s3cr3t/Välue+77"
@@ -113,6 +114,105 @@ def test_learns_what_filters_make_of_a_value(template):
     assert masking.mask(rendered.text) == MASK
     made = rendered.text.split()[-1]
     assert made not in masking.mask({"echo": f"got {made}"})["echo"]
+
+
+ANY_VALUE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80) | st.sampled_from(
+    [
+        "quo\"ted\\value's",
+        "a.*b+c?[d](e){2}^$|\\1",
+        "pässwörd-\u4e2d\u6587-\U0001f511",
+        "line one\nline two\r\n",
+        "100%+tax/2?a=b&c#d",
+        "</script>&amp;",
+        "12345678",
+        "[masked]",
+        "\u2028\x7f\x00",
+    ]
+)
+
+
+@given(ANY_VALUE, st.binary(max_size=40), st.binary(max_size=40), st.booleans(), TEXTS)
+def test_no_base64_that_is_left_decodes_to_a_value_whatever_bytes_stood_around_it(
+    value, before, after, urlsafe, around
+):
+    raw = value.encode()
+    assume(len(raw) >= 6)
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    masked = masker(value).mask(f"{around} {encode(before + raw + after).decode()} {around}")
+    for word in masked.split():
+        for start in range(4):
+            usable = "".join(c for c in word[start:] if c.isascii() and (c.isalnum() or c in "+/-_"))
+            cut_to = usable[: len(usable) // 4 * 4].translate(str.maketrans("-_", "+/"))
+            assert raw not in base64.b64decode(cut_to)
+
+
+@given(
+    ANY_VALUE,
+    st.sampled_from(["raw", "json", "json-unicode", "quote-all", "quote-plus", "hex", "HEX"]),
+    TEXTS,
+    TEXTS,
+)
+def test_a_value_of_any_length_is_masked_in_keys_and_in_strings(value, encoding, before, after):
+    encoded = ENCODINGS[encoding](value)
+    assume(not any(encoded in mark for mark in (MASK, MASK * 2, MASK * 3)))
+    text = f"{before}{encoded}{after}"
+    masked = masker(value).mask({text: [text, {"a": text}], "plain": text})
+    found = json.dumps([[*masked], [*masked.values()]], ensure_ascii=False)
+    for shown in (*masked, *masked.values(), masked.get("plain")):
+        assert encoded not in (shown if isinstance(shown, str) else "")
+    assert value in MASK or MASK in found
+
+
+@given(st.integers() | st.floats(allow_nan=False), st.integers(1, 10**12))
+def test_a_number_is_masked_when_it_holds_the_value_and_else_left(number, value):
+    masked = masker(str(value)).mask([number, value])
+    assert masked[1] == MASK
+    if str(value) in str(number):
+        assert masked[0] == MASK
+    elif len(str(value)) >= 4:
+        assert masked[0] == number or math.isinf(number)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_cannot_hold_becomes_text(number):
+    json.dumps(masker("abcdefgh").mask({"a": [number]}), allow_nan=False)
+    assert masker("abcdefgh").mask(number) == str(number)
+
+
+@pytest.mark.parametrize("wrap", [lambda data: [data], lambda data: {"a": data}], ids=["list", "object"])
+def test_what_lies_deeper_than_the_limit_is_left_out(wrap):
+    data = "abcdefgh"
+    for _ in range(DEPTH_MAX):
+        data = wrap(data)
+    shown = masker("abcdefgh").mask(data)
+    assert (MASK in json.dumps(shown), "nested too deeply" in json.dumps(shown)) == (True, False)
+    for _ in range(3000):
+        data = wrap(data)
+    shown = json.dumps(masker("abcdefgh").mask(data))
+    assert "nested too deeply" in shown
+    assert "abcdefgh" not in shown
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{{ vault.prod-x | upcase | base64_encode }}", "UzNDUjNUL1bDhExVRSs3Nw"),
+        ("user={{ vault.prod-x | upcase | base64_encode }}&a=b", "UzNDUjNUL1bDhExVRSs3Nw"),
+        (
+            "https://example.test/{{ vault.prod-x | base64_encode | base64_encode }}/x",
+            "Y3pOamNqTjBMMWJEcEd4MVpTczNOdz09",
+        ),
+        ('{"a": "{{ vault.prod-x | base64_encode | base64_encode }}"}', "Y3pOamNqTjBMMWJEcEd4MVpTczNOdz09"),
+    ],
+)
+def test_learns_what_filters_made_of_a_value_wherever_in_the_field_it_stands(template, made):
+    values = {"prod-x": Secret(VALUE)}
+    rendered = render(template, Scope(context={}, values=values))
+    assert made in rendered.text
+    masking = Masker(values.values())
+    assert made in masking.mask(f"got {made}")
+    masking.learn(rendered)
+    assert made not in masking.mask(f"got {made}")
 
 
 def test_learns_nothing_that_the_template_says_itself():

@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vaultcore.model import Kind
 from vaultcore.rules import VALUE_MAX
@@ -32,6 +32,13 @@ class RandomSettings(base.Settings):
     length: int = Field(default=40, ge=8, le=VALUE_MAX)
     alphabet: Literal["base62", "hex", "digits", "printable"] = "base62"
     characters: str | None = Field(default=None, min_length=2, max_length=200)
+
+    @field_validator("characters")
+    @classmethod
+    def _check_variety(cls, characters: str | None) -> str | None:
+        if characters is not None and len(set(characters)) < 2:
+            raise ValueError("one character over and over is no secret: give 2 or more different ones")
+        return characters
 
 
 class RandomRotator:

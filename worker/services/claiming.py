@@ -70,10 +70,10 @@ class Claiming:
             ).one_or_none()
             if claim is None:
                 raise RefusedError(_REFUSED)
+            store.wake_watching(connection, [claim.item_id], now)  # rotations are locked before the audit head
             item = self._vault.get(connection, claim.item_id)
             key = self._versions.reveal(connection, item.id, claim.number, purpose=Purpose.CLAIM, actor=actor)
             self._versions.forget_value(connection, item.id, claim.number, actor=actor)
-            store.wake_watching(connection, [item.id], now)
         self._database.scrub()
         return Collected(item=item.name, version=claim.number, key=key)
 

@@ -138,6 +138,8 @@ class Rotations:
             self._advance(claimed)
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
+            with self._database.write() as connection:
+                store.release_lease(connection, claimed)
         with self._database.read() as connection:
             advanced = store.get_rotation(connection, rotation_id)
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)

@@ -1,0 +1,422 @@
+"""The rotator `http` against a real service: each step, its repeat, and what a lost answer leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from worker.demo.token_service import TokenService
+from worker.outbound import HttpClient
+from worker.rotators.base import Job
+from worker.rotators.catalog import load_rotator, parse_settings
+
+ACCOUNT = "acme"
+ADMIN = "prod-tokenhub-admin-token"
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+ROTATOR = load_rotator("http")
+
+
+@pytest.fixture
+def service():
+    with TokenService(clock=lambda: NOW) as started:
+        yield started
+
+
+@pytest.fixture
+def old(service):
+    """The token in use, which another hand issued: its id is not known here."""
+    return Secret(service.issue(ACCOUNT)[1])
+
+
+class Stubborn(TokenService):
+    """Says that it revoked a token, and goes on accepting it."""
+
+    def _revoke(self, token_id: str) -> Answer:
+        return Answer(status=204)
+
+
+class Scripted(LoopbackServer):
+    """Answers each method as it was told to; an order carries the label in its path."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def respond(self, incoming: Incoming) -> Answer:
+        return self.answers.get(incoming.method, Answer(status=200, body={}))
+
+
+def describe(service, **changes: Any) -> dict[str, Any]:
+    admin = {"Authorization": f"Bearer {{{{ vault.{ADMIN} }}}}"}
+    described: dict[str, Any] = {
+        "value": "token",
+        "id": "id",
+        "expires": "expires_at",
+        "verify_id": "token_id",
+        "find_ids": "tokens.*.id",
+        "issue": {
+            "url": f"{service.url}/v1/tokens",
+            "headers": admin,
+            "body": {"account": ACCOUNT, "label": "{{ rotation.label }}"},
+        },
+        "verify": {
+            "method": "GET",
+            "url": f"{service.url}/v1/account",
+            "headers": {"Authorization": "Bearer {{ rotation.value }}"},
+        },
+        "revoke": {
+            "method": "DELETE",
+            "url": f"{service.url}/v1/tokens/{{{{ rotation.id }}}}",
+            "headers": admin,
+        },
+        "find": {
+            "method": "GET",
+            "url": f"{service.url}/v1/tokens?account={ACCOUNT}&label={{{{ rotation.label }}}}",
+            "headers": admin,
+        },
+    }
+    return {name: value for name, value in (described | changes).items() if value is not None}
+
+
+def make_job(service, *, old=None, made=None, settings=None, external=None, label="nightkey-rot_1") -> Job:
+    """A job of one rotation; `made` is the candidate that `create` gave."""
+    return Job(
+        label=label,
+        item="prod-crm-token",
+        settings=parse_settings("http", describe(service) if settings is None else settings),
+        old=old,
+        new=None if made is None else made.value,
+        old_external=external or {},
+        new_external={} if made is None else made.external,
+        values={ADMIN: Secret(getattr(service, "admin_token", "admin"))},
+        http=HttpClient(timeout=5),
+    )
+
+
+def fail(step, *given) -> tuple[str, Cause]:
+    with pytest.raises(CounterpartError) as caught:
+        step(*given)
+    assert caught.value.__context__ is None
+    job = given[0]
+    for secret in (job.old, job.new, *job.values.values(), *given[1:]):
+        assert secret is None or secret.expose() not in str(caught.value)
+    return str(caught.value), caught.value.cause
+
+
+# The way a rotation goes
+
+
+def test_a_rotation_from_end_to_end_leaves_the_new_token_alone(service, old):
+    made = ROTATOR.create(make_job(service, old=old))
+    job = make_job(service, old=old, made=made)
+    assert ROTATOR.install(job) == "accepted since it was issued"
+    assert ROTATOR.verify(job, made.value) == "the service accepts it (200)"
+    assert ROTATOR.verify(job, old) == "the service accepts it (200)"
+    assert ROTATOR.revoke(job) == "revoked, and the service refuses the old value"
+    assert service.live_tokens(ACCOUNT) == [made.external["id"]]
+
+
+def test_each_step_may_be_repeated(service, old):
+    made = ROTATOR.create(make_job(service, old=old))
+    job = make_job(service, old=old, made=made)
+    for _ in range(2):
+        ROTATOR.install(job)
+        ROTATOR.verify(job, made.value)
+    ROTATOR.revoke(job)
+    revocations = [request for request in service.requests if request.method == "DELETE"]
+    assert ROTATOR.revoke(job) == "the service refused the old value already"
+    assert [request for request in service.requests if request.method == "DELETE"] == revocations
+    ROTATOR.verify(job, made.value)
+    for _ in range(2):
+        assert ROTATOR.undo(job) == "revoked what was issued (1)"
+    assert service.live_tokens(ACCOUNT) == []
+
+
+def test_what_is_issued_bears_the_label_and_says_its_id_and_expiry(service):
+    settings = describe(service)
+    settings["issue"]["body"]["lifetime_seconds"] = 3600
+    made = ROTATOR.create(make_job(service, settings=settings))
+    assert service.live_tokens(ACCOUNT) == [made.external["id"]]
+    assert (set(made.external), made.expires_at) == ({"id"}, NOW + timedelta(hours=1))
+    again = fail(ROTATOR.create, make_job(service))
+    assert again == ("issue: the service answered 409", Cause.MISTAKE)
+
+
+def test_a_token_is_revoked_by_the_id_it_was_issued_with_and_by_no_other_call(service):
+    first = ROTATOR.create(make_job(service, label="nightkey-rot_1"))
+    second = ROTATOR.create(make_job(service, label="nightkey-rot_2"))
+    settings = describe(service, verify_id=None, find=None)
+    job = make_job(service, old=first.value, made=second, settings=settings, external=first.external)
+    assert ROTATOR.revoke(job) == "revoked, and the service refuses the old value"
+    assert service.live_tokens(ACCOUNT) == [second.external["id"]]
+
+
+def test_a_value_that_is_refused_is_rejected_and_one_that_is_not_answered_is_not(service, old):
+    job = make_job(service, old=old)
+    assert fail(ROTATOR.verify, job, Secret("never-issued")) == (
+        "verify: the service answered 401",
+        Cause.REJECTED,
+    )
+    service.fail_next("/v1/account", status=503)
+    assert fail(ROTATOR.verify, job, old) == ("verify: the service answered 503", Cause.OUTAGE)
+    assert ROTATOR.verify(job, old) == "the service accepts it (200)"
+
+
+# Lost answers
+
+
+def test_what_a_lost_answer_left_is_found_by_its_label_and_revoked(service, old):
+    service.fail_next("/v1/tokens", method="POST", after_effect=True)
+    job = make_job(service, old=old)
+    assert fail(ROTATOR.create, job) == ("issue: the service answered 503", Cause.OUTAGE)
+    assert len(service.live_tokens(ACCOUNT)) == 2
+    assert ROTATOR.undo(job) == "revoked what was issued (1)"
+    assert ROTATOR.verify(job, old)
+    made = ROTATOR.create(job)
+    assert service.live_tokens(ACCOUNT)[1:] == [made.external["id"]]
+
+
+def test_an_order_that_never_arrived_leaves_nothing_to_undo(service, old):
+    service.fail_next("/v1/tokens", method="POST")
+    job = make_job(service, old=old)
+    fail(ROTATOR.create, job)
+    assert ROTATOR.undo(job) == "revoked what was issued (0)"
+    assert len(service.live_tokens(ACCOUNT)) == 1
+
+
+def test_undoing_leaves_what_other_rotations_and_accounts_issued(service):
+    ROTATOR.create(make_job(service, label="nightkey-rot_2"))
+    service.issue("other", label="nightkey-rot_1")
+    ROTATOR.create(make_job(service))
+    ROTATOR.undo(make_job(service))
+    assert (len(service.live_tokens(ACCOUNT)), len(service.live_tokens("other"))) == (1, 1)
+
+
+def test_a_revocation_whose_answer_was_lost_is_finished_by_its_repeat(service, old):
+    service.fail_next("/v1/tokens/", method="DELETE", after_effect=True)
+    job = make_job(service, old=old)
+    assert fail(ROTATOR.revoke, job) == ("revoke: the service answered 503", Cause.OUTAGE)
+    assert ROTATOR.revoke(job) == "the service refused the old value already"
+
+
+def test_an_undoing_that_was_cut_off_is_finished_by_its_repeat(service, old):
+    made = ROTATOR.create(make_job(service, old=old))
+    job = make_job(service, old=old, made=made)
+    for path, method, what in (
+        ("/v1/tokens", "GET", "find"),
+        ("/v1/tokens/", "DELETE", "revoke"),
+        ("/v1/account", "GET", "verify"),
+    ):
+        service.fail_next(path, method=method)
+        assert fail(ROTATOR.undo, job) == (f"{what}: the service answered 503", Cause.OUTAGE)
+    assert ROTATOR.undo(job) == "revoked what was issued (1)"
+
+
+def test_without_find_a_known_value_is_undone_by_the_id_that_it_says_itself(service):
+    settings = describe(service, id=None, find=None)
+    made = ROTATOR.create(make_job(service, settings=settings))
+    assert made.external == {}
+    assert ROTATOR.undo(make_job(service, made=made, settings=settings)) == "revoked what was issued (1)"
+    assert service.live_tokens(ACCOUNT) == []
+
+
+def test_while_the_service_is_away_nothing_is_revoked(service, old):
+    service.fail_next("/v1/account", status=500)
+    assert fail(ROTATOR.revoke, make_job(service, old=old)) == (
+        "verify: the service answered 500",
+        Cause.OUTAGE,
+    )
+    assert [request.method for request in service.requests] == ["GET"]
+
+
+def test_a_service_that_is_gone_is_an_outage(service, old):
+    job = make_job(service, old=old)
+    service.stop()
+    for step, given, what in (
+        (ROTATOR.create, (job,), "issue"),
+        (ROTATOR.verify, (job, old), "verify"),
+        (ROTATOR.revoke, (job,), "verify"),
+        (ROTATOR.undo, (job,), "find"),
+    ):
+        message, cause = fail(step, *given)
+        assert (message.partition(":")[0], cause) == (what, Cause.OUTAGE)
+
+
+# What must not pass for success
+
+
+def test_a_revocation_that_the_service_does_not_honour_is_reported():
+    with Stubborn(clock=lambda: NOW) as service:
+        old = Secret(service.issue(ACCOUNT)[1])
+        made = ROTATOR.create(make_job(service, old=old))
+        job = make_job(service, old=old, made=made)
+        assert fail(ROTATOR.revoke, job) == ("revoke: the service still accepts the old value", Cause.OUTAGE)
+        assert fail(ROTATOR.undo, job) == ("undo: the service still accepts the new value", Cause.OUTAGE)
+
+
+def test_a_revocation_that_the_service_refuses_is_reported(service, old):
+    service.fail_next("/v1/tokens/", status=403)
+    assert fail(ROTATOR.revoke, make_job(service, old=old)) == (
+        "revoke: the service answered 403",
+        Cause.REJECTED,
+    )
+    assert service.is_live(old.expose())
+
+
+def test_an_old_value_that_is_not_here_cannot_be_revoked(service):
+    assert fail(ROTATOR.revoke, make_job(service)) == (
+        "the old value is not here to be revoked",
+        Cause.MISTAKE,
+    )
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refused(status):
+    with Scripted(
+        {"DELETE": Answer(status=status), "GET": Answer(status=200, body={"token_id": 7})}
+    ) as service:
+        assert fail(ROTATOR.revoke, make_job(service, old=Secret("old-value")))[0] == (
+            "revoke: the service still accepts the old value"
+        )
+        service.answers = {"DELETE": Answer(status=status), "GET": Answer(status=401)}
+        found = describe(service, find=None)
+        job = make_job(service, settings=found, external={"id": 7}, old=Secret("old-value"))
+        assert ROTATOR.revoke(job) == "the service refused the old value already"
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "message"),
+    [
+        ({"id": 1, "expires_at": None}, {}, "there is nothing at token"),
+        ({"token": 5, "id": 1, "expires_at": None}, {}, "issue: no text at token"),
+        ({"token": "", "id": 1, "expires_at": None}, {}, "issue: no text at token"),
+        ({"token": "value-1", "expires_at": None}, {}, "there is nothing at id"),
+        ({"token": "value-1", "id": None, "expires_at": None}, {}, "issue: no id at id"),
+        ({"token": "value-1", "id": {"a": 1}, "expires_at": None}, {}, "issue: no id at id"),
+        ({"token": "value-1", "id": "", "expires_at": None}, {}, "issue: no id at id"),
+        ({"token": "value-1", "id": 1}, {}, "there is nothing at expires_at"),
+        ({"token": "value-1", "id": 1, "expires_at": "soon"}, {}, "issue: no time at expires_at"),
+        ({"token": "value-1", "id": 1, "expires_at": True}, {}, "issue: no time at expires_at"),
+        ({"token": "value-1", "id": 1, "expires_at": 1e300}, {}, "issue: no time at expires_at"),
+        (["value-1"], {}, "there is nothing at token"),
+        ("value-1", {}, "there is nothing at token"),
+        ({"data": [{"token": "x"}]}, {"value": "data.1.token"}, "there is nothing at data.1.token"),
+    ],
+)
+def test_an_answer_without_what_the_settings_say_is_a_mistake_told_by_its_path(body, changes, message):
+    with Scripted({"POST": Answer(status=200, body=body)}) as service:
+        job = make_job(service, settings=describe(service, **changes))
+        assert fail(ROTATOR.create, job) == (message, Cause.MISTAKE)
+
+
+@pytest.mark.parametrize(
+    ("expires", "expected"),
+    [
+        (None, None),
+        ("2026-05-30T02:00:00.000000Z", datetime(2026, 5, 30, 2, tzinfo=UTC)),
+        ("2026-05-30T04:00:00+02:00", datetime(2026, 5, 30, 2, tzinfo=UTC)),
+        ("2026-05-30", datetime(2026, 5, 30, tzinfo=UTC)),
+        (1780106400, datetime(2026, 5, 30, 2, tzinfo=UTC)),
+        (1780106400.5, datetime(2026, 5, 30, 2, 0, 0, 500_000, tzinfo=UTC)),
+    ],
+)
+def test_an_expiry_is_read_as_a_time_or_as_seconds(expires, expected):
+    body = {"data": {"key": "value-1", "id": 7, "until": expires}}
+    with Scripted({"POST": Answer(status=201, body=body)}) as service:
+        settings = describe(service, value="data.key", id="data.id", expires="data.until")
+        made = ROTATOR.create(make_job(service, settings=settings))
+    assert (made.value, made.external, made.expires_at) == (Secret("value-1"), {"id": 7}, expected)
+    assert made.expires_at is None or made.expires_at.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "message"),
+    [
+        ({"tokens": {"id": 1}}, "tokens.*.id", "find: no list at tokens.*"),
+        ({"tokens": "none"}, "tokens.*.id", "find: no list at tokens.*"),
+        ({"items": []}, "tokens.*.id", "there is nothing at tokens"),
+        ({"id": 1}, "*.id", "find: no list at *"),
+        ([{"id": None}], "*.id", "find: no id at id"),
+        ([{"id": ["a"]}], "*.id", "find: no id at id"),
+        ([{"name": 1}], "*.id", "there is nothing at id"),
+        ([[1]], "*", "find: no id at *"),
+        ("<html>", "*.id", "find: no list at *"),
+    ],
+)
+def test_a_search_with_another_answer_than_a_list_of_ids_never_passes_for_an_empty_one(body, path, message):
+    with Scripted({"GET": Answer(status=200, body=body)}) as service:
+        job = make_job(service, settings=describe(service, find_ids=path))
+        assert fail(ROTATOR.undo, job) == (message, Cause.MISTAKE)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "count"),
+    [
+        ({"tokens": []}, "tokens.*.id", 0),
+        ({"tokens": None}, "tokens.*.id", 0),
+        ([{"id": 1}, {"id": "b"}, {"id": 1}], "*.id", 2),
+        ([1, 2, 3], "*", 3),
+        ({"found": {"id": "a"}}, "found.id", 1),
+    ],
+)
+def test_every_id_that_a_search_gives_is_revoked_once(body, path, count):
+    with Scripted({"GET": Answer(status=200, body=body), "DELETE": Answer(status=204)}) as service:
+        job = make_job(service, settings=describe(service, find_ids=path))
+        assert ROTATOR.undo(job) == f"revoked what was issued ({count})"
+
+
+# Our own mistakes
+
+
+@pytest.mark.parametrize(
+    ("request_changes", "message"),
+    [
+        ({"headers": {"X": "{{ gone }}"}}, "issue: the template cannot be rendered: gone is undefined"),
+        (
+            {"headers": {"X": "{{ vault.prod-other-token }}"}},
+            "issue: item prod-other-token has no value for this run: it does not exist, or is no secret",
+        ),
+        ({"headers": {"X": f"{{{{ vault.{ADMIN} }}}}\r\nY: z"}}, "issue: a header holds a line break"),
+        (
+            {"body": {"a": ["{{ rotation.id }}"]}},
+            "issue: the template cannot be rendered: rotation.id is undefined",
+        ),
+        ({"body": "{% for %}"}, "issue: the template cannot be read: "),
+        ({"url": "ftp://{{ rotation.item }}"}, "issue: the request to prod-crm-token cannot be made"),
+    ],
+)
+def test_a_request_that_cannot_be_written_is_a_mistake_that_names_the_request(
+    service, request_changes, message
+):
+    settings = describe(service)
+    settings["issue"] |= request_changes
+    told, cause = fail(ROTATOR.create, make_job(service, settings=settings))
+    assert told.startswith(message)
+    assert cause is Cause.MISTAKE
+    assert service.requests == []
+
+
+def test_settings_of_another_rotator_are_a_mistake(service):
+    job = replace(make_job(service), settings=parse_settings("random", {}))
+    assert fail(ROTATOR.create, job) == ("the settings are of another rotator", Cause.MISTAKE)
+
+
+def test_the_content_type_is_json_unless_the_settings_say_otherwise():
+    seen = []
+
+    class Listening(Scripted):
+        def respond(self, incoming: Incoming) -> Answer:
+            seen.append(incoming.headers.get("content-type"))
+            return super().respond(incoming)
+
+    with Listening({"POST": Answer(status=200, body={"token": "value-1"})}) as service:
+        for headers in ({}, {"content-type": "application/vnd.x+json"}):
+            settings = describe(service, id=None, expires=None)
+            settings["issue"]["headers"] = headers
+            ROTATOR.create(make_job(service, settings=settings))
+    assert seen == ["application/json", "application/vnd.x+json"]

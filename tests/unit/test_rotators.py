@@ -1,0 +1,204 @@
+"""The rotators that change nothing outside, and how rotators are found and their settings checked."""
+
+import re
+from importlib.metadata import EntryPoint
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultcore.crypto import apikeys
+from vaultcore.errors import Cause, ConfigurationError, CounterpartError, InvalidInputError
+from vaultcore.model import Kind
+from vaultcore.rules import VALUE_MAX, check_value
+from vaultcore.secret import Secret
+from worker.outbound import HttpClient
+from worker.rotators import catalog
+from worker.rotators.base import Job
+from worker.rotators.catalog import load_rotator, parse_settings, rotator_names
+from worker.rotators.random import ALPHABETS
+
+REQUEST = {"url": "https://example.test/"}
+HTTP_SETTINGS = {"issue": REQUEST, "verify": REQUEST, "revoke": REQUEST}
+HTTP = HttpClient()
+
+
+def make_job(name, settings=None, **given_):
+    return Job(
+        **{
+            "label": "nightkey-rot_1",
+            "item": "prod-crm-token",
+            "settings": parse_settings(name, settings or {}),
+            "old": Secret("old-value"),
+            "new": None,
+            "old_external": {},
+            "new_external": {},
+            "values": {},
+            "http": HTTP,
+            **given_,
+        }
+    )
+
+
+def draw(**settings):
+    return load_rotator("random").create(make_job("random", settings)).value.expose()
+
+
+# Found and checked
+
+
+def test_the_rotators_that_are_installed_are_found_by_name():
+    assert {"http", "random", "workflow-api-key"} <= set(rotator_names())
+    assert rotator_names() == sorted(rotator_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "issues"),
+    [("http", Kind.SECRET, True), ("random", Kind.SECRET, False), ("workflow-api-key", Kind.API_KEY, False)],
+)
+def test_a_rotator_says_what_it_is_for_and_who_makes_the_value(name, kind, issues):
+    rotator = load_rotator(name)
+    assert (rotator.kind, rotator.issues) == (kind, issues)
+    assert all(callable(getattr(rotator, step)) for step in ("create", "install", "verify", "revoke", "undo"))
+    assert load_rotator(name) is not rotator
+
+
+def test_a_rotator_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(InvalidInputError) as caught:
+        load_rotator("smtp")
+    assert str(caught.value) == f"no rotator 'smtp': there are {', '.join(rotator_names())}"
+
+
+def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
+    broken = EntryPoint(name="ldap", value="nightkey_no_such_package:Rotator", group=catalog.GROUP)
+    monkeypatch.setattr(catalog, "_found", lambda: {"ldap": broken})
+    with pytest.raises(ConfigurationError) as caught:
+        load_rotator("ldap")
+    assert str(caught.value) == "rotator ldap cannot be loaded: nightkey_no_such_package is not installed"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "problem"),
+    [
+        ("random", {"length": 7}, "length: Input should be greater than or equal to 8"),
+        ("random", {"length": VALUE_MAX + 1}, "length: Input should be less than or equal to 2000"),
+        (
+            "random",
+            {"length": "s3cr3t"},
+            "length: Input should be a valid integer, unable to parse string as an integer",
+        ),
+        (
+            "random",
+            {"alphabet": "s3cr3t"},
+            "alphabet: Input should be 'base62', 'hex', 'digits' or 'printable'",
+        ),
+        ("random", {"characters": "x"}, "characters: String should have at least 2 characters"),
+        (
+            "random",
+            {"characters": "xxx"},
+            "characters: one character over and over is no secret: give 2 or more different ones",
+        ),
+        ("random", {"lenght": 40}, "lenght: Extra inputs are not permitted"),
+        ("workflow-api-key", {"length": 40}, "length: Extra inputs are not permitted"),
+        ("http", {}, "issue: Field required"),
+        ("http", HTTP_SETTINGS | {"issue": "s3cr3t"}, "issue: Input should be"),
+        ("http", HTTP_SETTINGS | {"verify": {}}, "verify.url: Field required"),
+        ("http", HTTP_SETTINGS | {"revoke": REQUEST | {"method": "BREW"}}, "revoke.method: Input should be"),
+        (
+            "http",
+            HTTP_SETTINGS | {"find": REQUEST | {"headers": {"X": 5}}},
+            "find.headers.X: Input should be a valid string",
+        ),
+        ("http", HTTP_SETTINGS | {"token": "s3cr3t"}, "token: Extra inputs are not permitted"),
+        ("http", HTTP_SETTINGS | {"value": 5}, "value: Input should be a valid string"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_with_their_name_and_without_what_was_given(
+    name, settings, problem
+):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings(name, settings)
+    assert str(caught.value).startswith(f"rotator {name}, setting {problem}")
+    assert "s3cr3t" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_settings_that_fit_are_taken_with_their_defaults():
+    settings = parse_settings("http", HTTP_SETTINGS).model_dump()
+    assert (settings["value"], settings["id"], settings["find"], settings["find_ids"]) == (
+        "token",
+        None,
+        None,
+        "*.id",
+    )
+    assert settings["issue"] == {"method": "POST", "url": "https://example.test/", "headers": {}, "body": None}
+
+
+# Random
+
+
+@given(st.integers(8, 200), st.sampled_from(sorted(ALPHABETS)))
+def test_a_drawn_value_has_the_length_and_the_characters_that_were_asked_for(length, alphabet):
+    value = draw(length=length, alphabet=alphabet)
+    assert len(value) == length
+    assert set(value) <= set(ALPHABETS[alphabet])
+    assert check_value(value, name="x") == value
+
+
+@given(st.lists(st.characters(exclude_categories=["Cs"]), min_size=2, max_size=200, unique=True).map("".join))
+def test_characters_of_ones_own_are_drawn_from_alone(characters):
+    assert set(draw(length=50, characters=characters)) <= set(characters)
+
+
+def test_without_settings_a_value_has_forty_characters_of_base62():
+    assert re.fullmatch("[0-9A-Za-z]{40}", draw())
+
+
+def test_a_character_named_twice_is_not_drawn_twice_as_often():
+    drawn = draw(length=VALUE_MAX, characters="a" * 199 + "b")
+    # Even odds: more than 700 of 2,000 fails once in 10^40 draws; odds of 1 to 199 give 10.
+    assert drawn.count("b") > 700
+
+
+def test_every_character_of_an_alphabet_comes_up():
+    assert set(draw(length=VALUE_MAX, alphabet="hex")) == set("0123456789abcdef")
+
+
+def test_no_two_drawn_values_are_the_same():
+    assert len({draw() for _ in range(1000)}) == 1000
+
+
+# Our own keys
+
+
+def test_a_new_key_is_one_of_ours_and_no_two_are_the_same():
+    rotator = load_rotator("workflow-api-key")
+    job = make_job("workflow-api-key")
+    made = [rotator.create(job) for _ in range(200)]
+    assert len({candidate.value.expose() for candidate in made}) == 200
+    assert all(apikeys.looks_real(candidate.value.expose()) for candidate in made)
+    assert all((candidate.external, candidate.expires_at) == ({}, None) for candidate in made)
+    assert rotator.verify(job, made[0].value) == "the key's checksum holds"
+
+
+@pytest.mark.parametrize(
+    "change", [lambda key: key[:-1], lambda key: key.swapcase(), lambda _: "", lambda key: f"{key}a"]
+)
+def test_a_key_whose_checksum_is_wrong_is_rejected_without_being_said(change):
+    rotator = load_rotator("workflow-api-key")
+    job = make_job("workflow-api-key")
+    key = change(rotator.create(job).value.expose())
+    with pytest.raises(CounterpartError) as caught:
+        rotator.verify(job, Secret(key))
+    assert (str(caught.value), caught.value.cause) == ("the key's checksum is wrong", Cause.REJECTED)
+
+
+@pytest.mark.parametrize("name", ["random", "workflow-api-key"])
+def test_what_changes_nothing_outside_may_be_repeated_and_undone_at_any_time(name):
+    rotator = load_rotator(name)
+    job = make_job(name, new=None, old=None)
+    for _ in range(2):
+        for step in (rotator.install, rotator.revoke, rotator.undo):
+            said = step(job)
+            assert said.isprintable()
+            assert said

@@ -1,0 +1,263 @@
+"""Rendering needs no item that the analysis did not report, and shows no part of one that it could not."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.references import find_uses
+from vaultcore.secret import Secret
+from worker.workflows.templates import Scope, check, render
+
+ID = "vlt_01hzy3v9k2m4n6p8q0r2s4t6v8"
+VALUES = {name: Secret(f"<{name}>") for name in ("abc", "def", "two words", "api-key:x", ID)}
+CONTEXT = {
+    "x": "vault",
+    "k": "abc",
+    "ID": ID,
+    "empty": [],
+    "list": [{"abc": 1, "vault": "v"}, {"abc": 2, "vault": "w"}],
+    "other": {"abc": "of other", "x": 7},
+    "data": f"{ID} {{{{ vault.abc }}}} {{% assign vault = x %}}",
+}
+SCOPE = Scope(context=CONTEXT, values=VALUES)
+
+
+def try_render(text: str, scope: Scope = SCOPE, *, header: bool = False) -> tuple[str, frozenset[str]]:
+    """The text and the items looked up; nothing of either where rendering is refused."""
+    failure: CounterpartError | None = None
+    try:
+        rendered = render(text, scope, header=header)
+    except CounterpartError as error:
+        failure = error
+    if failure is None:
+        return rendered.text, rendered.used
+    assert failure.cause is Cause.MISTAKE
+    return str(failure), frozenset()
+
+
+def assert_only_told_items_show(text: str, *, header: bool = False) -> None:
+    """With every value at hand only the reported ones appear, and with those alone nothing changes."""
+    try:
+        told = {use.written for use in find_uses(text, header=header)}
+    except InvalidInputError:
+        told = set()
+    shown, used = try_render(text, header=header)
+    assert used <= told
+    assert not [name for name, value in VALUES.items() if name not in told and value.expose() in shown]
+    scarce = replace(SCOPE, values={name: value for name, value in VALUES.items() if name in told})
+    assert try_render(text, scarce, header=header) == (shown, used)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "used"),
+    [
+        ("{{ vault.abc }}", "<abc>", {"abc"}),
+        (" {{- vault . abc -}} ", "<abc>", {"abc"}),
+        ("{{ vault['abc'] }}", "<abc>", {"abc"}),
+        ('{{ vault["two words"] }}', "<two words>", {"two words"}),
+        ('{{ ["vault"]["api-key:x"] }}', "<api-key:x>", {"api-key:x"}),
+        ("{% assign v = vault.abc %}{{ v }}{{ v }}", "<abc><abc>", {"abc"}),
+        ("{% capture v %}{{ vault.abc }}{% endcapture %}{{ v | upcase }}", "<ABC>", {"abc"}),
+        ("{% echo 'x' | append: vault.abc | prepend: vault.def %}", "<def>x<abc>", {"abc", "def"}),
+        ("{% liquid\n assign v = vault.abc\n echo v\n%}", "<abc>", {"abc"}),
+        (
+            "{%- if k == 'abc' -%} {{- vault.abc -}} {%- else -%} {{ vault.def }} {%- endif -%}",
+            "<abc>",
+            {"abc"},
+        ),
+        ("{% unless k %}x{% elsif vault.def %}{{ vault.abc }}{% endunless %}", "<abc>", {"abc", "def"}),
+        ("{% for i in list %}{{ vault.abc }}{% else %}{{ vault.def }}{% endfor %}", "<abc><abc>", {"abc"}),
+        ("{% for i in empty %}{% else %}{{ vault.def }}{% endfor %}", "<def>", {"def"}),
+        (
+            "{% case vault.abc %}{% when vault.def %}x{% else %}{{ vault.abc }}{% endcase %}",
+            "<abc>",
+            {"abc", "def"},
+        ),
+        (
+            "{% cycle vault.abc, vault.def %}{% cycle vault.abc, vault.def %}",
+            "<abc><def>",
+            {"abc", "def"},
+        ),
+        ("{% ifchanged %}{{ vault.abc }}{% endifchanged %}", "<abc>", {"abc"}),
+        ("{% comment %}{% endcomment %}{{ vault.abc }}", "<abc>", {"abc"}),
+        ("{% raw %}{{ vault.def }}{% endraw %}{{ vault.abc }}", "{{ vault.def }}<abc>", {"abc"}),
+        ("{# {{ vault.abc }} #}", "{# <abc> #}", {"abc"}),
+        ("{{ gone | default: vault.abc }}", "<abc>", {"abc"}),
+        ("{{ list | where: 'abc', vault.abc | json }}", "[]", {"abc"}),
+        (f"{{{{ vault['{ID}'] }}}}", f"<{ID}>", {ID}),
+    ],
+)
+def test_rendering_looks_up_what_was_reported_and_nothing_else(text, shown, used):
+    assert_only_told_items_show(text)
+    assert try_render(text) == (shown, used)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% assign vault = other %}{{ vault.abc }}",
+        "{% assign vault = vault.abc %}{{ vault }}",
+        "{% assign v = vault %}{{ v.abc }}",
+        "{% assign v = ['vault'] %}{{ v['abc'] }}",
+        "{{ vault.abc }}{% assign vault = other %}{{ vault.def }}",
+        "{% for vault in list %}{{ vault.abc }}{% endfor %}",
+        "{% for v in vault %}{{ v }}{% endfor %}",
+        "{% tablerow vault in list %}{{ vault.abc }}{% endtablerow %}",
+        "{% capture vault %}{{ vault.abc }}{% endcapture %}{{ vault }}",
+        "{%- capture vault -%}x{%- endcapture -%}{{ vault.abc }}",
+        "{% increment vault %}{{ vault.abc }}",
+        "{% decrement vault %}",
+        "{% cycle vault: 'a', 'b' %}",
+        "{% liquid\n assign vault = other\n echo vault.abc\n%}",
+        "{% liquid\n assign v = vault\n echo v.abc\n%}",
+        "{{ vault }}",
+        "{{ vault | json }}",
+        "{{ vault[k] }}",
+        "{{ vault[vault.abc] }}",
+        "{{ vault[vault['abc']] }}",
+        "{{ vault[0] }}",
+        "{{ vault[(1..2)] }}",
+        "{{ vault.abc.size }}",
+        "{{ vault['a']['b'] }}",
+        "{{ [x].abc }}",
+        "{{ [x][k] }}",
+        "{{ ['vault'][k] }}",
+        "{{ other[[x].abc] }}",
+        "{{ list | map: vault => vault.abc }}",
+        "{{ list | map: v => vault.abc }}",
+        "{% include 'vault' %}",
+        "{% render 'vault', v: vault %}",
+        "{% macro m %}{{ vault.abc }}{% endmacro %}{% call m %}",
+        "{% with v: vault %}{{ v.abc }}{% endwith %}",
+    ],
+)
+def test_a_trick_that_would_hide_an_item_is_refused_by_analysis_check_and_rendering_alike(text):
+    with pytest.raises(InvalidInputError) as found:
+        find_uses(text)
+    with pytest.raises(InvalidInputError):
+        check(text)
+    with pytest.raises(CounterpartError) as refused:
+        render(text, SCOPE)
+    assert str(refused.value) == f"the template cannot be read: {found.value}"
+    assert refused.value.cause is Cause.MISTAKE
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{% comment %}{{ vault.abc }}{% endcomment %}", ""),
+        ("{% doc %}{{ vault.abc }}{% enddoc %}", ""),
+        ("{% # vault.abc %}", ""),
+        ("{% raw %}{{ vault.abc }}{% endraw %}", "{{ vault.abc }}"),
+        ('{{ "${vault.abc}" }}', "${vault.abc}"),
+        ("{{ 'vault.abc' }}", "vault.abc"),
+        ("{{ data }}", CONTEXT["data"]),
+        ("{{ other.abc }}", "of other"),
+        ("{{ list | map: 'vault' | join: ' ' }}", "v w"),
+        (f"Bearer {ID}", f"Bearer {ID}"),
+    ],
+)
+def test_text_that_only_looks_like_an_item_names_none_and_shows_none(text, shown):
+    assert find_uses(text) == ()
+    assert try_render(text) == (shown, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"Bearer {ID}", f"Bearer {VALUES[ID].expose()}"),
+        (f"{{% raw %}}{ID}{{% endraw %}}", ID),
+        (f"{{% comment %}}{ID}{{% endcomment %}}", ""),
+        (f"{{{{ '{ID}' }}}}", ID),
+        ("{{ ID }}", ID),
+        ("{{ data }}", CONTEXT["data"]),
+    ],
+)
+def test_in_a_header_a_bare_id_of_the_template_itself_is_its_value(text, shown):
+    assert_only_told_items_show(text, header=True)
+    assert render(text, SCOPE, header=True).text == shown
+
+
+PIECES = st.sampled_from(
+    [
+        *"{{ }} {{- -}} {% %} {%- -%} | . , : [ ] ( ) .. ' \" == and or => # vault abc def k x v".split(),
+        *"vault.abc vault['def'] vault[k] ['vault'] [x].abc 'vault' other list ID assign capture".split(),
+        *"endcapture for endfor in if endif else raw endraw comment endcomment liquid echo cycle".split(),
+        *"increment tablerow endtablerow case endcase when append: json map: default: = i 1 (1..2)".split(),
+        *["{% assign vault = other %}", "{{ vault.abc }}", "{{ vault.def }}", "{% raw %}", "{% endraw %}"],
+        *["\n", " ", ID, "{% for vault in list %}", "{% endfor %}", "{% capture vault %}", "{% liquid\n"],
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=20).map(" ".join), st.booleans())
+@example("{% raw %} {{ vault.abc }} {% endraw %} {{ vault.def }}", False)
+@example(f"{{% comment %}} {ID} {{% endcomment %}} {ID} {{% raw %}} {ID}", True)
+@example("{% liquid\n assign v = vault.abc \n echo v %} {{ v }}", False)
+def test_whatever_the_template_only_reported_items_are_ever_needed(text, header):
+    assert_only_told_items_show(text, header=header)
+
+
+@given(st.lists(PIECES, max_size=12).map(" ".join))
+def test_check_takes_no_more_than_the_analysis_and_finds_the_same(text):
+    try:
+        taken = check(text)
+    except InvalidInputError:
+        return
+    assert taken == find_uses(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{% assign v = vault.abc %}{{ v.size }}", "v.size may not stand in a template"),
+        ("{% assign v = vault.abc %}{{ v['size'] }}", "v.size may not stand in a template"),
+        ("{% capture v %}{{ vault.abc }}{% endcapture %}{{ v.size }}", "v.size may not stand in a template"),
+        ("{% assign v = vault.abc %}{{ v[k] }}", "v[k] may not stand in a template"),
+        ("{{ other[vault.abc] }}", "other[vault.abc] may not stand in a template"),
+        ("{% assign v = vault.abc %}{{ other[v] }}", "other[v] may not stand in a template"),
+        ("{{ (1..vault.abc) }}{{ vault.abc | size }}", "filter 'size' may not stand in a template"),
+    ],
+)
+def test_check_refuses_what_would_measure_a_value_or_choose_by_it(text, problem):
+    with pytest.raises(InvalidInputError) as caught:
+        check(text)
+    assert problem in str(caught.value)
+    assert "masked" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ other[k] }}",
+        "{% assign v = other %}{{ v.size }}",
+        "{% assign v = other.abc %}{{ v }} {{ vault.abc }}",
+        "{{ list.size }} {{ vault.abc }}",
+        "{{ list[0].abc }} {{ vault.abc }}",
+    ],
+)
+def test_check_takes_data_chosen_by_data(text):
+    check(text)
+
+
+def test_reads_are_the_paths_of_everything_but_items():
+    rendered = render("{{ other.abc }}{{ list[0].abc }}{{ other[k] }}{{ vault.abc }}", SCOPE)
+    assert set(rendered.reads) == {("other", "abc"), ("list", 0, "abc"), ("other",), ("k",)}
+
+
+def test_what_is_rendered_says_neither_its_text_nor_a_value_when_it_fails():
+    secret = VALUES["abc"].expose()
+    for text in (
+        "{{ other[vault.abc].x }}",
+        "{{ vault.abc | divided_by: 0 }}",
+        "{{ vault.abc | date: 3, 4, 5 }}",
+    ):
+        with pytest.raises(CounterpartError) as caught:
+            render(text, SCOPE)
+        error: BaseException | None = caught.value
+        while error is not None:
+            assert secret not in str(error)
+            error = error.__context__ or error.__cause__
