@@ -4,6 +4,7 @@ SQLite (WAL, foreign keys, full sync, secure delete) or PostgreSQL, by URL. A wr
 takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait instead of failing.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,7 @@ def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
+            json_deserializer=_read_json,
             pool_pre_ping=not is_sqlite,
             connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
         )
@@ -164,6 +166,14 @@ def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def _read_json(text: str) -> Any:  # noqa: ANN401  # JSON
+    """What is stored; None where it is no JSON any more, so that one such row does not hide the others."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI

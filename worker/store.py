@@ -69,6 +69,12 @@ def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
     return rotation_from_row(row)
 
 
+def find_open_rotation(connection: Connection, item_id: str) -> str | None:
+    return connection.execute(
+        select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+    ).scalar_one_or_none()
+
+
 def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
     rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
     return [rotation_from_row(row) for row in rows]

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from tests.organisation import Organisation
+from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.bootstrap import Services
@@ -347,3 +348,34 @@ def test_a_notice_that_had_no_route_leaves_once_there_is_one(organisation: Organ
     organisation.deliver()
     assert organisation.notices()[0].state == "sent"
     assert len(organisation.counterparts.sink.requests) == 1
+
+
+def test_a_rotation_whose_item_is_gone_is_cancelled_and_stops_nobody(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    organisation.add_item(
+        "prod-erp-password", "a-value", days=5, mode="auto", rotator="random", overlap="1d", lifetime="90d"
+    )
+    organisation.night()
+    with services.database.write() as connection:
+        with pytest.raises(RefusedError, match="is being rotated"):
+            services.rotations.check_at_rest(connection, services.vault.get(connection, "prod-erp-password"))
+        services.vault.delete(connection, "prod-erp-password", actor="test")
+    clock.advance(2 * DAY)
+    organisation.drive()
+    assert organisation.rotations()[0].state is State.CANCELLED
+
+
+def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
+    organisation: Organisation, clock: Any
+) -> None:
+    if not organisation.services.database.is_sqlite:
+        return  # PostgreSQL keeps nothing that is no JSON
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_item("prod-fax-password", "a-value", days=3, mode="notify")
+    with organisation.services.database.write() as connection:
+        connection.execute(text("UPDATE items SET policy = '{' WHERE name = 'prod-fax-password'"))
+    (rotation,) = organisation.night()
+    assert rotation.state is State.WATCHING
+    assert ("unreadable", "prod-fax-password") in organisation.findings()

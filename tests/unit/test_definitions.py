@@ -195,9 +195,210 @@ def test_names_each_problem_where_it_is(raw, found):
     assert f"w.json: {found}" in problems(raw)
 
 
+def named(**changes):
+    """A single call, with one node or edge of it spoiled."""
+    raw = document(call())
+    raw["nodes"][1] |= changes
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ([], ["field itself: input should be a valid dictionary or instance of Document"]),
+        ({}, ["field name: field required", "field nodes: field required"]),
+        (document(call(), name=""), ["field name: string should have at least 1 character"]),
+        (
+            document(call(), is_active="perhaps"),
+            ["field is_active: input should be a valid boolean, unable to interpret input"],
+        ),
+        (named(colour=1), ["node fetch, field colour: there is no such field"]),
+        (named(id=7), ["node 7, field id: input should be a valid string"]),
+        (named(type="thing"), ["node fetch, field type: input should be 'trigger', 'action' or 'condition'"]),
+        (named(data=[]), ["node fetch, field data: input should be a valid dictionary"]),
+        (named(position={"x": 1}), ["node fetch, field position.y: field required"]),
+        (named(type="condition"), ["node fetch, field type: webhook is of type action, not condition"]),
+        (
+            document(call(), edges=["start-fetch"]),
+            ["edge number 1, field itself: input should be a valid dictionary or instance of Edge"],
+        ),
+        (
+            document(call(), edges=[{"id": "e1", "source": "start"}]),
+            ["edge e1, field target: field required"],
+        ),
+        (
+            document(call(), edges=[edge("start", "fetch"), edge("start", "fetch")]),
+            ["edge start-fetch, field id: two edges have it"],
+        ),
+        (
+            document(call(), edges=[edge("start", "fetch"), edge("ghost", "fetch")]),
+            ["edge ghost-fetch, field source: there is no node ghost"],
+        ),
+        (
+            document(call(), edges=[edge("start", "fetch"), edge("fetch", "fetch")]),
+            ["field edges: they lead in a circle: fetch → fetch"],
+        ),
+        (document(call(onError="retry")), ["node fetch, field data.onError: use stop or branch"]),
+        (
+            document(node("a", "text_transform", text="x", operation="replace")),
+            ["node a, field data.operation replace needs search"],
+        ),
+        (document(node("a", "switch_condition", value="x")), ["node a, field data.cases: field required"]),
+        (
+            document(call(url="{{ vault[x] }}")),
+            [
+                (
+                    "node fetch, field data.url: line 1, column 4: vault[x] chooses an item while it runs: "
+                    "name it, {{ vault['NAME'] }}"
+                )
+            ],
+        ),
+        (
+            document(call(url="{% render 'x' %}")),
+            [
+                (
+                    "node fetch, field data.url: line 1, column 4: tag 'render' loads another template: "
+                    "write its text here"
+                )
+            ],
+        ),
+        (
+            document(call(body={"a": [{"b": "x\n{{ vault.ab }}"}]})),
+            [
+                (
+                    "node fetch, field data.body.a.0.b: line 2, column 4: item name 'ab' has 2 characters: "
+                    "use 3 to 50, for example prod-ticketing-api-token"
+                )
+            ],
+        ),
+        (
+            document(call(body={"{{ vault.prod-x }}": 1})),
+            ["node fetch, field data.body: a name of a field cannot be a template"],
+        ),
+        (
+            document(call(headers={"X": "{{ vault.prod-x | slice: 0, 3 }}"})),
+            [
+                (
+                    "node fetch, field data.headers.X: filter 'slice' may not stand in a template that names a "
+                    "vault item, since parts of its value could not be masked: there are append, "
+                    "base64_encode, base64_url_safe_encode, downcase, escape, json, lstrip, prepend, rstrip, "
+                    "strip, upcase, url_encode"
+                )
+            ],
+        ),
+        *(
+            (
+                document(node("a", component, **fields)),
+                [
+                    (
+                        f"node a, field data.{field}: a vault item may not be used here: only in "
+                        "nodes that call out, such as webhook"
+                    )
+                ],
+            )
+            for component, field, fields in [
+                ("json_parser", "text", {"text": "{{ vault.prod-x }}"}),
+                ("text_transform", "text", {"text": "{{ vault.prod-x }}"}),
+                ("terminate", "message", {"message": "{{ vault.prod-x }}"}),
+                ("status_condition", "value", {"value": "{{ vault.prod-x }}"}),
+                ("number_condition", "expected", {"value": "1", "expected": "{{ vault.prod-x }}"}),
+                ("switch_condition", "cases.a", {"value": "1", "cases": {"a": "{{ vault.prod-x }}"}}),
+            ]
+        ),
+        *(
+            (
+                document(trigger=node("hook", "webhook_trigger", apiKey=text)),
+                [
+                    (
+                        "node hook, field data.apiKey: name exactly one key that callers present: "
+                        "{{ vault['api-key:NAME'] }}"
+                    )
+                ],
+            )
+            for text in (
+                "",
+                "x {{ vault['api-key:a'] }}",
+                "{{ vault['api-key:a'] }}{{ vault['api-key:b'] }}",
+                "{{ vault['vlt_01hzy3v9k2m4n6p8q0r2s4t6v8'] }}",
+            )
+        ),
+        *(
+            (document(call(), schedule_type=kind, schedule_value=value), [f"field schedule_value: {problem}"])
+            for kind, value, problem in [
+                ("manual", "09:00", "a manual schedule has no schedule_value"),
+                ("interval", None, "schedule_value of interval is such as '5 minutes'"),
+                ("daily", "25:00", "schedule_value of daily is a time such as '09:00'"),
+                ("weekly", "09:00", "schedule_value of weekly is a day and a time such as 'mon 09:00'"),
+            ]
+        ),
+        (
+            named(id="a\nb\x1b[31m", type="condition"),
+            [
+                (
+                    "node 'a\\nb\\x1b[31m', field id: use letters, digits, _ and -, not beginning with a "
+                    "digit, and none of rotation, vault, webhook_payload"
+                ),
+                "node a?b?[31m, field type: webhook is of type action, not condition",
+                "edge start-fetch, field target: there is no node fetch",
+                "node a?b?[31m: no edge leads to it from the trigger",
+            ],
+        ),
+    ],
+)
+def test_says_these_problems_and_no_others_a_line_each(raw, found):
+    assert problems(raw) == [f"w.json: {problem}" for problem in found]
+
+
 def test_says_every_problem_at_once():
-    raw = document(node("a", "ssh"), call(url="{{ x"), edges=[edge("start", "gone")], schedule_type="daily")
-    assert len(problems(raw)) >= 5
+    raw = document(
+        node("a", "ssh"),
+        call(url="{{ x"),
+        node("c", "number_condition", value="1"),
+        edges=[edge("start", "gone"), edge("start", "fetch"), edge("fetch", "c", "true")],
+        schedule_type="daily",
+    )
+    known = ", ".join(COMPONENTS)
+    assert problems(raw) == [
+        "w.json: field schedule_value: schedule_value of daily is a time such as '09:00'",
+        f"w.json: node a, field data.componentId: unknown component 'ssh': this release has {known}",
+        "w.json: node fetch, field data.url: line 1, column 1: expected '}}', found end of file",
+        "w.json: node c, field data.expected: field required",
+        "w.json: edge start-gone, field target: there is no node gone",
+        "w.json: edge fetch-c, field sourceHandle: fetch is left by none, not by true",
+        "w.json: node a: no edge leads to it from the trigger",
+    ]
+
+
+def test_of_very_many_problems_the_first_fifty_are_said():
+    assert len(problems(document(*(node(f"n{number}") for number in range(90)), edges=[]))) == 50
+
+
+@pytest.mark.parametrize("depth", [90, 110, 300, 900])
+@pytest.mark.parametrize("place", ["sample_context", "mapping"])
+def test_what_is_nested_too_deeply_to_be_handled_is_refused(depth, place):
+    deep = json.loads("[" * depth + '"{{ x }}"' + "]" * depth)
+    raw = document(node("a", mapping={"b": deep if place == "mapping" else 1}), sample_context={"b": deep})
+    if depth > 100:
+        assert problems(raw) == ["w.json: nested too deeply"]
+    else:
+        definition = load(raw)
+        assert parse_stored(json.loads(json.dumps(definition.stored()))) == definition
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "w.json: line 1: no JSON: Expecting value"),
+        ('{"a": 1,}', "w.json: line 1: no JSON: Expecting property name enclosed in double quotes"),
+        ("[" * 100_000, "w.json: nested too deeply"),
+        ('{"a": NaN}', "w.json: NaN is a number that JSON cannot hold"),
+        ('{"a": 1e999}', "w.json: 1e999 is a number that JSON cannot hold"),
+    ],
+)
+def test_text_that_holds_no_definition_is_refused_by_its_file(text, problem):
+    with pytest.raises(InvalidInputError) as caught:
+        load_definition(text, source="w.json")
+    assert str(caught.value) == problem
 
 
 def test_says_the_line_of_text_that_is_no_json():
@@ -230,6 +431,74 @@ def test_a_node_comes_behind_all_that_lead_to_it():
 def test_any_json_is_taken_or_refused(raw):
     with pytest.raises(InvalidInputError, match=r"^w\.json: "):
         load(raw)
+
+
+WHOLE = document(
+    call("fetch", onError="branch", headers={"Authorization": "Bearer {{ vault.prod-x }}"}, body={"a": ["b"]}),
+    node("ask", "switch_condition", value="{{ fetch.status_code }}", cases={"ok": "200"}),
+    node("end", "terminate", status="failed", message="no"),
+    edges=[
+        edge("start", "fetch"),
+        edge("fetch", "ask"),
+        edge("fetch", "end", "error"),
+        edge("ask", "end", "default"),
+    ],
+    sample_context={"webhook_payload": {"a": 1}},
+    schedule_type="interval",
+    schedule_value="5 minutes",
+)
+SCRAPS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 400)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(
+        [
+            "a\nb",
+            *"start fetch ask end true error default webhook terminate branch {{x}} {{vault.prod-x}}".split(),
+        ]
+    )
+    | st.text(max_size=4)
+    | st.builds(list)
+    | st.builds(dict)
+    | st.builds(dict, id=st.just("fetch"), source=st.just("start"), target=st.just("fetch"))
+)
+
+
+def spots(data, path=()):
+    """The path of every part of a JSON structure."""
+    entries = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, part in entries:
+        yield (*path, key)
+        yield from spots(part, (*path, key))
+
+
+@given(st.data())
+def test_a_definition_with_any_part_replaced_is_taken_and_serves_or_is_refused_line_by_line(data):
+    raw = json.loads(json.dumps(WHOLE))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *above, last = data.draw(st.sampled_from(list(spots(raw))))
+        place = raw
+        for key in above:
+            place = place[key]
+        if data.draw(st.booleans()):
+            place[last] = data.draw(SCRAPS)
+        else:
+            del place[last]
+        if not raw:
+            break
+    try:
+        definition = load(raw)
+    except InvalidInputError as refused:
+        lines = str(refused).split("\n")
+    else:
+        lines = []
+        assert sorted(definition.order()) == sorted(definition.node_ids())
+        assert definition.order()[0] == definition.trigger_id()
+        assert all(definition.fields(name) for name in definition.node_ids())
+        assert all(use.node_id in definition.nodes for use in definition.uses())
+        assert parse_stored(json.loads(json.dumps(definition.stored()))) == definition
+    assert all(line.startswith("w.json: ") and line.isprintable() for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """What each component gives, by table; HTTP is met in the integration tests."""
 
 import pytest
+from pydantic import ValidationError
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, cause_of
 from worker.workflows.masking import Masker
-from worker.workflows.nodes.base import Execution
+from worker.workflows.nodes.base import Execution, NodeKind
 from worker.workflows.nodes.catalog import COMPONENTS
 from worker.workflows.templates import LOOPS_MAX, OUTPUT_MAX, Scope, render
 
@@ -52,6 +53,14 @@ def run(component_id, **data):
             {"text": "a-a"},
         ),
         ("text_transform", {"operation": "split", "text": "a,b"}, {"text": ["a", "b"]}),
+        ("text_transform", {"operation": "split", "text": ""}, {"text": [""]}),
+        ("text_transform", {"operation": "join", "text": " a  b\n"}, {"text": "a,b"}),
+        ("text_transform", {"operation": "replace", "text": "a.a", "search": "."}, {"text": "aa"}),
+        ("text_transform", {"text": "{{ fetch.body.items | json }}"}, {"text": '["a", "b"]'}),
+        ("json_parser", {"text": "null"}, None),
+        ("json_parser", {"text": '{"a": [0, {"b": false}]}', "path": "a.1.b"}, False),
+        ("json_parser", {"text": '{"1": "x"}', "path": "1"}, "x"),
+        ("json_parser", {"text": '{"a": 1}', "path": ""}, {"a": 1}),
         ("text_transform", {"operation": "join", "text": "a b", "separator": "+"}, {"text": "a+b"}),
         (
             "text_transform",
@@ -105,6 +114,59 @@ def test_gives(component, data, output):
         ("array_condition", {"value": "{{ fetch.body.items | json }}", "expected": "a"}, "true"),
         ("array_condition", {"value": "[]", "operator": "is_empty"}, "true"),
         ("array_condition", {"value": "[1]", "operator": "not_contains", "expected": "1"}, "false"),
+        ("array_condition", {"value": "{{ fetch.body.items | json }}", "expected": "c"}, "false"),
+        ("array_condition", {"value": "[1]", "operator": "not_contains", "expected": "2"}, "true"),
+        ("array_condition", {"value": "[0]", "operator": "is_empty"}, "false"),
+        ("array_condition", {"value": "[0]", "operator": "is_not_empty"}, "true"),
+        ("array_condition", {"value": "[]", "operator": "is_not_empty"}, "false"),
+        ("array_condition", {"value": "[true]", "expected": "true"}, "true"),
+        ("array_condition", {"value": "[null, 1.5]", "expected": "null"}, "true"),
+        ("array_condition", {"value": '["1"]', "expected": " 1 "}, "true"),
+        ("status_condition", {"value": " 200 ", "expected": "{{ fetch.status_code }}"}, "true"),
+        ("status_condition", {"value": "404", "expected": "200"}, "false"),
+        ("status_condition", {"value": "404", "operator": "not_equals", "expected": "200"}, "true"),
+        ("status_condition", {"value": "200 OK", "operator": "contains", "expected": "200"}, "true"),
+        ("status_condition", {"value": "404", "operator": "not_contains", "expected": "200"}, "true"),
+        ("status_condition", {"value": "", "expected": ""}, "true"),
+        (
+            "tag_condition",
+            {"value": "{{ webhook_payload.tags }}", "operator": "not_contains", "expected": "gree"},
+            "true",
+        ),
+        ("tag_condition", {"value": "red,green blue", "operator": "contains", "expected": "blue"}, "true"),
+        ("tag_condition", {"value": "red", "expected": "red"}, "true"),
+        ("tag_condition", {"value": "red, green", "operator": "not_equals", "expected": "red"}, "true"),
+        *(
+            ("number_condition", {"value": value, "operator": operator, "expected": "10"}, handle)
+            for operator, handles in {
+                "equals": ("false", "true", "false"),
+                "not_equals": ("true", "false", "true"),
+                "greater": ("false", "false", "true"),
+                "greater_or_equal": ("false", "true", "true"),
+                "less": ("true", "false", "false"),
+                "less_or_equal": ("true", "true", "false"),
+            }.items()
+            for value, handle in zip((" 9", "10.0", "1.1e1"), handles, strict=True)
+        ),
+        *(
+            ("date_condition", {"value": value, "operator": operator, "expected": "2026-03-04"}, handle)
+            for operator, handles in {
+                "before": ("true", "false", "false"),
+                "equals": ("false", "true", "false"),
+                "after": ("false", "false", "true"),
+            }.items()
+            for value, handle in zip(
+                ("2026-03-03T23:59:59Z", "2026-03-04T00:00:00Z", "2026-03-04T00:00:00-00:01"),
+                handles,
+                strict=True,
+            )
+        ),
+        *(("boolean_condition", {"value": text}, "true") for text in ("true", " TRUE ", "1", "Yes")),
+        *(("boolean_condition", {"value": text}, "false") for text in ("false", "0", "no", "", "  ")),
+        ("switch_condition", {"value": " Ada ", "cases": {"bob": "Bob", "ada": "Ada"}}, "ada"),
+        ("switch_condition", {"value": "ada", "cases": {"ada": "Ada"}}, "default"),
+        ("switch_condition", {"value": "", "cases": {"none": ""}}, "none"),
+        ("switch_condition", {"value": "x", "cases": {"first": "x", "second": "x"}}, "first"),
         ("switch_condition", {"value": "{{ fetch.body.name }}", "cases": {"ada": "Ada"}}, "ada"),
         ("switch_condition", {"value": "x", "cases": {"ada": "Ada"}}, "default"),
     ],
@@ -114,26 +176,125 @@ def test_takes_the_branch(component, data, handle):
 
 
 @pytest.mark.parametrize(
-    ("component", "data"),
+    ("component", "data", "problem"),
     [
-        ("json_parser", {"text": "{"}),
-        ("json_parser", {"text": "{}", "path": "a"}),
-        ("number_condition", {"value": "many", "expected": "1"}),
-        ("date_condition", {"value": "soon", "expected": "2026-03-04"}),
-        ("boolean_condition", {"value": "perhaps"}),
-        ("array_condition", {"value": '{"a": 1}'}),
+        ("json_parser", {"text": "{"}, "the text is no JSON"),
+        ("json_parser", {"text": ""}, "the text is no JSON"),
+        ("json_parser", {"text": "[" * 5000}, "the text is no JSON"),
+        ("json_parser", {"text": "1" * 5000}, "the text is no JSON"),
+        ("json_parser", {"text": "{}", "path": "a"}, "there is nothing at a"),
+        ("json_parser", {"text": "[1]", "path": "1"}, "there is nothing at 1"),
+        ("json_parser", {"text": "[1]", "path": "-1"}, "there is nothing at -1"),
+        ("json_parser", {"text": "[1]", "path": "\u00b2"}, "there is nothing at \u00b2"),
+        ("json_parser", {"text": "[1]", "path": "9" * 5000}, f"there is nothing at {'9' * 5000}"),
+        ("json_parser", {"text": '{"a": 1}', "path": "a.b"}, "there is nothing at a.b"),
+        ("json_parser", {"text": "{{ gone }}"}, "the template cannot be rendered: gone is undefined"),
+        *(
+            ("number_condition", {"value": text, "expected": "1"}, "the condition's value is not a number")
+            for text in ("many", "", "nan", "inf", "-Infinity", "1e999", "1,5")
+        ),
+        ("number_condition", {"value": "1", "expected": "x"}, "the condition's value is not a number"),
+        *(
+            ("date_condition", {"value": text, "expected": "2026-03-04"}, "the condition's value is not a date")
+            for text in ("soon", "", "2026-02-30", "1772582400")
+        ),
+        ("date_condition", {"value": "2026-03-04", "expected": "x"}, "the condition's value is not a date"),
+        ("boolean_condition", {"value": "perhaps"}, "the condition's value is neither true nor false"),
+        ("array_condition", {"value": '{"a": 1}'}, "the condition's value is no JSON array"),
+        ("array_condition", {"value": "a, b"}, "the condition's value is not a JSON array"),
+        ("array_condition", {"value": "[" * 5000}, "the condition's value is not a JSON array"),
+        ("array_condition", {"value": ""}, "the condition's value is not a JSON array"),
+        ("text_transform", {"text": "{{ gone }}"}, "the template cannot be rendered: gone is undefined"),
+        (
+            "data_mapper",
+            {"mapping": {"a": ["{{ gone }}"]}},
+            "the template cannot be rendered: gone is undefined",
+        ),
+        ("terminate", {"message": "{{ gone }}"}, "the template cannot be rendered: gone is undefined"),
     ],
 )
-def test_input_that_does_not_fit_is_a_mistake(component, data):
+def test_input_that_does_not_fit_is_a_mistake(component, data, problem):
     with pytest.raises(CounterpartError) as caught:
         run(component, **data)
-    assert caught.value.cause is Cause.MISTAKE
+    assert (str(caught.value), caught.value.cause) == (problem, Cause.MISTAKE)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("component", "data", "field"),
+    [
+        ("text_transform", {"text": "x", "operation": "replace"}, "operation replace needs search"),
+        (
+            "text_transform",
+            {"text": "x", "operation": "split", "separator": ""},
+            "operation split needs separator",
+        ),
+        (
+            "text_transform",
+            {"text": "x", "operation": "join", "separator": ""},
+            "operation join needs separator",
+        ),
+        ("text_transform", {"text": "x", "operation": "shout"}, "operation"),
+        ("data_mapper", {"mapping": {}}, "mapping"),
+        ("switch_condition", {"value": "x", "cases": {}}, "cases"),
+        ("switch_condition", {"value": "x", "cases": {"error": "x"}}, "'error' cannot be the name of a case"),
+        (
+            "switch_condition",
+            {"value": "x", "cases": {"default": "x"}},
+            "'default' cannot be the name of a case",
+        ),
+        ("switch_condition", {"value": "x", "cases": {"": "x"}}, "'' cannot be the name of a case"),
+        ("boolean_condition", {"value": "x", "operator": "equals"}, "operator"),
+        ("terminate", {"status": "running"}, "status"),
+        ("webhook", {"url": ""}, "url"),
+        ("webhook", {"url": "x", "method": "OPTIONS"}, "method"),
+        ("webhook", {"url": "x", "timeout": 0}, "timeout"),
+        ("webhook", {"url": "x", "timeout": 300.1}, "timeout"),
+        ("manual_trigger", {"apiKey": "x"}, "apiKey"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
+    with pytest.raises(ValidationError) as caught:
+        COMPONENTS[component].Fields.model_validate(data)
+    assert field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("component", "data", "handles"),
+    [
+        ("boolean_condition", {"value": "x"}, ("true", "false")),
+        ("number_condition", {"value": "1", "expected": "1"}, ("true", "false")),
+        (
+            "switch_condition",
+            {"value": "x", "cases": {"ada": "Ada", "bob": "Bob"}},
+            ("ada", "bob", "default"),
+        ),
+        ("webhook", {"url": "x"}, ()),
+        ("terminate", {}, ()),
+        ("manual_trigger", {}, ()),
+    ],
+)
+def test_only_conditions_lead_on_by_handles(component, data, handles):
+    found = COMPONENTS[component]
+    assert found.handles(found.Fields.model_validate(data)) == handles
+    assert (found.kind is NodeKind.CONDITION) == bool(handles)
+
+
+def test_an_item_may_only_be_named_where_it_is_sent_or_asked_for():
+    takers = {name: component.value_fields for name, component in COMPONENTS.items() if component.value_fields}
+    assert takers == {
+        "webhook": frozenset({"url", "headers", "body"}),
+        "webhook_trigger": frozenset({"apiKey"}),
+    }
 
 
 def test_terminate_ends_the_run():
-    assert run("terminate", message="done").ends == "completed"
+    completed = run("terminate", message="done")
+    assert (completed.ends, completed.failure, completed.output) == ("completed", None, {"message": "done"})
     failed = run("terminate", status="failed", message="no {{ fetch.body.name }}")
-    assert (failed.ends, failed.failure) == ("failed", "no Ada")
+    assert (failed.ends, failed.failure, failed.output) == ("failed", "no Ada", {"message": "no Ada"})
+    assert failed.cause is Cause.REJECTED
+    assert run("terminate", status="failed").failure == "the workflow ended itself as failed"
 
 
 @pytest.mark.parametrize(

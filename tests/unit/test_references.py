@@ -39,6 +39,23 @@ def names(*found):
         ("{% comment %}{{ vault.abc }}{% endcomment %}", ()),
         (f"{{{{ vault['{ID}'] }}}}", (Use(item_id=ID),)),
         (f"Bearer {ID}", ()),
+        ("{{- vault . abc -}}", names("abc")),
+        ("{{ vault['abc'] }}{{ vault.abc }}", names("abc")),
+        ("{{ vault.abc }}{{ vault.ABC }}", names("abc", "ABC")),
+        ("{{ vault['a.b c/d?e'] }}", names("a.b c/d?e")),
+        ("{{ vault['p\u00e4ss-\u4e2d'] }}", names("p\u00e4ss-\u4e2d")),
+        ("{{ x | default: vault.abc | append: vault['def'] }}", names("abc", "def")),
+        (
+            "{% assign v = vault.abc %}{{ v }}{% capture w %}{{ vault.def }}{% endcapture %}",
+            names("abc", "def"),
+        ),
+        ("{% unless a %}{% else %}{{ vault.abc }}{% endunless %}", names("abc")),
+        (
+            "{% for i in list reversed limit: vault.abc %}{% else %}{{ vault.def }}{% endfor %}",
+            names("abc", "def"),
+        ),
+        ("{{ other.vault.abc }}{{ 'vault.abc' }}{{ my-vault.abc }}{{ Vault.abc }}", ()),
+        ("{% doc %}{{ vault.abc }}{% enddoc %}{% # vault.abc %}", ()),
     ],
 )
 def test_names_what_a_text_uses(text, uses):
@@ -57,6 +74,11 @@ def test_names_what_a_text_uses(text, uses):
         (ID.upper(), ()),
         (ID[:-1], ()),
         (f"{{{{ '{ID}' }}}}", ()),
+        (f"{ID}{{{{ vault['{ID}'] }}}} {ID}", (Use(item_id=ID),)),
+        (f"{ID},{ID}", (Use(item_id=ID),)),
+        (f"{{% raw %}}{ID}{{% endraw %}}", ()),
+        (f"{{% comment %}}{ID}{{% endcomment %}}", ()),
+        (f"{{% if x %}}{ID}{{% endif %}}", (Use(item_id=ID),)),
     ],
 )
 def test_a_header_may_hold_a_bare_id(text, uses):

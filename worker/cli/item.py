@@ -233,6 +233,7 @@ def delete(name: str, *, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.write() as connection:
+        services.rotations.check_at_rest(connection, services.vault.get(connection, name))
         item = services.vault.delete(connection, name, actor=who())
     services.database.scrub()
     if json:

@@ -13,7 +13,14 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import Cause, ConflictError, CounterpartError, NightkeyError, RefusedError
+from vaultcore.errors import (
+    Cause,
+    ConflictError,
+    CounterpartError,
+    NightkeyError,
+    NotFoundError,
+    RefusedError,
+)
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
@@ -127,6 +134,15 @@ class Rotations:
                 )
             return self.open(connection, item, reason="asked for by hand", asked_by=asked_by)
 
+    def check_at_rest(self, connection: Connection, item: Item) -> None:
+        """Before an item is deleted: refused while a rotation of it still has something to take away."""
+        rotation_id = store.find_open_rotation(connection, item.id)
+        if rotation_id is not None:
+            raise RefusedError(
+                f"{item.name} is being rotated: wait for that, then delete it "
+                f"(nightkey rotation show {rotation_id})"
+            )
+
     def advance(self, rotation_id: str) -> Rotation | None:
         """Does the step that is due; None if none is, or somebody else is at it."""
         with self._database.write() as connection:
@@ -148,6 +164,9 @@ class Rotations:
     def _advance(self, claimed: Rotation) -> None:
         step = saga.next_step(claimed.state)
         if step is None:
+            return
+        if self._is_gone(claimed.item_id):
+            self._cancel(claimed)
             return
         if claimed.attempts > _CUT_OFF_LIMIT:
             self._fail(
@@ -181,6 +200,21 @@ class Rotations:
             self._fail(claimed, step, failure)
         else:
             self._succeed(claimed, step, done)
+
+    def _is_gone(self, item_id: str) -> bool:
+        try:
+            with self._database.read() as connection:
+                self._vault.get(connection, item_id)
+        except NotFoundError:
+            return True
+        return False
+
+    def _cancel(self, claimed: Rotation) -> None:
+        """Its item was deleted, and every value of it with it: there is nothing left to replace."""
+        transition = Transition(state=State.CANCELLED, attempts=0, next_at=None)
+        with self._database.write() as connection:
+            self._resolve(connection, claimed)
+            self._move(connection, claimed, transition, last_error="the item was deleted")
 
     def _succeed(self, claimed: Rotation, step: Step, done: Done) -> None:
         now = self._clock()

@@ -152,7 +152,7 @@ def _see_item(row: Row[*tuple[Any, ...]], now: datetime) -> SeenItem:
         workflow=None,
         owner_id=row.owner_id,
         level=1,
-        detail=f"its stored policy cannot be read ({problem}): set it anew with `nightkey item update`",
+        detail=f"what is stored of it cannot be read ({problem}): restore its row",
     )
     return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding)
 

@@ -1,11 +1,12 @@
 """Conditions: each compares one rendered value, and leads on by the handle `true` or `false`, or by case."""
 
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vaultcore.errors import Cause, CounterpartError
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, Outcome
@@ -67,6 +68,13 @@ class SwitchFields(Fields):
     value: str
     cases: dict[str, str] = Field(min_length=1, max_length=50)
 
+    @field_validator("cases")
+    @classmethod
+    def _check_handles(cls, cases: dict[str, str]) -> dict[str, str]:
+        if taken := {"", "default", "error"} & cases.keys():
+            raise ValueError(f"{min(taken)!r} cannot be the name of a case: it is a way on of its own")
+        return cases
+
 
 class Condition:
     """One comparison; a subclass says how texts are read."""
@@ -113,7 +121,7 @@ class NumberCondition(Condition):
     Fields: ClassVar[type[Fields]] = NumberFields
 
     def read(self, text: str) -> float:
-        number: float = _read("a number", float, text)
+        number: float = _read("a number", _parse_number, text)
         return number
 
 
@@ -145,7 +153,8 @@ class ArrayCondition(Condition):
     Fields: ClassVar[type[Fields]] = ArrayFields
 
     def compare(self, left: Any, operator: str, expected: str) -> bool:  # noqa: ANN401  # as read
-        return _COMPARE[operator]([str(part) for part in left], expected.strip())
+        parts = [part if isinstance(part, str) else json.dumps(part) for part in left]
+        return _COMPARE[operator](parts, expected.strip())
 
     def read(self, text: str) -> list[Any]:
         found = _read("a JSON array", json.loads, text)
@@ -167,9 +176,16 @@ class SwitchCondition(Condition):
         return Outcome(output={"result": handle}, handle=handle)
 
 
+def _parse_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
 def _read(what: str, parse: Callable[[str], Any], text: str) -> Any:  # noqa: ANN401  # what parse gives
     try:
         return parse(text.strip())
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise CounterpartError(f"the condition's value is not {what}", cause=Cause.MISTAKE)
