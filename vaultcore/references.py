@@ -5,6 +5,7 @@ cannot all be told in advance is refused: nobody could be warned before such an 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,17 @@ def find_uses(text: str, *, header: bool = False) -> tuple[Use, ...]:
     """
     template = parse(expand_ids(text) if header else text, _environment)
     return uses_in(template, analyze(template))
+
+
+def texts_in(data: object) -> list[str]:
+    """Every string inside a JSON-like structure, keys left out."""
+    if isinstance(data, str):
+        return [data]
+    if isinstance(data, Mapping):
+        return [text for part in data.values() for text in texts_in(part)]
+    if isinstance(data, list | tuple):
+        return [text for part in data for text in texts_in(part)]
+    return []
 
 
 def expand_ids(text: str) -> str:

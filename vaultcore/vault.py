@@ -5,7 +5,7 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 """
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Consumer, Item, Kind, NodeReference, Policy, Stage
-from vaultcore.references import find_uses
+from vaultcore.references import find_uses, texts_in
 from vaultcore.rows import derived_columns, item_from_row, select_items
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
@@ -264,7 +264,9 @@ class Vault:
     def _record_rotator_uses(self, connection: Connection, item_id: str, name: str, policy: Policy) -> None:
         """What the rotator's settings name is used by it, and so may not be deleted."""
         found = {
-            (use.name, use.item_id) for text in _texts(policy.settings) for use in find_uses(text, header=True)
+            (use.name, use.item_id)
+            for text in texts_in(policy.settings)
+            for use in find_uses(text, header=True)
         }
         self._references.record(
             connection,
@@ -292,14 +294,3 @@ class Vault:
 
 def _expiry_after(policy: Policy, now: datetime) -> datetime | None:
     return None if policy.lifetime is None else now + policy.lifetime
-
-
-def _texts(value: object) -> list[str]:
-    """Every string inside a JSON-like structure."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [text for part in value.values() for text in _texts(part)]
-    if isinstance(value, list | tuple):
-        return [text for part in value for text in _texts(part)]
-    return []

@@ -386,7 +386,6 @@ def test_every_id_that_a_search_gives_is_revoked_once(body, path, count):
             {"body": {"a": ["{{ rotation.id }}"]}},
             "issue: the template cannot be rendered: rotation.id is undefined",
         ),
-        ({"body": "{% for %}"}, "issue: the template cannot be read: "),
         ({"url": "ftp://{{ rotation.item }}"}, "issue: the request to prod-crm-token cannot be made"),
     ],
 )

@@ -202,3 +202,18 @@ def test_what_changes_nothing_outside_may_be_repeated_and_undone_at_any_time(nam
             said = step(job)
             assert said.isprintable()
             assert said
+
+
+@pytest.mark.parametrize(
+    ("request_changes", "says"),
+    [
+        ({"body": "{% for %}"}, "setting issue: body: line 1"),
+        ({"url": "https://x/{{ vault.prod-x | slice: 1 }}"}, "setting issue: url: filter 'slice'"),
+        ({"headers": {"X": "{{ vault[name] }}"}}, "setting issue: headers.X: line 1"),
+    ],
+)
+def test_a_request_that_is_no_template_is_refused_when_the_settings_are_given(request_changes, says):
+    call = {"url": "https://tokens.example.org/v1"}
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings("http", {"issue": call | request_changes, "verify": call, "revoke": call})
+    assert f"rotator http, {says}" in str(caught.value)

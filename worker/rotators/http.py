@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
+from vaultcore.references import texts_in
 from vaultcore.secret import Secret
 from worker.outbound import Response, cause_of
 from worker.rotators import base
 from worker.workflows.paths import take_path
-from worker.workflows.templates import Scope, render
+from worker.workflows.templates import Scope, check, render
 
 
 class Request(base.Settings):
@@ -30,6 +31,20 @@ class Request(base.Settings):
     url: str
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check_templates(self) -> "Request":
+        texts = [("url", self.url, False), *((f"headers.{n}", t, True) for n, t in self.headers.items())]
+        texts += [("body", text, False) for text in texts_in(self.body)]
+        for field, text, header in texts:
+            problem = ""
+            try:
+                check(text, header=header)
+            except InvalidInputError as error:
+                problem = str(error)
+            if problem:
+                raise ValueError(f"{field}: {problem}")
+        return self
 
 
 class HttpSettings(base.Settings):

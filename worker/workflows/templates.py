@@ -1,5 +1,6 @@
 """Rendering Liquid with limits: no loaders, bounded output and loops, nothing undefined passes for empty."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +54,8 @@ class _LimitedEnvironment(ClosedEnvironment):
 
 # An undefined variable is an error, except before the filter `default`, which is there for it.
 _environment = _LimitedEnvironment(undefined=StrictDefaultUndefined, autoescape=False)
+
+_RANGE_OF_VAULT = re.compile(r"\.\.[\s'\"]*vault\b|\bvault\b[^|%}]*\.\.")
 
 Path = tuple[str | int, ...]
 
@@ -108,6 +111,8 @@ def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     uses = uses_in(template, analysis)
     if uses:
         _check_wholeness(analysis)
+    if _RANGE_OF_VAULT.search(text):  # which the analysis does not look into
+        raise InvalidInputError("a range may not be made of a vault item: its value is text")
     return uses
 
 
