@@ -229,7 +229,13 @@ class Nights:
                 mine = or_(mine, findings.c.owner_id.is_(None))
             rows = connection.execute(select(findings).where(untold, mine)).all()
             lines = [self._line(connection, row) for row in rows]
-            done = [_rotated_line(row) for row in rotated if (row.owner_id or operators) == owner_id]
+            done = [
+                _rotated_line(row)
+                for row in rotated
+                if (row.owner_id or operators) == owner_id and State(row.state) is not State.CANCELLED
+            ]
+            if not lines and not done:
+                continue
             message = compose_digest(self._notifying.name_owner(connection, owner_id), lines, done, slot)
             self._notifying.post(
                 connection,

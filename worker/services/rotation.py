@@ -36,6 +36,7 @@ from worker.store import Rotation
 
 _log = structlog.get_logger(__name__)
 _CUT_OFF_LIMIT = 10
+"""How often a step may end its worker, beyond the tries that an outage gets."""
 _LOOK_AGAIN = timedelta(hours=1)
 
 
@@ -168,7 +169,7 @@ class Rotations:
         if self._is_gone(claimed.item_id):
             self._cancel(claimed)
             return
-        if claimed.attempts > _CUT_OFF_LIMIT:
+        if claimed.attempts > self._limits.attempts + _CUT_OFF_LIMIT:
             self._fail(
                 claimed,
                 step,
