@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test env lock clean bench
+.PHONY: run test chaos bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -13,7 +13,13 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered
+
+# Rotations among kills, doubled and lost messages, faults and clock jumps: make chaos N=10000 SEED=1
+N := 1000
+DATABASE := sqlite
+chaos: env
+	$(BIN)/python -m tests.faults.chaos --rotations $(N) $(if $(SEED),--seed $(SEED)) --database $(DATABASE)
 
 bench: env
 	$(BIN)/python tests/benchmarks/scan.py

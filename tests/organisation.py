@@ -11,7 +11,7 @@ from worker import store
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
-from worker.domain.saga import MOVING
+from worker.domain.saga import is_moving
 from worker.services.notifying import Notice
 from worker.store import Rotation
 
@@ -136,7 +136,7 @@ class Organisation:
             return store.list_rotations(connection)
 
     def moving(self) -> bool:
-        return any(rotation.state in MOVING for rotation in self.rotations())
+        return any(is_moving(one.state, tuple(one.waits_for)) for one in self.rotations())
 
     def item(self, name: str) -> Item:
         with self.services.database.read() as connection:

@@ -121,7 +121,7 @@ class References:
         pinned = connection.execute(
             update(references)
             .where(references.c.consumer_id == workflow_id, references.c.item_id == item_id)
-            .values(pinned=number)
+            .values(pinned=number, held_by=None)
         )
         if pinned.rowcount == 0:
             raise NotFoundError("that workflow does not use that item: nothing to pin")

@@ -26,11 +26,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vaultcore.errors import ConfigurationError, ConflictError
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
+IDLE_SECONDS = 300
 
 
 class Database:
@@ -87,11 +88,16 @@ class Database:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.
 
         SQLite overwrites deleted bytes (`secure_delete`) and here empties its log; readers may
-        hold that up, then the next scrub does it. PostgreSQL keeps dead rows until vacuum.
+        hold that up, then the next scrub does it: it never waits, since it would keep all writers
+        waiting, too. PostgreSQL keeps dead rows until vacuum.
         """
         if self.is_sqlite:
             with self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")
+                try:
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
     def revision(self) -> str | None:
         """The schema revision that the database is at; None: it has no schema of ours."""
@@ -133,9 +139,9 @@ class Database:
 
 
 def _is_contention(error: OperationalError) -> bool:
-    """A deadlock, a serialization failure, or SQLite's lock that was not given in time."""
+    """A deadlock, a serialization failure, or a lock that was not given in time."""
     state = getattr(error.orig, "sqlstate", None)
-    return state in ("40001", "40P01") or "database is locked" in str(error.orig)
+    return state in ("40001", "40P01", "55P03") or "database is locked" in str(error.orig)
 
 
 def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # two dialects, one API
@@ -165,6 +171,8 @@ def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _set_timeouts)
     return engine
 
 
@@ -186,6 +194,14 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _set_timeouts(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    """A process that stalls in the middle of a transaction must not hold up all others for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -24,7 +24,7 @@ class NightkeyError(Exception):
     """The root: everything that Nightkey raises on purpose."""
 
     exit_status: ClassVar[int] = 1
-    can_retry: ClassVar[bool] = False
+    can_retry: bool = False
 
 
 class InvalidInputError(NightkeyError):
@@ -80,8 +80,12 @@ class SealError(NightkeyError):
 
 
 class CounterpartError(NightkeyError):
-    """A call to the outside failed. `cause` decides what follows; the message names no value."""
+    """A call to the outside failed. `cause` decides what follows; the message names no value.
+
+    Only an outage may pass by itself: a rejection and a mistake stay what they are.
+    """
 
     def __init__(self, message: str, *, cause: Cause) -> None:
         super().__init__(message)
         self.cause = cause
+        self.can_retry = cause is Cause.OUTAGE

@@ -56,7 +56,13 @@ class Hygiene(StrEnum):
 class Policy:
     """How an item is kept from lapsing. All times are durations; `thresholds` are days before expiry.
 
-    `stated` tells a policy that somebody chose from the default that nobody did.
+    `stated` tells a policy that somebody chose from the default that nobody did. `spread`: how far
+    before the lead an item may fall due, by a stable hash (None: a quarter of the lead). `windows` and
+    `freezes` are texts such as `0 2 * * 1-5 for 4h in Europe/Zurich`; where a value would lapse before
+    one opens, it is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that
+    moves first (`auto`: the one that runs soonest and is not critical; None: all at once). `approval`
+    is how long a request waits for a person, `settle` how long the other side may take to accept a new
+    value. `counterpart` names the other side, where the rotator's own name for it is not the one meant.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -65,9 +71,18 @@ class Policy:
     settings: Mapping[str, Any] = field(default_factory=dict)
     lifetime: timedelta | None = None
     lead: timedelta = timedelta(days=14)
+    spread: timedelta | None = None
     overlap: timedelta = timedelta(days=1)
     idle_after: timedelta = timedelta(days=90)
     thresholds: tuple[int, ...] = (30, 14, 7, 3, 1, 0)
+    windows: tuple[str, ...] = ()
+    freezes: tuple[str, ...] = ()
+    expiry_first: bool = True
+    canary: str | None = None
+    four_eyes: bool = False
+    approval: timedelta = timedelta(days=7)
+    settle: timedelta = timedelta(seconds=30)
+    counterpart: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +130,10 @@ class NodeReference:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """One stored reference, with the proof that production runs left on it."""
+    """One stored reference, with the proof that production runs left on it.
+
+    `held_by` names the rotation that pinned it for a while; None with a pin: somebody pinned it.
+    """
 
     consumer: Consumer
     consumer_id: str
@@ -125,6 +143,7 @@ class Reference:
     written: str
     item_id: str | None
     pinned: int | None
+    held_by: str | None
     last_version: int | None
     last_run_at: datetime | None
     proven_version: int | None

@@ -20,14 +20,25 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "settings": dict(policy.settings),
         "lifetime_seconds": None if policy.lifetime is None else _seconds(policy.lifetime),
         "lead_seconds": _seconds(policy.lead),
+        "spread_seconds": None if policy.spread is None else _seconds(policy.spread),
         "overlap_seconds": _seconds(policy.overlap),
         "idle_after_seconds": _seconds(policy.idle_after),
         "thresholds": list(policy.thresholds),
+        "windows": list(policy.windows),
+        "freezes": list(policy.freezes),
+        "expiry_first": policy.expiry_first,
+        "canary": policy.canary,
+        "four_eyes": policy.four_eyes,
+        "approval_seconds": _seconds(policy.approval),
+        "settle_seconds": _seconds(policy.settle),
+        "counterpart": policy.counterpart,
     }
 
 
 def policy_from_json(stored: Mapping[str, Any]) -> Policy:
-    lifetime = stored["lifetime_seconds"]
+    """The policy; what an earlier release did not store is what it did: the default."""
+    default = Policy()
+    lifetime, spread = stored["lifetime_seconds"], stored.get("spread_seconds")
     return Policy(
         mode=Mode(stored["mode"]),
         stated=stored["stated"],
@@ -35,14 +46,28 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         settings=stored["settings"],
         lifetime=None if lifetime is None else timedelta(seconds=lifetime),
         lead=timedelta(seconds=stored["lead_seconds"]),
+        spread=None if spread is None else timedelta(seconds=spread),
         overlap=timedelta(seconds=stored["overlap_seconds"]),
         idle_after=timedelta(seconds=stored["idle_after_seconds"]),
         thresholds=tuple(stored["thresholds"]),
+        windows=tuple(stored.get("windows", default.windows)),
+        freezes=tuple(stored.get("freezes", default.freezes)),
+        expiry_first=stored.get("expiry_first", default.expiry_first),
+        canary=stored.get("canary", default.canary),
+        four_eyes=stored.get("four_eyes", default.four_eyes),
+        approval=timedelta(seconds=stored.get("approval_seconds", _seconds(default.approval))),
+        settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
+        counterpart=stored.get("counterpart", default.counterpart),
     )
 
 
 def derived_columns(
-    name: str, kind: Kind, owner_id: str | None, policy: Policy, expires_at: datetime | None
+    item_id: str,
+    name: str,
+    kind: Kind,
+    owner_id: str | None,
+    policy: Policy,
+    expires_at: datetime | None,
 ) -> dict[str, Any]:
     """The columns that follow from the others, written together wherever one of those changes."""
     return {
@@ -59,7 +84,7 @@ def derived_columns(
             )
         ),
         "expires_at": expires_at,
-        "due_at": rules.due_at(policy, expires_at),
+        "due_at": rules.due_at(policy, expires_at, item_id=item_id),
     }
 
 
@@ -152,6 +177,7 @@ def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
         written=row.written,
         item_id=row.item_id,
         pinned=row.pinned,
+        held_by=row.held_by,
         last_version=row.last_version,
         last_run_at=row.last_run_at,
         proven_version=row.proven_version,

@@ -3,6 +3,7 @@
 Functions of data and `now`: no clock, no I/O, no database. Errors are `InvalidInputError`.
 """
 
+import hashlib
 import re
 from datetime import datetime, timedelta
 
@@ -98,16 +99,23 @@ def check_move(old: Stage, new: Stage) -> None:
 
 def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
     """Refuses what contradicts itself. Rotator and settings are checked by the rotator."""
-    for field, duration in (("lifetime", policy.lifetime), ("lead", policy.lead)):
+    for field, duration in (
+        ("lifetime", policy.lifetime),
+        ("lead", policy.lead),
+        ("idle_after", policy.idle_after),
+        ("approval", policy.approval),
+    ):
         if duration is not None and duration <= timedelta(0):
             raise InvalidInputError(f"policy of {name}: {field} must be longer than nothing")
-    if policy.overlap < timedelta(0) or policy.idle_after <= timedelta(0):
-        raise InvalidInputError(f"policy of {name}: overlap and idle_after cannot be negative")
     if any(days < 0 for days in policy.thresholds):
         raise InvalidInputError(f"policy of {name}: thresholds are days before expiry, 0 or more")
-    if policy.lifetime is not None and policy.lead >= policy.lifetime:
+    if min(policy.overlap, policy.spread or timedelta(0), policy.settle) < timedelta(0):
+        raise InvalidInputError(f"policy of {name}: overlap, spread and settle cannot be negative")
+    early = policy.lead + (policy.spread or timedelta(0))
+    if policy.lifetime is not None and early >= policy.lifetime:
+        spread = f" with its spread ({show_duration(policy.spread)})" if policy.spread else ""
         raise InvalidInputError(
-            f"policy of {name}: the lead ({show_duration(policy.lead)}) is not shorter than the "
+            f"policy of {name}: the lead ({show_duration(policy.lead)}){spread} is not shorter than the "
             f"lifetime ({show_duration(policy.lifetime)}): each new value would be due at once"
         )
     if policy.lifetime is not None and policy.overlap > policy.lifetime:
@@ -141,20 +149,38 @@ def default_lead(lifetime: timedelta | None) -> timedelta:
     return fortnight if lifetime is None else min(fortnight, lifetime / 3)
 
 
-def due_at(policy: Policy, expires_at: datetime | None) -> datetime | None:
+def spread_of(policy: Policy) -> timedelta:
+    """The policy's own, or a quarter of the lead, and of what the lead leaves of a known lifetime."""
+    if policy.spread is not None:
+        return policy.spread
+    return min([policy.lead] + ([] if policy.lifetime is None else [policy.lifetime - policy.lead])) / 4
+
+
+def fraction_of(text: str) -> float:
+    """A number from 0 to 1 (excluded) that is the same for the same text, everywhere and for ever."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
+
+
+def rotate_from(policy: Policy, expires_at: datetime, *, item_id: str) -> datetime:
+    """When a value is to be replaced: its lead before it lapses, and earlier by the item's own share of
+    the spread, so that a thousand items made on one day do not fall due in one minute.
+    """
+    return expires_at - policy.lead - spread_of(policy) * fraction_of(item_id)
+
+
+def due_at(policy: Policy, expires_at: datetime | None, *, item_id: str) -> datetime | None:
     """When the night first has something to do for this expiry, absolute; None: never.
 
-    An item that rotates is due at expiry minus its lead; one that only its owner replaces, or
-    that a person must start, at its first notice threshold if that comes earlier.
+    An item that rotates is due when its replacement is; one that only its owner replaces, or that a
+    person must approve, at its first notice threshold if that comes earlier.
     """
     if expires_at is None:
         return None
-    first_notice = timedelta(days=max(policy.thresholds, default=0))
-    if policy.mode is Mode.AUTO:
-        return expires_at - policy.lead
-    if policy.mode is Mode.APPROVE:
-        return expires_at - max(policy.lead, first_notice)
-    return expires_at - first_notice
+    first_notice = expires_at - timedelta(days=max(policy.thresholds, default=0))
+    if policy.mode is Mode.NOTIFY:
+        return first_notice
+    rotates = rotate_from(policy, expires_at, item_id=item_id)
+    return rotates if policy.mode is Mode.AUTO else min(rotates, first_notice)
 
 
 def staleness(state: ReferenceState, now: datetime) -> tuple[Staleness, ...]:

@@ -185,6 +185,7 @@ class ReferenceColumns(TypedColumns):
     written: Named[str] = Column(String(60))
     item_id: Named[str | None] = Column(String(40), ForeignKey("items.id"), index=True)
     pinned: Named[int | None] = Column(Integer)
+    held_by: Named[str | None] = Column(String(40))
     last_version: Named[int | None] = Column(Integer)
     last_run_at: Named[datetime | None] = Column(UtcDateTime)
     idle_at: Named[datetime | None] = Column(UtcDateTime)

@@ -93,7 +93,7 @@ class Vault:
                 owner_id=owner_id,
                 created_at=now,
                 updated_at=now,
-                **derived_columns(name, kind, owner_id, policy, expires_at),
+                **derived_columns(item_id, name, kind, owner_id, policy, expires_at),
             )
         )
         self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
@@ -168,8 +168,8 @@ class Vault:
                 name=new.name,
                 owner_id=new.owner_id,
                 updated_at=now,
-                hold_until=None if value is not None else item.hold_until,
-                **derived_columns(new.name, item.kind, new.owner_id, new.policy, expiry),
+                hold_until=item.hold_until if value is None and policy is None else None,
+                **derived_columns(item.id, new.name, item.kind, new.owner_id, new.policy, expiry),
             )
         )
         self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)

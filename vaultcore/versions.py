@@ -285,7 +285,7 @@ class Versions:
             .where(items.c.id == item_id)
             .values(
                 updated_at=now,
-                **derived_columns(item.name, item.kind, item.owner_id, item.policy, expiry),
+                **derived_columns(item.id, item.name, item.kind, item.owner_id, item.policy, expiry),
             )
         )
 

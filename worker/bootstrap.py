@@ -19,21 +19,27 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import SETTINGS_FILE, Settings
 from worker.delivery.sender import AppriseSender
-from worker.domain.saga import Limits
 from worker.hardening import harden_process
 from worker.outbound import HttpClient
+from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
 from worker.services.claiming import Claiming
+from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.driving import Driving
+from worker.services.leaving import Leaving
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
+from worker.services.opening import Opening
+from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
 from worker.services.rotation import Rotations
 from worker.services.running import Running
 from worker.services.standing import StandingReader
 from worker.services.steps import Steps
+from worker.services.telling import Telling
+from worker.services.watching import Watching
 from worker.workflows.runner import Runner
 
 Clock = Callable[[], datetime]
@@ -187,6 +193,7 @@ class Services:
             references=self.references,
             definitions=self.definitions,
             running=self.running,
+            watching=self.watching,
             claiming=self.claiming,
             notifying=self.notifying,
             http=self.http,
@@ -201,13 +208,79 @@ class Services:
             vault=self.vault,
             audit=self.audit,
             steps=self.steps,
-            notifying=self.notifying,
+            watching=self.watching,
+            admitting=self.admitting,
+            telling=self.telling,
+            limits=self.settings.limits,
             lease=self.settings.lease,
             clock=self.clock,
-            limits=Limits(
-                attempts=self.settings.attempts,
-                pause=self.settings.retry,
-            ),
+        )
+
+    @cached_property
+    def telling(self) -> Telling:
+        return Telling(vault=self.vault, notifying=self.notifying, clock=self.clock)
+
+    @cached_property
+    def watching(self) -> Watching:
+        return Watching(vault=self.vault, freezes=self.settings.freeze_windows, clock=self.clock)
+
+    @cached_property
+    def admitting(self) -> Admitting:
+        return Admitting(
+            watching=self.watching,
+            telling=self.telling,
+            breaker=self.settings.breaker,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def opening(self) -> Opening:
+        return Opening(
+            database=self.database,
+            vault=self.vault,
+            audit=self.audit,
+            telling=self.telling,
+            freezes=self.settings.freeze_windows,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def deciding(self) -> Deciding:
+        return Deciding(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            audit=self.audit,
+            definitions=self.definitions,
+            running=self.running,
+            watching=self.watching,
+            claiming=self.claiming,
+            telling=self.telling,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def leaving(self) -> Leaving:
+        return Leaving(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            audit=self.audit,
+            opening=self.opening,
+            notifying=self.notifying,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        return Reporting(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            references=self.references,
+            definitions=self.definitions,
+            audit=self.audit,
+            clock=self.clock,
         )
 
     @cached_property
@@ -215,7 +288,6 @@ class Services:
         return Retiring(
             database=self.database,
             versions=self.versions,
-            references=self.references,
             clock=self.clock,
         )
 
@@ -234,12 +306,13 @@ class Services:
             database=self.database,
             vault=self.vault,
             references=self.references,
-            rotations=self.rotations,
+            opening=self.opening,
             retiring=self.retiring,
             notifying=self.notifying,
             anchoring=self.anchoring,
+            caps=self.settings.caps,
+            freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
-            lease=self.settings.lease,
             clock=self.clock,
         )
 
@@ -247,7 +320,9 @@ class Services:
     def driving(self) -> Driving:
         return Driving(
             database=self.database,
+            vault=self.vault,
             nights=self.nights,
+            opening=self.opening,
             rotations=self.rotations,
             notifying=self.notifying,
             clock=self.clock,

@@ -15,7 +15,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from vaultcore.errors import ConfigurationError
+from vaultcore.errors import ConfigurationError, InvalidInputError
+from worker.domain.limits import Breaker, Caps
+from worker.domain.saga import Limits
+from worker.domain.windows import Window, parse_window, show_window
 
 HOME_VARIABLE = "NIGHTKEY_HOME"
 DEFAULT_HOME = Path("~/.nightkey")
@@ -44,9 +47,17 @@ class Settings(BaseSettings):
     route_schemes: str = ROUTE_SCHEMES
     concurrency: int = Field(default=2, ge=1, le=64)
     page_size: int = Field(default=500, ge=1, le=10_000)
-    lease_seconds: float = Field(default=900, ge=10, le=86_400)
+    lease_seconds: float = Field(default=60, ge=2, le=86_400)
     retry_seconds: float = Field(default=10, gt=0, le=3600)
+    retry_max_seconds: float = Field(default=3600, gt=0, le=86_400)
     attempts: int = Field(default=3, ge=1, le=20)
+    patience_hours: float = Field(default=72, gt=0, le=8760)
+    candidates: int = Field(default=3, ge=1, le=10)
+    night_cap: int = Field(default=500, ge=1)
+    counterpart_cap: int = Field(default=100, ge=1)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_share: float = Field(default=0.25, ge=0, le=1)
+    freezes: tuple[str, ...] = ()
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)
@@ -73,6 +84,16 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError):
             raise ValueError(f"{name!r} is no time zone: write one like Europe/Zurich") from None
         return name
+
+    @field_validator("freezes")
+    @classmethod
+    def _check_freezes(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        problem = ""
+        try:
+            return tuple(show_window(parse_window(text)) for text in texts)
+        except InvalidInputError as error:
+            problem = str(error)
+        raise ValueError(problem)
 
     @field_validator("log_level")
     @classmethod
@@ -112,6 +133,30 @@ class Settings(BaseSettings):
     @property
     def retry(self) -> timedelta:
         return timedelta(seconds=self.retry_seconds)
+
+    @property
+    def limits(self) -> Limits:
+        """How rotations wait and retry; how long the other side may take to accept is the policy's."""
+        return Limits(
+            attempts=self.attempts,
+            pause=self.retry,
+            pause_max=timedelta(seconds=self.retry_max_seconds),
+            patience=timedelta(hours=self.patience_hours),
+            candidates=self.candidates,
+            settle=timedelta(0),
+        )
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(night=self.night_cap, counterpart=self.counterpart_cap)
+
+    @property
+    def breaker(self) -> Breaker:
+        return Breaker(failures=self.breaker_failures, share=self.breaker_share)
+
+    @property
+    def freeze_windows(self) -> tuple[Window, ...]:
+        return tuple(map(parse_window, self.freezes))
 
     @property
     def failed_hold(self) -> timedelta:

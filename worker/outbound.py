@@ -4,13 +4,15 @@ Errors name the host; never a path, a query, a header or a body. Connections to 
 addresses are not told apart yet: the guard belongs into `_Connector.connect_tcp`.
 """
 
+import contextlib
 import json
 import logging
 import socket
 import ssl
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,19 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _CHUNK = 65_536
 _WRITE_CHUNK = 16_384
 _TIMEOUT_MAX = 300.0
+
+
+_permission: ContextVar[Callable[[], None] | None] = ContextVar("permission", default=None)
+
+
+@contextlib.contextmanager
+def permitted_by(check: Callable[[], None]) -> Iterator[None]:
+    """Inside, `check` is asked before each call to the outside, and refuses it by raising."""
+    token = _permission.set(check)
+    try:
+        yield
+    finally:
+        _permission.reset(token)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +80,11 @@ class HttpClient:
         """The response, whatever its status but a redirect; `CounterpartError` if there is none.
 
         A timeout, a connection or a protocol that fails is an outage; a bad URL, header,
-        certificate, redirect or an outsized body is a mistake.
+        certificate, redirect or an outsized body is a mistake. What `permitted_by` refuses is not sent.
         """
+        check = _permission.get()
+        if check is not None:
+            check()
         if method.upper() not in _METHODS:
             raise CounterpartError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
         where = _show(url)

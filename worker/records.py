@@ -6,11 +6,45 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from vaultcore.database import upsert_into
 from vaultcore.errors import Cause
 from vaultcore.ids import new_id
 from vaultcore.tables import references
 from worker.tables import run_logs, run_versions, runs
 from worker.workflows.runner import RunResult
+
+PROVING = ("production", "controlled")
+"""Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
+
+
+def report_run(
+    connection: Connection,
+    workflow_id: str,
+    workflow_name: str,
+    *,
+    external_id: str | None,
+    started_at: datetime,
+    at: datetime,
+) -> str | None:
+    """A production run that another engine has run; to be ended at once. None: it was reported already."""
+    run_id = new_id("fl_run", at)
+    opened = connection.execute(
+        upsert_into(connection, runs)
+        .values(
+            id=run_id,
+            workflow_id=workflow_id,
+            workflow_name=workflow_name,
+            purpose="production",
+            trigger="report",
+            external_id=external_id,
+            status="running",
+            created_at=at,
+            started_at=started_at,
+        )
+        .on_conflict_do_nothing()
+        .returning(runs.c.id)
+    ).first()
+    return None if opened is None else run_id
 
 
 def open_run(
@@ -156,7 +190,7 @@ def first_rejection(
         .where(
             run_versions.c.item_id == item_id,
             run_versions.c.number == number,
-            runs.c.purpose == "production",
+            runs.c.purpose.in_(PROVING),
             runs.c.status == "failed",
             runs.c.error_cause == Cause.REJECTED.value,
             runs.c.completed_at >= since,

@@ -1,17 +1,17 @@
 """The worker's rows: reads, writes and conditional claims. No decisions, and no transactions of its own."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from vaultcore.database import upsert_into
-from vaultcore.errors import ConflictError, NotFoundError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from worker.domain.findings import Finding, FindingKind
-from worker.domain.saga import State
+from worker.domain.saga import WATCHED, State
 from worker.tables import claims, findings, rotation_steps, rotations, sweeps
 
 
@@ -24,27 +24,43 @@ class Rotation:
     item: str
     owner_id: str | None
     rotator: str
+    counterpart: str | None = None
     state: State
+    stuck_in: State | None = None
     reason: str
     asked_by: str
-    night: datetime | None
+    approved_by: str | None = None
+    request_digest: str | None = None
+    hurried: bool = False
+    gated: bool = False
+    night: datetime | None = None
+    told_at: datetime | None = None
     old_number: int
-    new_number: int | None
-    attempts: int
-    last_cause: str | None
-    last_error: str | None
-    waits_for: list[str]
+    new_number: int | None = None
+    candidates: int = 0
+    issuing: bool = False
+    late_until: datetime | None = None
+    attempts: int = 0
+    outages: int = 0
+    failing_since: datetime | None = None
+    last_cause: str | None = None
+    last_error: str | None = None
+    waits_for: list[str] = field(default_factory=list)
     next_at: datetime | None
-    lease_until: datetime | None
-    fence: int
+    lease_until: datetime | None = None
+    fence: int = 0
     created_at: datetime
-    activated_at: datetime | None
-    finished_at: datetime | None
+    activated_at: datetime | None = None
+    canary_id: str | None = None
+    widened_at: datetime | None = None
+    overlap_until: datetime | None = None
+    finished_at: datetime | None = None
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
     stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
-    return Rotation(**{**stored, "state": State(stored["state"])})
+    stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
+    return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in})
 
 
 # Rotations
@@ -54,12 +70,14 @@ def insert_rotation(connection: Connection, rotation: Rotation) -> None:
     """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
     opened = connection.execute(
         upsert_into(connection, rotations)
-        .values({**vars(rotation), "state": rotation.state.value})
+        .values({**vars(rotation), "state": rotation.state.value, "stuck_in": None})
         .on_conflict_do_nothing()
         .returning(rotations.c.id)
     ).first()
     if opened is None:
-        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation list`")
+        found = find_open_rotation(connection, rotation.item_id)
+        which = "list" if found is None else f"show {found.id}"
+        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation {which}`")
 
 
 def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
@@ -69,10 +87,11 @@ def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
     return rotation_from_row(row)
 
 
-def find_open_rotation(connection: Connection, item_id: str) -> str | None:
-    return connection.execute(
-        select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
-    ).scalar_one_or_none()
+def find_open_rotation(connection: Connection, item_id: str) -> Rotation | None:
+    row = connection.execute(
+        select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+    ).one_or_none()
+    return None if row is None else rotation_from_row(row)
 
 
 def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
@@ -88,16 +107,17 @@ def claim_rotation(
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever.
     """
+    lease_now = _lease_clock(connection, now)
     row = connection.execute(
         update(rotations)
         .where(
             rotations.c.id == rotation_id,
             rotations.c.finished_at.is_(None),
             rotations.c.next_at <= now,
-            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < now),
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now),
         )
         .values(
-            lease_until=now + lease,
+            lease_until=lease_now + lease,
             fence=rotations.c.fence + 1,
             attempts=rotations.c.attempts + 1,
         )
@@ -106,17 +126,66 @@ def claim_rotation(
     return None if row is None else rotation_from_row(row)
 
 
-def release_rotation(connection: Connection, claimed: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
-    """Writes the step's result and gives the lease back; `ConflictError` for who lost it."""
-    if "state" in values:
-        values["state"] = State(values["state"]).value
+def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
+    """Takes the rotation for a person's decision, in one transaction with it; whether a step is due or not.
+
+    `ConflictError` while a worker is at it, `RefusedError` once it has ended.
+    """
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            or_(
+                rotations.c.lease_until.is_(None),
+                rotations.c.lease_until < _lease_clock(connection, now),
+            ),
+        )
+        .values(fence=rotations.c.fence + 1, lease_until=None)
+        .returning(rotations)
+    ).one_or_none()
+    if row is not None:
+        return rotation_from_row(row)
+    found = get_rotation(connection, rotation_id)
+    if found.finished_at is not None:
+        raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
+    raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
+
+
+def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
+    """Holds on to the rotation; False for who lost it, or let its lease lapse."""
+    lease_now = _lease_clock(connection, now)
+    renewed = connection.execute(
+        update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
+    )
+    return renewed.rowcount == 1
+
+
+def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
+    lease_now = _lease_clock(connection, now)
+    return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
+
+
+def release_rotation(
+    connection: Connection,
+    claimed: Rotation,
+    *,
+    now: datetime,
+    **values: Any,  # noqa: ANN401  # columns
+) -> None:
+    """Writes the step's result and gives the lease back; `ConflictError` for who lost it or let it lapse."""
     written = connection.execute(
         update(rotations)
-        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .where(_is_held(claimed, _lease_clock(connection, now)))
         .values(lease_until=None, **values)
     )
     if written.rowcount != 1:
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def change_rotation(connection: Connection, rotation: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
+    """Writes what a person decided of a rotation that `take_rotation` took in the same transaction."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**values))
 
 
 def release_lease(connection: Connection, claimed: Rotation) -> None:
@@ -128,20 +197,31 @@ def release_lease(connection: Connection, claimed: Rotation) -> None:
     )
 
 
-def check_fence(connection: Connection, claimed: Rotation) -> None:
+def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
     """In a transaction that changes the vault for a rotation: only its holder may commit it."""
     held = connection.execute(
-        select(rotations.c.id)
-        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
-        .with_for_update()
+        select(rotations.c.id).where(_is_held(claimed, _lease_clock(connection, now))).with_for_update()
     ).first()
     if held is None:
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
 
 
-def set_new_number(connection: Connection, claimed: Rotation, number: int) -> None:
-    """Which version the rotation is filling, stored with the intent to fill it."""
-    connection.execute(update(rotations).where(rotations.c.id == claimed.id).values(new_number=number))
+def set_intent(
+    connection: Connection,
+    claimed: Rotation,
+    *,
+    number: int | None,
+    issuing: bool,
+    late_until: datetime | None,
+) -> None:
+    """Which version the rotation is filling, whether the other side may have been asked for its value, and
+    until when a request that was given up may take effect there.
+    """
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id)
+        .values(new_number=number, issuing=issuing, late_until=late_until)
+    )
 
 
 def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
@@ -152,7 +232,10 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
             .where(
                 rotations.c.finished_at.is_(None),
                 rotations.c.next_at <= now,
-                or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < now),
+                or_(
+                    rotations.c.lease_until.is_(None),
+                    rotations.c.lease_until < _lease_clock(connection, now),
+                ),
             )
             .order_by(rotations.c.next_at)
             .limit(limit)
@@ -167,10 +250,80 @@ def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime
         .where(
             rotations.c.item_id.in_(sorted(item_ids)),
             rotations.c.finished_at.is_(None),
-            rotations.c.state == State.WATCHING.value,
+            rotations.c.state.in_([state.value for state in WATCHED]),
         )
         .values(next_at=now)
     )
+
+
+def wake_queued(connection: Connection, night: datetime, counterpart: str, now: datetime) -> None:
+    """The first of a counterpart has succeeded or failed: those behind it look again.
+
+    One that somebody is just looking at is left to them: two that wait for each other's rows would not end.
+    """
+    behind = (
+        select(rotations.c.id)
+        .where(
+            rotations.c.night == night,
+            rotations.c.counterpart == counterpart,
+            rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(update(rotations).where(rotations.c.id.in_(behind)).values(next_at=now))
+
+
+def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation]:
+    """In the order in which they were opened."""
+    rows = connection.execute(select(rotations).where(rotations.c.night == night).order_by(rotations.c.id))
+    return [rotation_from_row(row) for row in rows]
+
+
+def count_failures(connection: Connection, item_id: str) -> int:
+    """Rotations of the item that were rolled back since one succeeded."""
+    last_done = (
+        select(func.max(rotations.c.id))
+        .where(rotations.c.item_id == item_id, rotations.c.state == State.DONE.value)
+        .scalar_subquery()
+    )
+    return connection.execute(
+        select(func.count()).where(
+            rotations.c.item_id == item_id,
+            rotations.c.state == State.ROLLED_BACK.value,
+            or_(last_done.is_(None), rotations.c.id > last_done),
+        )
+    ).scalar_one()
+
+
+def last_failure(connection: Connection, item_id: str, *, since: datetime) -> Rotation | None:
+    """The last rotation of the item that was rolled back or cancelled since then; None: none was."""
+    row = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.item_id == item_id,
+            rotations.c.state.in_([State.ROLLED_BACK.value, State.CANCELLED.value]),
+            rotations.c.finished_at >= since,
+        )
+        .order_by(rotations.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else rotation_from_row(row)
+
+
+def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
+    return and_(
+        rotations.c.id == claimed.id,
+        rotations.c.fence == claimed.fence,
+        rotations.c.lease_until >= lease_now,
+    )
+
+
+def _lease_clock(connection: Connection, now: datetime) -> datetime:
+    """What leases go by: where several machines may share the database, its clock and not theirs."""
+    if connection.dialect.name != "postgresql":
+        return now
+    server: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return server
 
 
 def add_step(
@@ -214,14 +367,15 @@ def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[An
 
 def claim_sweep(connection: Connection, *, job: str, slot: datetime, now: datetime, lease: timedelta) -> bool:
     """Whether this process does the slot: once done, or while somebody is at it, nobody else does."""
+    lease_now = _lease_clock(connection, now)
     made = upsert_into(connection, sweeps).values(
-        job=job, slot=slot, lease_until=now + lease, started_at=now, counts={}
+        job=job, slot=slot, lease_until=lease_now + lease, started_at=now, counts={}
     )
     claimed = connection.execute(
         made.on_conflict_do_update(
             index_elements=["job", "slot"],
-            set_={"lease_until": now + lease, "started_at": now},
-            where=and_(sweeps.c.scanned_at.is_(None), sweeps.c.lease_until < now),
+            set_={"lease_until": lease_now + lease, "started_at": now},
+            where=and_(sweeps.c.scanned_at.is_(None), sweeps.c.lease_until < lease_now),
         ).returning(sweeps.c.slot)
     ).first()
     return claimed is not None
@@ -292,6 +446,14 @@ def resolve_findings_of(connection: Connection, kind: FindingKind, item_id: str,
             findings.c.item_id == item_id,
             findings.c.resolved_at.is_(None),
         )
+        .values(resolved_at=now)
+    )
+
+
+def resolve_finding(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
+    connection.execute(
+        update(findings)
+        .where(findings.c.kind == kind.value, findings.c.subject == subject, findings.c.resolved_at.is_(None))
         .values(resolved_at=now)
     )
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypedColumns,
+    false,
     text,
 )
 
@@ -54,6 +55,7 @@ class RunColumns(TypedColumns):
     workflow_name: Named[str] = Column(String(200))
     purpose: Named[str] = Column(String(10))
     trigger: Named[str] = Column(String(10))
+    external_id: Named[str | None] = Column(String(200))
     rotation_id: Named[str | None] = Column(String(40))
     status: Named[str] = Column(String(30))
     error_message: Named[str | None] = Column(Text)
@@ -71,6 +73,15 @@ Index(
     runs.c.created_at,
     sqlite_where=text("completed_at IS NULL"),
     postgresql_where=text("completed_at IS NULL"),
+)
+
+
+Index(
+    "uq_runs_external",
+    runs.c.external_id,
+    unique=True,
+    sqlite_where=text("external_id IS NOT NULL"),
+    postgresql_where=text("external_id IS NOT NULL"),
 )
 
 
@@ -152,13 +163,25 @@ class RotationColumns(TypedColumns):
     item: Named[str] = Column(String(50))
     owner_id: Named[str | None] = Column(String(40))
     rotator: Named[str] = Column(String(60))
+    counterpart: Named[str | None] = Column(String(250))
     state: Named[str] = Column(String(20))
+    stuck_in: Named[str | None] = Column(String(20))
     reason: Named[str] = Column(String(100))
     asked_by: Named[str] = Column(String(100))
+    approved_by: Named[str | None] = Column(String(100))
+    request_digest: Named[str | None] = Column(String(64))
+    hurried: Named[bool] = Column(Boolean, server_default=false())
+    gated: Named[bool] = Column(Boolean, server_default=false())
     night: Named[datetime | None] = Column(UtcDateTime)
+    told_at: Named[datetime | None] = Column(UtcDateTime)
     old_number: Named[int] = Column(Integer)
     new_number: Named[int | None] = Column(Integer)
+    candidates: Named[int] = Column(Integer, server_default="0")
+    issuing: Named[bool] = Column(Boolean, server_default=false())
+    late_until: Named[datetime | None] = Column(UtcDateTime)
     attempts: Named[int] = Column(Integer)
+    outages: Named[int] = Column(Integer, server_default="0")
+    failing_since: Named[datetime | None] = Column(UtcDateTime)
     last_cause: Named[str | None] = Column(String(10))
     last_error: Named[str | None] = Column(Text)
     waits_for: Named[list[str]] = Column(JSON)
@@ -167,10 +190,19 @@ class RotationColumns(TypedColumns):
     fence: Named[int] = Column(Integer)
     created_at: Named[datetime] = Column(UtcDateTime)
     activated_at: Named[datetime | None] = Column(UtcDateTime)
+    canary_id: Named[str | None] = Column(String(40))
+    widened_at: Named[datetime | None] = Column(UtcDateTime)
+    overlap_until: Named[datetime | None] = Column(UtcDateTime)
     finished_at: Named[datetime | None] = Column(UtcDateTime)
 
 
 rotations = Table("rotations", metadata, RotationColumns)
+"""`stuck_in`: the state in which it got stuck. `gated`: windows and freezes hold for it. `issuing`: the
+other side was asked for a value and its answer is not recorded; such a request may take effect up to
+`late_until`. `candidates`: replacements that were
+thrown away. `attempts` are the tries of the present step, `outages` those of them that say nothing of the
+value. `canary_id`: the workflow that moves first; the others move at `widened_at`."""
+
 Index(
     "uq_rotations_open",
     rotations.c.item_id,
@@ -200,6 +232,52 @@ class RotationStepColumns(TypedColumns):
 rotation_steps = Table(
     "rotation_steps", metadata, RotationStepColumns, PrimaryKeyConstraint("rotation_id", "number")
 )
+
+
+class WaiverColumns(TypedColumns):
+    rotation_id: Named[str] = Column(String(40), ForeignKey("rotations.id"))
+    workflow_id: Named[str] = Column(String(40))
+    by: Named[str] = Column(String(100))
+    why: Named[str] = Column(Text)
+    at: Named[datetime] = Column(UtcDateTime)
+
+
+waivers = Table("waivers", metadata, WaiverColumns, PrimaryKeyConstraint("rotation_id", "workflow_id"))
+"""Somebody answers for a consumer that was not proven on the new value."""
+
+
+class DepartureColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(100))
+    asked_by: Named[str] = Column(String(100))
+    hurried: Named[bool] = Column(Boolean)
+    began_at: Named[datetime] = Column(UtcDateTime)
+    finished_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+departures = Table("departures", metadata, DepartureColumns)
+"""Somebody left: what they could read is replaced. At most one open departure per name."""
+Index(
+    "uq_departures_open",
+    departures.c.name,
+    unique=True,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
+
+class DepartureItemColumns(TypedColumns):
+    departure_id: Named[str] = Column(String(40), ForeignKey("departures.id"))
+    position: Named[int] = Column(Integer)
+    item_id: Named[str] = Column(String(40))
+    item: Named[str] = Column(String(50))
+    number: Named[int] = Column(Integer)
+
+
+departure_items = Table(
+    "departure_items", metadata, DepartureItemColumns, PrimaryKeyConstraint("departure_id", "position")
+)
+"""What is to be replaced, in order: done when no version up to `number` is left."""
 
 
 class ClaimColumns(TypedColumns):

@@ -13,7 +13,7 @@ from celery.signals import worker_process_init, worker_ready
 from kombu.exceptions import OperationalError
 
 from worker.bootstrap import Services
-from worker.domain.saga import MOVING
+from worker.domain.saga import is_moving
 from worker.domain.slots import latest_slot
 
 _log = structlog.get_logger(__name__)
@@ -61,10 +61,10 @@ def register_tasks(app: Celery, services: Services) -> None:
         advanced = services.rotations.advance(rotation_id)
         if advanced is None:
             return
-        if advanced.state in MOVING and advanced.next_at and advanced.next_at <= services.clock():
-            ring(rotate, rotation_id)
-        elif advanced.state not in MOVING:
+        if not is_moving(advanced.state, tuple(advanced.waits_for)):
             ring(resume)
+        elif advanced.next_at and advanced.next_at <= services.clock():
+            ring(rotate, rotation_id)
 
     @task("run")
     def run(run_id: str) -> None:

@@ -164,18 +164,20 @@ def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
     assert len(nightkey.json("notice", "list")) == 1
     shown = nightkey.json("rotation", "show", first["rotations"][0]["id"])
     assert [step["step"] for step in shown["steps"]] == [
-        "create", "install", "node test", "workflow test", "activate", "watch", "retire"
+        "create", "install", "verify", "node test", "workflow test", "activate", "watch", "retire"
     ]  # fmt: skip
 
 
-def test_a_night_that_failed_says_so_and_exits_with_one(owned: Nightkey, tmp_path: Path) -> None:
+def test_a_night_that_failed_says_so_and_exits_with_one(
+    owned: Nightkey, tmp_path: Path, counterparts: Counterparts
+) -> None:
     create(owned, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random")
     file = write_workflow(
         tmp_path, "crm-contacts",
         [{"id": "start", "componentId": "manual_trigger"},
          {"id": "stop", "componentId": "terminate", "status": "failed",
           "message": "no good"},
-         {"id": "call", "componentId": "webhook", "url": "http://127.0.0.1:9/",
+         {"id": "call", "componentId": "webhook", "url": f"{counterparts.sink.url}/",
           "headers": {"Authorization": "{{ vault.prod-crm-password }}"}}],
     )  # fmt: skip
     owned("workflow", "apply", str(file))

@@ -35,6 +35,7 @@ def test_the_demo_shows_a_night_and_ends_well_within_a_minute(tmp_path: Path) ->
         "prod-billing-callback-secret": "done",
         "prod-billing-api-token": "rolled-back",
         "api-key:partner-portal": "watching",
+        "prod-inventory-api-token": "requested",
     }
     assert nightkey.json("audit", "verify")["whole"] is True
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Interval, insert, literal, select
 
 from tests.services.conftest import Moves, race
 from vaultcore.errors import ConflictError, NotFoundError
@@ -16,6 +16,7 @@ from worker.store import Rotation
 from worker.tables import rotations, sweeps
 
 LEASE = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)
 WORKERS, ROWS = 6, 30
 
@@ -32,7 +33,8 @@ def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock
     with moves.services.database.read() as connection:
         stored = store.list_rotations(connection)
         assert store.due_rotations(connection, clock()) == []
-    assert {(one.fence, one.attempts, one.lease_until) for one in stored} == {(1, 1, clock() + LEASE)}
+    assert {(one.fence, one.attempts) for one in stored} == {(1, 1)}
+    assert all(one.lease_until is not None for one in stored)
 
 
 def test_each_slot_is_claimed_by_one_of_many_sweeps(moves: Moves, clock: Any) -> None:
@@ -52,7 +54,7 @@ def test_a_lease_that_ran_out_is_taken_over_by_one_of_many(moves: Moves, clock: 
     opened = [_open(moves, f"vlt_{number}", clock()).id for number in range(5)]
     for each in opened:
         assert _claim(moves, each, clock()) is not None
-    clock.advance(LEASE + TICK)
+    _let_pass(moves, clock, LEASE + TICK)
 
     def take(_: int) -> list[str]:
         return [claimed.id for each in opened if (claimed := _claim(moves, each, clock())) is not None]
@@ -69,9 +71,9 @@ def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
     opened = _open(moves, "vlt_x", clock())
     first = _claim(moves, opened.id, clock())
     assert first is not None
-    clock.advance(LEASE)
+    _let_pass(moves, clock, LEASE - MINUTE)
     assert _claim(moves, opened.id, clock()) is None
-    clock.advance(TICK)
+    _let_pass(moves, clock, MINUTE + TICK)
     second = _claim(moves, opened.id, clock())
     assert second is not None
     assert (second.fence, second.attempts) == (first.fence + 1, first.attempts + 1)
@@ -88,18 +90,58 @@ def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
     assert _claim(moves, opened.id, clock()) is not None
 
 
+def test_who_let_a_lease_lapse_writes_nothing_although_nobody_has_taken_over(moves: Moves, clock: Any) -> None:
+    opened = _open(moves, "vlt_x", clock())
+    held = _claim(moves, opened.id, clock())
+    assert held is not None
+    _let_pass(moves, clock, LEASE + TICK)
+    with pytest.raises(ConflictError, match="taken over"):
+        _check(moves, held)
+    with pytest.raises(ConflictError, match="taken over"):
+        _release(moves, held, state=State.CREATED)
+    assert not _renew(moves, held)
+    assert _get(moves, opened.id).state is State.PLANNED
+
+
+def test_a_lease_that_is_renewed_holds_on(moves: Moves, clock: Any) -> None:
+    opened = _open(moves, "vlt_x", clock())
+    held = _claim(moves, opened.id, clock())
+    assert held is not None
+    for _ in range(5):
+        _let_pass(moves, clock, LEASE - MINUTE)
+        assert _renew(moves, held)
+        assert _claim(moves, opened.id, clock()) is None
+    _release(moves, held, state=State.CREATED, next_at=clock())
+    assert not _renew(moves, held)
+
+
+def test_a_person_takes_a_rotation_that_nobody_is_at_and_only_then(moves: Moves, clock: Any) -> None:
+    opened = _open(moves, "vlt_x", clock())
+    held = _claim(moves, opened.id, clock())
+    assert held is not None
+    with pytest.raises(ConflictError, match="a worker is at"):
+        _take(moves, opened.id)
+    _release(moves, held, state=State.CREATED, next_at=clock())
+    taken = _take(moves, opened.id)
+    assert taken.fence == held.fence + 1
+    with pytest.raises(ConflictError):
+        _check(moves, held)
+    with pytest.raises(NotFoundError):
+        _take(moves, "rot_unknown")
+
+
 def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: Moves, clock: Any) -> None:
     item = moves.add().item
     opened = _open(moves, item.id, clock())
     first = _claim(moves, opened.id, clock())
     assert first is not None
-    clock.advance(LEASE + TICK)
+    _let_pass(moves, clock, LEASE + TICK)
     assert _claim(moves, opened.id, clock()) is not None
 
     def begin_late() -> None:
         with moves.services.database.write() as connection:
             moves.services.versions.begin_pending(connection, item.id, actor="test")
-            store.check_fence(connection, first)
+            store.check_fence(connection, first, now=clock())
 
     with pytest.raises(ConflictError, match="taken over"):
         begin_late()
@@ -132,7 +174,9 @@ def test_due_rotations_are_those_that_nobody_holds_the_longest_due_first(moves: 
     with moves.services.database.read() as connection:
         assert store.due_rotations(connection, clock()) == [old.id, young.id]
         assert store.due_rotations(connection, clock(), limit=1) == [old.id]
-        assert store.due_rotations(connection, clock() + LEASE + TICK)[0] == held.id
+    _let_pass(moves, clock, LEASE + TICK)
+    with moves.services.database.read() as connection:
+        assert store.due_rotations(connection, clock())[0] == held.id
 
 
 def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
@@ -160,12 +204,12 @@ def test_of_many_who_open_a_rotation_at_once_one_does(moves: Moves, clock: Any) 
 def test_a_slot_is_swept_again_while_it_was_not_scanned_and_never_after(moves: Moves, clock: Any) -> None:
     slot = clock()
     assert _sweep(moves, slot, clock())
-    clock.advance(LEASE)
+    _let_pass(moves, clock, LEASE - MINUTE)
     assert not _sweep(moves, slot, clock())
-    clock.advance(TICK)
+    _let_pass(moves, clock, MINUTE + TICK)
     assert _sweep(moves, slot, clock())
     moves.sql(sweeps.update().values(scanned_at=clock()))
-    clock.advance(10 * LEASE)
+    _let_pass(moves, clock, 10 * LEASE)
     assert not _sweep(moves, slot, clock())
     assert _sweep(moves, slot, clock(), job="another")
     assert _sweep(moves, slot + TICK, clock())
@@ -183,23 +227,25 @@ def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
         state=State.PLANNED,
         reason="a test",
         asked_by="test",
-        night=None,
         old_number=1,
-        new_number=None,
-        attempts=0,
-        last_cause=None,
-        last_error=None,
-        waits_for=[],
         next_at=next_at,
-        lease_until=None,
-        fence=0,
         created_at=now,
-        activated_at=None,
-        finished_at=None,
     )
     with moves.services.database.write() as connection:
         store.insert_rotation(connection, rotation)
     return rotation
+
+
+def _let_pass(moves: Moves, clock: Any, duration: timedelta) -> None:
+    """Time passes: on the clock, and where leases go by the server's, as if it had passed there too."""
+    clock.advance(duration)
+    if moves.services.database.is_sqlite:
+        return
+    with moves.services.database.write() as connection:
+        for table in (rotations, sweeps):
+            connection.execute(
+                table.update().values(lease_until=table.c.lease_until - literal(duration, Interval()))
+            )
 
 
 def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
@@ -212,14 +258,24 @@ def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -
         return store.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE)
 
 
+def _renew(moves: Moves, claimed: Rotation) -> bool:
+    with moves.services.database.write() as connection:
+        return store.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
+
+
+def _take(moves: Moves, rotation_id: str) -> Rotation:
+    with moves.services.database.write() as connection:
+        return store.take_rotation(connection, rotation_id, now=moves.services.clock())
+
+
 def _check(moves: Moves, claimed: Rotation) -> None:
     with moves.services.database.write() as connection:
-        store.check_fence(connection, claimed)
+        store.check_fence(connection, claimed, now=moves.services.clock())
 
 
 def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
-        store.release_rotation(connection, claimed, **values)
+        store.release_rotation(connection, claimed, now=moves.services.clock(), **values)
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

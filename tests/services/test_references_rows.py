@@ -36,6 +36,7 @@ def test_a_reference_by_name_or_by_id_leads_to_its_item(moves: Moves, clock: Any
         written=TOKEN,
         item_id=item.id,
         pinned=None,
+        held_by=None,
         last_version=None,
         last_run_at=None,
         proven_version=None,

@@ -38,7 +38,7 @@ def test_without_any_the_defaults_hold(tmp_path):
     assert settings.keyring_path == tmp_path / "keyring" / "keyring.json"
     assert settings.night_at == "0 2 * * *"
     assert settings.zone == ZoneInfo("UTC")
-    assert settings.lease == timedelta(minutes=15)
+    assert settings.lease == timedelta(minutes=1)
     assert settings.failed_hold == timedelta(hours=20)
 
 
@@ -128,12 +128,19 @@ WRONG = [
     ("retry_seconds = inf", "setting retry_seconds: Input should be a finite number"),
     ("lease_seconds = inf", "setting lease_seconds: Input should be a finite number"),
     ("lease_seconds = 1e15", "setting lease_seconds: Input should be less than or equal to 86400"),
-    ("lease_seconds = 9", "setting lease_seconds: Input should be greater than or equal to 10"),
+    ("lease_seconds = 1", "setting lease_seconds: Input should be greater than or equal to 2"),
     ("failed_hold_hours = 1e12", "setting failed_hold_hours: Input should be less than or equal to 8760"),
     ("concurrency = 0", "setting concurrency: Input should be greater than or equal to 1"),
     ('concurrency = "many"', "setting concurrency: Input should be a valid integer"),
     ("page_size = 10001", "setting page_size: Input should be less than or equal to 10000"),
     ("attempts = 1.5", "setting attempts: Input should be a valid integer"),
+    ("patience_hours = 0", "setting patience_hours: Input should be greater than 0"),
+    ("candidates = 0", "setting candidates: Input should be greater than or equal to 1"),
+    ("night_cap = 0", "setting night_cap: Input should be greater than or equal to 1"),
+    ("counterpart_cap = 0", "setting counterpart_cap: Input should be greater than or equal to 1"),
+    ("breaker_share = 1.5", "setting breaker_share: Input should be less than or equal to 1"),
+    ('freezes = ["christmas"]', "setting freezes: window 'christmas': it is no cron expression"),
+    ('freezes = "2026-12-24/2027-01-02"', "setting freezes: Input should be a valid tuple"),
     ("http_max_bytes = 1", "setting http_max_bytes: Input should be greater than or equal to 1024"),
     ("operaters = 1", "setting operaters: there is no such setting"),
     ("[night_at]\nhour = 2", "setting night_at: Input should be a valid string"),

@@ -64,7 +64,7 @@ def test_a_whole_digest_reads_so():
             "- prod-git keeps its value from before: 401 from git (rot_1)\n"
             "- prod-dns is stuck, both values are kept: undo failed (rot_1)\n"
             "\n"
-            "Replaced, after its tests passed:\n"
+            "Replaced:\n"
             "- prod-token is now version 4; the one before it is gone.\n"
             "- prod-crm is now version 4; the one before it works on, "
             "waiting for the overlap; the first run of intake.\n"
@@ -77,7 +77,7 @@ def test_a_whole_digest_reads_so():
     [
         ([found()], [], "Nightkey: 1 to look at (ops)", ["Not replaced", "Replaced"]),
         ([], [rotated()], "Nightkey: 1 replaced (ops)", ["To look at", "Not replaced"]),
-        ([], [rotated(State.STUCK, error="x")], "Nightkey: 1 not replaced (ops)", ["To look at", "Replaced,"]),
+        ([], [rotated(State.STUCK, error="x")], "Nightkey: 1 not replaced (ops)", ["To look at", "Replaced:"]),
         ([found()], [rotated(State.PLANNED)], "Nightkey: 1 to look at (ops)", ["prod-token"]),
         ([found()], [rotated(State.UNDOING)], "Nightkey: 1 to look at (ops)", ["prod-token"]),
     ],
@@ -148,7 +148,7 @@ def test_a_stuck_rotation_asks_its_owner_at_once():
         body=(
             "The rotation of prod-smtp can go neither on nor back: 503 while undoing.\n"
             "Both values are kept. It is used by intake, nightly.\n"
-            "What happened: nightkey rotation show rot_1\n"
+            "What happened, and what to do: nightkey rotation show rot_1\n"
         ),
     )
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vaultcore.model import Mode
 from worker.domain.findings import FindingKind
+from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision, DueItem, plan_item
 from worker.domain.saga import FINISHED, State
 
@@ -21,14 +22,21 @@ DUE = DueItem(
     name="prod-ticketing-api-token",
     owner_id="own_1",
     mode=Mode.AUTO,
-    rotator="random",
     expires_at=NOW + 10 * DAY,
     rotate_from=NOW - 4 * DAY,
+    overlap=DAY,
     thresholds=(30, 14, 7, 3, 1, 0),
+    counterpart=None,
+    opens=NOW,
+    expiry_first=True,
     hold_until=None,
     open_rotation=None,
     open_state=None,
 )
+
+
+PLENTY = Room(caps=Caps(night=500, counterpart=100))
+FULL = Room(caps=Caps(night=1, counterpart=1), taken=1)
 
 
 def item(**fields):
@@ -37,6 +45,7 @@ def item(**fields):
 
 OPEN = {"open_rotation": "rot_1", "open_state": "watching"}
 STUCK = {"open_rotation": "rot_1", "open_state": "stuck"}
+REQUESTED = {"open_rotation": "rot_1", "open_state": "requested"}
 LAPSED = {"expires_at": NOW - 2 * DAY}
 
 
@@ -59,9 +68,10 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
         (item(**STUCK, expires_at=NOW + 31 * DAY), Action.HOLD, None, None),
         # A person is asked.
         (item(mode=Mode.NOTIFY), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.NOTIFY, rotator=None), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), Action.ASK, None, None),
+        (item(mode=Mode.APPROVE), Action.REQUEST, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE, rotate_from=NOW + DAY), Action.NONE, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), Action.REQUEST, None, None),
+        (item(mode=Mode.APPROVE, **REQUESTED), Action.ASK, FindingKind.EXPIRING, 2),
         (item(mode=Mode.APPROVE, **OPEN), Action.GO_ON, FindingKind.EXPIRING, 2),
         (item(mode=Mode.NOTIFY, expires_at=NOW + SECOND), Action.ASK, FindingKind.EXPIRING, 5),
         # What has lapsed speaks, whatever is done about it.
@@ -71,11 +81,21 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
         (item(**LAPSED, **STUCK), Action.HOLD, FindingKind.LAPSED, 102),
         (item(**LAPSED, hold_until=NOW + DAY), Action.HOLD, FindingKind.LAPSED, 102),
         (item(**LAPSED, mode=Mode.NOTIFY), Action.ASK, FindingKind.LAPSED, 102),
-        (item(**LAPSED, mode=Mode.APPROVE, thresholds=()), Action.ASK, FindingKind.LAPSED, 102),
+        (item(**LAPSED, mode=Mode.APPROVE, thresholds=()), Action.REQUEST, FindingKind.LAPSED, 102),
+        # Its window opens later, or never.
+        (item(opens=NOW + 3 * DAY), Action.WAIT, None, None),
+        (item(opens=NOW + DAY), Action.ROTATE, None, None),
+        (item(mode=Mode.APPROVE, opens=NOW + 3 * DAY), Action.REQUEST, FindingKind.EXPIRING, 2),
+        (item(opens=None), Action.WAIT, None, None),
+        (item(opens=None, expires_at=NOW + 2 * DAY), Action.ROTATE, None, None),
+        (item(opens=NOW + 9 * DAY + SECOND, expires_at=NOW + 2 * DAY), Action.ROTATE, None, None),
+        (item(opens=None, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
+        (item(opens=NOW + 10 * DAY, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
+        (item(opens=NOW + 9 * DAY, expiry_first=False), Action.WAIT, None, None),
     ],
 )
 def test_the_decision_and_what_its_owner_is_told(due, action, kind, level):
-    decision = plan_item(due, NOW)
+    decision = plan_item(due, NOW, PLENTY)
 
     assert decision.action is action
     found = decision.finding
@@ -94,33 +114,88 @@ def test_the_decision_and_what_its_owner_is_told(due, action, kind, level):
             item(mode=Mode.NOTIFY),
             "only its owner can replace it: nightkey item update prod-ticketing-api-token --value-file PATH",
         ),
-        (item(mode=Mode.APPROVE), "waits for a person: nightkey item rotate prod-ticketing-api-token"),
-        (item(mode=Mode.APPROVE, name="a b"), "waits for a person: nightkey item rotate 'a b'"),
         (
-            item(mode=Mode.APPROVE, name="x; rm -rf $HOME"),
-            "waits for a person: nightkey item rotate 'x; rm -rf $HOME'",
+            item(mode=Mode.NOTIFY, name="x; rm -rf $HOME"),
+            "only its owner can replace it: nightkey item update 'x; rm -rf $HOME' --value-file PATH",
+        ),
+        (item(mode=Mode.APPROVE), "expires in 10 days"),
+        (item(**LAPSED), "lapsed 2 days ago"),
+        (item(mode=Mode.APPROVE, rotate_from=NOW + DAY), "asks for approval from 2026-03-02 02:00 UTC"),
+        (item(mode=Mode.APPROVE, **REQUESTED), "waits for approval: nightkey rotation approve rot_1"),
+        (item(opens=NOW + 3 * DAY), "its window opens 2026-03-04 02:00 UTC"),
+        (
+            item(opens=NOW + DAY / 2),
+            "expires in 10 days, begins 2026-03-01 14:00 UTC, when changes may be made",
+        ),
+        (
+            item(opens=None, expiry_first=False),
+            "its windows and freezes allow no moment for a rotation",
+        ),
+        (
+            item(opens=NOW + 11 * DAY, expiry_first=False),
+            "its window opens too late, 2026-03-12 02:00 UTC: it lapses first",
         ),
     ],
 )
 def test_why_says_what_a_person_can_do(due, says):
-    assert plan_item(due, NOW).why == says
+    assert plan_item(due, NOW, PLENTY).why.startswith(says)
 
 
 def test_a_finding_is_about_the_item_and_reaches_its_owner():
-    finding = plan_item(item(**LAPSED, mode=Mode.APPROVE), NOW).finding
+    finding = plan_item(item(**LAPSED, mode=Mode.APPROVE), NOW, PLENTY).finding
 
     assert finding.subject == finding.item_id == DUE.item_id
     assert finding.item == DUE.name
     assert finding.owner_id == DUE.owner_id
     assert finding.workflow is None
-    assert finding.detail == (
-        "lapsed 2 days ago: waits for a person: nightkey item rotate prod-ticketing-api-token"
-    )
+    assert finding.detail == "lapsed 2 days ago: waits for approval"
+    assert plan_item(item(**LAPSED), NOW, PLENTY).finding.detail == "lapsed 2 days ago"
+
+
+@pytest.mark.parametrize(
+    ("due", "room", "action", "why"),
+    [
+        (item(), FULL, Action.WAIT, "tonight's 1 rotations are taken: another night"),
+        (item(expires_at=NOW + 2 * DAY), FULL, Action.ROTATE, "expires in 2 days"),
+        (item(expires_at=NOW + 2 * DAY + SECOND), FULL, Action.WAIT, "tonight's 1 rotations are taken"),
+        (
+            item(counterpart="http crm"),
+            replace(PLENTY, by_counterpart={"http crm": 100}),
+            Action.WAIT,
+            "tonight's 100 rotations at http crm are taken",
+        ),
+        (item(counterpart="http crm"), replace(PLENTY, by_counterpart={"http git": 100}), Action.ROTATE, ""),
+        (item(), replace(PLENTY, by_counterpart={"http crm": 100}), Action.ROTATE, ""),
+        (item(mode=Mode.APPROVE), FULL, Action.REQUEST, ""),
+        (item(mode=Mode.NOTIFY), FULL, Action.ASK, ""),
+    ],
+)
+def test_what_a_full_night_leaves_waits_for_another_unless_it_would_lapse(due, room, action, why):
+    decision = plan_item(due, NOW, room)
+
+    assert decision.action is action
+    assert why in decision.why
+
+
+@pytest.mark.parametrize(
+    ("due", "begins_at"),
+    [
+        (item(), NOW),
+        (item(opens=NOW + DAY / 2), NOW + DAY / 2),
+        (item(opens=NOW + DAY / 2, expires_at=NOW + DAY), NOW),
+        (item(opens=None, expires_at=NOW + 2.5 * DAY), NOW + DAY / 2),
+        (item(mode=Mode.APPROVE, opens=NOW + 3 * DAY), NOW + 3 * DAY),
+        (item(mode=Mode.NOTIFY), None),
+        (item(**OPEN), None),
+    ],
+)
+def test_a_rotation_begins_when_changes_may_be_made_or_when_expiry_comes_first(due, begins_at):
+    assert plan_item(due, NOW, PLENTY).begins_at == begins_at
 
 
 def test_nothing_is_found_for_a_threshold_that_was_not_crossed():
-    assert plan_item(item(mode=Mode.NOTIFY, expires_at=NOW + 30 * DAY + SECOND), NOW).finding is None
-    assert plan_item(item(mode=Mode.NOTIFY, expires_at=NOW + 30 * DAY), NOW).finding is not None
+    assert plan_item(item(mode=Mode.NOTIFY, expires_at=NOW + 30 * DAY + SECOND), NOW, PLENTY).finding is None
+    assert plan_item(item(mode=Mode.NOTIFY, expires_at=NOW + 30 * DAY), NOW, PLENTY).finding is not None
 
 
 moments = st.timedeltas(min_value=-60 * DAY, max_value=60 * DAY).map(lambda away: NOW + away)
@@ -128,9 +203,10 @@ unfinished = st.sampled_from(sorted(set(State) - FINISHED))
 due_items = st.builds(
     item,
     mode=st.sampled_from(Mode),
-    rotator=st.sampled_from([None, "random", "http"]),
     expires_at=moments,
     rotate_from=moments,
+    opens=st.none() | moments,
+    expiry_first=st.booleans(),
     hold_until=st.none() | moments,
     thresholds=st.lists(st.integers(0, 90), max_size=6).map(tuple),
 ) | st.builds(
@@ -146,29 +222,39 @@ due_items = st.builds(
 
 @given(due_items)
 def test_only_what_is_auto_free_and_due_is_ever_rotated(due):
-    rotates = plan_item(due, NOW).action is Action.ROTATE
+    decision = plan_item(due, NOW, PLENTY)
 
-    assert rotates == (
-        due.mode is Mode.AUTO
-        and due.open_rotation is None
-        and (due.hold_until is None or due.hold_until <= NOW)
-        and due.rotate_from <= NOW
-    )
+    if decision.action is Action.ROTATE:
+        assert due.mode is Mode.AUTO
+        assert due.open_rotation is None
+        assert due.hold_until is None or due.hold_until <= NOW
+        assert due.rotate_from <= NOW
+        assert NOW <= decision.begins_at <= NOW + DAY
+
+
+@given(due_items)
+def test_what_is_due_and_would_lapse_is_rotated_whatever_the_windows_say(due):
+    due = replace(due, mode=Mode.AUTO, open_rotation=None, hold_until=None, expiry_first=True)
+
+    if due.rotate_from <= NOW and due.expires_at <= NOW + 2 * DAY:
+        assert plan_item(due, NOW, FULL).action is Action.ROTATE
 
 
 @given(due_items)
 def test_what_has_lapsed_never_stays_silent(due):
-    found = plan_item(due, NOW).finding
+    found = plan_item(due, NOW, PLENTY).finding
 
     assert (found is not None and found.kind is FindingKind.LAPSED) == (due.expires_at <= NOW)
 
 
 @given(due_items)
 def test_a_stuck_rotation_is_never_taken_for_one_that_moves(due):
-    decision = plan_item(due, NOW)
+    decision = plan_item(due, NOW, PLENTY)
 
     if due.open_state == "stuck":
         assert decision.action is Action.HOLD
+    elif due.open_state == "requested":
+        assert decision.action is Action.ASK
     elif due.open_rotation is not None:
         assert decision.action is Action.GO_ON
 
@@ -176,5 +262,5 @@ def test_a_stuck_rotation_is_never_taken_for_one_that_moves(due):
 @given(due_items)
 def test_the_same_row_at_the_same_time_gives_the_same_decision(due):
     """The dry run, the night and a forecast may be compared."""
-    assert plan_item(due, NOW) == plan_item(replace(due), NOW)
-    assert isinstance(plan_item(due, NOW), Decision)
+    assert plan_item(due, NOW, PLENTY) == plan_item(replace(due), NOW, PLENTY)
+    assert isinstance(plan_item(due, NOW, PLENTY), Decision)

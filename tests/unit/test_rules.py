@@ -1,5 +1,7 @@
 """The vault's rules: names, values, stage moves, policies, due times, staleness, hygiene, durations."""
 
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -23,7 +25,9 @@ from vaultcore.rules import (
     is_item_id,
     kind_of,
     parse_duration,
+    rotate_from,
     show_duration,
+    spread_of,
     staleness,
 )
 
@@ -278,8 +282,16 @@ def test_a_policy_that_can_be_kept_is_taken(policy, kind):
         (change(lead=timedelta(0)), Kind.SECRET, "lead must be longer"),
         (change(lead=-DAY), Kind.SECRET, "lead must be longer"),
         (change(lifetime=timedelta(0)), Kind.SECRET, "lifetime must be longer"),
-        (change(overlap=-SECOND), Kind.SECRET, "overlap and idle_after cannot be negative"),
-        (change(idle_after=timedelta(0)), Kind.SECRET, "overlap and idle_after"),
+        (change(overlap=-SECOND), Kind.SECRET, "overlap, spread and settle cannot be negative"),
+        (change(spread=-SECOND), Kind.SECRET, "overlap, spread and settle"),
+        (change(settle=-SECOND), Kind.SECRET, "overlap, spread and settle"),
+        (change(idle_after=timedelta(0)), Kind.SECRET, "idle_after must be longer"),
+        (change(approval=timedelta(0)), Kind.SECRET, "approval must be longer"),
+        (
+            change(spread=76 * DAY),
+            Kind.SECRET,
+            r"lead \(14d\) with its spread \(76d\) is not shorter than the lifetime \(90d\)",
+        ),
         (change(thresholds=(7, -1)), Kind.SECRET, "thresholds are days"),
         (change(lead=90 * DAY), Kind.SECRET, r"lead \(90d\) is not shorter than the lifetime \(90d\)"),
         (change(rotator=None), Kind.SECRET, "mode auto needs a rotator"),
@@ -333,12 +345,49 @@ EXPIRY = NOW + 100 * DAY
     ],
 )
 def test_an_item_is_due_when_its_mode_first_has_something_to_do(policy, days_before):
-    assert due_at(policy, EXPIRY) == EXPIRY - days_before * DAY
+    policy = replace(policy, spread=timedelta(0))
+
+    assert due_at(policy, EXPIRY, item_id="vlt_1") == EXPIRY - days_before * DAY
+
+
+@pytest.mark.parametrize(
+    ("policy", "spread"),
+    [
+        (change(lead=14 * DAY, lifetime=90 * DAY), 3.5 * DAY),
+        (change(lead=14 * DAY, lifetime=None), 3.5 * DAY),
+        (change(lead=28 * DAY, lifetime=30 * DAY), 0.5 * DAY),
+        (change(spread=DAY), DAY),
+        (change(spread=timedelta(0)), timedelta(0)),
+    ],
+)
+def test_the_spread_nobody_gave_is_a_quarter_of_the_lead_and_of_what_it_leaves(policy, spread):
+    assert spread_of(policy) == spread
+
+
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=50, unique=True))
+def test_each_item_is_due_at_its_own_moment_of_the_spread_and_always_at_the_same(item_ids):
+    policy = change(lead=14 * DAY, spread=DAY)
+    moments = [rotate_from(policy, EXPIRY, item_id=item_id) for item_id in item_ids]
+
+    assert len(set(moments)) == len(moments)
+    assert all(EXPIRY - 15 * DAY < moment <= EXPIRY - 14 * DAY for moment in moments)
+    assert moments == [rotate_from(policy, EXPIRY, item_id=item_id) for item_id in item_ids]
+
+
+def test_a_thousand_items_of_one_day_are_spread_evenly():
+    policy = change(lead=14 * DAY, spread=DAY)
+    hours = Counter(
+        (rotate_from(policy, EXPIRY, item_id=f"vlt_{number}") - EXPIRY) // timedelta(hours=6)
+        for number in range(1000)
+    )
+
+    assert len(hours) == 4
+    assert all(200 <= number <= 300 for number in hours.values())
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_what_never_expires_is_never_due(mode):
-    assert due_at(change(mode=mode), None) is None
+    assert due_at(change(mode=mode), None, item_id="vlt_1") is None
 
 
 # Staleness

@@ -16,6 +16,7 @@ from vaultcore.secret import Secret
 from worker.domain.policies import build_policy
 
 _FILE_MAX = 64 * 1024
+NONE = "none"
 
 
 def read_value(path: str | None, *, what: str) -> Secret:
@@ -92,17 +93,38 @@ def read_policy(
     lifetime: str | None,
     lead: str | None,
     overlap: str | None,
+    windows: list[str] | None = None,
+    freezes: list[str] | None = None,
+    canary: str | None = None,
+    four_eyes: bool | None = None,
     default_rotator: str | None = None,
 ) -> Policy:
     """The policy that the options describe, over that of the file, over `base` or the default."""
     given = {} if file is None else _read_policy_file(file)
-    options = {"mode": mode, "rotator": rotator, "lifetime": lifetime, "lead": lead, "overlap": overlap}
+    options = {
+        "mode": mode,
+        "rotator": rotator,
+        "lifetime": lifetime,
+        "lead": lead,
+        "overlap": overlap,
+        "windows": _read_windows(windows),
+        "freezes": _read_windows(freezes),
+        "four_eyes": four_eyes,
+        "canary": canary,
+    }
     given |= {name: value for name, value in options.items() if value is not None}
+    if canary == NONE:
+        given["canary"] = None
     assigned = _parse_assignments(settings)
     under = given.get("settings", {})
     if assigned and isinstance(under, dict):
         given["settings"] = _merge(under, assigned)
     return build_policy(base, given, default_rotator=default_rotator)
+
+
+def _read_windows(given: list[str] | None) -> list[str] | None:
+    """What is given replaces what was there; `none` takes it away."""
+    return [] if given == [NONE] else given or None
 
 
 def _read_policy_file(file: Path) -> dict[str, Any]:

@@ -1,19 +1,25 @@
 """`nightkey item`: create, list, show, update, delete, rotate."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import Item, Kind, Policy
 from vaultcore.rules import kind_of
 from vaultcore.vault import UNCHANGED
 from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
+from worker.cli.rotation import is_good
 from worker.cli.session import Home, Json, open_services, who
-from worker.domain.saga import State
+from worker.consumers import consumers_of
+from worker.domain.proof import Consumer
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Services
 
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 
@@ -30,6 +36,25 @@ Assignments = Annotated[
 Lead = Annotated[str | None, typer.Option("--lead", metavar="14d", help="How long before expiry it is due.")]
 Overlap = Annotated[
     str | None, typer.Option("--overlap", metavar="1d", help="How long the old value works on.")
+]
+Windows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--window",
+        metavar="'CRON for TIME [in ZONE]'",
+        help="When it may be rotated by itself, such as '0 2 * * 1-5 for 4h in Europe/Zurich'; none: always.",
+    ),
+]
+Freezes = Annotated[
+    list[str] | None,
+    typer.Option("--freeze", metavar="'CRON for TIME [in ZONE]'", help="When nothing of it may change."),
+]
+Canary = Annotated[
+    str | None,
+    typer.Option("--canary", metavar="auto|WORKFLOW|none", help="The workflow that moves first."),
+]
+FourEyes = Annotated[
+    bool | None, typer.Option("--four-eyes/--no-four-eyes", help="Who asks for a rotation may not approve it.")
 ]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy as TOML or JSON.")]
 ValueFile = Annotated[
@@ -50,6 +75,10 @@ def create(  # the options document themselves
     assignments: Assignments = None,
     lead: Lead = None,
     overlap: Overlap = None,
+    windows: Windows = None,
+    freezes: Freezes = None,
+    canary: Canary = None,
+    four_eyes: FourEyes = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     json: Json = False,
@@ -70,6 +99,10 @@ def create(  # the options document themselves
         lifetime=lifetime,
         lead=lead,
         overlap=overlap,
+        windows=windows,
+        freezes=freezes,
+        canary=canary,
+        four_eyes=four_eyes,
         default_rotator=_default_rotator(name),
     )
     _check_settings(built)
@@ -181,6 +214,10 @@ def update(
     assignments: Assignments = None,
     lead: Lead = None,
     overlap: Overlap = None,
+    windows: Windows = None,
+    freezes: Freezes = None,
+    canary: Canary = None,
+    four_eyes: FourEyes = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
@@ -204,6 +241,10 @@ def update(
         lifetime=lifetime,
         lead=lead,
         overlap=overlap,
+        windows=windows,
+        freezes=freezes,
+        canary=canary,
+        four_eyes=four_eyes,
         default_rotator=_default_rotator(item.name),
     )
     _check_settings(built)
@@ -233,7 +274,7 @@ def delete(name: str, *, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.write() as connection:
-        services.rotations.check_at_rest(connection, services.vault.get(connection, name))
+        services.opening.check_at_rest(connection, services.vault.get(connection, name))
         item = services.vault.delete(connection, name, actor=who())
     services.database.scrub()
     if json:
@@ -243,13 +284,29 @@ def delete(name: str, *, json: Json = False, home: Home = None) -> None:
 
 
 @app.command()
-def rotate(name: str, *, json: Json = False, home: Home = None) -> None:
+def rotate(
+    name: str,
+    *,
+    compromised: Annotated[
+        bool,
+        typer.Option("--compromised", help="Somebody else knows it: revoke it as soon as there is a new one."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --compromised: do not ask.")] = False,
+    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
     """Replace an item now: create, test and activate a new version; the old one works on meanwhile."""
     _ = home
     services = open_services()
-    opened = services.rotations.request(name, asked_by=who())
+    if compromised:
+        _confirm_harm(services, name, yes=yes)
     with show_progress() as tell:
-        rotation = services.driving.run_rotation(opened.id, tell)
+        if compromised:
+            rotation = services.driving.run_hurried(name, tell, asked_by=who())
+        else:
+            opened = services.opening.request(name, asked_by=who(), in_freeze=in_freeze)
+            rotation = services.driving.run_rotation(opened.id, tell)
     if json:
         print_json(
             {
@@ -264,8 +321,39 @@ def rotate(name: str, *, json: Json = False, home: Home = None) -> None:
         )
     else:
         print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
-    if rotation.state in (State.ROLLED_BACK, State.STUCK):
+        if rotation.waits_for:
+            print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+    if not is_good(rotation):
         raise typer.Exit(1)
+
+
+def _confirm_harm(services: "Services", name: str, *, yes: bool) -> None:
+    """Which workflows it may break, before it is done."""
+    with services.database.read() as connection:
+        item = services.vault.get(connection, name)
+        found = consumers_of(connection, item.id)
+    note(f"The value of {item.name} is revoked as soon as there is a new one; no workflow is tested before.")
+    for consumer in found:
+        note(f"  {consumer.name}: {_explain_harm(consumer)}")
+    if not found:
+        note("  no workflow uses it")
+    if item.kind is Kind.API_KEY:
+        note("  every caller: the old key opens nothing until they use the new one")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
+    if not typer.confirm("Go on?", err=True):
+        raise RefusedError("nothing was changed")
+
+
+def _explain_harm(consumer: Consumer) -> str:
+    if consumer.pinned is not None:
+        return f"pinned to version {consumer.pinned}: fails until it is unpinned"
+    if consumer.held:
+        return "held on the old version by a rotation: moves at once"
+    active = "" if consumer.active else ", not active"
+    return f"uses the new value from its next run on; a run under way may fail{active}"
 
 
 def describe(item: Item) -> dict[str, Any]:
@@ -286,6 +374,10 @@ def describe(item: Item) -> dict[str, Any]:
         "lifetime": item.policy.lifetime,
         "lead": item.policy.lead,
         "overlap": item.policy.overlap,
+        "windows": item.policy.windows,
+        "freezes": item.policy.freezes,
+        "canary": item.policy.canary,
+        "four_eyes": item.policy.four_eyes,
         "due_at": item.due_at,
         "hold_until": item.hold_until,
         "updated_at": item.updated_at,

@@ -21,6 +21,7 @@ from worker.cli import (
     notice,
     owner,
     rotation,
+    run,
     scan,
     status,
     up,
@@ -44,6 +45,7 @@ app.command("scan")(scan.scan)
 app.command("night")(scan.night)
 app.command("up")(up.up)
 app.add_typer(rotation.app, name="rotation")
+app.add_typer(run.app, name="run")
 app.add_typer(notice.app, name="notice")
 app.command("claim")(claim.claim)
 app.add_typer(key.app, name="key")

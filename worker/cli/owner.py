@@ -1,16 +1,19 @@
 """`nightkey owner`: who is told, and where."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import Owner
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_text
-from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
+from worker.domain.commands import quote_word
 
 app = typer.Typer(no_args_is_help=True, help="Who is told, and where.")
 
@@ -80,6 +83,62 @@ def list_owners(*, json: Json = False, home: Home = None) -> None:
         print_json(rows)
     else:
         print_table(rows, ("name", "routes", "created_at"), "no owners yet")
+
+
+@app.command()
+def leave(
+    name: str,
+    *,
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="Nothing overlaps: each old value is revoked at once.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Replace everything that an owner or a login could read: what they own, gave, or collected.
+
+    It goes on where it was interrupted when it is called again. 1 while anything of it is left.
+    """
+    _ = home
+    services = open_services()
+    readable = services.leaving.preview(name)
+    note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")
+    if not yes:
+        _confirm()
+    departure = services.leaving.begin(name, hurried=compromised, actor=who())
+    total = len(departure.items)
+    with show_progress() as tell:
+        after = 0
+        while (opened := services.leaving.open_next(departure, after=after, actor=who())) is not None:
+            left, rotation = opened
+            note(f"{left.position} of {total}: {left.item}")
+            if departure.hurried:
+                services.driving.run_hurried(left.item_id, tell, asked_by=who())
+            else:
+                services.driving.run_rotation(rotation.id, tell)
+            after = left.position
+    departure = services.leaving.finish(departure.id)
+    rows = [vars(left) for left in departure.items]
+    if json:
+        print_json(
+            {"id": departure.id, "name": departure.name, "items": rows, "finished_at": departure.finished_at}
+        )
+    else:
+        print_table(rows, ("position", "item", "fate", "why"), "there is nothing that they could read")
+        if departure.finished_at is None:
+            note(
+                f"some of it is left: `nightkey owner leave {quote_word(name)}` goes on, and says how it stands"
+            )
+    if departure.finished_at is None:
+        raise typer.Exit(1)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
+    if not typer.confirm("Replace them now?", err=True):
+        raise RefusedError("nothing was changed")
 
 
 def describe(owner: Owner) -> dict[str, Any]:

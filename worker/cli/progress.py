@@ -12,10 +12,13 @@ _ORDER = [
     State.PLANNED,
     State.CREATED,
     State.INSTALLED,
+    State.ACCEPTED,
     State.NODE_TESTED,
     State.WORKFLOW_TESTED,
     State.ACTIVATED,
+    State.CANARY,
     State.WATCHING,
+    State.RETIRING,
 ]
 
 

@@ -1,14 +1,21 @@
-"""`nightkey rotation`: what was replaced, step by step."""
+"""`nightkey rotation`: what was replaced, step by step, and what a person decides of it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Home, Json, open_services
+from worker.cli.inputs import parse_time
+from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.progress import show_progress
+from worker.cli.session import Home, Json, open_services, who
+from worker.domain.advice import Advice, advise
+from worker.domain.saga import State
 from worker.store import Rotation, get_rotation, list_rotations, steps_of
 
-app = typer.Typer(no_args_is_help=True, help="Replacements, step by step.")
+app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
+
+RotationId = Annotated[str, typer.Argument(metavar="ROTATION", help="Its id: rot_…")]
+Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that uses the item.")]
 
 
 @app.command("list")
@@ -21,16 +28,18 @@ def list_all(*, json: Json = False, home: Home = None) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("id", "item", "state", "reason", "created_at", "finished_at"), "no rotations yet")
+        columns = ("id", "item", "state", "reason", "error", "next_at", "created_at", "finished_at")
+        print_table(rows, columns, "no rotations yet")
 
 
 @app.command()
-def show(rotation_id: str, *, json: Json = False, home: Home = None) -> None:
-    """Show a rotation with each of its steps, and what it waits for."""
+def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """Show a rotation with each of its steps, its consumers, what it waits for, and what you can do."""
     _ = home
     services = open_services()
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
+        standings = services.watching.standings(connection, rotation)
         steps = [
             {
                 "at": row.at,
@@ -41,20 +50,131 @@ def show(rotation_id: str, *, json: Json = False, home: Home = None) -> None:
             }
             for row in steps_of(connection, rotation_id)
         ]
+    consumers = [
+        {
+            "workflow": standing.consumer.name,
+            "state": standing.proof,
+            "why": standing.why,
+            "next_run_at": standing.consumer.next_run_at,
+        }
+        for standing in standings
+    ]
+    advice = advise(rotation.id, rotation.state, rotation.stuck_in, rotation.outages, standings)
     if json:
-        print_json(describe(rotation) | {"steps": steps})
+        shown = [vars(one) for one in advice]
+        print_json(describe(rotation) | {"steps": steps, "consumers": consumers, "choices": shown})
         return
-    print_lines(
-        [
-            f"{rotation.id}: {rotation.item}, {rotation.state}",
-            f"by {rotation.rotator}, {rotation.reason}, asked by {rotation.asked_by}",
-            f"version {rotation.old_number} → {rotation.new_number or '-'}",
-        ]
-    )
-    if rotation.waits_for:
-        print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+    print_lines(_head(rotation))
     print_lines([""])
     print_table(steps, ("at", "step", "result", "cause", "message"), "no step was taken yet")
+    if consumers:
+        print_lines(["", "used by:"])
+        print_table(consumers, ("workflow", "state", "next_run_at", "why"), "nobody")
+    _print_advice(advice)
+
+
+@app.command()
+def approve(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """Let a rotation that waits for approval begin; without a window to keep to it is done now."""
+    _ = home
+    services = open_services()
+    approved = services.deciding.approve(rotation_id, actor=who())
+    _drive(services, approved, json=json)
+
+
+@app.command()
+def cancel(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """End a rotation that has not begun, or take back one that has not activated its new value."""
+    _ = home
+    services = open_services()
+    cancelled = services.deciding.cancel(rotation_id, actor=who())
+    _drive(services, cancelled, json=json, good=(State.CANCELLED, State.ROLLED_BACK))
+
+
+@app.command()
+def retry(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """Do again, now, the step that is stuck or waits for its next try."""
+    _ = home
+    services = open_services()
+    _drive(services, services.deciding.retry(rotation_id, actor=who()), json=json)
+
+
+@app.command()
+def rollback(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """End a rotation on the old value.
+
+    Where taking the new one away outside is what got stuck, it is dropped here: see to it outside first.
+    """
+    _ = home
+    services = open_services()
+    changed = services.deciding.roll_back(rotation_id, actor=who())
+    _drive(services, changed, json=json, good=(State.ROLLED_BACK,))
+
+
+@app.command()
+def accept(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+    """End a stuck rotation on the new value.
+
+    Where taking the old one away outside is what got stuck, it is dropped here: see to it outside first.
+    """
+    _ = home
+    services = open_services()
+    _drive(services, services.deciding.accept(rotation_id, actor=who()), json=json)
+
+
+@app.command()
+def prove(
+    rotation_id: RotationId,
+    *,
+    workflow: Workflow,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Run a consumer now, with its sample context and the new value: a good run proves it. 1 if it fails."""
+    _ = home
+    services = open_services()
+    outcome = services.deciding.prove(rotation_id, workflow, actor=who())
+    with services.database.read() as connection:
+        rotation = get_rotation(connection, rotation_id)
+    with show_progress() as tell:
+        services.driving.settle([rotation.item_id], tell)
+    if json:
+        print_json(vars(outcome))
+    else:
+        print_lines([f"{outcome.workflow}: {outcome.status}"])
+        if outcome.error_message:
+            note(f"nightkey: {outcome.error_message} ({outcome.cause})")
+    if outcome.status != "completed":
+        raise typer.Exit(1)
+
+
+@app.command()
+def extend(
+    rotation_id: RotationId,
+    *,
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="2026-12-24, or from now: 30d.")],
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Let the old value work on for longer, for consumers that run later."""
+    _ = home
+    services = open_services()
+    _answer(services.deciding.extend(rotation_id, parse_time(until, services.clock()), actor=who()), json=json)
+
+
+@app.command()
+def waive(
+    rotation_id: RotationId,
+    *,
+    workflow: Workflow,
+    why: Annotated[str, typer.Option("--why", help="For the record.")],
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Answer for a consumer that is not proven: the old value no longer waits for it. It is audited."""
+    _ = home
+    services = open_services()
+    _answer(services.deciding.waive(rotation_id, workflow, why=why, actor=who()), json=json)
 
 
 def describe(rotation: Rotation) -> dict[str, Any]:
@@ -63,17 +183,78 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "item": rotation.item,
         "item_id": rotation.item_id,
         "state": rotation.state,
+        "stuck_in": rotation.stuck_in,
         "rotator": rotation.rotator,
+        "counterpart": rotation.counterpart,
         "reason": rotation.reason,
         "asked_by": rotation.asked_by,
+        "approved_by": rotation.approved_by,
+        "hurried": rotation.hurried,
         "old_version": rotation.old_number,
         "new_version": rotation.new_number,
+        "candidates": rotation.candidates,
         "attempts": rotation.attempts,
         "cause": rotation.last_cause,
         "error": rotation.last_error,
+        "failing_since": rotation.failing_since,
         "waits_for": rotation.waits_for,
         "next_at": rotation.next_at,
         "created_at": rotation.created_at,
         "activated_at": rotation.activated_at,
         "finished_at": rotation.finished_at,
     }
+
+
+def is_good(rotation: Rotation) -> bool:
+    """Whether it has come to rest well: nothing went wrong, and nothing is waited out."""
+    if rotation.state in (State.ROLLED_BACK, State.STUCK, State.CANCELLED):
+        return False
+    return not (rotation.outages and rotation.waits_for)
+
+
+def _drive(services: Any, rotation: Rotation, *, json: bool, good: tuple[State, ...] = ()) -> None:  # noqa: ANN401  # Services, imported late
+    """What follows from the decision is done here and now, as a worker would."""
+    with show_progress() as tell:
+        driven = services.driving.run_decided(rotation.id, tell)
+    _answer(driven, json=json)
+    if driven.state not in good and (good or not is_good(driven)):
+        raise typer.Exit(1)
+
+
+def _answer(rotation: Rotation, *, json: bool) -> None:
+    if json:
+        print_json(describe(rotation))
+        return
+    print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
+    if rotation.waits_for:
+        print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+
+
+def _head(rotation: Rotation) -> list[str]:
+    hurry = ", in a hurry" if rotation.hurried else ""
+    approved = f", approved by {rotation.approved_by}" if rotation.approved_by else ""
+    lines = [
+        f"{rotation.id}: {rotation.item}, {rotation.state}",
+        f"by {rotation.rotator}{hurry}, {rotation.reason}, asked by {rotation.asked_by}{approved}",
+        f"version {rotation.old_number} → {rotation.new_number or '-'}",
+    ]
+    if rotation.candidates:
+        lines.append(f"{rotation.candidates} rejected before")
+    if rotation.failing_since is not None and rotation.next_at is not None:
+        lines.append(
+            f"try {rotation.attempts} failed, failing since {rotation.failing_since:%Y-%m-%d %H:%M:%S} UTC; "
+            f"next try {rotation.next_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    elif rotation.last_error and rotation.state is not State.DONE:
+        lines.append(f"last error: {rotation.last_error}")
+    if rotation.waits_for:
+        lines.append(f"waits for {'; '.join(rotation.waits_for)}")
+    return lines
+
+
+def _print_advice(advice: tuple[Advice, ...]) -> None:
+    if not advice:
+        return
+    print_lines(["", "what you can do:"])
+    for one in advice:
+        print_lines([f"  {one.command}", f"      {one.does}"])

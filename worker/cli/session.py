@@ -1,7 +1,7 @@
 """What every command shares: its two options, the services of its data folder, and who is asking."""
 
-import getpass
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,10 @@ from worker.log import configure_logging
 
 if TYPE_CHECKING:  # imported when a command needs it: it takes most of the start-up time
     from worker.bootstrap import Services
+
+
+_LOGIN_UID = Path("/proc/self/loginuid")
+_NO_LOGIN = 2**32 - 1
 
 
 def _use_home(home: Path | None) -> Path | None:
@@ -45,8 +49,21 @@ def open_services() -> "Services":
 
 
 def who() -> str:
-    """Who is asking, for the audit log: the login name."""
+    """Who is asking, for the audit log and for four eyes: the login, as the kernel knows it.
+
+    Variables such as USER are not asked: anybody can set them. Who became another user (sudo) is still
+    known by the login that they began with, where the system keeps that.
+    """
+    uid = _login_uid()
     try:
-        return f"user:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return f"user:{os.getuid()}"
+        return f"user:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user:{uid}"
+
+
+def _login_uid() -> int:
+    try:
+        uid = int(_LOGIN_UID.read_text())
+    except (OSError, ValueError):
+        return os.getuid()
+    return os.getuid() if uid == _NO_LOGIN else uid

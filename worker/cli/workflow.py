@@ -2,7 +2,7 @@
 
 import json as jsonlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,8 +10,12 @@ from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.records import last_runs
+
+if TYPE_CHECKING:
+    from worker.services.running import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
 
@@ -141,7 +145,7 @@ def test(
         good = result.status == "success"
     else:
         outcome = services.running.test_workflow(workflow, overrides={}, context=given, actor=who())
-        answer, good = vars(outcome), outcome.status == "completed"
+        answer, good = _describe(outcome), outcome.status == "completed"
     _answer(answer, good=good, json=json)
 
 
@@ -166,7 +170,10 @@ def run(
         key=None if key_file is None else Secret(read_text(key_file).strip()),
         actor=who(),
     )
-    _answer(vars(outcome), good=outcome.status == "completed", json=json)
+    if outcome.status != "completed":
+        with show_progress() as tell:
+            services.driving.settle(outcome.used, tell)
+    _answer(_describe(outcome), good=outcome.status == "completed", json=json)
 
 
 @app.command()
@@ -186,6 +193,7 @@ def pin(
         found = services.vault.get(connection, item)
         if not services.versions.get(connection, found.id, version).filled:
             raise RefusedError(f"version {version} of {found.name} holds no value any more")
+        services.opening.check_pin(connection, found, version)
         services.references.pin(connection, workflow_id=workflow.id, item_id=found.id, number=version)
         services.audit.append(
             connection,
@@ -223,6 +231,10 @@ def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> Non
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
     else:
         print_lines([f"{workflow.name} follows {found.name}"])
+
+
+def _describe(outcome: "Outcome") -> dict[str, Any]:
+    return {name: value for name, value in vars(outcome).items() if name != "used"}
 
 
 def _answer(answer: dict[str, Any], *, good: bool, json: bool) -> None:

@@ -48,9 +48,10 @@ def find_checks(
         states["api-key:partner-portal"] is State.WATCHING,
     )
     yield (
-        "prod-crm-password and prod-inventory-api-token wait for a person, and were left alone",
+        "prod-crm-password waits for its owner, prod-inventory-api-token for an approval: both were left alone",
         {("expiring", "prod-crm-password"), ("expiring", "prod-inventory-api-token")} <= findings
-        and not {"prod-crm-password", "prod-inventory-api-token"} & states.keys(),
+        and "prod-crm-password" not in states
+        and states["prod-inventory-api-token"] is State.REQUESTED,
     )
     yield "prod-fax-gateway-password lapsed, and is told", ("lapsed", "prod-fax-gateway-password") in findings
     yield (

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from worker.demo.lines import Line
-from worker.domain.saga import MOVING, State
+from worker.domain.saga import State, is_moving
 from worker.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
 
 
@@ -33,7 +33,9 @@ class Watcher:
         if night is None:
             return False
         states = connection.execute(select(rotations.c.state, rotations.c.waits_for)).all()
-        resting = all(State(row.state) not in MOVING and not _waits_for_us(row) for row in states)
+        resting = not any(
+            is_moving(State(row.state), tuple(row.waits_for)) or _waits_for_us(row) for row in states
+        )
         waiting = connection.execute(
             select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting")
         ).scalar_one()

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from worker.domain.commands import quote_word
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.saga import State
 
 CLAIM_MARK = "{claim}"
 """Stands in a stored body where the token of a claim is put when the notice leaves."""
+
+_REPLACED = (State.CANARY, State.WATCHING, State.RETIRING, State.DONE)
+_NOT_REPLACED = (State.ROLLED_BACK, State.STUCK)
 
 _MEANS: dict[FindingKind, str] = {
     FindingKind.LAPSED: "can no longer be used",
@@ -63,17 +67,15 @@ def compose_digest(
 ) -> Message:
     """One message for one owner and one night, worst first."""
     ordered = sorted(found, key=lambda line: (WORST_FIRST[line.kind], line.subject))
-    replaced = [line for line in rotated if line.state in (State.DONE, State.WATCHING)]
-    failed = [line for line in rotated if line.state in (State.ROLLED_BACK, State.STUCK)]
+    replaced = [line for line in rotated if line.state in _REPLACED]
+    failed = [line for line in rotated if line.state in _NOT_REPLACED]
     parts = [f"Nightkey looked at your credentials in the night of {night:%Y-%m-%d}."]
     if ordered:
         parts.append("To look at:\n" + "\n".join(_show_finding(line) for line in ordered))
     if failed:
         parts.append("Not replaced:\n" + "\n".join(_show_failed(line) for line in failed))
     if replaced:
-        parts.append(
-            "Replaced, after its tests passed:\n" + "\n".join(_show_replaced(line) for line in replaced)
-        )
+        parts.append("Replaced:\n" + "\n".join(_show_replaced(line) for line in replaced))
     counts = (
         (len(ordered), "to look at"),
         (len(failed), "not replaced"),
@@ -92,7 +94,7 @@ def compose_failure(*, rotation_id: str, item: str, state: State, error: str, us
             body=(
                 f"The rotation of {item} can go neither on nor back: {error}.\n"
                 f"Both values are kept. It is used by {used}.\n"
-                f"What happened: nightkey rotation show {rotation_id}\n"
+                f"What happened, and what to do: nightkey rotation show {rotation_id}\n"
             ),
         )
     return Message(
@@ -101,6 +103,55 @@ def compose_failure(*, rotation_id: str, item: str, state: State, error: str, us
             f"The replacement of {item} did not pass: {error}.\n"
             f"It was taken back, and the value from before goes on working for {used}.\n"
             f"What happened: nightkey rotation show {rotation_id}\n"
+        ),
+    )
+
+
+def compose_approval(
+    *,
+    rotation_id: str,
+    item: str,
+    reason: str,
+    asked_by: str,
+    expires_at: datetime,
+    users: Iterable[str],
+) -> Message:
+    """A rotation waits for a person."""
+    used = ", ".join(users) or "no active workflow"
+    return Message(
+        subject=f"Nightkey: {item} waits for your approval",
+        body=(
+            f"A replacement of {item} is asked for by {asked_by}: {reason}.\n"
+            f"It is used by {used}, and is tested with them before anything changes.\n"
+            f"    nightkey rotation show {rotation_id}\n"
+            f"    nightkey rotation approve {rotation_id}\n"
+            f"    nightkey rotation cancel {rotation_id}\n"
+            f"Without an answer the request ends at {expires_at:%Y-%m-%d %H:%M} UTC, and nothing changes.\n"
+        ),
+    )
+
+
+def compose_breaker(night: datetime, failed: Sequence[str]) -> Message:
+    """For the operators: a night in which too many rotations failed starts no more of them."""
+    lines = "\n".join(f"- {one}" for one in failed)
+    return Message(
+        subject=f"Nightkey: the night of {night:%Y-%m-%d} was stopped",
+        body=(
+            f"Too many of its rotations have failed:\n{lines}\n\n"
+            "No other is begun in this night; those under way end by themselves, and every value that was "
+            "not replaced goes on working. The next night begins anew.\nLook with: nightkey status\n"
+        ),
+    )
+
+
+def compose_departure(*, item: str, name: str) -> Message:
+    """Somebody left who could read a value that only its owner can replace."""
+    return Message(
+        subject=f"Nightkey: replace {item}, {name} has left",
+        body=(
+            f"{name} could read {item}, and only its owner can replace it. Get a new value, then:\n"
+            f"    nightkey item update {quote_word(item)} --value-file PATH\n"
+            f"How the rest of it stands: nightkey owner leave {quote_word(name)}\n"
         ),
     )
 

@@ -1,26 +1,40 @@
 """A rotation as a table: which step comes next, and what follows from how it ended. Pure.
 
-planned → created → installed → node-tested → workflow-tested → activated → watching → done;
-from any failure on the way: undoing → rolled-back; and stuck where undoing or retiring fails.
+requested | scheduled | queued → planned → created → installed → accepted → node-tested →
+workflow-tested → activated → (canary →) watching → retiring → done.
+A rejection before activation: discarding → planned, with another candidate, a bounded number of times.
+From any other failure: undoing → rolled-back; and stuck where nothing can be done without a person.
+An outage is waited out in the same state: it judges nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vaultcore.errors import Cause
-from vaultcore.model import Consumer, Reference
+from vaultcore.rules import fraction_of
 
 
 class State(StrEnum):
+    REQUESTED = "requested"
+    """Waits for a person's approval."""
+    SCHEDULED = "scheduled"
+    """Its window opens later."""
+    QUEUED = "queued"
+    """Waits for its turn in this night."""
     PLANNED = "planned"
     CREATED = "created"
     INSTALLED = "installed"
+    ACCEPTED = "accepted"
     NODE_TESTED = "node-tested"
     WORKFLOW_TESTED = "workflow-tested"
     ACTIVATED = "activated"
+    CANARY = "canary"
+    """One workflow uses the new value, the others wait for its first good run."""
     WATCHING = "watching"
+    RETIRING = "retiring"
+    DISCARDING = "discarding"
+    """This candidate was rejected: it is taken away, and another is made."""
     UNDOING = "undoing"
     DONE = "done"
     ROLLED_BACK = "rolled-back"
@@ -29,45 +43,81 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
+    EXPIRE = "expire"
+    ADMIT = "admit"
     CREATE = "create"
     INSTALL = "install"
+    VERIFY = "verify"
     TEST_NODES = "node test"
     TEST_WORKFLOWS = "workflow test"
     ACTIVATE = "activate"
     WATCH = "watch"
     RETIRE = "retire"
+    DISCARD = "discard"
     UNDO = "undo"
 
 
 FINISHED = frozenset({State.DONE, State.ROLLED_BACK, State.CANCELLED})
 """The item is free for its next rotation. A stuck one is not finished: a person decides."""
 
-MOVING = frozenset(set(State) - FINISHED - {State.WATCHING, State.STUCK})
-"""A night is not over while one of its rotations is moving."""
+NOT_BEGUN = frozenset({State.REQUESTED, State.SCHEDULED, State.QUEUED})
+"""Nothing was made yet, here or outside."""
+
+TOLD = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE, State.ROLLED_BACK, State.STUCK})
+"""It has come to something that its owner hears of in a digest."""
+
+WATCHED = frozenset({State.ACTIVATED, State.CANARY, State.WATCHING})
+"""The new value is current, the old one works on."""
+
+BEFORE_ACTIVATION = frozenset(
+    {
+        State.PLANNED,
+        State.CREATED,
+        State.INSTALLED,
+        State.ACCEPTED,
+        State.NODE_TESTED,
+        State.WORKFLOW_TESTED,
+    }
+)
+
+_AT_REST = FINISHED | {State.REQUESTED, State.SCHEDULED, State.CANARY, State.WATCHING, State.STUCK}
 
 _NEXT: dict[State, Step] = {
+    State.REQUESTED: Step.EXPIRE,
+    State.SCHEDULED: Step.ADMIT,
+    State.QUEUED: Step.ADMIT,
     State.PLANNED: Step.CREATE,
     State.CREATED: Step.INSTALL,
-    State.INSTALLED: Step.TEST_NODES,
+    State.INSTALLED: Step.VERIFY,
+    State.ACCEPTED: Step.TEST_NODES,
     State.NODE_TESTED: Step.TEST_WORKFLOWS,
     State.WORKFLOW_TESTED: Step.ACTIVATE,
     State.ACTIVATED: Step.WATCH,
+    State.CANARY: Step.WATCH,
     State.WATCHING: Step.WATCH,
+    State.RETIRING: Step.RETIRE,
+    State.DISCARDING: Step.DISCARD,
     State.UNDOING: Step.UNDO,
 }
 
 _REACHED: dict[Step, State] = {
+    Step.EXPIRE: State.CANCELLED,
+    Step.ADMIT: State.PLANNED,
     Step.CREATE: State.CREATED,
     Step.INSTALL: State.INSTALLED,
+    Step.VERIFY: State.ACCEPTED,
     Step.TEST_NODES: State.NODE_TESTED,
     Step.TEST_WORKFLOWS: State.WORKFLOW_TESTED,
     Step.ACTIVATE: State.ACTIVATED,
-    Step.WATCH: State.WATCHING,
     Step.RETIRE: State.DONE,
+    Step.DISCARD: State.PLANNED,
     Step.UNDO: State.ROLLED_BACK,
 }
 
-_CANNOT_GO_BACK = frozenset({Step.RETIRE, Step.UNDO})
+_CANNOT_GO_BACK = frozenset({Step.RETIRE, Step.DISCARD, Step.UNDO})
+_JUDGES_THE_CANDIDATE = frozenset({Step.INSTALL, Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
+_POLL = timedelta(seconds=1)
+_POLL_MAX = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,94 +128,103 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How often a step is tried when the other side is away, and the first pause between tries."""
+    """How long is waited and how often is tried.
+
+    `pause` is that before the first try after an outage; it doubles up to `pause_max`. After `attempts`
+    tries the night no longer waits for the rotation; after `patience` a person is asked. `candidates`:
+    how many replacements one rotation makes at most. `settle`: how long the other side may take to
+    accept a new value.
+    """
 
     attempts: int
     pause: timedelta
+    pause_max: timedelta
+    patience: timedelta
+    candidates: int
+    settle: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the present step is. `outages` and `failing_since` leave this try out; `candidates` are
+    those that were thrown away.
+    """
+
+    rotation_id: str
+    outages: int
+    failing_since: datetime | None
+    candidates: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transition:
-    """Where the rotation stands now, how often its next step was tried, and when that is due."""
+    """Where the rotation stands now, when its next step is due, and what it waits for until then."""
 
     state: State
-    attempts: int
     next_at: datetime | None
+    waits_for: tuple[str, ...] = ()
+    retries: bool = False
+    """The same step again: its tries go on being counted."""
 
 
-def next_step(state: State) -> Step | None:
-    """None: the rotation is at its end, or a person must decide."""
+def next_step(state: State, *, hurried: bool = False) -> Step | None:
+    """None: the rotation is at its end, or a person must decide. In a hurry no consumer is tested."""
+    if hurried and state in (State.ACCEPTED, State.NODE_TESTED):
+        return Step.ACTIVATE
     return _NEXT.get(state)
+
+
+def is_moving(state: State, waits_for: tuple[str, ...]) -> bool:
+    """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it."""
+    if state is State.QUEUED:
+        return True
+    return state not in _AT_REST and not waits_for
 
 
 def after_success(step: Step, now: datetime) -> Transition:
     state = _REACHED[step]
-    return Transition(state=state, attempts=0, next_at=None if state in FINISHED else now)
-
-
-def after_waiting(now: datetime, until: datetime) -> Transition:
-    """Watching goes on: nothing is due before `until`."""
-    return Transition(state=State.WATCHING, attempts=0, next_at=max(now, until))
+    return Transition(state=state, next_at=None if state in FINISHED else now)
 
 
 def after_failure(
-    step: Step, state: State, failure: Failure, *, attempts: int, limits: Limits, now: datetime
+    step: Step, state: State, failure: Failure, *, progress: Progress, limits: Limits, now: datetime
 ) -> Transition:
-    """An outage is waited out, a bounded number of times; all else goes back, or gets stuck.
+    """What follows from a cause.
 
-    `attempts` counts the tries of this step, this one included.
+    An outage is waited out with the same candidate, for as long as patience lasts. A rejection takes
+    the candidate away, and makes another while there may be one more. A mistake goes back, or to a
+    person where there is no way back.
     """
-    if failure.cause is Cause.OUTAGE and attempts < limits.attempts:
-        pause = limits.pause * 2 ** (attempts - 1)
-        return Transition(state=state, attempts=attempts, next_at=now + pause)
+    since = progress.failing_since or now
+    if failure.cause is Cause.OUTAGE:
+        if now - since >= limits.patience:
+            return Transition(state=State.STUCK, next_at=None)
+        tries = progress.outages + 1
+        rests = tries >= limits.attempts
+        return Transition(
+            state=state,
+            next_at=now + backoff(tries, pause=limits.pause, most=limits.pause_max, key=progress.rotation_id),
+            waits_for=(f"the other side to come back: {failure.message}",) if rests else (),
+            retries=True,
+        )
+    if step is Step.VERIFY and failure.cause is Cause.REJECTED and now - since < limits.settle:
+        tries = progress.outages + 1
+        pause = backoff(tries, pause=_POLL, most=_POLL_MAX, key=progress.rotation_id)
+        return Transition(state=state, next_at=now + pause, retries=True)
+    if step is Step.RETIRE and failure.cause is Cause.REJECTED:  # the new value, while the old one works
+        return Transition(state=State.UNDOING, next_at=now)
     if step in _CANNOT_GO_BACK:
-        return Transition(state=State.STUCK, attempts=attempts, next_at=None)
-    return Transition(state=State.UNDOING, attempts=0, next_at=now)
+        return Transition(state=State.STUCK, next_at=None)
+    another = progress.candidates + 1 < limits.candidates
+    if failure.cause is Cause.REJECTED and step in _JUDGES_THE_CANDIDATE and another:
+        return Transition(state=State.DISCARDING, next_at=now)
+    return Transition(state=State.UNDOING, next_at=now)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wait:
-    """One reason why the old value is not taken away yet. `until` is known for the overlap alone."""
-
-    reason: str
-    until: datetime | None = None
-    unproven: str | None = None
-
-
-def retirement_waits(
-    *,
-    references: Iterable[Reference],
-    new_number: int,
-    activated_at: datetime,
-    overlap: timedelta,
-    unclaimed: bool,
-    now: datetime,
-) -> tuple[Wait, ...]:
-    """What the retirement of the old version waits for; nothing: it may go.
-
-    The overlap, a claim that was not made, pins to another version, and the first good production
-    run of every active workflow on the new version.
+def backoff(tries: int, *, pause: timedelta, most: timedelta, key: str) -> timedelta:
+    """The pause after so many tries: doubled each time up to `most`, of which up to half is taken off by a
+    stable hash, so that what failed together does not come back together.
     """
-    waits = []
-    end = activated_at + overlap
-    if now < end:
-        waits.append(Wait(reason=f"the overlap, until {end:%Y-%m-%d %H:%M:%S} UTC", until=end))
-    if unclaimed:
-        waits.append(Wait(reason="its owner, who has not collected the new key"))
-    workflows: dict[str, bool] = {}
-    for reference in references:
-        if reference.consumer is not Consumer.WORKFLOW:
-            continue
-        if reference.pinned not in (None, new_number):
-            waits.append(
-                Wait(reason=f"{reference.consumer_name}, which is pinned to version {reference.pinned}")
-            )
-        elif reference.active:
-            proven = reference.proven_version == new_number
-            workflows[reference.consumer_name] = workflows.get(reference.consumer_name, False) or proven
-    waits += [
-        Wait(reason=f"the first good production run of {name}", unproven=name)
-        for name, proven in sorted(workflows.items())
-        if not proven
-    ]
-    return tuple(waits)
+    doubled: int = 2 ** min(tries - 1, 30)
+    whole = min(pause * doubled, most)
+    return whole * (1 - fraction_of(f"{key} {tries}") / 2)

@@ -29,7 +29,8 @@ class Job:
 
     `label` is the same for every try of one rotation: put it on what you make outside, so that it
     can be found again when the answer was lost. `new_external` and `old_external` are what
-    `Candidate.external` said of the two versions.
+    `Candidate.external` said of the two versions. `unanswered`: the other side was asked for a value,
+    and it is not known whether it made one.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Job:
     new_external: Mapping[str, Any]
     values: Mapping[str, Secret]
     http: HttpClient
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,12 @@ class Rotator(Protocol):
     """Which items it is for."""
     issues: ClassVar[bool]
     """Whether the other side makes the value: then a failed `create` may have left one there."""
+    overlaps: ClassVar[bool]
+    """Whether the other side accepts the old and the new value at once: then the old one must still be
+    accepted before the new one is taken away."""
+
+    def counterpart(self, settings: Any) -> str | None:  # noqa: ANN401  # its own Settings
+        """Whom it talks to, such as a host: one rotation there tells of the next. None: nobody."""
 
     def create(self, job: Job) -> Candidate:
         """Makes the replacement. Nothing that works today stops working."""
@@ -73,7 +81,9 @@ class Rotator(Protocol):
         """Proves that the other side accepts the value; a rejection has cause `REJECTED`."""
 
     def revoke(self, job: Job) -> str:
-        """The other side stops accepting `job.old`. Says what was done, and how it was proven."""
+        """The other side stops accepting `job.old`, and whatever else was made for this rotation beside
+        `job.new`. Says what was done, and how it was proven.
+        """
 
     def undo(self, job: Job) -> str:
         """Takes `job.new` away outside, as far as it ever got there. `job.new` may be None."""

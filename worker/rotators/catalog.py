@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vaultcore.errors import ConfigurationError, InvalidInputError
+from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
+from vaultcore.model import Policy
 from worker.rotators.base import Rotator, Settings
 
 GROUP = "nightkey.rotators"
@@ -43,6 +44,19 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
         field = ".".join(str(part) for part in first["loc"]) or "settings"
         problem = f"{field}: {first['msg'].removeprefix('Value error, ')}"
     raise InvalidInputError(f"rotator {name}, setting {problem}")
+
+
+def find_counterpart(policy: Policy) -> str | None:
+    """Whom an item's rotator talks to: as the policy names it, else as the rotator does. None: nobody, or
+    its settings are wrong, which the rotation itself will say.
+    """
+    if policy.counterpart is not None or policy.rotator is None:
+        return policy.counterpart
+    try:
+        rotator = load_rotator(policy.rotator)
+        return rotator.counterpart(parse_settings(policy.rotator, policy.settings))
+    except NightkeyError:
+        return None
 
 
 @cache

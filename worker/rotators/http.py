@@ -3,7 +3,9 @@
 On the other side it makes one credential and takes one away. Needs whatever lets it in there, as an
 item that the requests name (`{{ vault.NAME }}`). The request that issues should carry
 `{{ rotation.label }}`: if the answer is lost half-way, `find` looks that label up, and what it
-finds is revoked before another is issued, so that nothing is left behind. What the templates see:
+finds is revoked before another is issued, so that nothing is left behind; when the old credential is
+revoked, it is asked once more, for what took effect late. Without `find` a lost answer needs a person:
+the rotation is stuck, and says where to look. What the templates see:
 `rotation.label`, `rotation.id` and `rotation.value` (of the credential that is verified or revoked).
 """
 
@@ -11,6 +13,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -22,6 +25,9 @@ from worker.outbound import Response, cause_of
 from worker.rotators import base
 from worker.workflows.paths import take_path
 from worker.workflows.templates import Scope, check, render
+
+_REFUSALS = 2
+"""How many refusals in a row are believed of a credential that cannot be named, and so not be revoked."""
 
 
 class Request(base.Settings):
@@ -67,10 +73,22 @@ class HttpRotator:
     Settings: ClassVar[type[base.Settings]] = HttpSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = True
+    overlaps: ClassVar[bool] = True
+
+    def counterpart(self, settings: base.Settings) -> str | None:
+        """The host that issues, as its URL has it; None where a template decides."""
+        url = HttpSettings.model_validate(settings.model_dump()).issue.url
+        netloc = urlsplit(url).netloc.rpartition("@")[2]
+        return None if "{" in netloc else netloc.lower() or None
 
     def create(self, job: base.Job) -> base.Candidate:
         settings = _settings(job)
         answer = _send(settings.issue, job, what="issue")
+        if answer.status == 409 and settings.find is not None:
+            raise CounterpartError(
+                "issue: one with this label is there already (409): it is revoked before the next try",
+                cause=Cause.OUTAGE,
+            )
         _expect(answer, "issue")
         value = take_path(answer.body, settings.value)
         if not isinstance(value, str) or not value:
@@ -90,25 +108,33 @@ class HttpRotator:
         return f"the service accepts it ({answer.status})"
 
     def revoke(self, job: base.Job) -> str:
-        """Revoked, and then shown to the service once more: only its refusal proves it."""
+        """Revoked, and then shown to the service once more: only its refusal proves it.
+
+        It is revoked even if the service refuses it at first sight: one refusal may be a mistake of theirs.
+        """
         if job.old is None:
             raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
-        if self._is_refused(job, job.old):
-            return "the service refused the old value already"
-        external = dict(job.old_external) or self._learn_id(job, job.old)
+        external = dict(job.old_external)
+        if not external and all(self._is_refused(job, job.old) for _ in range(_REFUSALS)):
+            return f"the service refused the old value already{self._sweep(job)}"
+        external = external or self._learn_id(job, job.old)
         self._revoke(job, external.get("id"), job.old)
         if not self._is_refused(job, job.old):
             raise CounterpartError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
-        return "revoked, and the service refuses the old value"
+        return f"revoked, and the service refuses the old value{self._sweep(job)}"
 
     def undo(self, job: base.Job) -> str:
         """Revokes the new one by what is known of it, and whatever else bears this rotation's label."""
         settings = _settings(job)
         ids = {job.new_external["id"]} if "id" in job.new_external else set()
         if settings.find is not None:
-            answer = _send(settings.find, job, what="find")
-            _expect(answer, "find")
-            ids |= set(_all_ids(answer.body, settings.find_ids))
+            ids |= self._find(job)
+        elif not ids and job.new is None and job.unanswered:
+            raise CounterpartError(
+                f"undo: whether a credential was issued is not known, and no `find` is set to look it up: look "
+                f"there for {job.label}, and revoke it",
+                cause=Cause.MISTAKE,
+            )
         elif not ids and job.new is not None:
             ids = {self._learn_id(job, job.new).get("id")}
         for external_id in sorted(ids, key=str):
@@ -116,6 +142,26 @@ class HttpRotator:
         if job.new is not None and not self._is_refused(job, job.new):
             raise CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
         return f"revoked what was issued ({len(ids)})"
+
+    def _find(self, job: base.Job) -> set[str | int]:
+        settings = _settings(job)
+        if settings.find is None:
+            return set()
+        answer = _send(settings.find, job, what="find")
+        _expect(answer, "find")
+        return set(_all_ids(answer.body, settings.find_ids))
+
+    def _sweep(self, job: base.Job) -> str:
+        """Revokes what bears this rotation's label and is not the new credential: requests that were given
+        up, and took effect all the same.
+        """
+        kept = job.new_external.get("id")
+        if kept is None:
+            return ""
+        late = self._find(job) - {kept}
+        for external_id in sorted(late, key=str):
+            self._revoke(job, external_id, None)
+        return f"; revoked, too, what else bears its label ({len(late)})" if late else ""
 
     def _ask(self, job: base.Job, value: Secret) -> Response:
         return _send(_settings(job).verify, job, what="verify", value=value)

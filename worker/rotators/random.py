@@ -45,6 +45,10 @@ class RandomRotator:
     Settings: ClassVar[type[base.Settings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    overlaps: ClassVar[bool] = True
+
+    def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+        return None
 
     def create(self, job: base.Job) -> base.Candidate:
         settings = RandomSettings.model_validate(job.settings.model_dump())

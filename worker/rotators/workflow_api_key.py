@@ -23,6 +23,10 @@ class WorkflowApiKeyRotator:
     Settings: ClassVar[type[base.Settings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
+    overlaps: ClassVar[bool] = True
+
+    def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+        return None
 
     def create(self, job: base.Job) -> base.Candidate:  # noqa: ARG002  # the contract's
         return base.Candidate(value=apikeys.generate())

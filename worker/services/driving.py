@@ -1,20 +1,19 @@
 """A whole night in this process, without a broker: the same services, called one after the other."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-
 from vaultcore.database import Database
+from vaultcore.vault import Vault
 from worker import store
-from worker.domain.saga import MOVING
+from worker.domain.saga import WATCHED, State, is_moving
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
+from worker.services.opening import Opening
 from worker.services.rotation import Rotations
 from worker.store import Rotation
-from worker.tables import rotations
 
 _POLL_SECONDS = 0.2
 
@@ -35,13 +34,17 @@ class Driving:
         self,
         *,
         database: Database,
+        vault: Vault,
         nights: Nights,
+        opening: Opening,
         rotations: Rotations,
         notifying: Notifying,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._vault = vault
         self._nights = nights
+        self._opening = opening
         self._rotations = rotations
         self._notifying = notifying
         self._clock = clock
@@ -63,12 +66,7 @@ class Driving:
         with self._database.read() as connection:
             problems = self._nights.problems_of(connection, began)
             problems += self._notifying.problems_since(connection, began)
-            rotated = [
-                store.rotation_from_row(row)
-                for row in connection.execute(
-                    select(rotations).where(rotations.c.night == began).order_by(rotations.c.id)
-                )
-            ]
+            rotated = store.rotations_of_night(connection, began)
         return NightResult(slot=began, rotations=rotated, problems=problems)
 
     def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
@@ -76,7 +74,8 @@ class Driving:
 
         def moving() -> bool:
             with self._database.read() as connection:
-                return store.get_rotation(connection, rotation_id).state in MOVING
+                found = store.get_rotation(connection, rotation_id)
+            return is_moving(found.state, tuple(found.waits_for))
 
         while moving():
             advanced = self._rotations.advance(rotation_id)
@@ -87,6 +86,41 @@ class Driving:
         self._deliver()
         with self._database.read() as connection:
             return store.get_rotation(connection, rotation_id)
+
+    def run_hurried(self, name: str, tell: Callable[[Rotation], None], *, asked_by: str) -> Rotation:
+        """Replaces a value that somebody else knows, and takes the old one away at once.
+
+        A rotation that had activated its new value already is finished first, and then that one is
+        replaced, too: it is not known which of the two is known.
+        """
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            found = store.find_open_rotation(connection, item.id)
+        opened = self._opening.request_hurried(item.id, asked_by=asked_by)
+        rotation = self.run_rotation(opened.id, tell)
+        if found is not None and found.activated_at is not None and rotation.state is State.DONE:
+            rotation = self.run_hurried(name, tell, asked_by=asked_by)
+        return rotation
+
+    def run_decided(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
+        """A rotation of which a person has just decided something: the step that follows, then to its rest."""
+        advanced = self._rotations.advance(rotation_id)
+        if advanced is not None:
+            tell(advanced)
+        return self.run_rotation(rotation_id, tell)
+
+    def settle(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
+        """After a run that failed: the rotations of these items look now, and go back if it was theirs."""
+        with self._database.read() as connection:
+            found = [store.find_open_rotation(connection, item_id) for item_id in item_ids]
+        settled = []
+        for rotation in found:
+            if rotation is not None and rotation.state in WATCHED:
+                advanced = self._rotations.advance(rotation.id)
+                if advanced is not None:
+                    tell(advanced)
+                    settled.append(self.run_rotation(rotation.id, tell))
+        return settled
 
     def _drive(self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime) -> None:
         said: set[str] = set()
@@ -118,15 +152,8 @@ class Driving:
 
     def _moving(self, night: datetime) -> list[Rotation]:
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(rotations)
-                .where(
-                    rotations.c.night == night,
-                    rotations.c.state.in_([state.value for state in MOVING]),
-                )
-                .order_by(rotations.c.id)
-            )
-            return [store.rotation_from_row(row) for row in rows]
+            found = store.rotations_of_night(connection, night)
+        return [one for one in found if is_moving(one.state, tuple(one.waits_for))]
 
 
 def _say_once(said: set[str], say: Callable[[str], None], text: str) -> None:

@@ -1,6 +1,6 @@
 """One night: claimed once, scanned, closed when its rotations have come to rest, told in one digest each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,23 +13,28 @@ from vaultcore.errors import ConflictError
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain.findings import Finding, FindingKind
+from worker.domain.limits import STOPPED, Caps, Room
 from worker.domain.notices import (
     FoundLine,
     RotatedLine,
     compose_digest,
     compose_night_failed,
 )
-from worker.domain.plan import Action
-from worker.domain.saga import MOVING, State
+from worker.domain.plan import Action, Decision
+from worker.domain.saga import TOLD, State, is_moving
+from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.notifying import Notifying
+from worker.services.opening import Opening
 from worker.services.retiring import Retiring
-from worker.services.rotation import Rotations
 from worker.services.scanning import SCANNED_KINDS, SeenItem, walk_due, walk_items, walk_stale
+from worker.store import Rotation
 from worker.tables import findings, rotations, sweeps
 
 JOB = "night"
 ACTOR = "night"
+_SCAN_LEASE = timedelta(minutes=15)
+"""How long a scan may take before another process begins it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,29 +66,31 @@ class Nights:
         database: Database,
         vault: Vault,
         references: References,
-        rotations: Rotations,
+        opening: Opening,
         retiring: Retiring,
         notifying: Notifying,
         anchoring: Anchoring,
+        caps: Caps,
+        freezes: Sequence[Window],
         page_size: int,
-        lease: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._references = references
-        self._rotations = rotations
+        self._opening = opening
         self._retiring = retiring
         self._notifying = notifying
         self._anchoring = anchoring
+        self._caps = caps
+        self._freezes = tuple(freezes)
         self._page_size = page_size
-        self._lease = lease
         self._clock = clock
 
     def preview(self, at: datetime) -> Preview:
         """The same walk and the same decisions as tonight's, at a time, writing nothing."""
         with self._database.read() as connection:
-            due = [seen for page in walk_due(connection, at, page_size=self._page_size) for seen in page]
+            due = [seen for page in self._walk_due(connection, at, night=None) for seen in page]
             found = [seen.finding for seen in due if seen.finding is not None]
             for page in walk_stale(connection, at, page_size=self._page_size):
                 found += page
@@ -95,7 +102,7 @@ class Nights:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already."""
         now = self._clock()
         with self._database.write() as connection:
-            if not store.claim_sweep(connection, job=JOB, slot=slot, now=now, lease=self._lease):
+            if not store.claim_sweep(connection, job=JOB, slot=slot, now=now, lease=_SCAN_LEASE):
                 return None
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
         opened, counts = self._scan(now, night=slot)
@@ -140,13 +147,11 @@ class Nights:
                 )
                 .with_for_update()
             ).one_or_none()
-            rotated = connection.execute(
-                select(rotations).where(rotations.c.night == slot).order_by(rotations.c.id)
-            ).all()
-            if night is None or any(State(row.state) in MOVING for row in rotated):
+            rotated = store.rotations_of_night(connection, slot)
+            if night is None or any(is_moving(one.state, tuple(one.waits_for)) for one in rotated):
                 return None
             problems = self.problems_of(connection, slot)
-            self._tell(connection, slot, rotated)
+            self._tell(connection, slot)
             if problems:
                 self._notifying.post(
                     connection,
@@ -170,7 +175,7 @@ class Nights:
         opened: list[str] = []
         due = found = unreadable = 0
         with self._database.read() as reading:
-            for page in walk_due(reading, now, page_size=self._page_size):
+            for page in self._walk_due(reading, now, night=night):
                 due += len(page)
                 unreadable += sum(seen.decision is None for seen in page)
                 with self._database.write() as connection:
@@ -200,28 +205,47 @@ class Nights:
         return 1
 
     def _open_rotation(self, connection: Connection, seen: SeenItem, night: datetime) -> list[str]:
-        if seen.decision is None or seen.decision.action is not Action.ROTATE:
+        if seen.decision is None or seen.decision.action not in (Action.ROTATE, Action.REQUEST):
             return []
         item = self._vault.get(connection, seen.item_id)
         try:
-            rotation = self._rotations.open(
-                connection, item, reason=seen.decision.why, asked_by=ACTOR, night=night
+            rotation = self._opening.open(
+                connection,
+                item,
+                state=_first_state(seen.decision, self._clock()),
+                reason=seen.decision.why,
+                asked_by=ACTOR,
+                night=night,
+                begins_at=seen.decision.begins_at,
             )
         except ConflictError:  # opened by hand since the page was read
             return []
         return [rotation.id]
 
+    def _walk_due(
+        self, connection: Connection, now: datetime, *, night: datetime | None
+    ) -> Iterator[list[SeenItem]]:
+        """With what is left of the night's caps, if it was scanned in part already."""
+        room = Room(caps=self._caps)
+        for rotation in [] if night is None else store.rotations_of_night(connection, night):
+            room = room.take(rotation.counterpart)
+        return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
+
     # What is told
 
-    def _tell(self, connection: Connection, slot: datetime, rotated: Sequence[Row[*tuple[Any, ...]]]) -> None:
-        """One digest for each owner who has something to hear that they were not told before."""
+    def _tell(self, connection: Connection, slot: datetime) -> None:
+        """One digest for each owner who has something to hear that they were not told before.
+
+        That is also what a night before had put off, and what was replaced since.
+        """
+        rotated = self._untold_rotations(connection)
         untold = and_(
             findings.c.resolved_at.is_(None),
             or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
         )
         operators = self._notifying.find_operators(connection)
         owners = set(connection.execute(select(findings.c.owner_id).where(untold).distinct()).scalars()) | {
-            row.owner_id for row in rotated
+            one.owner_id for one in rotated
         }
         for owner_id in sorted({owner_id or operators for owner_id in owners}, key=str):
             mine = findings.c.owner_id == owner_id
@@ -229,11 +253,7 @@ class Nights:
                 mine = or_(mine, findings.c.owner_id.is_(None))
             rows = connection.execute(select(findings).where(untold, mine)).all()
             lines = [self._line(connection, row) for row in rows]
-            done = [
-                _rotated_line(row)
-                for row in rotated
-                if (row.owner_id or operators) == owner_id and State(row.state) is not State.CANCELLED
-            ]
+            done = [_rotated_line(one) for one in rotated if (one.owner_id or operators) == owner_id]
             if not lines and not done:
                 continue
             message = compose_digest(self._notifying.name_owner(connection, owner_id), lines, done, slot)
@@ -245,6 +265,24 @@ class Nights:
                 dedupe_key=f"digest:{owner_id}:{slot.isoformat()}",
             )
             connection.execute(update(findings).where(untold, mine).values(told_level=findings.c.level))
+        connection.execute(
+            update(rotations)
+            .where(rotations.c.id.in_([one.id for one in rotated]))
+            .values(told_at=self._clock())
+        )
+
+    def _untold_rotations(self, connection: Connection) -> list[Rotation]:
+        """Of nights up to this one, those that have come to something that was not told yet."""
+        rows = connection.execute(
+            select(rotations)
+            .where(
+                rotations.c.night.is_not(None),
+                rotations.c.told_at.is_(None),
+                rotations.c.state.in_([state.value for state in TOLD]),
+            )
+            .order_by(rotations.c.id)
+        )
+        return [store.rotation_from_row(row) for row in rows]
 
     def _line(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> FoundLine:
         users = (
@@ -277,14 +315,15 @@ class Nights:
 
     def problems_of(self, connection: Connection, slot: datetime) -> list[str]:
         """What did not succeed in a night, as sentences."""
-        rotated = connection.execute(
-            select(rotations).where(rotations.c.night == slot).order_by(rotations.c.id)
-        )
-        problems = [
-            f"{row.item} was not replaced: {row.last_error} ({row.id})"
-            for row in rotated
-            if State(row.state) in (State.ROLLED_BACK, State.STUCK)
-        ]
+        problems = []
+        for one in store.rotations_of_night(connection, slot):
+            if one.state in (State.ROLLED_BACK, State.STUCK):
+                problems.append(f"{one.item} was not replaced: {one.last_error} ({one.id})")
+            elif one.outages and one.waits_for:
+                tries = f"next try {one.next_at:%Y-%m-%d %H:%M} UTC" if one.next_at else "being tried"
+                problems.append(f"{one.item} is not replaced yet, {tries}: {one.last_error} ({one.id})")
+            elif one.state is State.CANCELLED and one.last_error == STOPPED:
+                problems.append(f"{one.item} was not begun: {one.last_error} ({one.id})")
         unreadable = connection.execute(
             select(findings.c.item, findings.c.detail).where(
                 findings.c.kind == FindingKind.UNREADABLE.value, findings.c.resolved_at.is_(None)
@@ -294,12 +333,20 @@ class Nights:
         return problems
 
 
-def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
+def _first_state(decision: Decision, now: datetime) -> State:
+    if decision.action is Action.REQUEST:
+        return State.REQUESTED
+    if decision.begins_at is not None and decision.begins_at > now:
+        return State.SCHEDULED
+    return State.QUEUED
+
+
+def _rotated_line(rotation: Rotation) -> RotatedLine:
     return RotatedLine(
-        id=row.id,
-        item=row.item,
-        state=State(row.state),
-        version=row.new_number,
-        error=row.last_error,
-        waits_for=tuple(row.waits_for),
+        id=rotation.id,
+        item=rotation.item,
+        state=rotation.state,
+        version=rotation.new_number,
+        error=rotation.last_error,
+        waits_for=tuple(rotation.waits_for),
     )

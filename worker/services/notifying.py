@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database, upsert_into
-from vaultcore.errors import CounterpartError, NightkeyError
+from vaultcore.errors import NightkeyError
 from vaultcore.ids import new_id
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
@@ -247,10 +247,8 @@ class Notifying:
             with self._database.read() as connection:
                 url = self._owners.open_route(connection, route_id)
             self._sender.send(url, self._fill(row))
-        except CounterpartError as error:
-            problem, permanent = str(error), error.cause.value == "mistake"
         except NightkeyError as error:
-            problem, permanent = str(error), True
+            problem, permanent = str(error), not error.can_retry
         with self._database.write() as connection:
             connection.execute(
                 update(deliveries)

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import Select, and_, exists, select
 
-from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.model import Stage
 from vaultcore.tables import items, versions
 from vaultcore.versions import Versions
-from worker.domain.saga import retirement_waits
+from worker.consumers import consumers_of
+from worker.domain.proof import Watch, watch
+from worker.domain.saga import State
 from worker.tables import rotations
 
 
@@ -23,12 +24,10 @@ class Retiring:
         *,
         database: Database,
         versions: Versions,
-        references: References,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._versions = versions
-        self._references = references
         self._clock = clock
 
     def retire_replaced(self, *, actor: str, page_size: int) -> int:
@@ -38,15 +37,14 @@ class Retiring:
             with self._database.write() as connection:
                 page = connection.execute(_candidates(last, page_size)).all()
                 for row in page:
-                    waits = retirement_waits(
-                        references=self._references.of_item(connection, row.item_id),
-                        new_number=row.current,
-                        activated_at=row.superseded_at,
-                        overlap=timedelta(seconds=row.overlap_seconds),
-                        unclaimed=False,
-                        now=self._clock(),
+                    now = self._clock()
+                    ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
+                    watched = watch(
+                        Watch(number=row.current, ends=ends, opens=now, canary_id=None),
+                        consumers_of(connection, row.item_id),
+                        now=now,
                     )
-                    if not waits:
+                    if watched.state is State.RETIRING:
                         self._versions.destroy(
                             connection, row.item_id, row.number, actor=actor, reason="replaced"
                         )

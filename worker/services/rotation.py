@@ -1,4 +1,4 @@
-"""Rotations: opened, and advanced one step at a time by whoever claims them.
+"""Rotations, advanced one step at a time by whoever claims them.
 
 The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result
 with the new state, if the claim still holds. Where to go from each result is `worker.domain.saga`'s
@@ -6,10 +6,12 @@ decision; what a step does is `worker.services.steps`'.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -19,29 +21,30 @@ from vaultcore.errors import (
     CounterpartError,
     NightkeyError,
     NotFoundError,
-    RefusedError,
 )
-from vaultcore.ids import new_id
-from vaultcore.model import Item, Mode
+from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain import saga
-from worker.domain.commands import quote_word
-from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
-from worker.domain.notices import compose_failure
-from worker.domain.saga import Failure, Limits, State, Step, Transition
-from worker.services.notifying import Notifying
+from worker.domain.approvals import digest_request
+from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
+from worker.outbound import permitted_by
+from worker.services.admitting import Admitting
+from worker.services.leasing import Lease
 from worker.services.steps import Done, Steps
+from worker.services.telling import Telling
+from worker.services.watching import Watching
 from worker.store import Rotation
 
 _log = structlog.get_logger(__name__)
 _CUT_OFF_LIMIT = 10
-"""How often a step may end its worker, beyond the tries that an outage gets."""
-_LOOK_AGAIN = timedelta(hours=1)
+"""How often a step may end its worker before it is taken for our own mistake."""
+_ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
+"""States in which those who wait behind a rotation look again."""
 
 
 class Rotations:
-    """Opens rotations and advances them."""
+    """Advances rotations."""
 
     def __init__(
         self,
@@ -50,7 +53,9 @@ class Rotations:
         vault: Vault,
         audit: AuditLog,
         steps: Steps,
-        notifying: Notifying,
+        watching: Watching,
+        admitting: Admitting,
+        telling: Telling,
         limits: Limits,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -58,91 +63,23 @@ class Rotations:
         self._database = database
         self._vault = vault
         self._audit = audit
-        self._steps = steps
-        self._notifying = notifying
+        self._watching = watching
+        self._admitting = admitting
+        self._telling = telling
         self._limits = limits
         self._lease = lease
         self._clock = clock
         self._effects: dict[Step, Callable[[Rotation], Done]] = {
             Step.CREATE: steps.create,
             Step.INSTALL: steps.install,
+            Step.VERIFY: steps.verify,
             Step.TEST_NODES: steps.test_nodes,
             Step.TEST_WORKFLOWS: steps.test_workflows,
             Step.ACTIVATE: steps.activate,
             Step.RETIRE: steps.retire,
+            Step.DISCARD: steps.discard,
             Step.UNDO: steps.undo,
         }
-
-    def open(
-        self,
-        connection: Connection,
-        item: Item,
-        *,
-        reason: str,
-        asked_by: str,
-        night: datetime | None = None,
-    ) -> Rotation:
-        """Plans a rotation in the caller's transaction; `ConflictError` if one is open."""
-        if item.policy.rotator is None or item.version is None:
-            raise RefusedError(
-                f"{item.name} has no rotator: only its owner can replace it, with "
-                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
-            )
-        now = self._clock()
-        rotation = Rotation(
-            id=new_id("rot", now),
-            item_id=item.id,
-            item=item.name,
-            owner_id=item.owner_id,
-            rotator=item.policy.rotator,
-            state=State.PLANNED,
-            reason=reason,
-            asked_by=asked_by,
-            night=night,
-            old_number=item.version,
-            new_number=None,
-            attempts=0,
-            last_cause=None,
-            last_error=None,
-            waits_for=[],
-            next_at=now,
-            lease_until=None,
-            fence=0,
-            created_at=now,
-            activated_at=None,
-            finished_at=None,
-        )
-        store.insert_rotation(connection, rotation)
-        self._audit.append(
-            connection,
-            at=now,
-            actor=asked_by,
-            action="rotation.open",
-            subject=rotation.id,
-            item=item.id,
-            reason=reason,
-        )
-        return rotation
-
-    def request(self, name: str, *, asked_by: str) -> Rotation:
-        """A rotation by hand. Mode `notify` is never touched."""
-        with self._database.write() as connection:
-            item = self._vault.get(connection, name)
-            if item.policy.mode is Mode.NOTIFY:
-                raise RefusedError(
-                    f"{item.name} is replaced by its owner alone (mode notify): "
-                    f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
-                )
-            return self.open(connection, item, reason="asked for by hand", asked_by=asked_by)
-
-    def check_at_rest(self, connection: Connection, item: Item) -> None:
-        """Before an item is deleted: refused while a rotation of it still has something to take away."""
-        rotation_id = store.find_open_rotation(connection, item.id)
-        if rotation_id is not None:
-            raise RefusedError(
-                f"{item.name} is being rotated: wait for that, then delete it "
-                f"(nightkey rotation show {rotation_id})"
-            )
 
     def advance(self, rotation_id: str) -> Rotation | None:
         """Does the step that is due; None if none is, or somebody else is at it."""
@@ -151,8 +88,10 @@ class Rotations:
         if claimed is None:
             return None
         log = _log.bind(rotation=claimed.id, item=claimed.item_id, state=claimed.state.value)
+        lease = Lease(self._database, claimed, lease=self._lease, clock=self._clock)
         try:
-            self._advance(claimed)
+            with lease, permitted_by(lease.check):
+                self._advance(claimed)
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
             with self._database.write() as connection:
@@ -163,33 +102,36 @@ class Rotations:
         return advanced
 
     def _advance(self, claimed: Rotation) -> None:
-        step = saga.next_step(claimed.state)
+        step = saga.next_step(claimed.state, hurried=claimed.hurried)
         if step is None:
             return
-        if self._is_gone(claimed.item_id):
-            self._cancel(claimed)
+        item = self._find_item(claimed.item_id)
+        if item is None:
+            self._cancel(claimed, step, "the item was deleted")
+        elif step is Step.EXPIRE:
+            self._cancel(claimed, step, "nobody approved it in time")
+        elif step is Step.ADMIT:
+            self._admit(claimed, item)
+        else:
+            self._try(claimed, item, step)
+
+    def _try(self, claimed: Rotation, item: Item, step: Step) -> None:
+        """One step with an effect, or a look at the consumers; whatever goes wrong has a cause."""
+        failure = self._forbid(claimed, item)
+        if failure is not None:
+            self._fail(claimed, item, step, failure)
             return
-        if claimed.attempts > self._limits.attempts + _CUT_OFF_LIMIT:
-            self._fail(
-                claimed,
-                step,
-                Failure(
-                    cause=Cause.MISTAKE,
-                    message=f"its step was cut off {claimed.attempts - 1} times: see the worker's log",
-                ),
-            )
-            return
-        failure: Failure | None = None
         try:
             if step is Step.WATCH:
-                waits = self._steps.watch(claimed)
-                if waits or claimed.state is State.ACTIVATED:
-                    self._wait(claimed, waits)
-                    return
-                step = Step.RETIRE
+                self._watch(claimed)
+                return
+            held = self._admitting.hold_for_window(claimed, item) if step is Step.ACTIVATE else None
+            if held is not None:
+                self._wait(claimed, step, held)
+                return
             done = self._effects[step](claimed)
-        except ConflictError:
-            raise
+        except (ConflictError, OperationalError, InterfaceError):
+            raise  # it was taken over, or the database is away: no outcome of the step
         except CounterpartError as error:
             failure = Failure(cause=error.cause, message=str(error))
         except NightkeyError as error:
@@ -198,91 +140,144 @@ class Rotations:
             _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
             failure = Failure(cause=Cause.MISTAKE, message=f"unexpected {type(error).__name__} in step {step}")
         if failure is not None:
-            self._fail(claimed, step, failure)
+            self._fail(claimed, item, step, failure)
         else:
             self._succeed(claimed, step, done)
 
-    def _is_gone(self, item_id: str) -> bool:
+    def _forbid(self, claimed: Rotation, item: Item) -> Failure | None:
+        """What no effect may follow: a step that keeps ending its worker, an approval that no longer holds."""
+        cut_off = claimed.attempts - claimed.outages - 1
+        if cut_off > _CUT_OFF_LIMIT:
+            message = f"its step was cut off {cut_off} times: see the worker's log"
+            return Failure(cause=Cause.MISTAKE, message=message)
+        is_bound = claimed.request_digest is not None and claimed.state in saga.BEFORE_ACTIVATION
+        if is_bound and digest_request(item) != claimed.request_digest:
+            message = "its policy or value was changed after it was approved: ask again"
+            return Failure(cause=Cause.MISTAKE, message=message)
+        return None
+
+    def _find_item(self, item_id: str) -> Item | None:
         try:
             with self._database.read() as connection:
-                self._vault.get(connection, item_id)
+                return self._vault.get(connection, item_id)
         except NotFoundError:
-            return True
-        return False
+            return None
 
-    def _cancel(self, claimed: Rotation) -> None:
-        """Its item was deleted, and every value of it with it: there is nothing left to replace."""
-        transition = Transition(state=State.CANCELLED, attempts=0, next_at=None)
+    def _cancel(self, claimed: Rotation, step: Step, why: str) -> None:
+        """Before anything was made, or after its item and every value of it went."""
+        transition = Transition(state=State.CANCELLED, next_at=None)
         with self._database.write() as connection:
-            self._resolve(connection, claimed)
-            self._move(connection, claimed, transition, last_error="the item was deleted")
+            if step is not Step.EXPIRE:
+                self._telling.resolve(connection, claimed.item_id)
+            self._step(connection, claimed, step, "failed", None, why)
+            self._move(connection, claimed, transition, last_error=why)
+
+    def _admit(self, claimed: Rotation, item: Item) -> None:
+        with self._database.write() as connection:
+            store.check_fence(connection, claimed, now=self._clock())
+            transition = self._admitting.admit(connection, claimed, item)
+            values: dict[str, object] = {}
+            if transition.state is State.CANCELLED:
+                values["last_error"] = "; ".join(transition.waits_for)
+            self._move(connection, claimed, transition, **values)
+
+    def _watch(self, claimed: Rotation) -> None:
+        """A look at the consumers, and what follows from it, in one transaction.
+
+        Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
+        is refused.
+        """
+        with self._database.write() as connection:
+            store.check_fence(connection, claimed, now=self._clock())
+            watched = self._watching.look(connection, claimed)
+            values: dict[str, object] = {}
+            if watched.widens:
+                self._watching.let_go(connection, claimed)
+                values["widened_at"] = self._clock()
+            self._telling.find_unproven(connection, claimed, watched.standings)
+            if watched.state is not claimed.state or list(watched.waits_for) != claimed.waits_for:
+                reasons = "; ".join(watched.waits_for)
+                message = f"waits for {reasons}" if reasons else "nothing to wait for"
+                self._step(connection, claimed, Step.WATCH, "waits" if reasons else "done", None, message)
+            transition = Transition(state=watched.state, next_at=watched.next_at, waits_for=watched.waits_for)
+            self._move(connection, claimed, transition, **values)
+
+    def _wait(self, claimed: Rotation, step: Step, transition: Transition) -> None:
+        with self._database.write() as connection:
+            if list(transition.waits_for) != claimed.waits_for:
+                message = f"waits for {'; '.join(transition.waits_for)}"
+                self._step(connection, claimed, step, "waits", None, message)
+            self._move(connection, claimed, transition)
 
     def _succeed(self, claimed: Rotation, step: Step, done: Done) -> None:
         now = self._clock()
         transition = saga.after_success(step, now)
+        if done.again_at is not None:
+            waits = (f"what may take effect late at the other side, until {done.again_at:%Y-%m-%d %H:%M} UTC",)
+            transition = Transition(state=claimed.state, next_at=done.again_at, waits_for=waits)
+        values: dict[str, object] = {}
+        if step is Step.ACTIVATE:
+            values["activated_at"] = now
+        if step not in (Step.DISCARD, Step.UNDO):
+            values |= {"last_cause": None, "last_error": None}
+        if step is Step.DISCARD:
+            values["candidates"] = claimed.candidates + 1
         with self._database.write() as connection:
-            store.check_fence(connection, claimed)
+            store.check_fence(connection, claimed, now=now)
             done.record(connection)
             self._step(connection, claimed, step, "done", None, done.message)
-            self._move(connection, claimed, transition)
-            if step is Step.RETIRE:
-                self._resolve(connection, claimed)
+            self._move(connection, claimed, transition, **values)
+            if transition.state is State.DONE:
+                self._telling.resolve(connection, claimed.item_id)
             if step is Step.UNDO:
-                self._tell_failure(connection, claimed, State.ROLLED_BACK)
+                why = claimed.last_error or "unknown"
+                self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.scrub:
             self._database.scrub()
 
-    def _wait(self, claimed: Rotation, waits: tuple[saga.Wait, ...]) -> None:
-        """Watching goes on. What stays unproven after the overlap is a finding, not a success."""
+    def _fail(self, claimed: Rotation, item: Item, step: Step, failure: Failure) -> None:
         now = self._clock()
-        until = next((wait.until for wait in waits if wait.until is not None), None)
-        begins = claimed.state is State.ACTIVATED
-        transition = saga.after_waiting(now, now if begins and not waits else until or now + _LOOK_AGAIN)
-        reasons = [wait.reason for wait in waits]
-        with self._database.write() as connection:
-            if begins or reasons != claimed.waits_for:
-                message = f"waits for {'; '.join(reasons)}" if reasons else "nothing to wait for"
-                self._step(connection, claimed, Step.WATCH, "waits", None, message)
-            if until is None:
-                self._find_unproven(connection, claimed, waits)
-            self._move(connection, claimed, transition, waits_for=reasons)
-
-    def _fail(self, claimed: Rotation, step: Step, failure: Failure) -> None:
-        now = self._clock()
-        transition = saga.after_failure(
-            step, claimed.state, failure, attempts=claimed.attempts, limits=self._limits, now=now
+        limits = replace(self._limits, settle=item.policy.settle)
+        progress = Progress(
+            rotation_id=claimed.id,
+            outages=claimed.outages,
+            failing_since=claimed.failing_since,
+            candidates=claimed.candidates,
         )
-        result = "retry" if transition.state is claimed.state else "failed"
+        transition = saga.after_failure(step, claimed.state, failure, progress=progress, limits=limits, now=now)
+        values: dict[str, object] = {"last_cause": failure.cause.value, "last_error": failure.message}
+        if transition.retries:
+            values |= {"outages": claimed.outages + 1, "failing_since": claimed.failing_since or now}
+        if transition.state is State.STUCK:
+            values["stuck_in"] = claimed.state
+        result = "retry" if transition.retries else "failed"
         with self._database.write() as connection:
             self._step(connection, claimed, step, result, failure.cause, failure.message)
-            self._move(
-                connection,
-                claimed,
-                transition,
-                last_cause=failure.cause.value,
-                last_error=failure.message,
-            )
+            self._move(connection, claimed, transition, **values)
             if transition.state is State.STUCK:
-                self._tell_failure(connection, claimed, State.STUCK, failure.message)
+                self._telling.tell_failure(connection, claimed, State.STUCK, failure.message)
 
     def _move(self, connection: Connection, claimed: Rotation, to: Transition, **values: object) -> None:
         now = self._clock()
-        if to.state is State.ACTIVATED:
-            values["activated_at"] = now
+        if not to.retries:
+            values = {"attempts": 0, "outages": 0, "failing_since": None} | values
         if to.state in saga.FINISHED:
             values |= {"finished_at": now, "waits_for": []}
-        store.release_rotation(
-            connection, claimed, state=to.state, attempts=to.attempts, next_at=to.next_at, **values
+        else:
+            values["waits_for"] = list(to.waits_for)
+        store.release_rotation(connection, claimed, now=now, state=to.state, next_at=to.next_at, **values)
+        if to.state is claimed.state:
+            return
+        if claimed.night is not None and claimed.counterpart is not None and to.state in _ENDS:
+            store.wake_queued(connection, claimed.night, claimed.counterpart, now)
+        self._audit.append(
+            connection,
+            at=now,
+            actor=claimed.id,
+            action=f"rotation.{to.state.value}",
+            subject=claimed.id,
+            item=claimed.item_id,
         )
-        if to.state is not claimed.state:
-            self._audit.append(
-                connection,
-                at=now,
-                actor=claimed.id,
-                action=f"rotation.{to.state.value}",
-                subject=claimed.id,
-                item=claimed.item_id,
-            )
 
     def _step(
         self,
@@ -302,83 +297,3 @@ class Rotations:
             message=message,
             at=self._clock(),
         )
-
-    def _tell_failure(
-        self, connection: Connection, claimed: Rotation, state: State, error: str | None = None
-    ) -> None:
-        """At once, in the transaction of the failure: the owner's notice, and a finding that stays."""
-        why = error or claimed.last_error or "unknown"
-        kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
-        store.record_finding(
-            connection,
-            Finding(
-                kind=kind,
-                subject=claimed.item_id,
-                item_id=claimed.item_id,
-                item=claimed.item,
-                workflow=None,
-                owner_id=claimed.owner_id,
-                level=1,
-                detail=f"{why} ({claimed.id})",
-            ),
-            self._clock(),
-            told=True,
-        )
-        self._mark_expiry_told(connection, claimed)
-        self._notifying.post(
-            connection,
-            owner_id=claimed.owner_id,
-            kind=f"rotation-{state.value}",
-            dedupe_key=f"rotation:{claimed.id}:{state.value}",
-            message=compose_failure(
-                rotation_id=claimed.id,
-                item=claimed.item,
-                state=state,
-                error=why,
-                users=self._steps.users_of(claimed.item_id),
-            ),
-        )
-
-    def _mark_expiry_told(self, connection: Connection, claimed: Rotation) -> None:
-        """The item expires all the same: its owner hears of that again when it gets nearer, not tonight."""
-        item = self._vault.get(connection, claimed.item_id)
-        now = self._clock()
-        if item.expires_at is None or item.expires_at <= now:
-            return
-        level = expiry_level(item.expires_at, item.policy.thresholds, now)
-        if level is not None:
-            finding = Finding(
-                kind=FindingKind.EXPIRING,
-                subject=item.id,
-                item_id=item.id,
-                item=item.name,
-                workflow=None,
-                owner_id=item.owner_id,
-                level=level,
-                detail=f"expires {show_time_left(item.expires_at, now)}: its rotation did not succeed",
-            )
-            store.record_finding(connection, finding, now, told=True)
-
-    def _find_unproven(self, connection: Connection, claimed: Rotation, waits: tuple[saga.Wait, ...]) -> None:
-        for wait in waits:
-            if wait.unproven is None:
-                continue
-            store.record_finding(
-                connection,
-                Finding(
-                    kind=FindingKind.UNPROVEN,
-                    subject=f"{claimed.item_id} {wait.unproven}",
-                    item_id=claimed.item_id,
-                    item=claimed.item,
-                    workflow=wait.unproven,
-                    owner_id=claimed.owner_id,
-                    level=1,
-                    detail=f"run it once: nightkey workflow run {quote_word(wait.unproven)}",
-                ),
-                self._clock(),
-            )
-
-    def _resolve(self, connection: Connection, claimed: Rotation) -> None:
-        """Success: what earlier failures left open is over."""
-        for kind in (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN):
-            store.resolve_findings_of(connection, kind, claimed.item_id, self._clock())

@@ -39,7 +39,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended. `output` is that of its last node, masked."""
+    """How a run ended. `output` is that of its last node, masked; `used` are the ids of the items it used."""
 
     run_id: str
     workflow: str
@@ -48,6 +48,7 @@ class Outcome:
     error_node: str | None
     cause: Cause | None
     output: Any
+    used: tuple[str, ...]
 
 
 class Running:
@@ -191,6 +192,25 @@ class Running:
         given = workflow.definition.sample_context if context is None else context
         return self._execute(run_id, workflow, given, overrides=overrides, actor=actor)
 
+    def run_controlled(
+        self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
+    ) -> Outcome:
+        """The whole workflow with its sample context, active or not, watched by a person: it proves as a
+        production run does.
+        """
+        with self._database.write() as connection:
+            run_id = records.open_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                purpose="controlled",
+                trigger="manual",
+                at=self._clock(),
+                rotation_id=rotation_id,
+            )
+        context = workflow.definition.sample_context
+        return self._execute(run_id, workflow, context, overrides=overrides, proves=True, actor=actor)
+
     # Inside
 
     def _execute(
@@ -201,6 +221,7 @@ class Running:
         *,
         overrides: Mapping[str, int] | None = None,
         caller: tuple[str, int] | None = None,
+        proves: bool = False,
         actor: str,
     ) -> Outcome:
         purpose = Purpose.TEST if overrides is not None else Purpose.RUN
@@ -228,7 +249,7 @@ class Running:
         now = self._clock()
         with self._database.write() as connection:
             ended = records.end_run(connection, run_id, result, used, at=now)
-            if ended and purpose is Purpose.RUN:
+            if ended and (proves or purpose is Purpose.RUN):
                 good = result.status == "completed"
                 self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
                 store.wake_watching(connection, used, now)
@@ -240,6 +261,7 @@ class Running:
             error_node=result.error_node,
             cause=result.cause,
             output=result.output,
+            used=tuple(sorted(used)),
         )
 
     def _resolve(

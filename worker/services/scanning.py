@@ -4,7 +4,7 @@ One walk serves the night and the dry run: it reads a page, decides (pure), and 
 whoever asked. An item that cannot be read is itself something seen: it never stops the walk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +12,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from vaultcore import rules
+from vaultcore.errors import NightkeyError
 from vaultcore.model import Consumer, Hygiene, ReferenceState, Stage
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, show_time_left
-from worker.domain.plan import Decision, DueItem, plan_item
+from worker.domain.limits import Room
+from worker.domain.plan import Action, Decision, DueItem, plan_item
+from worker.domain.windows import Window, find_moment, parse_window
+from worker.rotators.catalog import find_counterpart
 from worker.tables import rotations
 
 SCANNED_KINDS = frozenset(FindingKind) - {
@@ -38,13 +42,22 @@ class SeenItem:
     finding: Finding | None
 
 
-def walk_due(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[SeenItem]]:
-    """Items whose `due_at` has come, in pages, earliest first. The caller may write between pages."""
+def walk_due(
+    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
+) -> Iterator[list[SeenItem]]:
+    """Items whose `due_at` has come, in pages, earliest first. The caller may write between pages.
+
+    `room` is what the night's caps leave; it is taken in that order. `freezes` hold for every item.
+    """
     last: tuple[datetime, str] | None = None
     while True:
         rows = _due_page(connection, now, last, page_size)
-        if rows:
-            yield [_see_item(row, now) for row in rows]
+        page = []
+        for row in rows:
+            seen, room = _see_item(row, now, room, freezes)
+            page.append(seen)
+        if page:
+            yield page
         if len(rows) < page_size:
             return
         last = (rows[-1].due_at, rows[-1].id)
@@ -120,30 +133,43 @@ def _due_page(
     return list(connection.execute(query))
 
 
-def _see_item(row: Row[*tuple[Any, ...]], now: datetime) -> SeenItem:
+def _see_item(
+    row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Sequence[Window]
+) -> tuple[SeenItem, Room]:
     problem = ""
     try:
         policy = policy_from_json(row.policy)
+        opens = find_moment(
+            map(parse_window, policy.windows), [*freezes, *map(parse_window, policy.freezes)], now
+        )
+        counterpart = find_counterpart(policy)
         decision = plan_item(
             DueItem(
                 item_id=row.id,
                 name=row.name,
                 owner_id=row.owner_id,
                 mode=policy.mode,
-                rotator=policy.rotator,
                 expires_at=row.expires_at,
-                rotate_from=row.expires_at - policy.lead,
+                rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id),
+                overlap=policy.overlap,
                 thresholds=policy.thresholds,
+                counterpart=counterpart,
+                opens=opens,
+                expiry_first=policy.expiry_first,
                 hold_until=row.hold_until,
                 open_rotation=row.rotation_id,
                 open_state=row.rotation_state,
             ),
             now,
+            room,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, NightkeyError) as error:
         problem = type(error).__name__
     else:
-        return SeenItem(item_id=row.id, name=row.name, decision=decision, finding=decision.finding)
+        if decision.action is Action.ROTATE:
+            room = room.take(counterpart)
+        seen = SeenItem(item_id=row.id, name=row.name, decision=decision, finding=decision.finding)
+        return seen, room
     finding = Finding(
         kind=FindingKind.UNREADABLE,
         subject=row.id,
@@ -154,7 +180,7 @@ def _see_item(row: Row[*tuple[Any, ...]], now: datetime) -> SeenItem:
         level=1,
         detail=f"what is stored of it cannot be read ({problem}): restore its row",
     )
-    return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding)
+    return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding), room
 
 
 def _reference_page(

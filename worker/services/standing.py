@@ -12,6 +12,7 @@ from vaultcore.tables import items
 from worker import store
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
+from worker.domain.saga import State
 from worker.domain.slots import next_slot
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
@@ -88,9 +89,21 @@ class StandingReader:
             )
 
     def _find_problems(self, connection: Connection, night: Row[*tuple[Any, ...]] | None) -> list[str]:
+        slot = None if night is None else night.slot
+        stuck = connection.execute(
+            select(rotations.c.id, rotations.c.item, rotations.c.last_error, rotations.c.night)
+            .where(rotations.c.state == State.STUCK.value)
+            .order_by(rotations.c.id)
+        )
+        problems = [
+            f"{row.item} is stuck: {row.last_error} (nightkey rotation show {row.id})"
+            for row in stuck
+            if slot is None or row.night != slot
+        ]
         if night is None:
-            return self._notifying.problems_since(connection, self._clock())
+            return problems + self._notifying.problems_since(connection, self._clock())
         return [
             *self._nights.problems_of(connection, night.slot),
+            *problems,
             *self._notifying.problems_since(connection, night.started_at),
         ]

@@ -18,17 +18,25 @@ from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
-from worker import records, store
+from worker import store
+from worker.domain.limits import hold_until
 from worker.domain.notices import compose_claim
-from worker.domain.saga import Wait, retirement_waits
 from worker.outbound import HttpClient
-from worker.rotators.base import Job, Rotator
+from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions, Workflow
 from worker.services.notifying import Notifying
 from worker.services.running import Running
+from worker.services.watching import Watching
 from worker.store import Rotation
+
+LATE = timedelta(minutes=10)
+"""How long after it was given up a request may still take effect at the other side."""
+
+
+_REFUSALS = 2
+"""How many refusals in a row are believed of a value that had been accepted."""
 
 
 def _record_nothing(_: Connection) -> None:
@@ -42,6 +50,8 @@ class Done:
     message: str
     record: Callable[[Connection], None] = _record_nothing
     scrub: bool = False
+    again_at: datetime | None = None
+    """The step is to be done once more then: what was given up may take effect until that time."""
 
 
 class Steps:
@@ -56,6 +66,7 @@ class Steps:
         references: References,
         definitions: Definitions,
         running: Running,
+        watching: Watching,
         claiming: Claiming,
         notifying: Notifying,
         http: HttpClient,
@@ -68,6 +79,7 @@ class Steps:
         self._references = references
         self._definitions = definitions
         self._running = running
+        self._watching = watching
         self._claiming = claiming
         self._notifying = notifying
         self._http = http
@@ -75,13 +87,18 @@ class Steps:
         self._clock = clock
 
     def create(self, rotation: Rotation) -> Done:
-        """Makes the replacement and stores it, sealed and pending, before anything else hears of it."""
-        number = rotation.new_number or self._begin_pending(rotation)
+        """Makes the replacement and stores it, sealed and pending, before anything else hears of it.
+
+        Where the other side issues it, the intent is stored first; what an earlier try may have left
+        there is taken away before another is asked for.
+        """
         item, rotator = self._load(rotation)
-        job = self._make_job(rotation, item)
-        if rotator.issues and rotation.attempts > 1:
+        parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
+        number = self._begin_pending(rotation, issuing=rotator.issues)
+        job = self._make_job(rotation, item, number=number)
+        if rotation.issuing:
             rotator.undo(job)
-        candidate = rotator.create(job)
+        candidate = self._ask(rotation, rotator, job, number)
         lifetime = item.policy.lifetime
         expires_at = candidate.expires_at or (None if lifetime is None else self._clock() + lifetime)
 
@@ -95,6 +112,8 @@ class Steps:
                 external=candidate.external,
                 actor=rotation.id,
             )
+            late_until = self._clock() + LATE if rotation.issuing else None
+            store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
 
         return Done(message=f"version {number} is pending", record=record)
 
@@ -102,13 +121,17 @@ class Steps:
         item, rotator = self._load(rotation)
         return Done(message=rotator.install(self._make_job(rotation, item)))
 
-    def test_nodes(self, rotation: Rotation) -> Done:
-        """The other side accepts the new value, and so does each node that uses it, alone."""
+    def verify(self, rotation: Rotation) -> Done:
+        """The other side accepts the new value."""
         item, rotator = self._load(rotation)
         job = self._make_job(rotation, item)
         if job.new is None:
             raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
-        verified = rotator.verify(job, job.new)
+        return Done(message=rotator.verify(job, job.new))
+
+    def test_nodes(self, rotation: Rotation) -> Done:
+        """Each node that uses it works with the new value, alone."""
+        item, _ = self._load(rotation)
         tested = []
         for workflow, node_id in self._consuming_nodes(item):
             result = self._running.test_node(
@@ -120,11 +143,12 @@ class Steps:
                     cause=result.cause or Cause.MISTAKE,
                 )
             tested.append(f"{workflow.name}/{node_id}")
-        return Done(message="; ".join([verified, f"passed: {', '.join(tested) or 'no node uses it'}"]))
+        return Done(message=f"passed: {', '.join(tested) or 'no node uses it'}")
 
     def test_workflows(self, rotation: Rotation) -> Done:
         """Each workflow that uses it runs whole, with its sample context and the new value."""
         item, _ = self._load(rotation)
+        nodes = {(workflow.id, node_id) for workflow, node_id in self._consuming_nodes(item)}
         tested = []
         for workflow in self._consuming_workflows(item):
             outcome = self._running.test_workflow(
@@ -135,110 +159,175 @@ class Steps:
             )
             if outcome.status != "completed":
                 where = f", node {outcome.error_node}" if outcome.error_node else ""
-                raise CounterpartError(
-                    f"workflow {workflow.name}{where}: {outcome.error_message}",
-                    cause=outcome.cause or Cause.REJECTED,
-                )
+                cause = outcome.cause or Cause.MISTAKE
+                if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
+                    cause = Cause.MISTAKE  # another credential was refused, not this candidate
+                raise CounterpartError(f"workflow {workflow.name}{where}: {outcome.error_message}", cause=cause)
             tested.append(workflow.name)
         return Done(message=f"passed: {', '.join(tested) or 'no workflow uses it'}")
 
     def activate(self, rotation: Rotation) -> Done:
-        """One compare-and-swap: the new value is current, the old one works on as previous."""
+        """One compare-and-swap: the new value is current, the old one works on as previous.
+
+        Where one consumer goes first, the others are held on the old version in the same transaction.
+        """
         item, _ = self._load(rotation)
         new, old = rotation.new_number or 0, rotation.old_number
 
         def record(connection: Connection) -> None:
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
+            canary_id = self._watching.begin_with_canary(connection, rotation, item)
+            if canary_id is not None:
+                store.change_rotation(connection, rotation, canary_id=canary_id)
             if item.kind is Kind.API_KEY:
                 self._open_claim(connection, item, rotation)
 
         return Done(message=f"version {new} is current, version {old} works on", record=record)
 
-    def watch(self, rotation: Rotation) -> tuple[Wait, ...]:
-        """What the retirement of the old value waits for; a production run that rejected the new one raises."""
-        item, _ = self._load(rotation)
-        activated_at = rotation.activated_at or rotation.created_at
-        number = rotation.new_number or 0
-        with self._database.read() as connection:
-            rejection = records.first_rejection(connection, item_id=item.id, number=number, since=activated_at)
-            references = self._references.of_item(connection, item.id)
-            unclaimed = store.open_claim(connection, rotation.id) is not None
-        if rejection is not None:
-            workflow, node, message = rejection
-            raise CounterpartError(
-                f"production run of {workflow}, node {node}: {message}", cause=Cause.REJECTED
-            )
-        return retirement_waits(
-            references=references,
-            new_number=number,
-            activated_at=activated_at,
-            overlap=item.policy.overlap,
-            unclaimed=unclaimed,
-            now=self._clock(),
-        )
-
     def retire(self, rotation: Rotation) -> Done:
-        """The old value is revoked outside, then destroyed here."""
+        """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
         item, rotator = self._load(rotation)
-        message = rotator.revoke(self._make_job(rotation, item))
+        job = self._make_job(rotation, item)
+        self._check_new(rotator, job)
+        message = self._revoke(rotator, job)
+        again_at = self._late(rotation)
+        if again_at is not None:
+            return Done(message=message, again_at=again_at)
 
         def record(connection: Connection) -> None:
             self._versions.destroy(
                 connection, item.id, rotation.old_number, actor=rotation.id, reason="retired"
             )
+            self._watching.let_go(connection, rotation)
             self._vault.hold(connection, item.id, None)
 
         return Done(message=message, record=record, scrub=True)
 
-    def undo(self, rotation: Rotation) -> Done:
-        """Consumers go back to the old value at once; then the new one is taken away outside and here."""
+    def discard(self, rotation: Rotation) -> Done:
+        """The candidate was rejected: it is taken away outside and here, and another may be made."""
         item, rotator = self._load(rotation)
-        new = self._go_back(rotation, item)
-        if new is None:
-            return Done(message="nothing had been made", record=self._hold(item))
+        undone = rotator.undo(self._make_job(rotation, item))
+
+        def record(connection: Connection) -> None:
+            self._drop(connection, rotation, reason="rejected")
+            store.set_intent(connection, rotation, number=None, issuing=False, late_until=rotation.late_until)
+
+        return Done(message=f"{undone}; another one is made", record=record, scrub=True)
+
+    def undo(self, rotation: Rotation) -> Done:
+        """Back to the old value, then the new one is taken away outside and here.
+
+        Where both work side by side, the old one must be accepted before consumers go back to it, and
+        they go back before anything else; where only one does, they go back when it is the old one again.
+        """
+        item, rotator = self._load(rotation)
+        if not self._may_be_outside(rotation):
+
+            def forget(connection: Connection) -> None:
+                self._drop(connection, rotation, reason="rolled back")
+                self._hold(item)(connection)
+
+            return Done(message="nothing of it is outside", record=forget)
         job = self._make_job(rotation, item)
+        if rotator.overlaps:
+            self._verify_old(rotation, item, rotator, job)
+            with self._database.write() as connection:
+                store.check_fence(connection, rotation, now=self._clock())
+                self._go_back(connection, rotation, item)
         undone = rotator.undo(job)
         verified = self._verify_old(rotation, item, rotator, job)
 
+        again_at = self._late(rotation)
+
         def record(connection: Connection) -> None:
-            self._claiming.withdraw(connection, rotation.id)
-            self._versions.destroy(connection, item.id, new.number, actor=rotation.id, reason="rolled back")
+            self._go_back(connection, rotation, item)
+            self._drop(connection, rotation, reason="rolled back")
             self._hold(item)(connection)
+            if again_at is not None:
+                store.set_intent(
+                    connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
+                )
 
-        return Done(message=f"{undone}; {verified}", record=record, scrub=True)
-
-    def users_of(self, item_id: str) -> list[str]:
-        """The active workflows that use the item, by name."""
-        with self._database.read() as connection:
-            return sorted(
-                {
-                    reference.consumer_name
-                    for reference in self._references.of_item(connection, item_id)
-                    if reference.consumer is Consumer.WORKFLOW and reference.active
-                }
-            )
+        return Done(message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at)
 
     # Inside
 
-    def _begin_pending(self, rotation: Rotation) -> int:
-        """The intent is stored, and with the rotation, before anybody outside is asked for a value."""
+    def _begin_pending(self, rotation: Rotation, *, issuing: bool) -> int:
+        """The intent is stored, and with the rotation, before anybody outside is asked for a value.
+
+        A pending version that another rotation left behind does not stand in the way.
+        """
         with self._database.write() as connection:
-            store.check_fence(connection, rotation)
-            number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
-            store.set_new_number(connection, rotation, number)
+            store.check_fence(connection, rotation, now=self._clock())
+            number = rotation.new_number
+            if number is None:
+                left = self._versions.pending(connection, rotation.item_id)
+                if left is not None:
+                    self._versions.destroy(
+                        connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
+                    )
+                number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
+            store.set_intent(
+                connection, rotation, number=number, issuing=issuing, late_until=rotation.late_until
+            )
         return number
+
+    def _ask(self, rotation: Rotation, rotator: Rotator, job: Job, number: int) -> Candidate:
+        """A candidate; where the answer is a plain no, nothing was made, and that is stored too."""
+        failure: CounterpartError
+        try:
+            return rotator.create(job)
+        except CounterpartError as error:
+            failure = error
+        if failure.cause is not Cause.OUTAGE:
+            with self._database.write() as connection:
+                store.check_fence(connection, rotation, now=self._clock())
+                late_until = self._clock() + LATE if rotation.issuing else None
+                store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
+        raise failure
+
+    def _may_be_outside(self, rotation: Rotation) -> bool:
+        """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
+        for without an answer.
+        """
+        if rotation.issuing or rotation.late_until is not None:
+            return True
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
+
+    def _late(self, rotation: Rotation) -> datetime | None:
+        """When a request for a value that was given up can no longer take effect; None: none can."""
+        now = self._clock()
+        if rotation.issuing and rotation.late_until is None:
+            return now + LATE
+        return rotation.late_until if rotation.late_until is not None and rotation.late_until > now else None
+
+    def _revoke(self, rotator: Rotator, job: Job) -> str:
+        """What is refused here is what lets us in, and not the value: a person must mend that."""
+        failure: CounterpartError
+        try:
+            return rotator.revoke(job)
+        except CounterpartError as error:
+            failure = error
+        if failure.cause is Cause.REJECTED:
+            failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
+        raise failure
 
     def _load(self, rotation: Rotation) -> tuple[Item, Rotator]:
         with self._database.read() as connection:
             item = self._vault.get(connection, rotation.item_id)
         return item, load_rotator(rotation.rotator)
 
-    def _make_job(self, rotation: Rotation, item: Item) -> Job:
+    def _make_job(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
         """Everything that the rotator may use, revealed and audited in one transaction."""
+        new_number = number or rotation.new_number or 0
         with self._database.write() as connection:
+            store.check_fence(connection, rotation, now=self._clock())
             by_number = {v.number: v for v in self._versions.of_item(connection, item.id)}
             old = by_number.get(rotation.old_number)
-            new = by_number.get(rotation.new_number or 0)
+            new = by_number.get(new_number)
             values = {
                 reference.written: self._reveal_current(connection, reference.item_id, rotation)
                 for reference in self._references.of_consumer(connection, item.id)
@@ -254,6 +343,7 @@ class Steps:
                 new_external={} if new is None else new.external,
                 values=values,
                 http=self._http,
+                unanswered=rotation.issuing,
             )
 
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
@@ -300,36 +390,77 @@ class Steps:
             claim_id=claim_id,
         )
 
-    def _go_back(self, rotation: Rotation, item: Item) -> Version | None:
-        """The new version, no longer current whatever it was; None if it was never reserved."""
-        if rotation.new_number is None:
-            return None
-        with self._database.write() as connection:
-            store.check_fence(connection, rotation)
-            new = self._versions.get(connection, item.id, rotation.new_number)
-            if new.stage is Stage.CURRENT:
-                self._versions.reactivate(
-                    connection,
-                    item.id,
-                    good=rotation.old_number,
-                    bad=new.number,
-                    actor=rotation.id,
-                )
-            return new
+    def _drop(self, connection: Connection, rotation: Rotation, *, reason: str) -> None:
+        """The new version and its claim are gone."""
+        self._claiming.withdraw(connection, rotation.id)
+        if rotation.new_number is not None:
+            self._versions.destroy(
+                connection, rotation.item_id, rotation.new_number, actor=rotation.id, reason=reason
+            )
+
+    def _go_back(self, connection: Connection, rotation: Rotation, item: Item) -> None:
+        """The new version is no longer current, if it was; who was held back is held no longer."""
+        self._watching.let_go(connection, rotation)
+        if rotation.new_number is None or item.version != rotation.new_number:
+            return
+        new = self._versions.get(connection, item.id, rotation.new_number)
+        if new.stage is Stage.CURRENT:
+            self._versions.reactivate(
+                connection, item.id, good=rotation.old_number, bad=new.number, actor=rotation.id
+            )
 
     def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
+        """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
         with self._database.read() as connection:
             old = self._versions.get(connection, item.id, rotation.old_number)
         if job.old is None:
             return "the old value is kept as a digest, and opens as before"
-        if old.expires_at is not None and old.expires_at <= self._clock():
-            return "the old value had lapsed before"
-        return f"the old value: {rotator.verify(job, job.old)}"
+        if old.expires_at is None or old.expires_at > self._clock():
+            return f"the old value: {rotator.verify(job, job.old)}"
+        if item.version == rotation.new_number:
+            raise CounterpartError(
+                "the old value has lapsed: going back would help nobody", cause=Cause.MISTAKE
+            )
+        return "the old value had lapsed before"
+
+    def _check_new(self, rotator: Rotator, job: Job) -> None:
+        """The new value is accepted still, before the old one is taken away.
+
+        A refusal leads back to the old value, so that one must be accepted then; where neither is, nothing
+        is touched.
+        """
+        refusal = None if job.new is None else _find_refusal(rotator, job, job.new)
+        if refusal is None:
+            return
+        if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
+            raise CounterpartError(f"neither value is accepted now: {refusal}", cause=Cause.MISTAKE)
+        raise refusal
 
     def _hold(self, item: Item) -> Callable[[Connection], None]:
         """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
 
         def record(connection: Connection) -> None:
-            self._vault.hold(connection, item.id, self._clock() + self._failed_hold)
+            until = hold_until(
+                store.count_failures(connection, item.id) + 1,
+                base=self._failed_hold,
+                expires_at=item.expires_at,
+                now=self._clock(),
+            )
+            self._vault.hold(connection, item.id, until)
 
         return record
+
+
+def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> CounterpartError | None:
+    """Whether the other side refuses a value that it had accepted: only what it says twice is believed."""
+    refusal: CounterpartError | None = None
+    for _ in range(_REFUSALS):
+        try:
+            rotator.verify(job, value)
+        except CounterpartError as error:
+            if error.cause is not Cause.REJECTED:
+                raise
+            refusal = error
+        else:
+            return None
+    return refusal

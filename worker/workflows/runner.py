@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, ConflictError, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient
 from worker.workflows.definition import Definition
@@ -256,5 +256,7 @@ def _try(component: Component, definition: Definition, node_id: str, execution: 
         return component.run(definition.fields(node_id), execution)
     except CounterpartError as error:
         return Outcome(output=None, failure=str(error), cause=error.cause)
+    except ConflictError:  # whoever runs this no longer may
+        raise
     except Exception as error:  # noqa: BLE001  # its text may quote a value
         return Outcome(output=None, failure=f"unexpected {type(error).__name__}", cause=Cause.MISTAKE)

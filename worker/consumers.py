@@ -1,0 +1,112 @@
+"""The consumers of an item as rows have them: references, schedules, pins, waivers, runs under way."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from vaultcore.database import upsert_into
+from vaultcore.model import Consumer as ConsumerKind
+from vaultcore.tables import references
+from worker.domain.proof import Consumer
+from worker.tables import runs, waivers, workflows
+
+
+def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | None = None) -> list[Consumer]:
+    """The workflows that use the item, one each, with what proves them; waivers are the rotation's."""
+    r = references.c
+    rows = connection.execute(
+        select(
+            r.consumer_id,
+            r.consumer_name,
+            r.active,
+            func.max(r.pinned).label("pinned"),
+            func.max(r.held_by).label("held_by"),
+            func.max(r.proven_version).label("proven"),
+            func.max(r.last_run_at).label("last_run_at"),
+            workflows.c.next_run_at,
+            workflows.c.definition,
+        )
+        .outerjoin(workflows, workflows.c.id == r.consumer_id)
+        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value)
+        .group_by(r.consumer_id, r.consumer_name, r.active, workflows.c.next_run_at, workflows.c.id)
+        .order_by(r.consumer_name)
+    )
+    waived = set(
+        connection.execute(select(waivers.c.workflow_id).where(waivers.c.rotation_id == rotation_id)).scalars()
+    )
+    return [_consumer(row, waived) for row in rows]
+
+
+def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, number: int, by: str) -> None:
+    """These workflows stay on a version, for a rotation and until it lets them go; pins of others stay."""
+    connection.execute(
+        update(references)
+        .where(
+            references.c.item_id == item_id,
+            references.c.consumer_id.in_(sorted(workflow_ids)),
+            references.c.pinned.is_(None),
+        )
+        .values(pinned=number, held_by=by)
+    )
+
+
+def let_go(connection: Connection, item_id: str, *, by: str) -> None:
+    connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.held_by == by)
+        .values(pinned=None, held_by=None)
+    )
+
+
+def waive(
+    connection: Connection, rotation_id: str, workflow_id: str, *, by: str, why: str, at: datetime
+) -> None:
+    """The last word counts."""
+    connection.execute(
+        delete(waivers).where(waivers.c.rotation_id == rotation_id, waivers.c.workflow_id == workflow_id)
+    )
+    connection.execute(
+        upsert_into(connection, waivers).values(
+            rotation_id=rotation_id, workflow_id=workflow_id, by=by, why=why, at=at
+        )
+    )
+
+
+def waivers_of(connection: Connection, rotation_id: str) -> list[Row[*tuple[Any, ...]]]:
+    return list(connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id)))
+
+
+def running_since_before(connection: Connection, item_id: str, activated_at: datetime) -> list[str]:
+    """Workflows with a production run under way that began with the value from before the activation."""
+    return list(
+        connection.execute(
+            select(runs.c.workflow_name)
+            .join(references, references.c.consumer_id == runs.c.workflow_id)
+            .where(
+                references.c.item_id == item_id,
+                runs.c.purpose == "production",
+                runs.c.completed_at.is_(None),
+                runs.c.started_at <= activated_at,
+            )
+            .distinct()
+            .order_by(runs.c.workflow_name)
+        ).scalars()
+    )
+
+
+def _consumer(row: Row[*tuple[Any, ...]], waived: set[str]) -> Consumer:
+    held = row.held_by is not None
+    return Consumer(
+        id=row.consumer_id,
+        name=row.consumer_name,
+        active=row.active,
+        critical=bool((row.definition or {}).get("critical", False)),
+        pinned=None if held else row.pinned,
+        held=held,
+        proven=row.proven,
+        last_run_at=row.last_run_at,
+        next_run_at=row.next_run_at,
+        waived=row.consumer_id in waived,
+    )

@@ -1,0 +1,74 @@
+"""What a person can do about a rotation, as commands. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from worker.domain.commands import quote_word
+from worker.domain.proof import Proof, Standing
+from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    command: str
+    does: str
+
+
+def advise(
+    rotation_id: str, state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing]
+) -> tuple[Advice, ...]:
+    """The choices that the state leaves, the safest first; none: there is nothing to decide."""
+    return tuple(
+        Advice(command=f"nightkey rotation {verb} {rotation_id}{more}", does=does)
+        for verb, more, does in _choices(state, stuck_in, outages, standings)
+    )
+
+
+def _choices(
+    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing]
+) -> Iterator[tuple[str, str, str]]:
+    if state is State.REQUESTED:
+        yield "approve", "", "it begins, tests first"
+    if state is State.STUCK:
+        yield from _stuck(stuck_in)
+        return
+    if outages:
+        yield "retry", "", "tries again now, with the same value"
+    if state in NOT_BEGUN:
+        yield "cancel", "", "nothing changes; the night does not ask again for a while"
+    elif state in BEFORE_ACTIVATION:
+        yield "cancel", "", "the new value is taken back; the old one works on"
+    elif state in WATCHED:
+        for standing in standings:
+            yield from _unproven(standing)
+        yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
+
+
+def _unproven(standing: Standing) -> Iterator[tuple[str, str, str]]:
+    if standing.proof is not Proof.UNPROVABLE:
+        return
+    name = standing.consumer.name
+    option = f" --workflow {quote_word(name)}"
+    yield "prove", option, f"a controlled run of {name} now, with its sample context: a good one proves it"
+    if standing.consumer.active:
+        yield "extend", " --until TIME", f"the old value works on until {name} has run"
+    yield "waive", f"{option} --why TEXT", f"you answer for {name}: nothing waits for it any longer"
+
+
+def _stuck(stuck_in: State | None) -> Iterator[tuple[str, str, str]]:
+    if stuck_in is State.RETIRING:
+        yield "retry", "", "revokes the old value again"
+        yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
+        yield "accept", "", "the new value stays; revoke the old one outside yourself first: here it is dropped"
+    elif stuck_in in (State.UNDOING, State.DISCARDING):
+        yield "retry", "", "takes the new value away again"
+        yield "accept", "", "the new value is the right one: it becomes current, and is watched"
+        yield (
+            "rollback",
+            "",
+            "the old value stays; revoke the new one outside yourself first: here it is dropped",
+        )
+    else:
+        yield "retry", "", "goes on where it stopped, with the same value"
+        yield "rollback", "", "the old value stays, and the new one is taken away"
+        yield "accept", "", "the new value is made current as it is, and is watched"

@@ -1,0 +1,139 @@
+"""How much harm one night may do: caps, the first of each counterpart, and a breaker. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from worker.domain.saga import State
+
+STOPPED = "too many rotations of this night have failed"
+_NIGHT = timedelta(days=1)
+_SUCCEEDED = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
+_FAILED = frozenset({State.UNDOING, State.ROLLED_BACK, State.STUCK})
+_OUT_OF_THE_WAY = _FAILED | {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """At most so many rotations a night, and so many of one counterpart."""
+
+    night: int
+    counterpart: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What is left of a night's caps, taken one by one in the order of expiry."""
+
+    caps: Caps
+    taken: int = 0
+    by_counterpart: Mapping[str, int] = field(default_factory=dict)
+
+    def explain_full(self, counterpart: str | None) -> str | None:
+        """Why there is no room for another one; None: there is."""
+        if self.taken >= self.caps.night:
+            return f"tonight's {self.caps.night} rotations are taken"
+        if counterpart is not None and self.by_counterpart.get(counterpart, 0) >= self.caps.counterpart:
+            return f"tonight's {self.caps.counterpart} rotations at {counterpart} are taken"
+        return None
+
+    def take(self, counterpart: str | None) -> "Room":
+        by_counterpart = dict(self.by_counterpart)
+        if counterpart is not None:
+            by_counterpart[counterpart] = by_counterpart.get(counterpart, 0) + 1
+        return replace(self, taken=self.taken + 1, by_counterpart=by_counterpart)
+
+
+def cannot_wait(expires_at: datetime, overlap: timedelta, now: datetime) -> bool:
+    """Whether an item that is left for another night would lapse, or overlap too shortly."""
+    return expires_at - overlap - _NIGHT <= now
+
+
+def when_to_begin(
+    *,
+    opens: datetime | None,
+    expires_at: datetime | None,
+    overlap: timedelta,
+    expiry_first: bool,
+    now: datetime,
+) -> datetime | None:
+    """When a change may be made: at `opens`, the next moment that windows and freezes allow (None: none).
+
+    Where the value would lapse, or its overlap be cut short, before that moment, expiry comes first and
+    the moment is now; unless the policy says otherwise. None: never.
+    """
+    if opens is not None and opens <= now:
+        return now
+    if expiry_first and expires_at is not None and (opens is None or opens > expires_at - overlap):
+        return max(now, expires_at - overlap - _NIGHT)
+    return opens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaker:
+    """Stops a night when at least `failures` rotations have failed, and these are at least `share` (0 to 1)
+    of those that came to an end.
+    """
+
+    failures: int
+    share: float
+
+    def is_open(self, states: Sequence[State]) -> bool:
+        failed = sum(state in _FAILED for state in states)
+        succeeded = sum(state in _SUCCEEDED for state in states)
+        return failed >= self.failures and failed >= self.share * (failed + succeeded)
+
+
+class Turn(StrEnum):
+    GO = "go"
+    QUEUE = "queue"
+    """Its turn comes in this night."""
+    REST = "rest"
+    """Its turn comes when the one before it goes on, and the night does not wait for that."""
+    STOP = "stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    turn: Turn
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbour:
+    """Another rotation of the same night. `moving` is false for one that waits for something outside."""
+
+    item: str
+    state: State
+    moving: bool
+
+
+def admit(*, night: Sequence[Neighbour], before: Sequence[Neighbour], breaker: Breaker) -> Admission:
+    """Whether a queued rotation may begin.
+
+    `before`: those of `night` that have the same counterpart and were opened before this one, in order.
+    The first of a counterpart must succeed before the others start; where it fails, the next is the first.
+    """
+    if breaker.is_open([other.state for other in night]):
+        return Admission(turn=Turn.STOP, why=STOPPED)
+    if any(other.state in _SUCCEEDED for other in before):
+        return Admission(turn=Turn.GO)
+    for other in before:
+        if other.state in _OUT_OF_THE_WAY:
+            continue
+        turn = Turn.QUEUE if other.moving else Turn.REST
+        return Admission(turn=turn, why=f"{other.item}, the first of its counterpart in this night")
+    return Admission(turn=Turn.GO)
+
+
+def hold_until(failures: int, *, base: timedelta, expires_at: datetime | None, now: datetime) -> datetime:
+    """When an item whose rotation failed so many times in a row is tried again.
+
+    `base` the first time, doubled each time up to a week, and never more than half of what is left.
+    """
+    doubled: int = 2 ** min(max(failures, 1) - 1, 10)
+    pause = min(base * doubled, max(base, timedelta(days=7)))
+    if expires_at is not None and expires_at > now:
+        pause = min(pause, (expires_at - now) / 2)
+    return now + pause

@@ -1,0 +1,168 @@
+"""What proves that consumers moved to a new value, and what the old one is kept for until then. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from worker.domain.saga import State
+
+_LOOK_AGAIN = timedelta(hours=1)
+CANARY_AUTO = "auto"
+
+
+class Proof(StrEnum):
+    PROVEN = "proven"
+    """It had a good production run with the new value."""
+    WAIVED = "waived"
+    """Somebody answers for it."""
+    AWAITED = "awaited"
+    """Its first run with the new value is to come while the old one works."""
+    UNPROVABLE = "unprovable"
+    """It cannot be proven in time: a person must run it, give it more time, or answer for it."""
+    PINNED = "pinned"
+    """It stays on another version until somebody unpins it."""
+    HELD = "held"
+    """It stays on the old version until the one that goes first has run well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """A workflow that uses the item. `pinned` is set by a person, `held` by the rotation itself."""
+
+    id: str
+    name: str
+    active: bool
+    critical: bool
+    pinned: int | None
+    held: bool
+    proven: int | None
+    last_run_at: datetime | None
+    next_run_at: datetime | None
+    waived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a consumer stands towards the new value, and why."""
+
+    consumer: Consumer
+    proof: Proof
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What is watched: the new version, and until when the old one works at least.
+
+    `ends` is None while a canary holds the overlap back; `opens` is when the old value may be taken away
+    at the earliest, by windows and freezes. `others` are reasons that others give: a claim, a run.
+    """
+
+    number: int
+    ends: datetime | None
+    opens: datetime
+    canary_id: str | None
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Where the rotation stands after a look: in which state, for what it waits, when it looks again."""
+
+    state: State
+    waits_for: tuple[str, ...]
+    next_at: datetime
+    widens: bool
+    standings: tuple[Standing, ...]
+
+
+def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: datetime) -> Standing:
+    """How one consumer stands towards version `number`, while the old value works until `ends`."""
+    name = consumer.name
+
+    def found(proof: Proof, why: str) -> Standing:
+        return Standing(consumer=consumer, proof=proof, why=why)
+
+    if consumer.waived:
+        return found(Proof.WAIVED, f"{name}: somebody answers for it")
+    if consumer.pinned is not None and consumer.pinned < number:
+        return found(Proof.PINNED, f"{name}, which is pinned to version {consumer.pinned}")
+    if consumer.proven is not None and consumer.proven >= number:
+        return found(Proof.PROVEN, f"{name} ran well with version {consumer.proven}")
+    if consumer.held:
+        return found(Proof.HELD, f"{name}, which moves after the canary")
+    awaited = f"the first good production run of {name}"
+    if not consumer.active:
+        return found(Proof.UNPROVABLE, f"{awaited}, which is not active")
+    if ends is not None and now >= ends:
+        return found(Proof.UNPROVABLE, f"{awaited}, which did not come during the overlap")
+    if consumer.next_run_at is not None and ends is not None and consumer.next_run_at >= ends:
+        next_run = f"{consumer.next_run_at:%Y-%m-%d %H:%M} UTC"
+        return found(Proof.UNPROVABLE, f"{awaited}, whose next run ({next_run}) is after the overlap")
+    if consumer.next_run_at is None and consumer.last_run_at is None:
+        return found(Proof.UNPROVABLE, f"{awaited}, which has never run")
+    return found(Proof.AWAITED, awaited)
+
+
+def watch(watched: Watch, consumers: Iterable[Consumer], *, now: datetime) -> Watched:
+    """What follows from a look at the consumers: the canary first, then all, then the old value may go.
+
+    It waits for the overlap, for every consumer, for what others give as a reason, and for a moment in
+    which changes may be made.
+    """
+    ordered = sorted(consumers, key=lambda consumer: consumer.name)
+    standings = tuple(stand(c, number=watched.number, ends=watched.ends, now=now) for c in ordered)
+    held = any(s.consumer.held for s in standings)
+    if held:
+        first = next((s for s in standings if s.consumer.id == watched.canary_id), None)
+        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED):
+            return _found(State.WATCHING, (), now, standings, widens=True)
+        reason = f"{first.why}, which goes first"
+        return _found(State.CANARY, (reason,), _next_look(now, first.consumer.next_run_at), standings)
+    reasons = []
+    if watched.ends is not None and now < watched.ends:
+        reasons.append(f"the overlap, until {watched.ends:%Y-%m-%d %H:%M:%S} UTC")
+    reasons += watched.others
+    reasons += [s.why for s in standings if s.proof not in (Proof.PROVEN, Proof.WAIVED)]
+    if not reasons and now < watched.opens:
+        reasons.append(f"a moment in which changes may be made, from {watched.opens:%Y-%m-%d %H:%M} UTC")
+    if not reasons:
+        return _found(State.RETIRING, (), now, standings)
+    looks = [time for time in (watched.ends, watched.opens) if time is not None and time > now]
+    return _found(State.WATCHING, tuple(reasons), _next_look(now, *looks), standings)
+
+
+def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: int) -> Consumer | None:
+    """The workflow that moves first; None: all move at once.
+
+    The one that the policy names, or the one that runs soonest and is not critical. Where less than two
+    could move, none goes first.
+    """
+    movable = [c for c in consumers if c.active and (c.pinned is None or c.pinned >= number)]
+    if wanted is None or len(movable) < 2:
+        return None
+    named = next((c for c in movable if c.name == wanted), None)
+    if named is not None:
+        return named
+    never = max((c.next_run_at for c in movable if c.next_run_at is not None), default=None)
+    return min(
+        movable,
+        key=lambda c: (c.critical, c.next_run_at is None, c.next_run_at or never or 0, c.name),
+    )
+
+
+def _found(
+    state: State,
+    waits_for: tuple[str, ...],
+    next_at: datetime,
+    standings: tuple[Standing, ...],
+    *,
+    widens: bool = False,
+) -> Watched:
+    return Watched(state=state, waits_for=waits_for, next_at=next_at, widens=widens, standings=standings)
+
+
+def _next_look(now: datetime, *times: datetime | None) -> datetime:
+    """The first of the times that is to come, or an hour from now if that is earlier or there is none."""
+    return min([time for time in times if time is not None and time > now] + [now + _LOOK_AGAIN])

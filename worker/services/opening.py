@@ -1,0 +1,215 @@
+"""Rotations are opened here: by the night, by hand, and in a hurry."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Item, Mode
+from vaultcore.vault import Vault
+from worker import store
+from worker.domain.approvals import digest_request
+from worker.domain.commands import quote_word
+from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
+from worker.domain.windows import Window, open_until, parse_window
+from worker.rotators.catalog import find_counterpart
+from worker.services.telling import Telling
+from worker.store import Rotation
+
+
+class Opening:
+    """Opens rotations; at most one is open for an item, by a constraint."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        audit: AuditLog,
+        telling: Telling,
+        freezes: Sequence[Window],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._telling = telling
+        self._freezes = tuple(freezes)
+        self._clock = clock
+
+    def open(
+        self,
+        connection: Connection,
+        item: Item,
+        *,
+        state: State = State.PLANNED,
+        reason: str,
+        asked_by: str,
+        night: datetime | None = None,
+        begins_at: datetime | None = None,
+        hurried: bool = False,
+    ) -> Rotation:
+        """Opens a rotation in the caller's transaction; `ConflictError` if one is open.
+
+        `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
+        """
+        if item.policy.rotator is None or item.version is None:
+            raise RefusedError(
+                f"{item.name} has no rotator: only its owner can replace it, with "
+                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
+            )
+        now = self._clock()
+        requested = state is State.REQUESTED
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=item.id,
+            item=item.name,
+            owner_id=item.owner_id,
+            rotator=item.policy.rotator,
+            counterpart=find_counterpart(item.policy),
+            state=state,
+            reason=reason,
+            asked_by=asked_by,
+            request_digest=digest_request(item) if requested else None,
+            hurried=hurried,
+            gated=night is not None,
+            night=night,
+            old_number=item.version,
+            waits_for=["a person's approval"] if requested else [],
+            next_at=now + item.policy.approval if requested else begins_at or now,
+            created_at=now,
+        )
+        store.insert_rotation(connection, rotation)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=reason, hurried=hurried)
+        if requested:
+            self._telling.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
+        return rotation
+
+    def request(self, name: str, *, asked_by: str, in_freeze: bool = False) -> Rotation:
+        """A rotation by hand, now: windows do not hold for it, a freeze does unless `in_freeze`.
+
+        Where four eyes are asked for it waits for somebody else's approval. What the night has planned
+        for the item begins now. Mode `notify` is never touched.
+        """
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            self._check_replaceable(item)
+            if not in_freeze:
+                self._check_freeze(item)
+            found = store.find_open_rotation(connection, item.id)
+            if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
+                return self._begin_now(connection, found, asked_by=asked_by)
+            if found is not None and found.state is State.REQUESTED:
+                raise RefusedError(
+                    f"{item.name} waits for an approval already: `nightkey rotation approve {found.id}`"
+                )
+            return self.open(
+                connection,
+                item,
+                state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
+                reason="asked for by hand",
+                asked_by=asked_by,
+            )
+
+    def request_hurried(self, name: str, *, asked_by: str) -> Rotation:
+        """A rotation in a hurry: no consumer is tested, nothing overlaps, windows and freezes do not hold.
+
+        One that is open is hurried: before its activation it replaces the value, after it it takes the
+        old one away. `RefusedError` where one goes back or is stuck.
+        """
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            self._check_replaceable(item)
+            found = store.find_open_rotation(connection, item.id)
+            if found is None:
+                return self.open(
+                    connection,
+                    item,
+                    state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
+                    reason="compromised",
+                    asked_by=asked_by,
+                    hurried=True,
+                )
+            if found.state in NOT_BEGUN - {State.REQUESTED}:
+                return self._begin_now(connection, found, asked_by=asked_by, hurried=True)
+            if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
+                store.change_rotation(
+                    connection, found, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
+                )
+                self._note(connection, found, "rotation.hurry", asked_by)
+                return store.get_rotation(connection, found.id)
+            raise RefusedError(
+                f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
+            )
+
+    def check_at_rest(self, connection: Connection, item: Item) -> None:
+        """Before an item is deleted: refused while a rotation of it still has something to take away."""
+        found = store.find_open_rotation(connection, item.id)
+        if found is not None and found.state not in NOT_BEGUN:
+            raise RefusedError(
+                f"{item.name} is being rotated: wait for that, then delete it "
+                f"(nightkey rotation show {found.id})"
+            )
+
+    def check_pin(self, connection: Connection, item: Item, number: int) -> None:
+        """Before a consumer is pinned: refused for a version that is just being taken away."""
+        found = store.find_open_rotation(connection, item.id)
+        if found is None:
+            return
+        leaving = {State.RETIRING: found.old_number, State.UNDOING: found.new_number}
+        if number == leaving.get(found.state, 0):
+            raise RefusedError(
+                f"version {number} of {item.name} is just being taken away (nightkey rotation show {found.id})"
+            )
+
+    def _begin_now(
+        self, connection: Connection, found: Rotation, *, asked_by: str, hurried: bool = False
+    ) -> Rotation:
+        now = self._clock()
+        taken = store.take_rotation(connection, found.id, now=now)
+        store.change_rotation(
+            connection,
+            taken,
+            state=State.PLANNED,
+            asked_by=asked_by,
+            hurried=hurried,
+            gated=False,
+            next_at=now,
+            waits_for=[],
+        )
+        self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
+        return store.get_rotation(connection, found.id)
+
+    def _check_replaceable(self, item: Item) -> None:
+        if item.policy.mode is Mode.NOTIFY:
+            raise RefusedError(
+                f"{item.name} is replaced by its owner alone (mode notify): "
+                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
+            )
+
+    def _check_freeze(self, item: Item) -> None:
+        now = self._clock()
+        freezes = [*self._freezes, *map(parse_window, item.policy.freezes)]
+        ends = [end for freeze in freezes if (end := open_until(freeze, now)) is not None]
+        if ends:
+            raise RefusedError(
+                f"nothing is to change for {item.name} until {max(ends):%Y-%m-%d %H:%M} UTC (freeze): "
+                "wait for that, or add --in-freeze"
+            )
+
+    def _note(
+        self, connection: Connection, rotation: Rotation, action: str, actor: str, **details: str | bool
+    ) -> None:
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action=action,
+            subject=rotation.id,
+            item=rotation.item_id,
+            **details,
+        )

@@ -1,0 +1,184 @@
+"""Runs that another engine has run, as it reports them: the proof, or the refusal, that they leave."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import Cause, InvalidInputError
+from vaultcore.model import Item
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker import records, store
+from worker.services.definitions import Definitions, Workflow
+from worker.workflows.runner import RunResult
+
+EXTERNAL_ID_MAX = 200
+MESSAGE_MAX = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A run as its engine tells it. `status` is completed or failed; `external_id` tells it from others.
+
+    `node` and `cause` say where and why it failed. `used` names the versions of items that it used; for
+    the others it is the version that was current, or pinned, when the run started.
+    """
+
+    workflow: str
+    status: str
+    started_at: datetime | None
+    external_id: str | None = None
+    node: str | None = None
+    cause: Cause | None = None
+    message: str | None = None
+    used: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """`used` are the versions by item; `new` is false for a run that was reported before."""
+
+    workflow: str
+    used: Mapping[str, int]
+    new: bool
+
+
+class Reporting:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        references: References,
+        definitions: Definitions,
+        audit: AuditLog,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._references = references
+        self._definitions = definitions
+        self._audit = audit
+        self._clock = clock
+
+    def report(self, report: Report, *, actor: str) -> Reported:
+        """Records the run, its proof or refusal, and wakes the rotations that watch for it."""
+        now = self._clock()
+        _check(report, now)
+        with self._database.write() as connection:
+            workflow = self._definitions.get(connection, report.workflow)
+            if report.node is not None and report.node not in workflow.definition.node_ids():
+                raise InvalidInputError(
+                    f"workflow {workflow.name} has no node {report.node!r}: "
+                    f"it has {', '.join(workflow.definition.node_ids())}"
+                )
+            items = self._items_of(connection, workflow, report.used)
+            used = {
+                item.id: number
+                for item in items
+                if (number := self._find_version(connection, workflow, item, report)) is not None
+            }
+            names = {item.name: used[item.id] for item in items if item.id in used}
+            run_id = records.report_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                external_id=report.external_id,
+                started_at=report.started_at or now,
+                at=now,
+            )
+            if run_id is None:
+                return Reported(workflow=workflow.name, used=names, new=False)
+            records.end_run(connection, run_id, _result(report), used, at=now)
+            good = report.status == "completed"
+            self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
+            store.wake_watching(connection, used, now)
+            self._audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="run.report",
+                subject=run_id,
+                workflow=workflow.id,
+                status=report.status,
+            )
+        return Reported(workflow=workflow.name, used=names, new=True)
+
+    def _items_of(self, connection: Connection, workflow: Workflow, used: Mapping[str, int]) -> list[Item]:
+        ids = {
+            reference.item_id
+            for reference in self._references.of_consumer(connection, workflow.id)
+            if reference.item_id is not None
+        }
+        items = [self._vault.get(connection, item_id) for item_id in sorted(ids)]
+        unknown = sorted(set(used) - {item.name for item in items})
+        if unknown:
+            raise InvalidInputError(
+                f"workflow {workflow.name} does not use {', '.join(unknown)}: "
+                f"it uses {', '.join(item.name for item in items) or 'no item'}"
+            )
+        return items
+
+    def _find_version(
+        self, connection: Connection, workflow: Workflow, item: Item, report: Report
+    ) -> int | None:
+        if item.name in report.used:
+            return self._versions.get(connection, item.id, report.used[item.name]).number
+        started_at = report.started_at
+        if started_at is None:
+            return None
+        for reference in self._references.of_consumer(connection, workflow.id):
+            if reference.item_id == item.id and reference.pinned is not None:
+                return reference.pinned
+        return max(
+            (
+                version.number
+                for version in self._versions.of_item(connection, item.id)
+                if version.activated_at is not None
+                and version.activated_at <= started_at
+                and (version.superseded_at is None or version.superseded_at > started_at)
+            ),
+            default=None,
+        )
+
+
+def _check(report: Report, now: datetime) -> None:
+    if report.status not in ("completed", "failed"):
+        raise InvalidInputError(f"status {report.status[:40]!r} ends no run: it is completed or failed")
+    if report.started_at is None and not report.used:
+        raise InvalidInputError(
+            "which versions did it use? say when it started (--started-at TIME), or name them "
+            "(--used ITEM=VERSION)"
+        )
+    if report.started_at is not None and report.started_at > now:
+        raise InvalidInputError("--started-at lies in the future")
+    if report.status == "completed" and (report.node is not None or report.cause is not None):
+        raise InvalidInputError("a completed run has no failed node and no cause")
+    if report.cause is Cause.REJECTED and report.node is None:
+        raise InvalidInputError("a rejection judges what a node used: say which (--node NODE)")
+    for name, text, most in (
+        ("id", report.external_id, EXTERNAL_ID_MAX),
+        ("message", report.message, MESSAGE_MAX),
+    ):
+        if text is not None and (not text or len(text) > most or not text.isprintable()):
+            raise InvalidInputError(f"--{name} is 1 to {most} printable characters")
+
+
+def _result(report: Report) -> RunResult:
+    failed = report.status == "failed"
+    return RunResult(
+        status=report.status,
+        output=None,
+        error_message=(report.message or "it failed outside") if failed else None,
+        error_node=report.node,
+        cause=(report.cause or Cause.MISTAKE) if failed else None,
+        logs=(),
+        used=frozenset(),
+    )
