@@ -1,0 +1,217 @@
+"""A worker that does what it is sent, one message after the other, and may be cut off or stopped in the middle.
+
+As the tasks do: an id comes in, the service is called, no exception leaves, and what to ring for goes back.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tests.faults.clock import SharedClock
+from tests.faults.life import be_quiet
+from tests.faults.places import Place, open_services
+from tests.faults.points import Moment, watch_calls, watch_commits
+from tests.faults.trouble import PATIENCE_SECONDS
+from vaultcore.errors import NightkeyError
+from worker.bootstrap import Services
+
+_processes = multiprocessing.get_context("forkserver")
+_numbers = itertools.count(1)
+_processes.set_forkserver_preload(["tests.faults.preload"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """`bell` is one of those below; `about` an id, a name or a time."""
+
+    bell: str
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """What happens to the worker at the `after`th moment of its work: killed, or stopped until continued."""
+
+    what: signal.Signals
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """`rings` for what follows; `error` is the type of what went wrong, `ours` if it is one of our own."""
+
+    rings: list[Message] = field(default_factory=list)
+    error: str = ""
+    ours: bool = True
+
+
+class Stopping:
+    """Said by a worker that waits to be stopped: it goes on by a word, once it was continued."""
+
+
+class Fuse:
+    """Burns down by a moment each. A worker is stopped only where it holds no transaction open."""
+
+    def __init__(self, line: Connection) -> None:
+        self._line = line
+        self._left = 0
+        self._what = signal.SIGKILL
+        self._thread = threading.get_ident()
+
+    def light(self, strike: Strike | None) -> None:
+        self._left = 0 if strike is None else strike.after
+        self._what = signal.SIGKILL if strike is None else strike.what
+
+    def note(self, moment: Moment, _about: str) -> None:
+        if self._left == 0 or threading.get_ident() != self._thread:
+            return
+        if self._what is signal.SIGSTOP and moment is Moment.BEFORE_COMMIT:
+            return
+        self._left -= 1
+        if self._left == 0:
+            if self._what is signal.SIGSTOP:
+                self._line.send(Stopping())
+                self._line.recv()
+            else:
+                os.kill(os.getpid(), self._what)
+
+
+def _rotate(services: Services, rotation_id: str) -> list[Message]:
+    advanced = services.rotations.advance(rotation_id)
+    if advanced is None:
+        return []
+    goes_on = advanced.next_at is not None and advanced.next_at <= services.clock()
+    if advanced.finished_at is None and goes_on:
+        return [Message(bell="rotate", about=rotation_id)]
+    return [Message(bell="resume")]
+
+
+def _resume(services: Services, _: str) -> list[Message]:
+    waiting = services.resuming.find_waiting()
+    return [
+        Message(bell=bell, about=row_id)
+        for bell, ids in (
+            ("rotate", waiting.rotations), ("run", waiting.runs), ("deliver", waiting.notices)
+        )
+        for row_id in ids
+    ]  # fmt: skip
+
+
+def _night(services: Services, slot: str) -> list[Message]:
+    opened = services.nights.begin(datetime.fromisoformat(slot))
+    return [Message(bell="rotate", about=rotation_id) for rotation_id in opened or ()]
+
+
+def _request(services: Services, name: str) -> list[Message]:
+    return [Message(bell="rotate", about=services.opening.request(name, asked_by="test").id)]
+
+
+def _start(services: Services, workflow: str) -> list[Message]:
+    services.running.start(workflow, actor="test")
+    return [Message(bell="resume")]
+
+
+def _run(services: Services, run_id: str) -> list[Message]:
+    services.running.execute(run_id, actor="schedule")
+    return [Message(bell="resume")]
+
+
+def _deliver(services: Services, notice_id: str) -> list[Message]:
+    services.notifying.deliver(notice_id)
+    return []
+
+
+BELLS: dict[str, Callable[[Services, str], list[Message]]] = {
+    "rotate": _rotate,
+    "resume": _resume,
+    "night": _night,
+    "request": _request,
+    "start": _start,
+    "run": _run,
+    "deliver": _deliver,
+}
+
+
+def work(line: Connection, place: Place, clock_file: Path) -> None:
+    """The process: until its line is closed."""
+    be_quiet()
+    services = open_services(place, SharedClock(clock_file), http_timeout_seconds=PATIENCE_SECONDS)
+    fuse = Fuse(line)
+    watch_commits(services.database.engine, fuse)
+    watch_calls(fuse)
+    while True:
+        try:
+            message, strike = line.recv()
+        except EOFError:
+            return
+        fuse.light(strike)
+        try:
+            answer = Answer(rings=BELLS[message.bell](services, message.about))
+        except Exception as error:  # noqa: BLE001  # the edge, as in the tasks
+            answer = Answer(error=type(error).__name__, ours=isinstance(error, NightkeyError))
+        fuse.light(None)
+        line.send(answer)
+
+
+class Hand:
+    """One such worker, seen from outside, with what it is at."""
+
+    def __init__(self, place: Place, clock_file: Path) -> None:
+        self.line, theirs = _processes.Pipe()
+        self._process = _processes.Process(target=work, args=(theirs, place, clock_file), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.number = next(_numbers)
+        self.message: Message | None = None
+        self.stopped = False
+        self._struck = self._killed = False
+
+    @property
+    def doomed(self) -> bool:
+        """Whether it was to be expected that it dies."""
+        return self._struck or self._killed
+
+    def send(self, message: Message, strike: Strike | None) -> None:
+        self.message = message
+        self._struck = strike is not None and strike.what is signal.SIGKILL
+        with suppress(ConnectionError):  # he was killed just after his last answer: to be heard of at once
+            self.line.send((message, strike))
+
+    def hear(self) -> Any:
+        """An `Answer`, `Stopping`, or None: it is dead."""
+        try:
+            return self.line.recv()
+        except (EOFError, ConnectionError):
+            return None
+
+    def kill(self) -> None:
+        self._killed = True
+        self._process.kill()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self.stopped = False
+        self._signal(signal.SIGCONT)
+        self.line.send("go on")
+
+    def _signal(self, what: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, what)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.line.close()
+        self._process.close()

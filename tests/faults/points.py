@@ -1,0 +1,123 @@
+"""The moments at which a worker may be killed, found by watching it: nothing here knows a step.
+
+In the worker: before and after every commit of a transaction that wrote, and before every call that
+leaves. In the counterpart: after it served a request, before the answer is on its way.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from worker.demo.loopback import Answer, Incoming, LoopbackServer
+
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE"})
+
+
+class Moment(StrEnum):
+    BEFORE_COMMIT = "before commit"
+    AFTER_COMMIT = "after commit"
+    BEFORE_CALL = "before call"
+    AFTER_SERVED = "after served request"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The `number`th such moment of a worker's life, from 1. `about` is for people."""
+
+    moment: Moment
+    number: int
+    about: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.number}" + (f" ({self.about})" if self.about else "")
+
+
+def read_point(text: str) -> Point:
+    """From `before commit 17`, with or without what it is about."""
+    moment, number = text.partition(" (")[0].rsplit(" ", 1)
+    return Point(moment=Moment(moment), number=int(number))
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Passing:
+    """Counts the moments that go by, and calls `strike` at the one that was chosen."""
+
+    def __init__(self, chosen: Point | None, strike: Callable[[], None]) -> None:
+        self.passed: list[Point] = []
+        self._chosen = chosen
+        self._strike = strike
+        self._lock = threading.Lock()
+        self._numbers = dict.fromkeys(Moment, 0)
+
+    def note(self, moment: Moment, about: str) -> None:
+        with self._lock:
+            self._numbers[moment] += 1
+            point = Point(moment=moment, number=self._numbers[moment], about=about)
+            self.passed.append(point)
+        if point == self._chosen:
+            self._strike()
+
+
+def watch_commits(engine: Engine, passing: Passing) -> None:
+    """Every commit of the engine's connections, by whatever service: the dialect is where they all pass."""
+    written = threading.local()  # a connection is used by one thread at a time
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def see_statement(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        words = statement.split(maxsplit=3)
+        if not words or words[0].upper() not in _WRITES:
+            return
+        if cursor.rowcount == 0 and "RETURNING" not in statement:
+            return  # changed nothing
+        table = words[1] if words[0].upper() == "UPDATE" else words[2]
+        written.what = [*getattr(written, "what", []), f"{words[0].lower()} {table}"]
+
+    @event.listens_for(engine, "rollback")
+    def forget(_connection: Any) -> None:
+        written.what = []
+
+    commit = engine.dialect.do_commit
+
+    def do_commit(connection: Any) -> None:
+        about = ", ".join(dict.fromkeys(getattr(written, "what", [])))
+        written.what = []
+        if about:
+            passing.note(Moment.BEFORE_COMMIT, about)
+        commit(connection)
+        if about:
+            passing.note(Moment.AFTER_COMMIT, about)
+
+    engine.dialect.do_commit = do_commit
+
+
+def watch_calls(passing: Passing) -> None:
+    """Every connection that Python opens, by whatever client; the database's driver opens its own in C."""
+
+    def see_event(name: str, args: tuple[Any, ...]) -> None:
+        if name == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
+            passing.note(Moment.BEFORE_CALL, "a connection to a counterpart")
+
+    sys.addaudithook(see_event)
+
+
+class Watched(LoopbackServer):
+    """A counterpart, to be mixed in before it, that says what it served once it has taken effect."""
+
+    passing: Passing | None = None
+
+    def respond(self, incoming: Incoming) -> Answer | None:
+        answer = super().respond(incoming)
+        if self.passing is not None:
+            self.passing.note(Moment.AFTER_SERVED, f"{incoming.method} {incoming.path}")
+        return answer

@@ -1,0 +1,63 @@
+"""A worker may be killed at any point of a rotation: whoever takes over brings it to the same good end.
+
+The points are not listed anywhere: an undisturbed run passes them all, and counts them.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.points import Moment
+from tests.faults.stories import STORIES
+from tests.faults.trials import DATABASES, enumerate_points, explain, open_lanes, try_points
+
+
+@pytest.fixture(params=DATABASES)
+def server(request: pytest.FixtureRequest) -> str | None:
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_worker_killed_at_any_point_leaves_nothing_behind(
+    story: str, server: str | None, tmp_path: Path
+) -> None:
+    database = "sqlite" if server is None else "postgresql"
+    with open_lanes(tmp_path, server, story=story) as lanes:
+        undisturbed, points = enumerate_points(lanes[0])
+        assert not undisturbed.violations, explain(undisturbed, story, database)
+        assert {point.moment for point in points} == set(Moment)
+        if server is not None:
+            # What is left behind after a commit is what is left before the next one, or before the next call.
+            points = [point for point in points if point.moment is not Moment.AFTER_COMMIT]
+        results = try_points(lanes, points)
+    assert len(results) == len(points)
+    failed = [explain(result, story, database) for result in results if result.violations]
+    assert not failed, f"{len(failed)} of {len(points)} points:\n" + "\n".join(failed)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "story", "seen"),
+    [
+        ("forget_to_undo", "rejected by a test", "of which the vault knows nothing"),
+        ("revoke_without_proof", "good", "of which the vault knows nothing"),
+    ],
+)
+def test_a_product_that_always_leaves_something_behind_is_caught(
+    mutant: str, story: str, seen: str, tmp_path: Path
+) -> None:
+    with open_lanes(tmp_path, None, story=story, number=1) as (lane,):
+        undisturbed, _ = enumerate_points(lane, mutant)
+    assert any(seen in violation for violation in undisturbed.violations)
+
+
+def test_a_product_that_loses_a_token_only_when_it_is_killed_in_one_place_is_caught_there(
+    tmp_path: Path,
+) -> None:
+    mutant = "label_each_try_anew"
+    with open_lanes(tmp_path, None, story="good") as lanes:
+        undisturbed, points = enumerate_points(lanes[0], mutant)
+        assert not undisturbed.violations
+        served = [point for point in points if point.moment is Moment.AFTER_SERVED]
+        failed = [result for result in try_points(lanes, served, mutant) if result.violations]
+    assert [result.point.about for result in failed if result.point] == ["POST /v1/tokens"]
+    assert "of which the vault knows nothing" in explain(failed[0], "good", "sqlite")
