@@ -7,7 +7,7 @@ from typing import Any
 
 from vaultcore.model import Item
 from vaultcore.secret import Secret
-from worker import store
+from worker import finding_rows, store
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
@@ -153,7 +153,7 @@ class Organisation:
 
     def findings(self) -> set[tuple[str, str | None]]:
         with self.services.database.read() as connection:
-            return {(row.kind, row.item) for row in store.open_findings(connection)}
+            return {(row.kind, row.item) for row in finding_rows.list_open(connection)}
 
     def notices(self) -> list[Notice]:
         return self.services.notifying.latest()

@@ -27,6 +27,7 @@ from worker.services.claiming import Claiming
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.driving import Driving
+from worker.services.jobs import Jobs
 from worker.services.leaving import Leaving
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
@@ -49,6 +50,8 @@ _SETTINGS_TEMPLATE = """\
 # night_at = "0 2 * * *"         # cron: when the night begins
 # time_zone = "UTC"              # in this zone
 # operators = "operators"        # the owner who hears of what has no owner, and of failed nights
+# night_cap = 500                # at most so many rotations a night
+# freezes = ["0 0 20 12 * for 14d in Europe/Zurich"]   # when nothing is to change
 # database_url = "postgresql+psycopg://nightkey@/nightkey"   # default: nightkey.db beside this file
 """
 
@@ -185,6 +188,17 @@ class Services:
         )
 
     @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            references=self.references,
+            http=self.http,
+            clock=self.clock,
+        )
+
+    @cached_property
     def steps(self) -> Steps:
         return Steps(
             database=self.database,
@@ -196,7 +210,7 @@ class Services:
             watching=self.watching,
             claiming=self.claiming,
             notifying=self.notifying,
-            http=self.http,
+            jobs=self.jobs,
             failed_hold=self.settings.failed_hold,
             clock=self.clock,
         )

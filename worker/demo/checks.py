@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vaultcore.model import Stage
-from worker import store
+from worker import finding_rows, store
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.demo.organisation import Organisation
@@ -19,7 +19,7 @@ def find_checks(
     service = counterparts.token_service
     with services.database.read() as connection:
         states = {rotation.item: rotation.state for rotation in store.list_rotations(connection)}
-        findings = {(row.kind, row.item) for row in store.open_findings(connection)}
+        findings = {(row.kind, row.item) for row in finding_rows.list_open(connection)}
         ticketing = services.vault.get(connection, "prod-ticketing-api-token")
         billing = services.vault.get(connection, "prod-billing-api-token")
         ticketing_stages = [v.stage for v in services.versions.of_item(connection, ticketing.id)]

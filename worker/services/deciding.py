@@ -15,7 +15,6 @@ from vaultcore.versions import Versions
 from worker import consumers, store
 from worker.domain import saga
 from worker.domain.approvals import digest_request
-from worker.domain.proof import Standing
 from worker.domain.saga import State
 from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions
@@ -206,10 +205,6 @@ class Deciding:
             rotation_id=rotation.id,
             actor=actor,
         )
-
-    def consumers_of(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
-        """How each consumer stands towards the new value; none before the activation."""
-        return self._watching.standings(connection, rotation)
 
     # Inside
 

@@ -11,7 +11,7 @@ from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError
 from vaultcore.vault import Vault
-from worker import store
+from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import STOPPED, Caps, Room
 from worker.domain.notices import (
@@ -191,17 +191,17 @@ class Nights:
                     found += len(findings_page)
                     with self._database.write() as connection:
                         for finding in findings_page:
-                            store.record_finding(connection, finding, now)
+                            finding_rows.record(connection, finding, now)
         with self._database.write() as connection:
-            store.resolve_unseen(connection, SCANNED_KINDS, before=now, now=now)
+            finding_rows.resolve_unseen(connection, SCANNED_KINDS, before=now, now=now)
         return opened, Counts(due=due, rotations=len(opened), findings=found, unreadable=unreadable)
 
     def _record_item(self, connection: Connection, seen: SeenItem, now: datetime) -> int:
         if seen.decision is None:
-            store.touch_findings(connection, seen.item_id, now)
+            finding_rows.touch(connection, seen.item_id, now)
         if seen.finding is None:
             return 0
-        store.record_finding(connection, seen.finding, now)
+        finding_rows.record(connection, seen.finding, now)
         return 1
 
     def _open_rotation(self, connection: Connection, seen: SeenItem, night: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from vaultcore.database import Database
 from vaultcore.tables import items
-from worker import store
+from worker import finding_rows
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.saga import State
@@ -82,7 +82,7 @@ class StandingReader:
                         "opened_at": row.opened_at,
                     }
                     for row in sorted(
-                        store.open_findings(connection),
+                        finding_rows.list_open(connection),
                         key=lambda row: (WORST_FIRST[FindingKind(row.kind)], row.item or ""),
                     )
                 ],

@@ -13,19 +13,19 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError
-from vaultcore.model import Consumer, Item, Kind, Stage, Version
+from vaultcore.model import Consumer, Item, Kind, Stage
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
-from vaultcore.vault import ROTATOR_NODE, Vault
-from vaultcore.versions import Purpose, Versions
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
 from worker import store
 from worker.domain.limits import hold_until
 from worker.domain.notices import compose_claim
-from worker.outbound import HttpClient
 from worker.rotators.base import Candidate, Job, Rotator
-from worker.rotators.catalog import load_rotator, parse_settings
+from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions, Workflow
+from worker.services.jobs import Jobs
 from worker.services.notifying import Notifying
 from worker.services.running import Running
 from worker.services.watching import Watching
@@ -33,7 +33,6 @@ from worker.store import Rotation
 
 LATE = timedelta(minutes=10)
 """How long after it was given up a request may still take effect at the other side."""
-
 
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
@@ -69,7 +68,7 @@ class Steps:
         watching: Watching,
         claiming: Claiming,
         notifying: Notifying,
-        http: HttpClient,
+        jobs: Jobs,
         failed_hold: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
@@ -82,7 +81,7 @@ class Steps:
         self._watching = watching
         self._claiming = claiming
         self._notifying = notifying
-        self._http = http
+        self._jobs = jobs
         self._failed_hold = failed_hold
         self._clock = clock
 
@@ -92,10 +91,10 @@ class Steps:
         Where the other side issues it, the intent is stored first; what an earlier try may have left
         there is taken away before another is asked for.
         """
-        item, rotator = self._load(rotation)
+        item, rotator = self._jobs.load(rotation)
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
         number = self._begin_pending(rotation, issuing=rotator.issues)
-        job = self._make_job(rotation, item, number=number)
+        job = self._jobs.make(rotation, item, number=number)
         if rotation.issuing:
             rotator.undo(job)
         candidate = self._ask(rotation, rotator, job, number)
@@ -118,20 +117,20 @@ class Steps:
         return Done(message=f"version {number} is pending", record=record)
 
     def install(self, rotation: Rotation) -> Done:
-        item, rotator = self._load(rotation)
-        return Done(message=rotator.install(self._make_job(rotation, item)))
+        item, rotator = self._jobs.load(rotation)
+        return Done(message=rotator.install(self._jobs.make(rotation, item)))
 
     def verify(self, rotation: Rotation) -> Done:
         """The other side accepts the new value."""
-        item, rotator = self._load(rotation)
-        job = self._make_job(rotation, item)
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
         if job.new is None:
             raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
         return Done(message=rotator.verify(job, job.new))
 
     def test_nodes(self, rotation: Rotation) -> Done:
         """Each node that uses it works with the new value, alone."""
-        item, _ = self._load(rotation)
+        item, _ = self._jobs.load(rotation)
         tested = []
         for workflow, node_id in self._consuming_nodes(item):
             result = self._running.test_node(
@@ -147,7 +146,7 @@ class Steps:
 
     def test_workflows(self, rotation: Rotation) -> Done:
         """Each workflow that uses it runs whole, with its sample context and the new value."""
-        item, _ = self._load(rotation)
+        item, _ = self._jobs.load(rotation)
         nodes = {(workflow.id, node_id) for workflow, node_id in self._consuming_nodes(item)}
         tested = []
         for workflow in self._consuming_workflows(item):
@@ -171,7 +170,7 @@ class Steps:
 
         Where one consumer goes first, the others are held on the old version in the same transaction.
         """
-        item, _ = self._load(rotation)
+        item, _ = self._jobs.load(rotation)
         new, old = rotation.new_number or 0, rotation.old_number
 
         def record(connection: Connection) -> None:
@@ -186,8 +185,8 @@ class Steps:
 
     def retire(self, rotation: Rotation) -> Done:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
-        item, rotator = self._load(rotation)
-        job = self._make_job(rotation, item)
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
         self._check_new(rotator, job)
         message = self._revoke(rotator, job)
         again_at = self._late(rotation)
@@ -205,8 +204,8 @@ class Steps:
 
     def discard(self, rotation: Rotation) -> Done:
         """The candidate was rejected: it is taken away outside and here, and another may be made."""
-        item, rotator = self._load(rotation)
-        undone = rotator.undo(self._make_job(rotation, item))
+        item, rotator = self._jobs.load(rotation)
+        undone = rotator.undo(self._jobs.make(rotation, item))
 
         def record(connection: Connection) -> None:
             self._drop(connection, rotation, reason="rejected")
@@ -220,7 +219,7 @@ class Steps:
         Where both work side by side, the old one must be accepted before consumers go back to it, and
         they go back before anything else; where only one does, they go back when it is the old one again.
         """
-        item, rotator = self._load(rotation)
+        item, rotator = self._jobs.load(rotation)
         if not self._may_be_outside(rotation):
 
             def forget(connection: Connection) -> None:
@@ -228,7 +227,7 @@ class Steps:
                 self._hold(item)(connection)
 
             return Done(message="nothing of it is outside", record=forget)
-        job = self._make_job(rotation, item)
+        job = self._jobs.make(rotation, item)
         if rotator.overlaps:
             self._verify_old(rotation, item, rotator, job)
             with self._database.write() as connection:
@@ -314,54 +313,6 @@ class Steps:
         if failure.cause is Cause.REJECTED:
             failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
         raise failure
-
-    def _load(self, rotation: Rotation) -> tuple[Item, Rotator]:
-        with self._database.read() as connection:
-            item = self._vault.get(connection, rotation.item_id)
-        return item, load_rotator(rotation.rotator)
-
-    def _make_job(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
-        """Everything that the rotator may use, revealed and audited in one transaction."""
-        new_number = number or rotation.new_number or 0
-        with self._database.write() as connection:
-            store.check_fence(connection, rotation, now=self._clock())
-            by_number = {v.number: v for v in self._versions.of_item(connection, item.id)}
-            old = by_number.get(rotation.old_number)
-            new = by_number.get(new_number)
-            values = {
-                reference.written: self._reveal_current(connection, reference.item_id, rotation)
-                for reference in self._references.of_consumer(connection, item.id)
-                if reference.node_id == ROTATOR_NODE and reference.item_id is not None
-            }
-            return Job(
-                label=f"nightkey-{rotation.id}",
-                item=item.name,
-                settings=parse_settings(rotation.rotator, item.policy.settings),
-                old=self._reveal(connection, old, rotation),
-                new=self._reveal(connection, new, rotation),
-                old_external={} if old is None else old.external,
-                new_external={} if new is None else new.external,
-                values=values,
-                http=self._http,
-                unanswered=rotation.issuing,
-            )
-
-    def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
-        if version is None or not version.filled:
-            return None
-        return self._versions.reveal(
-            connection,
-            version.item_id,
-            version.number,
-            purpose=Purpose.ROTATION,
-            actor=rotation.id,
-        )
-
-    def _reveal_current(self, connection: Connection, item_id: str, rotation: Rotation) -> Secret:
-        number = self._vault.get(connection, item_id).version
-        return self._versions.reveal(
-            connection, item_id, number or 0, purpose=Purpose.ROTATION, actor=rotation.id
-        )
 
     def _consuming_nodes(self, item: Item) -> list[tuple[Workflow, str]]:
         with self._database.read() as connection:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from vaultcore.errors import NotFoundError
 from vaultcore.vault import Vault
-from worker import store
+from worker import finding_rows
 from worker.consumers import consumers_of
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 from worker.domain.notices import compose_approval, compose_breaker, compose_failure
@@ -28,7 +28,7 @@ class Telling:
         kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
         number = rotation.fence if state is State.STUCK else 1  # it may get stuck more than once
         detail = f"{error}: nightkey rotation show {rotation.id}"
-        store.record_finding(connection, self._find(rotation, kind, detail), self._clock(), told=True)
+        finding_rows.record(connection, self._find(rotation, kind, detail), self._clock(), told=True)
         self._mark_expiry_told(connection, rotation)
         self._notifying.post(
             connection,
@@ -77,16 +77,16 @@ class Telling:
             name = standing.consumer.name
             subject = f"{rotation.item_id} {name}"
             if standing.proof is not Proof.UNPROVABLE:
-                store.resolve_finding(connection, FindingKind.UNPROVEN, subject, now)
+                finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
                 continue
             choice = f"{standing.why}: nightkey rotation show {rotation.id} has the choices"
             finding = self._find(rotation, FindingKind.UNPROVEN, choice, workflow=name, subject=subject)
-            store.record_finding(connection, finding, now)
+            finding_rows.record(connection, finding, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:
         """Success: what earlier failures left open is over."""
         for kind in (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN):
-            store.resolve_findings_of(connection, kind, item_id, self._clock())
+            finding_rows.resolve_of(connection, kind, item_id, self._clock())
 
     def _mark_expiry_told(self, connection: Connection, rotation: Rotation) -> None:
         """The item expires all the same: its owner hears of that again when it gets nearer, not tonight."""
@@ -101,7 +101,7 @@ class Telling:
         if level is not None:
             detail = f"expires {show_time_left(item.expires_at, now)}: its rotation did not succeed"
             finding = self._find(rotation, FindingKind.EXPIRING, detail, level=level)
-            store.record_finding(connection, finding, now, told=True)
+            finding_rows.record(connection, finding, now, told=True)
 
     def _find(
         self,

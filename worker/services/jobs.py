@@ -1,0 +1,86 @@
+"""What a rotator is given for one step: settings, values and the way out, revealed for this rotation alone."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.model import Item, Version
+from vaultcore.secret import Secret
+from vaultcore.vault import ROTATOR_NODE, Vault
+from vaultcore.versions import Purpose, Versions
+from worker import store
+from worker.outbound import HttpClient
+from worker.rotators.base import Job, Rotator
+from worker.rotators.catalog import load_rotator, parse_settings
+from worker.store import Rotation
+
+
+class Jobs:
+    """Makes jobs for whoever holds the rotation."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        references: References,
+        http: HttpClient,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._references = references
+        self._http = http
+        self._clock = clock
+
+    def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
+        with self._database.read() as connection:
+            item = self._vault.get(connection, rotation.item_id)
+        return item, load_rotator(rotation.rotator)
+
+    def make(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
+        """Everything that the rotator may use, revealed and audited in one transaction.
+
+        `number` is the version to fill, where the rotation does not know it yet. `ConflictError` for who
+        no longer holds the rotation.
+        """
+        with self._database.write() as connection:
+            store.check_fence(connection, rotation, now=self._clock())
+            by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
+            old = by_number.get(rotation.old_number)
+            new = by_number.get(number or rotation.new_number or 0)
+            values = {
+                reference.written: self._reveal_current(connection, reference.item_id, rotation)
+                for reference in self._references.of_consumer(connection, item.id)
+                if reference.node_id == ROTATOR_NODE and reference.item_id is not None
+            }
+            return Job(
+                label=f"nightkey-{rotation.id}",
+                item=item.name,
+                settings=parse_settings(rotation.rotator, item.policy.settings),
+                old=self._reveal(connection, old, rotation),
+                new=self._reveal(connection, new, rotation),
+                old_external={} if old is None else old.external,
+                new_external={} if new is None else new.external,
+                values=values,
+                http=self._http,
+                unanswered=rotation.issuing,
+            )
+
+    def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
+        if version is None or not version.filled:
+            return None
+        return self._versions.reveal(
+            connection, version.item_id, version.number, purpose=Purpose.ROTATION, actor=rotation.id
+        )
+
+    def _reveal_current(self, connection: Connection, item_id: str, rotation: Rotation) -> Secret:
+        number = self._vault.get(connection, item_id).version
+        return self._versions.reveal(
+            connection, item_id, number or 0, purpose=Purpose.ROTATION, actor=rotation.id
+        )
