@@ -19,7 +19,7 @@ README = Path(__file__).parents[2] / "README.md"
 def read_blocks() -> list[str]:
     """The fenced blocks of the walk, in order."""
     text = README.read_text()
-    walk = text[text.index("## Your first item and workflow") : text.index("## Commands")]
+    walk = text[text.index("## Your first item and workflow") : text.index("## How a rotation keeps")]
     return re.findall(r"```\n(.*?)```", walk, re.DOTALL)
 
 

@@ -93,6 +93,7 @@ def leave(
         bool, typer.Option("--compromised", help="Nothing overlaps: each old value is revoked at once.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds for.")] = False,
     json: Json = False,
     home: Home = None,
 ) -> None:
@@ -110,7 +111,7 @@ def leave(
     total = len(departure.items)
     with show_progress() as tell:
         after = 0
-        while (opened := services.leaving.open_next(departure, after=after, actor=who())) is not None:
+        while opened := services.leaving.open_next(departure, after=after, actor=who(), in_freeze=in_freeze):
             left, rotation = opened
             note(f"{left.position} of {total}: {left.item}")
             if departure.hurried:

@@ -106,7 +106,7 @@ def _action(item: DueItem, now: datetime, room: Room) -> tuple[Action, str, date
     )
     if begins_at is None:
         return Action.HOLD, "its windows and freezes allow no moment for a rotation", None
-    if not item.expiry_first and begins_at >= item.expires_at:
+    if not item.expiry_first and begins_at > now and begins_at >= item.expires_at:
         return Action.HOLD, f"its window opens too late, {_show(begins_at)}: it lapses first", None
     urgency = _show_urgency(item, now)
     if item.mode is Mode.APPROVE:

@@ -317,6 +317,7 @@ class Deciding:
             state=State.WATCHING,
             next_at=now,
             activated_at=now,
+            widened_at=None,
         )
 
     def _find_consumer(self, connection: Connection, rotation: Rotation, workflow: str) -> str:

@@ -133,7 +133,9 @@ class Leaving:
             )
             return self._read(connection, departure_id)
 
-    def open_next(self, departure: Departure, *, after: int, actor: str) -> tuple[LeftItem, Rotation] | None:
+    def open_next(
+        self, departure: Departure, *, after: int, actor: str, in_freeze: bool = False
+    ) -> tuple[LeftItem, Rotation] | None:
         """Opens (or takes up) the rotation of the first item after a position that is still to do.
 
         None: there is none. What cannot be opened is passed over, and says why when it is read again.
@@ -150,7 +152,7 @@ class Leaving:
                 if departure.hurried:
                     rotation = self._opening.request_hurried(left.item_id, asked_by=actor)
                 else:
-                    rotation = self._request(left, actor)
+                    rotation = self._request(left, actor, in_freeze=in_freeze)
             except (RefusedError, NotFoundError):
                 continue
             return left, rotation
@@ -184,9 +186,9 @@ class Leaving:
                     message=compose_departure(item=item.name, name=name),
                 )
 
-    def _request(self, left: LeftItem, actor: str) -> Rotation:
+    def _request(self, left: LeftItem, actor: str, *, in_freeze: bool) -> Rotation:
         try:
-            return self._opening.request(left.item_id, asked_by=actor)
+            return self._opening.request(left.item_id, asked_by=actor, in_freeze=in_freeze)
         except ConflictError:  # one is open already: it is followed
             with self._database.read() as connection:
                 found = store.find_open_rotation(connection, left.item_id)
@@ -263,7 +265,7 @@ class Leaving:
         failed = store.last_failure(connection, item.id, since=departure.began_at)
         if failed is not None:
             return Fate.FAILED, f"{failed.last_error} ({failed.id})"
-        return Fate.TO_DO, "still to be replaced"
+        return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
 
 
 def _had_value_in_hand(action: str, details: Mapping[str, Any]) -> bool:

@@ -98,8 +98,9 @@ class Opening:
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(item)
-            if not in_freeze:
-                self._check_freeze(item)
+            frozen = None if in_freeze else self.explain_freeze(item)
+            if frozen is not None:
+                raise RefusedError(frozen)
             found = store.find_open_rotation(connection, item.id)
             if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
                 return self._begin_now(connection, found, asked_by=asked_by)
@@ -146,6 +147,18 @@ class Opening:
                 f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
             )
 
+    def explain_freeze(self, item: Item) -> str | None:
+        """Until when nothing is to change for the item; None: it may."""
+        now = self._clock()
+        freezes = [*self._freezes, *map(parse_window, item.policy.freezes)]
+        ends = [end for freeze in freezes if (end := open_until(freeze, now)) is not None]
+        if not ends:
+            return None
+        return (
+            f"nothing is to change for {item.name} until {max(ends):%Y-%m-%d %H:%M} UTC (freeze): "
+            "wait for that, or add --in-freeze"
+        )
+
     def check_at_rest(self, connection: Connection, item: Item) -> None:
         """Before an item is deleted: refused while a rotation of it still has something to take away."""
         found = store.find_open_rotation(connection, item.id)
@@ -161,7 +174,7 @@ class Opening:
         if found is None:
             return
         leaving = {State.RETIRING: found.old_number, State.UNDOING: found.new_number}
-        if number == leaving.get(found.state, 0):
+        if number == leaving.get(found.stuck_in or found.state, 0):
             raise RefusedError(
                 f"version {number} of {item.name} is just being taken away (nightkey rotation show {found.id})"
             )
@@ -189,16 +202,6 @@ class Opening:
             raise RefusedError(
                 f"{item.name} is replaced by its owner alone (mode notify): "
                 f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
-            )
-
-    def _check_freeze(self, item: Item) -> None:
-        now = self._clock()
-        freezes = [*self._freezes, *map(parse_window, item.policy.freezes)]
-        ends = [end for freeze in freezes if (end := open_until(freeze, now)) is not None]
-        if ends:
-            raise RefusedError(
-                f"nothing is to change for {item.name} until {max(ends):%Y-%m-%d %H:%M} UTC (freeze): "
-                "wait for that, or add --in-freeze"
             )
 
     def _note(

@@ -1,0 +1,323 @@
+"""How much one night may do: caps, when a change may begin, the first of a counterpart, and the breaker."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from worker.domain.limits import (
+    STOPPED,
+    Breaker,
+    Caps,
+    Neighbour,
+    Room,
+    Turn,
+    admit,
+    cannot_wait,
+    hold_until,
+    when_to_begin,
+)
+from worker.domain.saga import State
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+ROOM = Room(caps=Caps(night=3, counterpart=2))
+
+
+def taken(*counterparts, room=ROOM):
+    for counterpart in counterparts:
+        room = room.take(counterpart)
+    return room
+
+
+# Caps
+
+
+@pytest.mark.parametrize(
+    ("room", "counterpart", "why"),
+    [
+        (taken(), None, None),
+        (taken(), "crm", None),
+        (taken("crm"), "crm", None),
+        (taken("crm", "crm"), "crm", "tonight's 2 rotations at crm are taken"),
+        (taken("crm", "crm"), "git", None),
+        (taken("crm", "crm"), None, None),
+        (taken(None, None), None, None),
+        (taken("crm", "git", None), None, "tonight's 3 rotations are taken"),
+        (taken("crm", "git", None), "sap", "tonight's 3 rotations are taken"),
+        (taken("crm", "crm", None), "crm", "tonight's 3 rotations are taken"),
+        (taken(room=Room(caps=Caps(night=0, counterpart=9))), None, "tonight's 0 rotations are taken"),
+        (taken(room=Room(caps=Caps(night=9, counterpart=0))), "crm", "tonight's 0 rotations at crm are taken"),
+        (taken(room=Room(caps=Caps(night=9, counterpart=0))), None, None),
+    ],
+)
+def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_counterpart(room, counterpart, why):
+    assert room.explain_full(counterpart) == why
+
+
+def test_taking_leaves_the_room_before_as_it_was():
+    room = taken("crm")
+    room.take("crm")
+
+    assert room == taken("crm")
+
+
+@given(st.integers(0, 5), st.integers(0, 5), st.lists(st.sampled_from([None, "crm", "git"])))
+def test_no_cap_is_ever_passed_by_asking_first(night, counterpart, wanted):
+    room = Room(caps=Caps(night=night, counterpart=counterpart))
+    let_in = []
+    for one in wanted:
+        if room.explain_full(one) is None:
+            room = room.take(one)
+            let_in.append(one)
+
+    assert room.taken == len(let_in) <= night
+    assert max(let_in.count("crm"), let_in.count("git")) <= counterpart
+    if len(let_in) < night:
+        turned_away = len(wanted) - len(let_in)
+        surplus = sum(max(0, wanted.count(one) - counterpart) for one in ("crm", "git"))
+        assert turned_away == surplus
+
+
+# When it may begin
+
+
+@pytest.mark.parametrize(
+    ("left", "overlap", "expected"),
+    [
+        (2 * DAY, DAY, True),
+        (2 * DAY + SECOND, DAY, False),
+        (DAY, timedelta(0), True),
+        (DAY + SECOND, timedelta(0), False),
+        (-DAY, timedelta(0), True),
+    ],
+)
+def test_what_would_lapse_or_overlap_too_shortly_tomorrow_cannot_wait(left, overlap, expected):
+    assert cannot_wait(NOW + left, overlap, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("opens", "left", "expiry_first", "begins"),
+    [
+        # Changes may be made now.
+        (0, 10, True, 0),
+        (-1, 10, False, 0),
+        (0, None, True, 0),
+        (0, -1, True, 0),
+        # They may be made in time, which is while a whole overlap (a day) is left.
+        (5, 10, True, 5),
+        (9, 10, True, 9),
+        (5, None, True, 5),
+        (5, 10, False, 5),
+        # They may not: expiry comes first, a day before its overlap, or now if that has passed.
+        (9.5, 10, True, 8),
+        (None, 10, True, 8),
+        (3, 2.5, True, 0.5),
+        (3, 2, True, 0),
+        (3, 1, True, 0),
+        (None, -1, True, 0),
+        # Unless the policy says otherwise, or nothing expires.
+        (9.5, 10, False, 9.5),
+        (20, 10, False, 20),
+        (None, 10, False, None),
+        (None, None, True, None),
+        (None, None, False, None),
+    ],
+)
+def test_a_change_begins_when_it_may_or_when_expiry_comes_first(opens, left, expiry_first, begins):
+    def at(days):
+        return None if days is None else NOW + days * DAY
+
+    begins_at = when_to_begin(
+        opens=at(opens), expires_at=at(left), overlap=DAY, expiry_first=expiry_first, now=NOW
+    )
+
+    assert begins_at == at(begins)
+
+
+away = st.timedeltas(min_value=-30 * DAY, max_value=30 * DAY)
+moments = st.none() | away.map(lambda duration: NOW + duration)
+
+
+@given(moments, moments, st.timedeltas(min_value=timedelta(0), max_value=5 * DAY), st.booleans())
+def test_nothing_begins_in_the_past_and_outside_a_window_only_what_cannot_wait_for_it(
+    opens, expires_at, overlap, expiry_first
+):
+    begins_at = when_to_begin(
+        opens=opens, expires_at=expires_at, overlap=overlap, expiry_first=expiry_first, now=NOW
+    )
+
+    assert begins_at is None or begins_at >= NOW
+    if begins_at != (None if opens is None else max(opens, NOW)):
+        assert expiry_first
+        assert expires_at is not None
+        assert opens is None or begins_at < opens
+        assert cannot_wait(expires_at, overlap, begins_at)
+
+
+# The breaker
+
+
+@pytest.mark.parametrize(
+    ("failed", "succeeded", "expected"),
+    [
+        (0, 0, False),
+        (2, 0, False),
+        (3, 0, True),
+        (3, 3, True),
+        (3, 4, False),
+        (4, 4, True),
+        (300, 301, False),
+    ],
+)
+def test_a_night_stops_at_enough_failures_that_are_enough_of_what_ended(failed, succeeded, expected):
+    states = [State.ROLLED_BACK] * failed + [State.DONE] * succeeded
+
+    assert Breaker(failures=3, share=0.5).is_open(states) is expected
+
+
+@pytest.mark.parametrize(
+    ("state", "failed", "ended"),
+    [
+        *((state, True, True) for state in (State.UNDOING, State.ROLLED_BACK, State.STUCK)),
+        *((state, False, True) for state in (State.CANARY, State.WATCHING, State.RETIRING, State.DONE)),
+        *(
+            (state, False, False)
+            for state in State
+            if state
+            not in {
+                State.UNDOING,
+                State.ROLLED_BACK,
+                State.STUCK,
+                State.CANARY,
+                State.WATCHING,
+                State.RETIRING,
+                State.DONE,
+            }
+        ),
+    ],
+)
+def test_what_counts_as_a_failure_and_what_as_a_success(state, failed, ended):
+    assert Breaker(failures=1, share=0).is_open([state]) is failed
+    assert Breaker(failures=1, share=0.5).is_open([State.STUCK, state, state]) is (failed or not ended)
+
+
+@given(st.integers(1, 5), st.floats(0, 1), st.lists(st.sampled_from(State)))
+def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_opens_it(failures, share, states):
+    breaker = Breaker(failures=failures, share=share)
+
+    assert breaker.is_open([*states, State.STUCK]) >= breaker.is_open(states)
+    assert breaker.is_open([*states, State.DONE]) <= breaker.is_open(states)
+
+
+# The first of a counterpart
+
+BREAKER = Breaker(failures=3, share=0.5)
+FIRST = "{}, the first of its counterpart in this night"
+
+
+def other(state, item="prod-crm", *, moving=True):
+    return Neighbour(item=item, state=state, moving=moving)
+
+
+@pytest.mark.parametrize(
+    ("before", "turn", "first"),
+    [
+        ([], Turn.GO, None),
+        # The first has succeeded.
+        ([other(State.CANARY)], Turn.GO, None),
+        ([other(State.WATCHING, moving=False)], Turn.GO, None),
+        ([other(State.RETIRING)], Turn.GO, None),
+        ([other(State.DONE)], Turn.GO, None),
+        ([other(State.STUCK), other(State.CREATED), other(State.DONE)], Turn.GO, None),
+        # It is at work, or waits for something outside.
+        ([other(State.QUEUED)], Turn.QUEUE, "prod-crm"),
+        ([other(State.CREATED)], Turn.QUEUE, "prod-crm"),
+        ([other(State.ACTIVATED)], Turn.QUEUE, "prod-crm"),
+        ([other(State.DISCARDING)], Turn.QUEUE, "prod-crm"),
+        ([other(State.CREATED, moving=False)], Turn.REST, "prod-crm"),
+        ([other(State.PLANNED, "a"), other(State.QUEUED, "b")], Turn.QUEUE, "a"),
+        ([other(State.PLANNED, "a", moving=False), other(State.QUEUED, "b")], Turn.REST, "a"),
+        # It has failed, or does not begin in this night: the next is the first.
+        *(
+            ([other(state)], Turn.GO, None)
+            for state in (
+                State.UNDOING,
+                State.ROLLED_BACK,
+                State.STUCK,
+                State.CANCELLED,
+                State.REQUESTED,
+                State.SCHEDULED,
+            )
+        ),
+        ([other(State.ROLLED_BACK, "a"), other(State.CREATED, "b")], Turn.QUEUE, "b"),
+        ([other(State.SCHEDULED, "a"), other(State.CREATED, "b", moving=False)], Turn.REST, "b"),
+    ],
+)
+def test_the_others_wait_until_the_first_has_succeeded_or_failed(before, turn, first):
+    admission = admit(night=before, before=before, breaker=BREAKER)
+
+    assert admission.turn is turn
+    assert admission.why == ("" if first is None else FIRST.format(first))
+
+
+def test_a_night_that_failed_too_often_lets_nobody_begin():
+    failed = [other(State.ROLLED_BACK)] * 3
+
+    assert admit(night=failed, before=[], breaker=BREAKER).turn is Turn.STOP
+    assert admit(night=failed, before=[other(State.DONE)], breaker=BREAKER).why == STOPPED
+    assert admit(night=failed[:2], before=[], breaker=BREAKER).turn is Turn.GO
+
+
+@given(st.lists(st.builds(other, st.sampled_from(State), moving=st.booleans()), max_size=6))
+def test_of_one_counterpart_only_one_is_at_work_until_one_has_succeeded(before):
+    at_work = {State.QUEUED, State.PLANNED, State.CREATED, State.INSTALLED, State.ACCEPTED, State.ACTIVATED}
+    succeeded = {State.CANARY, State.WATCHING, State.RETIRING, State.DONE}
+    turn = admit(night=before, before=before, breaker=Breaker(failures=99, share=1)).turn
+
+    if turn is Turn.GO and any(one.state in at_work for one in before):
+        assert any(one.state in succeeded for one in before)
+
+
+# After a failure
+
+
+@pytest.mark.parametrize(
+    ("failures", "left", "waits"),
+    [
+        (1, None, HOUR),
+        (2, None, 2 * HOUR),
+        (3, None, 4 * HOUR),
+        (8, None, 128 * HOUR),
+        (9, None, 7 * DAY),
+        (10_000, None, 7 * DAY),
+        (0, None, HOUR),
+        (-1, None, HOUR),
+        # Never more than half of what is left; what has lapsed leaves nothing to spare.
+        (1, DAY, HOUR),
+        (1, HOUR, HOUR / 2),
+        (9, 2 * DAY, DAY),
+        (1, timedelta(0), HOUR),
+        (3, -DAY, 4 * HOUR),
+    ],
+)
+def test_the_next_try_waits_longer_after_each_failure(failures, left, waits):
+    expires_at = None if left is None else NOW + left
+
+    assert hold_until(failures, base=HOUR, expires_at=expires_at, now=NOW) == NOW + waits
+
+
+def test_a_pause_longer_than_a_week_is_kept():
+    assert hold_until(5, base=10 * DAY, expires_at=None, now=NOW) == NOW + 10 * DAY
+
+
+@given(st.integers(-1, 100), st.timedeltas(min_value=SECOND, max_value=30 * DAY), moments)
+@example(1, SECOND, NOW + timedelta(microseconds=1))
+def test_a_try_is_held_and_still_comes_before_the_value_lapses(failures, base, expires_at):
+    until = hold_until(failures, base=base, expires_at=expires_at, now=NOW)
+
+    assert NOW <= until <= NOW + max(base, 7 * DAY)
+    assert until <= hold_until(failures + 1, base=base, expires_at=expires_at, now=NOW)
+    if expires_at is not None and expires_at > NOW:
+        assert until < expires_at
