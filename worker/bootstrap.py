@@ -32,6 +32,7 @@ from worker.services.leaving import Leaving
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
+from worker.services.pinning import Pinning
 from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
@@ -255,6 +256,18 @@ class Services:
             audit=self.audit,
             telling=self.telling,
             freezes=self.settings.freeze_windows,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def pinning(self) -> Pinning:
+        return Pinning(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            references=self.references,
+            definitions=self.definitions,
+            audit=self.audit,
             clock=self.clock,
         )
 

@@ -96,6 +96,22 @@ def running_since_before(connection: Connection, item_id: str, activated_at: dat
     )
 
 
+def is_running(connection: Connection, workflow_id: str) -> bool:
+    """Whether a production run of the workflow is under way."""
+    return (
+        connection.execute(
+            select(runs.c.id)
+            .where(
+                runs.c.workflow_id == workflow_id,
+                runs.c.purpose == "production",
+                runs.c.completed_at.is_(None),
+            )
+            .limit(1)
+        ).first()
+        is not None
+    )
+
+
 def _consumer(row: Row[*tuple[Any, ...]], waived: set[str]) -> Consumer:
     held = row.held_by is not None
     return Consumer(

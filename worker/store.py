@@ -277,6 +277,40 @@ def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation
     return [rotation_from_row(row) for row in rows]
 
 
+def count_night(connection: Connection, night: datetime) -> dict[State, int]:
+    """How many rotations of the night are in which state."""
+    rows = connection.execute(
+        select(rotations.c.state, func.count()).where(rotations.c.night == night).group_by(rotations.c.state)
+    )
+    return {State(state): number for state, number in rows}
+
+
+def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotation]:
+    """Those of the same night and counterpart that were opened before it, in that order."""
+    if rotation.night is None or rotation.counterpart is None:
+        return []
+    rows = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.night == rotation.night,
+            rotations.c.counterpart == rotation.counterpart,
+            rotations.c.id < rotation.id,
+        )
+        .order_by(rotations.c.id)
+    )
+    return [rotation_from_row(row) for row in rows]
+
+
+def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]:
+    """Those in which something failed, in the order in which they were opened."""
+    rows = connection.execute(
+        select(rotations)
+        .where(rotations.c.night == night, rotations.c.last_error.is_not(None))
+        .order_by(rotations.c.id)
+    )
+    return [rotation_from_row(row) for row in rows]
+
+
 def count_failures(connection: Connection, item_id: str) -> int:
     """Rotations of the item that were rolled back since one succeeded."""
     last_done = (

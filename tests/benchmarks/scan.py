@@ -20,11 +20,14 @@ from vaultcore.database import Database
 from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.tables import items, references, versions
-from worker.services.scanning import walk_due, walk_stale
+from worker.domain.limits import Caps, Room
+from worker.services.due import walk_due
+from worker.services.scanning import walk_stale
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DUE = 1_000
 PAGE = 500
+ROOM = Room(caps=Caps(night=DUE, counterpart=DUE))
 
 
 def build(folder: Path, number: int) -> Database:
@@ -94,7 +97,9 @@ def main() -> None:
         def due(database: Database) -> Callable[[], int]:
             def work() -> int:
                 with database.read() as connection:
-                    return sum(len(page) for page in walk_due(connection, NOW, page_size=PAGE))
+                    return sum(
+                        len(page) for page in walk_due(connection, NOW, page_size=PAGE, room=ROOM, freezes=())
+                    )
 
             return work
 

@@ -118,6 +118,9 @@ class ScriptedService(TokenService):
             return token, value
 
 
+Staged = tuple[Organisation, ScriptedService]
+
+
 def bearer_of(incoming: Incoming) -> str:
     return _bearer(incoming)
 
@@ -135,6 +138,31 @@ def start_organisation(services: Services) -> Iterator[tuple[Organisation, Scrip
         made = Organisation(services, replace(counterparts, token_service=service))
         made.add_owner("support")
         yield made, service
+
+
+@contextmanager
+def stage(folder: Path, database_url: str, clock: Clock, **settings: Any) -> Iterator[Staged]:
+    """An organisation on a new vault, with settings of a test's own."""
+    services = make_services(folder, database_url, clock, **settings)
+    try:
+        with start_organisation(services) as made:
+            yield made
+    finally:
+        services.close()
+
+
+@contextmanager
+def reopen(organisation: Organisation, **settings: Any) -> Iterator[Services]:
+    """As after a restart: other services on the same vault, with other settings, in the place of the first."""
+    first = organisation.services
+    known = first.settings
+    again = Services(load_settings(known.home, database_url=known.database_url, **settings), first.clock)
+    organisation.services = again
+    try:
+        yield again
+    finally:
+        organisation.services = first
+        again.close()
 
 
 def turn_to_next(organisation: Organisation, clock: Any) -> None:

@@ -1,16 +1,36 @@
 """Leases: a rotation and a night belong to one worker at a time, and who lost one writes nothing more."""
 
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Interval, insert, literal, select
+from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select
+from sqlalchemy.exc import IntegrityError
 
+from tests.faults.places import let_leases_lapse
+from tests.organisation import Organisation
 from tests.services.conftest import Moves, race
+from tests.services.staging import (
+    TOKEN,
+    Staged,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    stage,
+    start_organisation,
+    step_to,
+)
 from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
+from vaultcore.tables import metadata
 from worker import store
+from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.store import Rotation
 from worker.tables import rotations, sweeps
@@ -19,6 +39,14 @@ LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)
 WORKERS, ROWS = 6, 30
+PATIENCE = 30.0
+FORGED = ("rot_unknown", "", "rot_' OR '1'='1", "*")
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
 
 
 def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock: Any) -> None:
@@ -194,6 +222,20 @@ def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
     assert _get(moves, second.id) == second
 
 
+def test_the_database_itself_refuses_a_second_open_rotation_of_an_item(moves: Moves, clock: Any) -> None:
+    first = _open(moves, "vlt_x", clock())
+    row = {**vars(first), "state": first.state.value}
+    with moves.services.database.engine.connect() as connection, connection.begin() as transaction:
+        with pytest.raises(IntegrityError):
+            connection.execute(insert(rotations).values(row | {"id": "rot_forged"}))
+        transaction.rollback()
+    assert [found.id for found in moves.sql(select(rotations.c.id))] == [first.id]
+    ended = {"id": "rot_ended", "state": State.DONE.value, "finished_at": clock()}
+    moves.sql(insert(rotations).values(row | ended))
+    moves.sql(insert(rotations).values(row | {"id": "rot_other", "item_id": "vlt_y"}))
+    assert len(moves.sql(select(rotations))) == 3
+
+
 def test_of_many_who_open_a_rotation_at_once_one_does(moves: Moves, clock: Any) -> None:
     outcomes = race(WORKERS, lambda _: _open(moves, "vlt_x", clock()))
     assert sum(isinstance(outcome, Rotation) for outcome in outcomes) == 1
@@ -213,6 +255,185 @@ def test_a_slot_is_swept_again_while_it_was_not_scanned_and_never_after(moves: M
     assert not _sweep(moves, slot, clock())
     assert _sweep(moves, slot, clock(), job="another")
     assert _sweep(moves, slot + TICK, clock())
+
+
+# Workers
+
+
+def test_the_lease_is_renewed_for_as_long_as_a_step_takes(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    lease = 2.0
+    with stage(tmp_path, database_url, clock, lease_seconds=lease) as (organisation, service):
+        organisation.add_token(TOKEN, "ticketing")
+        rotation_id = begin_by_hand(organisation, TOKEN)
+        gate = service.gate("/v1/tokens", method="POST")
+        with _renewals() as renewed, _worker(organisation, rotation_id) as working:
+            assert gate.reached.wait(PATIENCE)
+            held = get_rotation(organisation, rotation_id)
+            for _ in range(4):  # a third of the lease apart: longer than it in all
+                renewed.clear()
+                clock.advance(timedelta(seconds=lease * 0.4))  # less than half, should one be under way
+                assert renewed.wait(PATIENCE)
+                assert organisation.services.rotations.advance(rotation_id) is None
+            later = get_rotation(organisation, rotation_id)
+            assert (later.state, later.fence) == (held.state, held.fence)
+            assert held.lease_until is not None
+            assert later.lease_until is not None
+            assert later.lease_until - held.lease_until > timedelta(seconds=lease)
+            gate.open()
+            advanced = working.result(PATIENCE)
+        assert advanced is not None
+        assert (advanced.state, advanced.lease_until) == (State.CREATED, None)
+        assert service.calls("POST") == 1
+
+
+def test_a_worker_that_lost_its_lease_commits_nothing(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    gate = service.gate("/v1/account", method="GET")
+    with _worker(organisation, rotation_id) as away:
+        assert gate.reached.wait(PATIENCE)
+        let_leases_lapse(organisation.services)
+        drive_on(organisation, clock)
+        assert get_rotation(organisation, rotation_id).state is State.WATCHING
+        before = _all_rows(organisation)
+        gate.open()  # it hears that the new value is accepted
+        away.result(PATIENCE)
+    assert _all_rows(organisation) == before
+
+
+@pytest.mark.parametrize("is_taken", [False, True], ids=["nobody took over", "somebody took over"])
+def test_a_worker_that_lost_its_lease_calls_nobody_outside_again(
+    staged: Staged, clock: Any, is_taken: bool
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    clock.advance(timedelta(days=2))
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    gate = service.gate("/v1/account", method="GET")
+    with _worker(organisation, rotation_id) as away:
+        assert gate.reached.wait(PATIENCE)  # it asks after the new value, before it revokes the old one
+        let_leases_lapse(organisation.services)
+        if is_taken:
+            organisation.drive()
+        before, called = _all_rows(organisation, besides="lease_until"), len(service.requests)
+        gate.open()
+        away.result(PATIENCE)
+    assert len(service.requests) == called + 1  # the one that stood at the gate
+    assert _all_rows(organisation, besides="lease_until") == before
+    assert service.is_live(old) is not is_taken
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert service.calls("DELETE") == 1
+    assert not service.is_live(old)
+
+
+# Messages
+
+
+def test_a_message_for_what_does_not_exist_does_nothing(staged: Staged) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    begin_by_hand(organisation, TOKEN)
+    before = _all_rows(organisation)
+    for forged in FORGED:
+        for task in ("rotate", "run", "deliver"):
+            _receive(organisation.services, task, forged)
+    assert _all_rows(organisation) == before
+    assert service.requests == []
+
+
+def test_a_message_that_comes_late_does_nothing(staged: Staged, clock: Any) -> None:
+    """For a rotation that has ended, one that only watches, a notice that was sent, a run that is over."""
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    organisation.night()
+    run = organisation.services.running.start("ticket-sync", actor="test")
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    organisation.services.opening.request(TOKEN, asked_by="test")
+    drive_on(organisation, clock)
+    assert [one.state for one in organisation.rotations()] == [State.WATCHING, State.DONE]
+    (notice,) = organisation.notices()
+    assert notice.state == "sent"
+    before, called = _all_rows(organisation), len(service.requests)
+    for rotation in organisation.rotations():
+        _receive(organisation.services, "rotate", rotation.id)
+    _receive(organisation.services, "run", run.run_id)
+    _receive(organisation.services, "deliver", notice.id)
+    assert _all_rows(organisation) == before
+    assert len(service.requests) == called
+    assert len(organisation.counterparts.sink.requests) == 1
+
+
+def test_a_message_that_comes_twice_is_worked_on_once(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    gate = service.gate("/v1/tokens", method="POST")
+    with _worker(organisation, rotation_id) as first:
+        assert gate.reached.wait(PATIENCE)
+        before = _all_rows(organisation)
+        for _ in range(3):
+            _receive(organisation.services, "rotate", rotation_id)
+        assert _all_rows(organisation) == before
+        gate.open()
+        first.result(PATIENCE)
+    assert get_rotation(organisation, rotation_id).state is State.CREATED
+    assert service.calls("POST") == 1
+
+
+@contextmanager
+def _worker(organisation: Organisation, rotation_id: str) -> Iterator[Future[Rotation | None]]:
+    """Another worker, with connections of its own, does the step that is due, and ends before the block."""
+    services = Services(organisation.services.settings, organisation.services.clock)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(services.rotations.advance, rotation_id)
+    finally:
+        services.close()
+
+
+@contextmanager
+def _renewals() -> Iterator[threading.Event]:
+    """Set whenever a lease was renewed, by any worker in this process."""
+    renewed = threading.Event()
+
+    def see(_: Connection) -> None:
+        if threading.current_thread().name.startswith("lease-"):
+            renewed.set()
+
+    event.listen(Engine, "commit", see)
+    yield renewed
+    event.remove(Engine, "commit", see)
+
+
+def _receive(services: Services, task: str, row_id: str) -> None:
+    """What a message of that name has done: the one call of its task."""
+    calls: dict[str, Callable[[str], object]] = {
+        "rotate": services.rotations.advance,
+        "run": lambda run_id: services.running.execute(run_id, actor="schedule"),
+        "deliver": services.notifying.deliver,
+    }
+    calls[task](row_id)
+
+
+def _all_rows(organisation: Organisation, *, besides: str = "") -> dict[str, list[Any]]:
+    """Everything that is stored, but one column."""
+    with organisation.services.database.read() as connection:
+        return {
+            table.name: sorted(
+                connection.execute(select(*[column for column in table.c if column.name != besides])).all(),
+                key=repr,
+            )
+            for table in metadata.sorted_tables
+        }
 
 
 def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:

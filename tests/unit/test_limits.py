@@ -1,5 +1,7 @@
 """How much one night may do: caps, when a change may begin, the first of a counterpart, and the breaker."""
 
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from worker.domain.limits import (
     STOPPED,
     Breaker,
+    Candidate,
     Caps,
     Neighbour,
     Room,
@@ -16,6 +19,7 @@ from worker.domain.limits import (
     admit,
     cannot_wait,
     hold_until,
+    share_out,
     when_to_begin,
 )
 from worker.domain.saga import State
@@ -174,7 +178,7 @@ def test_nothing_begins_in_the_past_and_outside_a_window_only_what_cannot_wait_f
 def test_a_night_stops_at_enough_failures_that_are_enough_of_what_ended(failed, succeeded, expected):
     states = [State.ROLLED_BACK] * failed + [State.DONE] * succeeded
 
-    assert Breaker(failures=3, share=0.5).is_open(states) is expected
+    assert Breaker(failures=3, share=0.5).is_open(Counter(states)) is expected
 
 
 @pytest.mark.parametrize(
@@ -199,16 +203,16 @@ def test_a_night_stops_at_enough_failures_that_are_enough_of_what_ended(failed, 
     ],
 )
 def test_what_counts_as_a_failure_and_what_as_a_success(state, failed, ended):
-    assert Breaker(failures=1, share=0).is_open([state]) is failed
-    assert Breaker(failures=1, share=0.5).is_open([State.STUCK, state, state]) is (failed or not ended)
+    assert Breaker(failures=1, share=0).is_open({state: 1}) is failed
+    assert Breaker(failures=1, share=0.5).is_open(Counter([State.STUCK, state, state])) is (failed or not ended)
 
 
 @given(st.integers(1, 5), st.floats(0, 1), st.lists(st.sampled_from(State)))
 def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_opens_it(failures, share, states):
     breaker = Breaker(failures=failures, share=share)
 
-    assert breaker.is_open([*states, State.STUCK]) >= breaker.is_open(states)
-    assert breaker.is_open([*states, State.DONE]) <= breaker.is_open(states)
+    assert breaker.is_open(Counter([*states, State.STUCK])) >= breaker.is_open(Counter(states))
+    assert breaker.is_open(Counter([*states, State.DONE])) <= breaker.is_open(Counter(states))
 
 
 # The first of a counterpart
@@ -219,6 +223,10 @@ FIRST = "{}, the first of its counterpart in this night"
 
 def other(state, item="prod-crm", *, moving=True):
     return Neighbour(item=item, state=state, moving=moving)
+
+
+def count(rotations):
+    return Counter(one.state for one in rotations)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +264,7 @@ def other(state, item="prod-crm", *, moving=True):
     ],
 )
 def test_the_others_wait_until_the_first_has_succeeded_or_failed(before, turn, first):
-    admission = admit(night=before, before=before, breaker=BREAKER)
+    admission = admit(night=count(before), before=before, breaker=BREAKER)
 
     assert admission.turn is turn
     assert admission.why == ("" if first is None else FIRST.format(first))
@@ -265,19 +273,60 @@ def test_the_others_wait_until_the_first_has_succeeded_or_failed(before, turn, f
 def test_a_night_that_failed_too_often_lets_nobody_begin():
     failed = [other(State.ROLLED_BACK)] * 3
 
-    assert admit(night=failed, before=[], breaker=BREAKER).turn is Turn.STOP
-    assert admit(night=failed, before=[other(State.DONE)], breaker=BREAKER).why == STOPPED
-    assert admit(night=failed[:2], before=[], breaker=BREAKER).turn is Turn.GO
+    assert admit(night=count(failed), before=[], breaker=BREAKER).turn is Turn.STOP
+    assert admit(night=count(failed), before=[other(State.DONE)], breaker=BREAKER).why == STOPPED
+    assert admit(night=count(failed[:2]), before=[], breaker=BREAKER).turn is Turn.GO
 
 
 @given(st.lists(st.builds(other, st.sampled_from(State), moving=st.booleans()), max_size=6))
 def test_of_one_counterpart_only_one_is_at_work_until_one_has_succeeded(before):
     at_work = {State.QUEUED, State.PLANNED, State.CREATED, State.INSTALLED, State.ACCEPTED, State.ACTIVATED}
     succeeded = {State.CANARY, State.WATCHING, State.RETIRING, State.DONE}
-    turn = admit(night=before, before=before, breaker=Breaker(failures=99, share=1)).turn
+    turn = admit(night=count(before), before=before, breaker=Breaker(failures=99, share=1)).turn
 
     if turn is Turn.GO and any(one.state in at_work for one in before):
         assert any(one.state in succeeded for one in before)
+
+
+# Who has a turn when there is no room for all
+
+
+def waiting(item_id, days, counterpart=None, *, urgent=False):
+    return Candidate(
+        item_id=item_id, expires_at=NOW + timedelta(days=days), counterpart=counterpart, urgent=urgent
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidates", "room", "chosen"),
+    [
+        ([], ROOM, set()),
+        ([waiting("a", 9), waiting("b", 4)], ROOM, {"a", "b"}),
+        ([waiting("a", 9), waiting("b", 4), waiting("c", 8), waiting("d", 7)], ROOM, {"b", "c", "d"}),
+        ([waiting("a", 9), waiting("b", 4)], replace(ROOM, taken=2), {"b"}),
+        ([waiting("a", 9, urgent=True), waiting("b", 4)], replace(ROOM, taken=3), {"a"}),
+        ([waiting("a", 9, "crm"), waiting("b", 4, "crm"), waiting("c", 5, "crm")], ROOM, {"b", "c"}),
+        (
+            [waiting("a", 9), waiting("b", 4, "crm"), waiting("c", 5, "crm"), waiting("d", 6, "crm")],
+            ROOM,
+            set("abc"),
+        ),
+        ([waiting("b", 4), waiting("a", 4)], replace(ROOM, taken=2), {"a"}),
+    ],
+)
+def test_the_first_to_expire_have_their_turn(candidates, room, chosen):
+    ids, left = share_out(candidates, room)
+
+    assert ids == chosen
+    assert left.taken == room.taken + len(chosen)
+
+
+@pytest.mark.parametrize(
+    ("room", "left"),
+    [(ROOM, 2), (replace(ROOM, taken=2), 1), (ROOM.take("crm").take("git"), 1), (replace(ROOM, taken=9), -6)],
+)
+def test_what_is_left_whatever_the_counterpart_is(room, left):
+    assert room.left() == left
 
 
 # After a failure

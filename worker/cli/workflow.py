@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import note, print_json, print_lines, print_table
@@ -188,22 +188,7 @@ def pin(
     """Let a workflow stay on one version of an item, until it is unpinned."""
     _ = home
     services = open_services()
-    with services.database.write() as connection:
-        workflow = services.definitions.get(connection, name)
-        found = services.vault.get(connection, item)
-        if not services.versions.get(connection, found.id, version).filled:
-            raise RefusedError(f"version {version} of {found.name} holds no value any more")
-        services.opening.check_pin(connection, found, version)
-        services.references.pin(connection, workflow_id=workflow.id, item_id=found.id, number=version)
-        services.audit.append(
-            connection,
-            at=services.clock(),
-            actor=who(),
-            action="reference.pin",
-            subject=workflow.id,
-            item=found.id,
-            version=version,
-        )
+    workflow, found = services.pinning.pin(name, item, version, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": version})
     else:
@@ -215,18 +200,7 @@ def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> Non
     """Let a workflow follow an item's current version again."""
     _ = home
     services = open_services()
-    with services.database.write() as connection:
-        workflow = services.definitions.get(connection, name)
-        found = services.vault.get(connection, item)
-        services.references.pin(connection, workflow_id=workflow.id, item_id=found.id, number=None)
-        services.audit.append(
-            connection,
-            at=services.clock(),
-            actor=who(),
-            action="reference.unpin",
-            subject=workflow.id,
-            item=found.id,
-        )
+    workflow, found = services.pinning.unpin(name, item, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
     else:

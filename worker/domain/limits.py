@@ -1,6 +1,6 @@
 """How much harm one night may do: caps, the first of each counterpart, and a breaker. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -38,11 +38,36 @@ class Room:
             return f"tonight's {self.caps.counterpart} rotations at {counterpart} are taken"
         return None
 
+    def left(self) -> int:
+        """How many more have room whatever their counterpart is."""
+        fullest = max(self.by_counterpart.values(), default=0)
+        return min(self.caps.night - self.taken, self.caps.counterpart - fullest)
+
     def take(self, counterpart: str | None) -> "Room":
         by_counterpart = dict(self.by_counterpart)
         if counterpart is not None:
             by_counterpart[counterpart] = by_counterpart.get(counterpart, 0) + 1
         return replace(self, taken=self.taken + 1, by_counterpart=by_counterpart)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A due item that could be rotated tonight. `urgent`: it is, whether there is room or not."""
+
+    item_id: str
+    expires_at: datetime
+    counterpart: str | None
+    urgent: bool
+
+
+def share_out(candidates: Iterable[Candidate], room: Room) -> tuple[frozenset[str], Room]:
+    """Whose turn it is tonight, the first to expire first, and the room that is left then."""
+    chosen = set()
+    for candidate in sorted(candidates, key=lambda one: (one.expires_at, one.item_id)):
+        if candidate.urgent or room.explain_full(candidate.counterpart) is None:
+            chosen.add(candidate.item_id)
+            room = room.take(candidate.counterpart)
+    return frozenset(chosen), room
 
 
 def cannot_wait(expires_at: datetime, overlap: timedelta, now: datetime) -> bool:
@@ -79,9 +104,10 @@ class Breaker:
     failures: int
     share: float
 
-    def is_open(self, states: Sequence[State]) -> bool:
-        failed = sum(state in _FAILED for state in states)
-        succeeded = sum(state in _SUCCEEDED for state in states)
+    def is_open(self, states: Mapping[State, int]) -> bool:
+        """`states`: how many rotations of the night are in which state."""
+        failed = sum(number for state, number in states.items() if state in _FAILED)
+        succeeded = sum(number for state, number in states.items() if state in _SUCCEEDED)
         return failed >= self.failures and failed >= self.share * (failed + succeeded)
 
 
@@ -109,13 +135,14 @@ class Neighbour:
     moving: bool
 
 
-def admit(*, night: Sequence[Neighbour], before: Sequence[Neighbour], breaker: Breaker) -> Admission:
+def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: Breaker) -> Admission:
     """Whether a queued rotation may begin.
 
-    `before`: those of `night` that have the same counterpart and were opened before this one, in order.
-    The first of a counterpart must succeed before the others start; where it fails, the next is the first.
+    `night` counts the rotations of the night by state; `before` are those of it that have the same
+    counterpart and were opened before this one, in order. The first of a counterpart must succeed before the
+    others start; where it fails, the next is the first.
     """
-    if breaker.is_open([other.state for other in night]):
+    if breaker.is_open(night):
         return Admission(turn=Turn.STOP, why=STOPPED)
     if any(other.state in _SUCCEEDED for other in before):
         return Admission(turn=Turn.GO)

@@ -37,23 +37,15 @@ class Admitting:
             return held
         if rotation.night is None:
             return Transition(state=State.PLANNED, next_at=now)
-        others = [one for one in store.rotations_of_night(connection, rotation.night) if one.id != rotation.id]
-        before = [
-            one
-            for one in others
-            if rotation.counterpart is not None
-            and one.counterpart == rotation.counterpart
-            and one.id < rotation.id
-        ]
         admission = admit(
-            night=[_neighbour(one) for one in others],
-            before=[_neighbour(one) for one in before],
+            night=store.count_night(connection, rotation.night),
+            before=[_neighbour(one) for one in store.rotations_before(connection, rotation)],
             breaker=self._breaker,
         )
         if admission.turn is Turn.GO:
             return Transition(state=State.PLANNED, next_at=now)
         if admission.turn is Turn.STOP:
-            failed = [one for one in others if one.last_error is not None]
+            failed = store.failures_of_night(connection, rotation.night)
             self._telling.tell_breaker(connection, rotation.night, failed)
             return Transition(state=State.CANCELLED, next_at=None, waits_for=(admission.why,))
         queued = admission.turn is Turn.QUEUE

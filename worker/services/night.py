@@ -24,10 +24,11 @@ from worker.domain.plan import Action, Decision
 from worker.domain.saga import TOLD, State, is_moving
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
+from worker.services.due import SeenItem, walk_due
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.retiring import Retiring
-from worker.services.scanning import SCANNED_KINDS, SeenItem, walk_due, walk_items, walk_stale
+from worker.services.scanning import SCANNED_KINDS, walk_items, walk_stale
 from worker.store import Rotation
 from worker.tables import findings, rotations, sweeps
 

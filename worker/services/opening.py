@@ -168,17 +168,6 @@ class Opening:
                 f"(nightkey rotation show {found.id})"
             )
 
-    def check_pin(self, connection: Connection, item: Item, number: int) -> None:
-        """Before a consumer is pinned: refused for a version that is just being taken away."""
-        found = store.find_open_rotation(connection, item.id)
-        if found is None:
-            return
-        leaving = {State.RETIRING: found.old_number, State.UNDOING: found.new_number}
-        if number == leaving.get(found.stuck_in or found.state, 0):
-            raise RefusedError(
-                f"version {number} of {item.name} is just being taken away (nightkey rotation show {found.id})"
-            )
-
     def _begin_now(
         self, connection: Connection, found: Rotation, *, asked_by: str, hurried: bool = False
     ) -> Rotation:

@@ -1,28 +1,16 @@
-"""The scan: by index, in keyset pages, so that its time follows what is due and not what is stored.
+"""Stale references, unused items and what items lack: set by set, in keyset pages."""
 
-One walk serves the night and the dry run: it reads a page, decides (pure), and hands what it saw to
-whoever asked. An item that cannot be read is itself something seen: it never stops the walk.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from vaultcore import rules
-from vaultcore.errors import NightkeyError
 from vaultcore.model import Consumer, Hygiene, ReferenceState, Stage
-from vaultcore.rows import policy_from_json
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, show_time_left
-from worker.domain.limits import Room
-from worker.domain.plan import Action, Decision, DueItem, plan_item
-from worker.domain.windows import Window, find_moment, parse_window
-from worker.rotators.catalog import find_counterpart
-from worker.tables import rotations
 
 SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.STUCK,
@@ -30,37 +18,6 @@ SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.UNPROVEN,
 }
 """What a whole scan sees again each time; the others are opened and resolved by rotations."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenItem:
-    """A due item and what is to be done with it; `decision` is None if the row cannot be read."""
-
-    item_id: str
-    name: str
-    decision: Decision | None
-    finding: Finding | None
-
-
-def walk_due(
-    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
-) -> Iterator[list[SeenItem]]:
-    """Items whose `due_at` has come, in pages, earliest first. The caller may write between pages.
-
-    `room` is what the night's caps leave; it is taken in that order. `freezes` hold for every item.
-    """
-    last: tuple[datetime, str] | None = None
-    while True:
-        rows = _due_page(connection, now, last, page_size)
-        page = []
-        for row in rows:
-            seen, room = _see_item(row, now, room, freezes)
-            page.append(seen)
-        if page:
-            yield page
-        if len(rows) < page_size:
-            return
-        last = (rows[-1].due_at, rows[-1].id)
 
 
 def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
@@ -98,89 +55,6 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
             if len(rows) < page_size:
                 break
             last = rows[-1].id
-
-
-def _due_page(
-    connection: Connection, now: datetime, last: tuple[datetime, str] | None, page_size: int
-) -> list[Row[*tuple[Any, ...]]]:
-    query = (
-        select(
-            items.c.id,
-            items.c.name,
-            items.c.owner_id,
-            items.c.policy,
-            items.c.expires_at,
-            items.c.due_at,
-            items.c.hold_until,
-            rotations.c.id.label("rotation_id"),
-            rotations.c.state.label("rotation_state"),
-        )
-        .select_from(items)
-        .outerjoin(
-            rotations,
-            and_(rotations.c.item_id == items.c.id, rotations.c.finished_at.is_(None)),
-        )
-        .where(items.c.due_at.is_not(None), items.c.due_at <= now)
-        .order_by(items.c.due_at, items.c.id)
-        .limit(page_size)
-    )
-    if last is not None:
-        due_at, item_id = last
-        query = query.where(
-            items.c.due_at >= due_at,
-            or_(items.c.due_at > due_at, items.c.id > item_id),
-        )
-    return list(connection.execute(query))
-
-
-def _see_item(
-    row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Sequence[Window]
-) -> tuple[SeenItem, Room]:
-    problem = ""
-    try:
-        policy = policy_from_json(row.policy)
-        opens = find_moment(
-            map(parse_window, policy.windows), [*freezes, *map(parse_window, policy.freezes)], now
-        )
-        counterpart = find_counterpart(policy)
-        decision = plan_item(
-            DueItem(
-                item_id=row.id,
-                name=row.name,
-                owner_id=row.owner_id,
-                mode=policy.mode,
-                expires_at=row.expires_at,
-                rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id),
-                overlap=policy.overlap,
-                thresholds=policy.thresholds,
-                counterpart=counterpart,
-                opens=opens,
-                expiry_first=policy.expiry_first,
-                hold_until=row.hold_until,
-                open_rotation=row.rotation_id,
-                open_state=row.rotation_state,
-            ),
-            now,
-            room,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, NightkeyError) as error:
-        problem = type(error).__name__
-    else:
-        if decision.action is Action.ROTATE:
-            room = room.take(counterpart)
-        seen = SeenItem(item_id=row.id, name=row.name, decision=decision, finding=decision.finding)
-        return seen, room
-    finding = Finding(
-        kind=FindingKind.UNREADABLE,
-        subject=row.id,
-        item_id=row.id,
-        item=row.name,
-        workflow=None,
-        owner_id=row.owner_id,
-        level=1,
-        detail=f"what is stored of it cannot be read ({problem}): restore its row",
-    )
-    return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding), room
 
 
 def _reference_page(

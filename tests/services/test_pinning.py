@@ -1,0 +1,123 @@
+"""A workflow is pinned only to a version that it can go on using."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.organisation import Organisation
+from tests.services.staging import (
+    TOKEN,
+    Staged,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    start_organisation,
+    step_to,
+)
+from vaultcore.errors import RefusedError
+from worker import records
+from worker.bootstrap import Services
+from worker.domain.saga import State
+
+WORKFLOW = "ticket-sync"
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as (organisation, service):
+        organisation.add_token(TOKEN, "ticketing", overlap="1h")
+        organisation.add_workflow(WORKFLOW, TOKEN)
+        yield organisation, service
+
+
+def pin(organisation: Organisation, number: int) -> None:
+    organisation.services.pinning.pin(WORKFLOW, TOKEN, number, actor="test")
+
+
+def test_a_pinned_workflow_keeps_the_old_value_until_it_is_unpinned(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    (old_id,) = service.live_tokens("ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    pin(organisation, 1)
+    for _ in range(30):
+        organisation.services.rotations.advance(rotation_id)
+        clock.now = get_rotation(organisation, rotation_id).next_at
+    assert old_id in service.live_tokens("ticketing")
+    assert any("pinned to version 1" in reason for reason in get_rotation(organisation, rotation_id).waits_for)
+    organisation.services.pinning.unpin(WORKFLOW, TOKEN, actor="test")
+    organisation.services.running.start(WORKFLOW, actor="test")
+    drive_on(organisation, clock, until=lambda: not service.live_tokens("ticketing")[1:])
+    assert old_id not in service.live_tokens("ticketing")
+
+
+def test_a_version_that_is_not_in_use_yet_is_refused(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.ACCEPTED)
+    with pytest.raises(RefusedError, match=r"version 2 of .* is not in use yet"):
+        pin(organisation, 2)
+
+
+def test_a_version_that_is_gone_is_refused(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    organisation.services.running.start(WORKFLOW, actor="test")
+    step_to(organisation, clock, rotation_id, State.DONE)
+    with pytest.raises(RefusedError, match=r"version 1 of .* holds no value any more"):
+        pin(organisation, 1)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_version_that_is_just_being_taken_away_is_refused_stuck_or_not(
+    staged: Staged, clock: Any, stuck: bool
+) -> None:
+    organisation, service = staged
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    organisation.services.running.start(WORKFLOW, actor="test")
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    if stuck:
+        service.admin_token = "another-one"
+        step_to(organisation, clock, rotation_id, State.STUCK)
+    with pytest.raises(RefusedError, match=r"version 1 of .* is just being taken away"):
+        pin(organisation, 1)
+
+
+def test_nobody_is_pinned_or_unpinned_while_a_run_of_theirs_is_under_way_in_a_rotation(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, _ = staged
+    pin(organisation, 1)
+    organisation.services.pinning.unpin(WORKFLOW, TOKEN, actor="test")
+    step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
+    services = organisation.services
+    with services.database.write() as connection:
+        workflow = services.definitions.get(connection, WORKFLOW)
+        records.open_run(
+            connection, workflow.id, WORKFLOW, purpose="production", trigger="schedule", at=clock()
+        )
+    for act in (lambda: pin(organisation, 1), lambda: services.pinning.unpin(WORKFLOW, TOKEN, actor="test")):
+        with pytest.raises(RefusedError, match="a run of ticket-sync is under way"):
+            act()
+
+
+def test_what_is_accepted_after_going_back_has_its_overlap_anew(staged: Staged, clock: Any) -> None:
+    """One that moved a canary first, went back and got stuck there counts from the acceptance on."""
+    organisation, service = staged
+    item, workflows = "prod-billing-api-token", ("billing-sync", "billing-report")
+    organisation.add_token(item, "billing", canary="auto", overlap="1h")
+    for name in workflows:
+        organisation.add_workflow(name, item)
+    rotation_id = begin_by_hand(organisation, item)
+    step_to(organisation, clock, rotation_id, State.CANARY)
+    for name in workflows:
+        organisation.services.running.start(name, actor="test")
+    assert step_to(organisation, clock, rotation_id, State.WATCHING).widened_at is not None
+    organisation.services.deciding.roll_back(rotation_id, actor="test")
+    service.admin_token = "another-one"
+    step_to(organisation, clock, rotation_id, State.STUCK)
+    organisation.services.deciding.accept(rotation_id, actor="test")
+    accepted = get_rotation(organisation, rotation_id)
+    assert (accepted.state, accepted.widened_at, accepted.activated_at) == (State.WATCHING, None, clock())

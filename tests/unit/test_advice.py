@@ -1,0 +1,129 @@
+"""What a person can do about a rotation: the commands, in an order that is safe."""
+
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+
+from worker.domain.advice import advise
+from worker.domain.proof import Consumer, Proof, Standing
+from worker.domain.saga import BEFORE_ACTIVATION, FINISHED, NOT_BEGUN, WATCHED, State
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+
+
+def standing(proof, *, name="report", active=True):
+    consumer = Consumer(
+        id="wf_1",
+        name=name,
+        active=active,
+        critical=False,
+        pinned=None,
+        held=False,
+        proven=None,
+        last_run_at=NOW,
+        next_run_at=None,
+        waived=False,
+    )
+    return Standing(consumer=consumer, proof=proof, why="")
+
+
+def choices(state, *, stuck_in=None, outages=0, standings=()):
+    """The commands without what all of them have."""
+    advice = advise("rot_1", state, stuck_in, outages, standings)
+    assert all(one.command.startswith("nightkey rotation ") for one in advice)
+    return [one.command.removeprefix("nightkey rotation ") for one in advice]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State.REQUESTED, ["approve rot_1", "cancel rot_1"]),
+        *((state, ["cancel rot_1"]) for state in NOT_BEGUN - {State.REQUESTED}),
+        *((state, ["cancel rot_1"]) for state in BEFORE_ACTIVATION),
+        *((state, ["rollback rot_1"]) for state in WATCHED),
+        *((state, []) for state in FINISHED | {State.RETIRING, State.DISCARDING, State.UNDOING}),
+    ],
+)
+def test_each_state_leaves_its_choices(state, expected):
+    assert choices(state) == expected
+
+
+@pytest.mark.parametrize("state", BEFORE_ACTIVATION | {State.RETIRING, State.DISCARDING, State.UNDOING})
+def test_what_waits_for_an_outage_can_be_tried_at_once_first_of_all(state):
+    assert choices(state, outages=3) == ["retry rot_1", *choices(state)]
+
+
+@pytest.mark.parametrize(
+    ("stuck_in", "expected"),
+    [
+        (State.RETIRING, ["retry", "rollback", "accept"]),
+        (State.UNDOING, ["retry", "accept", "rollback"]),
+        (State.DISCARDING, ["retry", "accept", "rollback"]),
+        (State.CREATED, ["retry", "rollback", "accept"]),
+        (State.WATCHING, ["retry", "rollback", "accept"]),
+        (None, ["retry", "rollback", "accept"]),
+    ],
+)
+def test_what_is_stuck_goes_on_or_ends_on_either_value(stuck_in, expected):
+    assert choices(State.STUCK, stuck_in=stuck_in, outages=3) == [f"{verb} rot_1" for verb in expected]
+
+
+@pytest.mark.parametrize(
+    ("stuck_in", "verb", "value"),
+    [
+        (State.RETIRING, "accept", "old"),
+        (State.UNDOING, "rollback", "new"),
+        (State.DISCARDING, "rollback", "new"),
+    ],
+)
+def test_who_drops_a_value_is_told_to_revoke_it_first(stuck_in, verb, value):
+    advice = advise("rot_1", State.STUCK, stuck_in, 0, ())
+    warned = [one for one in advice if "outside yourself first" in one.does]
+
+    assert [one.command for one in warned] == [f"nightkey rotation {verb} rot_1"]
+    assert f"revoke the {value} one outside yourself first: here it is dropped" in warned[0].does
+
+
+@pytest.mark.parametrize("state", WATCHED)
+def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
+    standings = [
+        standing(Proof.PROVEN, name="sync"),
+        standing(Proof.UNPROVABLE, name="month-end"),
+        standing(Proof.UNPROVABLE, name="switched-off", active=False),
+    ]
+
+    assert choices(state, standings=standings) == [
+        "prove rot_1 --workflow month-end",
+        "extend rot_1 --until TIME",
+        "waive rot_1 --workflow month-end --why TEXT",
+        "prove rot_1 --workflow switched-off",
+        "waive rot_1 --workflow switched-off --why TEXT",
+        "rollback rot_1",
+    ]
+
+
+@pytest.mark.parametrize("proof", set(Proof) - {Proof.UNPROVABLE})
+def test_for_any_other_consumer_nothing_is_to_be_done(proof):
+    assert choices(State.WATCHING, standings=[standing(proof)]) == ["rollback rot_1"]
+
+
+@pytest.mark.parametrize("state", set(State) - WATCHED)
+def test_consumers_are_no_matter_before_an_activation_and_after_the_watch(state):
+    assert choices(state, standings=[standing(Proof.UNPROVABLE)]) == choices(state)
+
+
+@pytest.mark.parametrize("name", ["month end", "x; rm -rf $HOME", "it's", "--help"])
+def test_a_command_can_be_pasted_whatever_the_workflow_is_called(name):
+    for command in choices(State.WATCHING, standings=[standing(Proof.UNPROVABLE, name=name)]):
+        words = shlex.split(command)
+        if "--workflow" in words:
+            assert words[words.index("--workflow") + 1] == name
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("stuck_in", [None, State.RETIRING, State.UNDOING])
+def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
+    for one in advise("rot_1", state, stuck_in, 1, [standing(Proof.UNPROVABLE)]):
+        assert one.does
+        assert "\n" not in one.command + one.does

@@ -1,0 +1,188 @@
+"""A policy from what somebody wrote: each part by its name. What the command line adds is in `test_inputs`."""
+
+from dataclasses import fields
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import Kind, Mode, Policy
+from vaultcore.rules import check_policy, show_duration
+from worker.domain.policies import build_policy
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+BASE = Policy(mode=Mode.AUTO, stated=True, rotator="http", lifetime=60 * DAY, lead=7 * DAY, overlap=2 * DAY)
+PARTS = {field.name for field in fields(Policy)} - {"stated"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("mode", "approve", Mode.APPROVE),
+        ("rotator", "random", "random"),
+        ("settings", {"url": "https://x", "body": {"a": 1}}, {"url": "https://x", "body": {"a": 1}}),
+        ("settings", {}, {}),
+        ("lifetime", "30d", 30 * DAY),
+        ("lead", "5d12h", 5.5 * DAY),
+        ("spread", "2d", 2 * DAY),
+        ("spread", "0s", timedelta(0)),
+        ("overlap", "0s", timedelta(0)),
+        ("idle_after", "26w", 182 * DAY),
+        ("thresholds", [7, 30, 1, 7], (30, 7, 1)),
+        ("thresholds", [0], (0,)),
+        (
+            "windows",
+            ["0  2 * * mon-fri for 240m in Europe/Zurich", "0 9 * * * for 1h"],
+            ("0 2 * * MON-FRI for 4h in Europe/Zurich", "0 9 * * * for 1h in UTC"),
+        ),
+        ("windows", [], ()),
+        ("freezes", ["0 0 20 12 * for 14d in Europe/Zurich"], ("0 0 20 12 * for 14d in Europe/Zurich",)),
+        ("freezes", [], ()),
+        ("expiry_first", False, False),
+        ("canary", "auto", "auto"),
+        ("canary", None, None),
+        ("canary", "x" * 200, "x" * 200),
+        ("four_eyes", True, True),
+        ("approval", "3d", 3 * DAY),
+        ("settle", "2m", HOUR / 30),
+        ("counterpart", "crm.example.com", "crm.example.com"),
+        ("counterpart", None, None),
+    ],
+)
+def test_each_part_is_read_and_leaves_the_others(name, given, expected):
+    policy = build_policy(BASE, {name: given})
+    follows = {"lead"} if name == "lifetime" else set()
+
+    assert getattr(policy, name) == expected
+    assert type(getattr(policy, name)) is type(expected)
+    for other in PARTS - {name} - follows:
+        assert getattr(policy, other) == getattr(BASE, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("mode", "always", "mode 'always' does not exist: choose auto, approve or notify"),
+        ("mode", None, "mode 'None' does not exist"),
+        ("rotator", 5, "rotator is the name of one"),
+        ("rotator", ["http"], "rotator is the name of one"),
+        ("settings", "url=https://x", "settings is an object"),
+        ("settings", None, "settings is an object"),
+        *(
+            (name, given, f"{name} is true or false")
+            for name in ("expiry_first", "four_eyes")
+            for given in (1, "no")
+        ),
+        *(
+            (name, given, f"{name} is a list of texts")
+            for name in ("windows", "freezes")
+            for given in ("0 2 * * * for 4h", [5], None, {"a": 1})
+        ),
+        ("windows", ["always"], "'always'"),
+        ("freezes", ["0 2 * * * for 4h in Mars"], "'Mars' is no time zone"),
+        *(
+            (name, given, f"{name} is a name of 1 to 200 characters")
+            for name in ("canary", "counterpart")
+            for given in ("", "x" * 201, 5, ["auto"], False)
+        ),
+        *(
+            ("thresholds", given, "thresholds is a list of whole days before expiry")
+            for given in (7, [], ["7"], [1.5], [True], None, (7,))
+        ),
+        *(
+            (name, given, f"'{given}' is no duration")
+            for name in ("lifetime", "lead", "spread", "overlap", "idle_after", "approval", "settle")
+            for given in ("soon", 90, -1, None, "")
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_meant_is_refused_on_one_line(name, given, says):
+    with pytest.raises(InvalidInputError) as refusal:
+        build_policy(BASE, {name: given})
+
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"colour": 1}, "colour"),
+        ({"mode": "auto", "zeal": 1, "colour": 1}, "colour, zeal"),
+        ({"stated": True}, "stated"),
+    ],
+)
+def test_what_is_no_part_is_refused_with_all_that_are(given, names):
+    with pytest.raises(InvalidInputError) as refusal:
+        build_policy(BASE, given)
+
+    said, _, parts = str(refusal.value).partition(" is not part of a policy: it has ")
+    assert said == names
+    assert set(parts.split(", ")) == PARTS
+
+
+def test_whoever_states_any_part_states_a_policy():
+    assert build_policy(None, {}) == Policy()
+    assert build_policy(BASE, {}) is BASE
+    assert build_policy(None, {"thresholds": [7]}).stated
+
+
+# What follows from what was given
+
+
+@pytest.mark.parametrize(
+    ("base", "given", "expected"),
+    [
+        # A lead that was not given follows the lifetime.
+        (BASE, {"lifetime": "9d"}, {"lead": 3 * DAY, "overlap": 2 * DAY}),
+        (BASE, {"lifetime": "365d"}, {"lead": 14 * DAY}),
+        (BASE, {"lifetime": "9d", "lead": "1d"}, {"lead": DAY, "overlap": DAY / 2}),
+        # An overlap that was not given never exceeds the lead.
+        (BASE, {"lead": "1d"}, {"overlap": DAY / 2}),
+        (BASE, {"lead": "2d"}, {"overlap": 2 * DAY}),
+        (BASE, {"lead": "1d", "overlap": "2d"}, {"overlap": 2 * DAY}),
+        (BASE, {"lifetime": "3d"}, {"lead": DAY, "overlap": DAY / 2}),
+        # What is replaced has a lifetime; what is only watched need not.
+        (None, {"mode": "auto"}, {"lifetime": 90 * DAY, "lead": 14 * DAY}),
+        (None, {"mode": "approve", "lead": "40d"}, {"lifetime": 120 * DAY, "lead": 40 * DAY}),
+        (None, {"mode": "notify"}, {"lifetime": None}),
+        (None, {"mode": "notify", "rotator": "http"}, {"lifetime": None}),
+        (BASE, {"mode": "notify"}, {"lifetime": 60 * DAY, "rotator": "http"}),
+    ],
+)
+def test_what_was_not_given_follows_what_was(base, given, expected):
+    policy = build_policy(base, given)
+
+    assert {name: getattr(policy, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "given", "rotator"),
+    [
+        (None, {"mode": "auto"}, "random"),
+        (None, {"mode": "approve"}, "random"),
+        (None, {"mode": "notify"}, None),
+        (None, {"lead": "7d"}, None),
+        (None, {"mode": "auto", "rotator": "http"}, "http"),
+        (None, {"mode": "auto", "rotator": None}, None),
+        (BASE, {"mode": "approve"}, "http"),
+    ],
+)
+def test_the_default_rotator_is_for_who_wants_replacement_and_names_none(base, given, rotator):
+    assert build_policy(base, given, default_rotator="random").rotator == rotator
+
+
+days = st.integers(1, 4000).map(lambda number: show_duration(number * DAY))
+
+
+@given(
+    st.sampled_from([None, BASE]),
+    st.fixed_dictionaries(
+        {"mode": st.sampled_from(["auto", "approve"])}, optional={"lifetime": days, "idle_after": days}
+    ),
+)
+def test_defaults_never_contradict_what_was_given(base, given):
+    check_policy(build_policy(base, given, default_rotator="random"), name="prod-smtp", kind=Kind.SECRET)

@@ -1,0 +1,179 @@
+"""What is due, and what is to be done with it: by index, in keyset pages, so that the time follows what is due.
+
+One walk serves the night and the dry run: it reads a page, decides (pure), and hands what it saw to
+whoever asked. An item that cannot be read is itself something seen: it never stops the walk.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from vaultcore import rules
+from vaultcore.errors import NightkeyError
+from vaultcore.rows import policy_from_json
+from vaultcore.tables import items
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.limits import Candidate, Room, cannot_wait, share_out
+from worker.domain.plan import Action, Decision, DueItem, plan_item
+from worker.domain.windows import Window, find_moment, parse_window
+from worker.rotators.catalog import find_counterpart
+from worker.tables import rotations
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenItem:
+    """A due item and what is to be done with it; `decision` is None if the row cannot be read."""
+
+    item_id: str
+    name: str
+    decision: Decision | None
+    finding: Finding | None
+    counterpart: str | None = None
+    urgent: bool = False
+    """Whether it cannot wait for another night, caps or not."""
+
+
+def walk_due(
+    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
+) -> Iterator[list[SeenItem]]:
+    """Items whose `due_at` has come, in pages, earliest first. The caller may write between pages.
+
+    `room` is what the night's caps leave: where more is due than that, the first to expire have their turn.
+    `freezes` hold for every item.
+    """
+    chosen = _choose(connection, now, page_size=page_size, room=room, freezes=freezes)
+    for rows in _pages(connection, now, page_size):
+        yield [_see_item(row, now, room if chosen is None else chosen.room_of(row.id), freezes) for row in rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """Whose turn it is in a night that has no room for all; `full` says of the others why it is not theirs."""
+
+    ids: frozenset[str]
+    full: Room
+
+    def room_of(self, item_id: str) -> Room:
+        return Room(caps=self.full.caps) if item_id in self.ids else self.full
+
+
+def _choose(
+    connection: Connection, now: datetime, *, page_size: int, room: Room, freezes: Sequence[Window]
+) -> _Chosen | None:
+    """A first walk over what is due, only where the caps could matter; None: there is room for all."""
+    due = connection.execute(select(func.count()).where(items.c.due_at <= now)).scalar_one()
+    if due <= room.left():
+        return None
+    free = Room(caps=room.caps)
+    waiting: list[Candidate] = []
+    for rows in _pages(connection, now, page_size):
+        for row in rows:
+            seen = _see_item(row, now, free, freezes)
+            if seen.decision is not None and seen.decision.action is Action.ROTATE:
+                waiting.append(
+                    Candidate(
+                        item_id=row.id,
+                        expires_at=row.expires_at,
+                        counterpart=seen.counterpart,
+                        urgent=seen.urgent,
+                    )
+                )
+    ids, full = share_out(waiting, room)
+    return _Chosen(ids=ids, full=full)
+
+
+def _pages(connection: Connection, now: datetime, page_size: int) -> Iterator[list[Row[*tuple[Any, ...]]]]:
+    last: tuple[datetime, str] | None = None
+    while True:
+        rows = _due_page(connection, now, last, page_size)
+        if rows:
+            yield rows
+        if len(rows) < page_size:
+            return
+        last = (rows[-1].due_at, rows[-1].id)
+
+
+def _due_page(
+    connection: Connection, now: datetime, last: tuple[datetime, str] | None, page_size: int
+) -> list[Row[*tuple[Any, ...]]]:
+    query = (
+        select(
+            items.c.id,
+            items.c.name,
+            items.c.owner_id,
+            items.c.policy,
+            items.c.expires_at,
+            items.c.due_at,
+            items.c.hold_until,
+            rotations.c.id.label("rotation_id"),
+            rotations.c.state.label("rotation_state"),
+        )
+        .select_from(items)
+        .outerjoin(
+            rotations,
+            and_(rotations.c.item_id == items.c.id, rotations.c.finished_at.is_(None)),
+        )
+        .where(items.c.due_at.is_not(None), items.c.due_at <= now)
+        .order_by(items.c.due_at, items.c.id)
+        .limit(page_size)
+    )
+    if last is not None:
+        due_at, item_id = last
+        query = query.where(
+            items.c.due_at >= due_at,
+            or_(items.c.due_at > due_at, items.c.id > item_id),
+        )
+    return list(connection.execute(query))
+
+
+def _see_item(row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Sequence[Window]) -> SeenItem:
+    problem = ""
+    try:
+        item = _read_item(row, now, freezes)
+        decision = plan_item(item, now, room)
+    except (KeyError, TypeError, ValueError, AttributeError, NightkeyError) as error:
+        problem = type(error).__name__
+    else:
+        return SeenItem(
+            item_id=row.id,
+            name=row.name,
+            decision=decision,
+            finding=decision.finding,
+            counterpart=item.counterpart,
+            urgent=cannot_wait(item.expires_at, item.overlap, now),
+        )
+    finding = Finding(
+        kind=FindingKind.UNREADABLE,
+        subject=row.id,
+        item_id=row.id,
+        item=row.name,
+        workflow=None,
+        owner_id=row.owner_id,
+        level=1,
+        detail=f"what is stored of it cannot be read ({problem}): restore its row",
+    )
+    return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding)
+
+
+def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Window]) -> DueItem:
+    policy = policy_from_json(row.policy)
+    closed = [*freezes, *map(parse_window, policy.freezes)]
+    return DueItem(
+        item_id=row.id,
+        name=row.name,
+        owner_id=row.owner_id,
+        mode=policy.mode,
+        expires_at=row.expires_at,
+        rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id),
+        overlap=policy.overlap,
+        thresholds=policy.thresholds,
+        counterpart=find_counterpart(policy),
+        opens=find_moment(map(parse_window, policy.windows), closed, now),
+        expiry_first=policy.expiry_first,
+        hold_until=row.hold_until,
+        open_rotation=row.rotation_id,
+        open_state=row.rotation_state,
+    )
