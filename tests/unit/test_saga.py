@@ -122,6 +122,7 @@ def test_a_night_waits_for_what_is_at_work_and_for_what_has_its_turn_in_it(state
     expected = state is State.QUEUED or (state not in rests and not waits_for)
 
     assert is_moving(state, waits_for) is expected
+    assert is_moving(state, waits_for, hurried=True) is (expected or state in WATCHED)
 
 
 # Outages

@@ -174,9 +174,12 @@ def next_step(state: State, *, hurried: bool = False) -> Step | None:
     return _NEXT.get(state)
 
 
-def is_moving(state: State, waits_for: tuple[str, ...]) -> bool:
-    """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it."""
-    if state is State.QUEUED:
+def is_moving(state: State, waits_for: tuple[str, ...], *, hurried: bool = False) -> bool:
+    """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it.
+
+    In a hurry nothing is watched.
+    """
+    if state is State.QUEUED or (hurried and state in WATCHED):
         return True
     return state not in _AT_REST and not waits_for
 

@@ -75,7 +75,7 @@ class Driving:
         def moving() -> bool:
             with self._database.read() as connection:
                 found = store.get_rotation(connection, rotation_id)
-            return is_moving(found.state, tuple(found.waits_for))
+            return is_moving(found.state, tuple(found.waits_for), hurried=found.hurried)
 
         while moving():
             advanced = self._rotations.advance(rotation_id)

@@ -251,7 +251,9 @@ class Leaving:
         if not kept:
             return Fate.REPLACED, f"by version {item.version}"
         rotation = store.find_open_rotation(connection, item.id)
-        if rotation is not None and is_moving(rotation.state, tuple(rotation.waits_for)):
+        if rotation is not None and is_moving(
+            rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried
+        ):
             return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
         if all(version.stage is Stage.PREVIOUS for version in kept):
             reasons = "its overlap" if rotation is None else "; ".join(rotation.waits_for) or rotation.state

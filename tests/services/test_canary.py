@@ -1,0 +1,312 @@
+"""One workflow moves first: what the others use meanwhile, and what its first run decides for them."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from tests.organisation import Organisation
+from tests.services.staging import (
+    TICK,
+    TOKEN,
+    ScriptedService,
+    Staged,
+    bearer_of,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    stage,
+    start_organisation,
+    step_to,
+    told,
+)
+from worker import consumers
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.proof import Consumer
+from worker.domain.saga import State
+from worker.services.running import Outcome
+from worker.store import Rotation
+from worker.tables import run_versions
+
+HOUR = timedelta(hours=1)
+HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
+REFUSED = Answer(status=401, body={"error": "refused"})
+IN_THE_FOLDER = ""
+"""The address of a vault's own database, which is a file."""
+
+
+@pytest.fixture
+def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
+    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
+        yield made
+
+
+@pytest.fixture
+def on_both(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
+
+
+def prepare(staged: Staged, canary: str | None = "auto", **policy: Any) -> Staged:
+    """An item that three workflows use, of which `HOURLY` runs soonest."""
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", **{"canary": canary, "overlap": "2h"} | policy)
+    organisation.add_workflow(DAILY, TOKEN, schedule_type="daily", schedule_value="09:00")
+    organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour")
+    organisation.add_workflow(LATER, TOKEN, schedule_type="monthly", schedule_value="28 09:00")
+    return organisation, service
+
+
+def begin(organisation: Organisation, clock: Any, state: State = State.CANARY) -> Rotation:
+    return step_to(organisation, clock, begin_by_hand(organisation, TOKEN), state)
+
+
+def run(organisation: Organisation, workflow: str) -> Outcome:
+    return organisation.services.running.start(workflow, actor="test")
+
+
+def version_used(organisation: Organisation, outcome: Outcome) -> int:
+    with organisation.services.database.read() as connection:
+        query = select(run_versions.c.number).where(run_versions.c.run_id == outcome.run_id)
+        return int(connection.execute(query).scalar_one())
+
+
+def versions_in_use(organisation: Organisation) -> dict[str, int]:
+    """Which version each workflow would use now, in production."""
+    current = organisation.item(TOKEN).version or 0
+    return {
+        name: one.pinned or (1 if one.held else current) for name, one in consumers_of(organisation).items()
+    }
+
+
+def consumers_of(organisation: Organisation) -> dict[str, Consumer]:
+    item_id = organisation.item(TOKEN).id
+    with organisation.services.database.read() as connection:
+        return {one.name: one for one in consumers.consumers_of(connection, item_id)}
+
+
+def held(organisation: Organisation) -> set[str]:
+    return {name for name, one in consumers_of(organisation).items() if one.held}
+
+
+def look(organisation: Organisation, rotation: Rotation) -> Rotation:
+    """What becomes of it now, without the clock being turned."""
+    organisation.drive()
+    return get_rotation(organisation, rotation.id)
+
+
+def reject_new_value(service: ScriptedService, old: str) -> None:
+    def refuse(incoming: Incoming) -> Answer | None:
+        return REFUSED if incoming.path == "/v1/account" and bearer_of(incoming) != old else None
+
+    service.script = refuse
+
+
+def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(
+    on_both: Staged, clock: Any
+) -> None:
+    organisation, service = prepare(on_both)
+    (old_id,) = service.live_tokens("ticketing")
+    rotation = begin(organisation, clock)
+    assert rotation.waits_for == [f"the first good production run of {HOURLY}, which goes first"]
+    assert held(organisation) == {DAILY, LATER}
+    for name, number in ((DAILY, 1), (LATER, 1), (HOURLY, 2)):
+        outcome = run(organisation, name)
+        assert (outcome.status, version_used(organisation, outcome)) == ("completed", number), name
+    assert [one.token_id == old_id for one in service.requests[-3:]] == [True, True, False]
+
+    moved = look(organisation, rotation)
+    assert (moved.state, moved.widened_at) == (State.WATCHING, clock())
+    assert held(organisation) == set()
+    for name in (DAILY, LATER):  # their runs with the old value proved nothing
+        assert f"the first good production run of {name}" in str(moved.waits_for)
+    for name in (DAILY, LATER):
+        outcome = run(organisation, name)
+        assert (outcome.status, version_used(organisation, outcome)) == ("completed", 2), name
+    assert service.requests[-1].token_id != old_id
+    drive_on(organisation, clock, until=lambda: not organisation.rotations()[0].next_at)
+    assert get_rotation(organisation, rotation.id).state is State.DONE
+    assert old_id not in service.live_tokens("ticketing")
+
+
+def test_the_overlap_begins_when_the_others_follow(staged: Staged, clock: Any) -> None:
+    organisation, service = prepare(staged)
+    rotation = begin(organisation, clock)
+    clock.advance(30 * HOUR)  # many overlaps long, nobody has run
+    assert look(organisation, rotation).state is State.CANARY
+    assert service.calls("DELETE") == 0
+    run(organisation, HOURLY)
+    followed = look(organisation, rotation)
+    assert f"the overlap, until {clock() + 2 * HOUR:%Y-%m-%d %H:%M:%S} UTC" in followed.waits_for
+    for name in (DAILY, LATER):
+        run(organisation, name)
+    clock.advance(2 * HOUR - TICK)
+    assert look(organisation, rotation).state is State.WATCHING
+    clock.advance(TICK)
+    assert look(organisation, rotation).state is State.DONE
+
+
+def test_where_the_first_is_refused_it_goes_back_by_itself_and_says_which_node_and_how(
+    on_both: Staged, clock: Any
+) -> None:
+    organisation, service = on_both
+    old = organisation.add_token(TOKEN, "ticketing", canary="auto")
+    organisation.add_workflow(DAILY, TOKEN, schedule_type="daily", schedule_value="09:00")
+    organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour")
+    (old_id,) = service.live_tokens("ticketing")
+    rotation = begin(organisation, clock)
+    reject_new_value(service, old)
+    failed = run(organisation, HOURLY)
+    assert (failed.status, failed.error_node) == ("failed", "call")
+    assert run(organisation, DAILY).status == "completed"
+    ended = look(organisation, rotation)
+    assert (ended.state, ended.last_cause, ended.widened_at) == (State.ROLLED_BACK, "rejected", None)
+    assert ended.last_error == f"production run of {HOURLY}, node call: the service answered 401"
+    ((owner, body),) = told(organisation, "rotation-rolled-back")
+    assert owner == "support"
+    assert f"{HOURLY}, node call: the service answered 401" in body
+    assert held(organisation) == set()
+    assert versions_in_use(organisation) == {DAILY: 1, HOURLY: 1}
+    assert organisation.stages(TOKEN) == ["current", "destroyed"]
+    assert service.live_tokens("ticketing") == [old_id]
+    for name in (HOURLY, DAILY):
+        assert run(organisation, name).status == "completed"
+
+
+def test_a_run_of_the_first_that_failed_for_another_reason_moves_nobody(staged: Staged, clock: Any) -> None:
+    organisation, service = prepare(staged)
+    rotation = begin(organisation, clock)
+    service.fail_next("/v1/account", status=503)
+    assert run(organisation, HOURLY).status == "failed"
+    assert look(organisation, rotation).state is State.CANARY
+    assert held(organisation) == {DAILY, LATER}
+    assert run(organisation, HOURLY).status == "completed"
+    assert look(organisation, rotation).state is State.WATCHING
+
+
+def test_another_run_that_is_refused_with_the_old_value_judges_nothing(staged: Staged, clock: Any) -> None:
+    organisation, service = prepare(staged)
+    rotation = begin(organisation, clock)
+    service.fail_next("/v1/account", status=401)
+    assert run(organisation, DAILY).status == "failed"
+    assert look(organisation, rotation).state is State.CANARY
+
+
+@pytest.mark.parametrize(
+    ("canary", "first"),
+    [
+        pytest.param("auto", HOURLY, id="the one that runs soonest"),
+        pytest.param(LATER, LATER, id="the one that is named"),
+        pytest.param("gone", HOURLY, id="a name that nobody has any more"),
+        pytest.param(None, None, id="none is wanted"),
+    ],
+)
+def test_who_goes_first(staged: Staged, clock: Any, canary: str | None, first: str | None) -> None:
+    organisation, _ = prepare(staged, canary)
+    begin(organisation, clock, State.WATCHING if first is None else State.CANARY)
+    assert held(organisation) == (set() if first is None else {HOURLY, DAILY, LATER} - {first})
+
+
+def test_what_is_critical_does_not_go_first_however_soon_it_runs(staged: Staged, clock: Any) -> None:
+    organisation, _ = prepare(staged)
+    for name, value in ((HOURLY, "1 hour"), ("minutely", "1 minutes")):
+        organisation.add_workflow(name, TOKEN, schedule_type="interval", schedule_value=value, critical=True)
+    begin(organisation, clock)
+    assert held(organisation) == {HOURLY, "minutely", LATER}
+
+
+def test_what_is_switched_off_or_pinned_does_not_go_first(staged: Staged, clock: Any) -> None:
+    organisation, _ = prepare(staged)
+    organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour", is_active=False)
+    organisation.services.pinning.pin(DAILY, TOKEN, 1, actor="test")
+    begin(organisation, clock, State.WATCHING)  # only one could move: it need not go first
+    assert held(organisation) == set()
+
+
+def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) -> None:
+    organisation, service = prepare(staged)
+    organisation.services.pinning.pin(DAILY, TOKEN, 1, actor="test")
+    rotation = begin(organisation, clock)
+    assert held(organisation) == {LATER}
+    run(organisation, HOURLY)
+    assert look(organisation, rotation).state is State.WATCHING
+    assert versions_in_use(organisation) == {HOURLY: 2, DAILY: 1, LATER: 2}
+    run(organisation, LATER)
+    clock.advance(30 * HOUR)
+    kept = look(organisation, rotation)
+    assert (kept.state, kept.waits_for) == (State.WATCHING, [f"{DAILY}, which is pinned to version 1"])
+    assert service.calls("DELETE") == 0
+
+
+@pytest.mark.parametrize("how", ["prove", "waive"])
+def test_a_first_one_that_never_runs_is_a_finding_until_somebody_decides(
+    staged: Staged, clock: Any, how: str
+) -> None:
+    organisation, _ = prepare(staged)
+    rotation = begin(organisation, clock)
+    organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour", is_active=False)
+    clock.advance(HOUR)
+    waiting = look(organisation, rotation)
+    assert waiting.state is State.CANARY
+    reason = f"the first good production run of {HOURLY}, which is not active, which goes first"
+    assert waiting.waits_for == [reason]
+    assert ("unproven", TOKEN) in organisation.findings()
+    deciding = organisation.services.deciding
+    if how == "prove":
+        assert deciding.prove(rotation.id, HOURLY, actor="user:ann").status == "completed"
+    else:
+        deciding.waive(rotation.id, HOURLY, why="it is gone", actor="user:ann")
+    assert look(organisation, rotation).state is State.WATCHING
+    assert held(organisation) == set()
+
+
+def test_a_run_of_the_first_that_began_with_the_old_value_proves_nothing_of_the_new(
+    on_both: Staged, clock: Any
+) -> None:
+    organisation, service = prepare(on_both)
+    (old_id,) = service.live_tokens("ticketing")
+    ended: list[Outcome] = []
+    gate = service.gate("/v1/account", method="GET")
+    runner = threading.Thread(target=lambda: ended.append(run(organisation, HOURLY)))
+    runner.start()
+    assert gate.reached.wait(30)
+    rotation = begin(organisation, clock)
+    gate.open()
+    runner.join(30)
+    assert (ended[0].status, version_used(organisation, ended[0])) == ("completed", 1)
+    assert service.requests[-1].token_id == old_id
+    assert look(organisation, rotation).state is State.CANARY
+    assert held(organisation) == {DAILY, LATER}
+
+
+def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_uses_it(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = prepare(staged)
+    (old_id,) = service.live_tokens("ticketing")
+    rotation = begin(organisation, clock)
+    ended: list[Outcome] = []
+    gate = service.gate("/v1/account", method="GET")
+    runner = threading.Thread(target=lambda: ended.append(run(organisation, DAILY)))
+    runner.start()
+    assert gate.reached.wait(30)
+    clock.advance(TICK)
+    run(organisation, HOURLY)
+    assert look(organisation, rotation).state is State.WATCHING
+    for name in (DAILY, LATER):
+        run(organisation, name)
+    clock.advance(3 * HOUR)
+    kept = look(organisation, rotation)
+    assert kept.waits_for == [f"a run of {DAILY} that began with the old value"]
+    assert old_id in service.live_tokens("ticketing")
+    gate.open()
+    runner.join(30)
+    assert (ended[0].status, version_used(organisation, ended[0])) == ("completed", 1)
+    run(organisation, DAILY)
+    assert look(organisation, rotation).state is State.DONE
+    assert old_id not in service.live_tokens("ticketing")

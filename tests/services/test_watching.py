@@ -1,0 +1,329 @@
+"""After an activation: one consumer first, those that cannot be proven, and runs that other engines report."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.organisation import Organisation
+from tests.services.staging import (
+    TOKEN,
+    ScriptedService,
+    Staged,
+    bearer_of,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    start_organisation,
+    told,
+)
+from vaultcore.errors import Cause, InvalidInputError, NotFoundError
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.proof import Proof
+from worker.domain.saga import State
+from worker.services.reporting import Report, Reported
+from worker.store import Rotation
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+HOURLY = {"schedule_type": "interval", "schedule_value": "1 hours"}
+OFTEN = {"schedule_type": "interval", "schedule_value": "5 minutes"}
+DAILY = {"schedule_type": "interval", "schedule_value": "1 days"}
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
+
+
+def activate(staged: Staged, clock: Any, *workflows: str, **policy: Any) -> tuple[Organisation, Rotation]:
+    """An item that these workflows use, with its new value current."""
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", **({"overlap": "1d"} | policy))
+    for name in workflows:
+        organisation.add_workflow(name, TOKEN, **HOURLY)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    return organisation, get_rotation(organisation, rotation_id)
+
+
+def run(organisation: Organisation, name: str) -> str:
+    return str(organisation.services.running.start(name, actor="test").status)
+
+
+def look(organisation: Organisation, rotation: Rotation) -> Rotation:
+    organisation.drive()
+    return get_rotation(organisation, rotation.id)
+
+
+def proofs(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
+    services = organisation.services
+    with services.database.read() as connection:
+        standings = services.watching.standings(connection, get_rotation(organisation, rotation.id))
+    return {standing.consumer.name: standing.proof for standing in standings}
+
+
+def presented(service: ScriptedService) -> list[str]:
+    """From now on: the values that are shown to the service, in order."""
+    shown: list[str] = []
+
+    def note(incoming: Incoming) -> Answer | None:
+        shown.append(bearer_of(incoming))
+        return None
+
+    service.script = note
+    return shown
+
+
+# One consumer first
+
+
+def test_one_moves_first_and_the_others_after_its_good_run(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", canary="auto", overlap="1h")
+    organisation.add_workflow("late", TOKEN, **DAILY)
+    organisation.add_workflow("soon", TOKEN, **HOURLY)
+    organisation.add_workflow("soonest", TOKEN, critical=True, **OFTEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.state is State.CANARY
+    assert proofs(organisation, rotation) == {
+        "soon": Proof.AWAITED, "late": Proof.HELD, "soonest": Proof.HELD
+    }  # fmt: skip
+    shown = presented(service)
+    for name in ("late", "soonest"):
+        assert run(organisation, name) == "completed"
+    assert look(organisation, rotation).state is State.CANARY, "a run with the old value proves nothing"
+    assert run(organisation, "soon") == "completed"
+    old, again, new = shown
+    assert old == again != new
+    assert look(organisation, rotation).state is State.WATCHING
+    for name in ("late", "soonest"):
+        run(organisation, name)
+    assert shown[3:] == [new, new]
+    clock.advance(2 * HOUR)
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert not service.is_live(old)
+
+
+def test_the_overlap_of_the_others_begins_when_they_move(staged: Staged, clock: Any) -> None:
+    organisation, rotation = activate(staged, clock, "a", "b", canary="auto", overlap="1h")
+    clock.advance(5 * HOUR)
+    run(organisation, "a")
+    assert look(organisation, rotation).state is State.WATCHING
+    run(organisation, "b")
+    clock.advance(HOUR / 2)
+    assert look(organisation, rotation).state is State.WATCHING
+    clock.advance(HOUR)
+    assert look(organisation, rotation).state is State.DONE
+
+
+@pytest.mark.parametrize(("wanted", "first"), [("b", "b"), ("nobody", "a"), (None, None)])
+def test_the_policy_may_name_who_moves_first(
+    staged: Staged, clock: Any, wanted: str | None, first: str | None
+) -> None:
+    organisation, rotation = activate(staged, clock, "a", "b", canary=wanted)
+    held = {name for name, proof in proofs(organisation, rotation).items() if proof is Proof.HELD}
+    assert held == ({"a", "b"} - {first} if first else set())
+
+
+def test_where_only_one_uses_it_nobody_is_held_back(staged: Staged, clock: Any) -> None:
+    _, rotation = activate(staged, clock, "a", canary="auto")
+    assert rotation.state is State.WATCHING
+
+
+@pytest.mark.parametrize("workflows", [("a",), ("a", "b")])
+def test_a_run_that_the_new_value_failed_goes_back_at_once_and_says_where(
+    staged: Staged, clock: Any, workflows: tuple[str, ...]
+) -> None:
+    organisation, service = staged
+    old = organisation.add_token(TOKEN, "ticketing", canary="auto")
+    for name in workflows:
+        organisation.add_workflow(name, TOKEN, **HOURLY)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    service.script = lambda incoming: None if bearer_of(incoming) == old else Answer(status=403, body={})
+    assert run(organisation, "a") == "failed"
+    service.script = lambda _: None
+    ended = look(organisation, rotation)
+    assert (ended.state, ended.last_cause) == (State.ROLLED_BACK, "rejected")
+    ((owner, body),) = told(organisation, "rotation-rolled-back")
+    assert owner == "support"
+    assert "production run of a, node call: the service answered 403" in body
+    assert organisation.stages(TOKEN) == ["current", "destroyed"]
+    assert len(service.live_tokens("ticketing")) == 1
+    assert {run(organisation, name) for name in workflows} == {"completed"}
+
+
+def test_a_run_that_failed_for_another_reason_judges_nothing(staged: Staged, clock: Any) -> None:
+    organisation, rotation = activate(staged, clock, "a")
+    _, service = staged
+    service.script = lambda _: Answer(status=503, body={})
+    assert run(organisation, "a") == "failed"
+    service.script = lambda _: Answer(status=400, body={})
+    assert run(organisation, "a") == "failed"
+    service.script = lambda _: None
+    clock.advance(2 * DAY)
+    watching = look(organisation, rotation)
+    assert (watching.state, proofs(organisation, rotation)["a"]) == (State.WATCHING, Proof.UNPROVABLE)
+
+
+# Those that cannot be proven
+
+
+def test_a_run_that_never_comes_is_a_finding_and_the_old_value_stays(staged: Staged, clock: Any) -> None:
+    organisation, rotation = activate(staged, clock, "a", overlap="2h")
+    _, service = staged
+    assert ("unproven", TOKEN) not in organisation.findings()
+    for _ in range(20):
+        clock.advance(DAY)
+        organisation.drive()
+    waiting = get_rotation(organisation, rotation.id)
+    assert waiting.state is State.WATCHING
+    assert waiting.waits_for == ["the first good production run of a, which did not come during the overlap"]
+    assert ("unproven", TOKEN) in organisation.findings()
+    assert len(service.live_tokens("ticketing")) == 2
+    run(organisation, "a")
+    assert look(organisation, rotation).state is State.DONE
+    assert ("unproven", TOKEN) not in organisation.findings()
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ({"is_active": False}, "which is not active"),
+        ({}, "which has never run"),
+        ({"schedule_type": "interval", "schedule_value": "30 days"}, "is after the overlap"),
+    ],
+)
+@pytest.mark.parametrize("choice", ["prove", "waive"])
+def test_who_cannot_be_proven_in_time_is_run_or_answered_for(
+    staged: Staged, clock: Any, extra: dict[str, Any], why: str, choice: str
+) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    organisation.add_workflow("monthly", TOKEN, **extra)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert proofs(organisation, rotation) == {"monthly": Proof.UNPROVABLE}
+    (reason,) = [reason for reason in rotation.waits_for if "monthly" in reason]
+    assert why in reason
+    assert ("unproven", TOKEN) in organisation.findings()
+    deciding = organisation.services.deciding
+    if choice == "prove":
+        assert deciding.prove(rotation_id, "monthly", actor="user:ann").status == "completed"
+    else:
+        deciding.waive(rotation_id, "monthly", why="it is retired", actor="user:ann")
+    assert proofs(organisation, rotation) == {"monthly": Proof.PROVEN if choice == "prove" else Proof.WAIVED}
+    clock.advance(2 * HOUR)
+    assert look(organisation, rotation).state is State.DONE
+    assert ("unproven", TOKEN) not in organisation.findings()
+
+
+def test_a_longer_overlap_lets_a_rare_run_come_in_time(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", days=40, lead="39d", lifetime="200d", overlap="1h")
+    organisation.add_workflow("monthly", TOKEN, schedule_type="interval", schedule_value="30 days")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    organisation.services.deciding.extend(rotation_id, clock() + 31 * DAY, actor="user:ann")
+    organisation.drive()
+    assert proofs(organisation, rotation) == {"monthly": Proof.AWAITED}
+    clock.advance(30 * DAY)
+    run(organisation, "monthly")
+    assert look(organisation, rotation).state is State.WATCHING
+    clock.advance(2 * DAY)
+    assert look(organisation, rotation).state is State.DONE
+
+
+# Runs of another engine
+
+
+def report(organisation: Organisation, workflow: str = "a", **given: Any) -> Reported:
+    made = {"status": "completed", "started_at": None, "used": {TOKEN: 2}} | given
+    return organisation.services.reporting.report(Report(workflow=workflow, **made), actor="engine")
+
+
+def test_a_good_run_that_is_reported_proves_and_the_same_report_again_does_nothing(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, rotation = activate(staged, clock, "a", overlap="0s")
+    assert report(organisation, external_id="4711").new
+    assert not report(organisation, external_id="4711", status="failed", node="call", cause=Cause.REJECTED).new
+    assert look(organisation, rotation).state is State.DONE
+
+
+def test_a_rejection_that_is_reported_goes_back_and_says_which_node_and_how(staged: Staged, clock: Any) -> None:
+    organisation, rotation = activate(staged, clock, "a")
+    report(organisation, status="failed", node="call", cause=Cause.REJECTED, message="401 from ticketing")
+    ended = look(organisation, rotation)
+    assert ended.state is State.ROLLED_BACK
+    ((_, body),) = told(organisation, "rotation-rolled-back")
+    assert "production run of a, node call: 401 from ticketing" in body
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"status": "failed", "cause": Cause.OUTAGE},
+        {"status": "failed", "cause": Cause.MISTAKE},
+        {"status": "failed"},
+        {"status": "failed", "node": "call", "cause": Cause.REJECTED, "used": {TOKEN: 1}},
+        {"used": {TOKEN: 1}},
+    ],
+)
+def test_what_says_nothing_of_the_new_value_neither_proves_nor_rejects_it(
+    staged: Staged, clock: Any, given: dict[str, Any]
+) -> None:
+    organisation, rotation = activate(staged, clock, "a", overlap="0s")
+    report(organisation, **given)
+    assert look(organisation, rotation).state is State.WATCHING
+    assert proofs(organisation, rotation)["a"] is not Proof.PROVEN
+
+
+def test_without_versions_its_start_says_which_it_used(staged: Staged, clock: Any) -> None:
+    began = clock()
+    clock.advance(HOUR)
+    organisation, rotation = activate(staged, clock, "a", overlap="0s")
+    assert report(organisation, used={}, started_at=began + HOUR / 2).used == {}, "there was no item yet"
+    clock.advance(HOUR)
+    assert report(organisation, used={}, started_at=clock() - HOUR / 2).used == {TOKEN: 2}
+    assert look(organisation, rotation).state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"workflow": "nobody"}, NotFoundError, "nobody"),
+        ({"status": "maybe"}, InvalidInputError, "maybe"),
+        ({"status": "failed", "cause": Cause.REJECTED}, InvalidInputError, "--node"),
+        ({"node": "call"}, InvalidInputError, "a completed run has no failed node"),
+        (
+            {"status": "failed", "node": "nothing"},
+            InvalidInputError,
+            "has no node 'nothing': it has start, call",
+        ),
+        ({"used": {"prod-nothing": 1}}, InvalidInputError, "does not use prod-nothing"),
+        ({"used": {TOKEN: 9}}, NotFoundError, "9"),
+        ({"used": {}}, InvalidInputError, "--started-at"),
+        ({"started_at": "tomorrow"}, InvalidInputError, "future"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_on_one_line_and_changes_nothing(
+    staged: Staged, clock: Any, given: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    organisation, rotation = activate(staged, clock, "a")
+    if "started_at" in given:
+        given = given | {"started_at": clock() + DAY}
+    with pytest.raises(error, match=says) as caught:
+        report(organisation, **given)
+    assert "\n" not in str(caught.value)
+    assert look(organisation, rotation).state is State.WATCHING
+    assert proofs(organisation, rotation)["a"] is Proof.AWAITED
