@@ -39,10 +39,10 @@ def choices(state, *, stuck_in=None, outages=0, standings=()):
     ("state", "expected"),
     [
         (State.REQUESTED, ["approve rot_1", "cancel rot_1"]),
-        *((state, ["cancel rot_1"]) for state in NOT_BEGUN - {State.REQUESTED}),
-        *((state, ["cancel rot_1"]) for state in BEFORE_ACTIVATION),
-        *((state, ["rollback rot_1"]) for state in WATCHED),
-        *((state, []) for state in FINISHED | {State.RETIRING, State.DISCARDING, State.UNDOING}),
+        *((state, ["cancel rot_1"]) for state in sorted(NOT_BEGUN - {State.REQUESTED})),
+        *((state, ["cancel rot_1"]) for state in sorted(BEFORE_ACTIVATION)),
+        *((state, ["rollback rot_1"]) for state in sorted(WATCHED)),
+        *((state, []) for state in sorted(FINISHED | {State.RETIRING, State.DISCARDING, State.UNDOING})),
     ],
 )
 def test_each_state_leaves_its_choices(state, expected):
