@@ -49,7 +49,7 @@ def test_each_state_leaves_its_choices(state, expected):
     assert choices(state) == expected
 
 
-@pytest.mark.parametrize("state", BEFORE_ACTIVATION | {State.RETIRING, State.DISCARDING, State.UNDOING})
+@pytest.mark.parametrize("state", sorted(BEFORE_ACTIVATION | {State.RETIRING, State.DISCARDING, State.UNDOING}))
 def test_what_waits_for_an_outage_can_be_tried_at_once_first_of_all(state):
     assert choices(state, outages=3) == ["retry rot_1", *choices(state)]
 
@@ -85,7 +85,7 @@ def test_who_drops_a_value_is_told_to_revoke_it_first(stuck_in, verb, value):
     assert f"revoke the {value} one outside yourself first: here it is dropped" in warned[0].does
 
 
-@pytest.mark.parametrize("state", WATCHED)
+@pytest.mark.parametrize("state", sorted(WATCHED))
 def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
     standings = [
         standing(Proof.PROVEN, name="sync"),
@@ -103,12 +103,12 @@ def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
     ]
 
 
-@pytest.mark.parametrize("proof", set(Proof) - {Proof.UNPROVABLE})
+@pytest.mark.parametrize("proof", sorted(set(Proof) - {Proof.UNPROVABLE}))
 def test_for_any_other_consumer_nothing_is_to_be_done(proof):
     assert choices(State.WATCHING, standings=[standing(proof)]) == ["rollback rot_1"]
 
 
-@pytest.mark.parametrize("state", set(State) - WATCHED)
+@pytest.mark.parametrize("state", sorted(set(State) - WATCHED))
 def test_consumers_are_no_matter_before_an_activation_and_after_the_watch(state):
     assert choices(state, standings=[standing(Proof.UNPROVABLE)]) == choices(state)
 

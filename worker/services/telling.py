@@ -24,7 +24,11 @@ class Telling:
         self._clock = clock
 
     def tell_failure(self, connection: Connection, rotation: Rotation, state: State, error: str) -> None:
-        """It was rolled back, or is stuck: a notice now, and a finding that stays."""
+        """It was rolled back, or is stuck: a notice now, and a finding that stays.
+
+        Nobody is waited for to prove its new value any more.
+        """
+        finding_rows.resolve_of(connection, FindingKind.UNPROVEN, rotation.item_id, self._clock())
         kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
         number = rotation.fence if state is State.STUCK else 1  # it may get stuck more than once
         detail = f"{error}: nightkey rotation show {rotation.id}"
