@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from vaultcore.database import upsert_into
-from vaultcore.errors import Cause
+from vaultcore.errors import Cause, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.tables import references
 from worker.tables import run_logs, run_versions, runs
@@ -26,7 +26,10 @@ def report_run(
     started_at: datetime,
     at: datetime,
 ) -> str | None:
-    """A production run that another engine has run; to be ended at once. None: it was reported already."""
+    """A production run that another engine has run; to be ended at once. None: it was reported already.
+
+    `RefusedError` where a run of another workflow was reported under that id: this one was not.
+    """
     run_id = new_id("fl_run", at)
     opened = connection.execute(
         upsert_into(connection, runs)
@@ -44,7 +47,16 @@ def report_run(
         .on_conflict_do_nothing()
         .returning(runs.c.id)
     ).first()
-    return None if opened is None else run_id
+    if opened is not None:
+        return run_id
+    first = connection.execute(
+        select(runs.c.workflow_name).where(runs.c.external_id == external_id, runs.c.workflow_id != workflow_id)
+    ).scalar()
+    if first is not None:
+        raise RefusedError(
+            f"run {external_id!r} was reported before, as one of {first}: give each run an id of its own"
+        )
+    return None
 
 
 def open_run(

@@ -143,6 +143,35 @@ def test_four_eyes_are_two_people(staged: Staged, clock: Any) -> None:
     assert get_rotation(organisation, asked.id).state is State.WATCHING
 
 
+@pytest.mark.parametrize("hurried", [False, True])
+def test_four_eyes_hold_for_what_the_night_has_planned_and_a_person_wants_now(
+    staged: Staged, clock: Any, hurried: bool
+) -> None:
+    organisation, service, _ = prepare(staged, four_eyes=True, windows=["0 6 * * * for 1h"])
+    organisation.night()
+    (planned,) = organisation.rotations()
+    assert planned.state is State.SCHEDULED
+    opening = organisation.services.opening
+    ask = opening.request_hurried if hurried else opening.request
+    asked = ask(TOKEN, asked_by="user:ann")
+    assert (asked.id, asked.state, asked.hurried) == (planned.id, State.REQUESTED, hurried)
+    with pytest.raises(RefusedError, match="wants four eyes"):
+        organisation.services.deciding.approve(asked.id, actor="user:ann")
+    assert service.calls("POST") == 0
+    organisation.services.deciding.approve(asked.id, actor="user:bob")
+    drive_on(organisation, clock)
+    ended = get_rotation(organisation, asked.id)
+    assert ended.state is (State.DONE if hurried else State.WATCHING)
+
+
+def test_four_eyes_hold_for_a_hurry_in_the_middle(staged: Staged, clock: Any) -> None:
+    organisation, service, old_id = prepare(staged, four_eyes=True)
+    organisation.night()
+    with pytest.raises(RefusedError, match="is watching, and its policy wants four eyes"):
+        organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann")
+    assert old_id in service.live_tokens("ticketing")
+
+
 def change_the_value(organisation: Organisation, item_id: str) -> None:
     services = organisation.services
     with services.database.write() as connection:

@@ -1,9 +1,13 @@
 """A value that somebody else knows is revoked at once; and all that somebody could read who leaves."""
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.organisation import ADMIN, Organisation
 from tests.services.staging import (
@@ -13,11 +17,15 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
+    stage,
     start_organisation,
     step_to,
+    told,
 )
 from vaultcore.errors import NotFoundError, RefusedError
+from vaultcore.model import Policy
 from vaultcore.secret import Secret
+from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer
 from worker.domain.saga import State
@@ -25,11 +33,20 @@ from worker.services.leaving import Departure, Fate
 from worker.store import Rotation
 
 WORKFLOW = "ticket-sync"
+IN_THE_FOLDER = ""
+"""The address of a vault's own database, which is a file."""
 
 
 @pytest.fixture
 def staged(services: Services) -> Iterator[Staged]:
     with start_organisation(services) as made:
+        yield made
+
+
+@pytest.fixture
+def on_file(tmp_path: Path, clock: Any) -> Iterator[Staged]:
+    """On SQLite alone: what is decided here is decided without a look at the database."""
+    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
         yield made
 
 
@@ -114,13 +131,94 @@ def test_one_that_goes_back_is_not_hurried(staged: Staged, clock: Any) -> None:
         hurry(organisation)
 
 
+def test_what_waits_for_its_window_is_not_waited_for(on_file: Staged, clock: Any) -> None:
+    organisation, service, old = prepare(on_file, windows=["0 4 * * * for 2h"])
+    (planned,) = organisation.night()
+    assert planned.state is State.SCHEDULED
+    rotation = hurry(organisation)
+    assert (rotation.id, rotation.state, rotation.gated) == (planned.id, State.DONE, False)
+    assert not service.is_live(old)
+
+
+def test_where_one_went_first_the_others_are_held_no_longer(on_file: Staged, clock: Any) -> None:
+    organisation, service, old = prepare(on_file, canary="auto")
+    organisation.add_workflow("ticket-report", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.CANARY)
+    rotation = hurry(organisation)
+    assert (rotation.state, rotation.new_number) == (State.DONE, 3)
+    assert not service.is_live(old)
+    assert len(service.live_tokens("ticketing")) == 1
+    for name in (WORKFLOW, "ticket-report"):
+        assert organisation.services.running.start(name, actor="test").status == "completed"
+
+
+def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
+    organisation, service, old = prepare(on_file, four_eyes=True, overlap="3d")
+    asked = hurry(organisation)
+    assert (asked.state, asked.hurried) == (State.REQUESTED, True)
+    assert service.is_live(old)
+    with pytest.raises(RefusedError, match="let somebody else approve it"):
+        organisation.services.deciding.approve(asked.id, actor="user:ann")
+    organisation.services.deciding.approve(asked.id, actor="user:bob")
+    rotation = organisation.services.driving.run_decided(asked.id, lambda _: None)
+    assert rotation.state is State.DONE
+    assert not service.is_live(old)
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.INSTALLED, State.RETIRING])
+def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, state: State) -> None:
+    organisation, service, old = prepare(on_file, overlap="3d")
+    rotation_id = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    step_to(organisation, clock, rotation_id, state)
+    service.fail_next("/v1/", times=2)
+    organisation.services.rotations.advance(rotation_id)
+    waiting = get_rotation(organisation, rotation_id)
+    assert (waiting.state, waiting.last_cause) == (state, "outage")
+    assert service.is_live(old)
+    drive_on(organisation, clock)
+    assert not service.is_live(old)
+    assert clock() < waiting.created_at + timedelta(minutes=1)
+    step_to(organisation, clock, rotation_id, State.DONE)  # what was asked for twice may come late
+    assert len(service.live_tokens("ticketing")) == 1
+
+
+def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, clock: Any) -> None:
+    organisation, service, old = prepare(on_file, overlap="3d")
+    rotation_id = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    step_to(organisation, clock, rotation_id, State.RETIRING)
+    service.fail_next("/v1/tokens/", status=400, method="DELETE")
+    organisation.drive()
+    stuck = get_rotation(organisation, rotation_id)
+    assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.RETIRING)
+    ((owner, body),) = told(organisation, "rotation-stuck")
+    assert owner == "support"
+    assert TOKEN in body
+    with pytest.raises(RefusedError, match=f"is stuck: first look at `nightkey rotation show {rotation_id}`"):
+        hurry(organisation)
+    organisation.services.deciding.retry(rotation_id, actor="user:ann")
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert not service.is_live(old)
+
+
+def test_who_hurried_what_stands_in_the_record(on_file: Staged, clock: Any) -> None:
+    organisation, _, _ = prepare(on_file)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    hurry(organisation)
+    with organisation.services.database.read() as connection:
+        query = select(audit.c.actor).where(audit.c.subject == rotation_id, audit.c.action == "rotation.hurry")
+        assert connection.execute(query).scalars().all() == ["user:ann"]
+
+
 # Somebody leaves
 
+KEY = "api-key:partner-portal"
 OWN = ("prod-a-api-token", "prod-b-api-token", "prod-c-api-token")
 
 
-@pytest.fixture
-def left(staged: Staged) -> Staged:
+def settle(staged: Staged) -> Staged:
     """Three tokens of `support`, one that only its owner replaces, and one of somebody else."""
     organisation, service = staged
     organisation.add_owner("network")
@@ -129,6 +227,16 @@ def left(staged: Staged) -> Staged:
     organisation.add_item("prod-vpn-password", "by-hand", days=300, mode="notify")
     organisation.add_item("prod-fax-password", "of-others", days=300, owner="network", mode="notify")
     return organisation, service
+
+
+@pytest.fixture
+def left(staged: Staged) -> Staged:
+    return settle(staged)
+
+
+@pytest.fixture
+def leaving(on_file: Staged) -> Staged:
+    return settle(on_file)
 
 
 def leave(organisation: Organisation, *, most: int = 99, hurried: bool = False) -> Departure:
@@ -199,20 +307,111 @@ def test_in_a_hurry_nothing_overlaps(left: Staged) -> None:
     assert {len(service.live_tokens(f"account{number}")) for number in range(3)} == {1}
 
 
-def test_it_is_over_when_nothing_is_left(left: Staged) -> None:
+def test_it_is_over_when_nothing_is_left_and_begins_anew_after_that(left: Staged, clock: Any) -> None:
     organisation, _ = left
-    leave(organisation)
+    first = leave(organisation)
+    replace_by_hand(organisation, "prod-vpn-password", ADMIN)
+    assert fates(leave(organisation))["prod-vpn-password"] is Fate.OVERLAPS
+    clock.advance(timedelta(days=8))
+    organisation.services.retiring.retire_replaced(actor="test", page_size=100)
+    over = leave(organisation)
+    assert {item.fate for item in over.items} == {Fate.REPLACED}
+    assert (over.id, over.finished_at) == (first.id, clock())
+    assert organisation.services.leaving.begin("support", hurried=False, actor="user:boss").id != first.id
+
+
+def replace_by_hand(organisation: Organisation, *names: str) -> None:
     services = organisation.services
-    for name in ("prod-vpn-password", ADMIN):
-        if not organisation.has_item(name):
-            continue
-        with services.database.write() as connection:
-            item = services.vault.get(connection, name)
-            services.vault.update(connection, item.id, value=Secret("a-new-one"), actor="test")
-    services.retiring.retire_replaced(actor="test", page_size=100)
+    with services.database.write() as connection:
+        for name in names:
+            services.vault.update(connection, name, value=Secret("a-new-one"), actor="test")
+
+
+def test_one_that_fails_stops_no_other_says_why_and_is_tried_again(leaving: Staged, clock: Any) -> None:
+    organisation, service = leaving
+    service.default_scopes["account1"] = []
+    organisation.add_workflow(WORKFLOW, OWN[1], path="/v1/tickets")
     departure = leave(organisation)
-    left_over = {item.item: (item.fate, item.why) for item in departure.items if item.fate is not Fate.REPLACED}
-    assert (departure.finished_at is not None) == (not left_over), left_over
+    assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED, Fate.FAILED, Fate.REPLACED]
+    (failed,) = [item for item in departure.items if item.fate is Fate.FAILED]
+    (rotation,) = [one for one in organisation.rotations() if one.item == OWN[1]]
+    assert failed.why == f"{rotation.last_error} ({rotation.id})"
+    assert "node call of workflow ticket-sync" in failed.why
+    assert departure.finished_at is None
+    made = service.calls("POST")
+    service.default_scopes.clear()
+    again = leave(organisation)
+    assert fates(again)[OWN[1]] is Fate.OVERLAPS  # its workflow has not run yet
+    assert service.calls("POST") == made + 1
+    organisation.services.running.start(WORKFLOW, actor="test")
+    organisation.drive()
+    assert fates(leave(organisation))[OWN[1]] is Fate.REPLACED
+
+
+def test_what_needs_four_eyes_is_asked_for_and_passed_by(leaving: Staged, clock: Any) -> None:
+    organisation, service = leaving
+    name = "prod-aa-api-token"
+    old = organisation.add_token(name, "guarded", overlap="0s", four_eyes=True)
+    departure = leave(organisation)
+    (guarded,) = [item for item in departure.items if item.item == name]
+    assert (guarded.fate, guarded.position) == (Fate.UNDER_WAY, OWN.index("prod-a-api-token") + 2)
+    assert "requested: a person's approval" in guarded.why
+    assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED] * 3
+    assert service.is_live(old)
+    (asked,) = [one for one in organisation.rotations() if one.item == name]
+    organisation.services.deciding.approve(asked.id, actor="user:bob")
+    assert fates(leave(organisation))[name] is Fate.REPLACED
+    assert not service.is_live(old)
+
+
+def test_what_was_deleted_since_is_gone(leaving: Staged, clock: Any) -> None:
+    organisation, _ = leaving
+    services = organisation.services
+    departure = services.leaving.begin("support", hurried=False, actor="user:boss")
+    with services.database.write() as connection:
+        services.vault.delete(connection, OWN[1], actor="test")
+    again = leave(organisation)
+    assert again.id == departure.id
+    assert [fates(again)[name] for name in OWN] == [Fate.REPLACED, Fate.GONE, Fate.REPLACED]
+
+
+def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    services = organisation.services
+    names = ("prod-given-token", "prod-replaced-token", "prod-renamed-token", "prod-other-token")
+    with services.database.write() as connection:
+        for name in names:
+            by = "user:ann" if name == names[0] else "user:bob"
+            services.vault.create(
+                connection,
+                name=name,
+                value=Secret("it"),
+                owner_id=None,
+                expires_at=None,
+                policy=Policy(),
+                actor=by,
+            )
+        services.vault.update(connection, names[1], value=Secret("new"), actor="user:ann")
+        services.vault.update(connection, names[2], name="prod-moved-token", actor="user:ann")
+    organisation.add_item(KEY, None, days=5, mode="auto", rotator="workflow-api-key", lifetime="90d")
+    organisation.night()
+    bodies = "".join(str(one.body) for one in organisation.counterparts.sink.requests)
+    token = re.search(r"clm_\w+", bodies)
+    assert token is not None
+    services.claiming.collect(token[0], actor="user:ann")
+    for name in ("ann", "user:ann"):
+        assert [item.name for item in services.leaving.preview(name)] == [KEY, names[0], names[1]]
+
+
+def test_who_let_somebody_go_stands_in_the_record_once(leaving: Staged, clock: Any) -> None:
+    organisation, _ = leaving
+    departure = leave(organisation, most=1)
+    leave(organisation)
+    with organisation.services.database.read() as connection:
+        query = select(audit.c.actor, audit.c.details).where(audit.c.action == "owner.leave")
+        ((actor, details),) = connection.execute(query).all()
+    assert actor == "user:boss"
+    assert details["items"] == len(departure.items)
 
 
 def test_a_name_that_nobody_has_is_refused(left: Staged) -> None:

@@ -1,4 +1,4 @@
-"""After an activation: one consumer first, those that cannot be proven, and runs that other engines report."""
+"""After an activation: consumers that cannot be proven, and runs that other engines report."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,9 +9,7 @@ import pytest
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
-    ScriptedService,
     Staged,
-    bearer_of,
     begin_by_hand,
     drive_on,
     get_rotation,
@@ -20,7 +18,7 @@ from tests.services.staging import (
 )
 from vaultcore.errors import Cause, InvalidInputError, NotFoundError
 from worker.bootstrap import Services
-from worker.demo.loopback import Answer, Incoming
+from worker.demo.loopback import Answer
 from worker.domain.proof import Proof
 from worker.domain.saga import State
 from worker.services.reporting import Report, Reported
@@ -63,101 +61,6 @@ def proofs(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     with services.database.read() as connection:
         standings = services.watching.standings(connection, get_rotation(organisation, rotation.id))
     return {standing.consumer.name: standing.proof for standing in standings}
-
-
-def presented(service: ScriptedService) -> list[str]:
-    """From now on: the values that are shown to the service, in order."""
-    shown: list[str] = []
-
-    def note(incoming: Incoming) -> Answer | None:
-        shown.append(bearer_of(incoming))
-        return None
-
-    service.script = note
-    return shown
-
-
-# One consumer first
-
-
-def test_one_moves_first_and_the_others_after_its_good_run(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
-    organisation.add_token(TOKEN, "ticketing", canary="auto", overlap="1h")
-    organisation.add_workflow("late", TOKEN, **DAILY)
-    organisation.add_workflow("soon", TOKEN, **HOURLY)
-    organisation.add_workflow("soonest", TOKEN, critical=True, **OFTEN)
-    rotation_id = begin_by_hand(organisation, TOKEN)
-    drive_on(organisation, clock)
-    rotation = get_rotation(organisation, rotation_id)
-    assert rotation.state is State.CANARY
-    assert proofs(organisation, rotation) == {
-        "soon": Proof.AWAITED, "late": Proof.HELD, "soonest": Proof.HELD
-    }  # fmt: skip
-    shown = presented(service)
-    for name in ("late", "soonest"):
-        assert run(organisation, name) == "completed"
-    assert look(organisation, rotation).state is State.CANARY, "a run with the old value proves nothing"
-    assert run(organisation, "soon") == "completed"
-    old, again, new = shown
-    assert old == again != new
-    assert look(organisation, rotation).state is State.WATCHING
-    for name in ("late", "soonest"):
-        run(organisation, name)
-    assert shown[3:] == [new, new]
-    clock.advance(2 * HOUR)
-    organisation.drive()
-    assert get_rotation(organisation, rotation_id).state is State.DONE
-    assert not service.is_live(old)
-
-
-def test_the_overlap_of_the_others_begins_when_they_move(staged: Staged, clock: Any) -> None:
-    organisation, rotation = activate(staged, clock, "a", "b", canary="auto", overlap="1h")
-    clock.advance(5 * HOUR)
-    run(organisation, "a")
-    assert look(organisation, rotation).state is State.WATCHING
-    run(organisation, "b")
-    clock.advance(HOUR / 2)
-    assert look(organisation, rotation).state is State.WATCHING
-    clock.advance(HOUR)
-    assert look(organisation, rotation).state is State.DONE
-
-
-@pytest.mark.parametrize(("wanted", "first"), [("b", "b"), ("nobody", "a"), (None, None)])
-def test_the_policy_may_name_who_moves_first(
-    staged: Staged, clock: Any, wanted: str | None, first: str | None
-) -> None:
-    organisation, rotation = activate(staged, clock, "a", "b", canary=wanted)
-    held = {name for name, proof in proofs(organisation, rotation).items() if proof is Proof.HELD}
-    assert held == ({"a", "b"} - {first} if first else set())
-
-
-def test_where_only_one_uses_it_nobody_is_held_back(staged: Staged, clock: Any) -> None:
-    _, rotation = activate(staged, clock, "a", canary="auto")
-    assert rotation.state is State.WATCHING
-
-
-@pytest.mark.parametrize("workflows", [("a",), ("a", "b")])
-def test_a_run_that_the_new_value_failed_goes_back_at_once_and_says_where(
-    staged: Staged, clock: Any, workflows: tuple[str, ...]
-) -> None:
-    organisation, service = staged
-    old = organisation.add_token(TOKEN, "ticketing", canary="auto")
-    for name in workflows:
-        organisation.add_workflow(name, TOKEN, **HOURLY)
-    rotation_id = begin_by_hand(organisation, TOKEN)
-    drive_on(organisation, clock)
-    rotation = get_rotation(organisation, rotation_id)
-    service.script = lambda incoming: None if bearer_of(incoming) == old else Answer(status=403, body={})
-    assert run(organisation, "a") == "failed"
-    service.script = lambda _: None
-    ended = look(organisation, rotation)
-    assert (ended.state, ended.last_cause) == (State.ROLLED_BACK, "rejected")
-    ((owner, body),) = told(organisation, "rotation-rolled-back")
-    assert owner == "support"
-    assert "production run of a, node call: the service answered 403" in body
-    assert organisation.stages(TOKEN) == ["current", "destroyed"]
-    assert len(service.live_tokens("ticketing")) == 1
-    assert {run(organisation, name) for name in workflows} == {"completed"}
 
 
 def test_a_run_that_failed_for_another_reason_judges_nothing(staged: Staged, clock: Any) -> None:

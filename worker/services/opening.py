@@ -103,7 +103,7 @@ class Opening:
                 raise RefusedError(frozen)
             found = store.find_open_rotation(connection, item.id)
             if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
-                return self._begin_now(connection, found, asked_by=asked_by)
+                return self._begin_now(connection, found, item, asked_by=asked_by)
             if found is not None and found.state is State.REQUESTED:
                 raise RefusedError(
                     f"{item.name} waits for an approval already: `nightkey rotation approve {found.id}`"
@@ -136,7 +136,12 @@ class Opening:
                     hurried=True,
                 )
             if found.state in NOT_BEGUN - {State.REQUESTED}:
-                return self._begin_now(connection, found, asked_by=asked_by, hurried=True)
+                return self._begin_now(connection, found, item, asked_by=asked_by, hurried=True)
+            if item.policy.four_eyes:
+                raise RefusedError(
+                    f"{item.name} is {found.state}, and its policy wants four eyes: end {found.id} first "
+                    f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
+                )
             if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
                 store.change_rotation(
                     connection, found, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
@@ -169,22 +174,28 @@ class Opening:
             )
 
     def _begin_now(
-        self, connection: Connection, found: Rotation, *, asked_by: str, hurried: bool = False
+        self, connection: Connection, found: Rotation, item: Item, *, asked_by: str, hurried: bool = False
     ) -> Rotation:
+        """What the night has planned is asked for by a person: it begins, or waits for another's approval."""
         now = self._clock()
         taken = store.take_rotation(connection, found.id, now=now)
+        asks = item.policy.four_eyes
         store.change_rotation(
             connection,
             taken,
-            state=State.PLANNED,
+            state=State.REQUESTED if asks else State.PLANNED,
             asked_by=asked_by,
+            request_digest=digest_request(item) if asks else None,
             hurried=hurried,
             gated=False,
-            next_at=now,
-            waits_for=[],
+            next_at=now + item.policy.approval if asks else now,
+            waits_for=["a person's approval"] if asks else [],
         )
         self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
-        return store.get_rotation(connection, found.id)
+        begun = store.get_rotation(connection, found.id)
+        if asks:
+            self._telling.ask_approval(connection, begun, expires_at=now + item.policy.approval)
+        return begun
 
     def _check_replaceable(self, item: Item) -> None:
         if item.policy.mode is Mode.NOTIFY:

@@ -15,6 +15,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import records, store
 from worker.services.definitions import Definitions, Workflow
+from worker.store import Rotation
 from worker.workflows.runner import RunResult
 
 EXTERNAL_ID_MAX = 200
@@ -130,13 +131,19 @@ class Reporting:
         self, connection: Connection, workflow: Workflow, item: Item, report: Report
     ) -> int | None:
         if item.name in report.used:
-            return self._versions.get(connection, item.id, report.used[item.name]).number
+            named = self._versions.get(connection, item.id, report.used[item.name])
+            if named.activated_at is None:
+                raise InvalidInputError(f"version {named.number} of {item.name} was never in use")
+            return named.number
         started_at = report.started_at
         if started_at is None:
             return None
         for reference in self._references.of_consumer(connection, workflow.id):
             if reference.item_id == item.id and reference.pinned is not None:
                 return reference.pinned
+        rotation = store.find_open_rotation(connection, item.id)
+        if rotation is not None and _was_held(rotation, workflow.id, started_at):
+            return rotation.old_number
         return max(
             (
                 version.number
@@ -147,6 +154,14 @@ class Reporting:
             ),
             default=None,
         )
+
+
+def _was_held(rotation: Rotation, workflow_id: str, at: datetime) -> bool:
+    """Whether the rotation held the workflow on its old version then, until another had run well."""
+    if rotation.canary_id in (None, workflow_id):
+        return False
+    began, ended = rotation.activated_at, rotation.widened_at
+    return began is not None and ended is not None and began <= at < ended
 
 
 def _check(report: Report, now: datetime) -> None:

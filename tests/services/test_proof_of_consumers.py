@@ -1,0 +1,364 @@
+"""What proves the consumers of a new value, and what waits for those that no run proves in time."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from tests.organisation import Organisation
+from tests.services.staging import (
+    TICK,
+    TOKEN,
+    ScriptedService,
+    Staged,
+    bearer_of,
+    begin_by_hand,
+    get_rotation,
+    stage,
+    start_organisation,
+    step_to,
+    told,
+)
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.tables import audit
+from worker import consumers, finding_rows
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.proof import Proof
+from worker.domain.saga import State
+from worker.services.running import Outcome
+from worker.store import Rotation
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+OTHER = "prod-crm-password"
+HOURLY = {"schedule_type": "interval", "schedule_value": "1 hour"}
+REFUSED = Answer(status=401, body={"error": "refused"})
+IN_THE_FOLDER = ""
+"""The address of a vault's own database, which is a file."""
+HARD_TO_PROVE: dict[str, tuple[dict[str, Any], str]] = {
+    "switched-off": ({"is_active": False}, "which is not active"),
+    "by-hand": ({}, "which has never run"),
+    "month-end": (
+        {"schedule_type": "monthly", "schedule_value": "28 09:00"},
+        "whose next run (2026-03-28 09:00 UTC) is after the overlap",
+    ),
+}
+"""Workflows that no run proves in time: how they are defined, and why."""
+Decide = Callable[[Organisation, Rotation, str], object]
+
+
+@pytest.fixture
+def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
+    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
+        yield made
+
+
+@pytest.fixture
+def on_both(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
+
+
+def watch(staged: Staged, clock: Any, **workflows: dict[str, Any]) -> Rotation:
+    """The rotation of an item with an overlap of a day that these use, just activated."""
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", days=80, overlap="1d")
+    for name, extra in workflows.items():
+        organisation.add_workflow(name.replace("_", "-"), TOKEN, **extra)
+    return step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
+
+
+def look(organisation: Organisation, rotation: Rotation) -> Rotation:
+    """What becomes of it now, without the clock being turned."""
+    organisation.drive()
+    return get_rotation(organisation, rotation.id)
+
+
+def stands(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
+    with organisation.services.database.read() as connection:
+        found = organisation.services.watching.standings(connection, get_rotation(organisation, rotation.id))
+    return {one.consumer.name: one.proof for one in found}
+
+
+def unproven(organisation: Organisation) -> dict[str, str]:
+    """The findings of that kind: workflow and what they say."""
+    with organisation.services.database.read() as connection:
+        rows = finding_rows.list_open(connection)
+    return {str(row.workflow): row.detail for row in rows if row.kind == "unproven"}
+
+
+def run(organisation: Organisation, workflow: str) -> Outcome:
+    return organisation.services.running.start(workflow, actor="test")
+
+
+def run_due(organisation: Organisation) -> list[str]:
+    """What the schedule begins now."""
+    running = organisation.services.running
+    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.claim_due()]
+    return [one.workflow for one in outcomes if one is not None and one.status == "completed"]
+
+
+# Who cannot be proven
+
+
+@pytest.mark.parametrize("name", HARD_TO_PROVE)
+def test_who_cannot_be_proven_is_named_and_waited_for_however_long(
+    staged: Staged, clock: Any, name: str
+) -> None:
+    organisation, service = staged
+    extra, why = HARD_TO_PROVE[name]
+    rotation = watch(staged, clock, **{name: extra})
+    reason = f"the first good production run of {name}, {why}"
+    assert stands(organisation, rotation) == {name: Proof.UNPROVABLE}
+    assert reason in rotation.waits_for
+    assert unproven(organisation) == {name: f"{reason}: nightkey rotation show {rotation.id} has the choices"}
+    clock.advance(20 * DAY)
+    kept = look(organisation, rotation)
+    assert kept.state is State.WATCHING
+    (after_overlap,) = kept.waits_for
+    assert after_overlap.startswith(f"the first good production run of {name}")
+    assert service.calls("DELETE") == 0
+    assert organisation.stages(TOKEN) == ["previous", "current"]
+
+
+def test_the_owner_hears_of_who_could_not_be_proven_once(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    watch(staged, clock, month_end=HARD_TO_PROVE["month-end"][0])
+    organisation.night()
+    clock.advance(DAY)
+    organisation.night()
+    digests = [body for owner, body in told(organisation, "digest") if owner == "support"]
+    assert ["month-end" in body for body in digests].count(True) == 1
+
+
+def prove(organisation: Organisation, rotation: Rotation, name: str) -> None:
+    outcome = organisation.services.deciding.prove(rotation.id, name, actor="user:ann")
+    assert outcome.status == "completed"
+
+
+def waive(organisation: Organisation, rotation: Rotation, name: str) -> None:
+    organisation.services.deciding.waive(rotation.id, name, why="it goes next week", actor="user:ann")
+
+
+def test_more_time_is_given_only_where_the_old_value_has_it(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, month_end=HARD_TO_PROVE["month-end"][0])
+    extend = organisation.services.deciding.extend
+    with pytest.raises(RefusedError, match="lapses at 2026-05-20 02:00 UTC: it cannot work on for longer"):
+        extend(rotation.id, clock() + 80 * DAY + TICK, actor="user:ann")
+    with pytest.raises(InvalidInputError, match="must lie in the future"):
+        extend(rotation.id, clock(), actor="user:ann")
+    assert get_rotation(organisation, rotation.id).overlap_until is None
+    extend(rotation.id, clock() + 80 * DAY, actor="user:ann")
+    assert get_rotation(organisation, rotation.id).overlap_until == clock() + 80 * DAY
+
+
+def test_a_time_before_the_end_of_the_overlap_does_not_shorten_it(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, by_hand={})
+    run(organisation, "by-hand")
+    organisation.services.deciding.extend(rotation.id, clock() + HOUR, actor="user:ann")
+    clock.advance(DAY - TICK)
+    assert look(organisation, rotation).state is State.WATCHING
+
+
+def test_a_controlled_run_that_the_new_value_fails_brings_the_old_one_back(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    rotation = watch(staged, clock, switched_off={"is_active": False})
+    service.fail_next("/v1/account", status=401)
+    assert organisation.services.deciding.prove(rotation.id, "switched-off", actor="a").status == "failed"
+    ended = look(organisation, rotation)
+    assert (ended.state, ended.last_cause) == (State.ROLLED_BACK, "rejected")
+    assert unproven(organisation) == {}
+
+
+def test_a_controlled_run_that_fails_for_another_reason_proves_nothing(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    rotation = watch(staged, clock, switched_off={"is_active": False})
+    service.fail_next("/v1/account", status=503)
+    assert organisation.services.deciding.prove(rotation.id, "switched-off", actor="a").status == "failed"
+    assert look(organisation, rotation).state is State.WATCHING
+    assert stands(organisation, rotation) == {"switched-off": Proof.UNPROVABLE}
+    assert "switched-off" in unproven(organisation)
+
+
+@pytest.mark.parametrize("why", ["", "  ", "two\nlines", "x" * 501])
+def test_who_answers_for_a_consumer_says_why(staged: Staged, clock: Any, why: str) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, by_hand={})
+    with pytest.raises(InvalidInputError, match="--why is a reason for the record: 1 to 500 printable"):
+        organisation.services.deciding.waive(rotation.id, "by-hand", why=why, actor="user:ann")
+    assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}
+
+
+def test_who_is_no_consumer_is_not_decided_of_and_the_consumers_are_named(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, by_hand={}, month_end=HARD_TO_PROVE["month-end"][0])
+    for decide in (waive, prove):
+        with pytest.raises(NotFoundError, match="not used by 'nobody': it is used by by-hand, month-end"):
+            decide(organisation, rotation, "nobody")
+
+
+def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, by_hand={}, switched_off={"is_active": False})
+    waive(organisation, rotation, "by-hand")
+    prove(organisation, rotation, "switched-off")
+    organisation.services.deciding.extend(rotation.id, clock() + 3 * DAY, actor="user:bob")
+    with organisation.services.database.read() as connection:
+        by_subject = connection.execute(
+            select(audit.c.action, audit.c.actor, audit.c.details).where(audit.c.subject == rotation.id)
+        )
+        said = {row.action: (row.actor, row.details) for row in by_subject}
+        opened = connection.execute(
+            select(audit.c.actor).where(audit.c.action == "version.reveal", audit.c.actor == "user:ann")
+        ).all()
+        (waiver,) = consumers.waivers_of(connection, rotation.id)
+        workflow = organisation.services.definitions.get(connection, "by-hand")
+    assert said["rotation.waive"][0] == "user:ann"
+    assert (
+        said["rotation.waive"][1] | {"why": "it goes next week", "workflow": workflow.id}
+        == (said["rotation.waive"][1])
+    )
+    assert said["rotation.extend"][0] == "user:bob"
+    assert len(opened) == 1  # by the controlled run, for whom ran it
+    assert (waiver.by, waiver.why, waiver.at) == ("user:ann", "it goes next week", clock())
+
+
+def test_what_was_decided_of_one_rotation_holds_for_no_other(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock, by_hand={})
+    waive(organisation, rotation, "by-hand")
+    clock.advance(DAY)
+    assert look(organisation, rotation).state is State.DONE
+    again = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
+    assert stands(organisation, again) == {"by-hand": Proof.UNPROVABLE}
+
+
+# Pins
+
+
+def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_run(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    rotation = watch(staged, clock, by_hand={}, hourly=HOURLY)
+    organisation.services.pinning.pin("by-hand", TOKEN, 1, actor="test")
+    organisation.services.pinning.pin("hourly", TOKEN, 2, actor="test")
+    assert stands(organisation, rotation) == {"by-hand": Proof.PINNED, "hourly": Proof.AWAITED}
+    run(organisation, "by-hand")
+    run(organisation, "hourly")
+    clock.advance(DAY)
+    kept = look(organisation, rotation)
+    assert kept.waits_for == ["by-hand, which is pinned to version 1"]
+    assert stands(organisation, rotation)["hourly"] is Proof.PROVEN
+    assert service.calls("DELETE") == 0
+    organisation.services.pinning.pin("by-hand", TOKEN, 2, actor="test")
+    run(organisation, "by-hand")
+    assert look(organisation, rotation).state is State.DONE
+
+
+# Runs that fail
+
+
+def reject_the_new_value(service: ScriptedService, old: str) -> None:
+    def refuse(incoming: Incoming) -> Answer | None:
+        return REFUSED if incoming.path == "/v1/account" and bearer_of(incoming) != old else None
+
+    service.script = refuse
+
+
+def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_which_node_and_how(
+    on_both: Staged, clock: Any
+) -> None:
+    organisation, service = on_both
+    old = organisation.add_token(TOKEN, "ticketing", overlap="1d")
+    for name in ("proven", "scheduled"):
+        organisation.add_workflow(name, TOKEN, **HOURLY)
+    (old_id,) = service.live_tokens("ticketing")
+    rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
+    assert run(organisation, "proven").status == "completed"
+    reject_the_new_value(service, old)
+    clock.advance(HOUR)
+    running = organisation.services.running
+    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.claim_due()]
+    first = next(one for one in outcomes if one is not None)
+    settled = organisation.services.driving.settle(first.used, lambda _: None)
+    assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
+    ended = get_rotation(organisation, rotation.id)
+    assert ended.last_cause == "rejected"
+    assert ended.last_error == f"production run of {first.workflow}, node call: the service answered 401"
+    ((owner, body),) = told(organisation, "rotation-rolled-back")
+    assert owner == "support"
+    assert f"{first.workflow}, node call: the service answered 401" in body
+    assert organisation.stages(TOKEN) == ["current", "destroyed"]
+    assert service.live_tokens("ticketing") == [old_id]
+    assert run(organisation, "proven").status == "completed"
+
+
+def refuse_the_other_credential(organisation: Organisation, service: ScriptedService) -> None:
+    organisation.add_item(OTHER, "not-what-they-take", days=300, mode="notify")
+    nodes = [
+        {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+        *(
+            {
+                "id": node,
+                "type": "action",
+                "data": {
+                    "componentId": "webhook",
+                    "method": "GET",
+                    "url": f"{service.url}/v1/account",
+                    "headers": {"Authorization": f"Bearer {{{{ vault.{item} }}}}"},
+                },
+            }
+            for node, item in (("ours", TOKEN), ("theirs", OTHER))
+        ),
+    ]
+    edges = [
+        {"id": "e1", "source": "start", "target": "ours"},
+        {"id": "e2", "source": "ours", "target": "theirs"},
+    ]
+    organisation.add_workflow("by-hand", TOKEN, nodes=nodes, edges=edges)
+
+
+def refuse_the_old_value(organisation: Organisation, service: ScriptedService) -> None:
+    organisation.services.pinning.pin("by-hand", TOKEN, 1, actor="test")
+    service.fail_next("/v1/account", status=401)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(refuse_the_other_credential, id="another credential"),
+        pytest.param(refuse_the_old_value, id="the old value"),
+    ],
+)
+def test_a_production_run_that_fails_for_another_reason_neither_proves_nor_condemns(
+    staged: Staged, clock: Any, fail: Callable[[Organisation, ScriptedService], None]
+) -> None:
+    organisation, service = staged
+    rotation = watch(staged, clock, by_hand={})
+    fail(organisation, service)
+    assert run(organisation, "by-hand").status == "failed"
+    for _ in range(2):
+        assert look(organisation, rotation).state is State.WATCHING
+        assert stands(organisation, rotation)["by-hand"] is not Proof.PROVEN
+        clock.advance(2 * DAY)
+    assert service.calls("DELETE") == 0
+    assert told(organisation, "rotation-rolled-back") == []
+
+
+def test_a_test_that_is_refused_judges_no_value_that_is_in_use(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    rotation = watch(staged, clock, by_hand={})
+    with organisation.services.database.read() as connection:
+        workflow = organisation.services.definitions.get(connection, "by-hand")
+    service.fail_next("/v1/account", status=401)
+    tested = organisation.services.running.test_workflow(workflow, overrides={}, actor="user:ann")
+    assert tested.status == "failed"
+    assert look(organisation, rotation).state is State.WATCHING
+    organisation.services.running.test_workflow(workflow, overrides={}, actor="user:ann")
+    assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}, "a good test proves no more"
