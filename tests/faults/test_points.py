@@ -17,6 +17,9 @@ def server(request: pytest.FixtureRequest) -> str | None:
     return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
+pytestmark = pytest.mark.timeout(600)  # hundreds of kills, on two cores that others use as well
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_a_worker_killed_at_any_point_leaves_nothing_behind(
     story: str, server: str | None, tmp_path: Path
