@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
+from tests.ways_out import LOOPBACK
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
 
@@ -53,7 +54,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def services(tmp_path: Path, database_url: str, clock: Clock) -> Iterator[Services]:
     """Everything, on a vault that was just made."""
-    settings = load_settings(tmp_path / "home", database_url=database_url)
+    settings = load_settings(tmp_path / "home", database_url=database_url, outbound_private=LOOPBACK)
     initialise(settings, clock)
     made = Services(settings, clock)
     yield made

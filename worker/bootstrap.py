@@ -20,7 +20,7 @@ from vaultcore.versions import Versions
 from worker.config import SETTINGS_FILE, Settings
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
-from worker.outbound import HttpClient
+from worker.outbound import HttpClient, Network
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
 from worker.services.claiming import Claiming
@@ -52,6 +52,7 @@ _SETTINGS_TEMPLATE = """\
 # time_zone = "UTC"              # in this zone
 # operators = "operators"        # the owner who hears of what has no owner, and of failed nights
 # night_cap = 500                # at most so many rotations a night
+# outbound_private = ["10.1.0.0/16", "vault.internal"]   # private addresses that may be called
 # freezes = ["0 0 20 12 * for 14d in Europe/Zurich"]   # when nothing is to change
 # database_url = "postgresql+psycopg://nightkey@/nightkey"   # default: nightkey.db beside this file
 """
@@ -142,7 +143,18 @@ class Services:
 
     @cached_property
     def http(self) -> HttpClient:
-        return HttpClient(timeout=self.settings.http_timeout_seconds, max_bytes=self.settings.http_max_bytes)
+        settings = self.settings
+        return HttpClient(
+            self.network,
+            timeout=settings.http_timeout_seconds,
+            max_bytes=settings.http_max_bytes,
+            redirects=settings.outbound_redirects,
+            proxy=settings.outbound_proxy,
+        )
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(self.settings.guard, ca_file=self.settings.outbound_ca)
 
     @cached_property
     def sender(self) -> AppriseSender:
@@ -162,7 +174,7 @@ class Services:
             versions=self.versions,
             references=self.references,
             definitions=self.definitions,
-            runner=Runner(self.http),
+            runner=Runner(self.http, self.network),
             clock=self.clock,
         )
 
@@ -196,6 +208,7 @@ class Services:
             versions=self.versions,
             references=self.references,
             http=self.http,
+            network=self.network,
             clock=self.clock,
         )
 

@@ -1,6 +1,7 @@
 """Settings, parsed once: `NIGHTKEY_…` variables, then `nightkey.toml` in the data folder, then defaults."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from pydantic_settings import (
 )
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
+from worker.domain.guard import Guard, build_guard
 from worker.domain.limits import Breaker, Caps
 from worker.domain.saga import Limits
 from worker.domain.windows import Window, parse_window, show_window
@@ -61,6 +63,11 @@ class Settings(BaseSettings):
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)
+    outbound_only: tuple[str, ...] = ()
+    outbound_private: tuple[str, ...] = ()
+    outbound_redirects: int = Field(default=3, ge=0, le=20)
+    outbound_proxy: str = ""
+    outbound_ca: Path | None = None
     log_level: str = "INFO"
 
     _toml: ClassVar[Path | None] = None
@@ -95,6 +102,25 @@ class Settings(BaseSettings):
             problem = str(error)
         raise ValueError(problem)
 
+    @field_validator("outbound_only", "outbound_private")
+    @classmethod
+    def _check_places(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        problem = ""
+        try:
+            build_guard(texts, ())
+        except InvalidInputError as error:
+            problem = str(error)
+        if problem:
+            raise ValueError(problem)
+        return texts
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _check_proxy(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://(?:[^@/\s]+@)?[^@/:\s]+:[0-9]{1,5}/?", url):
+            raise ValueError("write it as http://host:port, or http://user:password@host:port")
+        return url
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, name: str) -> str:
@@ -125,6 +151,10 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def guard(self) -> Guard:
+        return build_guard(self.outbound_only, self.outbound_private)
 
     @property
     def lease(self) -> timedelta:

@@ -14,6 +14,9 @@ import pytest
 
 from worker.demo.counterparts import Counterparts, start_counterparts
 
+LOOPBACK = {"NIGHTKEY_OUTBOUND_PRIVATE": '["127.0.0.0/8"]'}
+"""The counterparts of these tests are on this machine."""
+
 
 @dataclass
 class Nightkey:
@@ -26,7 +29,8 @@ class Nightkey:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "HOME": str(self.home.parent), "NIGHTKEY_HOME": str(self.home), **self.settings}
+        ours = {"HOME": str(self.home.parent), "NIGHTKEY_HOME": str(self.home)}
+        return {**kept, **ours, **LOOPBACK, **self.settings}
 
     def __call__(
         self, *words: str, value: str | None = None, status: int = 0

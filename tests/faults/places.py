@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import event, update
 
 from tests.postgres import create_database, drop_database, run_sql, show_for_sqlalchemy
+from tests.ways_out import LOOPBACK
 from vaultcore.tables import metadata
 from worker import tables as worker_tables
 from worker.bootstrap import Services, initialise
@@ -26,7 +27,7 @@ class Place:
     database_url: str
 
     def settings(self, **changes: Any) -> Settings:
-        return load_settings(self.home, database_url=self.database_url, **changes)
+        return load_settings(self.home, database_url=self.database_url, outbound_private=LOOPBACK, **changes)
 
 
 class Vault:

@@ -15,6 +15,7 @@ from tests.faults.invariants import find_violations, look
 from tests.faults.places import let_leases_lapse
 from tests.faults.stories import ACCOUNT, ITEM, WORKFLOW, answer_bells
 from tests.organisation import Organisation
+from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database
 from vaultcore.tables import audit
 from worker.bootstrap import Services, initialise
@@ -63,7 +64,7 @@ class PausedClient(HttpClient):
     """The client of a worker whose machine stands still before a request leaves."""
 
     def __init__(self, held: Held) -> None:
-        super().__init__()
+        super().__init__(NETWORK)
         self._held = held
 
     def request(self, method: str, url: str, **given: Any) -> Any:
@@ -80,7 +81,10 @@ def tokens() -> Iterator[SlowTokens]:
 @pytest.fixture
 def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator[Organisation]:
     impatient = load_settings(
-        services.settings.home, database_url=services.settings.database_url, http_timeout_seconds=0.3
+        services.settings.home,
+        database_url=services.settings.database_url,
+        http_timeout_seconds=0.3,
+        outbound_private=LOOPBACK,
     )
     patient = Services(impatient, clock)
     with HttpSink() as sink:
@@ -180,7 +184,7 @@ def test_a_scrub_beside_a_reader_holds_up_no_writer(
 ) -> None:
     """As a night's scan reads and writes while another worker has just retired a version."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 3)
-    settings = load_settings(tmp_path / "home")
+    settings = load_settings(tmp_path / "home", outbound_private=LOOPBACK)
     initialise(settings, clock)
     scanning, retiring = Services(settings, clock), Services(settings, clock)
     with scanning.database.read() as reading:

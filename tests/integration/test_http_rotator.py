@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
@@ -94,7 +95,8 @@ def make_job(service, *, old=None, made=None, settings=None, external=None, labe
         old_external=external or {},
         new_external={} if made is None else made.external,
         values={ADMIN: Secret(getattr(service, "admin_token", "admin"))},
-        http=HttpClient(timeout=5),
+        http=HttpClient(NETWORK, timeout=5),
+        network=NETWORK,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pytest
 
 from tests.organisation import Organisation
+from tests.ways_out import LOOPBACK
 from worker import store
 from worker.bootstrap import Clock, Services, initialise
 from worker.config import load_settings
@@ -127,7 +128,7 @@ def bearer_of(incoming: Incoming) -> str:
 
 def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) -> Services:
     """Services on a new vault, with settings of a test's own."""
-    made = load_settings(home, database_url=database_url, **settings)
+    made = load_settings(home, database_url=database_url, outbound_private=LOOPBACK, **settings)
     initialise(made, clock)
     return Services(made, clock)
 
@@ -156,7 +157,8 @@ def reopen(organisation: Organisation, **settings: Any) -> Iterator[Services]:
     """As after a restart: other services on the same vault, with other settings, in the place of the first."""
     first = organisation.services
     known = first.settings
-    again = Services(load_settings(known.home, database_url=known.database_url, **settings), first.clock)
+    given = {"outbound_private": LOOPBACK} | settings
+    again = Services(load_settings(known.home, database_url=known.database_url, **given), first.clock)
     organisation.services = again
     try:
         yield again

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vaultcore.errors import InvalidInputError
 from vaultcore.references import Use
 from worker.workflows.definition import load_definition, parse_stored
-from worker.workflows.nodes.catalog import COMPONENTS
+from worker.workflows.nodes.catalog import component_ids, find_component
 from worker.workflows.schedule import next_run
 from worker.workflows.templates import check
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)  # a Wednesday
 def node(node_id, component="data_mapper", **data):
     if component == "data_mapper" and not data:
         data = {"mapping": {"a": "b"}}
-    kind = COMPONENTS[component].kind.value if component in COMPONENTS else "action"
+    kind = find_component(component).kind.value if component in component_ids() else "action"
     return {
         "id": node_id,
         "type": kind,
@@ -132,8 +132,8 @@ def test_a_definition_in_the_products_shape_is_taken():
         (
             document(node("a", "ssh")),
             (
-                "node a, field data.componentId: unknown component 'ssh': this release has "
-                f"{', '.join(COMPONENTS)}"
+                "node a, field data.componentId: unknown component 'ssh': there are "
+                f"{', '.join(component_ids())}"
             ),
         ),
         (document(call(colour="red")), "node fetch, field data.colour: there is no such field"),
@@ -357,10 +357,10 @@ def test_says_every_problem_at_once():
         edges=[edge("start", "gone"), edge("start", "fetch"), edge("fetch", "c", "true")],
         schedule_type="daily",
     )
-    known = ", ".join(COMPONENTS)
+    known = ", ".join(component_ids())
     assert problems(raw) == [
         "w.json: field schedule_value: schedule_value of daily is a time such as '09:00'",
-        f"w.json: node a, field data.componentId: unknown component 'ssh': this release has {known}",
+        f"w.json: node a, field data.componentId: unknown component 'ssh': there are {known}",
         "w.json: node fetch, field data.url: line 1, column 1: expected '}}', found end of file",
         "w.json: node c, field data.expected: field required",
         "w.json: edge start-gone, field target: there is no node gone",

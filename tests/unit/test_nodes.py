@@ -3,12 +3,13 @@
 import pytest
 from pydantic import ValidationError
 
+from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient, cause_of
+from worker.outbound import cause_of
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, NodeKind
-from worker.workflows.nodes.catalog import COMPONENTS
+from worker.workflows.nodes.catalog import component_ids, find_component
 from worker.workflows.templates import LOOPS_MAX, OUTPUT_MAX, Scope, render
 
 CONTEXT = {
@@ -17,7 +18,6 @@ CONTEXT = {
 }
 ID = "vlt_01hzy3v9k2m4n6p8q0r2s4t6v8"
 VALUES = {"prod-x": Secret("value-of-x"), ID: Secret("value-of-id")}
-HTTP = HttpClient()
 
 
 def execution(context=CONTEXT):
@@ -25,6 +25,7 @@ def execution(context=CONTEXT):
     return Execution(
         scope=Scope(context=context, values=VALUES),
         http=HTTP,
+        network=NETWORK,
         masker=masker,
         seconds=1.0,
         shown=masker.mask(dict(context)),
@@ -32,7 +33,7 @@ def execution(context=CONTEXT):
 
 
 def run(component_id, **data):
-    component = COMPONENTS[component_id]
+    component = find_component(component_id)
     return component.run(component.Fields.model_validate(data), execution())
 
 
@@ -255,7 +256,7 @@ def test_input_that_does_not_fit_is_a_mistake(component, data, problem):
 )
 def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
     with pytest.raises(ValidationError) as caught:
-        COMPONENTS[component].Fields.model_validate(data)
+        find_component(component).Fields.model_validate(data)
     assert field in str(caught.value)
 
 
@@ -275,14 +276,17 @@ def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
     ],
 )
 def test_only_conditions_lead_on_by_handles(component, data, handles):
-    found = COMPONENTS[component]
+    found = find_component(component)
     assert found.handles(found.Fields.model_validate(data)) == handles
     assert (found.kind is NodeKind.CONDITION) == bool(handles)
 
 
 def test_an_item_may_only_be_named_where_it_is_sent_or_asked_for():
-    takers = {name: component.value_fields for name, component in COMPONENTS.items() if component.value_fields}
+    components = map(find_component, component_ids())
+    takers = {found.component_id: found.value_fields for found in components if found.value_fields}
     assert takers == {
+        "smtp": frozenset({"username", "password"}),
+        "soap": frozenset({"auth", "headers", "payload", "soapHeaders", "testPayload"}),
         "webhook": frozenset({"url", "headers", "body"}),
         "webhook_trigger": frozenset({"apiKey"}),
     }

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ways_out import HTTP, NETWORK
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, ConfigurationError, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
 from vaultcore.rules import VALUE_MAX, check_value
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient
 from worker.rotators import catalog
 from worker.rotators.base import Job
 from worker.rotators.catalog import load_rotator, parse_settings, rotator_names
@@ -20,7 +20,6 @@ from worker.rotators.random import ALPHABETS
 
 REQUEST = {"url": "https://example.test/"}
 HTTP_SETTINGS = {"issue": REQUEST, "verify": REQUEST, "revoke": REQUEST}
-HTTP = HttpClient()
 
 
 def make_job(name, settings=None, **given_):
@@ -35,6 +34,7 @@ def make_job(name, settings=None, **given_):
             "new_external": {},
             "values": {},
             "http": HTTP,
+            "network": NETWORK,
             **given_,
         }
     )
@@ -98,8 +98,8 @@ def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
             {"characters": "xxx"},
             "characters: one character over and over is no secret: give 2 or more different ones",
         ),
-        ("random", {"lenght": 40}, "lenght: Extra inputs are not permitted"),
-        ("workflow-api-key", {"length": 40}, "length: Extra inputs are not permitted"),
+        ("random", {"lenght": 40}, "lenght: there is no such setting"),
+        ("workflow-api-key", {"length": 40}, "length: there is no such setting"),
         ("http", {}, "issue: Field required"),
         ("http", HTTP_SETTINGS | {"issue": "s3cr3t"}, "issue: Input should be"),
         ("http", HTTP_SETTINGS | {"verify": {}}, "verify.url: Field required"),
@@ -109,7 +109,7 @@ def test_a_rotator_whose_package_is_missing_says_which(monkeypatch):
             HTTP_SETTINGS | {"find": REQUEST | {"headers": {"X": 5}}},
             "find.headers.X: Input should be a valid string",
         ),
-        ("http", HTTP_SETTINGS | {"token": "s3cr3t"}, "token: Extra inputs are not permitted"),
+        ("http", HTTP_SETTINGS | {"token": "s3cr3t"}, "token: there is no such setting"),
         ("http", HTTP_SETTINGS | {"value": 5}, "value: Input should be a valid string"),
     ],
 )

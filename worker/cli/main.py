@@ -18,6 +18,7 @@ from worker.cli import (
     init,
     item,
     key,
+    kinds,
     notice,
     owner,
     rotation,
@@ -49,6 +50,8 @@ app.add_typer(run.app, name="run")
 app.add_typer(notice.app, name="notice")
 app.command("claim")(claim.claim)
 app.add_typer(key.app, name="key")
+app.add_typer(kinds.nodes, name="node")
+app.add_typer(kinds.rotators, name="rotator")
 app.add_typer(audit.app, name="audit")
 app.command("status")(status.status)
 app.command("demo")(demo.demo)

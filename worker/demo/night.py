@@ -13,7 +13,7 @@ from pathlib import Path
 
 from worker import store
 from worker.bootstrap import Services, initialise, utc_now
-from worker.config import HOME_VARIABLE, Settings, load_settings
+from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
 from worker.demo.checks import find_checks
 from worker.demo.counterparts import Counterparts, start_counterparts
 from worker.demo.lines import Stage
@@ -31,6 +31,7 @@ def show_night(home: Path | None) -> bool:
     folder = home or Path(tempfile.mkdtemp(prefix="nightkey-demo-"))
     began = utc_now()
     stage = Stage(began)
+    _allow_loopback(folder)
     settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
     with start_counterparts() as counterparts:
         stage.title("Setting up an organisation with real counterparts on this machine")
@@ -57,6 +58,14 @@ def show_night(home: Path | None) -> bool:
             good = good and holds
         _say_where_to_look(stage, settings, counterparts)
     return good
+
+
+def _allow_loopback(folder: Path) -> None:
+    """The counterparts are on this machine; what is looked at afterwards must reach them too."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / SETTINGS_FILE
+    if not file.exists():
+        file.write_text('outbound_private = ["127.0.0.0/8"]\n')
 
 
 def _set_up(settings: Settings, counterparts: Counterparts, stage: Stage) -> Organisation:

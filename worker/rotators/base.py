@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient
+from worker.outbound import HttpClient, Network
 
 
 class Settings(BaseModel):
@@ -42,6 +42,7 @@ class Job:
     new_external: Mapping[str, Any]
     values: Mapping[str, Secret]
     http: HttpClient
+    network: Network
     unanswered: bool = False
 
 
@@ -57,16 +58,25 @@ class Candidate:
 
 
 class Rotator(Protocol):
-    """`create → install → verify → revoke`, and `undo` for the way back."""
+    """`create → install → verify → revoke`, and `undo` for the way back.
+
+    The docstring of its class is its page in `nightkey rotator show`: what it changes on the other side, what
+    it needs, what happens when it fails half-way. `needs` is a module that comes with an extra of ours, as
+    (module, extra). `example` are settings that work as they stand.
+    """
 
     Settings: ClassVar[type[Settings]]
     kind: ClassVar[Kind]
     """Which items it is for."""
     issues: ClassVar[bool]
     """Whether the other side makes the value: then a failed `create` may have left one there."""
-    overlaps: ClassVar[bool]
-    """Whether the other side accepts the old and the new value at once: then the old one must still be
-    accepted before the new one is taken away."""
+    needs: ClassVar[tuple[str, str] | None]
+    example: ClassVar[Mapping[str, Any]]
+
+    def overlaps(self, settings: Any) -> bool:  # noqa: ANN401  # its own Settings
+        """Whether the other side accepts the old and the new value at once: then the old one must still be
+        accepted before the new one is taken away.
+        """
 
     def counterpart(self, settings: Any) -> str | None:  # noqa: ANN401  # its own Settings
         """Whom it talks to, such as a host: one rotation there tells of the next. None: nobody."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,12 +19,9 @@ def rotator_names() -> list[str]:
     return sorted(_found())
 
 
-def load_rotator(name: str) -> Rotator:
-    """The rotator of that name, made anew; it holds no state between calls."""
-    try:
-        entry = _found()[name]
-    except KeyError:
-        entry = None
+def find_rotator(name: str) -> Rotator:
+    """The rotator of that name, made anew; it holds no state between calls, and may lack a package."""
+    entry = _found().get(name)
     if entry is None:
         raise InvalidInputError(f"no rotator {name!r}: there are {', '.join(rotator_names())}")
     try:
@@ -35,6 +33,22 @@ def load_rotator(name: str) -> Rotator:
     raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed")
 
 
+def explain_missing(name: str) -> str | None:
+    """What must be installed before it can work; None: nothing."""
+    needs = find_rotator(name).needs
+    if needs is None or find_spec(needs[0]) is not None:
+        return None
+    return f"rotator {name} needs {needs[0]}: pip install 'nightkey[{needs[1]}]'"
+
+
+def load_rotator(name: str) -> Rotator:
+    """The rotator, ready to work; `ConfigurationError` if a package of its own is missing."""
+    missing = explain_missing(name)
+    if missing is not None:
+        raise ConfigurationError(missing)
+    return find_rotator(name)
+
+
 def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
     """The settings, checked; the error names the rotator and the field, never what was given."""
     try:
@@ -42,7 +56,8 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "settings"
-        problem = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        problem = f"{field}: {said.removeprefix('Value error, ')}"
     raise InvalidInputError(f"rotator {name}, setting {problem}")
 
 

@@ -1,13 +1,4 @@
-"""Rotator `http`: asks a service for the new value by a templated request, revokes the old by another.
-
-On the other side it makes one credential and takes one away. Needs whatever lets it in there, as an
-item that the requests name (`{{ vault.NAME }}`). The request that issues should carry
-`{{ rotation.label }}`: if the answer is lost half-way, `find` looks that label up, and what it
-finds is revoked before another is issued, so that nothing is left behind; when the old credential is
-revoked, it is asked once more, for what took effect late. Without `find` a lost answer needs a person:
-the rotation is stuck, and says where to look. What the templates see:
-`rotation.label`, `rotation.id` and `rotation.value` (of the credential that is verified or revoked).
-"""
+"""Rotator `http`: asks a service for the new value by a templated request, revokes the old by another."""
 
 import json
 from collections.abc import Mapping
@@ -54,26 +45,72 @@ class Request(base.Settings):
 
 
 class HttpSettings(base.Settings):
-    """`value`, `id` and `expires` are dotted paths into the answer to `issue`; `verify_id` and
-    `find_ids` into those to `verify` and `find` (`*` stands for every entry of a list).
-    """
+    """Paths are dotted, as in `data.token`; `header:NAME` takes a header of the answer instead."""
 
-    issue: Request
-    value: str = "token"
-    id: str | None = None
-    expires: str | None = None
-    verify: Request
-    verify_id: str | None = None
-    revoke: Request
-    find: Request | None = None
-    find_ids: str = "*.id"
+    issue: Request = Field(description="the request that makes a credential; it should carry rotation.label")
+    value: str = Field(default="token", description="the path of the value in the answer to issue")
+    id: str | None = Field(default=None, description="the path of what the service calls it")
+    expires: str | None = Field(default=None, description="the path of its expiry, ISO 8601 or Unix seconds")
+    verify: Request = Field(description="a request that only an accepted credential, rotation.value, is served")
+    verify_id: str | None = Field(default=None, description="the path of the credential's id in its answer")
+    revoke: Request = Field(description="the request that takes rotation.id or rotation.value away")
+    find: Request | None = Field(default=None, description="a request that lists what bears rotation.label")
+    find_ids: str = Field(default="*.id", description="the path of the ids in its answer; * is every entry")
+    find_label: str | None = Field(
+        default=None,
+        description="the path in each entry of what must be rotation.label, where find lists others too",
+    )
 
 
 class HttpRotator:
+    """Asks a service for the new credential by a templated request, and revokes the old one by another.
+
+    On the other side it makes one credential and takes one away. It needs whatever lets it in there, as an
+    item that the requests name (`{{ vault.NAME }}`). The request that issues should carry
+    `{{ rotation.label }}`: if the answer is lost half-way, `find` looks that label up, and what it finds is
+    revoked before another is issued, so that nothing is left behind; when the old credential is revoked, it
+    is asked once more, for what took effect late. Without `find` a lost answer needs a person: the rotation
+    is stuck, and says where to look.
+
+    What the templates see: `rotation.label`, and of the credential that is verified or revoked,
+    `rotation.value` and `rotation.id`.
+    """
+
     Settings: ClassVar[type[base.Settings]] = HttpSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = True
-    overlaps: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, str] | None] = None
+    example: ClassVar[Mapping[str, Any]] = {
+        "issue": {
+            "method": "POST",
+            "url": "https://auth.example.org/v1/tokens",
+            "headers": {"Authorization": "Bearer {{ vault.prod-auth-admin-token }}"},
+            "body": {"account": "orders", "label": "{{ rotation.label }}"},
+        },
+        "value": "token",
+        "id": "id",
+        "expires": "expires_at",
+        "verify": {
+            "method": "GET",
+            "url": "https://auth.example.org/v1/whoami",
+            "headers": {"Authorization": "Bearer {{ rotation.value }}"},
+        },
+        "verify_id": "token_id",
+        "revoke": {
+            "method": "DELETE",
+            "url": "https://auth.example.org/v1/tokens/{{ rotation.id }}",
+            "headers": {"Authorization": "Bearer {{ vault.prod-auth-admin-token }}"},
+        },
+        "find": {
+            "method": "GET",
+            "url": "https://auth.example.org/v1/tokens?label={{ rotation.label }}",
+            "headers": {"Authorization": "Bearer {{ vault.prod-auth-admin-token }}"},
+        },
+        "find_ids": "tokens.*.id",
+    }
+
+    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+        return True
 
     def counterpart(self, settings: base.Settings) -> str | None:
         """The host that issues, as its URL has it; None where a template decides."""
@@ -90,13 +127,13 @@ class HttpRotator:
                 cause=Cause.OUTAGE,
             )
         _expect(answer, "issue")
-        value = take_path(answer.body, settings.value)
+        value = _take(answer, settings.value)
         if not isinstance(value, str) or not value:
             raise CounterpartError(f"issue: no text at {settings.value}", cause=Cause.MISTAKE)
         return base.Candidate(
             value=Secret(value),
-            external={} if settings.id is None else {"id": _read_id(answer.body, settings.id, "issue")},
-            expires_at=_read_time(answer.body, settings.expires),
+            external={} if settings.id is None else {"id": _read_id(answer, settings.id, "issue")},
+            expires_at=_read_time(answer, settings.expires),
         )
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
@@ -149,7 +186,7 @@ class HttpRotator:
             return set()
         answer = _send(settings.find, job, what="find")
         _expect(answer, "find")
-        return set(_all_ids(answer.body, settings.find_ids))
+        return set(_all_ids(answer.body, settings, job.label))
 
     def _sweep(self, job: base.Job) -> str:
         """Revokes what bears this rotation's label and is not the new credential: requests that were given
@@ -180,7 +217,7 @@ class HttpRotator:
             return {}
         answer = self._ask(job, value)
         _expect(answer, "verify")
-        return {"id": _read_id(answer.body, path, "verify")}
+        return {"id": _read_id(answer, path, "verify")}
 
     def _revoke(self, job: base.Job, external_id: object, value: Secret | None) -> None:
         answer = _send(_settings(job).revoke, job, what="revoke", value=value, external_id=external_id)
@@ -225,6 +262,14 @@ def _send(
     raise failure
 
 
+def _take(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
+    """What lies at the path in the body, or in a header."""
+    where, separator, name = path.partition(":")
+    if separator and where == "header":
+        return answer.headers.get(name.lower())
+    return take_path(answer.body, path)
+
+
 def _expect(answer: Response, what: str) -> None:
     cause = cause_of(answer.status)
     if cause is not None:
@@ -241,26 +286,33 @@ def _render_all(data: Any, scope: Scope) -> Any:  # noqa: ANN401  # JSON
     return data
 
 
-def _all_ids(data: Any, path: str) -> list[str | int]:  # noqa: ANN401  # JSON
+def _all_ids(data: Any, settings: HttpSettings, label: str) -> list[str | int]:  # noqa: ANN401  # JSON
     """Every id that was found; null is an empty list, and any other answer is not taken for one."""
-    head, star, tail = path.partition("*")
+    head, star, tail = settings.find_ids.partition("*")
+    path = settings.find_ids
     if not star:
-        return [_read_id(data, path, "find")]
+        return [_check_id(take_path(data, path), path, "find")]
     entries = take_path(data, head.strip("."))
     if not isinstance(entries, list | None):
         raise CounterpartError(f"find: no list at {head}*", cause=Cause.MISTAKE)
-    return [_read_id(entry, tail.strip("."), "find") for entry in entries or ()]
+    wanted = entries or ()
+    if settings.find_label is not None:
+        wanted = [entry for entry in wanted if take_path(entry, settings.find_label) == label]
+    return [_check_id(take_path(entry, tail.strip(".")), tail.strip("."), "find") for entry in wanted]
 
 
-def _read_id(data: Any, path: str, what: str) -> str | int:  # noqa: ANN401  # JSON
-    found = take_path(data, path)
+def _read_id(answer: Response, path: str, what: str) -> str | int:
+    return _check_id(_take(answer, path), path, what)
+
+
+def _check_id(found: object, path: str, what: str) -> str | int:
     if isinstance(found, str | int) and found != "":
         return found
     raise CounterpartError(f"{what}: no id at {path or '*'}", cause=Cause.MISTAKE)
 
 
-def _read_time(data: Any, path: str | None) -> datetime | None:  # noqa: ANN401  # JSON
-    found = None if path is None else take_path(data, path)
+def _read_time(answer: Response, path: str | None) -> datetime | None:
+    found = None if path is None else _take(answer, path)
     if found is None:
         return None
     try:

@@ -1,13 +1,9 @@
-"""Rotator `random`: a value drawn here, for secrets that only our own workflows share.
-
-It changes nothing on any other side: the workflows that use the item are its only users, and each
-resolves the new version from its next run on. Needs nothing. A crash half-way leaves at most a
-pending version, which is discarded.
-"""
+"""Rotator `random`: a value drawn here."""
 
 import secrets
 import string
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -25,13 +21,14 @@ ALPHABETS = {
 
 
 class RandomSettings(base.Settings):
-    """`length` in characters; `alphabet` is base62, hex, digits, printable or a set of your own
-    given as `characters` (2 or more different ones).
-    """
-
-    length: int = Field(default=40, ge=8, le=VALUE_MAX)
+    length: int = Field(default=40, ge=8, le=VALUE_MAX, description="in characters")
     alphabet: Literal["base62", "hex", "digits", "printable"] = "base62"
-    characters: str | None = Field(default=None, min_length=2, max_length=200)
+    characters: str | None = Field(
+        default=None,
+        min_length=2,
+        max_length=200,
+        description="instead of an alphabet, 2 or more",
+    )
 
     @field_validator("characters")
     @classmethod
@@ -41,20 +38,34 @@ class RandomSettings(base.Settings):
         return characters
 
 
+def draw(settings: RandomSettings) -> Secret:
+    """A value of that length, each character drawn by itself from the operating system's source."""
+    letters = sorted(set(settings.characters or ALPHABETS[settings.alphabet]))
+    return Secret("".join(secrets.choice(letters) for _ in range(settings.length)))
+
+
 class RandomRotator:
+    """Draws a value here, for secrets that only workflows of ours share.
+
+    It changes nothing on any other side: the workflows that use the item are its only users, and each
+    resolves the new version from its next run on. It needs nothing. A crash half-way leaves at most a
+    pending version, which is discarded.
+    """
+
     Settings: ClassVar[type[base.Settings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
-    overlaps: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, str] | None] = None
+    example: ClassVar[Mapping[str, Any]] = {"length": 48, "alphabet": "base62"}
+
+    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+        return True
 
     def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:
-        settings = RandomSettings.model_validate(job.settings.model_dump())
-        letters = sorted(set(settings.characters or ALPHABETS[settings.alphabet]))
-        drawn = "".join(secrets.choice(letters) for _ in range(settings.length))
-        return base.Candidate(value=Secret(drawn))
+        return base.Candidate(value=draw(RandomSettings.model_validate(job.settings.model_dump())))
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
         return "nothing to install: the workflows are its only users"

@@ -1,12 +1,7 @@
-"""Rotator `workflow-api-key`: a new `wfk_` key for callers of ours.
+"""Rotator `workflow-api-key`: a new `wfk_` key for callers of ours."""
 
-It changes nothing outside: callers present the key to us, and both keys open while they overlap.
-The new key is kept sealed until its owner collects it with the claim from their notice; until
-then, and until the overlap is over, the old key goes on working. A crash half-way leaves at most a
-pending version, which is discarded.
-"""
-
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, CounterpartError
@@ -20,10 +15,22 @@ class ApiKeySettings(base.Settings):
 
 
 class WorkflowApiKeyRotator:
+    """Makes a new `wfk_` key for callers of ours.
+
+    It changes nothing outside: callers present the key to us, and both keys open while they overlap. The new
+    key is kept sealed until its owner collects it with the claim from their notice; until then, and until the
+    overlap is over, the old key goes on working. It needs nothing. A crash half-way leaves at most a pending
+    version, which is discarded.
+    """
+
     Settings: ClassVar[type[base.Settings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
-    overlaps: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, str] | None] = None
+    example: ClassVar[Mapping[str, Any]] = {}
+
+    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+        return True
 
     def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
         return None

@@ -12,7 +12,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
-from worker.outbound import HttpClient
+from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.store import Rotation
@@ -29,6 +29,7 @@ class Jobs:
         versions: Versions,
         references: References,
         http: HttpClient,
+        network: Network,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -36,6 +37,7 @@ class Jobs:
         self._versions = versions
         self._references = references
         self._http = http
+        self._network = network
         self._clock = clock
 
     def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
@@ -69,6 +71,7 @@ class Jobs:
                 new_external={} if new is None else new.external,
                 values=values,
                 http=self._http,
+                network=self._network,
                 unanswered=rotation.issuing,
             )
 

@@ -131,18 +131,22 @@ class Steps:
     def test_nodes(self, rotation: Rotation) -> Done:
         """Each node that uses it works with the new value, alone."""
         item, _ = self._jobs.load(rotation)
-        tested = []
+        tested, skipped = [], []
         for workflow, node_id in self._consuming_nodes(item):
             result = self._running.test_node(
                 workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
             )
+            if result.status == "skipped":
+                skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
+                continue
             if result.status != "success":
                 raise CounterpartError(
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
                 )
             tested.append(f"{workflow.name}/{node_id}")
-        return Done(message=f"passed: {', '.join(tested) or 'no node uses it'}")
+        passed = f"passed: {', '.join(tested) or ('none' if skipped else 'no node uses it')}"
+        return Done(message=passed + (f"; not tried alone: {', '.join(skipped)}" if skipped else ""))
 
     def test_workflows(self, rotation: Rotation) -> Done:
         """Each workflow that uses it runs whole, with its sample context and the new value."""
@@ -168,14 +172,16 @@ class Steps:
     def activate(self, rotation: Rotation) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.
 
-        Where one consumer goes first, the others are held on the old version in the same transaction.
+        Where one consumer goes first, the others are held on the old version in the same transaction;
+        unless the old value stopped working when the new one was installed.
         """
-        item, _ = self._jobs.load(rotation)
+        item, rotator = self._jobs.load(rotation)
+        overlaps = rotator.overlaps(parse_settings(rotation.rotator, item.policy.settings))
         new, old = rotation.new_number or 0, rotation.old_number
 
         def record(connection: Connection) -> None:
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
-            canary_id = self._watching.begin_with_canary(connection, rotation, item)
+            canary_id = self._watching.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
                 store.change_rotation(connection, rotation, canary_id=canary_id)
             if item.kind is Kind.API_KEY:
@@ -228,7 +234,7 @@ class Steps:
 
             return Done(message="nothing of it is outside", record=forget)
         job = self._jobs.make(rotation, item)
-        if rotator.overlaps:
+        if rotator.overlaps(job.settings):
             self._verify_old(rotation, item, rotator, job)
             with self._database.write() as connection:
                 store.check_fence(connection, rotation, now=self._clock())

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from math import isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.references import Use
 from worker.workflows.graph import check_graph
 from worker.workflows.nodes.base import Component, Fields, NodeKind
-from worker.workflows.nodes.catalog import COMPONENTS
+from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component
 from worker.workflows.schedule import next_run
 from worker.workflows.uses import find_node_uses
 
@@ -121,7 +122,7 @@ class Definition:
         return next(node.id for node in self.document.nodes if node.type == "trigger")
 
     def component(self, node_id: str) -> Component:
-        return COMPONENTS[self.nodes[node_id].data["componentId"]]
+        return _component(self.nodes[node_id])
 
     def fields(self, node_id: str) -> Fields:
         node = self.nodes[node_id]
@@ -151,7 +152,7 @@ class Definition:
             dict.fromkeys(
                 NodeUse(node_id=node.id, use=use)
                 for node in self.document.nodes
-                for _, use in find_node_uses(_own_fields(node), COMPONENTS[node.data["componentId"]])
+                for _, use in find_node_uses(_own_fields(node), _component(node))
             )
         )
 
@@ -197,6 +198,27 @@ def _is_too_deep(raw: object) -> bool:
             for part in (data.values() if isinstance(data, dict) else data)
         ]
     return bool(level)
+
+
+def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
+    """A definition of actions that follow each other, from their `data`, each with an `id` or numbered.
+
+    `InvalidInputError` as `load_definition`'s, with the list's name for the file.
+    """
+    ids = [str(data.get("id") or f"{name}_{number}") for number, data in enumerate(nodes, start=1)]
+    datas = [{key: part for key, part in data.items() if key != "id"} for data in nodes]
+    raw = {
+        "name": name,
+        "nodes": [
+            {"id": f"{name}_start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+            *({"id": i, "type": "action", "data": data} for i, data in zip(ids, datas, strict=True)),
+        ],
+        "edges": [
+            {"id": f"e{number}", "source": source, "target": target}
+            for number, (source, target) in enumerate(pairwise([f"{name}_start", *ids]))
+        ],
+    }
+    return _check(raw, name)
 
 
 def parse_stored(stored: Mapping[str, Any]) -> Definition:
@@ -254,13 +276,16 @@ def _check_schedule(document: Document) -> Iterator[str]:
 
 def _check_node(node: Node) -> Iterator[str]:
     component_id = node.data.get("componentId")
-    component = COMPONENTS.get(component_id) if isinstance(component_id, str) else None
+    component = find_component(component_id)
     if component is None:
         yield (
             f"field data.componentId: unknown component {str(component_id)[:50]!r}: "
-            f"this release has {', '.join(COMPONENTS)}"
+            f"there are {', '.join(component_ids())}"
         )
         return
+    missing = explain_missing(component)
+    if missing is not None:
+        yield f"field data.componentId: {missing}"
     if component.kind.value != node.type:
         yield f"field type: {component_id} is of type {component.kind.value}, not {node.type}"
     if node.data.get("onError") not in (None, "stop", "branch"):
@@ -286,7 +311,7 @@ def _check_uses(node: Node, component: Component) -> Iterator[str]:
 
 def _handles(node: Node) -> tuple[str, ...] | None:
     """The handles that edges may leave by; None: unknown, since the node itself is wrong."""
-    component = COMPONENTS.get(str(node.data.get("componentId")))
+    component = find_component(node.data.get("componentId"))
     if component is None:
         return None
     try:
@@ -297,6 +322,15 @@ def _handles(node: Node) -> tuple[str, ...] | None:
     if component.kind is NodeKind.CONDITION:
         return own + error
     return ("", *error)
+
+
+def _component(node: Node) -> Component:
+    """Of a definition that was checked; `ConfigurationError` if it was uninstalled since."""
+    component_id = node.data.get("componentId")
+    component = find_component(component_id)
+    if component is None:
+        raise ConfigurationError(f"node {node.id}: component {component_id} is no longer installed")
+    return component
 
 
 def _own_fields(node: Node) -> dict[str, Any]:

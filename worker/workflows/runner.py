@@ -4,17 +4,17 @@ Unmasked outputs live only inside a run, for the nodes that follow; all that lea
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
 from vaultcore.errors import Cause, ConflictError, CounterpartError
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient
+from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, conceal, cut
-from worker.workflows.nodes.base import Component, Execution, Outcome
+from worker.workflows.nodes.base import Execution, Fields, Outcome
 from worker.workflows.templates import Scope
 
 RUN_SECONDS = 3600.0
@@ -36,7 +36,7 @@ class NodeLog:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeResult:
-    """The test of one node, masked."""
+    """The test of one node, masked. `status` is success, error, or skipped with the reason as message."""
 
     status: str
     output: Any
@@ -73,8 +73,9 @@ class RunResult:
 class Runner:
     """Runs definitions. A workflow that fails is a result, never an exception."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: HttpClient, network: Network) -> None:
         self._http = http
+        self._network = network
 
     def test_node(
         self,
@@ -84,14 +85,16 @@ class Runner:
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
     ) -> NodeResult:
-        """One node, really executed, with a mock context."""
-        run = _Run(definition, context, values, self._http)
-        step = run.execute(node_id, seconds=NODE_SECONDS)
-        failure = step.outcome.failure
+        """One node's test, with a mock context: it leaves nothing behind."""
+        run = _Run(definition, context, values, self._http, self._network)
+        step = run.execute(node_id, seconds=NODE_SECONDS, tests=True)
+        failure, skipped = step.outcome.failure, step.outcome.skipped
+        status = "skipped" if skipped is not None else "success" if failure is None else "error"
+        message = failure or skipped
         return NodeResult(
-            status="success" if failure is None else "error",
+            status=status,
             output=cut(run.masker.mask(step.shown), LOG_MAX),
-            error_message=None if failure is None else _tell(failure, run.masker),
+            error_message=None if message is None else _tell(message, run.masker),
             cause=step.outcome.cause,
         )
 
@@ -101,10 +104,14 @@ class Runner:
         *,
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
+        hidden: Iterable[Secret] = (),
         clock: Callable[[], datetime],
     ) -> RunResult:
-        """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates."""
-        run = _Run(definition, context, values, self._http)
+        """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates.
+
+        `hidden` are values in the context that are masked as those of items are.
+        """
+        run = _Run(definition, context, values, self._http, self._network, hidden)
         deadline = time.monotonic() + RUN_SECONDS
         live = {definition.trigger_id()}
         for node_id in definition.order():
@@ -148,20 +155,24 @@ class _Run:
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
         http: HttpClient,
+        network: Network,
+        hidden: Iterable[Secret] = (),
     ) -> None:
         self._definition = definition
         self._values = values
         self._http = http
-        self.masker = Masker(values.values())
+        self._network = network
+        self.masker = Masker([*values.values(), *hidden])
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = self.masker.mask(self._seen)
         self.steps: list[_Step] = []
 
-    def execute(self, node_id: str, *, seconds: float) -> _Step:
-        """One node; whatever goes wrong becomes an outcome, and what was not foreseen its type alone."""
+    def execute(self, node_id: str, *, seconds: float, tests: bool = False) -> _Step:
+        """One node, or its test; whatever goes wrong becomes an outcome."""
         execution = Execution(
             scope=Scope(context=self._seen, values=self._values),
             http=self._http,
+            network=self._network,
             masker=self.masker,
             seconds=seconds,
             shown=self._shown,
@@ -170,7 +181,8 @@ class _Run:
         if seconds <= 0:
             outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
         else:
-            outcome = _try(component, self._definition, node_id, execution)
+            act = component.test if tests else component.run
+            outcome = try_component(act, self._definition.fields(node_id), execution)
         shown = self.masker.mask(outcome.output)
         if execution.tainted and not component.value_fields:
             # It only reshapes what went in: a part of a value cannot be told from anything else.
@@ -251,9 +263,12 @@ def _origin(failures: list[_Step]) -> _Step:
     return (rejected or failures)[0]
 
 
-def _try(component: Component, definition: Definition, node_id: str, execution: Execution) -> Outcome:
+def try_component(act: Callable[[Any, Execution], Outcome], fields: Fields, execution: Execution) -> Outcome:
+    """What a component's method comes to; whatever it raises is an outcome, told without its text if it was
+    not foreseen.
+    """
     try:
-        return component.run(definition.fields(node_id), execution)
+        return act(fields, execution)
     except CounterpartError as error:
         return Outcome(output=None, failure=str(error), cause=error.cause)
     except ConflictError:  # whoever runs this no longer may

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vaultcore.errors import Cause
-from worker.outbound import HttpClient
+from worker.outbound import HttpClient, Network
 from worker.workflows.masking import Masker
 from worker.workflows.templates import Path, Rendered, Scope, render
 
@@ -28,18 +28,22 @@ class Fields(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there."""
+    """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there.
+
+    `skipped` says why a test tried nothing.
+    """
 
     output: Any
     handle: str | None = None
     ends: str | None = None
     failure: str | None = None
     cause: Cause | None = None
+    skipped: str | None = None
 
 
 @dataclass(kw_only=True)
 class Execution:
-    """What a node runs with: what templates see, where HTTP leaves, and who masks what comes back.
+    """What a node runs with: what templates see, the ways out, and who masks what comes back.
 
     `shown` is the context masked. `used` and `tainted` are what the node did: the items that it
     looked up, and whether anything that is masked went into one of its fields.
@@ -47,6 +51,7 @@ class Execution:
 
     scope: Scope
     http: HttpClient
+    network: Network
     masker: Masker
     seconds: float
     shown: Mapping[str, Any]
@@ -87,24 +92,47 @@ class Execution:
 
 
 class Component(Protocol):
-    """One kind of node. `value_fields` names the fields in which a template may name vault items."""
+    """One kind of node, found by entry point `nightkey.nodes`. Its docstring is what `nightkey node show` says.
+
+    `value_fields` names the fields in which a template may name vault items. `needs` is a module that
+    comes with an extra of ours, as (module, extra). `example` are fields that work as they stand.
+    """
 
     component_id: ClassVar[str]
     kind: ClassVar[NodeKind]
     Fields: ClassVar[type[Fields]]
     value_fields: ClassVar[frozenset[str]]
+    needs: ClassVar[tuple[str, str] | None]
+    example: ClassVar[Mapping[str, Any]]
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
         """Executes the node; raises `CounterpartError` with a cause, or tells a failure in the outcome."""
+
+    def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
+        """Shows that the node would work, and leaves nothing behind: safe to repeat. `skipped` where that
+        cannot be shown without doing it.
+        """
 
     def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401  # its own Fields
         """The branches that may lead on; empty: one way on, without a handle."""
 
 
-class OneWayOn:
-    """For components that lead on in one way and take no vault items."""
+class Harmless:
+    """For components that reach nothing outside: their test is to run them."""
 
     value_fields: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[tuple[str, str] | None] = None
+    example: ClassVar[Mapping[str, Any]] = {}
+
+    def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
+        raise NotImplementedError
+
+    def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
+        return self.run(fields, execution)
+
+
+class OneWayOn(Harmless):
+    """For components that lead on in one way, without a handle."""
 
     def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401, ARG002  # the contract's
         return ()

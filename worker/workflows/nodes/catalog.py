@@ -1,36 +1,44 @@
-"""The components that there are, by id."""
+"""Finds components by entry point, and says so where one is not there or lacks a package."""
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+
+from vaultcore.errors import ConfigurationError
 from worker.workflows.nodes.base import Component
-from worker.workflows.nodes.conditions import (
-    ArrayCondition,
-    BooleanCondition,
-    DateCondition,
-    NumberCondition,
-    StatusCondition,
-    SwitchCondition,
-    TagCondition,
-)
-from worker.workflows.nodes.data import DataMapper, JsonParser, TextTransform
-from worker.workflows.nodes.terminate import Terminate
-from worker.workflows.nodes.triggers import ManualTrigger, ScheduleTrigger, WebhookTrigger
-from worker.workflows.nodes.webhook import Webhook
 
-_ALL: tuple[Component, ...] = (
-    ManualTrigger(),
-    ScheduleTrigger(),
-    WebhookTrigger(),
-    Webhook(),
-    StatusCondition(),
-    TagCondition(),
-    NumberCondition(),
-    DateCondition(),
-    BooleanCondition(),
-    ArrayCondition(),
-    SwitchCondition(),
-    JsonParser(),
-    TextTransform(),
-    DataMapper(),
-    Terminate(),
-)
+GROUP = "nightkey.nodes"
 
-COMPONENTS: dict[str, Component] = {component.component_id: component for component in _ALL}
+
+def component_ids() -> list[str]:
+    return sorted(_found())
+
+
+def find_component(component_id: object) -> Component | None:
+    """The component of that id; None: there is none. `ConfigurationError` if it cannot be loaded."""
+    entry = _found().get(component_id) if isinstance(component_id, str) else None
+    return None if entry is None else _load(entry)
+
+
+def explain_missing(component: Component) -> str | None:
+    """What must be installed before it can run; None: nothing."""
+    if component.needs is None or find_spec(component.needs[0]) is not None:
+        return None
+    module, extra = component.needs
+    return f"{component.component_id} needs {module}: pip install 'nightkey[{extra}]'"
+
+
+@cache
+def _load(entry: EntryPoint) -> Component:
+    try:
+        made: Component = entry.load()()
+    except ImportError as error:
+        missing = error.name or "a package"
+    else:
+        return made
+    raise ConfigurationError(f"component {entry.name} cannot be loaded: {missing} is not installed")
+
+
+@cache
+def _found() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from vaultcore.errors import Cause, CounterpartError
-from worker.workflows.nodes.base import Execution, Fields, NodeKind, Outcome
+from worker.workflows.nodes.base import Execution, Fields, Harmless, NodeKind, Outcome
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "equals": lambda left, right: bool(left == right),
@@ -76,7 +76,7 @@ class SwitchFields(Fields):
         return cases
 
 
-class Condition:
+class Condition(Harmless):
     """One comparison; a subclass says how texts are read."""
 
     kind: ClassVar[NodeKind] = NodeKind.CONDITION

@@ -1,0 +1,117 @@
+"""Every rotator passes the contract that others are given."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.contract.mailbox import Mailbox
+from vaultcore.secret import Secret
+from worker.demo.token_service import TokenService
+from worker.rotators.http import HttpRotator
+from worker.rotators.recipe import RecipeRotator
+from worker.testing import Link, RotatorContract, Stage
+
+ADMIN = "the-admin-token-of-the-tests"
+
+
+def describe_token_service(url: str) -> dict[str, Any]:
+    admin = {"Authorization": "Bearer {{ vault.prod-admin-token }}"}
+    return {
+        "value": "token",
+        "id": "id",
+        "verify_id": "token_id",
+        "find_ids": "tokens.*.id",
+        "issue": {
+            "url": f"{url}/v1/tokens",
+            "headers": admin,
+            "body": {"account": "crm", "label": "{{ rotation.label }}"},
+        },
+        "verify": {
+            "method": "GET",
+            "url": f"{url}/v1/account",
+            "headers": {"Authorization": "Bearer {{ rotation.value }}"},
+        },
+        "revoke": {"method": "DELETE", "url": f"{url}/v1/tokens/{{{{ rotation.id }}}}", "headers": admin},
+        "find": {
+            "method": "GET",
+            "url": f"{url}/v1/tokens?account=crm&label={{{{ rotation.label }}}}",
+            "headers": admin,
+        },
+    }
+
+
+class TestHttp(RotatorContract):
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with TokenService(ADMIN) as service, Link(int(service.url.rpartition(":")[2])) as link:
+            old = Secret(service.issue("crm")[1])
+            yield Stage(
+                rotator=HttpRotator(),
+                settings=describe_token_service(f"http://127.0.0.1:{link.port}"),
+                old=old,
+                link=link,
+                accepts=lambda value: service.is_live(value.expose()),
+                count=lambda: len(service.live_tokens("crm")),
+                values={"prod-admin-token": Secret(ADMIN)},
+            )
+
+
+class TestRecipe(RotatorContract):
+    """One place for the password: the old one stops working when the new one is set."""
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
+            url = f"http://127.0.0.1:{link.port}"
+            admin = {"Authorization": "Bearer {{ vault.prod-admin-token }}"}
+            put = {"componentId": "webhook", "method": "PUT", "url": f"{url}/password", "headers": admin}
+            yield Stage(
+                rotator=RecipeRotator(),
+                settings={
+                    "install": [put | {"body": {"password": "{{ rotation.new }}"}}],
+                    "verify": [_log_in(url)],
+                    "undo": [put | {"body": {"password": "{{ rotation.old }}"}}],
+                },
+                old=Secret("the-password-of-old"),
+                link=link,
+                accepts=lambda value: value.expose() in mailbox.passwords,
+                count=lambda: len(mailbox.passwords),
+                values={"prod-admin-token": Secret(ADMIN)},
+            )
+
+
+class TestRecipeThatOverlaps(RotatorContract):
+    """A place for each password: both work until one is taken away."""
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
+            url = f"http://127.0.0.1:{link.port}"
+            admin = {"Authorization": "Bearer {{ vault.prod-admin-token }}"}
+            add = {"componentId": "webhook", "method": "POST", "url": f"{url}/passwords", "headers": admin}
+            drop = add | {"url": f"{url}/passwords/drop"}
+            yield Stage(
+                rotator=RecipeRotator(),
+                settings={
+                    "generate": {"length": 24, "alphabet": "hex"},
+                    "install": [add | {"body": {"password": "{{ rotation.new }}"}}],
+                    "verify": [_log_in(url)],
+                    "revoke": [drop | {"body": {"password": "{{ rotation.old }}"}}],
+                    "undo": [drop | {"body": {"password": "{{ rotation.new }}"}}],
+                    "overlaps": True,
+                },
+                old=Secret("the-password-of-old"),
+                link=link,
+                accepts=lambda value: value.expose() in mailbox.passwords,
+                count=lambda: len(mailbox.passwords),
+                values={"prod-admin-token": Secret(ADMIN)},
+            )
+
+
+def _log_in(url: str) -> dict[str, Any]:
+    return {
+        "componentId": "webhook",
+        "method": "GET",
+        "url": f"{url}/login",
+        "headers": {"X-Password": "{{ rotation.new }}"},
+    }

@@ -1,0 +1,164 @@
+"""Rotator `postgres-role` against a real PostgreSQL: the contract, and what its log never holds."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.postgres import run_sql, start_postgres
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.rotators.postgres_role import PostgresRoleRotator
+from worker.rotators.scram import make_verifier
+from worker.testing import Link, RotatorContract, Stage
+
+ADMIN = "the-password-of-rotator"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server that asks for passwords, and logs every statement."""
+    with start_postgres() as address:
+        with psycopg.connect(address) as connection:
+            hba = Path(_show(connection, "hba_file"))
+        hba.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+        run_sql(address, "ALTER SYSTEM SET log_statement = 'all'")
+        run_sql(address, "SELECT pg_reload_conf()")
+        _wait_until_passwords_are_asked_for(address)
+        run_sql(address, f"CREATE ROLE rotator LOGIN CREATEROLE PASSWORD '{make_verifier(ADMIN)}'")
+        yield address
+
+
+def _show(connection: psycopg.Connection[Any], name: str) -> str:
+    row = connection.execute(f"SELECT current_setting('{name}')").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _wait_until_passwords_are_asked_for(address: str) -> None:
+    """A new connection reads the rules that the server has read: it does so before long."""
+    run_sql(address, "CREATE ROLE probe LOGIN PASSWORD 'one'")
+    for _ in range(1000):
+        if not _lets_in(address, "probe", "another"):
+            return
+    raise AssertionError("the server has not read its rules")
+
+
+def _lets_in(address: str, role: str, password: str) -> bool:
+    try:
+        psycopg.connect(address, user=role, password=password, dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+class PostgresContract(RotatorContract):
+    roles: tuple[str, ...]
+    admin = True
+
+    @pytest.fixture(autouse=True)
+    def _serve(self, server: str) -> None:
+        self.server = server
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        roles = [f"{role}_{secrets.token_hex(4)}" for role in self.roles]
+        old = "password-of-old"
+        for role, password in zip(roles, (old, secrets.token_hex(8)), strict=False):
+            run_sql(
+                self.server, f"SET ROLE rotator; CREATE ROLE {role} LOGIN PASSWORD '{make_verifier(password)}'"
+            )
+        directory = self.server.partition("host=")[2]
+        with Link(f"{directory}/.s.PGSQL.5432") as link:
+            settings: dict[str, Any] = {"host": "127.0.0.1", "port": link.port, "roles": roles, "tls": "off"}
+            if self.admin:
+                settings |= {"admin": "rotator", "admin_password": "{{ vault.prod-db-rotator-password }}"}
+            if len(roles) == 2:
+                settings["form"] = "url"
+                old = f"postgresql://{roles[0]}:{old}@127.0.0.1:{link.port}/postgres"
+            yield Stage(
+                rotator=PostgresRoleRotator(),
+                settings=settings,
+                old=Secret(old),
+                link=link,
+                accepts=lambda value: _lets_in(self.server, *_split(value, roles[0])),
+                values={"prod-db-rotator-password": Secret(ADMIN)},
+            )
+
+
+def _split(value: Secret, role: str) -> tuple[str, str]:
+    """Role and password of a value of either form."""
+    text = value.expose()
+    if not text.startswith("postgresql://"):
+        return role, text
+    role, _, rest = text.removeprefix("postgresql://").partition(":")
+    return role, rest.partition("@")[0]
+
+
+class TestOneRole(PostgresContract):
+    roles = ("orders",)
+
+
+class TestOneRoleThatSetsItsOwn(PostgresContract):
+    roles = ("orders",)
+    admin = False
+
+
+class TestTwoRolesInTurn(PostgresContract):
+    roles = ("orders_a", "orders_b")
+
+    def test_the_roles_take_turns(self) -> None:
+        with self.stage() as stage:
+            first = _split(stage.old, "")[0]
+            made = stage.rotator.create(stage.job())
+            assert _split(made.value, "")[0] != first
+            stage.rotator.install(stage.job(made))
+            stage.rotator.revoke(stage.job(made))
+            stage.old = made.value
+            again = stage.rotator.create(stage.job())
+            assert _split(again.value, "")[0] == first
+
+
+def test_no_statement_holds_a_password(server: str) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    with contract.stage() as stage:
+        made = stage.rotator.create(stage.job())
+        stage.rotator.install(stage.job(made))
+        stage.rotator.undo(stage.job(made))
+        with psycopg.connect(server) as connection:
+            log = Path(_show(connection, "data_directory"), "log").read_text()
+        assert "ALTER ROLE" in log
+        assert made.value.expose() not in log
+        assert stage.old.expose() not in log
+
+
+def test_an_admin_who_is_not_let_in_is_our_mistake_and_no_judgement_of_the_candidate(server: str) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    with contract.stage() as stage:
+        stage.values = {"prod-db-rotator-password": Secret("not-the-one")}
+        made = stage.rotator.create(stage.job())
+        with pytest.raises(CounterpartError, match="does not let rotator in") as caught:
+            stage.rotator.install(stage.job(made))
+        assert caught.value.cause is Cause.MISTAKE
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"roles": ["a", "b"]}, "roles: two in turn"),
+        ({"roles": ["a", "a"], "form": "url", "admin": "x", "admin_password": "y"}, "roles: two in turn"),
+        ({"roles": ["a"], "admin": "x"}, "admin_password: admin and admin_password"),
+        ({"roles": ["a"], "admin": "a", "admin_password": "y"}, "admin: it cannot be"),
+        ({"roles": []}, "roles"),
+        ({"roles": ["a"], "prot": 1}, "prot"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused_by_name(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        PostgresRoleRotator.Settings.model_validate({"host": "db", **changes})

@@ -1,0 +1,222 @@
+"""Where calls end up: the guard at each hop, redirects, and a proxy that is set."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+import pytest
+
+from tests.ways_out import LOOPBACK, NETWORK
+from vaultcore.errors import Cause, ConfigurationError, CounterpartError
+from worker.domain.guard import build_guard
+from worker.outbound import HttpClient, Network, permitted_by
+
+AUTH = {"Authorization": "Bearer s3cr3t", "X-Key": "s3cr3t", "Accept": "text/plain"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    path: str
+    headers: dict[str, str]
+
+
+class Hops:
+    """Redirects what asks for `/go`, and keeps what it was sent. As a proxy it answers by itself."""
+
+    def __init__(self, status: int = 302) -> None:
+        self.seen: list[Seen] = []
+        self.location = ""
+        self.status = status
+        self.refuses = 0
+        hops = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                hops.seen.append(Seen(self.path, {name.lower(): text for name, text in self.headers.items()}))
+                goes = self.path.startswith("/go")
+                self.send_response(hops.refuses or (hops.status if goes else 200))
+                if goes:
+                    self.send_header("Location", hops.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = answer  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def first() -> Iterator[Hops]:
+    with Hops() as started:
+        yield started
+
+
+@pytest.fixture
+def second() -> Iterator[Hops]:
+    with Hops() as started:
+        yield started
+
+
+def fail(http: HttpClient, url: str, method: str = "GET", **given: Any) -> CounterpartError:
+    with pytest.raises(CounterpartError) as caught:
+        http.request(method, url, **given)
+    assert "s3cr3t" not in str(caught.value)
+    return caught.value
+
+
+# Addresses
+
+
+def test_a_private_address_is_refused_before_anything_is_sent(first: Hops) -> None:
+    error = fail(HttpClient(Network()), f"{first.url}/x")
+    assert error.cause is Cause.MISTAKE
+    assert "127.0.0.1 is no public address" in str(error)
+    assert first.seen == []
+
+
+def test_a_name_is_judged_by_where_it_leads(first: Hops) -> None:
+    port = first.url.rpartition(":")[2]
+    assert "localhost resolves to" in str(fail(HttpClient(Network()), f"http://localhost:{port}/x"))
+    assert first.seen == []
+
+
+@pytest.mark.parametrize("host", ["0x7f.1", "2130706433", "127.1", "0"])
+def test_other_ways_to_write_an_address_lead_nowhere_else(first: Hops, host: str) -> None:
+    port = first.url.rpartition(":")[2]
+    fail(HttpClient(Network()), f"http://{host}:{port}/x")
+    assert first.seen == []
+
+
+def test_an_allow_list_holds_for_every_way_out(first: Hops) -> None:
+    network = Network(build_guard(("api.example.org",), LOOPBACK))
+    assert "outbound_only" in str(fail(HttpClient(network), f"{first.url}/x"))
+    with pytest.raises(CounterpartError, match="outbound_only"):
+        network.connect("127.0.0.1", 25, seconds=1)
+
+
+def test_a_connection_that_is_not_permitted_is_not_made(first: Hops) -> None:
+    def refuse() -> None:
+        raise PermissionError
+
+    port = int(first.url.rpartition(":")[2])
+    with permitted_by(refuse):
+        for act in (
+            lambda: NETWORK.connect("127.0.0.1", port, seconds=1),
+            lambda: NETWORK.resolve("localhost", port),
+        ):
+            with pytest.raises(PermissionError):
+                act()
+    NETWORK.connect("127.0.0.1", port, seconds=1).close()
+
+
+def test_a_connection_that_nobody_answers_is_an_outage() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        with pytest.raises(CounterpartError, match="cannot be reached") as caught:
+            NETWORK.connect("127.0.0.1", reserved.getsockname()[1], seconds=1)
+    assert caught.value.cause is Cause.OUTAGE
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_changes_nothing_follows_with_its_headers_at_home(first: Hops, status: int, method: str) -> None:
+    first.location, first.status = "/there?x=1", status
+    assert HttpClient(NETWORK).request(method, f"{first.url}/go", headers=AUTH).status == 200
+    assert [one.path for one in first.seen] == ["/go", "/there?x=1"]
+    assert first.seen[1].headers["authorization"] == "Bearer s3cr3t"
+
+
+def test_another_host_is_sent_no_header_that_may_hold_a_value(first: Hops, second: Hops) -> None:
+    first.location = f"{second.url}/there"
+    HttpClient(NETWORK).request("GET", f"{first.url}/go", headers=AUTH)
+    (seen,) = second.seen
+    assert seen.headers["accept"] == "text/plain"
+    assert "authorization" not in seen.headers
+    assert "x-key" not in seen.headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_changes_something_is_not_sent_elsewhere(first: Hops, method: str) -> None:
+    first.location = "/there"
+    error = fail(HttpClient(NETWORK), f"{first.url}/go", method, headers=AUTH, content="s3cr3t")
+    assert (error.cause, "use the final URL" in str(error)) == (Cause.MISTAKE, True)
+    assert len(first.seen) == 1
+
+
+def test_a_redirect_to_where_nobody_may_go_is_refused(first: Hops) -> None:
+    port = first.url.rpartition(":")[2]
+    first.location = "http://[::1]:1/there"
+    guard = build_guard((), (f"127.0.0.1:{port}",))
+    error = fail(HttpClient(Network(guard)), f"{first.url}/go", headers=AUTH)
+    assert "::1 is no public address" in str(error)
+
+
+def test_redirects_end(first: Hops) -> None:
+    first.location = "/go"
+    error = fail(HttpClient(NETWORK, redirects=2), f"{first.url}/go")
+    assert "redirects more than 2 times" in str(error)
+    assert len(first.seen) == 3
+    assert "is not followed" in str(fail(HttpClient(NETWORK, redirects=0), f"{first.url}/go"))
+
+
+@pytest.mark.parametrize("location", ["", "file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "//"])
+def test_a_redirect_to_what_is_no_place_is_a_mistake(first: Hops, location: str) -> None:
+    first.location = location
+    assert fail(HttpClient(NETWORK, redirects=2), f"{first.url}/go").cause is not Cause.REJECTED
+
+
+# A proxy
+
+
+def test_a_proxy_that_is_set_is_used_and_may_stand_at_a_private_address(first: Hops) -> None:
+    http = HttpClient(Network(), proxy=first.url.replace("http://", "http://user:s3cr3t@"))
+    assert http.request("GET", "http://api.example.org/v1?x=1", headers=AUTH).status == 200
+    (seen,) = first.seen
+    assert seen.path == "http://api.example.org/v1?x=1"
+    assert seen.headers["proxy-authorization"].startswith("Basic ")
+
+
+def test_what_a_proxy_is_asked_for_is_guarded_by_name(first: Hops) -> None:
+    guard = build_guard(("api.example.org",), ())
+    http = HttpClient(Network(guard), proxy=first.url)
+    assert "outbound_only" in str(fail(http, "http://evil.example.org/"))
+    assert "no public address" in str(fail(HttpClient(Network(), proxy=first.url), "http://127.0.0.1:1/"))
+    assert first.seen == []
+
+
+def test_a_proxy_that_wants_a_login_judges_no_credential() -> None:
+    with Hops() as proxy:
+        proxy.refuses = 407
+        http = HttpClient(Network(), proxy=proxy.url)
+        assert fail(http, "http://api.example.org/", headers=AUTH).cause is Cause.MISTAKE
+        assert fail(http, "https://api.example.org/", headers=AUTH).cause is Cause.OUTAGE
+
+
+def test_certificates_that_cannot_be_read_are_said_with_their_setting(tmp_path: Any) -> None:
+    (tmp_path / "ca.pem").write_text("nothing of the kind")
+    for name in ("ca.pem", "missing.pem"):
+        with pytest.raises(ConfigurationError, match=f"outbound_ca: .*{name} holds no certificates"):
+            Network(ca_file=tmp_path / name)

@@ -1,0 +1,163 @@
+"""`nightkey node` and `nightkey rotator`: what there is, with its settings and an example that works."""
+
+import inspect
+import json as jsonlib
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from vaultcore.errors import NightkeyError, NotFoundError
+from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.session import Json
+
+_WORDS = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    NoneType: "nothing",
+    Any: "anything",
+}
+
+nodes = typer.Typer(no_args_is_help=True, help="What a workflow's nodes can be.")
+rotators = typer.Typer(no_args_is_help=True, help="How a credential can be replaced.")
+
+
+@nodes.command("list")
+def list_nodes(*, json: Json = False) -> None:
+    """List the components that are installed."""
+    from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component  # noqa: PLC0415  # slow
+
+    rows = []
+    for component_id in component_ids():
+        row = {"component": component_id, "type": "", "takes items in": ""}
+        try:
+            found = find_component(component_id)
+        except NightkeyError as error:  # of somebody else's, perhaps: the others are listed all the same
+            rows.append(row | {"does": str(error)})
+            continue
+        if found is not None:
+            row |= {"type": found.kind.value, "takes items in": ", ".join(sorted(found.value_fields))}
+            rows.append(row | {"does": explain_missing(found) or _first_line(found)})
+    _print_list(rows, json=json)
+
+
+@nodes.command("show")
+def show_node(component: str, *, json: Json = False) -> None:
+    """Show a component: what it does, its fields, its test, and an example of its `data`."""
+    from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component  # noqa: PLC0415  # slow
+
+    found = find_component(component)
+    if found is None:
+        raise NotFoundError(f"no component {component!r}: there are {', '.join(component_ids())}")
+    example = {"componentId": component, **found.example}
+    _show(component, found, found.Fields, example, missing=explain_missing(found), json=json)
+
+
+@rotators.command("list")
+def list_rotators(*, json: Json = False) -> None:
+    """List the rotators that are installed."""
+    from worker.rotators.catalog import explain_missing, find_rotator, rotator_names  # noqa: PLC0415  # slow
+
+    rows = []
+    for name in rotator_names():
+        try:
+            found = find_rotator(name)
+            missing = explain_missing(name)
+        except NightkeyError as error:  # as above
+            rows.append({"rotator": name, "items": "", "does": str(error)})
+        else:
+            rows.append({"rotator": name, "items": found.kind.value, "does": missing or _first_line(found)})
+    _print_list(rows, json=json)
+
+
+@rotators.command("show")
+def show_rotator(rotator: str, *, json: Json = False) -> None:
+    """Show a rotator: what it changes, what it needs, what happens half-way, its settings, and an example."""
+    from worker.rotators.catalog import explain_missing, find_rotator  # noqa: PLC0415  # slow
+
+    found = find_rotator(rotator)
+    example = {"mode": "auto", "rotator": rotator, "lifetime": "90d", "settings": found.example}
+    _show(rotator, found, found.Settings, example, missing=explain_missing(rotator), json=json)
+
+
+def _show(
+    name: str,
+    found: object,
+    model: type[BaseModel],
+    example: dict[str, Any],
+    *,
+    missing: str | None,
+    json: bool,
+) -> None:
+    page = inspect.getdoc(type(found)) or ""
+    settings = list(describe_fields(model))
+    if json:
+        print_json({"name": name, "page": page, "settings": settings, "example": example, "missing": missing})
+        return
+    print_lines([name, "", page, ""])
+    print_table(settings, ("name", "type", "default", "means"), "nothing to set")
+    print_lines(["", "example:", jsonlib.dumps(example, indent=2)])
+    if missing is not None:
+        print_lines(["", missing])
+
+
+def describe_fields(model: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:
+    """A row for each field: its name as it is written, its type, its default, and what it means.
+
+    The fields of a model inside it follow where it is met first.
+    """
+    yield from _describe(model, prefix, set())
+
+
+def _describe(model: type[BaseModel], prefix: str, seen: set[type]) -> Iterator[dict[str, str]]:
+    for field_name, field in model.model_fields.items():
+        name = prefix + (field.alias or field_name)
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        inner = next((part for part in _parts(field.annotation) if _is_model(part)), None)
+        yield {
+            "name": name,
+            "type": _show_type(field.annotation),
+            "default": "required" if field.is_required() else jsonlib.dumps(to_jsonable_python(default)),
+            "means": field.description or "",
+        }
+        if inner is not None and inner not in seen:
+            seen.add(inner)
+            yield from _describe(inner, f"{name}.", seen)
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401  # any annotation
+    return (annotation, *get_args(annotation))
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _show_type(annotation: Any) -> str:  # noqa: ANN401  # any annotation
+    """As a person says it: `text or nothing`, `one of GET, POST`, `list of object`."""
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inside))}"
+    if origin in (Union, UnionType):
+        return " or ".join(_show_type(part) for part in inside)
+    if origin in (list, tuple):
+        return f"list of {_show_type(inside[0])}"
+    if origin is dict or _is_model(annotation):
+        return "object"
+    return _WORDS.get(annotation, str(getattr(annotation, "__name__", annotation)))
+
+
+def _first_line(found: object) -> str:
+    return (inspect.getdoc(type(found)) or "").partition("\n")[0]
+
+
+def _print_list(rows: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, tuple(rows[0]), "none")

@@ -1,0 +1,99 @@
+"""Connections: asked for, guarded by the address that they really go to, and made within a deadline."""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+import httpx
+
+from vaultcore.errors import Cause, ConfigurationError, CounterpartError
+from worker.domain.guard import Guard
+
+_permission: ContextVar[Callable[[], None] | None] = ContextVar("permission", default=None)
+
+
+@contextlib.contextmanager
+def permitted_by(check: Callable[[], None]) -> Iterator[None]:
+    """Inside, `check` is asked before each call to the outside, and refuses it by raising."""
+    token = _permission.set(check)
+    try:
+        yield
+    finally:
+        _permission.reset(token)
+
+
+def ask_permission() -> None:
+    check = _permission.get()
+    if check is not None:
+        check()
+
+
+def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:
+    problem = ""
+    try:
+        tls.load_verify_locations(cafile=str(ca_file))
+    except OSError as error:  # an ssl.SSLError is one too
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigurationError(f"setting outbound_ca: {ca_file} holds no certificates in PEM ({problem})")
+
+
+class Network:
+    """Resolves and connects for every node and every rotator, whatever it speaks."""
+
+    def __init__(self, guard: Guard | None = None, *, ca_file: Path | None = None) -> None:
+        """`ca_file` holds certificates in PEM that are trusted beside the public ones.
+
+        `ConfigurationError` if it cannot be read.
+        """
+        self.guard = guard or Guard()
+        self.tls = httpx.create_ssl_context(trust_env=False)
+        if ca_file is not None:
+            _trust(self.tls, ca_file)
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses that may be called, at least one; for clients that connect by themselves, to these.
+
+        A name that there is not is an outage; one that can be none, or that the guard refuses, is a mistake.
+        """
+        ask_permission()
+        problem, cause = "cannot be resolved", Cause.OUTAGE
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            found, problem, cause = [], "can be no host: look at its URL and headers", Cause.MISTAKE
+        except OSError:
+            found = []
+        if not found:
+            raise CounterpartError(f"{host} {problem}", cause=cause)
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        refusals = {address: self.guard.refuse(host, port, address) for address in addresses}
+        allowed = [address for address, refusal in refusals.items() if refusal is None]
+        if not allowed:
+            raise CounterpartError(str(refusals[addresses[0]]), cause=Cause.MISTAKE)
+        return allowed
+
+    def permit(self, host: str, port: int) -> None:
+        """For a call that a proxy makes, and resolves: asks for permission and the guard, by name."""
+        ask_permission()
+        refusal = self.guard.refuse_name(host, port)
+        if refusal is not None:
+            raise CounterpartError(refusal, cause=Cause.MISTAKE)
+
+    def connect(self, host: str, port: int, *, seconds: float) -> socket.socket:
+        """A connected socket whose every wait ends after so many seconds; an outage if nobody answers."""
+        deadline = time.monotonic() + seconds
+        for address in self.resolve(host, port):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            with contextlib.suppress(OSError):
+                made = socket.create_connection((address, port), timeout=left)
+                made.settimeout(max(deadline - time.monotonic(), 0.001))
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return made
+        raise CounterpartError(f"{host}:{port} cannot be reached", cause=Cause.OUTAGE)

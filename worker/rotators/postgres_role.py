@@ -1,0 +1,268 @@
+"""Rotator `postgres-role`: the password of a database role, or of two roles in turn."""
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, model_validator
+
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.model import Kind
+from vaultcore.secret import Secret
+from worker.rotators import base
+from worker.rotators.random import RandomSettings, draw
+from worker.rotators.scram import make_verifier
+from worker.workflows.templates import Scope, check, render
+
+if TYPE_CHECKING:
+    from pg8000.native import Connection
+
+_REFUSED_LOGIN = frozenset({"28P01", "28000"})
+_AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53000", "08006", "08001", "40001", "40P01", "55P03"})
+
+
+class PostgresSettings(base.Settings):
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=5432, ge=1, le=65_535)
+    database: str = Field(default="postgres", min_length=1, max_length=63)
+    roles: list[str] = Field(
+        min_length=1, max_length=2, description="one role, or two that have the same rights and take turns"
+    )
+    admin: str | None = Field(
+        default=None,
+        max_length=63,
+        description="the role that sets passwords; without one, the role its own",
+    )
+    admin_password: str | None = Field(default=None, description="a template: {{ vault.NAME }}")
+    form: Literal["password", "url"] = Field(
+        default="password",
+        description="what the item's value is: the password, or postgresql://role:password@host…",
+    )
+    tls: Literal["verify", "off"] = Field(default="verify", description="off only where the way there is safe")
+    length: int = Field(default=40, ge=16, le=200, description="of the password, in characters")
+    timeout: float = Field(default=15, gt=0, le=300, description="seconds for a connection and each answer")
+
+    @model_validator(mode="after")
+    def _check(self) -> "PostgresSettings":
+        problem = ""
+        if (self.admin is None) != (self.admin_password is None):
+            problem = "admin_password: admin and admin_password go together"
+        if len(self.roles) == 2 and (self.form != "url" or self.admin is None or len(set(self.roles)) == 1):
+            problem = "roles: two in turn must differ, and need an admin, and form url to say which"
+        if self.admin in self.roles:
+            problem = "admin: it cannot be one of the roles that are rotated"
+        try:
+            check(self.admin_password or "")
+        except InvalidInputError as error:
+            problem = f"admin_password: {error}"
+        if problem:
+            raise ValueError(problem)
+        return self
+
+
+class PostgresRoleRotator:
+    """Sets a new password for a PostgreSQL role, as a SCRAM verifier made here.
+
+    On the other side it changes the password of a role by ALTER ROLE; no statement, and so no log of the
+    server, holds the password itself. With one role the old password stops working when the new one is set,
+    for new connections; those that are open stay. With two roles, which must have the same rights, each
+    rotation gives a password to the one that is not in use, and takes it from the other when nobody needs it
+    any more: no connection ever fails. The item's value is the password, or with form `url` the whole
+    address, `postgresql://role:password@host:port/database`.
+
+    It needs a role that may alter the others (CREATEROLE, and ADMIN on them), or, with one role and no admin,
+    nothing: the role changes its own. Half-way through, a password that was set is set again, and undone by
+    setting the old one; with two roles by taking it away.
+    """
+
+    Settings: ClassVar[type[base.Settings]] = PostgresSettings
+    kind: ClassVar[Kind] = Kind.SECRET
+    issues: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, str] | None] = ("pg8000", "postgres-role")
+    example: ClassVar[Mapping[str, Any]] = {
+        "host": "db.example.org",
+        "database": "orders",
+        "roles": ["orders_a", "orders_b"],
+        "admin": "rotator",
+        "admin_password": "{{ vault.prod-db-rotator-password }}",
+        "form": "url",
+    }
+
+    def overlaps(self, settings: base.Settings) -> bool:
+        return len(_read(settings).roles) == 2
+
+    def counterpart(self, settings: base.Settings) -> str | None:
+        found = _read(settings)
+        return f"{found.host.lower()}:{found.port}"
+
+    def create(self, job: base.Job) -> base.Candidate:
+        settings = _read(job.settings)
+        password = draw(RandomSettings(length=settings.length)).expose()
+        role = next((role for role in settings.roles if role != self._role(job, job.old)), settings.roles[0])
+        if settings.form == "password":
+            return base.Candidate(value=Secret(password), external={"role": role})
+        where = f"{settings.host}:{settings.port}/{quote(settings.database, safe='')}"
+        return base.Candidate(
+            value=Secret(f"postgresql://{quote(role, safe='')}:{password}@{where}"), external={"role": role}
+        )
+
+    def install(self, job: base.Job) -> str:
+        role, password = self._parts(job, job.new)
+        if self._is_accepted(job, job.new):
+            return f"role {role} has it already"
+        self._set_password(job, role, make_verifier(password), by=job.old)
+        return f"role {role} has a new password"
+
+    def verify(self, job: base.Job, value: Secret) -> str:
+        role, password = self._parts(job, value)
+        with _connect(job, role, password) as connection:
+            connection.run("SELECT 1")
+        return f"the database lets role {role} in"
+
+    def revoke(self, job: base.Job) -> str:
+        role, _ = self._parts(job, job.old)
+        if self.overlaps(job.settings) and role != self._role(job, job.new):
+            self._set_password(job, role, None, by=None)
+        if self._is_accepted(job, job.old):
+            raise CounterpartError("revoke: the database still accepts the old password", cause=Cause.OUTAGE)
+        return f"the database refuses the old password of role {role}"
+
+    def undo(self, job: base.Job) -> str:
+        if job.new is None:
+            return "nothing was set"
+        role, _ = self._parts(job, job.new)
+        if self.overlaps(job.settings):
+            self._set_password(job, role, None, by=None)
+        elif not self._is_accepted(job, job.old):
+            old_role, old_password = self._parts(job, job.old)
+            self._set_password(job, old_role, make_verifier(old_password), by=job.new)
+        if self._is_accepted(job, job.new):
+            raise CounterpartError("undo: the database still accepts the new password", cause=Cause.OUTAGE)
+        return f"the database refuses the new password of role {role}"
+
+    def _role(self, job: base.Job, value: Secret | None) -> str:
+        """Whose password a value is: with form `url` it says so itself."""
+        settings = _read(job.settings)
+        if settings.form == "password" or value is None:
+            return settings.roles[0]
+        return self._parts(job, value)[0]
+
+    def _parts(self, job: base.Job, value: Secret | None) -> tuple[str, str]:
+        settings = _read(job.settings)
+        if value is None:
+            raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
+        if settings.form == "password":
+            return settings.roles[0], value.expose()
+        try:
+            parts = urlsplit(value.expose())
+            role, password = unquote(parts.username or ""), unquote(parts.password or "")
+        except ValueError:
+            role = password = ""
+        if role not in settings.roles or not password:
+            raise CounterpartError(
+                "the value is no postgresql://role:password@… of one of the roles",
+                cause=Cause.MISTAKE,
+            )
+        return role, password
+
+    def _is_accepted(self, job: base.Job, value: Secret | None) -> bool:
+        if value is None:
+            return False
+        try:
+            self.verify(job, value)
+        except CounterpartError as error:
+            if error.cause is Cause.REJECTED:
+                return False
+            raise
+        return True
+
+    def _set_password(self, job: base.Job, role: str, verifier: str | None, *, by: Secret | None) -> None:
+        """By the admin; where there is none, by the role itself, which logs in with the value `by`."""
+        settings = _read(job.settings)
+        if settings.admin is not None:
+            admin = render(settings.admin_password or "", Scope(context={}, values=job.values)).text
+            login = (settings.admin, admin)
+        else:
+            login = self._parts(job, by)
+        try:
+            with _connect(job, *login) as connection:
+                connection.run(f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}")
+        except CounterpartError as error:
+            if error.cause is not Cause.REJECTED:
+                raise
+            problem = f"the database does not let {login[0]} in, who sets passwords"
+        else:
+            return
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
+
+
+def _read(settings: base.Settings) -> PostgresSettings:
+    if not isinstance(settings, PostgresSettings):
+        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+    return settings
+
+
+@contextmanager
+def _connect(job: base.Job, role: str, password: str) -> Iterator["Connection"]:
+    """A connection over a guarded socket; what the server or the way there says becomes a cause."""
+    from pg8000.exceptions import DatabaseError, InterfaceError  # noqa: PLC0415  # an extra
+    from pg8000.native import Connection  # noqa: PLC0415  # an extra
+
+    settings = _read(job.settings)
+    where = f"{settings.host}:{settings.port}"
+    message, cause = "", Cause.OUTAGE
+    made = job.network.connect(settings.host, settings.port, seconds=settings.timeout)
+    try:
+        made.settimeout(settings.timeout)
+        with made:
+            connection = Connection(
+                role,
+                host=settings.host,
+                database=settings.database,
+                port=settings.port,
+                password=password,
+                ssl_context=job.network.tls if settings.tls == "verify" else False,
+                sock=made,
+            )
+            try:
+                yield connection
+            finally:
+                _close(connection)
+        return
+    except DatabaseError as error:
+        message, cause = _explain(error, where)
+    except ssl.SSLCertVerificationError:
+        message, cause = f"{where} has a certificate that does not verify", Cause.MISTAKE
+    except (InterfaceError, OSError) as error:
+        refused = "refuses SSL" in str(error)
+        message = f"{where} offers no TLS" if refused else f"{where} cannot be reached, or broke off"
+        cause = Cause.MISTAKE if refused else Cause.OUTAGE
+    raise CounterpartError(message, cause=cause)
+
+
+def _explain(error: Exception, where: str) -> tuple[str, Cause]:
+    """By its SQLSTATE: its text may quote a statement."""
+    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    code = str(told.get("C", "unknown"))
+    if code in _REFUSED_LOGIN:
+        return f"{where} refuses the login ({code})", Cause.REJECTED
+    return f"{where} answered with SQLSTATE {code}", Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
+
+
+def _close(connection: "Connection") -> None:
+    """Says goodbye, if there is still somebody to say it to."""
+    from pg8000.exceptions import InterfaceError  # noqa: PLC0415  # an extra
+
+    with suppress(InterfaceError, OSError):
+        connection.close()
+
+
+def _quote_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _quote_text(text: str | None) -> str:
+    """A verifier is ASCII without quotes or backslashes: it stands as it is between quotes."""
+    return "NULL" if text is None else f"'{text}'"

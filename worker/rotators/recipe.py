@@ -1,0 +1,181 @@
+"""Rotator `recipe`: a value drawn here, and put to work by lists of workflow nodes."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.model import Kind
+from vaultcore.secret import Secret
+from worker.rotators import base
+from worker.rotators.random import RandomSettings, draw
+from worker.workflows.definition import Definition, chain_nodes
+from worker.workflows.runner import Runner
+
+Nodes = list[dict[str, Any]]
+_LISTS = ("install", "verify", "revoke", "undo")
+
+
+class RecipeSettings(base.Settings):
+    generate: RandomSettings = Field(default=RandomSettings(), description="as the settings of rotator random")
+    install: Nodes = Field(
+        min_length=1, max_length=50, description="nodes by which the other side learns the value"
+    )
+    verify: Nodes = Field(
+        min_length=1, max_length=50, description="nodes that succeed with an accepted rotation.new alone"
+    )
+    revoke: Nodes = Field(
+        default_factory=list,
+        max_length=50,
+        description="nodes that take rotation.old away, where it still works",
+    )
+    undo: Nodes = Field(
+        min_length=1,
+        max_length=50,
+        description="nodes after which rotation.old works, and rotation.new does not",
+    )
+    overlaps: bool = Field(default=False, description="whether both values work between install and revoke")
+
+    @model_validator(mode="after")
+    def _check_nodes(self) -> "RecipeSettings":
+        for name in _LISTS:
+            problem = ""
+            try:
+                if getattr(self, name):
+                    chain_nodes(name, getattr(self, name))
+            except InvalidInputError as error:
+                problem = str(error).partition("\n")[0]
+            if problem:
+                raise ValueError(problem)
+        if self.overlaps and not self.revoke:
+            raise ValueError("revoke: what overlaps must be taken away: name the nodes that do")
+        return self
+
+
+class RecipeRotator:
+    """Draws a value here, and lets workflow nodes bring it to the other side.
+
+    Whatever a node reaches can be rotated so: `install`, `verify`, `revoke` and `undo` are lists of nodes as a
+    workflow has them, run one after the other. Their templates see `rotation.new` and `rotation.old`,
+    `rotation.label` (the same for every try of one rotation) and the outputs of nodes before; `vault.NAME` is
+    another item, such as an administrator's password. In `verify`, `rotation.new` is the value in question:
+    it is asked with the old one too, which must be refused once it was revoked, and accepted once the new one
+    was undone.
+
+    On the other side it changes what its nodes change. It needs nodes that may be repeated: a list that was
+    cut off is run again from its beginning. Without `overlaps` the old value stops working when the new one is
+    installed, and workflows that run before the tests are over fail with it; `undo` puts it back. What cannot
+    be undone is stuck, with both values kept.
+    """
+
+    Settings: ClassVar[type[base.Settings]] = RecipeSettings
+    kind: ClassVar[Kind] = Kind.SECRET
+    issues: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, str] | None] = None
+    example: ClassVar[Mapping[str, Any]] = {
+        "generate": {"length": 32},
+        "install": [
+            {
+                "componentId": "webhook",
+                "method": "PUT",
+                "url": "https://mail.example.org/api/users/robot/password",
+                "headers": {"Authorization": "Bearer {{ vault.prod-mail-admin-token }}"},
+                "body": {"password": "{{ rotation.new }}"},
+            }
+        ],
+        "verify": [
+            {
+                "componentId": "webhook",
+                "method": "GET",
+                "url": "https://mail.example.org/api/login",
+                "headers": {"X-User": "robot", "X-Password": "{{ rotation.new }}"},
+            }
+        ],
+        "undo": [
+            {
+                "componentId": "webhook",
+                "method": "PUT",
+                "url": "https://mail.example.org/api/users/robot/password",
+                "headers": {"Authorization": "Bearer {{ vault.prod-mail-admin-token }}"},
+                "body": {"password": "{{ rotation.old }}"},
+            }
+        ],
+    }
+
+    def overlaps(self, settings: base.Settings) -> bool:
+        return _read(settings).overlaps
+
+    def counterpart(self, settings: base.Settings) -> str | None:
+        """The host of the first node that installs, where it is written out."""
+        first = _read(settings).install[0]
+        found = first.get("host") or urlsplit(str(first.get("url", ""))).netloc.rpartition("@")[2]
+        return None if not found or "{" in str(found) else str(found).lower()
+
+    def create(self, job: base.Job) -> base.Candidate:
+        return base.Candidate(value=draw(_read(job.settings).generate))
+
+    def install(self, job: base.Job) -> str:
+        if job.new is None:
+            raise CounterpartError("the new value is not here to be installed", cause=Cause.MISTAKE)
+        return f"installed by {_run('install', job, new=job.new)}"
+
+    def verify(self, job: base.Job, value: Secret) -> str:
+        return f"accepted by {_run('verify', job, new=value)}"
+
+    def revoke(self, job: base.Job) -> str:
+        if job.old is None:
+            raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
+        if _read(job.settings).revoke:
+            _run("revoke", job, new=job.new)
+        self._expect_refusal(job, job.old, "revoke: the old value is still accepted")
+        return "the old value is refused"
+
+    def undo(self, job: base.Job) -> str:
+        if job.new is None:
+            return "nothing was installed"
+        _run("undo", job, new=job.new)
+        self._expect_refusal(job, job.new, "undo: the new value is still accepted")
+        return "the new value is refused"
+
+    def _expect_refusal(self, job: base.Job, value: Secret, problem: str) -> None:
+        try:
+            _run("verify", job, new=value)
+        except CounterpartError as error:
+            if error.cause is Cause.REJECTED:
+                return
+            raise
+        raise CounterpartError(problem, cause=Cause.OUTAGE)
+
+
+def _read(settings: base.Settings) -> RecipeSettings:
+    if not isinstance(settings, RecipeSettings):
+        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+    return settings
+
+
+def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
+    """Runs one list; a failure keeps the cause that its node found."""
+    definition: Definition = chain_nodes(name, getattr(_read(job.settings), name))
+    known = {"label": job.label, "item": job.item}
+    hidden = {"new": new, "old": job.old}
+    known |= {key: value.expose() for key, value in hidden.items() if value is not None}
+    result = Runner(job.http, job.network).run(
+        definition,
+        context={"rotation": known},
+        values=job.values,
+        hidden=[value for value in hidden.values() if value is not None],
+        clock=_now,
+    )
+    if result.status != "completed":
+        raise CounterpartError(
+            f"{name}, node {result.error_node}: {result.error_message}", cause=result.cause or Cause.MISTAKE
+        )
+    return ", ".join(log.node_id for log in result.logs[1:])
+
+
+def _now() -> datetime:
+    """Of logs that nobody keeps."""
+    return datetime.now(UTC)

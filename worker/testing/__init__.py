@@ -1,0 +1,6 @@
+"""What a rotator of your own is proven with: the contract that every rotator here passes."""
+
+from worker.testing.contract import RotatorContract, Stage
+from worker.testing.link import Link
+
+__all__ = ["Link", "RotatorContract", "Stage"]

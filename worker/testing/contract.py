@@ -1,0 +1,220 @@
+"""The contract suite of rotators. In your tests:
+
+class TestMine(RotatorContract):
+@contextmanager
+def stage(self):
+with MyServer() as server, Link(server.port) as link:
+yield Stage(rotator=MyRotator(), settings={"port": link.port, …}, old=server.password,
+link=link, accepts=server.accepts, count=lambda: len(server.passwords))
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.domain.guard import build_guard
+from worker.outbound import HttpClient, Network
+from worker.rotators.base import Candidate, Job, Rotator
+from worker.testing.link import Link
+
+_CUTS_MAX = 200
+_NETWORK = Network(build_guard((), ("127.0.0.0/8", "[::1]")))
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A rotator before a real counterpart that accepts `old`, which it reaches by `link` if at all.
+
+    `accepts` asks the counterpart itself, past the link; `count` is how many credentials of this item it
+    accepts, if it can tell. `old_external` is what a rotator that made `old` would have said of it. `values`
+    are the items that the settings name.
+    """
+
+    rotator: Rotator
+    settings: Mapping[str, Any]
+    old: Secret
+    link: Link | None
+    accepts: Callable[[Secret], bool]
+    count: Callable[[], int] | None = None
+    old_external: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Secret] = field(default_factory=dict)
+    http: HttpClient = field(default_factory=lambda: HttpClient(_NETWORK, timeout=10))
+
+    def job(self, made: Candidate | None = None, *, unanswered: bool = False) -> Job:
+        return Job(
+            label="nightkey-rot_contract",
+            item="prod-contract-credential",
+            settings=self.rotator.Settings.model_validate(dict(self.settings)),
+            old=self.old,
+            new=None if made is None else made.value,
+            old_external=self.old_external,
+            new_external={} if made is None else made.external,
+            values=self.values,
+            http=self.http,
+            network=_NETWORK,
+            unanswered=unanswered,
+        )
+
+
+class RotatorContract:
+    """Every method, repeated and cut off at each exchange with the counterpart. Subclasses give `stage`."""
+
+    def stage(self) -> AbstractContextManager[Stage]:
+        raise NotImplementedError
+
+    def test_settings_of_the_example_are_taken_and_an_unknown_one_is_refused(self) -> None:
+        with self.stage() as stage:
+            model = stage.rotator.Settings
+            model.model_validate(dict(stage.rotator.example))
+            assert model.model_config.get("extra") == "forbid"
+            assert (type(stage.rotator).__doc__ or "").strip(), "its docstring is its page"
+
+    def test_the_new_value_works_beside_or_instead_of_the_old_and_then_alone(self) -> None:
+        with self.stage() as stage:
+            made = _go_to(stage, "revoke")
+            assert stage.accepts(made.value)
+            assert stage.accepts(stage.old) == _overlaps(stage)
+            stage.rotator.revoke(stage.job(made))
+            _check_replaced(stage, made)
+
+    def test_undoing_leaves_the_old_value_alone_wherever_it_begins(self) -> None:
+        for step in ("install", "verify", "revoke"):
+            with self.stage() as stage:
+                made = _go_to(stage, step)
+                stage.rotator.undo(stage.job(made))
+                _check_undone(stage, made)
+
+    def test_every_step_may_be_repeated(self) -> None:
+        with self.stage() as stage:
+            made = _go_to(stage, "install")
+            for _ in range(2):
+                stage.rotator.install(stage.job(made))
+            for _ in range(2):
+                stage.rotator.verify(stage.job(made), made.value)
+            for _ in range(2):
+                stage.rotator.revoke(stage.job(made))
+            _check_replaced(stage, made)
+        with self.stage() as stage:
+            made = _go_to(stage, "verify")
+            for _ in range(2):
+                stage.rotator.undo(stage.job(made))
+            _check_undone(stage, made)
+
+    def test_a_value_that_is_not_accepted_is_rejected_and_never_said(self) -> None:
+        with self.stage() as stage:
+            made = _go_to(stage, "revoke")
+            stage.rotator.revoke(stage.job(made))
+            error = _fail(lambda: stage.rotator.verify(stage.job(made), stage.old))
+            assert error.cause is Cause.REJECTED
+            assert stage.old.expose() not in str(error)
+
+    def test_a_step_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
+        for step in ("create", "install", "verify", "revoke"):
+            for pieces in itertools.count():
+                assert pieces < _CUTS_MAX, f"{step} has no end"
+                with self.stage() as stage:
+                    if not _cut_and_go_on(stage, step, pieces):
+                        break
+
+    def test_an_undo_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
+        for pieces in itertools.count():
+            assert pieces < _CUTS_MAX, "undo has no end"
+            with self.stage() as stage:
+                if not _cut_undo(stage, pieces):
+                    break
+
+
+def _go_to(stage: Stage, step: str) -> Candidate:
+    """Everything before that step, as a rotation does it."""
+    made = stage.rotator.create(stage.job())
+    if step == "install":
+        return made
+    stage.rotator.install(stage.job(made))
+    if step == "verify":
+        return made
+    stage.rotator.verify(stage.job(made), made.value)
+    return made
+
+
+def _cut_and_go_on(stage: Stage, step: str, pieces: int) -> bool:
+    """Cuts the step off after so many pieces, does it again and goes on to the end; whether there was a cut."""
+    if stage.link is None:
+        return False
+    made = None if step == "create" else _go_to(stage, step)
+    acts: dict[str, Callable[[], object]] = {
+        "create": lambda: stage.rotator.create(stage.job()),
+        "install": lambda: stage.rotator.install(stage.job(made)),
+        "verify": lambda: stage.rotator.verify(stage.job(made), _value(made)),
+        "revoke": lambda: stage.rotator.revoke(stage.job(made)),
+    }
+    stage.link.cut_after(pieces)
+    failure = _try(acts[step])
+    was_cut = stage.link.was_cut
+    stage.link.mend()
+    if not was_cut:
+        assert failure is None, failure
+        return False
+    assert failure is None or failure.cause is Cause.OUTAGE, failure
+    if made is None:
+        if stage.rotator.issues:  # as the service does: what may have been made is taken away first
+            stage.rotator.undo(stage.job(unanswered=True))
+        made = stage.rotator.create(stage.job())
+    stage.rotator.install(stage.job(made))
+    stage.rotator.verify(stage.job(made), made.value)
+    stage.rotator.revoke(stage.job(made))
+    _check_replaced(stage, made)
+    return True
+
+
+def _cut_undo(stage: Stage, pieces: int) -> bool:
+    """Cuts the undoing off after so many pieces, and does it again; whether there was a cut."""
+    if stage.link is None:
+        return False
+    made = _go_to(stage, "revoke")
+    stage.link.cut_after(pieces)
+    failure = _try(lambda: stage.rotator.undo(stage.job(made)))
+    was_cut = stage.link.was_cut
+    stage.link.mend()
+    assert failure is None or failure.cause is Cause.OUTAGE, failure
+    stage.rotator.undo(stage.job(made))
+    _check_undone(stage, made)
+    return was_cut
+
+
+def _value(made: Candidate | None) -> Secret:
+    assert made is not None
+    return made.value
+
+
+def _overlaps(stage: Stage) -> bool:
+    return stage.rotator.overlaps(stage.job().settings)
+
+
+def _check_replaced(stage: Stage, made: Candidate) -> None:
+    assert stage.accepts(made.value), "the new value is not accepted"
+    assert not stage.accepts(stage.old), "the old value is still accepted"
+    assert stage.count is None or stage.count() == 1, "something was left behind"
+
+
+def _check_undone(stage: Stage, made: Candidate) -> None:
+    assert stage.accepts(stage.old), "the old value is not accepted"
+    assert not stage.accepts(made.value), "the new value is still accepted"
+    assert stage.count is None or stage.count() == 1, "something was left behind"
+
+
+def _try(act: Callable[[], object]) -> CounterpartError | None:
+    try:
+        act()
+    except CounterpartError as error:
+        return error
+    return None
+
+
+def _fail(act: Callable[[], object]) -> CounterpartError:
+    failure = _try(act)
+    assert failure is not None, "it was taken"
+    return failure
