@@ -1,7 +1,6 @@
 """Why a step failed decides what follows: a rejection, an outage and a mistake are told apart at each step."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
     ScriptedService,
+    Staged,
     bearer_of,
     begin_by_hand,
     drive_on,
     get_rotation,
-    make_services,
+    stage,
     start_organisation,
     step_to,
     told,
@@ -30,7 +30,6 @@ from worker.store import Rotation
 
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})
-Staged = tuple[Organisation, ScriptedService]
 ACTS_OUTSIDE = (
     State.PLANNED,
     State.INSTALLED,
@@ -44,16 +43,6 @@ ACTS_OUTSIDE = (
 def staged(services: Services) -> Iterator[Staged]:
     with start_organisation(services) as made:
         yield made
-
-
-@contextmanager
-def _with(folder: Path, database_url: str, clock: Any, **settings: Any) -> Iterator[Staged]:
-    services = make_services(folder, database_url, clock, **settings)
-    try:
-        with start_organisation(services) as made:
-            yield made
-    finally:
-        services.close()
 
 
 # Rejections
@@ -142,7 +131,7 @@ def _reject_in_workflows(organisation: Organisation, service: ScriptedService) -
 
 
 @pytest.mark.parametrize(
-    ("stage", "step"),
+    ("arrange", "step"),
     [
         (_reject_at_verify, "verify"),
         (_reject_in_nodes, "node test"),
@@ -150,10 +139,10 @@ def _reject_in_workflows(organisation: Organisation, service: ScriptedService) -
     ],
 )
 def test_candidates_that_are_rejected_are_thrown_away_up_to_three_and_then_it_goes_back(
-    staged: Staged, clock: Any, stage: Callable[[Organisation, ScriptedService], None], step: str
+    staged: Staged, clock: Any, arrange: Callable[[Organisation, ScriptedService], None], step: str
 ) -> None:
     organisation, service = staged
-    stage(organisation, service)
+    arrange(organisation, service)
     (old_id,) = service.live_tokens("ticketing")
     slot = clock()
     organisation.services.nights.begin(slot)
@@ -171,12 +160,12 @@ def test_candidates_that_are_rejected_are_thrown_away_up_to_three_and_then_it_go
     assert organisation.services.nights.close(slot) == "failed"
 
 
-@pytest.mark.parametrize("stage", [_reject_at_verify, _reject_in_nodes, _reject_in_workflows])
+@pytest.mark.parametrize("arrange", [_reject_at_verify, _reject_in_nodes, _reject_in_workflows])
 def test_the_next_candidate_is_used_where_it_passes(
-    staged: Staged, clock: Any, stage: Callable[[Organisation, ScriptedService], None]
+    staged: Staged, clock: Any, arrange: Callable[[Organisation, ScriptedService], None]
 ) -> None:
     organisation, service = staged
-    stage(organisation, service)
+    arrange(organisation, service)
     rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
     step_to(organisation, clock, rotation_id, State.DISCARDING)
     service.script = lambda _: None
@@ -223,7 +212,7 @@ def test_another_credential_that_a_workflow_test_finds_refused_costs_no_candidat
 def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
     tmp_path: Path, database_url: str, clock: Any, outage: str
 ) -> None:
-    with _with(tmp_path, database_url, clock, http_timeout_seconds=0.3) as (organisation, service):
+    with stage(tmp_path, database_url, clock, http_timeout_seconds=0.3) as (organisation, service):
         old = organisation.add_token(TOKEN, "ticketing")
         organisation.add_workflow("ticket-sync", TOKEN)
         rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
@@ -255,7 +244,7 @@ def test_an_outage_is_waited_out_on_the_way_back_too(
     tmp_path: Path, database_url: str, clock: Any, outage: str
 ) -> None:
     settings = {"http_timeout_seconds": 0.3, "candidates": 2}
-    with _with(tmp_path, database_url, clock, **settings) as (organisation, service):
+    with stage(tmp_path, database_url, clock, **settings) as (organisation, service):
         _reject_in_nodes(organisation, service)
         rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
         for state in (State.DISCARDING, State.UNDOING):
@@ -305,7 +294,7 @@ def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
 def test_an_outage_beyond_patience_is_stuck_with_both_values_kept(
     tmp_path: Path, database_url: str, clock: Any, state: State
 ) -> None:
-    with _with(tmp_path, database_url, clock, patience_hours=6) as (organisation, service):
+    with stage(tmp_path, database_url, clock, patience_hours=6) as (organisation, service):
         old = organisation.add_token(TOKEN, "ticketing", days=10)
         organisation.add_workflow("ticket-sync", TOKEN)
         rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
@@ -335,7 +324,7 @@ def test_pauses_double_up_to_the_longest_and_differ_between_rotations(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
     settings = {"retry_seconds": 8, "retry_max_seconds": 60}
-    with _with(tmp_path, database_url, clock, **settings) as (organisation, service):
+    with stage(tmp_path, database_url, clock, **settings) as (organisation, service):
         paused = []
         for name in (TOKEN, "prod-billing-api-token"):
             organisation.add_token(name, "ticketing")
