@@ -28,8 +28,18 @@ class References:
         found: Iterable[NodeReference],
         now: datetime,
     ) -> None:
-        """Makes the consumer's references those that were found; what stays keeps its proof."""
+        """Makes the consumer's references those that were found; what stays keeps its proof, and the consumer
+        its pin to an item.
+        """
         stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
+        kept = {
+            row.item_id: {"pinned": row.pinned, "held_by": row.held_by}
+            for row in connection.execute(
+                select(references.c.item_id, references.c.pinned, references.c.held_by).where(
+                    references.c.consumer_id == consumer_id, references.c.pinned.is_not(None)
+                )
+            )
+        }
         wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
         for node_id, written in stored.keys() - wanted.keys():
             connection.execute(
@@ -55,6 +65,7 @@ class References:
                     written=written,
                     item_id=None if item is None else item.id,
                     idle_at=None if item is None else now + timedelta(seconds=item.idle_seconds),
+                    **({} if item is None else kept.get(item.id, {})),
                 )
             )
         connection.execute(

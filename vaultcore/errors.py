@@ -82,10 +82,12 @@ class SealError(NightkeyError):
 class CounterpartError(NightkeyError):
     """A call to the outside failed. `cause` decides what follows; the message names no value.
 
-    Only an outage may pass by itself: a rejection and a mistake stay what they are.
+    Only an outage may pass by itself: a rejection and a mistake stay what they are. `acted` is false where
+    it is certain that the other side did nothing of what it was asked.
     """
 
-    def __init__(self, message: str, *, cause: Cause) -> None:
+    def __init__(self, message: str, *, cause: Cause, acted: bool = True) -> None:
         super().__init__(message)
         self.cause = cause
+        self.acted = acted
         self.can_retry = cause is Cause.OUTAGE

@@ -250,7 +250,13 @@ class Services:
 
     @cached_property
     def watching(self) -> Watching:
-        return Watching(vault=self.vault, freezes=self.settings.freeze_windows, clock=self.clock)
+        return Watching(
+            vault=self.vault,
+            versions=self.versions,
+            audit=self.audit,
+            freezes=self.settings.freeze_windows,
+            clock=self.clock,
+        )
 
     @cached_property
     def admitting(self) -> Admitting:

@@ -52,6 +52,17 @@ def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, n
     )
 
 
+def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
+    """Those who were pinned to a version follow the current one again: which workflows."""
+    unpinned = connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.pinned == number)
+        .values(pinned=None, held_by=None)
+        .returning(references.c.consumer_id)
+    )
+    return sorted(set(unpinned.scalars()))
+
+
 def let_go(connection: Connection, item_id: str, *, by: str) -> None:
     connection.execute(
         update(references)

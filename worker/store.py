@@ -85,10 +85,10 @@ def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
     return rotation_from_row(row)
 
 
-def find_open_rotation(connection: Connection, item_id: str) -> Rotation | None:
-    row = connection.execute(
-        select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
-    ).one_or_none()
+def find_open_rotation(connection: Connection, item_id: str, *, lock: bool = False) -> Rotation | None:
+    """`lock`: nobody else changes it before this transaction ends."""
+    query = select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else rotation_from_row(row)
 
 

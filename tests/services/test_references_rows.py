@@ -66,7 +66,7 @@ def test_what_stays_in_a_workflow_keeps_its_proof_and_its_pin_and_what_goes_is_g
     assert {r.written for r in _of(moves, workflow)} == {TOKEN, "prod-new-smtp"}
     moves.use("ticket-sync", TOKEN, node="another-node")
     (moved,) = _of(moves, workflow)
-    assert (moved.node_id, moved.proven_version, moved.pinned) == ("another-node", None, None)
+    assert (moved.node_id, moved.proven_version, moved.pinned) == ("another-node", None, 1)
 
 
 def test_two_nodes_that_name_one_item_are_two_references(moves: Moves) -> None:

@@ -64,6 +64,8 @@ class Watch:
     opens: datetime
     canary_id: str | None
     others: tuple[str, ...] = ()
+    lapses_soon: bool = False
+    """The old value is about to lapse: nobody may be held back on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def watch(watched: Watch, consumers: Iterable[Consumer], *, now: datetime) -> Wa
     held = any(s.consumer.held for s in standings)
     if held:
         first = next((s for s in standings if s.consumer.id == watched.canary_id), None)
-        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED):
+        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED) or watched.lapses_soon:
             return _found(State.WATCHING, (), now, standings, widens=True)
         reason = f"{first.why}, which goes first"
         return _found(State.CANARY, (reason,), _next_look(now, first.consumer.next_run_at), standings)

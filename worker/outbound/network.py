@@ -74,7 +74,7 @@ class Network:
         refusals = {address: self.guard.refuse(host, port, address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if refusal is None]
         if not allowed:
-            raise CounterpartError(str(refusals[addresses[0]]), cause=Cause.MISTAKE)
+            raise CounterpartError(str(refusals[addresses[0]]), cause=Cause.MISTAKE, acted=False)
         return allowed
 
     def permit(self, host: str, port: int) -> None:

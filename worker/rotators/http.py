@@ -249,6 +249,7 @@ def _send(
         known["id"] = external_id
     scope = Scope(context={"rotation": known}, values=job.values)
     failure: CounterpartError
+    sent = False
     try:
         body = _render_all(request.body, scope)
         headers = {name: render(text, scope, header=True).text for name, text in request.headers.items()}
@@ -256,9 +257,11 @@ def _send(
             body = json.dumps(body)
             if "content-type" not in map(str.lower, headers):
                 headers["Content-Type"] = "application/json"
-        return job.http.request(request.method, render(request.url, scope).text, headers=headers, content=body)
+        url = render(request.url, scope).text
+        sent = True
+        return job.http.request(request.method, url, headers=headers, content=body)
     except CounterpartError as error:
-        failure = CounterpartError(f"{what}: {error}", cause=error.cause)
+        failure = CounterpartError(f"{what}: {error}", cause=error.cause, acted=sent and error.acted)
     raise failure
 
 
@@ -273,7 +276,8 @@ def _take(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
 def _expect(answer: Response, what: str) -> None:
     cause = cause_of(answer.status)
     if cause is not None:
-        raise CounterpartError(f"{what}: the service answered {answer.status}", cause=cause)
+        message = f"{what}: the service answered {answer.status}"
+        raise CounterpartError(message, cause=cause, acted=cause is Cause.OUTAGE)
 
 
 def _render_all(data: Any, scope: Scope) -> Any:  # noqa: ANN401  # JSON

@@ -66,6 +66,8 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             if rotation.state is not State.REQUESTED:
                 _refuse(rotation, "waits for no approval")
+            if rotation.next_at is not None and rotation.next_at <= self._clock():
+                _refuse(rotation, "was not approved in time: ask again")
             if item.policy.four_eyes and rotation.asked_by == actor:
                 raise RefusedError(
                     f"{rotation.id} was asked for by {actor}, and its policy wants four eyes: "
@@ -282,6 +284,7 @@ class Deciding:
                     connection, item.id, good=rotation.old_number, bad=new.number, actor=actor
                 )
             self._claiming.withdraw(connection, rotation.id)
+            self._watching.unpin(connection, rotation, new.number)
             self._versions.destroy(connection, item.id, new.number, actor=actor, reason="given up")
         self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
         self._telling.resolve(connection, item.id)
@@ -318,6 +321,8 @@ class Deciding:
             next_at=now,
             activated_at=now,
             widened_at=None,
+            canary_id=None,
+            overlap_until=None,
         )
 
     def _find_consumer(self, connection: Connection, rotation: Rotation, workflow: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError
+from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind
@@ -208,8 +208,8 @@ class Nights:
     def _open_rotation(self, connection: Connection, seen: SeenItem, night: datetime) -> list[str]:
         if seen.decision is None or seen.decision.action not in (Action.ROTATE, Action.REQUEST):
             return []
-        item = self._vault.get(connection, seen.item_id)
         try:
+            item = self._vault.get(connection, seen.item_id)
             rotation = self._opening.open(
                 connection,
                 item,
@@ -219,7 +219,7 @@ class Nights:
                 night=night,
                 begins_at=seen.decision.begins_at,
             )
-        except ConflictError:  # opened by hand since the page was read
+        except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
             return []
         return [rotation.id]
 

@@ -143,8 +143,9 @@ class Opening:
                     f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
                 )
             if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
+                taken = store.take_rotation(connection, found.id, now=self._clock())
                 store.change_rotation(
-                    connection, found, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
+                    connection, taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
                 )
                 self._note(connection, found, "rotation.hurry", asked_by)
                 return store.get_rotation(connection, found.id)
@@ -166,7 +167,7 @@ class Opening:
 
     def check_at_rest(self, connection: Connection, item: Item) -> None:
         """Before an item is deleted: refused while a rotation of it still has something to take away."""
-        found = store.find_open_rotation(connection, item.id)
+        found = store.find_open_rotation(connection, item.id, lock=True)
         if found is not None and found.state not in NOT_BEGUN:
             raise RefusedError(
                 f"{item.name} is being rotated: wait for that, then delete it "

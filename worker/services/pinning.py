@@ -68,7 +68,7 @@ class Pinning:
             raise RefusedError(f"version {number} of {item.name} holds no value any more")
         if version.stage not in _MAY_BE_USED:
             raise RefusedError(f"version {number} of {item.name} is not in use yet, and may be thrown away")
-        rotation = store.find_open_rotation(connection, item.id)
+        rotation = store.find_open_rotation(connection, item.id, lock=True)
         if rotation is None:
             return
         leaving = {State.RETIRING: rotation.old_number, State.UNDOING: rotation.new_number}
@@ -80,7 +80,7 @@ class Pinning:
 
     def _check_at_rest(self, connection: Connection, workflow: Workflow, item: Item) -> None:
         """A run keeps the version that it began with: after a change, nobody could tell which that was."""
-        if store.find_open_rotation(connection, item.id) is None:
+        if store.find_open_rotation(connection, item.id, lock=True) is None:
             return
         if consumers.is_running(connection, workflow.id):
             raise RefusedError(

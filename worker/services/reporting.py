@@ -99,8 +99,8 @@ class Reporting:
                 return Reported(workflow=workflow.name, used=names, new=False)
             records.end_run(connection, run_id, _result(report), used, at=now)
             good = report.status == "completed"
+            store.wake_watching(connection, used, now)  # rotations before references, as who watches
             self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
-            store.wake_watching(connection, used, now)
             self._audit.append(
                 connection,
                 at=now,

@@ -104,12 +104,16 @@ class Rotations:
     def _advance(self, claimed: Rotation) -> None:
         step = saga.next_step(claimed.state, hurried=claimed.hurried)
         if step is None:
+            with self._database.write() as connection:
+                store.release_lease(connection, claimed)
             return
         item = self._find_item(claimed.item_id)
         if item is None:
             self._cancel(claimed, step, "the item was deleted")
         elif step is Step.EXPIRE:
             self._cancel(claimed, step, "nobody approved it in time")
+        elif step is Step.ADMIT and item.version != claimed.old_number:
+            self._cancel(claimed, step, "its owner gave it another value meanwhile")
         elif step is Step.ADMIT:
             self._admit(claimed, item)
         else:
@@ -149,6 +153,9 @@ class Rotations:
         cut_off = claimed.attempts - claimed.outages - 1
         if cut_off > _CUT_OFF_LIMIT:
             message = f"its step was cut off {cut_off} times: see the worker's log"
+            return Failure(cause=Cause.MISTAKE, message=message)
+        if claimed.state in saga.BEFORE_ACTIVATION and item.version != claimed.old_number:
+            message = "its owner gave it another value meanwhile"
             return Failure(cause=Cause.MISTAKE, message=message)
         is_bound = claimed.request_digest is not None and claimed.state in saga.BEFORE_ACTIVATION
         if is_bound and digest_request(item) != claimed.request_digest:

@@ -251,8 +251,8 @@ class Running:
             ended = records.end_run(connection, run_id, result, used, at=now)
             if ended and (proves or purpose is Purpose.RUN):
                 good = result.status == "completed"
+                store.wake_watching(connection, used, now)  # rotations before references, as who watches
                 self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
-                store.wake_watching(connection, used, now)
         return Outcome(
             run_id=run_id,
             workflow=workflow.name,

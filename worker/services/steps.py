@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from vaultcore import rules
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Consumer, Item, Kind, Stage
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
@@ -98,6 +99,7 @@ class Steps:
         if rotation.issuing:
             rotator.undo(job)
         candidate = self._ask(rotation, rotator, job, number)
+        _check_value(candidate.value, item)
         lifetime = item.policy.lifetime
         expires_at = candidate.expires_at or (None if lifetime is None else self._clock() + lifetime)
 
@@ -111,7 +113,7 @@ class Steps:
                 external=candidate.external,
                 actor=rotation.id,
             )
-            late_until = self._clock() + LATE if rotation.issuing else None
+            late_until = self._clock() + LATE if rotation.issuing else rotation.late_until
             store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
 
         return Done(message=f"version {number} is pending", record=record)
@@ -284,10 +286,10 @@ class Steps:
             return rotator.create(job)
         except CounterpartError as error:
             failure = error
-        if failure.cause is not Cause.OUTAGE:
+        if failure.cause is not Cause.OUTAGE and not failure.acted:
             with self._database.write() as connection:
                 store.check_fence(connection, rotation, now=self._clock())
-                late_until = self._clock() + LATE if rotation.issuing else None
+                late_until = self._clock() + LATE if rotation.issuing else rotation.late_until
                 store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
         raise failure
 
@@ -358,7 +360,10 @@ class Steps:
     def _go_back(self, connection: Connection, rotation: Rotation, item: Item) -> None:
         """The new version is no longer current, if it was; who was held back is held no longer."""
         self._watching.let_go(connection, rotation)
-        if rotation.new_number is None or item.version != rotation.new_number:
+        if rotation.new_number is None:
+            return
+        self._watching.unpin(connection, rotation, rotation.new_number)
+        if item.version != rotation.new_number:
             return
         new = self._versions.get(connection, item.id, rotation.new_number)
         if new.stage is Stage.CURRENT:
@@ -370,6 +375,8 @@ class Steps:
         """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
         with self._database.read() as connection:
             old = self._versions.get(connection, item.id, rotation.old_number)
+        if item.version not in (rotation.old_number, rotation.new_number):
+            return "another value, its owner's, is in use by now"
         if job.old is None:
             return "the old value is kept as a digest, and opens as before"
         if old.expires_at is None or old.expires_at > self._clock():
@@ -400,12 +407,23 @@ class Steps:
             until = hold_until(
                 store.count_failures(connection, item.id) + 1,
                 base=self._failed_hold,
-                expires_at=item.expires_at,
+                expires_at=self._vault.get(connection, item.id).expires_at,
                 now=self._clock(),
             )
             self._vault.hold(connection, item.id, until)
 
         return record
+
+
+def _check_value(value: Secret, item: Item) -> None:
+    """What cannot be stored is a mistake; that it was issued stays noted, and it is taken away again."""
+    problem = ""
+    try:
+        rules.check_value(value.expose(), name=item.name)
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem:
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
 
 
 def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> CounterpartError | None:

@@ -1,25 +1,40 @@
 """After an activation: which consumers have proven themselves on the new value, and who goes first."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from vaultcore.audit import AuditLog
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.model import Item
 from vaultcore.vault import Vault
+from vaultcore.versions import Versions
 from worker import consumers, records, store
 from worker.domain.proof import Consumer, Standing, Watch, Watched, choose_canary, stand, watch
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.store import Rotation
 
+_NO_LONGER = timedelta(days=1)
+"""How long before the old value lapses nobody is held back on it any more."""
+
 
 class Watching:
     """Looks at a rotation's consumers in the caller's transaction, and moves them one first."""
 
-    def __init__(self, *, vault: Vault, freezes: Sequence[Window], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        vault: Vault,
+        versions: Versions,
+        audit: AuditLog,
+        freezes: Sequence[Window],
+        clock: Callable[[], datetime],
+    ) -> None:
         self._vault = vault
+        self._versions = versions
+        self._audit = audit
         self._freezes = tuple(freezes)
         self._clock = clock
 
@@ -40,7 +55,7 @@ class Watching:
                 f"production run of {workflow}, node {node}: {message}", cause=Cause.REJECTED
             )
         if rotation.hurried:
-            return Watched(state=State.RETIRING, waits_for=(), next_at=now, widens=False, standings=())
+            return Watched(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
         found = consumers.consumers_of(connection, item.id, rotation_id=rotation.id)
         return watch(self._watch(connection, rotation, item, found, now), found, now=now)
 
@@ -67,11 +82,24 @@ class Watching:
         """
         found = consumers.consumers_of(connection, item.id)
         chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
-        if chosen is None or rotation.hurried:
+        if chosen is None or rotation.hurried or _lapses_soon(item.expires_at, self._clock()):
             return None
         others = [consumer.id for consumer in found if consumer.id != chosen.id]
         consumers.hold(connection, item.id, others, number=rotation.old_number, by=rotation.id)
         return chosen.id
+
+    def unpin(self, connection: Connection, rotation: Rotation, number: int) -> None:
+        """Whoever was pinned to a version that goes follows the current one again; it is audited."""
+        for workflow_id in consumers.unpin_from(connection, rotation.item_id, number):
+            self._audit.append(
+                connection,
+                at=self._clock(),
+                actor=rotation.id,
+                action="reference.unpin",
+                subject=workflow_id,
+                item=rotation.item_id,
+                version=number,
+            )
 
     def let_go(self, connection: Connection, rotation: Rotation) -> None:
         """The others follow the current version again."""
@@ -95,10 +123,16 @@ class Watching:
             f"a run of {name} that began with the old value"
             for name in consumers.running_since_before(connection, item.id, moved_at)
         ]
+        old = self._versions.get(connection, item.id, rotation.old_number)
         return Watch(
+            lapses_soon=_lapses_soon(old.expires_at, now),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,
             opens=self.when_allowed(item, now) or now if rotation.gated else now,
             canary_id=rotation.canary_id,
             others=tuple(others),
         )
+
+
+def _lapses_soon(expires_at: datetime | None, now: datetime) -> bool:
+    return expires_at is not None and expires_at - _NO_LONGER <= now
