@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test chaos bench env lock clean
+.PHONY: run test faults chaos bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -14,6 +14,10 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+# The stories of a rotation that `make test` kills on SQLite alone, on PostgreSQL
+faults: env
+	$(BIN)/pytest --numprocesses 2 -m long tests/faults
 
 # Rotations among kills, doubled and lost messages, faults and clock jumps: make chaos N=10000 SEED=1
 N := 1000

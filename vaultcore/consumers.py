@@ -103,7 +103,8 @@ class References:
         """A production run ended at `at`, having used these versions (item id: number).
 
         A good run proves the workflow on every version that one of its nodes really used; a
-        branch that was not taken proves nothing.
+        branch that was not taken proves nothing. What was proven on a newer version stays so: a
+        long run on the one before may end later.
         """
         idle_seconds = dict(
             connection.execute(
@@ -119,13 +120,15 @@ class References:
             }
             if item_id in used:
                 values["last_version"] = used[item_id]
-                if good:
-                    values |= {"proven_version": used[item_id], "proven_at": at}
-            connection.execute(
-                update(references)
-                .where(references.c.consumer_id == workflow_id, references.c.item_id == item_id)
-                .values(values)
-            )
+            of_both = (references.c.consumer_id == workflow_id) & (references.c.item_id == item_id)
+            connection.execute(update(references).where(of_both).values(values))
+            if good and item_id in used:
+                proven = references.c.proven_version
+                connection.execute(
+                    update(references)
+                    .where(of_both, proven.is_(None) | (proven <= used[item_id]))
+                    .values(proven_version=used[item_id], proven_at=at)
+                )
 
     def pin(self, connection: Connection, *, workflow_id: str, item_id: str, number: int | None) -> None:
         """The workflow uses this version of the item until it is unpinned (None)."""

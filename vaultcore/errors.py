@@ -5,6 +5,7 @@ line's answer (1 something failed, 2 wrong use or configuration, 3 refused), and
 whether the same call may succeed later without anybody changing anything.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -83,11 +84,15 @@ class CounterpartError(NightkeyError):
     """A call to the outside failed. `cause` decides what follows; the message names no value.
 
     Only an outage may pass by itself: a rejection and a mistake stay what they are. `acted` is false where
-    it is certain that the other side did nothing of what it was asked.
+    it is certain that the other side did nothing of what it was asked. `retry_at` is when trying again can
+    help at the earliest, where the other side said so.
     """
 
-    def __init__(self, message: str, *, cause: Cause, acted: bool = True) -> None:
+    def __init__(
+        self, message: str, *, cause: Cause, acted: bool = True, retry_at: datetime | None = None
+    ) -> None:
         super().__init__(message)
         self.cause = cause
         self.acted = acted
+        self.retry_at = retry_at
         self.can_retry = cause is Cause.OUTAGE

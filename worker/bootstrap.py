@@ -36,6 +36,7 @@ from worker.services.pinning import Pinning
 from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
+from worker.services.returning import Returning
 from worker.services.rotation import Rotations
 from worker.services.running import Running
 from worker.services.standing import StandingReader
@@ -225,6 +226,18 @@ class Services:
             claiming=self.claiming,
             notifying=self.notifying,
             jobs=self.jobs,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def returning(self) -> Returning:
+        return Returning(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            watching=self.watching,
+            claiming=self.claiming,
+            jobs=self.jobs,
             failed_hold=self.settings.failed_hold,
             clock=self.clock,
         )
@@ -236,6 +249,7 @@ class Services:
             vault=self.vault,
             audit=self.audit,
             steps=self.steps,
+            returning=self.returning,
             watching=self.watching,
             admitting=self.admitting,
             telling=self.telling,
@@ -300,7 +314,7 @@ class Services:
             definitions=self.definitions,
             running=self.running,
             watching=self.watching,
-            claiming=self.claiming,
+            returning=self.returning,
             telling=self.telling,
             clock=self.clock,
         )
@@ -333,6 +347,8 @@ class Services:
     def retiring(self) -> Retiring:
         return Retiring(
             database=self.database,
+            vault=self.vault,
+            opening=self.opening,
             versions=self.versions,
             clock=self.clock,
         )

@@ -89,8 +89,17 @@ def waivers_of(connection: Connection, rotation_id: str) -> list[Row[*tuple[Any,
     return list(connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id)))
 
 
-def running_since_before(connection: Connection, item_id: str, activated_at: datetime) -> list[str]:
-    """Workflows with a production run under way that began with the value from before the activation."""
+def forget_proof(connection: Connection, item_id: str, number: int) -> None:
+    connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.proven_version == number)
+        .values(proven_version=None, proven_at=None)
+    )
+
+
+def running_since(connection: Connection, item_id: str, since: datetime | None, until: datetime) -> list[str]:
+    """Workflows with a production run under way that began between these times, both included."""
+    began = [] if since is None else [runs.c.started_at >= since]
     return list(
         connection.execute(
             select(runs.c.workflow_name)
@@ -99,7 +108,8 @@ def running_since_before(connection: Connection, item_id: str, activated_at: dat
                 references.c.item_id == item_id,
                 runs.c.purpose == "production",
                 runs.c.completed_at.is_(None),
-                runs.c.started_at <= activated_at,
+                runs.c.started_at <= until,
+                *began,
             )
             .distinct()
             .order_by(runs.c.workflow_name)

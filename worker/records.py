@@ -211,3 +211,26 @@ def first_rejection(
         .limit(1)
     ).first()
     return None if row is None else (row.workflow_name, row.error_node or "", row.error_message or "")
+
+
+def last_failures(connection: Connection, *, item_id: str, number: int, since: datetime) -> dict[str, str]:
+    """By workflow: how its last production run with the version failed, where it did fail."""
+    rows = connection.execute(
+        select(runs.c.workflow_id, runs.c.status, runs.c.error_node, runs.c.error_message)
+        .join(run_versions, run_versions.c.run_id == runs.c.id)
+        .where(
+            run_versions.c.item_id == item_id,
+            run_versions.c.number == number,
+            runs.c.purpose.in_(PROVING),
+            runs.c.completed_at >= since,
+        )
+        .order_by(runs.c.completed_at, runs.c.id)
+    )
+    last = {row.workflow_id: row for row in rows}
+    return {
+        workflow_id: f"node {row.error_node}: {row.error_message}"
+        if row.error_node
+        else row.error_message or ""
+        for workflow_id, row in last.items()
+        if row.status == "failed"
+    }

@@ -1,6 +1,6 @@
 """Rotations and nights as rows: reads, writes, conditional claims. It decides nothing and commits nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +41,8 @@ class Rotation:
     attempts: int = 0
     outages: int = 0
     failing_since: datetime | None = None
+    polls: int = 0
+    settling_since: datetime | None = None
     last_cause: str | None = None
     last_error: str | None = None
     waits_for: list[str] = field(default_factory=list)
@@ -53,6 +55,23 @@ class Rotation:
     widened_at: datetime | None = None
     overlap_until: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def by_owner(self) -> bool:
+        """The owner has replaced the value: what is left is to take the one from before away."""
+        return self.reason == BY_OWNER
+
+
+NO_TRIES: Mapping[str, Any] = {
+    "attempts": 0,
+    "outages": 0,
+    "failing_since": None,
+    "polls": 0,
+    "settling_since": None,
+}
+"""What was tried in a step no longer counts in the one that follows."""
+
+BY_OWNER = "its owner replaced it"
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:

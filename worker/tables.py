@@ -182,6 +182,8 @@ class RotationColumns(TypedColumns):
     attempts: Named[int] = Column(Integer)
     outages: Named[int] = Column(Integer, server_default="0")
     failing_since: Named[datetime | None] = Column(UtcDateTime)
+    polls: Named[int] = Column(Integer, server_default="0")
+    settling_since: Named[datetime | None] = Column(UtcDateTime)
     last_cause: Named[str | None] = Column(String(10))
     last_error: Named[str | None] = Column(Text)
     waits_for: Named[list[str]] = Column(JSON)
@@ -199,9 +201,9 @@ class RotationColumns(TypedColumns):
 rotations = Table("rotations", metadata, RotationColumns)
 """`stuck_in`: the state in which it got stuck. `gated`: windows and freezes hold for it. `issuing`: the
 other side was asked for a value and its answer is not recorded; such a request may take effect up to
-`late_until`. `candidates`: replacements that were
-thrown away. `attempts` are the tries of the present step, `outages` those of them that say nothing of the
-value. `canary_id`: the workflow that moves first; the others move at `widened_at`."""
+`late_until`. `candidates`: replacements that were thrown away. `attempts` are the tries of the present
+step, `outages` those of them that say nothing of the value, `polls` those of a value that is not accepted
+yet. `canary_id`: the workflow that moves first; the others move at `widened_at`."""
 
 Index(
     "uq_rotations_open",

@@ -61,10 +61,12 @@ def register_tasks(app: Celery, services: Services) -> None:
         advanced = services.rotations.advance(rotation_id)
         if advanced is None:
             return
-        if not is_moving(advanced.state, tuple(advanced.waits_for)):
+        rotation = advanced.rotation
+        if is_moving(rotation.state, tuple(rotation.waits_for)):
+            if rotation.next_at and rotation.next_at <= services.clock():
+                ring(rotate, rotation_id)
+        elif advanced.moved:  # others may wait for it, and its notices
             ring(resume)
-        elif advanced.next_at and advanced.next_at <= services.clock():
-            ring(rotate, rotation_id)
 
     @task("run")
     def run(run_id: str) -> None:

@@ -89,10 +89,11 @@ def _rotate(services: Services, rotation_id: str) -> list[Message]:
     advanced = services.rotations.advance(rotation_id)
     if advanced is None:
         return []
-    goes_on = advanced.next_at is not None and advanced.next_at <= services.clock()
-    if advanced.finished_at is None and goes_on:
+    rotation = advanced.rotation
+    goes_on = rotation.next_at is not None and rotation.next_at <= services.clock()
+    if rotation.finished_at is None and goes_on:
         return [Message(bell="rotate", about=rotation_id)]
-    return [Message(bell="resume")]
+    return [Message(bell="resume")] if advanced.moved else []
 
 
 def _resume(services: Services, _: str) -> list[Message]:

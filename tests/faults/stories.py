@@ -3,71 +3,119 @@
 A worker goes by the bells alone, as the tasks do, so that it does not matter how often it was killed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 
 from tests.faults.clock import START, SharedClock
 from tests.organisation import Organisation
+from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.tables import deliveries, rotations
 
-ITEM, ACCOUNT, WORKFLOW = "prod-billing-api-token", "billing", "invoice-export"
+ITEM, ACCOUNT, SPARE = "prod-billing-api-token", "billing", "prod-billing-spare-token"
 _PAST_THE_OVERLAP = timedelta(hours=25)
 _ROUNDS = 12
 _RINGS = 200
 
 
+def begin_night(services: Services) -> None:
+    services.nights.begin(START)
+
+
+def begin_each_night(services: Services) -> None:
+    services.nights.begin(services.clock())
+
+
+def hurry(services: Services) -> None:
+    """Somebody else knows the value: a person asks for another one at once."""
+    if not _rotations(services):
+        services.opening.request_hurried(ITEM, asked_by="test")
+
+
+def replace_by_hand(services: Services) -> None:
+    """The owner brings a token of their own, and the nights go on."""
+    with services.database.write() as connection:
+        item = services.vault.get(connection, ITEM)
+        if item.version == 1:
+            theirs = services.versions.reveal(
+                connection, services.vault.get(connection, SPARE).id, 1, purpose=Purpose.ROTATION, actor="test"
+            )
+            services.vault.update(connection, item.id, value=theirs, actor="test")
+    begin_each_night(services)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """`tested` and `produced` are what the workflow asks the service for in its tests and in
-    production; `granted` is what new tokens may do there (None: everything).
+    """`tested` and `produced` are what the workflows ask the service for in their tests and in
+    production; `granted` is what new tokens may do there (None: everything). `begins` is what sets it
+    going, safe to repeat. `spare`: the owner has a second token at hand.
     """
 
-    tested: str
-    produced: str
-    granted: list[str] | None
-    ends: str
+    tested: str = "invoices"
+    produced: str = "invoices"
+    granted: list[str] | None = None
+    ends: str = "done"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    workflows: tuple[str, ...] = ("invoice-export",)
+    begins: Callable[[Services], None] = begin_night
+    spare: bool = False
     scopes: Mapping[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", {} if self.granted is None else {ACCOUNT: self.granted})
 
     def run(self, services: Services) -> str:
-        """A production run of the workflow, by its status, with the reason if it is no success."""
-        ran = services.running.start(WORKFLOW, payload={"path": self.produced}, actor="test")
-        return ran.status if ran.status == "completed" else f"{ran.status}: {ran.error_message}"
+        """A production run of each workflow: by its status, with the reason if one is no success."""
+        for workflow in self.workflows:
+            ran = services.running.start(workflow, payload={"path": self.produced}, actor="test")
+            if ran.status != "completed":
+                return f"{workflow} {ran.status}: {ran.error_message}"
+        return "completed"
 
+
+_TWO = ("invoice-export", "invoice-import")
 
 STORIES = {
-    "good": Story(tested="invoices", produced="invoices", granted=None, ends="done"),
-    "rejected by a test": Story(
-        tested="invoices", produced="invoices", granted=["tickets"], ends="rolled-back"
+    "good": Story(),
+    "rejected by a test": Story(granted=["tickets"], ends="rolled-back"),
+    "rejected in production": Story(tested="account", granted=["tickets"], ends="rolled-back"),
+    "one goes first": Story(policy={"canary": "auto"}, workflows=_TWO),
+    "one goes first and fails": Story(
+        tested="account", granted=["tickets"], ends="rolled-back", policy={"canary": "auto"}, workflows=_TWO
     ),
-    "rejected in production": Story(
-        tested="account", produced="invoices", granted=["tickets"], ends="rolled-back"
-    ),
+    "compromised": Story(begins=hurry),
+    "replaced by its owner": Story(begins=replace_by_hand, spare=True),
 }
+FIRST = ("good", "rejected by a test", "rejected in production")
+"""The rotation of every night: killed at each point on both databases whenever the tests run."""
 
 
 def set_up(organisation: Organisation, story: Story) -> None:
-    """An owner, a token that is about to expire, and the workflow that uses it."""
+    """An owner, a token that is about to expire, and the workflows that use it."""
     organisation.add_owner("support")
-    organisation.add_token(ITEM, ACCOUNT)
-    organisation.add_workflow(
-        WORKFLOW,
-        ITEM,
-        path="/v1/{{ webhook_payload.path }}",
-        sample_context={"webhook_payload": {"path": story.tested}},
-    )
+    organisation.add_token(ITEM, ACCOUNT, **story.policy)
+    if story.spare:
+        _, token = organisation.counterparts.token_service.issue(ACCOUNT, label="by hand")
+        organisation.add_item(SPARE, token, days=300, mode="notify")
+    for workflow in story.workflows:
+        organisation.add_workflow(
+            workflow,
+            ITEM,
+            path="/v1/{{ webhook_payload.path }}",
+            sample_context={"webhook_payload": {"path": story.tested}},
+        )
 
 
 def play(services: Services, clock: SharedClock, story: Story) -> None:
-    """From the night to the end of its rotation: the bells, a production run, a day. Then again, if need be."""
+    """From its beginning to the end of its rotation: the bells, a production run, a day. Then again, if need
+    be.
+    """
     for _ in range(_ROUNDS):
-        services.nights.begin(START)
+        story.begins(services)
         answer_bells(services)
         if is_over(services):
             return
@@ -101,6 +149,11 @@ def is_over(services: Services) -> bool:
             and connection.execute(open_rotation).first() is None
             and connection.execute(untold).first() is None
         )
+
+
+def _rotations(services: Services) -> int:
+    with services.database.read() as connection:
+        return len(connection.execute(select(rotations.c.id)).all())
 
 
 def endings(services: Services) -> list[str]:

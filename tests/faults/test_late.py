@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tests.faults.counterparts import WatchedTokens
 from tests.faults.invariants import find_violations, look
 from tests.faults.places import let_leases_lapse
-from tests.faults.stories import ACCOUNT, ITEM, WORKFLOW, answer_bells
+from tests.faults.stories import ACCOUNT, ITEM, answer_bells
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database
@@ -27,6 +27,7 @@ from worker.outbound import HttpClient
 
 DAY = timedelta(days=1)
 PATIENCE = 30.0
+WORKFLOW = "invoice-export"
 
 
 class Held:

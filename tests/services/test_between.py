@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from tests.organisation import Organisation
 from tests.services.staging import (
@@ -15,10 +16,14 @@ from tests.services.staging import (
     get_rotation,
     start_organisation,
     step_to,
+    told,
 )
 from vaultcore.secret import Secret
+from vaultcore.tables import items
+from worker import records
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.workflows.runner import RunResult
 
 DAY = timedelta(days=1)
 OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}
@@ -130,3 +135,165 @@ def test_the_pause_after_a_failure_goes_by_the_value_that_is_in_use(staged: Stag
     assert expires_at is not None
     assert hold_until <= clock() + (expires_at - clock()) / 2
     assert service.calls("POST") == 4
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.PLANNED, State.WATCHING])
+def test_an_item_whose_row_cannot_be_read_holds_up_no_night(staged: Staged, clock: Any, state: State) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    services = organisation.services
+    (rotation_id,) = services.nights.begin(clock()) or []
+    if state is not State.QUEUED:
+        step_to(organisation, clock, rotation_id, state)
+    with services.database.write() as connection:
+        connection.execute(update(items).where(items.c.name == TOKEN).values(policy={"mode": "nonsense"}))
+    if state is State.WATCHING:
+        clock.advance(timedelta(hours=1))
+    drive_on(organisation, clock)
+    ended = get_rotation(organisation, rotation_id)
+    assert ended.state is (State.CANCELLED if state is State.QUEUED else State.STUCK)
+    assert "prod-ticketing-api-token cannot be read" in (ended.last_error or "")
+    for slot in services.nights.open_nights():
+        assert services.nights.close(slot) == "failed"
+    assert {"night-failed", f"rotation-{ended.state}"} <= {one.kind for one in organisation.notices()}
+
+
+def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    services = organisation.services
+    with services.database.write() as connection:
+        workflow = services.definitions.get(connection, "ticket-sync")
+        run_id = records.open_run(
+            connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
+        )
+    services.deciding.roll_back(rotation_id, actor="test")
+    organisation.drive()
+    waiting = get_rotation(organisation, rotation_id)
+    assert waiting.state is State.UNDOING
+    assert "a run of ticket-sync that began with the new value" in waiting.waits_for[0]
+    assert organisation.stages(TOKEN) == ["current", "previous"]
+    assert len(service.live_tokens("ticketing")) == 2
+    result = RunResult(
+        status="completed",
+        output=None,
+        error_message=None,
+        error_node=None,
+        cause=None,
+        logs=(),
+        used=frozenset(),
+    )
+    with services.database.write() as connection:
+        records.end_run(connection, run_id, result, {organisation.item(TOKEN).id: 2}, at=clock())
+    drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation_id).finished_at is not None)
+    assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+    assert len(service.live_tokens("ticketing")) == 1
+    assert run(organisation, "ticket-sync") == "completed"
+
+
+def test_a_long_run_with_the_old_value_takes_no_proof_away(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    assert run(organisation, "ticket-sync") == "completed"
+    item = organisation.item(TOKEN)
+    services = organisation.services
+    with services.database.write() as connection:
+        workflow = services.definitions.get(connection, "ticket-sync")
+        services.references.note_run(
+            connection, workflow_id=workflow.id, used={item.id: 1}, good=True, at=clock()
+        )
+    clock.advance(2 * timedelta(hours=1))
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+
+
+def test_a_run_that_fails_with_the_new_value_for_another_reason_is_told_at_once_and_once(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow(
+        "ticket-sync",
+        TOKEN,
+        path="/v1/{{ webhook_payload.path }}",
+        sample_context={"webhook_payload": {"path": "account"}},
+    )
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    for _ in range(2):
+        services = organisation.services
+        services.running.start("ticket-sync", payload={"path": "nothing-there"}, actor="test")
+        drive_on(organisation, clock)
+    ((owner, body),) = told(organisation, "run-failed")
+    assert owner == "support"
+    assert "node call" in body
+    assert f"nightkey rotation rollback {rotation_id}" in body
+    waiting = get_rotation(organisation, rotation_id)
+    assert waiting.state is State.WATCHING
+    assert any("its last one failed: node call" in reason for reason in waiting.waits_for)
+
+
+def test_settings_that_lead_somewhere_else_by_now_get_nothing_revoked_there(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="1h")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    services = organisation.services
+    first = organisation.item(TOKEN).policy
+    elsewhere = dict(first.settings)
+    elsewhere["issue"] = elsewhere["issue"] | {"url": "https://elsewhere.example.org/v1/tokens"}
+    _set_settings(organisation, elsewhere)
+    clock.advance(timedelta(hours=2))
+    drive_on(organisation, clock)
+    stuck = get_rotation(organisation, rotation_id)
+    assert stuck.state is State.STUCK
+    assert "its policy leads to elsewhere.example.org by now" in (stuck.last_error or "")
+    assert len(service.live_tokens("ticketing")) == 2
+    _set_settings(organisation, dict(first.settings))
+    services.deciding.retry(rotation_id, actor="test")
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert len(service.live_tokens("ticketing")) == 1
+
+
+def _set_settings(organisation: Organisation, settings: dict[str, Any]) -> None:
+    with organisation.services.database.write() as connection:
+        item = organisation.services.vault.get(connection, TOKEN)
+        row = connection.execute(select(items.c.policy).where(items.c.id == item.id)).scalar_one()
+        stored = {**row, "settings": settings}
+        connection.execute(update(items).where(items.c.id == item.id).values(policy=stored))
+
+
+def test_a_freeze_without_an_end_keeps_the_old_value(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", days=5, overlap="1h")
+    (rotation_id,) = organisation.services.nights.begin(clock()) or []
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    with organisation.services.database.write() as connection:
+        row = connection.execute(select(items.c.policy).where(items.c.name == TOKEN)).scalar_one()
+        stored = {**row, "freezes": ["* * * * * for 24h"]}
+        connection.execute(update(items).where(items.c.name == TOKEN).values(policy=stored))
+    clock.advance(timedelta(days=2))
+    drive_on(organisation, clock)
+    waiting = get_rotation(organisation, rotation_id)
+    assert (waiting.state, waiting.waits_for) == (State.WATCHING, ["a moment in which changes may be made"])
+    assert len(service.live_tokens("ticketing")) == 2
+
+
+def test_a_request_may_be_hurried_by_who_finds_the_value_compromised(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", mode="approve")
+    organisation.night()
+    (requested,) = organisation.rotations()
+    assert requested.state is State.REQUESTED
+    hurried = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann")
+    assert (hurried.id, hurried.state, hurried.hurried) == (requested.id, State.PLANNED, True)
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, requested.id).state is State.DONE
+    assert len(service.live_tokens("ticketing")) == 1

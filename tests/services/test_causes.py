@@ -332,8 +332,9 @@ def test_pauses_double_up_to_the_longest_and_differ_between_rotations(
             service.fail_next("/v1/tokens", times=6)
             pauses = []
             for whole in (8, 16, 32, 60, 60, 60):
-                rotation = organisation.services.rotations.advance(rotation_id)
-                assert rotation is not None
+                advanced = organisation.services.rotations.advance(rotation_id)
+                assert advanced is not None
+                rotation = advanced.rotation
                 assert rotation.next_at is not None
                 pauses.append((rotation.next_at - clock()).total_seconds())
                 assert whole / 2 <= pauses[-1] <= whole

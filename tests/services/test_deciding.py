@@ -104,6 +104,8 @@ def test_a_request_that_nobody_answers_ends_and_nothing_was_changed(staged: Stag
     organisation.drive()
     ended = get_rotation(organisation, rotation.id)
     assert (ended.state, ended.last_error) == (State.CANCELLED, "nobody approved it in time")
+    ((owner, body),) = told(organisation, "rotation-expired")
+    assert (owner, f"nightkey item rotate {TOKEN}" in body) == ("support", True)
     assert service.calls("POST") == 0
     assert service.live_tokens("ticketing") == [old_id]
     with pytest.raises(RefusedError, match="is over: it is cancelled"):

@@ -284,7 +284,7 @@ def test_the_lease_is_renewed_for_as_long_as_a_step_takes(
             gate.open()
             advanced = working.result(PATIENCE)
         assert advanced is not None
-        assert (advanced.state, advanced.lease_until) == (State.CREATED, None)
+        assert (advanced.rotation.state, advanced.rotation.lease_until) == (State.CREATED, None)
         assert service.calls("POST") == 1
 
 

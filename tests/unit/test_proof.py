@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.domain.proof import Consumer, Proof, Watch, choose_canary, stand, watch
+from worker.domain.proof import Consumer, Overlap, Proof, choose_canary, judge, stand
 from worker.domain.saga import State
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ def used_by(name="report", **fields):
 
 def watched_by(*consumers, now=NOW, **fields):
     given = {"number": NEW, "ends": NOW, "opens": NOW, "canary_id": None} | fields
-    return watch(Watch(**given), consumers, now=now)
+    return judge(Overlap(**given), consumers, now=now)
 
 
 # How one consumer stands

@@ -18,13 +18,14 @@ from vaultcore.rules import check_move
 from worker.domain import saga
 from worker.domain.limits import Caps, Room, hold_until, when_to_begin
 from worker.domain.plan import Action, DueItem, plan_item
-from worker.domain.proof import Consumer, Watch, choose_canary, watch
+from worker.domain.proof import Consumer, Overlap, choose_canary, judge
 from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
 from worker.store import Rotation
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LIFETIME, LEAD, APPROVAL, LATE = 90 * DAY, 14 * DAY, 7 * DAY, 10 * MINUTE
+NO_TRIES = {"outages": 0, "failing_since": None, "polls": 0, "settling_since": None}
 LIMITS = Limits(attempts=3, pause=10 * SECOND, pause_max=HOUR, patience=HOUR, candidates=2, settle=30 * SECOND)
 TESTS = {Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS}
 ROOM = Room(caps=Caps(night=500, counterpart=100))
@@ -215,12 +216,12 @@ class Rotating(RuleBasedStateMachine):
                 assert self.plan().action not in (Action.ROTATE, Action.REQUEST), "not twice in one night"
 
     def move(self, to, **values):
-        if not to.retries:
-            values = {"outages": 0, "failing_since": None} | values
+        if not (to.retries or to.polls):
+            values = NO_TRIES | values
         self.write(state=to.state, next_at=to.next_at, waits_for=list(to.waits_for), **values)
 
     def decide(self, **values):
-        fresh = {"outages": 0, "failing_since": None, "waits_for": []}
+        fresh = NO_TRIES | {"waits_for": []}
         if values.get("state") is not State.STUCK:
             fresh["stuck_in"] = None
         self.write(**(fresh | values))
@@ -364,8 +365,8 @@ class Rotating(RuleBasedStateMachine):
         found = self.consumers()
         moved_at = rotation.widened_at or rotation.activated_at
         ends = max(moved_at + self.overlap, rotation.overlap_until or moved_at)
-        watched = watch(
-            Watch(
+        watched = judge(
+            Overlap(
                 number=rotation.new_number,
                 ends=None if any(consumer.held for consumer in found) else ends,
                 opens=max(now, self.frozen_until) if rotation.gated else now,
@@ -400,6 +401,8 @@ class Rotating(RuleBasedStateMachine):
                 rotation_id=rotation.id,
                 outages=rotation.outages,
                 failing_since=rotation.failing_since,
+                polls=rotation.polls,
+                settling_since=rotation.settling_since,
                 candidates=rotation.candidates,
             ),
             limits=LIMITS,
@@ -407,7 +410,11 @@ class Rotating(RuleBasedStateMachine):
         )
         values = {}
         if to.retries:
-            values |= {"outages": rotation.outages + 1, "failing_since": rotation.failing_since or self.now}
+            since = rotation.failing_since or self.now
+            values |= {"outages": rotation.outages + 1, "failing_since": since, "settling_since": None}
+        if to.polls:
+            since = rotation.settling_since or self.now
+            values |= {"polls": rotation.polls + 1, "settling_since": since}
         if to.state is State.STUCK:
             values["stuck_in"] = rotation.state
         self.move(to, **values)

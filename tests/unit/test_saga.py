@@ -166,7 +166,7 @@ def test_a_rejection_throws_the_candidate_away_and_makes_another_a_bounded_numbe
     state_and_step, candidates, expected
 ):
     state, step = state_and_step
-    settled = {"failing_since": NOW - HOUR} if step is Step.VERIFY else {}
+    settled = {"settling_since": NOW - HOUR} if step is Step.VERIFY else {}
     transition = fail(step, state, REJECTED, candidates=candidates, **settled)
 
     assert (transition.state, transition.next_at) == (expected, NOW)
@@ -188,13 +188,14 @@ def test_what_says_nothing_of_the_candidate_makes_no_other_one(state, step):
     ],
 )
 def test_a_new_value_is_polled_while_the_other_side_may_need_a_moment(since, expected):
-    failing = None if since is None else NOW - since * SECOND
-    transition = fail(Step.VERIFY, State.INSTALLED, REJECTED, failing_since=failing)
+    settling = None if since is None else NOW - since * SECOND
+    transition = fail(Step.VERIFY, State.INSTALLED, REJECTED, settling_since=settling)
 
     assert transition.state is expected
     if expected is State.INSTALLED:
         assert NOW < transition.next_at <= NOW + SECOND
-        assert transition.retries
+        assert transition.polls
+        assert not transition.retries, "it is no outage, and its patience is not used up"
         assert is_moving(transition.state, transition.waits_for)
 
 
@@ -211,10 +212,48 @@ def test_a_mistake_goes_back_at_once_and_makes_no_other_candidate(state, step):
     assert (transition.state, transition.next_at) == (State.UNDOING, NOW)
 
 
-@pytest.mark.parametrize("failure", [REJECTED, MISTAKE])
+def test_an_outage_before_does_not_shorten_the_time_to_settle():
+    transition = fail(Step.VERIFY, State.INSTALLED, REJECTED, outages=7, failing_since=NOW - 5 * HOUR)
+
+    assert (transition.state, transition.polls) == (State.INSTALLED, True)
+
+
 @pytest.mark.parametrize("state", [State.ACTIVATED, State.CANARY, State.WATCHING])
-def test_what_fails_in_production_goes_back_at_once(state, failure):
-    assert fail(Step.WATCH, state, failure).state is State.UNDOING
+def test_what_is_rejected_in_production_goes_back_at_once(state):
+    assert fail(Step.WATCH, state, REJECTED).state is State.UNDOING
+
+
+@pytest.mark.parametrize("state", [State.ACTIVATED, State.CANARY, State.WATCHING])
+def test_a_mistake_of_ours_while_watching_judges_no_value_and_goes_to_a_person(state):
+    assert fail(Step.WATCH, state, MISTAKE).state is State.STUCK
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [(State.REQUESTED, Step.EXPIRE), (State.SCHEDULED, Step.ADMIT), (State.QUEUED, Step.ADMIT)],
+)
+def test_what_cannot_even_begin_is_cancelled(state, step):
+    assert fail(step, state, MISTAKE).state is State.CANCELLED
+
+
+def test_nobody_goes_back_to_what_an_owner_has_replaced():
+    assert fail(Step.RETIRE, State.RETIRING, REJECTED, by_owner=True).state is State.STUCK
+
+
+@pytest.mark.parametrize(("state", "step"), ALL)
+def test_who_says_when_to_come_back_is_not_asked_before_and_the_night_does_not_wait(state, step):
+    later = replace(OUTAGE, message="too many requests", retry_at=NOW + 3 * HOUR)
+    transition = fail(step, state, later)
+
+    assert (transition.state, transition.next_at) == (state, NOW + 3 * HOUR)
+    assert transition.waits_for == ("too many requests",)
+    assert not is_moving(transition.state, transition.waits_for)
+
+
+def test_a_time_that_is_over_before_the_pause_is_changes_nothing():
+    soon = replace(OUTAGE, retry_at=NOW + timedelta(milliseconds=1))
+
+    assert fail(Step.CREATE, State.PLANNED, soon) == fail(Step.CREATE, State.PLANNED, OUTAGE)
 
 
 @pytest.mark.parametrize(

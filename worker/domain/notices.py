@@ -97,6 +97,15 @@ def compose_failure(*, rotation_id: str, item: str, state: State, error: str, us
                 f"What happened, and what to do: nightkey rotation show {rotation_id}\n"
             ),
         )
+    if state is State.CANCELLED:
+        return Message(
+            subject=f"Nightkey: {item} was not replaced",
+            body=(
+                f"The rotation of {item} could not begin: {error}.\n"
+                f"Nothing was changed, and its value goes on working for {used}.\n"
+                f"What happened: nightkey rotation show {rotation_id}\n"
+            ),
+        )
     return Message(
         subject=f"Nightkey: {item} was not replaced",
         body=(
@@ -127,6 +136,30 @@ def compose_approval(
             f"    nightkey rotation approve {rotation_id}\n"
             f"    nightkey rotation cancel {rotation_id}\n"
             f"Without an answer the request ends at {expires_at:%Y-%m-%d %H:%M} UTC, and nothing changes.\n"
+        ),
+    )
+
+
+def compose_unapproved(*, item: str, asked_by: str, asked_at: datetime) -> Message:
+    """A request has ended without an answer."""
+    return Message(
+        subject=f"Nightkey: {item} was not replaced, for want of an approval",
+        body=(
+            f"{asked_by} asked at {asked_at:%Y-%m-%d %H:%M} UTC to replace {item}, and nobody answered.\n"
+            f"Nothing has changed. Ask again with: nightkey item rotate {quote_word(item)}\n"
+        ),
+    )
+
+
+def compose_failed_run(*, rotation_id: str, item: str, workflow: str, error: str) -> Message:
+    """A production run failed with the new value, and it does not look like the value's fault."""
+    return Message(
+        subject=f"Nightkey: {workflow} failed with the new {item}",
+        body=(
+            f"{workflow} has run with the new value of {item}, and failed: {error}.\n"
+            "Nothing says that the value was refused, so both values stay until it has run well.\n"
+            f"    nightkey rotation show {rotation_id}\n"
+            f"    nightkey rotation rollback {rotation_id}\n"
         ),
     )
 

@@ -40,6 +40,8 @@ class Consumer:
     last_run_at: datetime | None
     next_run_at: datetime | None
     waived: bool
+    failed: str | None = None
+    """How its last run with the new value failed, if it did and nothing was rejected: what a person reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +54,17 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
-    """What is watched: the new version, and until when the old one works at least.
+class Overlap:
+    """Two versions that both work: the number of the new one, and until when the old one works at least.
 
     `ends` is None while a canary holds the overlap back; `opens` is when the old value may be taken away
-    at the earliest, by windows and freezes. `others` are reasons that others give: a claim, a run.
+    at the earliest, by windows and freezes, and None if they leave no such moment. `others` are reasons
+    that others give: a claim, a run.
     """
 
     number: int
     ends: datetime | None
-    opens: datetime
+    opens: datetime | None
     canary_id: str | None
     others: tuple[str, ...] = ()
     lapses_soon: bool = False
@@ -69,7 +72,7 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
+class Verdict:
     """Where the rotation stands after a look: in which state, for what it waits, when it looks again."""
 
     state: State
@@ -95,6 +98,8 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
     if consumer.held:
         return found(Proof.HELD, f"{name}, which moves after the canary")
     awaited = f"the first good production run of {name}"
+    if consumer.failed is not None:
+        awaited += f" (its last one failed: {consumer.failed})"
     if not consumer.active:
         return found(Proof.UNPROVABLE, f"{awaited}, which is not active")
     if ends is not None and now >= ends:
@@ -107,31 +112,32 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
     return found(Proof.AWAITED, awaited)
 
 
-def watch(watched: Watch, consumers: Iterable[Consumer], *, now: datetime) -> Watched:
+def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:
     """What follows from a look at the consumers: the canary first, then all, then the old value may go.
 
     It waits for the overlap, for every consumer, for what others give as a reason, and for a moment in
     which changes may be made.
     """
     ordered = sorted(consumers, key=lambda consumer: consumer.name)
-    standings = tuple(stand(c, number=watched.number, ends=watched.ends, now=now) for c in ordered)
+    standings = tuple(stand(c, number=overlap.number, ends=overlap.ends, now=now) for c in ordered)
     held = any(s.consumer.held for s in standings)
     if held:
-        first = next((s for s in standings if s.consumer.id == watched.canary_id), None)
-        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED) or watched.lapses_soon:
+        first = next((s for s in standings if s.consumer.id == overlap.canary_id), None)
+        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED) or overlap.lapses_soon:
             return _found(State.WATCHING, (), now, standings, widens=True)
         reason = f"{first.why}, which goes first"
         return _found(State.CANARY, (reason,), _next_look(now, first.consumer.next_run_at), standings)
     reasons = []
-    if watched.ends is not None and now < watched.ends:
-        reasons.append(f"the overlap, until {watched.ends:%Y-%m-%d %H:%M:%S} UTC")
-    reasons += watched.others
+    if overlap.ends is not None and now < overlap.ends:
+        reasons.append(f"the overlap, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
+    reasons += overlap.others
     reasons += [s.why for s in standings if s.proof not in (Proof.PROVEN, Proof.WAIVED)]
-    if not reasons and now < watched.opens:
-        reasons.append(f"a moment in which changes may be made, from {watched.opens:%Y-%m-%d %H:%M} UTC")
+    if not reasons and (overlap.opens is None or now < overlap.opens):
+        when = "" if overlap.opens is None else f", from {overlap.opens:%Y-%m-%d %H:%M} UTC"
+        reasons.append(f"a moment in which changes may be made{when}")
     if not reasons:
         return _found(State.RETIRING, (), now, standings)
-    looks = [time for time in (watched.ends, watched.opens) if time is not None and time > now]
+    looks = [time for time in (overlap.ends, overlap.opens) if time is not None and time > now]
     return _found(State.WATCHING, tuple(reasons), _next_look(now, *looks), standings)
 
 
@@ -161,8 +167,8 @@ def _found(
     standings: tuple[Standing, ...],
     *,
     widens: bool = False,
-) -> Watched:
-    return Watched(state=state, waits_for=waits_for, next_at=next_at, widens=widens, standings=standings)
+) -> Verdict:
+    return Verdict(state=state, waits_for=waits_for, next_at=next_at, widens=widens, standings=standings)
 
 
 def _next_look(now: datetime, *times: datetime | None) -> datetime:

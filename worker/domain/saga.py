@@ -114,6 +114,7 @@ _REACHED: dict[Step, State] = {
     Step.UNDO: State.ROLLED_BACK,
 }
 
+_BEGINNINGS = frozenset({Step.EXPIRE, Step.ADMIT})
 _CANNOT_GO_BACK = frozenset({Step.RETIRE, Step.DISCARD, Step.UNDO})
 _JUDGES_THE_CANDIDATE = frozenset({Step.INSTALL, Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _POLL = timedelta(seconds=1)
@@ -122,8 +123,11 @@ _POLL_MAX = timedelta(seconds=10)
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
+    """`retry_at` is when trying again can help at the earliest, where that is known."""
+
     cause: Cause
     message: str
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +150,18 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far the present step is. `outages` and `failing_since` leave this try out; `candidates` are
-    those that were thrown away.
+    """How far the present step is. All numbers leave this try out: `outages` since `failing_since`, and
+    `polls` of a value that is not accepted yet since `settling_since`; `candidates` are those that were
+    thrown away. `by_owner`: the new value is one that its owner gave, and nobody's to take back.
     """
 
     rotation_id: str
-    outages: int
-    failing_since: datetime | None
-    candidates: int
+    outages: int = 0
+    failing_since: datetime | None = None
+    polls: int = 0
+    settling_since: datetime | None = None
+    candidates: int = 0
+    by_owner: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +172,9 @@ class Transition:
     next_at: datetime | None
     waits_for: tuple[str, ...] = ()
     retries: bool = False
-    """The same step again: its tries go on being counted."""
+    """The same step again, after an outage: its tries go on being counted."""
+    polls: bool = False
+    """The same step again, until the other side accepts the value."""
 
 
 def next_step(state: State, *, hurried: bool = False) -> Step | None:
@@ -196,32 +206,39 @@ def after_failure(
 
     An outage is waited out with the same candidate, for as long as patience lasts. A rejection takes
     the candidate away, and makes another while there may be one more. A mistake goes back, or to a
-    person where there is no way back.
+    person where there is no way back or nothing speaks against the new value.
     """
-    since = progress.failing_since or now
     if failure.cause is Cause.OUTAGE:
-        if now - since >= limits.patience:
-            return Transition(state=State.STUCK, next_at=None)
-        tries = progress.outages + 1
-        rests = tries >= limits.attempts
-        return Transition(
-            state=state,
-            next_at=now + backoff(tries, pause=limits.pause, most=limits.pause_max, key=progress.rotation_id),
-            waits_for=(f"the other side to come back: {failure.message}",) if rests else (),
-            retries=True,
-        )
-    if step is Step.VERIFY and failure.cause is Cause.REJECTED and now - since < limits.settle:
-        tries = progress.outages + 1
-        pause = backoff(tries, pause=_POLL, most=_POLL_MAX, key=progress.rotation_id)
-        return Transition(state=state, next_at=now + pause, retries=True)
-    if step is Step.RETIRE and failure.cause is Cause.REJECTED:  # the new value, while the old one works
-        return Transition(state=State.UNDOING, next_at=now)
-    if step in _CANNOT_GO_BACK:
+        return _wait_out(state, failure, progress=progress, limits=limits, now=now)
+    if step in _BEGINNINGS:
+        return Transition(state=State.CANCELLED, next_at=None)
+    if failure.cause is Cause.REJECTED:
+        since = progress.settling_since or now
+        if step is Step.VERIFY and now - since < limits.settle:
+            pause = backoff(progress.polls + 1, pause=_POLL, most=_POLL_MAX, key=progress.rotation_id)
+            return Transition(state=state, next_at=now + pause, polls=True)
+        if step is Step.RETIRE and not progress.by_owner:  # the new value, while the old one works
+            return Transition(state=State.UNDOING, next_at=now)
+        if step in _JUDGES_THE_CANDIDATE and progress.candidates + 1 < limits.candidates:
+            return Transition(state=State.DISCARDING, next_at=now)
+    if step in _CANNOT_GO_BACK or (step is Step.WATCH and failure.cause is Cause.MISTAKE):
         return Transition(state=State.STUCK, next_at=None)
-    another = progress.candidates + 1 < limits.candidates
-    if failure.cause is Cause.REJECTED and step in _JUDGES_THE_CANDIDATE and another:
-        return Transition(state=State.DISCARDING, next_at=now)
     return Transition(state=State.UNDOING, next_at=now)
+
+
+def _wait_out(
+    state: State, failure: Failure, *, progress: Progress, limits: Limits, now: datetime
+) -> Transition:
+    if now - (progress.failing_since or now) >= limits.patience:
+        return Transition(state=State.STUCK, next_at=None)
+    tries = progress.outages + 1
+    pause = backoff(tries, pause=limits.pause, most=limits.pause_max, key=progress.rotation_id)
+    waits = ""
+    if tries >= limits.attempts:
+        waits = f"the other side to come back: {failure.message}"
+    if failure.retry_at is not None and failure.retry_at > now + pause:
+        pause, waits = failure.retry_at - now, failure.message
+    return Transition(state=state, next_at=now + pause, waits_for=(waits,) if waits else (), retries=True)
 
 
 def backoff(tries: int, *, pause: timedelta, most: timedelta, key: str) -> timedelta:

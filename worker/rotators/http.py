@@ -61,6 +61,14 @@ class HttpSettings(base.Settings):
         description="the path in each entry of what must be rotation.label, where find lists others too",
     )
 
+    @model_validator(mode="after")
+    def _check_find(self) -> "HttpSettings":
+        if self.find is not None and self.id is None and self.verify_id is None:
+            raise ValueError(
+                "find needs id or verify_id: without it, what find lists cannot be told from the new credential"
+            )
+        return self
+
 
 class HttpRotator:
     """Asks a service for the new credential by a templated request, and revokes the old one by another.
@@ -192,10 +200,11 @@ class HttpRotator:
         """Revokes what bears this rotation's label and is not the new credential: requests that were given
         up, and took effect all the same.
         """
-        kept = job.new_external.get("id")
-        if kept is None:
+        found = self._find(job)
+        if not found or job.new is None:
             return ""
-        late = self._find(job) - {kept}
+        kept = job.new_external.get("id") or self._learn_id(job, job.new).get("id")
+        late = found - {kept}
         for external_id in sorted(late, key=str):
             self._revoke(job, external_id, None)
         return f"; revoked, too, what else bears its label ({len(late)})" if late else ""

@@ -16,8 +16,8 @@ from worker import consumers, store
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.saga import State
-from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions
+from worker.services.returning import Returning
 from worker.services.running import Outcome, Running
 from worker.services.telling import Telling
 from worker.services.watching import Watching
@@ -42,7 +42,7 @@ class Deciding:
         definitions: Definitions,
         running: Running,
         watching: Watching,
-        claiming: Claiming,
+        returning: Returning,
         telling: Telling,
         clock: Callable[[], datetime],
     ) -> None:
@@ -53,7 +53,7 @@ class Deciding:
         self._definitions = definitions
         self._running = running
         self._watching = watching
-        self._claiming = claiming
+        self._returning = returning
         self._telling = telling
         self._clock = clock
 
@@ -122,6 +122,8 @@ class Deciding:
             state = rotation.stuck_in if rotation.state is State.STUCK else rotation.state
             if state in saga.NOT_BEGUN:
                 _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
+            if rotation.by_owner:
+                _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
             if rotation.state is State.STUCK and state in (State.UNDOING, State.DISCARDING):
                 self._end_on_old(connection, rotation, item, actor)
             elif rotation.state in (State.UNDOING, State.DISCARDING):
@@ -225,9 +227,7 @@ class Deciding:
         **values: object,
     ) -> None:
         """Writes the decision; what was tried and waited for before it no longer counts."""
-        fresh: dict[str, object] = {"attempts": 0, "outages": 0, "failing_since": None, "waits_for": []}
-        if values.get("state") is not State.STUCK:
-            fresh["stuck_in"] = None
+        fresh = {**store.NO_TRIES, "waits_for": [], "stuck_in": None}
         store.change_rotation(connection, rotation, **{**fresh, **values})
         store.add_step(
             connection,
@@ -275,18 +275,10 @@ class Deciding:
         )
 
     def _end_on_old(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        now = self._clock()
-        self._watching.let_go(connection, rotation)
-        if rotation.new_number is not None:
-            new = self._versions.get(connection, item.id, rotation.new_number)
-            if new.stage is Stage.CURRENT:
-                self._versions.reactivate(
-                    connection, item.id, good=rotation.old_number, bad=new.number, actor=actor
-                )
-            self._claiming.withdraw(connection, rotation.id)
-            self._watching.unpin(connection, rotation, new.number)
-            self._versions.destroy(connection, item.id, new.number, actor=actor, reason="given up")
-        self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
+        self._returning.go_back(connection, rotation, actor=actor)
+        self._returning.drop_new(connection, rotation, actor=actor, reason="given up")
+        back = self._vault.get(connection, item.id)
+        self._vault.hold(connection, item.id, _hold_after_cancel(back, self._clock()))
         self._telling.resolve(connection, item.id)
         self._end(connection, rotation, actor, "rollback", State.ROLLED_BACK)
 

@@ -82,7 +82,7 @@ class Driving:
             if advanced is None:
                 time.sleep(_POLL_SECONDS)
             else:
-                tell(advanced)
+                tell(advanced.rotation)
         self._deliver()
         with self._database.read() as connection:
             return store.get_rotation(connection, rotation_id)
@@ -106,7 +106,7 @@ class Driving:
         """A rotation of which a person has just decided something: the step that follows, then to its rest."""
         advanced = self._rotations.advance(rotation_id)
         if advanced is not None:
-            tell(advanced)
+            tell(advanced.rotation)
         return self.run_rotation(rotation_id, tell)
 
     def settle(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
@@ -118,7 +118,7 @@ class Driving:
             if rotation is not None and rotation.state in WATCHED:
                 advanced = self._rotations.advance(rotation.id)
                 if advanced is not None:
-                    tell(advanced)
+                    tell(advanced.rotation)
                     settled.append(self.run_rotation(rotation.id, tell))
         return settled
 
@@ -130,7 +130,7 @@ class Driving:
             for rotation_id in due:
                 advanced = self._rotations.advance(rotation_id)
                 if advanced is not None:
-                    tell(advanced)
+                    tell(advanced.rotation)
             if not due:
                 moving = self._moving(night)
                 if not moving:

@@ -323,7 +323,7 @@ class Nights:
             elif one.outages and one.waits_for:
                 tries = f"next try {one.next_at:%Y-%m-%d %H:%M} UTC" if one.next_at else "being tried"
                 problems.append(f"{one.item} is not replaced yet, {tries}: {one.last_error} ({one.id})")
-            elif one.state is State.CANCELLED and one.last_error == STOPPED:
+            elif one.state is State.CANCELLED and (one.last_cause is not None or one.last_error == STOPPED):
                 problems.append(f"{one.item} was not begun: {one.last_error} ({one.id})")
         unreadable = connection.execute(
             select(findings.c.item, findings.c.detail).where(

@@ -89,6 +89,29 @@ class Opening:
             self._telling.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
         return rotation
 
+    def open_retirement(self, connection: Connection, item: Item, *, number: int, asked_by: str) -> None:
+        """A rotation that has only its last step left: its owner has replaced the value, everybody has moved,
+        and what the version from before opens is taken away outside.
+        """
+        now = self._clock()
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=item.id,
+            item=item.name,
+            owner_id=item.owner_id,
+            rotator=item.policy.rotator or "",
+            counterpart=find_counterpart(item.policy),
+            state=State.RETIRING,
+            reason=store.BY_OWNER,
+            asked_by=asked_by,
+            old_number=number,
+            new_number=item.version,
+            next_at=now,
+            created_at=now,
+        )
+        store.insert_rotation(connection, rotation)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=rotation.reason)
+
     def request(self, name: str, *, asked_by: str, in_freeze: bool = False) -> Rotation:
         """A rotation by hand, now: windows do not hold for it, a freeze does unless `in_freeze`.
 
@@ -135,7 +158,7 @@ class Opening:
                     asked_by=asked_by,
                     hurried=True,
                 )
-            if found.state in NOT_BEGUN - {State.REQUESTED}:
+            if found.state in NOT_BEGUN:
                 return self._begin_now(connection, found, item, asked_by=asked_by, hurried=True)
             if item.policy.four_eyes:
                 raise RefusedError(

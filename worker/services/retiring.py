@@ -4,57 +4,83 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, select
+from sqlalchemy import Connection, Row, Select, and_, exists, select
 
 from vaultcore.database import Database
-from vaultcore.model import Stage
+from vaultcore.errors import NightkeyError
+from vaultcore.model import Item, Mode, Stage
 from vaultcore.tables import items, versions
+from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.consumers import consumers_of
-from worker.domain.proof import Watch, watch
+from worker.domain.proof import Overlap, judge
 from worker.domain.saga import State
+from worker.rotators.catalog import load_rotator
+from worker.services.opening import Opening
 from worker.tables import rotations
 
 
 class Retiring:
-    """Destroys what is previous, out of its overlap, and held by no open rotation or reference."""
+    """Takes away what is previous, out of its overlap, and held by no open rotation or reference."""
 
     def __init__(
         self,
         *,
         database: Database,
+        vault: Vault,
+        opening: Opening,
         versions: Versions,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._vault = vault
+        self._opening = opening
         self._versions = versions
         self._clock = clock
 
     def retire_replaced(self, *, actor: str, page_size: int) -> int:
-        """Goes through the candidates in pages, a transaction each. How many were destroyed."""
-        destroyed, last = 0, ("", 0)
+        """Goes through the candidates in pages, a transaction each. How many nobody needs any more.
+
+        What the other side had issued is revoked there first, by a rotation that has that step alone.
+        """
+        retired, last = 0, ("", 0)
         while True:
             with self._database.write() as connection:
                 page = connection.execute(_candidates(last, page_size)).all()
                 for row in page:
-                    now = self._clock()
-                    ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
-                    watched = watch(
-                        Watch(number=row.current, ends=ends, opens=now, canary_id=None),
-                        consumers_of(connection, row.item_id),
-                        now=now,
-                    )
-                    if watched.state is State.RETIRING:
-                        self._versions.destroy(
-                            connection, row.item_id, row.number, actor=actor, reason="replaced"
-                        )
-                        destroyed += 1
+                    retired += self._retire(connection, row, actor)
             if len(page) < page_size:
                 break
             last = (page[-1].item_id, page[-1].number)
-        if destroyed:
+        if retired:
             self._database.scrub()
-        return destroyed
+        return retired
+
+    def _retire(self, connection: Connection, row: Row[*tuple[Any, ...]], actor: str) -> bool:
+        now = self._clock()
+        ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
+        overlap = Overlap(number=row.current, ends=ends, opens=now, canary_id=None)
+        if judge(overlap, consumers_of(connection, row.item_id), now=now).state is not State.RETIRING:
+            return False
+        try:
+            item = self._vault.get(connection, row.item_id)
+            if _is_outside(item):
+                self._opening.open_retirement(connection, item, number=row.number, asked_by=actor)
+                return True
+        except NightkeyError:  # its row cannot be read, as the scan says, or another of its versions goes first
+            return False
+        self._versions.destroy(connection, row.item_id, row.number, actor=actor, reason="replaced")
+        return True
+
+
+def _is_outside(item: Item) -> bool:
+    """Whether the other side issues its values, and we may take them away there."""
+    if item.policy.rotator is None or item.policy.mode is Mode.NOTIFY:
+        return False
+    try:
+        return load_rotator(item.policy.rotator).issues
+    except NightkeyError:  # it is not installed: the rotation will say so, and keep the version
+        return True
 
 
 def _candidates(last: tuple[str, int], limit: int) -> Select[*tuple[Any, ...]]:

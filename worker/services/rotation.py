@@ -2,12 +2,13 @@
 
 The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result
 with the new state, if the claim still holds. Where to go from each result is `worker.domain.saga`'s
-decision; what a step does is `worker.services.steps`'.
+decision; what a step does is `worker.services.steps`' and `worker.services.returning`'s.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -29,9 +30,12 @@ from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
 from worker.outbound import permitted_by
+from worker.rotators.catalog import find_counterpart
 from worker.services.admitting import Admitting
+from worker.services.done import Done
 from worker.services.leasing import Lease
-from worker.services.steps import Done, Steps
+from worker.services.returning import Returning
+from worker.services.steps import Steps
 from worker.services.telling import Telling
 from worker.services.watching import Watching
 from worker.store import Rotation
@@ -41,6 +45,33 @@ _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
 """States in which those who wait behind a rotation look again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """The rotation after a step. `moved`: it is in another state than before."""
+
+    rotation: Rotation
+    moved: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """How a try of a step ended: where the rotation goes, what its record says, what is written with it.
+
+    `result` is done, waits, retry or failed; without a `message` there is nothing new to record.
+    """
+
+    to: Transition
+    result: str
+    message: str = ""
+    cause: Cause | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+    scrub: bool = False
+
+
+_Conclude = Callable[[Connection], _End]
+"""The end of a try, settled in the transaction that commits it."""
 
 
 class Rotations:
@@ -53,6 +84,7 @@ class Rotations:
         vault: Vault,
         audit: AuditLog,
         steps: Steps,
+        returning: Returning,
         watching: Watching,
         admitting: Admitting,
         telling: Telling,
@@ -77,11 +109,11 @@ class Rotations:
             Step.TEST_WORKFLOWS: steps.test_workflows,
             Step.ACTIVATE: steps.activate,
             Step.RETIRE: steps.retire,
-            Step.DISCARD: steps.discard,
-            Step.UNDO: steps.undo,
+            Step.DISCARD: returning.discard,
+            Step.UNDO: returning.undo,
         }
 
-    def advance(self, rotation_id: str) -> Rotation | None:
+    def advance(self, rotation_id: str) -> Advanced | None:
         """Does the step that is due; None if none is, or somebody else is at it."""
         with self._database.write() as connection:
             claimed = store.claim_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
@@ -89,79 +121,79 @@ class Rotations:
             return None
         log = _log.bind(rotation=claimed.id, item=claimed.item_id, state=claimed.state.value)
         lease = Lease(self._database, claimed, lease=self._lease, clock=self._clock)
+        step = saga.next_step(claimed.state, hurried=claimed.hurried)
         try:
             with lease, permitted_by(lease.check):
-                self._advance(claimed)
+                if step is not None:
+                    self._do(claimed, step)
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
-            with self._database.write() as connection:
+            step = None
+        with self._database.write() as connection:
+            if step is None:
                 store.release_lease(connection, claimed)
-        with self._database.read() as connection:
             advanced = store.get_rotation(connection, rotation_id)
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
-        return advanced
+        return Advanced(rotation=advanced, moved=advanced.state is not claimed.state)
 
-    def _advance(self, claimed: Rotation) -> None:
-        step = saga.next_step(claimed.state, hurried=claimed.hurried)
-        if step is None:
-            with self._database.write() as connection:
-                store.release_lease(connection, claimed)
-            return
-        item = self._find_item(claimed.item_id)
-        if item is None:
-            self._cancel(claimed, step, "the item was deleted")
-        elif step is Step.EXPIRE:
-            self._cancel(claimed, step, "nobody approved it in time")
-        elif step is Step.ADMIT and item.version != claimed.old_number:
-            self._cancel(claimed, step, "its owner gave it another value meanwhile")
-        elif step is Step.ADMIT:
-            self._admit(claimed, item)
-        else:
-            self._try(claimed, item, step)
-
-    def _try(self, claimed: Rotation, item: Item, step: Step) -> None:
-        """One step with an effect, or a look at the consumers; whatever goes wrong has a cause."""
-        failure = self._forbid(claimed, item)
-        if failure is not None:
-            self._fail(claimed, item, step, failure)
-            return
+    def _do(self, claimed: Rotation, step: Step) -> None:
+        """The step, and what it came to; whatever goes wrong in it has a cause."""
+        item: Item | None = None
         try:
-            if step is Step.WATCH:
-                self._watch(claimed)
-                return
-            held = self._admitting.hold_for_window(claimed, item) if step is Step.ACTIVATE else None
-            if held is not None:
-                self._wait(claimed, step, held)
-                return
-            done = self._effects[step](claimed)
+            item = self._find_item(claimed.item_id)
+            self._commit(claimed, step, self._act(claimed, item, step))
         except (ConflictError, OperationalError, InterfaceError):
             raise  # it was taken over, or the database is away: no outcome of the step
         except CounterpartError as error:
-            failure = Failure(cause=error.cause, message=str(error))
+            failure = Failure(cause=error.cause, message=str(error), retry_at=error.retry_at)
         except NightkeyError as error:
             failure = Failure(cause=Cause.MISTAKE, message=str(error))
         except Exception as error:  # noqa: BLE001  # one bad item never stops the night
             _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
             failure = Failure(cause=Cause.MISTAKE, message=f"unexpected {type(error).__name__} in step {step}")
-        if failure is not None:
-            self._fail(claimed, item, step, failure)
         else:
-            self._succeed(claimed, step, done)
+            return
+        self._commit(claimed, step, partial(self._fail, claimed, item, step, failure))
 
-    def _forbid(self, claimed: Rotation, item: Item) -> Failure | None:
-        """What no effect may follow: a step that keeps ending its worker, an approval that no longer holds."""
-        cut_off = claimed.attempts - claimed.outages - 1
+    def _act(self, claimed: Rotation, item: Item | None, step: Step) -> _Conclude:
+        """Does the step's part outside, if it has one; what is left is for the transaction."""
+        if item is None:
+            return partial(self._cancel, claimed, "the item was deleted")
+        if step is Step.EXPIRE:
+            return partial(self._expire, claimed)
+        if step is Step.ADMIT and item.version != claimed.old_number:
+            return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
+        if step is Step.ADMIT:
+            return partial(self._admit, claimed, item)
+        self._check_allowed(claimed, item)
+        if step is Step.WATCH:
+            return partial(self._look, claimed)
+        held = self._admitting.hold_for_window(claimed, item) if step is Step.ACTIVATE else None
+        if held is not None:
+            return lambda _: _wait(claimed, held)
+        return partial(self._succeed, claimed, step, self._effects[step](claimed))
+
+    def _check_allowed(self, claimed: Rotation, item: Item) -> None:
+        """What no effect may follow: a step that keeps ending its worker, an approval that no longer holds,
+        settings that lead somewhere else by now.
+        """
+        problem = None
+        leads_to = find_counterpart(item.policy)
+        cut_off = claimed.attempts - claimed.outages - claimed.polls - 1
+        before = claimed.state in saga.BEFORE_ACTIVATION
         if cut_off > _CUT_OFF_LIMIT:
-            message = f"its step was cut off {cut_off} times: see the worker's log"
-            return Failure(cause=Cause.MISTAKE, message=message)
-        if claimed.state in saga.BEFORE_ACTIVATION and item.version != claimed.old_number:
-            message = "its owner gave it another value meanwhile"
-            return Failure(cause=Cause.MISTAKE, message=message)
-        is_bound = claimed.request_digest is not None and claimed.state in saga.BEFORE_ACTIVATION
-        if is_bound and digest_request(item) != claimed.request_digest:
-            message = "its policy or value was changed after it was approved: ask again"
-            return Failure(cause=Cause.MISTAKE, message=message)
-        return None
+            problem = f"its step was cut off {cut_off} times: see the worker's log"
+        elif before and item.version != claimed.old_number:
+            problem = "its owner gave it another value meanwhile"
+        elif before and claimed.request_digest not in (None, digest_request(item)):
+            problem = "its policy or value was changed after it was approved: ask again"
+        elif None not in (claimed.counterpart, leads_to) and claimed.counterpart != leads_to:
+            problem = (
+                f"its policy leads to {leads_to} by now, and it was begun with {claimed.counterpart}: "
+                "put that back until it is over"
+            )
+        if problem is not None:
+            raise CounterpartError(problem, cause=Cause.MISTAKE)
 
     def _find_item(self, item_id: str) -> Item | None:
         try:
@@ -170,104 +202,127 @@ class Rotations:
         except NotFoundError:
             return None
 
-    def _cancel(self, claimed: Rotation, step: Step, why: str) -> None:
+    # How a try may end: each in the transaction that commits it
+
+    def _cancel(self, claimed: Rotation, why: str, connection: Connection) -> _End:
         """Before anything was made, or after its item and every value of it went."""
-        transition = Transition(state=State.CANCELLED, next_at=None)
-        with self._database.write() as connection:
-            if step is not Step.EXPIRE:
-                self._telling.resolve(connection, claimed.item_id)
-            self._step(connection, claimed, step, "failed", None, why)
-            self._move(connection, claimed, transition, last_error=why)
+        self._telling.resolve(connection, claimed.item_id)
+        to = Transition(state=State.CANCELLED, next_at=None)
+        return _End(to=to, result="failed", message=why, values={"last_error": why})
 
-    def _admit(self, claimed: Rotation, item: Item) -> None:
-        with self._database.write() as connection:
-            store.check_fence(connection, claimed, now=self._clock())
-            transition = self._admitting.admit(connection, claimed, item)
-            values: dict[str, object] = {}
-            if transition.state is State.CANCELLED:
-                values["last_error"] = "; ".join(transition.waits_for)
-            self._move(connection, claimed, transition, **values)
+    def _expire(self, claimed: Rotation, connection: Connection) -> _End:
+        self._telling.tell_expired(connection, claimed)
+        why = "nobody approved it in time"
+        to = Transition(state=State.CANCELLED, next_at=None)
+        return _End(to=to, result="failed", message=why, values={"last_error": why})
 
-    def _watch(self, claimed: Rotation) -> None:
+    def _admit(self, claimed: Rotation, item: Item, connection: Connection) -> _End:
+        to = self._admitting.admit(connection, claimed, item)
+        cancelled = to.state is State.CANCELLED
+        return _End(to=to, result="done", values={"last_error": "; ".join(to.waits_for)} if cancelled else {})
+
+    def _look(self, claimed: Rotation, connection: Connection) -> _End:
         """A look at the consumers, and what follows from it, in one transaction.
 
         Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
         is refused.
         """
-        with self._database.write() as connection:
-            store.check_fence(connection, claimed, now=self._clock())
-            watched = self._watching.look(connection, claimed)
-            values: dict[str, object] = {}
-            if watched.widens:
-                self._watching.let_go(connection, claimed)
-                values["widened_at"] = self._clock()
-            self._telling.find_unproven(connection, claimed, watched.standings)
-            if watched.state is not claimed.state or list(watched.waits_for) != claimed.waits_for:
-                reasons = "; ".join(watched.waits_for)
-                message = f"waits for {reasons}" if reasons else "nothing to wait for"
-                self._step(connection, claimed, Step.WATCH, "waits" if reasons else "done", None, message)
-            transition = Transition(state=watched.state, next_at=watched.next_at, waits_for=watched.waits_for)
-            self._move(connection, claimed, transition, **values)
+        verdict = self._watching.look(connection, claimed)
+        values: dict[str, object] = {}
+        if verdict.widens:
+            self._watching.let_go(connection, claimed)
+            values["widened_at"] = self._clock()
+        self._telling.find_unproven(connection, claimed, verdict.standings)
+        reasons = "; ".join(verdict.waits_for)
+        news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
+        return _End(
+            to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
+            result="waits" if reasons else "done",
+            message=(f"waits for {reasons}" if reasons else "nothing to wait for") if news else "",
+            values=values,
+        )
 
-    def _wait(self, claimed: Rotation, step: Step, transition: Transition) -> None:
-        with self._database.write() as connection:
-            if list(transition.waits_for) != claimed.waits_for:
-                message = f"waits for {'; '.join(transition.waits_for)}"
-                self._step(connection, claimed, step, "waits", None, message)
-            self._move(connection, claimed, transition)
-
-    def _succeed(self, claimed: Rotation, step: Step, done: Done) -> None:
+    def _succeed(self, claimed: Rotation, step: Step, done: Done, connection: Connection) -> _End:
         now = self._clock()
-        transition = saga.after_success(step, now)
+        done.record(connection)
+        if step is Step.UNDO:
+            why = claimed.last_error or "unknown"
+            self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.again_at is not None:
-            waits = (f"what may take effect late at the other side, until {done.again_at:%Y-%m-%d %H:%M} UTC",)
-            transition = Transition(state=claimed.state, next_at=done.again_at, waits_for=waits)
+            waits = f"{done.waits_for}, until {done.again_at:%Y-%m-%d %H:%M} UTC"
+            to = Transition(state=claimed.state, next_at=done.again_at, waits_for=(waits,))
+            return _End(to=to, result="waits", message=done.message, scrub=done.scrub)
         values: dict[str, object] = {}
         if step is Step.ACTIVATE:
             values["activated_at"] = now
-        if step not in (Step.DISCARD, Step.UNDO):
-            values |= {"last_cause": None, "last_error": None}
         if step is Step.DISCARD:
             values["candidates"] = claimed.candidates + 1
+        elif step is not Step.UNDO:
+            values |= {"last_cause": None, "last_error": None}
+        to = saga.after_success(step, now)
+        if to.state is State.DONE:
+            self._telling.resolve(connection, claimed.item_id)
+        return _End(to=to, result="done", message=done.message, values=values, scrub=done.scrub)
+
+    def _fail(
+        self, claimed: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
+    ) -> _End:
+        now = self._clock()
+        to = saga.after_failure(
+            step,
+            claimed.state,
+            failure,
+            progress=_progress(claimed),
+            limits=self._limits if item is None else replace(self._limits, settle=item.policy.settle),
+            now=now,
+        )
+        values: dict[str, object] = {"last_cause": failure.cause.value, "last_error": failure.message}
+        if to.retries:
+            since = claimed.failing_since or now
+            values |= {"outages": claimed.outages + 1, "failing_since": since, "settling_since": None}
+        if to.polls:
+            values |= {"polls": claimed.polls + 1, "settling_since": claimed.settling_since or now}
+        if to.state is State.STUCK:
+            values["stuck_in"] = claimed.state
+            self._telling.tell_failure(connection, claimed, State.STUCK, failure.message)
+        if to.state is State.CANCELLED:
+            self._telling.tell_failure(connection, claimed, State.CANCELLED, failure.message)
+        return _End(
+            to=to,
+            result="retry" if to.retries or to.polls else "failed",
+            message=failure.message,
+            cause=failure.cause,
+            values=values,
+        )
+
+    # The one place that commits
+
+    def _commit(self, claimed: Rotation, step: Step, conclude: _Conclude) -> None:
+        """Everything that follows from a try, in one transaction, if the claim still holds."""
         with self._database.write() as connection:
-            store.check_fence(connection, claimed, now=now)
-            done.record(connection)
-            self._step(connection, claimed, step, "done", None, done.message)
-            self._move(connection, claimed, transition, **values)
-            if transition.state is State.DONE:
-                self._telling.resolve(connection, claimed.item_id)
-            if step is Step.UNDO:
-                why = claimed.last_error or "unknown"
-                self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
-        if done.scrub:
+            store.check_fence(connection, claimed, now=self._clock())
+            end = conclude(connection)
+            if end.message:
+                store.add_step(
+                    connection,
+                    claimed.id,
+                    step=step.value,
+                    result=end.result,
+                    cause=None if end.cause is None else end.cause.value,
+                    message=end.message,
+                    at=self._clock(),
+                )
+            self._move(connection, claimed, end.to, end.values)
+        if end.scrub:
             self._database.scrub()
 
-    def _fail(self, claimed: Rotation, item: Item, step: Step, failure: Failure) -> None:
+    def _move(
+        self, connection: Connection, claimed: Rotation, to: Transition, given: Mapping[str, object]
+    ) -> None:
         now = self._clock()
-        limits = replace(self._limits, settle=item.policy.settle)
-        progress = Progress(
-            rotation_id=claimed.id,
-            outages=claimed.outages,
-            failing_since=claimed.failing_since,
-            candidates=claimed.candidates,
-        )
-        transition = saga.after_failure(step, claimed.state, failure, progress=progress, limits=limits, now=now)
-        values: dict[str, object] = {"last_cause": failure.cause.value, "last_error": failure.message}
-        if transition.retries:
-            values |= {"outages": claimed.outages + 1, "failing_since": claimed.failing_since or now}
-        if transition.state is State.STUCK:
-            values["stuck_in"] = claimed.state
-        result = "retry" if transition.retries else "failed"
-        with self._database.write() as connection:
-            self._step(connection, claimed, step, result, failure.cause, failure.message)
-            self._move(connection, claimed, transition, **values)
-            if transition.state is State.STUCK:
-                self._telling.tell_failure(connection, claimed, State.STUCK, failure.message)
-
-    def _move(self, connection: Connection, claimed: Rotation, to: Transition, **values: object) -> None:
-        now = self._clock()
-        if not to.retries:
-            values = {"attempts": 0, "outages": 0, "failing_since": None} | values
+        values = dict(given)
+        if not (to.retries or to.polls):
+            values = {**store.NO_TRIES, **values}
         if to.state in saga.FINISHED:
             values |= {"finished_at": now, "waits_for": []}
         else:
@@ -286,21 +341,20 @@ class Rotations:
             item=claimed.item_id,
         )
 
-    def _step(
-        self,
-        connection: Connection,
-        claimed: Rotation,
-        step: Step,
-        result: str,
-        cause: Cause | None,
-        message: str,
-    ) -> None:
-        store.add_step(
-            connection,
-            claimed.id,
-            step=step.value,
-            result=result,
-            cause=None if cause is None else cause.value,
-            message=message,
-            at=self._clock(),
-        )
+
+def _wait(claimed: Rotation, held: Transition) -> _End:
+    news = list(held.waits_for) != claimed.waits_for
+    message = f"waits for {'; '.join(held.waits_for)}" if news else ""
+    return _End(to=held, result="waits", message=message)
+
+
+def _progress(claimed: Rotation) -> Progress:
+    return Progress(
+        rotation_id=claimed.id,
+        outages=claimed.outages,
+        failing_since=claimed.failing_since,
+        polls=claimed.polls,
+        settling_since=claimed.settling_since,
+        candidates=claimed.candidates,
+        by_owner=claimed.by_owner,
+    )

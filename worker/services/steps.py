@@ -1,12 +1,12 @@
-"""What each step of a rotation does outside, and what it then records. Each is safe to repeat.
+"""What each step forward of a rotation does outside, and what it then records. Each is safe to repeat.
 
 A step acts outside any transaction and gives back what to record; `worker.services.rotation` commits
-that together with the rotation's new state, if the worker still holds it.
+that together with the rotation's new state, if the worker still holds it. The way back is
+`worker.services.returning`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -14,48 +14,31 @@ from vaultcore import rules
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
-from vaultcore.model import Consumer, Item, Kind, Stage
+from vaultcore.model import Consumer, Item, Kind
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import store
-from worker.domain.limits import hold_until
 from worker.domain.notices import compose_claim
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
 from worker.services.definitions import Definitions, Workflow
+from worker.services.done import Done
 from worker.services.jobs import Jobs
+from worker.services.lateness import WAITS, late_after_answer, late_until
 from worker.services.notifying import Notifying
 from worker.services.running import Running
 from worker.services.watching import Watching
 from worker.store import Rotation
 
-LATE = timedelta(minutes=10)
-"""How long after it was given up a request may still take effect at the other side."""
-
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
 
 
-def _record_nothing(_: Connection) -> None:
-    """For steps whose only trace is the rotation's state."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """A step succeeded: what to say of it, and what to write with the rotation's new state."""
-
-    message: str
-    record: Callable[[Connection], None] = _record_nothing
-    scrub: bool = False
-    again_at: datetime | None = None
-    """The step is to be done once more then: what was given up may take effect until that time."""
-
-
 class Steps:
-    """The effects of a rotation, one method a step. Failures are `NightkeyError`s."""
+    """The effects of the way forward, one method a step. Failures are `NightkeyError`s."""
 
     def __init__(
         self,
@@ -70,7 +53,6 @@ class Steps:
         claiming: Claiming,
         notifying: Notifying,
         jobs: Jobs,
-        failed_hold: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -83,7 +65,6 @@ class Steps:
         self._claiming = claiming
         self._notifying = notifying
         self._jobs = jobs
-        self._failed_hold = failed_hold
         self._clock = clock
 
     def create(self, rotation: Rotation) -> Done:
@@ -113,8 +94,8 @@ class Steps:
                 external=candidate.external,
                 actor=rotation.id,
             )
-            late_until = self._clock() + LATE if rotation.issuing else rotation.late_until
-            store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
+            late = late_after_answer(rotation, self._clock())
+            store.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
 
         return Done(message=f"version {number} is pending", record=record)
 
@@ -195,11 +176,14 @@ class Steps:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
-        self._check_new(rotator, job)
-        message = self._revoke(rotator, job)
-        again_at = self._late(rotation)
+        if job.old is not None and job.new == job.old:
+            message = "the new value is the old one: nothing to revoke"
+        else:
+            self._check_new(rotator, job)
+            message = self._revoke(rotator, job)
+        again_at = late_until(rotation, self._clock())
         if again_at is not None:
-            return Done(message=message, again_at=again_at)
+            return Done(message=message, again_at=again_at, waits_for=WAITS)
 
         def record(connection: Connection) -> None:
             self._versions.destroy(
@@ -209,53 +193,6 @@ class Steps:
             self._vault.hold(connection, item.id, None)
 
         return Done(message=message, record=record, scrub=True)
-
-    def discard(self, rotation: Rotation) -> Done:
-        """The candidate was rejected: it is taken away outside and here, and another may be made."""
-        item, rotator = self._jobs.load(rotation)
-        undone = rotator.undo(self._jobs.make(rotation, item))
-
-        def record(connection: Connection) -> None:
-            self._drop(connection, rotation, reason="rejected")
-            store.set_intent(connection, rotation, number=None, issuing=False, late_until=rotation.late_until)
-
-        return Done(message=f"{undone}; another one is made", record=record, scrub=True)
-
-    def undo(self, rotation: Rotation) -> Done:
-        """Back to the old value, then the new one is taken away outside and here.
-
-        Where both work side by side, the old one must be accepted before consumers go back to it, and
-        they go back before anything else; where only one does, they go back when it is the old one again.
-        """
-        item, rotator = self._jobs.load(rotation)
-        if not self._may_be_outside(rotation):
-
-            def forget(connection: Connection) -> None:
-                self._drop(connection, rotation, reason="rolled back")
-                self._hold(item)(connection)
-
-            return Done(message="nothing of it is outside", record=forget)
-        job = self._jobs.make(rotation, item)
-        if rotator.overlaps(job.settings):
-            self._verify_old(rotation, item, rotator, job)
-            with self._database.write() as connection:
-                store.check_fence(connection, rotation, now=self._clock())
-                self._go_back(connection, rotation, item)
-        undone = rotator.undo(job)
-        verified = self._verify_old(rotation, item, rotator, job)
-
-        again_at = self._late(rotation)
-
-        def record(connection: Connection) -> None:
-            self._go_back(connection, rotation, item)
-            self._drop(connection, rotation, reason="rolled back")
-            self._hold(item)(connection)
-            if again_at is not None:
-                store.set_intent(
-                    connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
-                )
-
-        return Done(message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at)
 
     # Inside
 
@@ -289,27 +226,9 @@ class Steps:
         if failure.cause is not Cause.OUTAGE and not failure.acted:
             with self._database.write() as connection:
                 store.check_fence(connection, rotation, now=self._clock())
-                late_until = self._clock() + LATE if rotation.issuing else rotation.late_until
-                store.set_intent(connection, rotation, number=number, issuing=False, late_until=late_until)
+                late = late_after_answer(rotation, self._clock())
+                store.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
         raise failure
-
-    def _may_be_outside(self, rotation: Rotation) -> bool:
-        """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
-        for without an answer.
-        """
-        if rotation.issuing or rotation.late_until is not None:
-            return True
-        if rotation.new_number is None:
-            return False
-        with self._database.read() as connection:
-            return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
-
-    def _late(self, rotation: Rotation) -> datetime | None:
-        """When a request for a value that was given up can no longer take effect; None: none can."""
-        now = self._clock()
-        if rotation.issuing and rotation.late_until is None:
-            return now + LATE
-        return rotation.late_until if rotation.late_until is not None and rotation.late_until > now else None
 
     def _revoke(self, rotator: Rotator, job: Job) -> str:
         """What is refused here is what lets us in, and not the value: a person must mend that."""
@@ -349,44 +268,6 @@ class Steps:
             claim_id=claim_id,
         )
 
-    def _drop(self, connection: Connection, rotation: Rotation, *, reason: str) -> None:
-        """The new version and its claim are gone."""
-        self._claiming.withdraw(connection, rotation.id)
-        if rotation.new_number is not None:
-            self._versions.destroy(
-                connection, rotation.item_id, rotation.new_number, actor=rotation.id, reason=reason
-            )
-
-    def _go_back(self, connection: Connection, rotation: Rotation, item: Item) -> None:
-        """The new version is no longer current, if it was; who was held back is held no longer."""
-        self._watching.let_go(connection, rotation)
-        if rotation.new_number is None:
-            return
-        self._watching.unpin(connection, rotation, rotation.new_number)
-        if item.version != rotation.new_number:
-            return
-        new = self._versions.get(connection, item.id, rotation.new_number)
-        if new.stage is Stage.CURRENT:
-            self._versions.reactivate(
-                connection, item.id, good=rotation.old_number, bad=new.number, actor=rotation.id
-            )
-
-    def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
-        """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
-        with self._database.read() as connection:
-            old = self._versions.get(connection, item.id, rotation.old_number)
-        if item.version not in (rotation.old_number, rotation.new_number):
-            return "another value, its owner's, is in use by now"
-        if job.old is None:
-            return "the old value is kept as a digest, and opens as before"
-        if old.expires_at is None or old.expires_at > self._clock():
-            return f"the old value: {rotator.verify(job, job.old)}"
-        if item.version == rotation.new_number:
-            raise CounterpartError(
-                "the old value has lapsed: going back would help nobody", cause=Cause.MISTAKE
-            )
-        return "the old value had lapsed before"
-
     def _check_new(self, rotator: Rotator, job: Job) -> None:
         """The new value is accepted still, before the old one is taken away.
 
@@ -399,20 +280,6 @@ class Steps:
         if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
             raise CounterpartError(f"neither value is accepted now: {refusal}", cause=Cause.MISTAKE)
         raise refusal
-
-    def _hold(self, item: Item) -> Callable[[Connection], None]:
-        """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
-
-        def record(connection: Connection) -> None:
-            until = hold_until(
-                store.count_failures(connection, item.id) + 1,
-                base=self._failed_hold,
-                expires_at=self._vault.get(connection, item.id).expires_at,
-                now=self._clock(),
-            )
-            self._vault.hold(connection, item.id, until)
-
-        return record
 
 
 def _check_value(value: Secret, item: Item) -> None:

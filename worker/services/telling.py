@@ -5,13 +5,19 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from vaultcore.errors import NotFoundError
+from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker import finding_rows
 from worker.consumers import consumers_of
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
-from worker.domain.notices import compose_approval, compose_breaker, compose_failure
-from worker.domain.proof import Proof, Standing
+from worker.domain.notices import (
+    compose_approval,
+    compose_breaker,
+    compose_failed_run,
+    compose_failure,
+    compose_unapproved,
+)
+from worker.domain.proof import Consumer, Proof, Standing
 from worker.domain.saga import State
 from worker.services.notifying import Notifying
 from worker.store import Rotation
@@ -24,7 +30,7 @@ class Telling:
         self._clock = clock
 
     def tell_failure(self, connection: Connection, rotation: Rotation, state: State, error: str) -> None:
-        """It was rolled back, or is stuck: a notice now, and a finding that stays.
+        """It was rolled back, could not begin, or is stuck: a notice now, and a finding that stays.
 
         Nobody is waited for to prove its new value any more.
         """
@@ -45,6 +51,18 @@ class Telling:
                 state=state,
                 error=error,
                 users=self._users_of(connection, rotation.item_id),
+            ),
+        )
+
+    def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
+        """Nobody approved it in time."""
+        self._notifying.post(
+            connection,
+            owner_id=rotation.owner_id,
+            kind="rotation-expired",
+            dedupe_key=f"rotation:{rotation.id}:expired",
+            message=compose_unapproved(
+                item=rotation.item, asked_by=rotation.asked_by, asked_at=rotation.created_at
             ),
         )
 
@@ -75,9 +93,14 @@ class Telling:
         )
 
     def find_unproven(self, connection: Connection, rotation: Rotation, standings: Iterable[Standing]) -> None:
-        """Consumers that cannot be proven in time are findings; those that are proven meanwhile no longer."""
+        """Consumers that cannot be proven in time are findings; those that are proven meanwhile no longer.
+
+        One whose production run failed with the new value, though nothing was rejected, is told of at once.
+        """
         now = self._clock()
         for standing in standings:
+            if standing.consumer.failed is not None and standing.proof in (Proof.AWAITED, Proof.UNPROVABLE):
+                self._tell_failed_run(connection, rotation, standing.consumer)
             name = standing.consumer.name
             subject = f"{rotation.item_id} {name}"
             if standing.proof is not Proof.UNPROVABLE:
@@ -92,11 +115,22 @@ class Telling:
         for kind in (FindingKind.ROTATION_FAILED, FindingKind.STUCK, FindingKind.UNPROVEN):
             finding_rows.resolve_of(connection, kind, item_id, self._clock())
 
+    def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
+        self._notifying.post(
+            connection,
+            owner_id=rotation.owner_id,
+            kind="run-failed",
+            dedupe_key=f"rotation:{rotation.id}:run-failed:{consumer.id}",
+            message=compose_failed_run(
+                rotation_id=rotation.id, item=rotation.item, workflow=consumer.name, error=consumer.failed or ""
+            ),
+        )
+
     def _mark_expiry_told(self, connection: Connection, rotation: Rotation) -> None:
         """The item expires all the same: its owner hears of that again when it gets nearer, not tonight."""
         try:
             item = self._vault.get(connection, rotation.item_id)
-        except NotFoundError:
+        except NightkeyError:  # it is gone, or cannot be read
             return
         now = self._clock()
         if item.expires_at is None or item.expires_at <= now:

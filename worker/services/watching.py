@@ -1,6 +1,7 @@
 """After an activation: which consumers have proven themselves on the new value, and who goes first."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from vaultcore.model import Item
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import consumers, records, store
-from worker.domain.proof import Consumer, Standing, Watch, Watched, choose_canary, stand, watch
+from worker.domain.proof import Consumer, Overlap, Standing, Verdict, choose_canary, judge, stand
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.store import Rotation
@@ -38,7 +39,7 @@ class Watching:
         self._freezes = tuple(freezes)
         self._clock = clock
 
-    def look(self, connection: Connection, rotation: Rotation) -> Watched:
+    def look(self, connection: Connection, rotation: Rotation) -> Verdict:
         """What follows from the consumers as they are now.
 
         `CounterpartError` if a production run rejected the new value: its cause is `REJECTED`.
@@ -55,18 +56,18 @@ class Watching:
                 f"production run of {workflow}, node {node}: {message}", cause=Cause.REJECTED
             )
         if rotation.hurried:
-            return Watched(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
-        found = consumers.consumers_of(connection, item.id, rotation_id=rotation.id)
-        return watch(self._watch(connection, rotation, item, found, now), found, now=now)
+            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
+        found = self._consumers_of(connection, rotation)
+        return judge(self._overlap(connection, rotation, item, found, now), found, now=now)
 
     def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
         """How each consumer stands towards the new value; none before the activation, and none in a hurry."""
         if rotation.state not in WATCHED or rotation.hurried:
             return ()
         item = self._vault.get(connection, rotation.item_id)
-        found = consumers.consumers_of(connection, item.id, rotation_id=rotation.id)
+        found = self._consumers_of(connection, rotation)
         number, now = rotation.new_number or 0, self._clock()
-        ends = self._watch(connection, rotation, item, found, now).ends
+        ends = self._overlap(connection, rotation, item, found, now).ends
         return tuple(stand(consumer, number=number, ends=ends, now=now) for consumer in found)
 
     def when_allowed(self, item: Item, now: datetime) -> datetime | None:
@@ -101,18 +102,42 @@ class Watching:
                 version=number,
             )
 
+    def forget_proof(self, connection: Connection, rotation: Rotation) -> None:
+        """The new version goes: that somebody once ran well with it proves nothing any more."""
+        if rotation.new_number is not None:
+            consumers.forget_proof(connection, rotation.item_id, rotation.new_number)
+
+    def runs_with_new(self, connection: Connection, rotation: Rotation) -> list[str]:
+        """Workflows with a production run under way that began while the new version was current."""
+        if rotation.new_number is None or rotation.activated_at is None:
+            return []
+        new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        until = new.superseded_at or self._clock()
+        return consumers.running_since(connection, rotation.item_id, rotation.activated_at, until)
+
     def let_go(self, connection: Connection, rotation: Rotation) -> None:
         """The others follow the current version again."""
         consumers.let_go(connection, rotation.item_id, by=rotation.id)
 
-    def _watch(
+    def _consumers_of(self, connection: Connection, rotation: Rotation) -> list[Consumer]:
+        """With how their runs with the new value failed, where they did."""
+        failures = records.last_failures(
+            connection,
+            item_id=rotation.item_id,
+            number=rotation.new_number or 0,
+            since=rotation.activated_at or rotation.created_at,
+        )
+        found = consumers.consumers_of(connection, rotation.item_id, rotation_id=rotation.id)
+        return [replace(consumer, failed=failures.get(consumer.id)) for consumer in found]
+
+    def _overlap(
         self,
         connection: Connection,
         rotation: Rotation,
         item: Item,
         found: Sequence[Consumer],
         now: datetime,
-    ) -> Watch:
+    ) -> Overlap:
         activated_at = rotation.activated_at or rotation.created_at
         moved_at = rotation.widened_at or activated_at
         ends = max(moved_at + item.policy.overlap, rotation.overlap_until or moved_at)
@@ -121,14 +146,14 @@ class Watching:
             others.append("its owner, who has not collected the new key")
         others += [
             f"a run of {name} that began with the old value"
-            for name in consumers.running_since_before(connection, item.id, moved_at)
+            for name in consumers.running_since(connection, item.id, None, moved_at)
         ]
         old = self._versions.get(connection, item.id, rotation.old_number)
-        return Watch(
+        return Overlap(
             lapses_soon=_lapses_soon(old.expires_at, now),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,
-            opens=self.when_allowed(item, now) or now if rotation.gated else now,
+            opens=self.when_allowed(item, now) if rotation.gated else now,
             canary_id=rotation.canary_id,
             others=tuple(others),
         )

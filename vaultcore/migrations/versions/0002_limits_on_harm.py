@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("late_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outages", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("polls", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("settling_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("canary_id", sa.String(length=40), nullable=True),
         sa.Column("widened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("overlap_until", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,26 @@
+"""What a step of a rotation came to, as the step tells it to whoever commits it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+
+def _record_nothing(_: Connection) -> None:
+    """For steps whose only trace is the rotation's state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A step succeeded: what to say of it, and what to write with the rotation's new state.
+
+    `scrub`: what was deleted must not stay readable in the database's free pages. `again_at`: the step is
+    to be done once more then, for what it waits for.
+    """
+
+    message: str
+    record: Callable[[Connection], None] = _record_nothing
+    scrub: bool = False
+    again_at: datetime | None = None
+    waits_for: str = ""

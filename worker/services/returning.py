@@ -1,0 +1,171 @@
+"""The way back of a rotation: a candidate that is thrown away, and a rotation that ends on the old value.
+
+As with `worker.services.steps`: the effect outside comes first, and is safe to repeat; what it gives back
+is committed together with the rotation's new state. Persons who decide that a rotation ends come by here
+too, for what is written in the vault then.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Item, Stage
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker import store
+from worker.domain.limits import hold_until
+from worker.rotators.base import Job, Rotator
+from worker.services.claiming import Claiming
+from worker.services.done import Done
+from worker.services.jobs import Jobs
+from worker.services.lateness import WAITS, late_until
+from worker.services.watching import Watching
+from worker.store import Rotation
+
+_RUNS_LOOK = timedelta(minutes=1)
+
+
+class Returning:
+    """Takes back what a rotation brought. Failures are `NightkeyError`s."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        watching: Watching,
+        claiming: Claiming,
+        jobs: Jobs,
+        failed_hold: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._watching = watching
+        self._claiming = claiming
+        self._jobs = jobs
+        self._failed_hold = failed_hold
+        self._clock = clock
+
+    def discard(self, rotation: Rotation) -> Done:
+        """The candidate was rejected: it is taken away outside and here, and another may be made."""
+        item, rotator = self._jobs.load(rotation)
+        undone = rotator.undo(self._jobs.make(rotation, item))
+
+        def record(connection: Connection) -> None:
+            self.drop_new(connection, rotation, actor=rotation.id, reason="rejected")
+            store.set_intent(connection, rotation, number=None, issuing=False, late_until=rotation.late_until)
+
+        return Done(message=f"{undone}; another one is made", record=record, scrub=True)
+
+    def undo(self, rotation: Rotation) -> Done:
+        """Back to the old value, then the new one is taken away outside and here.
+
+        Where both work side by side, the old one must be accepted before consumers go back to it; they go
+        back before anything else, and whoever runs with the new one ends that run first. Where only one
+        works, they go back when it is the old one again.
+        """
+        item, rotator = self._jobs.load(rotation)
+        if not self._may_be_outside(rotation):
+            return Done(
+                message="nothing of it is outside", record=lambda connection: self._end(connection, rotation)
+            )
+        job = self._jobs.make(rotation, item)
+        if rotator.overlaps(job.settings):
+            self._verify_old(rotation, item, rotator, job)
+            runs = self._return_consumers(rotation)
+            if runs:
+                return Done(
+                    message="everybody is back on the old value",
+                    again_at=self._clock() + _RUNS_LOOK,
+                    waits_for="; ".join(f"a run of {name} that began with the new value" for name in runs),
+                )
+        undone = rotator.undo(job)
+        verified = self._verify_old(rotation, item, rotator, job)
+        again_at = late_until(rotation, self._clock())
+
+        def record(connection: Connection) -> None:
+            self._end(connection, rotation)
+            if again_at is not None:
+                store.set_intent(
+                    connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
+                )
+
+        return Done(
+            message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at, waits_for=WAITS
+        )
+
+    def go_back(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
+        """The old version is current again; who was held back, or pinned to the new one, follows it."""
+        self._watching.let_go(connection, rotation)
+        if rotation.new_number is None:
+            return
+        self._watching.unpin(connection, rotation, rotation.new_number)
+        self._watching.forget_proof(connection, rotation)
+        new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        if new.stage is Stage.CURRENT:
+            self._versions.reactivate(
+                connection, rotation.item_id, good=rotation.old_number, bad=new.number, actor=actor
+            )
+
+    def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
+        """The new version and its claim are gone."""
+        self._claiming.withdraw(connection, rotation.id)
+        if rotation.new_number is not None:
+            self._versions.destroy(
+                connection, rotation.item_id, rotation.new_number, actor=actor, reason=reason
+            )
+
+    def _end(self, connection: Connection, rotation: Rotation) -> None:
+        self.go_back(connection, rotation, actor=rotation.id)
+        self.drop_new(connection, rotation, actor=rotation.id, reason="rolled back")
+        self._hold(connection, rotation.item_id)
+
+    def _return_consumers(self, rotation: Rotation) -> list[str]:
+        """Everybody is on the old value from now on. Which workflows still run with the new one."""
+        with self._database.write() as connection:
+            store.check_fence(connection, rotation, now=self._clock())
+            self.go_back(connection, rotation, actor=rotation.id)
+            return [] if rotation.hurried else self._watching.runs_with_new(connection, rotation)
+
+    def _may_be_outside(self, rotation: Rotation) -> bool:
+        """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
+        for without an answer.
+        """
+        if rotation.issuing or rotation.late_until is not None:
+            return True
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
+
+    def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
+        """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
+        with self._database.read() as connection:
+            old = self._versions.get(connection, item.id, rotation.old_number)
+        if item.version not in (rotation.old_number, rotation.new_number):
+            return "another value, its owner's, is in use by now"
+        if job.old is None:
+            return "the old value is kept as a digest, and opens as before"
+        if old.expires_at is None or old.expires_at > self._clock():
+            return f"the old value: {rotator.verify(job, job.old)}"
+        if item.version == rotation.new_number:
+            raise CounterpartError(
+                "the old value has lapsed: going back would help nobody", cause=Cause.MISTAKE
+            )
+        return "the old value had lapsed before"
+
+    def _hold(self, connection: Connection, item_id: str) -> None:
+        """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
+        until = hold_until(
+            store.count_failures(connection, item_id) + 1,
+            base=self._failed_hold,
+            expires_at=self._vault.get(connection, item_id).expires_at,
+            now=self._clock(),
+        )
+        self._vault.hold(connection, item_id, until)
