@@ -185,3 +185,14 @@ def test_when_somebody_leaves_what_they_could_read_is_replaced(
     done = vault.json("owner", "leave", "support", "--yes")
     assert {one["fate"] for one in done["items"]} == {"replaced"}
     assert done["finished_at"] is not None
+
+
+def test_a_workflow_that_is_to_go_first_and_does_not_use_the_item_is_said(
+    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+) -> None:
+    add_token(vault, counterparts, tmp_path)
+    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    warned = vault("item", "update", TOKEN, "--canary", "ticket-snyc")
+    assert "is not used by 'ticket-snyc' (yet)" in warned.stderr
+    assert "it is used by ticket-sync" in warned.stderr
+    assert "warning" not in vault("item", "update", TOKEN, "--canary", "ticket-sync").stderr

@@ -81,7 +81,10 @@ class Crew:
 
     def _take(self, hand: Hand) -> Answer | None:
         message, heard = hand.message, hand.hear()
-        assert message is not None
+        if message is None:  # he was killed for a request, and had given his answer by then
+            assert heard is None, heard
+            self._replace(hand)
+            return None
         if isinstance(heard, Answer):
             hand.message = None
             if len(self._hands) - len(self._sleeping) > SIZE:  # who stood in for a sleeper
@@ -97,8 +100,7 @@ class Crew:
             raise RuntimeError(f"a worker died by itself, at {message}: its traceback is on standard error")
         else:
             self._count("worker killed", message)
-            self._dismiss(hand)
-            self._hands.append(self._hire())
+            self._replace(hand)
             if message.bell == "rotate" and self._dice.random() < 0.7:  # else the clock will do it
                 self._lapse(message.about)
         return None
@@ -115,6 +117,10 @@ class Crew:
 
     def _hire(self) -> Hand:
         return Hand(self._place, self._clock_file)
+
+    def _replace(self, hand: Hand) -> None:
+        self._dismiss(hand)
+        self._hands.append(self._hire())
 
     def _dismiss(self, hand: Hand) -> None:
         self._hands.remove(hand)

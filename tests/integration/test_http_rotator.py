@@ -11,7 +11,7 @@ from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
-from worker.demo.token_service import TokenService
+from worker.demo.token_service import TokenService, _digest
 from worker.outbound import HttpClient
 from worker.rotators.base import Job
 from worker.rotators.catalog import load_rotator, parse_settings
@@ -197,6 +197,21 @@ def test_an_order_that_never_arrived_leaves_nothing_to_undo(service, old):
     fail(ROTATOR.create, job)
     assert ROTATOR.undo(job) == "revoked what was issued (0)"
     assert len(service.live_tokens(ACCOUNT)) == 1
+
+
+def test_what_was_issued_late_is_revoked_with_the_old_value_though_only_its_use_tells_the_new_ones_id(
+    service, old
+):
+    settings = parse_settings("http", describe(service, id=None))
+    job = replace(make_job(service, old=old), settings=settings)
+    made = ROTATOR.create(job)
+    _, late = service.issue(ACCOUNT, label=f"{job.label} late")
+    with_label = replace(service._by_digest[_digest(late)], label=job.label)
+    service._by_digest[_digest(late)] = with_label
+    said = ROTATOR.revoke(replace(job, new=made.value, new_external=made.external))
+    assert "revoked, too, what else bears its label (1)" in said
+    assert service.is_live(made.value.expose())
+    assert not service.is_live(late)
 
 
 def test_undoing_leaves_what_other_rotations_and_accounts_issued(service):

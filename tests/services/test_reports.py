@@ -168,7 +168,7 @@ def test_a_version_that_was_never_in_use_was_used_by_nobody(staged: Staged, cloc
     step_to(organisation, clock, rotation_id, State.ACCEPTED)
     with pytest.raises(InvalidInputError, match=f"version 2 of {TOKEN} was never in use"):
         report(organisation, used={TOKEN: 2})
-    with pytest.raises(NotFoundError):
+    with pytest.raises(InvalidInputError, match=f"version 3 of {TOKEN} was never in use: it had 1"):
         report(organisation, used={TOKEN: 3})
     rotation = step_to(organisation, clock, rotation_id, State.WATCHING)
     assert stands(organisation, rotation) is Proof.UNPROVABLE

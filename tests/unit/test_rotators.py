@@ -123,6 +123,13 @@ def test_settings_that_do_not_fit_are_refused_with_their_name_and_without_what_w
     assert caught.value.__context__ is None
 
 
+def test_a_search_that_could_not_tell_the_new_credential_from_the_late_ones_is_refused():
+    with pytest.raises(InvalidInputError, match="find needs id or verify_id"):
+        parse_settings("http", HTTP_SETTINGS | {"find": REQUEST})
+    for known in ("id", "verify_id"):
+        assert parse_settings("http", HTTP_SETTINGS | {"find": REQUEST, known: "id"})
+
+
 def test_settings_that_fit_are_taken_with_their_defaults():
     settings = parse_settings("http", HTTP_SETTINGS).model_dump()
     assert (settings["value"], settings["id"], settings["find"], settings["find_ids"]) == (

@@ -16,7 +16,7 @@ from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
-from worker.domain.proof import Consumer
+from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -262,6 +262,7 @@ def update(
             policy=None if built == item.policy else built,
             actor=who(),
         )
+    _warn_of_canary(services, changed)
     if json:
         print_json(describe(changed))
     else:
@@ -396,6 +397,20 @@ def _describe_policy(policy: Policy) -> str:
 
 def _default_rotator(name: str) -> str | None:
     return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
+
+
+def _warn_of_canary(services: Any, item: Item) -> None:  # noqa: ANN401  # Services, imported late
+    """A workflow that is to go first and does not use the item: none by that name, or none yet."""
+    wanted = item.policy.canary
+    if wanted in (None, CANARY_AUTO):
+        return
+    with services.database.read() as connection:
+        names = [consumer.name for consumer in consumers_of(connection, item.id)]
+    if wanted not in names:
+        note(
+            f"nightkey: warning: {item.name} is not used by {wanted!r} (yet): until it is, the workflow that "
+            f"runs soonest goes first; it is used by {', '.join(names) or 'none'}"
+        )
 
 
 def _check_settings(policy: Policy) -> None:

@@ -131,10 +131,14 @@ class Reporting:
         self, connection: Connection, workflow: Workflow, item: Item, report: Report
     ) -> int | None:
         if item.name in report.used:
-            named = self._versions.get(connection, item.id, report.used[item.name])
-            if named.activated_at is None:
-                raise InvalidInputError(f"version {named.number} of {item.name} was never in use")
-            return named.number
+            number = report.used[item.name]
+            used = {v.number for v in self._versions.of_item(connection, item.id) if v.activated_at is not None}
+            if number not in used:
+                raise InvalidInputError(
+                    f"version {number} of {item.name} was never in use: "
+                    f"it had {', '.join(map(str, sorted(used))) or 'none'}"
+                )
+            return number
         started_at = report.started_at
         if started_at is None:
             return None
