@@ -22,7 +22,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
-from vaultcore.errors import Cause, InvalidInputError, NightkeyError, NotFoundError, RefusedError
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.proof import Proof
