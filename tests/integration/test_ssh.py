@@ -1,0 +1,777 @@
+"""Node `ssh` and the rotators `ssh-key` and `ssh-password` against a real server and real shells."""
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+asyncssh = pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is not installed")
+
+from tests.integration.ssh_server import PromptLink, SshServer  # noqa: E402  # it needs the extra
+from tests.ways_out import HTTP, NETWORK  # noqa: E402  # as above
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError  # noqa: E402  # as above
+from vaultcore.rules import VALUE_MAX  # noqa: E402  # as above
+from vaultcore.secret import Secret  # noqa: E402  # as above
+from worker.outbound import Network  # noqa: E402  # as above
+from worker.outbound.ssh import OUTPUT_MAX, Login, Server, open_session, parse_host_key  # noqa: E402  # as above
+from worker.rotators.ssh_key import _WRITE, SshKeyRotator, _quote  # noqa: E402  # as above
+from worker.rotators.ssh_password import SshPasswordRotator  # noqa: E402  # as above
+from worker.testing import RotatorContract, Stage  # noqa: E402  # as above
+from worker.workflows.masking import MASK, Masker  # noqa: E402  # as above
+from worker.workflows.nodes.base import Execution, Outcome  # noqa: E402  # as above
+from worker.workflows.nodes.ssh import Ssh  # noqa: E402  # as above
+from worker.workflows.runner import try_component  # noqa: E402  # as above
+from worker.workflows.templates import Scope  # noqa: E402  # as above
+
+USER, PASSWORD = "robot", "the-password-of-robot"
+LABEL = "nightkey-rot_contract"
+BY_PASSWORD = {"authMethod": "password", "privateKey": None, "password": "{{ vault.prod-password }}"}
+
+
+def make_key(kind: str = "ssh-ed25519", **options: Any) -> Any:
+    return asyncssh.generate_private_key(kind, comment="by hand", **options)
+
+
+def export(key: Any) -> str:
+    return str(key.export_private_key("openssh").decode())
+
+
+KEY = make_key()
+ROOT_LINES = b"# kept by hand\n\n"
+OTHERS = ROOT_LINES + b'from="10.0.0.0/8",command="echo \\"hi, you\\"" ' + make_key().export_public_key()
+OTHERS += (
+    b"no key at all\r\n  " + make_key("ecdsa-sha2-nistp256").export_public_key().strip() + b" two words\r\n"
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SshServer]:
+    with SshServer(tmp_path) as started:
+        started.add_user(USER, keys=KEY.export_public_key(), password=PASSWORD)
+        yield started
+
+
+def make_execution(
+    *, network: Network = NETWORK, key: str = "", password: str = PASSWORD, seconds: float = 20.0
+) -> Execution:
+    values = {"prod-key": Secret(key or export(KEY)), "prod-password": Secret(password)}
+    context = {"order": {"id": 7}, "echo": {"body": f"it is {PASSWORD}"}}
+    return Execution(
+        scope=Scope(context=context, values=values),
+        http=HTTP,
+        network=network,
+        masker=Masker(values.values()),
+        seconds=seconds,
+        shown={"order": {"id": 7}, "echo": {"body": f"it is {MASK}"}},
+    )
+
+
+def act(
+    server: Any, *commands: str, tests: bool = False, given: Mapping[str, Any] | None = None, **data: Any
+) -> Outcome:
+    execution = make_execution(**(given or {}))
+    fields = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "username": USER,
+        "hostKey": server.host_key,
+        "privateKey": "{{ vault.prod-key }}",
+        "commands": list(commands) or ["true"],
+    } | data
+    node = Ssh()
+    parsed = node.Fields.model_validate(fields)
+    outcome = try_component(node.test if tests else node.run, parsed, execution)
+    assert PASSWORD not in (outcome.failure or "")
+    return outcome
+
+
+def show(number: int, stdout: str = "", stderr: str = "", status: int | None = 0) -> dict[str, Any]:
+    return {"command": number, "stdout": stdout, "stderr": stderr, "exit_status": status}
+
+
+# The node
+
+
+def test_commands_run_one_by_one_and_tell_what_they_said(server: SshServer) -> None:
+    outcome = act(
+        server, "pwd; echo no >&2", "cat > order-{{ order.id }}; cat order-7", "cat", stdin="{{ order.id }}é\n"
+    )
+    assert outcome.failure is None
+    home = server.root / USER
+    assert outcome.output == [show(0, f"{home}\n", "no\n"), show(1, "7é\n"), show(2, "7é\n")]
+    assert (home / "order-7").read_text() == "7é\n"
+
+
+def test_a_command_that_fails_is_a_mistake_and_the_next_is_not_run(server: SshServer) -> None:
+    outcome = act(server, "echo a", "echo b; exit 3", "echo c")
+    assert (outcome.failure, outcome.cause) == ("command 1 ended with status 3", Cause.MISTAKE)
+    assert outcome.output == [show(0, "a\n"), show(1, "b\n", status=3)]
+    assert server.commands == ["echo a", "echo b; exit 3"]
+
+
+def test_a_status_may_be_ignored_and_a_signal_is_told_as_its_number(server: SshServer) -> None:
+    outcome = act(server, "exit 3", "kill -9 $$", "echo c", ignoreStatus=True)
+    assert outcome.failure is None
+    assert outcome.output == [show(0, status=3), show(1, status=-9), show(2, "c\n")]
+
+
+def test_its_test_logs_in_and_runs_true(server: SshServer) -> None:
+    outcome = act(server, "rm -rf important", tests=True)
+    assert (outcome.failure, outcome.output) == (None, [show(0)])
+    assert server.commands == ["true"]
+
+
+@pytest.mark.parametrize("means", ["password", "kbdint"])
+@pytest.mark.parametrize("tests", [True, False])
+def test_a_password_logs_in_and_is_tried_once_where_it_is_refused(
+    tmp_path: Path, means: str, tests: bool
+) -> None:
+    with SshServer(tmp_path, means=(means,)) as server:
+        server.add_user(USER, password=PASSWORD)
+        assert act(server, tests=tests, **BY_PASSWORD).failure is None
+        refused = act(server, tests=tests, given={"password": "another-one"}, **BY_PASSWORD)
+        assert (refused.failure, refused.cause) == (
+            f"127.0.0.1:{server.port} refuses the login",
+            Cause.REJECTED,
+        )
+        assert server.tried == [PASSWORD, "another-one"]
+
+
+def test_a_password_is_tried_once_though_there_are_two_ways_to_say_it(tmp_path: Path) -> None:
+    with SshServer(tmp_path, means=("password", "kbdint")) as server:
+        server.add_user(USER, password=PASSWORD)
+        assert act(server, given={"password": "another-one"}, **BY_PASSWORD).cause is Cause.REJECTED
+        assert server.tried == ["another-one"]
+
+
+def test_a_refused_key_judges_the_credential(server: SshServer) -> None:
+    outcome = act(server, given={"key": export(make_key())})
+    assert (outcome.failure, outcome.cause) == (f"127.0.0.1:{server.port} refuses the login", Cause.REJECTED)
+
+
+@pytest.mark.parametrize(("means", "data", "told"), [("key", BY_PASSWORD, "password"), ("password", {}, "key")])
+def test_a_credential_that_the_host_never_asked_for_is_not_judged(
+    tmp_path: Path, means: str, data: dict[str, Any], told: str
+) -> None:
+    with SshServer(tmp_path, means=(means,)) as server:
+        server.add_user(USER, keys=KEY.export_public_key(), password=PASSWORD)
+        outcome = act(server, **data)
+        assert outcome.failure == f"127.0.0.1:{server.port} asks for no {told} at this login"
+        assert outcome.cause is Cause.MISTAKE
+
+
+def test_keys_of_other_kinds_and_in_pem_log_in_too(server: SshServer) -> None:
+    rsa, ecdsa = make_key("ssh-rsa", key_size=2048), make_key("ecdsa-sha2-nistp384")
+    keys = server.root / USER / ".ssh" / "authorized_keys"
+    keys.write_bytes(rsa.export_public_key() + ecdsa.export_public_key())
+    for key, form in ((rsa, "openssh"), (rsa, "pkcs1-pem"), (ecdsa, "pkcs8-pem")):
+        text = key.export_private_key(form).decode().strip()
+        assert act(server, given={"key": text}).failure is None
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----"]
+)
+def test_a_key_that_is_none_is_a_mistake_and_is_told_before_anybody_is_called(
+    server: SshServer, text: str
+) -> None:
+    outcome = act(server, given={"key": text})
+    assert outcome.cause is Cause.MISTAKE
+    assert (outcome.failure or "").startswith("the private key cannot be read")
+    assert server.visitors == []
+
+
+def test_an_encrypted_key_is_a_mistake(server: SshServer, tmp_path: Path) -> None:
+    path = tmp_path / "encrypted"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a-passphrase", "-f", path], check=True)
+    outcome = act(server, given={"key": path.read_text()})
+    assert (outcome.failure or "").endswith("whole and not encrypted")
+    assert outcome.cause is Cause.MISTAKE
+
+
+# Whom it talks to
+
+
+def test_a_host_is_known_by_its_line_or_its_fingerprint(server: SshServer) -> None:
+    for known in (
+        server.host_key,
+        server.host_key + " root@files",
+        server.fingerprint,
+        server.fingerprint + "=",
+    ):
+        assert act(server, hostKey=known).failure is None
+
+
+def test_a_host_that_shows_another_key_is_refused_before_anything_is_said(server: SshServer) -> None:
+    another = make_key()
+    for known in (another.export_public_key().decode(), another.get_fingerprint()):
+        outcome = act(server, hostKey=known, **BY_PASSWORD)
+        assert outcome.cause is Cause.MISTAKE
+        assert outcome.failure == (
+            f"127.0.0.1:{server.port} shows a host key that is not the one given: "
+            f"ssh-ed25519 {server.fingerprint}; if it is its own, give that"
+        )
+    assert (server.visitors, server.tried) == ([], [])
+
+
+def test_a_host_without_a_key_of_that_kind_shows_what_it_has(server: SshServer) -> None:
+    outcome = act(server, hostKey=make_key("ecdsa-sha2-nistp256").export_public_key().decode())
+    assert outcome.cause is Cause.MISTAKE
+    assert f"not the one given: ssh-ed25519 {server.fingerprint};" in (outcome.failure or "")
+
+
+def test_a_line_and_its_fingerprint_say_the_same(server: SshServer) -> None:
+    assert parse_host_key(server.host_key).fingerprint == server.fingerprint
+    assert parse_host_key(f" {server.fingerprint}=\n").fingerprint == server.fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M=", "SHA256:short",
+        "MD5:aa:bb",
+        "files.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+    ],
+)  # fmt: skip
+def test_what_is_no_host_key_is_refused_by_the_name_of_its_field(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="this is no host key"):
+        parse_host_key(text)
+    with pytest.raises(ValidationError, match="this is no host key") as error:
+        Ssh.Fields.model_validate({**Ssh.example, "hostKey": text})
+    assert error.value.errors()[0]["loc"] == ("hostKey",)
+
+
+def test_nothing_of_the_workers_own_user_is_used(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent, keys, known hosts and a configuration that would each let it in, or lead it astray."""
+    own = tmp_path / "own"
+    (own / ".ssh").mkdir(parents=True)
+    (own / ".ssh" / "id_ed25519").write_text(export(KEY))
+    (own / ".ssh" / "id_ed25519").chmod(0o600)
+    (own / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+    (own / ".ssh" / "config").write_text("Host *\n  User nobody\n  ProxyCommand false\n  RemoteCommand false\n")
+    agent = socket_path = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.PIPE)
+    try:
+        assert agent.stdout is not None
+        assert agent.stdout.readline()
+        environment = {**os.environ, "SSH_AUTH_SOCK": str(socket_path)}
+        subprocess.run(["ssh-add", "-q", own / ".ssh" / "id_ed25519"], env=environment, check=True)
+        monkeypatch.setenv("HOME", str(own))
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
+        assert act(server).failure is None
+        assert act(server, given={"key": export(make_key())}).cause is Cause.REJECTED
+        assert act(server, given={"password": "wrong"}, **BY_PASSWORD).cause is Cause.REJECTED
+        assert act(server, hostKey=make_key().export_public_key().decode()).cause is Cause.MISTAKE
+        assert set(server.visitors) == {USER}
+    finally:
+        agent.terminate()
+        agent.communicate(timeout=30)
+
+
+def test_the_guard_is_asked_by_the_address(server: SshServer) -> None:
+    outcome = act(server, given={"network": Network()})
+    assert outcome.cause is Cause.MISTAKE
+    assert (outcome.failure or "").startswith("127.0.0.1 is no public address")
+    assert server.visitors == []
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    "text", ["echo {{ vault.prod-password }}", "echo {{ echo.body }}", "echo {{ echo.body | upcase }}"]
+)
+def test_a_value_may_not_stand_in_a_command_whichever_way_it_came(server: SshServer, text: str) -> None:
+    outcome = act(server, "echo a", text)
+    assert outcome.cause is Cause.MISTAKE
+    assert (outcome.failure or "").startswith(
+        "a value may not stand in command 1, since everybody on that host"
+    )
+    assert server.commands == []
+
+
+def test_what_a_command_says_of_a_value_is_masked(server: SshServer) -> None:
+    execution = make_execution()
+    fields = Ssh.Fields.model_validate(
+        {
+            "host": "127.0.0.1", "port": server.port, "username": USER, "hostKey": server.host_key,
+            "privateKey": "{{ vault.prod-key }}", "commands": ["cat", "cat >&2", "base64"],
+            "stdin": "{{ vault.prod-password }}",
+        }
+    )  # fmt: skip
+    outcome = Ssh().run(fields, execution)
+    assert outcome.output[0]["stdout"] == PASSWORD
+    assert PASSWORD not in str(server.commands)
+    shown = execution.masker.mask(outcome.output)
+    assert [(part["stdout"].strip(), part["stderr"]) for part in shown] == [(MASK, ""), ("", MASK), (MASK, "")]
+
+
+def test_nothing_is_logged(server: SshServer, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        act(server, "echo order-{{ order.id }}")
+        act(server, given={"password": "wrong"}, **BY_PASSWORD)
+    assert [record.name for record in caplog.records if record.name.startswith("asyncssh")] == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"privateKey": None}, {"password": "x"}, {"authMethod": "password"},
+        {"authMethod": "password", "privateKey": None}, {"authMethod": "password", "password": "x"},
+    ],
+)  # fmt: skip
+def test_a_login_is_by_one_means(data: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="authMethod: key goes with privateKey alone"):
+        Ssh.Fields.model_validate({**Ssh.example, **data})
+
+
+# Limits and outages
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_command_that_says_too_much_is_a_mistake_and_shows_nothing(server: SshServer, stream: str) -> None:
+    half = OUTPUT_MAX // 2
+    assert act(server, f"head -c {half} /dev/zero", f"head -c {half} /dev/zero >&{stream}").failure is None
+    outcome = act(server, f"head -c {half} /dev/zero", f"head -c {half + 1} /dev/zero >&{stream}; sleep 600")
+    assert outcome.failure == f"command 1: 127.0.0.1:{server.port} sent more than {OUTPUT_MAX} bytes"
+    assert (outcome.cause, outcome.output) == (Cause.MISTAKE, None)
+
+
+def test_input_that_is_large_or_not_read_holds_nothing_up(server: SshServer) -> None:
+    text = "0123456789abcdef" * 50_000
+    assert act(server, "wc -c", stdin=text).output == [show(0, f"{len(text)}\n")]
+    assert act(server, "echo done", stdin=text).output == [show(0, "done\n")]
+
+
+def test_the_deadline_is_for_all_of_it(server: SshServer) -> None:
+    begun = time.monotonic()
+    outcome = act(server, "echo a", "sleep 600", timeout=0.7)
+    assert (outcome.failure, outcome.cause) == (
+        f"command 1: 127.0.0.1:{server.port} did not answer in 0.7 seconds", Cause.OUTAGE
+    )  # fmt: skip
+    assert act(server, "sleep 600", given={"seconds": 0.5}).cause is Cause.OUTAGE
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-quiet\r\n"])
+def test_a_host_that_says_nothing_more_is_an_outage(server: SshServer, greeting: bytes) -> None:
+    with answer(greeting, ends=False) as port:
+        outcome = act(server, port=port, timeout=0.5)
+    assert (outcome.failure, outcome.cause) == (f"127.0.0.1:{port} did not answer in 0.5 seconds", Cause.OUTAGE)
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n" + b"\0" * 64, b"\xff" * 9000]
+)
+def test_a_host_that_breaks_off_or_speaks_no_ssh_is_an_outage(server: SshServer, greeting: bytes) -> None:
+    with answer(greeting, ends=True) as port:
+        outcome = act(server, port=port)
+    assert (outcome.failure, outcome.cause) == (
+        f"127.0.0.1:{port} broke off, or answered what is no SSH", Cause.OUTAGE
+    )  # fmt: skip
+
+
+def test_a_host_that_is_away_is_an_outage(server: SshServer) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        assert act(server, port=reserved.getsockname()[1]).cause is Cause.OUTAGE
+
+
+def test_a_connection_that_breaks_off_under_a_command_is_an_outage(server: SshServer) -> None:
+    with PromptLink(server.port) as link:
+        port = link.port
+        server.before = lambda _: link.cut_after(0)
+        outcome = act(server, "echo a; sleep 600", port=port)
+    assert (outcome.failure, outcome.cause) == (
+        f"command 0: 127.0.0.1:{port} broke off, or answered what is no SSH", Cause.OUTAGE
+    )  # fmt: skip
+
+
+@contextmanager
+def answer(greeting: bytes, *, ends: bool) -> Iterator[int]:
+    """A port that greets, and then says nothing more, or ends the connection."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.sendall(greeting)
+                if ends:
+                    caller.shutdown(socket.SHUT_WR)
+                over.wait(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            thread.join(30)
+
+
+# The rotators
+
+
+def let_in(port: int, **login: Any) -> bool:
+    """Asked past the link, and past our own client."""
+
+    async def ask() -> bool:
+        common = {"known_hosts": None, "config": None, "agent_path": None, "username": USER}
+        try:
+            async with asyncssh.connect("127.0.0.1", port, **common, **login):
+                return True
+        except asyncssh.PermissionDenied:
+            return False
+
+    return asyncio.run(ask())
+
+
+def accepts_key(port: int, value: Secret) -> bool:
+    return let_in(port, client_keys=[asyncssh.import_private_key(value.expose())])
+
+
+def entries_of(keys: Path) -> list[bytes]:
+    """What is there beside the others' lines, which are all there as they were."""
+    content = keys.read_bytes()
+    assert content.startswith(OTHERS)
+    return content.removeprefix(OTHERS).splitlines()
+
+
+@contextmanager
+def stage_key(
+    root: Path, *, options: bytes = b"", ending: bytes = b"\n", admin: bool = False, **settings: Any
+) -> Iterator[tuple[Stage, SshServer]]:
+    public = KEY.export_public_key().strip()
+    old = OTHERS + (options + b" " if options else b"") + public + ending
+    with SshServer(root) as server, PromptLink(server.port) as link:
+        keys = server.add_user(USER, keys=old) / ".ssh" / "authorized_keys"
+        asked: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": link.port,
+            "username": USER,
+            "host_key": server.host_key,
+        }
+        values = {}
+        if admin:
+            admin_key = make_key()
+            server.add_user("admin", keys=admin_key.export_public_key())
+            asked |= {"admin": "admin", "admin_key": "{{ vault.prod-admin-key }}", "file": str(keys)}
+            values["prod-admin-key"] = Secret(export(admin_key))
+        stage = Stage(
+            rotator=SshKeyRotator(),
+            settings=asked | settings,
+            old=Secret(export(KEY)),
+            link=link,
+            accepts=lambda value: accepts_key(server.port, value),
+            count=lambda: len(entries_of(keys)),
+            values=values,
+        )
+        yield stage, server
+
+
+class TestSshKey(RotatorContract):
+    @pytest.fixture(autouse=True)
+    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.root = tmp_path_factory
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with stage_key(self.root.mktemp("ssh")) as (stage, _):
+            yield stage
+
+
+@contextmanager
+def stage_password(root: Path, **settings: Any) -> Iterator[Stage]:
+    with SshServer(root) as server, PromptLink(server.port) as link:
+        home = server.add_user(USER, password=PASSWORD)
+        server.add_user("admin", password="the-password-of-admin")
+        yield Stage(
+            rotator=SshPasswordRotator(),
+            settings={
+                "host": "127.0.0.1", "port": link.port, "username": USER, "host_key": server.fingerprint,
+                **settings,
+            },
+            old=Secret(PASSWORD),
+            link=link,
+            accepts=lambda value: let_in(server.port, client_keys=None, password=value.expose()),
+            count=lambda: len((home / "password").read_text().splitlines()),
+            values={"prod-admin-password": Secret("the-password-of-admin")},
+        )  # fmt: skip
+        assert not [command for command in server.commands if PASSWORD in command]
+
+
+OWN = {"command": "own-password", "stdin": "{{ rotation.old }}\n{{ rotation.new }}\n{{ rotation.new }}\n"}
+BY_ADMIN = {"command": "set-password", "admin": "admin", "admin_password": "{{ vault.prod-admin-password }}"}
+
+
+class TestSshPassword(RotatorContract):
+    """The user sets its own."""
+
+    settings: Mapping[str, Any] = OWN
+
+    @pytest.fixture(autouse=True)
+    def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.root = tmp_path_factory
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with stage_password(self.root.mktemp("ssh"), **self.settings) as stage:
+            yield stage
+
+
+class TestSshPasswordByAdmin(TestSshPassword):
+    settings = BY_ADMIN
+
+
+# `ssh-key`
+
+
+def fail(act: Any, *arguments: Any) -> tuple[str, Cause]:
+    with pytest.raises(CounterpartError) as error:
+        act(*arguments)
+    return str(error.value), error.value.cause
+
+
+def test_a_new_key_is_what_others_take_for_one(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, _):
+        made = stage.rotator.create(stage.job())
+    assert len(made.value) < VALUE_MAX
+    path = tmp_path / "new"
+    path.write_text(made.value.expose())
+    path.chmod(0o600)
+    public = subprocess.run(["ssh-keygen", "-y", "-f", path], check=True, capture_output=True, text=True).stdout
+    assert public.split()[::2] == ["ssh-ed25519", LABEL]
+    told = subprocess.run(["ssh-keygen", "-l", "-f", path], check=True, capture_output=True, text=True).stdout
+    assert told.split()[1] == made.external["fingerprint"]
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"", b"\r\n"])
+@pytest.mark.parametrize(
+    "options", [b"", b'from="127.0.0.1,::1",no-pty', b'environment="A=b \\"c\\"",restrict']
+)
+def test_the_new_line_has_the_old_ones_options_and_the_others_stay(
+    tmp_path: Path, options: bytes, ending: bytes
+) -> None:
+    with stage_key(tmp_path, options=options, ending=ending) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        made = stage.rotator.create(stage.job())
+        assert stage.rotator.install(stage.job(made)) == "its line was added"
+        assert stage.rotator.install(stage.job(made)) == "its line was there already"
+        old, new = entries_of(keys)
+        public = asyncssh.import_private_key(made.value.expose()).export_public_key().strip()
+        assert new == (options + b" " if options else b"") + public
+        assert stage.rotator.verify(stage.job(made), made.value) == "127.0.0.1 lets robot in by it"
+        assert stage.rotator.revoke(stage.job(made)).startswith("its line was removed")
+        assert entries_of(keys) == [new]
+        assert stage.rotator.revoke(stage.job(made)).startswith("its line was gone already")
+        assert keys.stat().st_mode & 0o777 == 0o600
+        assert old != new
+
+
+def test_what_is_left_over_from_this_rotation_goes_with_revoking_and_undoing(tmp_path: Path) -> None:
+    for step in ("revoke", "undo"):
+        (tmp_path / step).mkdir()
+        with stage_key(tmp_path / step) as (stage, _):
+            first, second = (stage.rotator.create(stage.job()) for _ in range(2))
+            stage.rotator.install(stage.job(first))
+            stage.rotator.install(stage.job(second))
+            getattr(stage.rotator, step)(stage.job(second))
+            assert not stage.accepts(first.value)
+            assert stage.accepts(second.value if step == "revoke" else stage.old)
+            assert stage.count is not None
+            assert stage.count() == 1
+
+
+def test_a_line_that_somebody_else_adds_meanwhile_is_kept(tmp_path: Path) -> None:
+    foreign = b"# added meanwhile\n"
+    with stage_key(tmp_path) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        made = stage.rotator.create(stage.job())
+        meddled: list[str] = []
+
+        def meddle(command: str) -> None:
+            if "mv -f" in command and not meddled:
+                meddled.append(command)
+                keys.write_bytes(keys.read_bytes() + foreign)
+
+        server.before = meddle
+        stage.rotator.install(stage.job(made))
+        assert meddled
+        assert foreign.strip() in entries_of(keys)
+        assert stage.accepts(made.value)
+        server.before = lambda _: keys.write_bytes(keys.read_bytes() + foreign)
+        assert fail(stage.rotator.revoke, stage.job(made)) == (
+            ".ssh/authorized_keys is changed by somebody else all the time", Cause.OUTAGE
+        )  # fmt: skip
+        assert stage.accepts(stage.old)
+
+
+def test_a_file_that_does_not_arrive_whole_is_thrown_away(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        before = keys.read_bytes()
+        known = Server(host="127.0.0.1", port=server.port, host_key=parse_host_key(server.host_key))
+        with open_session(NETWORK, known, Login(username=USER, private_key=stage.old), seconds=20) as session:
+            total = (
+                subprocess.run(["cksum"], input=before, capture_output=True, check=True).stdout.decode().strip()
+            )
+            write = _quote(_WRITE, ".ssh/authorized_keys", LABEL, total, total)
+            assert session.run(write, before[:-10]).status == 4
+            assert list(keys.parent.iterdir()) == [keys]
+            assert keys.read_bytes() == before
+            (keys.parent / f"authorized_keys.{LABEL}.123").write_bytes(b"of one that was killed")
+            assert session.run(write, before).status == 0
+            assert list(keys.parent.iterdir()) == [keys]
+
+
+def test_the_file_is_not_guessed(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        made = stage.rotator.create(stage.job())
+        stage.settings = {**stage.settings, "file": ".ssh/other"}
+        assert fail(stage.rotator.install, stage.job(made)) == (
+            ".ssh/other is not there: name the file in which the host looks keys up", Cause.MISTAKE
+        )  # fmt: skip
+        (keys.parent / "other").symlink_to(keys)
+        assert fail(stage.rotator.install, stage.job(made)) == (
+            ".ssh/other is a symbolic link, which is not replaced: name the file itself", Cause.MISTAKE
+        )  # fmt: skip
+        (keys.parent / "other").unlink()
+        (keys.parent / "other").write_bytes(OTHERS)
+        told, cause = fail(stage.rotator.install, stage.job(made))
+        assert told.startswith(".ssh/other has no line for the key")
+        assert cause is Cause.MISTAKE
+        assert (keys.parent / "other").read_bytes() == OTHERS
+
+
+def test_the_old_line_stays_where_the_new_one_is_not(tmp_path: Path) -> None:
+    with stage_key(tmp_path, admin=True) as (stage, _):
+        made = stage.rotator.create(stage.job())
+        told, cause = fail(stage.rotator.revoke, stage.job(made))
+        assert "has no line for the key that is to stay" in told
+        assert cause is Cause.MISTAKE
+        assert stage.accepts(stage.old)
+
+
+def test_a_key_that_runs_one_command_only_needs_an_admin(tmp_path: Path) -> None:
+    options = b'command="echo backup",restrict'
+    for name in ("alone", "helped"):
+        (tmp_path / name).mkdir()
+    with stage_key(tmp_path / "alone", options=options) as (stage, _):
+        told, cause = fail(stage.rotator.install, stage.job(stage.rotator.create(stage.job())))
+        assert told.endswith("the login may run no command of ours, so name an admin")
+        assert cause is Cause.MISTAKE
+    with stage_key(tmp_path / "helped", options=options, admin=True) as (stage, server):
+        made = stage.rotator.create(stage.job())
+        stage.rotator.install(stage.job(made))
+        stage.rotator.verify(stage.job(made), made.value)
+        stage.rotator.revoke(stage.job(made))
+        (line,) = entries_of(server.root / USER / ".ssh" / "authorized_keys")
+        assert line.startswith(options + b" ssh-ed25519 ")
+        stage.values = {"prod-admin-key": Secret(export(make_key()))}
+        assert fail(stage.rotator.undo, stage.job(made)) == (
+            "127.0.0.1 does not let admin in, who writes the file", Cause.MISTAKE
+        )  # fmt: skip
+
+
+def test_an_old_key_that_is_refused_is_told_as_such(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, _):
+        made = stage.rotator.create(stage.job())
+        stage.old = Secret(export(make_key()))
+        assert fail(stage.rotator.install, stage.job(made))[1] is Cause.REJECTED
+        assert fail(stage.rotator.verify, stage.job(made), stage.old)[1] is Cause.REJECTED
+        stage.old = Secret("no key")
+        told, cause = fail(stage.rotator.install, stage.job(made))
+        assert told.startswith("the private key cannot be read")
+        assert cause is Cause.MISTAKE
+
+
+def test_undoing_where_nothing_was_made_asks_nobody(tmp_path: Path) -> None:
+    with stage_key(tmp_path) as (stage, server):
+        assert stage.rotator.undo(stage.job()) == "nothing was installed"
+        assert server.visitors == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"host_key": "x"}, "host_key: this is no host key"),
+        ({"admin": "root"}, "admin and admin_key go together"),
+        ({"admin": "root", "admin_key": "{{ vault.prod-key }}"}, "file: name it from / on"),
+        ({"admin": "root", "file": "/x", "admin_key": "{{ vault.prod-key"}, "admin_key: "),
+        ({"file": "-rf"}, "String should match pattern"),
+    ],
+)
+def test_settings_of_ssh_key_that_cannot_be_meant(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        SshKeyRotator.Settings.model_validate({**SshKeyRotator.example, **changes})
+
+
+# `ssh-password`
+
+
+def test_a_command_that_fails_says_its_status_and_no_value(tmp_path: Path) -> None:
+    with stage_password(tmp_path, command="cat >&2; exit 9") as stage:
+        made = stage.rotator.create(stage.job())
+        assert fail(stage.rotator.install, stage.job(made)) == (
+            "the command that sets the password ended with status 9", Cause.MISTAKE
+        )  # fmt: skip
+
+
+def test_an_admin_who_is_refused_is_no_judgement_of_the_value(tmp_path: Path) -> None:
+    with stage_password(tmp_path, **BY_ADMIN) as stage:
+        made = stage.rotator.create(stage.job())
+        stage.values = {"prod-admin-password": Secret("wrong")}
+        assert fail(stage.rotator.install, stage.job(made)) == (
+            "127.0.0.1 does not let admin in, who sets the password", Cause.MISTAKE
+        )  # fmt: skip
+
+
+def test_where_neither_password_works_a_person_is_asked(tmp_path: Path) -> None:
+    with stage_password(tmp_path, **OWN) as stage:
+        made = stage.rotator.create(stage.job())
+        stage.old = Secret("forgotten-long-ago")
+        assert fail(stage.rotator.install, stage.job(made)) == (
+            "127.0.0.1 does not let robot in, who sets the password", Cause.MISTAKE
+        )  # fmt: skip
+
+
+def test_an_old_password_that_still_works_is_told(tmp_path: Path) -> None:
+    with stage_password(tmp_path, **OWN) as stage:
+        made = stage.rotator.create(stage.job())
+        assert fail(stage.rotator.revoke, stage.job(made)) == (
+            "revoke: the host still accepts the old password", Cause.OUTAGE
+        )  # fmt: skip
+        assert stage.rotator.undo(stage.job()) == "nothing was set"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"command": "echo {{ rotation.new }} | passwd"}, "command: .*rotation.new is undefined"),
+        ({"command": "echo {{ vault.prod-x }} | passwd"}, "command: a value may not stand here"),
+        ({"command": "chpasswd {{"}, "command: "),
+        ({"stdin": "x"}, "stdin: it must hold"),
+        ({"admin_password": "{{ vault.prod-x }}"}, "either admin_key or admin_password"),
+        ({"admin": None}, "either admin_key or admin_password"),
+        ({"generate": {"characters": "ab\n"}}, "generate.characters: "),
+        ({"host_key": "x"}, "host_key: this is no host key"),
+    ],
+)
+def test_settings_of_ssh_password_that_cannot_be_meant(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        SshPasswordRotator.Settings.model_validate({**SshPasswordRotator.example, **changes})
