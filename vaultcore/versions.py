@@ -38,6 +38,8 @@ class Purpose(StrEnum):
     TEST = "test"
     ROTATION = "rotation"
     CLAIM = "claim"
+    PUBLISH = "publish"
+    """Its public half is shown to others."""
 
 
 class Versions:
@@ -69,6 +71,17 @@ class Versions:
         if row is None:
             raise NotFoundError(f"item {item_id} has no version {number}")
         return version_from_row(row)
+
+    def working(self, connection: Connection, item_id: str) -> list[int]:
+        """The versions that work now: the current one and those before it that are not retired, nor lapsed."""
+        now = self._clock()
+        return [
+            version.number
+            for version in self.of_item(connection, item_id)
+            if version.stage in (Stage.CURRENT, Stage.PREVIOUS)
+            and version.filled
+            and (version.expires_at is None or version.expires_at > now)
+        ]
 
     def begin_pending(self, connection: Connection, item_id: str, *, actor: str) -> int:
         """Reserves the next version, still empty: the intent, stored before anybody is asked."""

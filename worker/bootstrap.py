@@ -33,6 +33,7 @@ from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.pinning import Pinning
+from worker.services.publishing import Publishing
 from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
@@ -342,6 +343,10 @@ class Services:
             audit=self.audit,
             clock=self.clock,
         )
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        return Publishing(database=self.database, vault=self.vault, versions=self.versions)
 
     @cached_property
     def retiring(self) -> Retiring:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import Nightkey, write_workflow
 from worker.demo.counterparts import Counterparts
+from worker.signing.keys import generate, read_key
 
 
 @pytest.fixture
@@ -258,3 +259,23 @@ def test_a_file_that_is_no_database_is_told_so(nightkey: Nightkey) -> None:
 
 def test_the_version_is_said(nightkey: Nightkey) -> None:
     assert nightkey("--version").stdout.strip() == "0.1.0"
+
+
+def test_the_key_set_of_a_key_that_signs_holds_its_public_half_alone(
+    nightkey: Nightkey, tmp_path: Path
+) -> None:
+    key = generate("ES256")
+    nightkey("owner", "create", "platform")
+    nightkey("item", "create", "prod-orders-signing-key", "--owner", "platform", "--expires-at", "90d",
+             "--mode", "auto", "--rotator", "signing-key", "--set", "algorithm=ES256", "--value-file", "-",
+             value=key.expose())  # fmt: skip
+    (listed,) = json.loads(nightkey("key", "jwks", "prod-orders-signing-key").stdout)["keys"]
+    assert (listed["kid"], listed["alg"], "d" in listed) == (read_key(key).kid, "ES256", False)
+    file = tmp_path / "jwks.json"
+    nightkey("key", "jwks", "prod-orders-signing-key", "--output", str(file))
+    assert json.loads(file.read_text()) == {"keys": [listed]}
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.glob(".jwks*")) == []
+    assert "prod-nothing" in complaint(nightkey, "key", "jwks", "prod-nothing", status=2)
+    words = ("key", "jwks", "prod-orders-signing-key", "--output", "/nowhere/jwks.json")
+    assert "cannot be written" in complaint(nightkey, *words, status=2)

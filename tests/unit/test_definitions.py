@@ -130,9 +130,9 @@ def test_a_definition_in_the_products_shape_is_taken():
             "node fetch, field data.onError: branch needs an edge whose sourceHandle is error",
         ),
         (
-            document(node("a", "ssh")),
+            document(node("a", "telnet")),
             (
-                "node a, field data.componentId: unknown component 'ssh': there are "
+                "node a, field data.componentId: unknown component 'telnet': there are "
                 f"{', '.join(component_ids())}"
             ),
         ),
@@ -351,7 +351,7 @@ def test_says_these_problems_and_no_others_a_line_each(raw, found):
 
 def test_says_every_problem_at_once():
     raw = document(
-        node("a", "ssh"),
+        node("a", "telnet"),
         call(url="{{ x"),
         node("c", "number_condition", value="1"),
         edges=[edge("start", "gone"), edge("start", "fetch"), edge("fetch", "c", "true")],
@@ -360,7 +360,7 @@ def test_says_every_problem_at_once():
     known = ", ".join(component_ids())
     assert problems(raw) == [
         "w.json: field schedule_value: schedule_value of daily is a time such as '09:00'",
-        f"w.json: node a, field data.componentId: unknown component 'ssh': there are {known}",
+        f"w.json: node a, field data.componentId: unknown component 'telnet': there are {known}",
         "w.json: node fetch, field data.url: line 1, column 1: expected '}}', found end of file",
         "w.json: node c, field data.expected: field required",
         "w.json: edge start-gone, field target: there is no node gone",

@@ -285,8 +285,10 @@ def test_an_item_may_only_be_named_where_it_is_sent_or_asked_for():
     components = map(find_component, component_ids())
     takers = {found.component_id: found.value_fields for found in components if found.value_fields}
     assert takers == {
+        "authorizer": frozenset({"key"}),
         "smtp": frozenset({"username", "password"}),
         "soap": frozenset({"auth", "headers", "payload", "soapHeaders", "testPayload"}),
+        "ssh": frozenset({"username", "privateKey", "password", "stdin"}),
         "webhook": frozenset({"url", "headers", "body"}),
         "webhook_trigger": frozenset({"apiKey"}),
     }

@@ -1,15 +1,17 @@
-"""`nightkey key`: whether a key that somebody presents is one of ours."""
+"""`nightkey key`: whether a key that somebody presents is one of ours; the key set of one that signs."""
 
+import json as jsonlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vaultcore.crypto import apikeys
 from worker.cli.inputs import read_value
-from worker.cli.output import note, print_json, print_lines
+from worker.cli.output import note, print_json, print_lines, write_whole
 from worker.cli.session import Home, Json, open_services
 
-app = typer.Typer(no_args_is_help=True, help="Keys that callers present to us.")
+app = typer.Typer(no_args_is_help=True, help="Keys that callers present, and those that sign.")
 
 
 @app.command()
@@ -53,3 +55,23 @@ def check(
         )
     else:
         print_lines([f"the key of {item.name}, version {found[1]}"])
+
+
+@app.command()
+def jwks(
+    item: str,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write it there, for a web server, instead of here."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Show the key set of an item that signs: public halves alone, next, current and previous."""
+    _ = home
+    shown = open_services().publishing.jwks(item)
+    if output is None:
+        print_json(shown)
+        return
+    write_whole(output, jsonlib.dumps(shown, indent=2) + "\n")
+    note(f"{len(shown['keys'])} keys in {output}")

@@ -1,12 +1,16 @@
 """How answers look: one JSON document, or lines and tables for a person. Notes go to standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from vaultcore.errors import InvalidInputError
 from vaultcore.rules import show_duration
 
 
@@ -36,6 +40,22 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], em
 def note(text: str) -> None:
     """Something to know that is not the answer: on standard error."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201  # not the answer
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file is there whole or as it was: others may read it at any moment. For what everybody may read."""
+    problem = ""
+    try:
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise InvalidInputError(f"{path} cannot be written: {problem}")
 
 
 def _cell(value: object) -> str:

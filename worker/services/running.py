@@ -30,11 +30,15 @@ _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """The values of a run, and which version each reference resolved to."""
+    """The values of a run, and which version each reference resolved to.
+
+    By what is written in the template: `numbers` are (item id, version number); `beside` are the values of the
+    other versions that work now, for nodes that ask for them.
+    """
 
     values: Mapping[str, Secret]
     numbers: Mapping[str, tuple[str, int]]
-    """As written in the template: (item id, version number)."""
+    beside: Mapping[str, tuple[Secret, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +171,7 @@ class Running:
             node_id,
             context=workflow.definition.sample_context if context is None else context,
             values=resolved.values,
+            beside=resolved.beside,
         )
 
     def test_workflow(
@@ -234,10 +239,15 @@ class Running:
             problem = error
         if problem is not None:
             result = RunResult.not_begun(str(problem))
-            resolved = Resolved(values={}, numbers={})
+            resolved = Resolved(values={}, numbers={}, beside={})
         else:
             result = self._runner.run(
-                workflow.definition, context=context, values=resolved.values, clock=self._clock
+                workflow.definition,
+                context=context,
+                values=resolved.values,
+                beside=resolved.beside,
+                is_test=purpose is Purpose.TEST,
+                clock=self._clock,
             )
         used = {
             resolved.numbers[name][0]: resolved.numbers[name][1]
@@ -276,6 +286,7 @@ class Running:
         """What each reference stands for: the overriding version, else the pinned, else the current one."""
         values: dict[str, Secret] = {}
         numbers: dict[str, tuple[str, int]] = {}
+        beside: dict[str, tuple[Secret, ...]] = {}
         inbound = workflow.definition.trigger_id()
         for reference in references:
             if reference.item_id is None or reference.written in numbers:
@@ -291,7 +302,15 @@ class Running:
             values[reference.written] = self._versions.reveal(
                 connection, item.id, number, purpose=purpose, actor=actor
             )
-        return Resolved(values=values, numbers=numbers)
+        for reference in references:
+            if workflow.definition.component(reference.node_id).reads_beside and reference.written in numbers:
+                item_id, number = numbers[reference.written]
+                beside[reference.written] = tuple(
+                    self._versions.reveal(connection, item_id, other, purpose=purpose, actor=actor)
+                    for other in self._versions.working(connection, item_id)
+                    if other != number
+                )
+        return Resolved(values=values, numbers=numbers, beside=beside)
 
     def _check_inbound(
         self,

@@ -46,6 +46,10 @@ class Masker:
         for value in values:
             self._add(value.expose())
 
+    def hide(self, value: Secret) -> None:
+        """A value that a node made: masked from now on."""
+        self._add(value.expose())
+
     def learn(self, rendered: Rendered) -> None:
         """A field that a value went into: masked whole, and so is each of its longer words that the
         template does not hold itself, which is what filters make of a value.

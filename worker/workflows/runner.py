@@ -21,6 +21,7 @@ RUN_SECONDS = 3600.0
 NODE_SECONDS = 300.0
 LOG_MAX = 65_536
 MESSAGE_MAX = 2000
+_NONE_BESIDE: Mapping[str, tuple[Secret, ...]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +85,10 @@ class Runner:
         *,
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
+        beside: Mapping[str, tuple[Secret, ...]] = _NONE_BESIDE,
     ) -> NodeResult:
         """One node's test, with a mock context: it leaves nothing behind."""
-        run = _Run(definition, context, values, self._http, self._network)
+        run = _Run(definition, context, values, beside, self._http, self._network, is_test=True)
         step = run.execute(node_id, seconds=NODE_SECONDS, tests=True)
         failure, skipped = step.outcome.failure, step.outcome.skipped
         status = "skipped" if skipped is not None else "success" if failure is None else "error"
@@ -104,14 +106,19 @@ class Runner:
         *,
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
+        beside: Mapping[str, tuple[Secret, ...]] = _NONE_BESIDE,
         hidden: Iterable[Secret] = (),
+        is_test: bool = False,
         clock: Callable[[], datetime],
     ) -> RunResult:
         """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates.
 
+        `beside` are other versions of the values that work at the same time, for nodes that ask for them;
         `hidden` are values in the context that are masked as those of items are.
         """
-        run = _Run(definition, context, values, self._http, self._network, hidden)
+        run = _Run(
+            definition, context, values, beside, self._http, self._network, hidden=hidden, is_test=is_test
+        )
         deadline = time.monotonic() + RUN_SECONDS
         live = {definition.trigger_id()}
         for node_id in definition.order():
@@ -154,21 +161,28 @@ class _Run:
         definition: Definition,
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
+        beside: Mapping[str, tuple[Secret, ...]],
         http: HttpClient,
         network: Network,
+        *,
         hidden: Iterable[Secret] = (),
+        is_test: bool = False,
     ) -> None:
         self._definition = definition
         self._values = values
+        self._beside = beside
         self._http = http
         self._network = network
-        self.masker = Masker([*values.values(), *hidden])
+        self._is_test = is_test
+        others = [value for each in beside.values() for value in each]
+        self.masker = Masker([*values.values(), *others, *hidden])
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = self.masker.mask(self._seen)
         self.steps: list[_Step] = []
 
     def execute(self, node_id: str, *, seconds: float, tests: bool = False) -> _Step:
         """One node, or its test; whatever goes wrong becomes an outcome."""
+        component = self._definition.component(node_id)
         execution = Execution(
             scope=Scope(context=self._seen, values=self._values),
             http=self._http,
@@ -176,8 +190,9 @@ class _Run:
             masker=self.masker,
             seconds=seconds,
             shown=self._shown,
+            beside=self._beside if component.reads_beside else _NONE_BESIDE,
+            is_test=self._is_test,
         )
-        component = self._definition.component(node_id)
         if seconds <= 0:
             outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
         else:

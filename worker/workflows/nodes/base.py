@@ -1,7 +1,7 @@
 """The contract of a node: one component, its fields, and what it does with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vaultcore.errors import Cause
+from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 from worker.workflows.masking import Masker
 from worker.workflows.templates import Path, Rendered, Scope, render
@@ -45,8 +46,10 @@ class Outcome:
 class Execution:
     """What a node runs with: what templates see, the ways out, and who masks what comes back.
 
-    `shown` is the context masked. `used` and `tainted` are what the node did: the items that it
-    looked up, and whether anything that is masked went into one of its fields.
+    `is_test`: the run is a test, with a sample context. `shown` is the context masked. `beside` are the
+    other versions that work now, of items that a node names which asks for them. `used` and `tainted` are
+    what the node did: the items that it looked up, and whether anything that is masked went into one of its
+    fields.
     """
 
     scope: Scope
@@ -55,6 +58,8 @@ class Execution:
     masker: Masker
     seconds: float
     shown: Mapping[str, Any]
+    beside: Mapping[str, tuple[Secret, ...]] = field(default_factory=dict)
+    is_test: bool = False
     used: set[str] = field(default_factory=set)
     tainted: bool = False
 
@@ -66,6 +71,17 @@ class Execution:
             self.tainted = True
             self.masker.learn(rendered)
         return rendered.text
+
+    def render_beside(self, template: str) -> list[str]:
+        """The template once for each other version that works now of an item that it names."""
+        texts = []
+        for name in sorted(render(template, self.scope).used):
+            for other in self.beside.get(name, ()):
+                scope = replace(self.scope, values={**self.scope.values, name: other})
+                rendered = render(template, scope)
+                self.masker.learn(rendered)
+                texts.append(rendered.text)
+        return texts
 
     def _is_hidden(self, path: Path) -> bool:
         """Whether what lies at the path, or as near to it as there is something, is masked."""
@@ -94,14 +110,16 @@ class Execution:
 class Component(Protocol):
     """One kind of node, found by entry point `nightkey.nodes`. Its docstring is what `nightkey node show` says.
 
-    `value_fields` names the fields in which a template may name vault items. `needs` is a module that
-    comes with an extra of ours, as (module, extra). `example` are fields that work as they stand.
+    `value_fields` names the fields in which a template may name vault items; `reads_beside` says that it is
+    given the other versions of those, too, which work at the same time. `needs` is a module that comes with an
+    extra of ours, as (module, extra). `example` are fields that work as they stand.
     """
 
     component_id: ClassVar[str]
     kind: ClassVar[NodeKind]
     Fields: ClassVar[type[Fields]]
     value_fields: ClassVar[frozenset[str]]
+    reads_beside: ClassVar[bool]
     needs: ClassVar[tuple[str, str] | None]
     example: ClassVar[Mapping[str, Any]]
 
@@ -121,6 +139,7 @@ class Harmless:
     """For components that reach nothing outside: their test is to run them."""
 
     value_fields: ClassVar[frozenset[str]] = frozenset()
+    reads_beside: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 

@@ -1,0 +1,229 @@
+"""Signing keys through a whole rotation: what was signed before it holds until the key before is retired."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt as pyjwt
+import pytest
+from joserfc import jwk
+from joserfc import jwt as joserfc_jwt
+from joserfc.errors import InvalidKeyIdError
+
+from tests.organisation import Organisation
+from tests.services.staging import drive_on, get_rotation, stage, step_to
+from vaultcore.errors import RefusedError
+from vaultcore.secret import Secret
+from vaultcore.versions import Purpose
+from worker.domain.saga import State
+from worker.signing.keys import ALGORITHMS, generate, read_key
+from worker.signing.tokens import sign
+
+KEY = "prod-orders-signing-key"
+pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+
+
+@pytest.fixture
+def organisation(tmp_path: Path, clock: Any) -> Iterator[Organisation]:
+    with stage(tmp_path, "", clock) as (made, _):
+        yield made
+
+
+def add_key(organisation: Organisation, value: Secret, **settings: Any) -> None:
+    organisation.add_item(
+        KEY, value.expose(), days=60, mode="auto", rotator="signing-key", settings=settings, lifetime="90d",
+        overlap="1h",
+    )  # fmt: skip
+    for name, node in (
+        ("issue", {"operation": "sign", "subject": "anna", "claims": {"plan": "{{ webhook_payload.plan }}"}}),
+        (
+            "enter",
+            {
+                "operation": "check",
+                "token": "{{ webhook_payload.token }}",
+                "issuer": "us",
+                "sample": {"sub": "a customer"},
+            },
+        ),
+    ):
+        document = {
+            "name": name,
+            "nodes": [
+                {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+                {
+                    "id": "guard",
+                    "type": "action",
+                    "data": {"componentId": "authorizer", "key": f"{{{{ vault.{KEY} }}}}", **node},
+                },
+                {
+                    "id": "door",
+                    "type": "action",
+                    "data": {"componentId": "text_transform", "operation": "upper", "text": "open"},
+                },
+            ],
+            "edges": [
+                {"id": "e1", "source": "start", "target": "guard"},
+                {"id": "e2", "source": "guard", "target": "door"},
+            ],
+            "sample_context": {"webhook_payload": {"plan": "gold", "token": "none"}},
+        }
+        organisation.services.definitions.apply([(f"{name}.json", json.dumps(document))], actor="test")
+
+
+def token_of(value: Secret) -> str:
+    """As somebody signs who holds the key, with the time that tokens go by."""
+    return sign(read_key(value), {"iss": "us", "exp": int(time.time()) + 3600})
+
+
+def enters(organisation: Organisation, token: str) -> bool:
+    ran = organisation.services.running.start("enter", payload={"token": token}, actor="test")
+    assert ran.status == "completed" or "the token" in (ran.error_message or ""), ran
+    return ran.status == "completed"
+
+
+def value_of(organisation: Organisation, number: int) -> Secret:
+    services = organisation.services
+    with services.database.write() as connection:
+        item = services.vault.get(connection, KEY)
+        return services.versions.reveal(connection, item.id, number, purpose=Purpose.ROTATION, actor="test")
+
+
+def kids(organisation: Organisation) -> list[str]:
+    return [key["kid"] for key in organisation.services.publishing.jwks(KEY)["keys"]]
+
+
+def is_valid_elsewhere(organisation: Organisation, token: str, algorithm: str) -> bool:
+    """To those who read the key set: with PyJWT, and with joserfc, which must agree."""
+    keys = organisation.services.publishing.jwks(KEY)
+    by_kid = {key.key_id: key.key for key in pyjwt.PyJWKSet.from_dict(keys).keys}
+    public = by_kid.get(pyjwt.get_unverified_header(token)["kid"])
+    valid = public is not None and bool(pyjwt.decode(token, public, algorithms=[algorithm]))
+    try:
+        joserfc_jwt.decode(token, jwk.KeySet.import_key_set(keys), algorithms=[algorithm])
+    except InvalidKeyIdError:
+        assert not valid
+    else:
+        assert valid
+    return valid
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_what_was_signed_before_a_rotation_holds_until_the_key_before_is_retired(
+    organisation: Organisation, clock: Any, algorithm: str
+) -> None:
+    first = generate(algorithm)
+    add_key(organisation, first, algorithm=algorithm)
+    before = token_of(first)
+    (old,) = kids(organisation)
+    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    step_to(organisation, clock, rotation_id, State.CREATED)
+    new, *others = kids(organisation)
+    assert (others, new) == ([old], read_key(value_of(organisation, 2)).kid), "the next key is listed first"
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    assert kids(organisation) == [new, old]
+    after = token_of(value_of(organisation, 2))
+    for token in (before, after):
+        assert enters(organisation, token)
+        assert is_valid_elsewhere(organisation, token, algorithm)
+    assert (
+        organisation.services.running.start("issue", payload={"plan": "x"}, actor="test").status == "completed"
+    )
+    clock.advance(timedelta(hours=2))
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert kids(organisation) == [new]
+    assert [enters(organisation, token) for token in (before, after)] == [False, True]
+    assert [is_valid_elsewhere(organisation, token, algorithm) for token in (before, after)] == [False, True]
+
+
+def test_a_shared_key_has_no_key_set_and_is_checked_by_both_versions_all_the_same(
+    organisation: Organisation, clock: Any
+) -> None:
+    first = generate("HS256")
+    add_key(organisation, first, algorithm="HS256")
+    before = token_of(first)
+    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    second = value_of(organisation, 2)
+    theirs = pyjwt.encode({"iss": "us", "exp": int(time.time()) + 60}, second.expose(), algorithm="HS256")
+    assert enters(organisation, before)
+    assert enters(organisation, theirs)
+    with pytest.raises(RefusedError, match="has no key set: it holds a shared key"):
+        organisation.services.publishing.jwks(KEY)
+    organisation.services.running.start("issue", payload={"plan": "x"}, actor="test")
+    clock.advance(timedelta(hours=2))
+    drive_on(organisation, clock)
+    assert [enters(organisation, token) for token in (before, theirs)] == [False, True]
+
+
+def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
+    organisation: Organisation, clock: Any
+) -> None:
+    add_key(organisation, generate("ES256"), algorithm="ES256")
+    services = organisation.services
+    with services.database.read() as connection:
+        issue = services.definitions.get(connection, "issue")
+    tested = services.running.test_workflow(issue, overrides={}, actor="test")
+    assert tested.status == "completed"
+    services.definitions.apply(
+        [
+            (
+                "echo.json",
+                json.dumps(
+                    {
+                        "name": "echo",
+                        "nodes": [
+                            {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+                            {"id": "guard", "type": "action", "data": {
+                                "componentId": "authorizer", "operation": "sign",
+                                "key": f"{{{{ vault.{KEY} }}}}"}},
+                            {"id": "enter", "type": "action", "data": {
+                                "componentId": "authorizer", "operation": "check",
+                                "key": f"{{{{ vault.{KEY} }}}}", "token": "{{ guard.token }}"}},
+                            {"id": "say", "type": "action", "data": {
+                                "componentId": "text_transform", "operation": "upper",
+                                "text": "{{ guard.token }}"}},
+                        ],
+                        "edges": [
+                            {"id": "e1", "source": "start", "target": "guard"},
+                            {"id": "e2", "source": "guard", "target": "enter"},
+                            {"id": "e3", "source": "enter", "target": "say"},
+                        ],
+                    }
+                ),
+            )
+        ],
+        actor="test",
+    )  # fmt: skip
+    ran = services.running.start("echo", actor="test")
+    assert (ran.status, ran.error_message) == ("completed", None)
+    assert "EYJ" not in json.dumps(ran.output)
+    with services.database.read() as connection:
+        for table in ("run_logs",):
+            rows = connection.exec_driver_sql(f"SELECT output FROM {table}").all()  # a name of ours
+            assert rows
+            assert "eyJ" not in str(rows)
+
+
+def test_a_value_that_signs_nothing_has_no_key_set(organisation: Organisation, clock: Any) -> None:
+    organisation.add_item("prod-mail-password", "x" * 12, days=30)
+    with pytest.raises(RefusedError, match="prod-mail-password has no key set: the signing key cannot be read"):
+        organisation.services.publishing.jwks("prod-mail-password")
+
+
+def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
+    organisation: Organisation, clock: Any
+) -> None:
+    add_key(organisation, generate("ES256"), algorithm="ES256", ahead=3600)
+    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    organisation.services.rotations.advance(rotation_id)
+    waiting = get_rotation(organisation, rotation_id)
+    assert waiting.state is State.INSTALLED
+    assert "may not have read the new key before" in waiting.waits_for[0]
+    assert waiting.next_at is not None
+    assert waiting.next_at.timestamp() > time.time() + 3000
+    assert len(kids(organisation)) == 2
