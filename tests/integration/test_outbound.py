@@ -1,6 +1,5 @@
 """One request to a real server: what comes back, what is refused, and what no error ever says."""
 
-import ipaddress
 import logging
 import os
 import socket
@@ -8,13 +7,10 @@ import ssl
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import make_certificate
 from tests.integration.http_server import BOMB_BYTES, TEXT, pack_bomb, serve
 from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
@@ -331,30 +327,10 @@ def test_credentials_of_a_netrc_file_are_not_sent(server, monkeypatch, tmp_path)
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nightkey-test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
+    folder = tmp_path_factory.mktemp("tls")
+    made, key, file = folder / "certificate.pem", folder / "key.pem", folder / "server.pem"
+    make_certificate(made, key)
+    file.write_bytes(key.read_bytes() + made.read_bytes())
     return file
 
 

@@ -63,7 +63,8 @@ class RecipeRotator:
     `rotation.label` (the same for every try of one rotation) and the outputs of nodes before; `vault.NAME` is
     another item, such as an administrator's password. In `verify`, `rotation.new` is the value in question:
     it is asked with the old one too, which must be refused once it was revoked, and accepted once the new one
-    was undone.
+    was undone. Its nodes are tested rather than run, where a test of theirs shows anything: `smtp` logs in and
+    sends no mail.
 
     On the other side it changes what its nodes change. It needs nodes that may be repeated: a list that was
     cut off is run again from its beginning. Without `overlaps` the old value stops working when the new one is
@@ -167,6 +168,8 @@ def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
         context={"rotation": known},
         values=job.values,
         hidden=[value for value in hidden.values() if value is not None],
+        is_test=name == "verify",
+        by_tests=name == "verify",
         clock=_now,
     )
     if result.status != "completed":

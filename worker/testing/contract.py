@@ -43,6 +43,7 @@ class Stage:
     old_external: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Secret] = field(default_factory=dict)
     http: HttpClient = field(default_factory=lambda: HttpClient(_NETWORK, timeout=10))
+    network: Network = _NETWORK
 
     def job(self, made: Candidate | None = None, *, unanswered: bool = False) -> Job:
         return Job(
@@ -55,7 +56,7 @@ class Stage:
             new_external={} if made is None else made.external,
             values=self.values,
             http=self.http,
-            network=_NETWORK,
+            network=self.network,
             unanswered=unanswered,
         )
 

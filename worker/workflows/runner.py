@@ -109,12 +109,14 @@ class Runner:
         beside: Mapping[str, tuple[Secret, ...]] = _NONE_BESIDE,
         hidden: Iterable[Secret] = (),
         is_test: bool = False,
+        by_tests: bool = False,
         clock: Callable[[], datetime],
     ) -> RunResult:
         """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates.
 
-        `beside` are other versions of the values that work at the same time, for nodes that ask for them;
-        `hidden` are values in the context that are masked as those of items are.
+        `by_tests`: each node's test takes the place of its run, where it shows anything. `beside` are other
+        versions of the values that work at the same time, for nodes that ask for them; `hidden` are values
+        in the context that are masked as those of items are.
         """
         run = _Run(
             definition, context, values, beside, self._http, self._network, hidden=hidden, is_test=is_test
@@ -125,7 +127,9 @@ class Runner:
             if node_id not in live:
                 continue
             left = min(deadline - time.monotonic(), NODE_SECONDS)
-            step = run.execute(node_id, seconds=left)
+            step = run.execute(node_id, seconds=left, tests=by_tests)
+            if step.outcome.skipped is not None:
+                step = run.execute(node_id, seconds=left)
             run.steps.append(replace(step, at=clock()))
             if step.outcome.ends or (step.outcome.failure is not None and not step.branched):
                 break
