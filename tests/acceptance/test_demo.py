@@ -15,7 +15,7 @@ def test_the_demo_shows_a_night_and_ends_well_within_a_minute(tmp_path: Path) ->
     shown = nightkey("demo", "--home", str(nightkey.home)).stdout
     assert time.monotonic() - began < 60
     assert "WRONG" not in shown
-    assert shown.count("  ok    ") == 11
+    assert shown.count("  ok    ") == 13
     for what in (
         "prod-ticketing-api-token was replaced",
         "workflow test  prod-billing-api-token        FAILED",

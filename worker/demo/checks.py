@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from vaultcore.model import Stage
 from worker import finding_rows, store
 from worker.bootstrap import Services
-from worker.demo.counterparts import Counterparts
+from worker.demo.counterparts import Counterparts, Machines
 from worker.demo.organisation import Organisation
 from worker.domain.saga import State
 
+_OTHER_KINDS = (
+    "prod-outgoing-mail-password",
+    "prod-ledger-soap-password",
+    "prod-files-ssh-key",
+    "prod-orders-signing-key",
+)
 _STALE = ("missing", "expired", "superseded", "unused", "idle")
 
 
 def find_checks(
-    services: Services, counterparts: Counterparts, organisation: Organisation
+    services: Services, counterparts: Counterparts, machines: Machines, organisation: Organisation
 ) -> Iterator[tuple[str, bool]]:
     """Asks the vault, the token service and the sinks."""
     service = counterparts.token_service
@@ -23,8 +29,8 @@ def find_checks(
         ticketing = services.vault.get(connection, "prod-ticketing-api-token")
         billing = services.vault.get(connection, "prod-billing-api-token")
         ticketing_stages = [v.stage for v in services.versions.of_item(connection, ticketing.id)]
-    old_ticketing = organisation.first_tokens["prod-ticketing-api-token"].expose()
-    old_billing = organisation.first_tokens["prod-billing-api-token"].expose()
+    first = {name: value.expose() for name, value in organisation.first_values.items()}
+    old_ticketing, old_billing = first["prod-ticketing-api-token"], first["prod-billing-api-token"]
     yield (
         "prod-ticketing-api-token was replaced; its predecessor is destroyed here and refused there",
         states["prod-ticketing-api-token"] is State.DONE
@@ -43,6 +49,15 @@ def find_checks(
         "prod-billing-callback-secret was replaced, proven by its first production run",
         states["prod-billing-callback-secret"] is State.DONE,
     )
+    yield (
+        "a mail password, a SOAP password, an SSH key and a signing key were replaced, each where it is",
+        {states[name] for name in _OTHER_KINDS} == {State.DONE}
+        and not machines.hoster.knows(first["prod-ledger-soap-password"])
+        and not machines.ssh.lets_in(first["prod-files-ssh-key"])
+        and len(services.publishing.jwks("prod-orders-signing-key")["keys"]) == 1,
+    )
+    mails, entries = len(machines.outgoing.messages), machines.hoster.entries
+    yield f"the workflows went on: {mails} mails were taken, and {entries} entries", bool(mails and entries)
     yield (
         "api-key:partner-portal has a new key, and the old one works until its owner collects that",
         states["api-key:partner-portal"] is State.WATCHING,

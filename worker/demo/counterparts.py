@@ -5,20 +5,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from worker.demo.hoster import Hoster
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
+from worker.demo.ssh_host import SshHost
 from worker.demo.token_service import TokenService
+
+OUTGOING_USER = "orders"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counterparts:
-    """The three servers, and the login of the mail server's one user."""
+    """The servers that most tests need too, and the login of the mail server's one user."""
 
     token_service: TokenService
     mail: MailServer
     sink: HttpSink
     mail_user: str
     mail_password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """What the other kinds of credentials are for. `outgoing` takes mail with STARTTLS alone."""
+
+    outgoing: MailServer
+    hoster: Hoster
+    ssh: SshHost
+    passwords: dict[str, str] = field(repr=False)
+    """Which ones work at first: `outgoing`, `ledger`, and `desk`, where they are set."""
 
 
 @contextmanager
@@ -37,3 +52,13 @@ def start_counterparts(admin_token: str | None = None) -> Iterator[Counterparts]
             mail_user=user,
             mail_password=password,
         )
+
+
+@contextmanager
+def start_machines() -> Iterator[Machines]:
+    """Start all three; they stop when the block ends, however it ends."""
+    passwords = {name: secrets.token_urlsafe(24) for name in ("outgoing", "ledger", "desk")}
+    with MailServer({OUTGOING_USER: passwords["outgoing"]}, tls=True) as outgoing, SshHost() as ssh:
+        hoster = Hoster(passwords["desk"], passwords["ledger"], outgoing.set_password)
+        with hoster:
+            yield Machines(outgoing=outgoing, hoster=hoster, ssh=ssh, passwords=passwords)

@@ -32,10 +32,11 @@ class Incoming:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back: a status and a JSON body, or no body at all for None."""
+    """What goes back: a status and a JSON body, or an XML document; or no body at all."""
 
     status: int
     body: Any = field(default=None, repr=False)
+    xml: str | None = field(default=None, repr=False)
 
 
 _Connection = socket | tuple[bytes, socket]
@@ -85,12 +86,16 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = _serve  # noqa: N815 - the base class calls do_ and the method
     do_PATCH = _serve  # noqa: N815 - the base class calls do_ and the method
     do_DELETE = _serve  # noqa: N815 - the base class calls do_ and the method
+    do_OPTIONS = _serve  # noqa: N815 - the base class calls do_ and the method
 
     def _send(self, answer: Answer) -> None:
         payload = b"" if answer.body is None else json.dumps(answer.body).encode()
+        kind = "application/json"
+        if answer.xml is not None:
+            payload, kind = answer.xml.encode(), "text/xml; charset=utf-8"
         self.send_response(answer.status)
         if payload:
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
         if answer.status != 204:
             self.send_header("Content-Length", str(len(payload)))
         if self.close_connection:

@@ -15,11 +15,12 @@ from worker import store
 from worker.bootstrap import Services, initialise, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
 from worker.demo.checks import find_checks
-from worker.demo.counterparts import Counterparts, start_counterparts
+from worker.demo.counterparts import Counterparts, Machines, start_counterparts, start_machines
 from worker.demo.lines import Stage
 from worker.demo.organisation import Organisation
 from worker.demo.sample import load_sample
 from worker.demo.watching import Watcher
+from worker.signing.keys import generate
 
 _NIGHT_SECONDS = 45
 _STOP_SECONDS = 20
@@ -32,10 +33,11 @@ def show_night(home: Path | None) -> bool:
     began = utc_now()
     stage = Stage(began)
     _allow_loopback(folder)
-    settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
-    with start_counterparts() as counterparts:
+    with start_counterparts() as counterparts, start_machines() as machines:
+        _trust(folder, machines)
+        settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
         stage.title("Setting up an organisation with real counterparts on this machine")
-        organisation = _set_up(settings, counterparts, stage)
+        organisation = _set_up(settings, counterparts, machines, stage)
         stage.title("The night: found, replaced, proven, told")
         watcher = Watcher(began)
         services = Services(settings)
@@ -53,7 +55,7 @@ def show_night(home: Path | None) -> bool:
             ("the night ended within its time", over),
             ("the second sweep did nothing", (rotated, told) == (0, 0)),
         ]
-        for text, holds in checks + list(find_checks(services, counterparts, organisation)):
+        for text, holds in checks + list(find_checks(services, counterparts, machines, organisation)):
             stage.check(text, holds=holds)
             good = good and holds
         _say_where_to_look(stage, settings, counterparts)
@@ -68,12 +70,25 @@ def _allow_loopback(folder: Path) -> None:
         file.write_text('outbound_private = ["127.0.0.0/8"]\n')
 
 
-def _set_up(settings: Settings, counterparts: Counterparts, stage: Stage) -> Organisation:
+def _trust(folder: Path, machines: Machines) -> None:
+    """The outgoing mail server vouches for itself."""
+    certificate = folder / "outgoing-mail.pem"
+    certificate.write_bytes(machines.outgoing.certificate_path.read_bytes())
+    with (folder / SETTINGS_FILE).open("a") as file:
+        file.write(f'outbound_ca = "{certificate}"\n')
+
+
+def _set_up(settings: Settings, counterparts: Counterparts, machines: Machines, stage: Stage) -> Organisation:
     initialise(settings)
     service = counterparts.token_service
-    organisation = Organisation(settings, service)
+    values = {"ssh": machines.ssh.first_key, "signing": generate("ES256").expose(), **machines.passwords}
+    organisation = Organisation(settings, service, values)
     sample = load_sample(
         {
+            "DESK": machines.hoster.url,
+            "OUTGOING_PORT": str(machines.outgoing.port),
+            "SSH_PORT": str(machines.ssh.port),
+            "SSH_HOST_KEY": machines.ssh.host_key,
             "TOKENS": service.url,
             "SINK": counterparts.sink.url.removeprefix("http://"),
             "MAIL": f"127.0.0.1:{counterparts.mail.port}",
@@ -84,7 +99,8 @@ def _set_up(settings: Settings, counterparts: Counterparts, stage: Stage) -> Org
     # From now on the service gives this account less than its workflow needs.
     service.default_scopes["billing"] = ["invoices:read"]
     stage.say(f"{len(sample.items)} items, {len(sample.workflows)} workflows, {len(sample.owners)} owners")
-    stage.say("a token service that refuses revoked tokens, an SMTP server with AUTH, an HTTP sink")
+    stage.say("a token service that refuses revoked tokens, two mail servers with AUTH, an SSH host,")
+    stage.say("a SOAP service, a desk where passwords are set, an HTTP sink")
     stage.say(f"data folder {settings.home}")
     return organisation
 
@@ -146,6 +162,7 @@ def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterpa
         "item show prod-ticketing-api-token",
         "notice list",
         "scan --dry-run --at 30d",
+        "key jwks prod-orders-signing-key",
         "audit verify",
     ):
         stage.say(f"{command} {words}")

@@ -1,6 +1,7 @@
 """Sets the sample up in a vault as if it had been there for months: the same services, a dated clock."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from vaultcore.secret import Secret
@@ -25,13 +26,17 @@ class DatedClock:
 
 
 class Organisation:
-    """Makes owners, items and workflows in the order of their age. Keeps the first tokens, for the proof."""
+    """Makes owners, items and workflows in the order of their age. Keeps the first values, for the proof.
 
-    def __init__(self, settings: Settings, token_service: TokenService) -> None:
+    `values` are those that work at the counterparts, by the names that the sample has for them.
+    """
+
+    def __init__(self, settings: Settings, token_service: TokenService, values: Mapping[str, str]) -> None:
         self._clock = DatedClock()
         self._services = Services(settings, self._clock)
         self._token_service = token_service
-        self.first_tokens: dict[str, Secret] = {}
+        self._values = {"admin": token_service.admin_token, **values}
+        self.first_values: dict[str, Secret] = {}
 
     def set_up(self, sample: Sample) -> None:
         self._add_owners(sample)
@@ -94,10 +99,8 @@ class Organisation:
     def _first_value(self, item: SampleItem) -> Secret | None:
         if item.value is None:
             return None
-        if item.value == "admin":
-            return Secret(self._token_service.admin_token)
+        value = self._values.get(item.value) or secrets.token_urlsafe(24)
         if item.value.startswith("token:"):
-            _, token = self._token_service.issue(item.value.removeprefix("token:"))
-            self.first_tokens[item.name] = Secret(token)
-            return self.first_tokens[item.name]
-        return Secret(secrets.token_urlsafe(24))
+            _, value = self._token_service.issue(item.value.removeprefix("token:"))
+        self.first_values[item.name] = Secret(value)
+        return self.first_values[item.name]

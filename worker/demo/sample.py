@@ -62,7 +62,7 @@ def load_sample(places: Mapping[str, str]) -> Sample:
 def _read_item(item: Mapping[str, Any], folder: Path, places: Mapping[str, str]) -> SampleItem:
     policy = item.get("policy")
     if "policy_file" in item:
-        account = {"ACCOUNT": item["account"]}
+        account = {"ACCOUNT": item.get("account", "")}
         policy = tomllib.loads(_fill((folder / item["policy_file"]).read_text(), {**places, **account}))
     if "mode" in item and policy is not None:
         policy = {**policy, "mode": item["mode"]}

@@ -170,7 +170,8 @@ class Steps:
             if item.kind is Kind.API_KEY:
                 self._open_claim(connection, item, rotation)
 
-        return Done(message=f"version {new} is current, version {old} works on", record=record)
+        kept = "works on" if overlaps else "is kept for the way back"
+        return Done(message=f"version {new} is current, version {old} {kept}", record=record)
 
     def retire(self, rotation: Rotation) -> Done:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
