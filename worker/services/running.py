@@ -138,6 +138,24 @@ class Running:
             workflow = self._definitions.get(connection, begun)
         return self._execute(run_id, workflow, {}, actor=actor)
 
+    def execute_call(
+        self,
+        run_id: str,
+        workflow: Workflow,
+        *,
+        payload: Any,  # noqa: ANN401  # JSON
+        caller: tuple[str, int],
+        key: Secret,
+        actor: str,
+    ) -> Outcome:
+        """Executes a run that a caller began; `caller` is the item and version whose key it presented.
+
+        The run notes that version as used, which is what proves that its callers have moved. The key is
+        masked, in case the caller sent it in the body, too.
+        """
+        context = {} if payload is None else {"webhook_payload": payload}
+        return self._execute(run_id, workflow, context, caller=caller, hidden=(key,), actor=actor)
+
     # Tests
 
     def test_node(
@@ -222,6 +240,7 @@ class Running:
         overrides: Mapping[str, int] | None = None,
         caller: tuple[str, int] | None = None,
         proves: bool = False,
+        hidden: tuple[Secret, ...] = (),
         actor: str,
     ) -> Outcome:
         purpose = Purpose.TEST if overrides is not None else Purpose.RUN
@@ -237,7 +256,11 @@ class Running:
             resolved = Resolved(values={}, numbers={})
         else:
             result = self._runner.run(
-                workflow.definition, context=context, values=resolved.values, clock=self._clock
+                workflow.definition,
+                context=context,
+                values=resolved.values,
+                hidden=hidden,
+                clock=self._clock,
             )
         used = {
             resolved.numbers[name][0]: resolved.numbers[name][1]
