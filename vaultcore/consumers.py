@@ -98,13 +98,14 @@ class References:
         workflow_id: str,
         used: Mapping[str, int],
         good: bool,
+        began_at: datetime,
         at: datetime,
     ) -> None:
         """A production run ended at `at`, having used these versions (item id: number).
 
         A good run proves the workflow on every version that one of its nodes really used; a
-        branch that was not taken proves nothing. What was proven on a newer version stays so: a
-        long run on the one before may end later.
+        branch that was not taken proves nothing. What was proven on a newer version stays so if the
+        run had begun before that: a long one on the version before may end later.
         """
         idle_seconds = dict(
             connection.execute(
@@ -126,7 +127,10 @@ class References:
                 proven = references.c.proven_version
                 connection.execute(
                     update(references)
-                    .where(of_both, proven.is_(None) | (proven <= used[item_id]))
+                    .where(
+                        of_both,
+                        proven.is_(None) | (proven <= used[item_id]) | (references.c.proven_at <= began_at),
+                    )
                     .values(proven_version=used[item_id], proven_at=at)
                 )
 

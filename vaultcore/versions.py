@@ -4,10 +4,11 @@ Every method works in the caller's transaction. Values come in as `Secret`, are 
 are bound to a statement, and come out in one place: `reveal`.
 """
 
+import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -40,6 +41,20 @@ class Purpose(StrEnum):
     CLAIM = "claim"
     PUBLISH = "publish"
     """Its public half is shown to others."""
+
+
+class _Known(NamedTuple):
+    """A version, as a key that is presented is held against it."""
+
+    item_id: str
+    number: int
+    stage: str
+    expires_at: datetime | None
+    digest: bytes
+
+
+_NOBODYS: Final = _Known(item_id="", number=0, stage=Stage.DESTROYED.value, expires_at=None, digest=bytes(32))
+"""Stands in where no version has the digest: it opens nothing."""
 
 
 class Versions:
@@ -220,20 +235,32 @@ class Versions:
         *,
         stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
     ) -> tuple[str, int] | None:
-        """Which item's key this is, by id, and which version; None if it opens nothing (any more)."""
-        if not apikeys.looks_real(key.expose()):
-            return None
-        digest = apikeys.digest(key, self._keyring.pepper)
+        """Which item's key this is, by id, and which version; None if it opens nothing (any more).
+
+        In constant time, which means: what is presented is never itself compared with anything. Its HMAC
+        under the keyring's pepper is, so that nobody outside can choose what an index or a comparison gets
+        to see, and how far it agrees says nothing of a key. Each text, be it right, revoked, unknown,
+        malformed or empty, takes one digest, one lookup and one comparison of 32 bytes, and is judged by all
+        the rules before any of them decides.
+        """
+        presented = apikeys.digest(key, self._keyring.pepper)
         row = connection.execute(
-            select(versions.c.item_id, versions.c.number, versions.c.stage, versions.c.expires_at).where(
-                versions.c.digest == digest
-            )
+            select(
+                versions.c.item_id,
+                versions.c.number,
+                versions.c.stage,
+                versions.c.expires_at,
+                versions.c.digest,
+            ).where(versions.c.digest == presented)
         ).one_or_none()
-        if row is None or Stage(row.stage) not in stages:
-            return None
-        if row.expires_at is not None and row.expires_at <= self._clock():
-            return None
-        return row.item_id, row.number
+        known = _NOBODYS if row is None else _Known(*row[:4], row.digest or _NOBODYS.digest)
+        judged = (
+            hmac.compare_digest(known.digest, presented),
+            apikeys.looks_real(key.expose()),
+            Stage(known.stage) in stages,
+            known.expires_at is None or known.expires_at > self._clock(),
+        )
+        return (known.item_id, known.number) if all(judged) else None
 
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 

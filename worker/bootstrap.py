@@ -23,6 +23,7 @@ from worker.hardening import harden_process
 from worker.outbound import HttpClient, Network
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
+from worker.services.calling import Calling
 from worker.services.claiming import Claiming
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
@@ -177,6 +178,16 @@ class Services:
             references=self.references,
             definitions=self.definitions,
             runner=Runner(self.http, self.network),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def calling(self) -> Calling:
+        return Calling(
+            database=self.database,
+            versions=self.versions,
+            definitions=self.definitions,
+            running=self.running,
             clock=self.clock,
         )
 

@@ -34,6 +34,10 @@ def test_the_demo_shows_a_night_and_ends_well_within_a_minute(tmp_path: Path) ->
         "prod-ticketing-api-token": "done",
         "prod-billing-callback-secret": "done",
         "prod-billing-api-token": "rolled-back",
+        "prod-outgoing-mail-password": "done",
+        "prod-ledger-soap-password": "done",
+        "prod-files-ssh-key": "done",
+        "prod-orders-signing-key": "done",
         "api-key:partner-portal": "watching",
         "prod-inventory-api-token": "requested",
     }

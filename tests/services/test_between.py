@@ -206,7 +206,12 @@ def test_a_long_run_with_the_old_value_takes_no_proof_away(staged: Staged, clock
     with services.database.write() as connection:
         workflow = services.definitions.get(connection, "ticket-sync")
         services.references.note_run(
-            connection, workflow_id=workflow.id, used={item.id: 1}, good=True, at=clock()
+            connection,
+            workflow_id=workflow.id,
+            used={item.id: 1},
+            good=True,
+            began_at=clock() - timedelta(hours=1),
+            at=clock(),
         )
     clock.advance(2 * timedelta(hours=1))
     drive_on(organisation, clock)

@@ -240,7 +240,9 @@ def _idle(moves: Moves) -> dict[str, datetime | None]:
 
 def _run(moves: Moves, workflow_id: str, used: dict[str, int], *, at: datetime, good: bool = True) -> None:
     with moves.services.database.write() as connection:
-        moves.services.references.note_run(connection, workflow_id=workflow_id, used=used, good=good, at=at)
+        moves.services.references.note_run(
+            connection, workflow_id=workflow_id, used=used, good=good, began_at=at, at=at
+        )
 
 
 def _pin(moves: Moves, workflow_id: str, item_id: str, number: int | None) -> None:

@@ -41,6 +41,7 @@ def run(component_id, **data):
     ("component", "data", "output"),
     [
         ("webhook_trigger", {}, CONTEXT["webhook_payload"]),
+        ("api_trigger", {"apiKey": "{{ vault['api-key:x-portal'] }}"}, CONTEXT["webhook_payload"]),
         ("manual_trigger", {}, CONTEXT),
         ("schedule_trigger", {}, CONTEXT),
         ("json_parser", {"text": '{"a": [1, {"b": null}]}'}, {"a": [1, {"b": None}]}),
@@ -285,6 +286,7 @@ def test_an_item_may_only_be_named_where_it_is_sent_or_asked_for():
     components = map(find_component, component_ids())
     takers = {found.component_id: found.value_fields for found in components if found.value_fields}
     assert takers == {
+        "api_trigger": frozenset({"apiKey"}),
         "authorizer": frozenset({"key"}),
         "smtp": frozenset({"username", "password"}),
         "soap": frozenset({"auth", "headers", "payload", "soapHeaders", "testPayload"}),

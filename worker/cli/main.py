@@ -24,6 +24,7 @@ from worker.cli import (
     rotation,
     run,
     scan,
+    serve,
     status,
     up,
     workflow,
@@ -45,6 +46,7 @@ app.add_typer(workflow.app, name="workflow")
 app.command("scan")(scan.scan)
 app.command("night")(scan.night)
 app.command("up")(up.up)
+app.command("serve")(serve.serve)
 app.add_typer(rotation.app, name="rotation")
 app.add_typer(run.app, name="run")
 app.add_typer(notice.app, name="notice")

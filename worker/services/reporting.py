@@ -100,7 +100,14 @@ class Reporting:
             records.end_run(connection, run_id, _result(report), used, at=now)
             good = report.status == "completed"
             store.wake_watching(connection, used, now)  # rotations before references, as who watches
-            self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
+            self._references.note_run(
+                connection,
+                workflow_id=workflow.id,
+                used=used,
+                good=good,
+                began_at=report.started_at or now,
+                at=now,
+            )
             self._audit.append(
                 connection,
                 at=now,

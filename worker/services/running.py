@@ -142,6 +142,24 @@ class Running:
             workflow = self._definitions.get(connection, begun)
         return self._execute(run_id, workflow, {}, actor=actor)
 
+    def execute_call(
+        self,
+        run_id: str,
+        workflow: Workflow,
+        *,
+        payload: Any,  # noqa: ANN401  # JSON
+        caller: tuple[str, int],
+        key: Secret,
+        actor: str,
+    ) -> Outcome:
+        """Executes a run that a caller began; `caller` is the item and version whose key it presented.
+
+        The run notes that version as used, which is what proves that its callers have moved. The key is
+        masked, in case the caller sent it in the body, too.
+        """
+        context = {} if payload is None else {"webhook_payload": payload}
+        return self._execute(run_id, workflow, context, caller=caller, hidden=(key,), actor=actor)
+
     # Tests
 
     def test_node(
@@ -227,9 +245,11 @@ class Running:
         overrides: Mapping[str, int] | None = None,
         caller: tuple[str, int] | None = None,
         proves: bool = False,
+        hidden: tuple[Secret, ...] = (),
         actor: str,
     ) -> Outcome:
         purpose = Purpose.TEST if overrides is not None else Purpose.RUN
+        began_at = self._clock()
         problem: NightkeyError | None = None
         try:
             with self._database.write() as connection:
@@ -247,6 +267,7 @@ class Running:
                 values=resolved.values,
                 beside=resolved.beside,
                 is_test=purpose is Purpose.TEST,
+                hidden=hidden,
                 clock=self._clock,
             )
         used = {
@@ -262,7 +283,9 @@ class Running:
             if ended and (proves or purpose is Purpose.RUN):
                 good = result.status == "completed"
                 store.wake_watching(connection, used, now)  # rotations before references, as who watches
-                self._references.note_run(connection, workflow_id=workflow.id, used=used, good=good, at=now)
+                self._references.note_run(
+                    connection, workflow_id=workflow.id, used=used, good=good, began_at=began_at, at=now
+                )
         return Outcome(
             run_id=run_id,
             workflow=workflow.name,

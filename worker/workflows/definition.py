@@ -1,6 +1,5 @@
 """A workflow's definition in SDX's own shape: read, checked whole, with every problem named where it is."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
 from itertools import pairwise
-from math import isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,12 +17,12 @@ from worker.workflows.graph import check_graph
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component
 from worker.workflows.schedule import next_run
+from worker.workflows.strict_json import parse_json
 from worker.workflows.uses import find_node_uses
 
 _NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _OURS = frozenset({"uiId", "componentId", "onError"})
 _PROBLEMS_MAX = 50
-_DEPTH_MAX = 100
 _RESERVED = frozenset({"vault", "webhook_payload", "rotation"})
 
 
@@ -164,40 +162,14 @@ def load_definition(text: str, *, source: str) -> Definition:
     """Reads and checks a file's text. `InvalidInputError` holds every problem, a line each, naming
     the file, the node and the field.
     """
+    problem = ""
     try:
-        raw = json.loads(text, parse_constant=_refuse_number, parse_float=_read_float)
-    except json.JSONDecodeError as error:
-        problem = f"{source}: line {error.lineno}: no JSON: {error.msg}"
-    except RecursionError:
-        problem = f"{source}: nested too deeply"
-    except ValueError as error:
-        problem = f"{source}: {error}"
-    else:
-        if not _is_too_deep(raw):
-            return _check(raw, source)
-        problem = f"{source}: nested too deeply"
-    raise InvalidInputError(problem)
-
-
-def _refuse_number(text: str) -> float:
-    raise ValueError(f"{text[:20]} is a number that JSON cannot hold")
-
-
-def _read_float(text: str) -> float:
-    number = float(text)
-    return number if isfinite(number) else _refuse_number(text)
-
-
-def _is_too_deep(raw: object) -> bool:
-    level = [raw]
-    for _ in range(_DEPTH_MAX):
-        level = [
-            part
-            for data in level
-            if isinstance(data, dict | list)
-            for part in (data.values() if isinstance(data, dict) else data)
-        ]
-    return bool(level)
+        raw = parse_json(text)
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem:
+        raise InvalidInputError(f"{source}: {problem}")
+    return _check(raw, source)
 
 
 def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:

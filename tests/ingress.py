@@ -1,0 +1,104 @@
+"""The HTTP interface for tests: a real server on a free port, and a caller without any comfort."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from worker.bootstrap import Services
+from worker.web.app import build_app
+from worker.web.serving import Server, open_listener, show_address
+
+_SECONDS_MAX = 30
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Front:
+    """Where the server is. Each call is a connection of its own."""
+
+    url: str
+    server: Server
+
+    def call(
+        self,
+        path: str,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answered:
+        """A POST of JSON, with the key as a bearer token."""
+        sent = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return self.send(
+            "POST",
+            path,
+            None if payload is None else json.dumps(payload).encode(),
+            {"Content-Type": "application/json", **sent, **(headers or {})},
+        )
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answered:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            return read_answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=_SECONDS_MAX)
+
+
+def read_answer(response: http.client.HTTPResponse) -> Answered:
+    text = response.read()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answered(response.status, headers, json.loads(text) if text else None)
+
+
+@contextmanager
+def serve(services: Services) -> Iterator[Front]:
+    """Listens before it starts: whoever calls at once is answered once it runs."""
+    listener = open_listener("127.0.0.1:0")
+    front = Front(show_address(listener), Server(build_app(services)))
+    thread = threading.Thread(target=front.server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield front
+    finally:
+        front.server.should_exit = True
+        thread.join(_SECONDS_MAX)
+        assert not thread.is_alive()
+
+
+def define(name: str, trigger: str, item: str | None, *nodes: dict[str, Any], **extra: Any) -> tuple[str, str]:
+    """A workflow that begins with that trigger and that item's key: its file's name and text."""
+    begins: dict[str, Any] = {"componentId": trigger}
+    if item is not None:
+        begins["apiKey"] = f"{{{{ vault['{item}'] }}}}"
+    ids = ["start", *(node["id"] for node in nodes)]
+    datas = [{part: value for part, value in node.items() if part != "id"} for node in nodes]
+    document = {
+        "name": name,
+        "nodes": [
+            {"id": "start", "type": "trigger", "data": begins},
+            *({"id": i, "type": "action", "data": data} for i, data in zip(ids[1:], datas, strict=True)),
+        ],
+        "edges": [
+            {"id": f"e{number}", "source": source, "target": target}
+            for number, (source, target) in enumerate(pairwise(ids))
+        ],
+        **extra,
+    }
+    return f"{name}.json", json.dumps(document)

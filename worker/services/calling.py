@@ -1,0 +1,112 @@
+"""Calls from outside: which workflows a caller's key opens, and the run that it begins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from vaultcore.database import Database
+from vaultcore.model import Consumer
+from vaultcore.secret import Secret
+from vaultcore.tables import references
+from vaultcore.versions import Versions
+from worker import records
+from worker.services.definitions import Definitions, Workflow
+from worker.services.running import Outcome, Running
+from worker.tables import workflows
+
+
+class Entrance(StrEnum):
+    """By which door a call comes; the name stands in the run as what triggered it."""
+
+    API = "api"
+    WEBHOOK = "webhook"
+
+    @property
+    def component_id(self) -> str:
+        """The trigger that a workflow must begin with to be called there."""
+        return f"{self.value}_trigger"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """A workflow that a key opens, and whose key it is: (item id, version number)."""
+
+    workflow: Workflow
+    entrance: Entrance
+    item: str
+    caller: tuple[str, int]
+
+
+class Calling:
+    """Admits callers by their keys, and runs what they call."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        versions: Versions,
+        definitions: Definitions,
+        running: Running,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._versions = versions
+        self._definitions = definitions
+        self._running = running
+        self._clock = clock
+
+    def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
+        """The active workflows that begin there and that the key opens; of that name or id, if one is given.
+
+        Empty for every reason there is. A key that opens nothing is told before any workflow is looked at,
+        and another's key before any definition is read: neither learns by time which workflows there are.
+        """
+        with self._database.read() as connection:
+            caller = self._versions.check_key(connection, key)
+            if caller is None:
+                return []
+            return self._find_opened(connection, caller, entrance, name)
+
+    def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
+        """One run, from its row to its end, however long that takes."""
+        workflow = called.workflow
+        with self._database.write() as connection:
+            run_id = records.open_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                purpose="production",
+                trigger=called.entrance.value,
+                at=self._clock(),
+            )
+        return self._running.execute_call(
+            run_id, workflow, payload=payload, caller=called.caller, key=key, actor=f"caller:{called.item}"
+        )
+
+    def _find_opened(
+        self, connection: Connection, caller: tuple[str, int], entrance: Entrance, name: str | None
+    ) -> list[Called]:
+        named = references.c.consumer_id
+        rows = connection.execute(
+            select(named, references.c.node_id, references.c.written)
+            .join(workflows, workflows.c.id == named)
+            .where(
+                references.c.item_id == caller[0],
+                references.c.consumer == Consumer.WORKFLOW.value,
+                workflows.c.active,
+                *([] if name is None else [or_(workflows.c.id == name, workflows.c.name == name)]),
+            )
+            .order_by(workflows.c.name)
+        ).all()
+        found = []
+        for row in rows:
+            workflow = self._definitions.get(connection, row.consumer_id)
+            trigger_id = workflow.definition.trigger_id()
+            component = workflow.definition.component(trigger_id)
+            if row.node_id == trigger_id and component.component_id == entrance.component_id:
+                found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
+        return found

@@ -1,0 +1,70 @@
+"""The application: every room's routes, `/health`, and errors in one shape. Building it starts nothing."""
+
+from contextlib import suppress
+
+import structlog
+from anyio import to_thread
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from worker.bootstrap import Services
+from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
+from worker.web.ingress import Ingress
+
+_log = structlog.get_logger(__name__)
+
+
+def build_app(services: Services) -> ASGIApp:
+    """What a server serves. Routes are tried in their order."""
+
+    async def health(_: Request) -> Response:
+        """200 when the database answers."""
+        if not await to_thread.run_sync(_is_there, services):
+            raise Problem(503, "unavailable", "the database does not answer")
+        return answer({"status": "ok"})
+
+    app = Starlette(
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            *Ingress(services).routes(),
+        ],
+        exception_handlers={
+            Problem: answer_problem,
+            HTTPException: answer_plain,
+            Exception: _answer_failure,
+        },
+    )
+    app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
+    return _end_at_the_edge(app)
+
+
+def _is_there(services: Services) -> bool:
+    try:
+        with services.database.read() as connection:
+            return bool(connection.execute(select(1)).scalar_one())
+    except Exception as error:  # noqa: BLE001  # whatever it is, that is the answer
+        _log.error("health.failed", error=type(error).__name__)
+        return False
+
+
+async def _answer_failure(_: Request, error: Exception) -> Response:
+    """What nobody foresaw: logged by its type, since its text may quote anything."""
+    _log.error("call.failed", error=type(error).__name__)
+    return tell_problem(
+        Problem(500, "internal_error", "something failed here, and not in your request: the log names it")
+    )
+
+
+def _end_at_the_edge(app: ASGIApp) -> ASGIApp:
+    """No exception reaches the server, which would print its frames: it was logged and answered by then."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(Exception):
+            await app(scope, receive, send)
+
+    return call

@@ -1,0 +1,114 @@
+"""Calls from outside: `POST /workflows/sync/…` and `POST /workflows/webhooks/…`, opened by API keys.
+
+A key is presented as `Authorization: Bearer wfk_…`, as `X-API-Key`, or, for webhooks, in the address. Whatever
+is wrong with it (none, unknown, malformed, revoked, another workflow's, of one that is not active or not
+there), the answer is the same 401, found by the same steps (`Versions.check_key`, `Calling.find`). Exactly the
+stages of its versions decide: a key opens while it is current or previous.
+
+Both kinds are answered when their runs have ended. A run's payload is nowhere stored, so what is started
+in the background could be lost with this process: its sender, who got no answer, knows to send it again. If
+this process dies, the resume sweep records its runs as failed.
+
+What a call leaves in the log is its run and its workflow: never an address, a header or a body.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vaultcore.secret import Secret
+from worker.bootstrap import Services
+from worker.services.calling import Called, Entrance
+from worker.services.running import Outcome
+from worker.web.answers import Problem, answer
+from worker.web.payload import parse_payload, read_body
+
+CHECKS_MAX = 4
+RUNS_MAX = 16
+"""How many keys are checked, and how many workflows run, at once. The others wait in line."""
+
+_log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class Ingress:
+    """The two routes, and the threads that they share: a run never keeps a key from being checked."""
+
+    def __init__(self, services: Services) -> None:
+        self._calling = services.calling
+        self._checks = CapacityLimiter(CHECKS_MAX)
+        self._runs = CapacityLimiter(RUNS_MAX)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/workflows/sync/{workflow:path}", self.call, methods=["POST"]),
+            Route("/workflows/webhooks", self.receive, methods=["POST"]),
+            Route("/workflows/webhooks/{token:path}", self.receive, methods=["POST"]),
+        ]
+
+    async def call(self, request: Request) -> Response:
+        """Runs one workflow and answers with its last node's output: 200, or 502 where it failed."""
+        key = presented_key(request)
+        opened, payload = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
+        outcome = await self._run(opened[0], payload, key)
+        if outcome.status != "completed":
+            where = f", node {outcome.error_node}" if outcome.error_node else ""
+            raise Problem(
+                502,
+                "workflow_failed",
+                f"workflow {outcome.workflow}{where}: {outcome.error_message}",
+                X_Run_Id=outcome.run_id,
+            )
+        return answer(outcome.output, headers={"X-Run-Id": outcome.run_id})
+
+    async def receive(self, request: Request) -> Response:
+        """Runs every workflow that the key opens, beside each other: 202 with how each ended."""
+        token = request.path_params.get("token")
+        key = presented_key(request) if token is None else Secret(token)
+        opened, payload = await self._admit(request, key, Entrance.WEBHOOK)
+        outcomes = await asyncio.gather(*(self._run(called, payload, key) for called in opened))
+        runs = [{"id": one.run_id, "workflow": one.workflow, "status": one.status} for one in outcomes]
+        return answer({"runs": runs}, status=202)
+
+    async def _admit(
+        self, request: Request, key: Secret, entrance: Entrance, *, name: str | None = None
+    ) -> tuple[list[Called], Any]:
+        """The workflows that the key opens, one at least, and what was sent.
+
+        The key comes first: of a caller without one, nothing is kept or parsed.
+        """
+        opened = await self._in_thread(self._checks, partial(self._calling.find, key, entrance, name=name))
+        body = await read_body(request, keep=bool(opened))
+        if not opened:
+            raise Problem(
+                401,
+                "unauthorized",
+                "no workflow is called like this with that key: Authorization: Bearer wfk_…",
+                WWW_Authenticate="Bearer",
+            )
+        return opened, parse_payload(request, body)
+
+    async def _run(self, called: Called, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
+        outcome = await self._in_thread(
+            self._runs, partial(self._calling.run, called, payload=payload, key=key)
+        )
+        _log.info("workflow.called", run=outcome.run_id, workflow=outcome.workflow)
+        return outcome
+
+    async def _in_thread(self, limiter: CapacityLimiter, work: Callable[[], T]) -> T:
+        return await to_thread.run_sync(work, limiter=limiter)
+
+
+def presented_key(request: Request) -> Secret:
+    """The key of the request's headers; an empty one, which opens nothing, where there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return Secret(token.strip())
+    return Secret(request.headers.get("x-api-key", "").strip())
