@@ -23,6 +23,8 @@ from vaultcore import versions
 from vaultcore.crypto import apikeys
 from vaultcore.tables import references
 from worker.bootstrap import Services
+from worker.domain.policies import build_policy
+from worker.signing.keys import generate, read_key
 from worker.tables import run_logs, run_versions, runs
 from worker.web import ingress, payload
 
@@ -478,3 +480,17 @@ def _wait_until_closed(front: Front) -> None:
     with suppress(OSError):
         while True:
             front.send("GET", "/health")
+
+
+def test_the_key_set_of_an_item_that_signs_is_everybodys_and_of_no_other_there_is_one(house):
+    key = generate("ES256")
+    policy = build_policy(None, {"mode": "auto", "rotator": "signing-key", "settings": {"algorithm": "ES256"}})
+    house.moves.add("prod-orders-signing-key", key.expose(), policy=policy)
+    house.moves.add("prod-other-signing-key", generate("ES256").expose())
+    shown = house.front.send("GET", "/workflows/vault/prod-orders-signing-key/jwks.json", None, {})
+    assert (shown.status, [one["kid"] for one in shown.body["keys"]]) == (200, [read_key(key).kid])
+    assert "d" not in shown.body["keys"][0]
+    assert shown.headers["cache-control"] == "public, max-age=60"
+    for name in ("prod-other-signing-key", "prod-crm-password", SHOP, "prod-nothing", "%00", "x" * 300):
+        refused = house.front.send("GET", f"/workflows/vault/{name}/jwks.json", None, {})
+        assert (refused.status, refused.body["code"]) == (404, "not_found"), name

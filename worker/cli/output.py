@@ -42,6 +42,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201  # not the answer
 
 
+def note_at_once(text: str) -> None:
+    """Past the stream: a signal may come while that is being written, and it cannot be entered twice."""
+    os.write(sys.stderr.fileno(), f"{text}\n".encode())
+
+
 def write_whole(path: Path, text: str) -> None:
     """The file is there whole or as it was: others may read it at any moment. For what everybody may read."""
     problem = ""

@@ -1,14 +1,12 @@
 """`nightkey serve`: answers calls from outside over HTTP until it is told to stop."""
 
-import os
-import sys
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from vaultcore.errors import ConfigurationError
-from worker.cli.output import note
+from worker.cli.output import note, note_at_once
 from worker.cli.session import Home, open_settings
 from worker.log import configure_logging
 
@@ -36,7 +34,7 @@ def serve(
     services = Services(settings)
     services.check()
     with open_listener(listen) as listener:
-        server = Server(build_app(services), tell=_tell_at_once)
+        server = Server(build_app(services), tell=note_at_once)
         server.listen_to_signals()
         if not is_loopback(listener):
             note("nightkey: warning: keys come in clear here: let a proxy that speaks TLS stand before it")
@@ -44,8 +42,3 @@ def serve(
         server.run(sockets=[listener])
     services.close()
     note("nightkey serves no more")
-
-
-def _tell_at_once(text: str) -> None:
-    """Past the stream, since a signal may come while that is being written, and it cannot be entered twice."""
-    os.write(sys.stderr.fileno(), f"{text}\n".encode())

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from vaultcore.errors import ConfigurationError
-from worker.cli.output import note
+from worker.cli.output import note, note_at_once
 from worker.cli.session import Home, open_settings
 from worker.config import HOME_VARIABLE, Settings
 from worker.log import configure_logging
@@ -64,7 +64,7 @@ def _watch_over() -> int:
     def stop(signum: int, _: FrameType | None) -> None:
         nonlocal told
         told = True
-        note(f"{signal.Signals(signum).name}: finishing what is running")
+        note_at_once(f"{signal.Signals(signum).name}: finishing what is running")
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)

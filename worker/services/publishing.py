@@ -13,6 +13,7 @@ from worker.signing.keys import read_key
 
 _ORDER = {Stage.PENDING: 0, Stage.CURRENT: 1, Stage.PREVIOUS: 2}
 _ACTOR = "publishing"
+_ROTATOR = "signing-key"
 
 
 class Publishing:
@@ -24,16 +25,19 @@ class Publishing:
         self._versions = versions
         self._known: dict[tuple[str, int], dict[str, Any]] = {}
 
-    def jwks(self, name: str) -> dict[str, list[dict[str, Any]]]:
+    def jwks(self, name: str, *, published: bool = False) -> dict[str, list[dict[str, Any]]]:
         """The keys that a token may be signed by, next, current and previous in this order.
 
         `RefusedError` where the item has none to show: a key for callers, a shared key, another value.
+        `published`: for everybody who asks, so only of an item that rotates by `signing-key`.
         """
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             stored = self._versions.of_item(connection, item.id)
         if item.kind is Kind.API_KEY:
             raise RefusedError(f"{item.name} is a key for callers of ours: it signs nothing")
+        if published and item.policy.rotator != _ROTATOR:
+            raise RefusedError(f"{item.name} is not rotated by {_ROTATOR}: its key set is nobody's to ask for")
         listed = sorted(
             (version for version in stored if version.stage in _ORDER and version.filled),
             key=lambda version: (_ORDER[version.stage], -version.number),

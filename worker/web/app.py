@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
 from worker.web.ingress import Ingress
+from worker.web.keysets import KeySets
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ def build_app(services: Services) -> ASGIApp:
         routes=[
             Route("/health", health, methods=["GET"]),
             *Ingress(services).routes(),
+            *KeySets(services).routes(),
         ],
         exception_handlers={
             Problem: answer_problem,
