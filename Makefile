@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test faults chaos bench env lock clean
+.PHONY: run test cover faults chaos bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -13,6 +13,10 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+# The same tests, with what they leave out
+cover: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 # The stories of a rotation that `make test` kills on SQLite alone, on PostgreSQL

@@ -28,6 +28,7 @@ from worker.services.claiming import Claiming
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.driving import Driving
+from worker.services.heartbeat import Heartbeat
 from worker.services.jobs import Jobs
 from worker.services.leaving import Leaving
 from worker.services.night import Nights
@@ -356,6 +357,10 @@ class Services:
         )
 
     @cached_property
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(database=self.database, http=self.http, url=self.settings.heartbeat, clock=self.clock)
+
+    @cached_property
     def publishing(self) -> Publishing:
         return Publishing(database=self.database, vault=self.vault, versions=self.versions)
 
@@ -388,6 +393,7 @@ class Services:
             retiring=self.retiring,
             notifying=self.notifying,
             anchoring=self.anchoring,
+            heartbeat=self.heartbeat,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -403,6 +409,7 @@ class Services:
             opening=self.opening,
             rotations=self.rotations,
             notifying=self.notifying,
+            heartbeat=self.heartbeat,
             clock=self.clock,
         )
 
@@ -412,6 +419,7 @@ class Services:
             database=self.database,
             nights=self.nights,
             notifying=self.notifying,
+            heartbeat=self.heartbeat,
             settings=self.settings,
             clock=self.clock,
         )
@@ -423,6 +431,7 @@ class Services:
             running=self.running,
             nights=self.nights,
             notifying=self.notifying,
+            heartbeat=self.heartbeat,
             clock=self.clock,
         )
 

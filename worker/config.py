@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
+from vaultcore.secret import Secret
 from worker.domain.guard import Guard, build_guard
 from worker.domain.limits import Breaker, Caps
 from worker.domain.saga import Limits
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     outbound_redirects: int = Field(default=3, ge=0, le=20)
     outbound_proxy: str = ""
     outbound_ca: Path | None = None
+    heartbeat_url: SecretStr | None = None
     log_level: str = "INFO"
 
     _toml: ClassVar[Path | None] = None
@@ -121,6 +123,16 @@ class Settings(BaseSettings):
             raise ValueError("write it as http://host:port, or http://user:password@host:port")
         return url
 
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _check_heartbeat(cls, url: SecretStr | None) -> SecretStr | None:
+        text = "" if url is None else url.get_secret_value()
+        if text and not re.fullmatch(r"https?://[^@/?#\s]+(/[^?#\s]*)?", text):
+            raise ValueError(
+                "write it as https://host/path, without a query: /start and /fail are put behind it"
+            )
+        return url if text else None
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, name: str) -> str:
@@ -151,6 +163,10 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def heartbeat(self) -> Secret | None:
+        return None if self.heartbeat_url is None else Secret(self.heartbeat_url.get_secret_value())
 
     @property
     def guard(self) -> Guard:

@@ -282,6 +282,21 @@ departure_items = Table(
 """What is to be replaced, in order: done when no version up to `number` is left."""
 
 
+class HeartbeatColumns(TypedColumns):
+    slot: Named[datetime] = Column(UtcDateTime)
+    beat: Named[str] = Column(String(10))
+    text: Named[str] = Column(Text)
+    state: Named[str] = Column(String(10))
+    attempts: Named[int] = Column(Integer)
+    next_at: Named[datetime | None] = Column(UtcDateTime)
+    last_error: Named[str | None] = Column(Text)
+    posted_at: Named[datetime] = Column(UtcDateTime)
+
+
+heartbeats = Table("heartbeats", metadata, HeartbeatColumns, PrimaryKeyConstraint("slot", "beat"))
+"""What is said of each night to whoever would notice if nothing were said."""
+
+
 class ClaimColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     item_id: Named[str] = Column(String(40))

@@ -47,6 +47,7 @@ def register_tasks(app: Celery, services: Services) -> None:
             (rotate, waiting.rotations),
             (run, waiting.runs),
             (deliver, waiting.notices),
+            (beat, waiting.heartbeats),
         ):
             for row_id in ids:
                 ring(bell, row_id)
@@ -76,6 +77,10 @@ def register_tasks(app: Celery, services: Services) -> None:
     @task("deliver")
     def deliver(notice_id: str) -> None:
         services.notifying.deliver(notice_id)
+
+    @task("beat")
+    def beat(name: str) -> None:
+        services.heartbeat.send(name)
 
     def ring(bell: Any, *ids: str) -> None:  # noqa: ANN401  # a Celery task
         """Without a broker the row stands, and the next sweep rings."""

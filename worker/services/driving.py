@@ -9,6 +9,7 @@ from vaultcore.database import Database
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain.saga import WATCHED, State, is_moving
+from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
@@ -39,6 +40,7 @@ class Driving:
         opening: Opening,
         rotations: Rotations,
         notifying: Notifying,
+        heartbeat: Heartbeat,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -47,6 +49,7 @@ class Driving:
         self._opening = opening
         self._rotations = rotations
         self._notifying = notifying
+        self._heartbeat = heartbeat
         self._clock = clock
 
     def run_night(
@@ -59,13 +62,16 @@ class Driving:
         """
         began = self._clock()
         self._nights.begin(began)
+        self._beat()
         self._drive(tell, say, began)
         for slot in self._nights.open_nights():
             self._nights.close(slot)
         self._deliver(say)
+        self._beat()
         with self._database.read() as connection:
             problems = self._nights.problems_of(connection, began)
             problems += self._notifying.problems_since(connection, began)
+            problems += self._heartbeat.problems(connection)
             rotated = store.rotations_of_night(connection, began)
         return NightResult(slot=began, rotations=rotated, problems=problems)
 
@@ -121,6 +127,10 @@ class Driving:
                     tell(advanced.rotation)
                     settled.append(self.run_rotation(rotation.id, tell))
         return settled
+
+    def _beat(self) -> None:
+        for name in self._heartbeat.waiting():
+            self._heartbeat.send(name)
 
     def _drive(self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime) -> None:
         said: set[str] = set()

@@ -25,6 +25,7 @@ from worker.domain.saga import TOLD, State, is_moving
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.due import SeenItem, walk_due
+from worker.services.heartbeat import Beat, Heartbeat
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.retiring import Retiring
@@ -71,6 +72,7 @@ class Nights:
         retiring: Retiring,
         notifying: Notifying,
         anchoring: Anchoring,
+        heartbeat: Heartbeat,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -83,6 +85,7 @@ class Nights:
         self._retiring = retiring
         self._notifying = notifying
         self._anchoring = anchoring
+        self._heartbeat = heartbeat
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -105,6 +108,7 @@ class Nights:
         with self._database.write() as connection:
             if not store.claim_sweep(connection, job=JOB, slot=slot, now=now, lease=_SCAN_LEASE):
                 return None
+            self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
         opened, counts = self._scan(now, night=slot)
         with self._database.write() as connection:
@@ -161,6 +165,12 @@ class Nights:
                     dedupe_key=f"night-failed:{slot.isoformat()}",
                     message=compose_night_failed(slot, problems),
                 )
+            self._heartbeat.post(
+                connection,
+                slot,
+                Beat.FAIL if problems else Beat.SUCCESS,
+                "\n".join(problems) or f"the night of {slot:%Y-%m-%d %H:%M} UTC ended well",
+            )
             outcome = "failed" if problems else "good"
             connection.execute(
                 update(sweeps)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from vaultcore.database import Database
 from worker import store
+from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.running import Running
@@ -20,6 +21,7 @@ class Waiting:
     rotations: list[str]
     runs: list[str]
     notices: list[str]
+    heartbeats: list[str]
 
 
 class Resuming:
@@ -30,12 +32,14 @@ class Resuming:
         running: Running,
         nights: Nights,
         notifying: Notifying,
+        heartbeat: Heartbeat,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._running = running
         self._nights = nights
         self._notifying = notifying
+        self._heartbeat = heartbeat
         self._clock = clock
 
     def find_waiting(self) -> Waiting:
@@ -51,4 +55,5 @@ class Resuming:
             rotations=rotations,
             runs=self._running.waiting_runs(opened_before=now - _RUN_GRACE),
             notices=self._notifying.waiting(),
+            heartbeats=self._heartbeat.waiting(),
         )

@@ -14,6 +14,7 @@ from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.saga import State
 from worker.domain.slots import next_slot
+from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.tables import rotations, sweeps, workflows
@@ -41,12 +42,14 @@ class StandingReader:
         database: Database,
         nights: Nights,
         notifying: Notifying,
+        heartbeat: Heartbeat,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._nights = nights
         self._notifying = notifying
+        self._heartbeat = heartbeat
         self._settings = settings
         self._clock = clock
 
@@ -106,4 +109,5 @@ class StandingReader:
             *self._nights.problems_of(connection, night.slot),
             *problems,
             *self._notifying.problems_since(connection, night.started_at),
+            *self._heartbeat.problems(connection),
         ]

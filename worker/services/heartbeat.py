@@ -1,0 +1,125 @@
+"""A dead man's switch: after each night a URL is called with its outcome, so that silence itself is noticed.
+
+The form is that of healthchecks and the like: `URL/start` when a night begins, `URL` when it ended well and
+`URL/fail` when it did not, each by POST with a few lines about it. The call is written down with what it tells
+of, and tried until it arrives or is a day old.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, select, update
+
+from vaultcore.database import Database, upsert_into
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.outbound import HttpClient, cause_of
+from worker.tables import heartbeats
+
+_LEASE = timedelta(minutes=2)
+_PAUSE = timedelta(minutes=1)
+_PAUSE_MAX = timedelta(hours=1)
+_TOO_OLD = timedelta(days=1)
+_TIMEOUT_SECONDS = 10.0
+
+
+class Beat(StrEnum):
+    START = "start"
+    SUCCESS = "success"
+    FAIL = "fail"
+
+
+_PATHS = {Beat.START: "/start", Beat.SUCCESS: "", Beat.FAIL: "/fail"}
+
+
+class Heartbeat:
+    """`url` None: nobody listens, and nothing is written down."""
+
+    def __init__(
+        self, *, database: Database, http: HttpClient, url: Secret | None, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._http = http
+        self._url = url
+        self._clock = clock
+
+    def post(self, connection: Connection, slot: datetime, beat: Beat, text: str) -> None:
+        """In the transaction of what it tells of; once for each night and kind."""
+        if self._url is None:
+            return
+        now = self._clock()
+        connection.execute(
+            upsert_into(connection, heartbeats)
+            .values(
+                slot=slot, beat=beat.value, text=text, state="waiting", attempts=0, next_at=now, posted_at=now
+            )
+            .on_conflict_do_nothing()
+        )
+
+    def waiting(self) -> list[str]:
+        """Those that are due, in the order in which they happened: each by its night and kind."""
+        if self._url is None:
+            return []
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(heartbeats.c.slot, heartbeats.c.beat)
+                .where(heartbeats.c.state == "waiting", heartbeats.c.next_at <= self._clock())
+                .order_by(heartbeats.c.posted_at)
+            )
+            return [f"{row.slot.isoformat()} {row.beat}" for row in rows]
+
+    def send(self, name: str) -> None:
+        """One try, by whoever claims it first."""
+        now = self._clock()
+        slot, _, beat = name.partition(" ")
+        mine = (heartbeats.c.slot == datetime.fromisoformat(slot)) & (heartbeats.c.beat == beat)
+        with self._database.write() as connection:
+            row = connection.execute(
+                update(heartbeats)
+                .where(mine, heartbeats.c.state == "waiting", heartbeats.c.next_at <= now)
+                .values(next_at=now + _LEASE, attempts=heartbeats.c.attempts + 1)
+                .returning(heartbeats.c.attempts, heartbeats.c.text, heartbeats.c.posted_at)
+            ).one_or_none()
+        if row is None or self._url is None:
+            return
+        problem = self._call(self._url, Beat(beat), row.text)
+        pause = min(_PAUSE * 2 ** min(row.attempts - 1, 10), _PAUSE_MAX)
+        ends = problem is None or now - row.posted_at >= _TOO_OLD
+        values = {
+            "state": "sent" if problem is None else "failed" if ends else "waiting",
+            "next_at": None if ends else self._clock() + pause,
+            "last_error": problem,
+        }
+        with self._database.write() as connection:
+            connection.execute(update(heartbeats).where(mine).values(values))
+
+    def problems(self, connection: Connection) -> list[str]:
+        """What did not arrive with the last try of the last night, as sentences."""
+        row = connection.execute(
+            select(heartbeats.c.slot, heartbeats.c.beat, heartbeats.c.last_error)
+            .where(heartbeats.c.last_error.is_not(None))
+            .order_by(heartbeats.c.posted_at.desc())
+            .limit(1)
+        ).first()
+        newer = connection.execute(
+            select(heartbeats.c.slot).order_by(heartbeats.c.slot.desc()).limit(1)
+        ).scalar()
+        if row is None or row.slot != newer:
+            return []
+        return [f"the heartbeat of {row.slot:%Y-%m-%d %H:%M} UTC ({row.beat}) did not arrive: {row.last_error}"]
+
+    def _call(self, url: Secret, beat: Beat, text: str) -> str | None:
+        """What was wrong; None: it arrived. Nothing of the address, which is a secret, is said."""
+        address = url.expose().rstrip("/") + _PATHS[beat]
+        try:
+            answer = self._http.request(
+                "POST",
+                address,
+                headers={"Content-Type": "text/plain; charset=utf-8"},
+                content=text,
+                timeout=_TIMEOUT_SECONDS,
+            )
+        except CounterpartError as error:
+            return str(error) if error.cause is Cause.OUTAGE else f"{error} (setting heartbeat_url)"
+        return None if cause_of(answer.status) is None else f"the service answered {answer.status}"
