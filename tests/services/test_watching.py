@@ -214,7 +214,7 @@ def test_without_versions_its_start_says_which_it_used(staged: Staged, clock: An
             "has no node 'nothing': it has start, call",
         ),
         ({"used": {"prod-nothing": 1}}, InvalidInputError, "does not use prod-nothing"),
-        ({"used": {TOKEN: 9}}, NotFoundError, "9"),
+        ({"used": {TOKEN: 9}}, InvalidInputError, "9"),
         ({"used": {}}, InvalidInputError, "--started-at"),
         ({"started_at": "tomorrow"}, InvalidInputError, "future"),
     ],
