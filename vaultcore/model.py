@@ -56,13 +56,14 @@ class Hygiene(StrEnum):
 class Policy:
     """How an item is kept from lapsing. All times are durations; `thresholds` are days before expiry.
 
-    `stated` tells a policy that somebody chose from the default that nobody did. `spread`: how far
-    before the lead an item may fall due, by a stable hash (None: a quarter of the lead). `windows` and
-    `freezes` are texts such as `0 2 * * 1-5 for 4h in Europe/Zurich`; where a value would lapse before
-    one opens, it is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that
-    moves first (`auto`: the one that runs soonest and is not critical; None: all at once). `approval`
-    is how long a request waits for a person, `settle` how long the other side may take to accept a new
-    value. `counterpart` names the other side, where the rotator's own name for it is not the one meant.
+    `stated` tells a policy that somebody chose from the default that nobody did. `spread`: how far before
+    the lead an item may fall due, by a stable hash (None: a quarter of the lead). `windows` and `freezes`
+    are texts such as `0 2 * * 1-5 for 4h in Europe/Zurich`; where a value would lapse before one opens, it
+    is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that moves first
+    (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
+    request waits for a person, `claim` how long a generated key waits to be collected, and `settle` how
+    long the other side may take to accept a new value. `counterpart` names the other side, where the
+    rotator's own name for it is not the one meant.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -81,6 +82,7 @@ class Policy:
     canary: str | None = None
     four_eyes: bool = False
     approval: timedelta = timedelta(days=7)
+    claim: timedelta = timedelta(days=14)
     settle: timedelta = timedelta(seconds=30)
     counterpart: str | None = None
 

@@ -30,6 +30,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "canary": policy.canary,
         "four_eyes": policy.four_eyes,
         "approval_seconds": _seconds(policy.approval),
+        "claim_seconds": _seconds(policy.claim),
         "settle_seconds": _seconds(policy.settle),
         "counterpart": policy.counterpart,
     }
@@ -56,6 +57,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         canary=stored.get("canary", default.canary),
         four_eyes=stored.get("four_eyes", default.four_eyes),
         approval=timedelta(seconds=stored.get("approval_seconds", _seconds(default.approval))),
+        claim=timedelta(seconds=stored.get("claim_seconds", _seconds(default.claim))),
         settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
         counterpart=stored.get("counterpart", default.counterpart),
     )

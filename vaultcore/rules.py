@@ -104,6 +104,7 @@ def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
         ("lead", policy.lead),
         ("idle_after", policy.idle_after),
         ("approval", policy.approval),
+        ("claim", policy.claim),
     ):
         if duration is not None and duration <= timedelta(0):
             raise InvalidInputError(f"policy of {name}: {field} must be longer than nothing")

@@ -24,6 +24,7 @@ from worker.outbound import HttpClient, Network
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
 from worker.services.calling import Calling
+from worker.services.chasing import Chasing
 from worker.services.claiming import Claiming
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
@@ -357,6 +358,10 @@ class Services:
         )
 
     @cached_property
+    def chasing(self) -> Chasing:
+        return Chasing(database=self.database, notifying=self.notifying, clock=self.clock)
+
+    @cached_property
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(database=self.database, http=self.http, url=self.settings.heartbeat, clock=self.clock)
 
@@ -394,6 +399,7 @@ class Services:
             notifying=self.notifying,
             anchoring=self.anchoring,
             heartbeat=self.heartbeat,
+            chasing=self.chasing,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,

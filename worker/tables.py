@@ -303,6 +303,7 @@ class ClaimColumns(TypedColumns):
     number: Named[int] = Column(Integer)
     rotation_id: Named[str] = Column(String(40), index=True)
     created_at: Named[datetime] = Column(UtcDateTime)
+    expires_at: Named[datetime | None] = Column(UtcDateTime)
     claimed_at: Named[datetime | None] = Column(UtcDateTime)
 
 

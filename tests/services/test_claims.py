@@ -142,7 +142,7 @@ def test_a_collected_key_is_nowhere_in_the_files_of_the_database(
 def _open(moves: Moves, item_id: str, number: int) -> tuple[str, str]:
     with moves.services.database.write() as connection:
         claim_id = moves.services.claiming.open(
-            connection, item_id=item_id, number=number, rotation_id=ROTATION
+            connection, item_id=item_id, number=number, rotation_id=ROTATION, expires_at=None
         )
     return claim_id, claim_token(moves.services.keyring, claim_id)
 

@@ -167,12 +167,13 @@ def test_a_rotation_that_was_taken_back_says_that_the_old_value_works():
 
 
 def test_a_claim_leaves_one_place_for_its_token():
-    message = compose_claim(item="api-key: intake", overlap="1d")
+    message = compose_claim(item="api-key: intake", overlap="1d", expires_at=NIGHT)
 
     assert message.subject == "Nightkey: collect the new key of api-key: intake"
     assert message.body.count(CLAIM_MARK) == 1
     assert f"    nightkey claim {CLAIM_MARK}\n" in message.body
     assert "for at least 1d" in message.body
+    assert f"by {NIGHT:%Y-%m-%d %H:%M} UTC" in message.body
     assert CLAIM_MARK not in message.subject
 
 

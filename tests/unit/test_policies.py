@@ -46,6 +46,7 @@ PARTS = {field.name for field in fields(Policy)} - {"stated"}
         ("canary", "x" * 200, "x" * 200),
         ("four_eyes", True, True),
         ("approval", "3d", 3 * DAY),
+        ("claim", "3d", 3 * DAY),
         ("settle", "2m", HOUR / 30),
         ("counterpart", "crm.example.com", "crm.example.com"),
         ("counterpart", None, None),
@@ -93,7 +94,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
         ),
         *(
             (name, given, f"'{given}' is no duration")
-            for name in ("lifetime", "lead", "spread", "overlap", "idle_after", "approval", "settle")
+            for name in ("lifetime", "lead", "spread", "overlap", "idle_after", "approval", "claim", "settle")
             for given in ("soon", 90, -1, None, "")
         ),
     ],

@@ -189,14 +189,30 @@ def compose_departure(*, item: str, name: str) -> Message:
     )
 
 
-def compose_claim(*, item: str, overlap: str) -> Message:
+def compose_claim(*, item: str, overlap: str, expires_at: datetime | None) -> Message:
     """A generated key waits for its owner. The token is filled in when the message leaves."""
+    until = "" if expires_at is None else f"by {expires_at:%Y-%m-%d %H:%M} UTC, "
+    kept = (
+        "The key from before works no more.\n"
+        if expires_at is None
+        else f"The key from before works until you have, and for at least {overlap}. A new key that nobody\n"
+        "collects in that time is taken back, and the one from before stays.\n"
+    )
     return Message(
         subject=f"Nightkey: collect the new key of {item}",
+        body=f"{item} has a new key. Collect it {until}once, with:\n    nightkey claim {CLAIM_MARK}\n{kept}",
+    )
+
+
+def compose_chase(*, item: str, expires_at: datetime, left: str) -> Message:
+    """The same key waits still, and will not for long."""
+    return Message(
+        subject=f"Nightkey: the new key of {item} is not collected, and is taken back {left}",
         body=(
-            f"{item} has a new key. Collect it, once, with:\n"
+            f"The new key of {item} still waits for you. Collect it, once, by "
+            f"{expires_at:%Y-%m-%d %H:%M} UTC, with:\n"
             f"    nightkey claim {CLAIM_MARK}\n"
-            f"The key from before works until you have, and for at least {overlap}.\n"
+            "After that it is taken back, and the key from before stays, which will be due again.\n"
         ),
     )
 

@@ -106,6 +106,7 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "canary": _check_text,
     "four_eyes": _check_switch,
     "approval": _parse_duration,
+    "claim": _parse_duration,
     "settle": _parse_duration,
     "counterpart": _check_text,
 }

@@ -80,6 +80,8 @@ class Verdict:
     next_at: datetime
     widens: bool
     standings: tuple[Standing, ...]
+    why: str | None = None
+    """For what it goes back, if it does."""
 
 
 def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: datetime) -> Standing:

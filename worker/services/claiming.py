@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, or_, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
@@ -17,7 +17,7 @@ from vaultcore.versions import Purpose, Versions
 from worker import store
 from worker.tables import claims
 
-_REFUSED = "no key waits for that token: it was collected already, taken back, or mistyped"
+_REFUSED = "no key waits for that token: it was collected already, taken back after its time, or mistyped"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,26 @@ class Claiming:
         self._keyring = keyring
         self._clock = clock
 
-    def open(self, connection: Connection, *, item_id: str, number: int, rotation_id: str) -> str:
+    def open(
+        self,
+        connection: Connection,
+        *,
+        item_id: str,
+        number: int,
+        rotation_id: str,
+        expires_at: datetime | None,
+    ) -> str:
+        """`expires_at` None: it waits for ever, since there is no key before it that goes on working."""
         now = self._clock()
         claim_id = new_id("clm", now)
         connection.execute(
             insert(claims).values(
-                id=claim_id, item_id=item_id, number=number, rotation_id=rotation_id, created_at=now
+                id=claim_id,
+                item_id=item_id,
+                number=number,
+                rotation_id=rotation_id,
+                created_at=now,
+                expires_at=expires_at,
             )
         )
         return claim_id
@@ -64,7 +78,11 @@ class Claiming:
         with self._database.write() as connection:
             claim = connection.execute(
                 update(claims)
-                .where(claims.c.id == claim_id, claims.c.claimed_at.is_(None))
+                .where(
+                    claims.c.id == claim_id,
+                    claims.c.claimed_at.is_(None),
+                    or_(claims.c.expires_at.is_(None), claims.c.expires_at > now),
+                )
                 .values(claimed_at=now)
                 .returning(claims.c.item_id, claims.c.number)
             ).one_or_none()

@@ -24,6 +24,7 @@ from worker.domain.plan import Action, Decision
 from worker.domain.saga import TOLD, State, is_moving
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
+from worker.services.chasing import Chasing
 from worker.services.due import SeenItem, walk_due
 from worker.services.heartbeat import Beat, Heartbeat
 from worker.services.notifying import Notifying
@@ -73,6 +74,7 @@ class Nights:
         notifying: Notifying,
         anchoring: Anchoring,
         heartbeat: Heartbeat,
+        chasing: Chasing,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -86,6 +88,7 @@ class Nights:
         self._notifying = notifying
         self._anchoring = anchoring
         self._heartbeat = heartbeat
+        self._chasing = chasing
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -110,6 +113,7 @@ class Nights:
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
+        self._chasing.chase()
         opened, counts = self._scan(now, night=slot)
         with self._database.write() as connection:
             connection.execute(

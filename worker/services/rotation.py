@@ -232,13 +232,17 @@ class Rotations:
         if verdict.widens:
             self._watching.let_go(connection, claimed)
             values["widened_at"] = self._clock()
+        if verdict.why is not None:
+            values["last_error"] = verdict.why
         self._telling.find_unproven(connection, claimed, verdict.standings)
         reasons = "; ".join(verdict.waits_for)
         news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
         return _End(
             to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
             result="waits" if reasons else "done",
-            message=(f"waits for {reasons}" if reasons else "nothing to wait for") if news else "",
+            message=verdict.why or (f"waits for {reasons}" if reasons else "nothing to wait for")
+            if news
+            else "",
             values=values,
         )
 

@@ -257,15 +257,22 @@ class Steps:
         return list({workflow.id: workflow for workflow, _ in self._consuming_nodes(item)}.values())
 
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
+        expires_at = None if rotation.hurried else self._clock() + item.policy.claim
         claim_id = self._claiming.open(
-            connection, item_id=item.id, number=rotation.new_number or 0, rotation_id=rotation.id
+            connection,
+            item_id=item.id,
+            number=rotation.new_number or 0,
+            rotation_id=rotation.id,
+            expires_at=expires_at,
         )
         self._notifying.post(
             connection,
             owner_id=item.owner_id,
             kind="claim",
             dedupe_key=f"claim:{claim_id}",
-            message=compose_claim(item=item.name, overlap=show_duration(item.policy.overlap)),
+            message=compose_claim(
+                item=item.name, overlap=show_duration(item.policy.overlap), expires_at=expires_at
+            ),
             claim_id=claim_id,
         )
 

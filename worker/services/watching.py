@@ -57,6 +57,10 @@ class Watching:
             )
         if rotation.hurried:
             return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
+        claim = store.open_claim(connection, rotation.id)
+        if claim is not None and claim.expires_at is not None and claim.expires_at <= now:
+            why = f"nobody collected the new key by {claim.expires_at:%Y-%m-%d %H:%M} UTC"
+            return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
         found = self._consumers_of(connection, rotation)
         return judge(self._overlap(connection, rotation, item, found, now), found, now=now)
 

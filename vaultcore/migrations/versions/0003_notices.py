@@ -20,3 +20,4 @@ def upgrade() -> None:
         sa.Column("posted_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("slot", "beat", name=op.f("pk_heartbeats")),
     )
+    op.add_column("claims", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
