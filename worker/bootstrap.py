@@ -37,6 +37,7 @@ from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.pinning import Pinning
 from worker.services.publishing import Publishing
+from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
@@ -356,6 +357,10 @@ class Services:
             audit=self.audit,
             clock=self.clock,
         )
+
+    @cached_property
+    def quieting(self) -> Quieting:
+        return Quieting(database=self.database, audit=self.audit, clock=self.clock)
 
     @cached_property
     def chasing(self) -> Chasing:

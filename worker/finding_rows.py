@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, not_, or_, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
@@ -84,6 +84,54 @@ def resolve(connection: Connection, kind: FindingKind, subject: str, now: dateti
         .where(findings.c.kind == kind.value, findings.c.subject == subject, findings.c.resolved_at.is_(None))
         .values(resolved_at=now)
     )
+
+
+def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(
+        select(findings).where(findings.c.id == finding_id, findings.c.resolved_at.is_(None)).with_for_update()
+    ).one_or_none()
+
+
+def quieten(
+    connection: Connection, row: Row[*tuple[Any, ...]], *, until: datetime | None, by: str, why: str
+) -> None:
+    """At the level at which it is now. What is put off is told again when its time is over."""
+    values: dict[str, Any] = {
+        "quiet_until": until,
+        "quiet_level": row.level,
+        "quiet_by": by,
+        "quiet_why": why,
+    }
+    if until is not None:
+        values["told_level"] = None
+    connection.execute(update(findings).where(findings.c.id == row.id).values(values))
+
+
+def is_untold(now: datetime) -> ColumnElement[bool]:
+    """Open, worse than when it was last told, and not among what a person knows of at that level.
+
+    What has lapsed gets no worse by another day, though it is told daily.
+    """
+    quiet = and_(
+        findings.c.quiet_level.is_not(None),
+        or_(findings.c.quiet_until.is_(None), findings.c.quiet_until > now),
+        or_(findings.c.level <= findings.c.quiet_level, findings.c.kind == FindingKind.LAPSED.value),
+    )
+    return and_(
+        findings.c.resolved_at.is_(None),
+        or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
+        not_(quiet),
+    )
+
+
+def show_quiet(row: Row[*tuple[Any, ...]], now: datetime) -> str | None:
+    """Who knows of it, for how long and why; None: nobody, or not any more."""
+    over = row.quiet_until is not None and row.quiet_until <= now
+    worse = row.quiet_level is not None and row.level > row.quiet_level and row.kind != FindingKind.LAPSED.value
+    if row.quiet_level is None or over or worse:
+        return None
+    until = "" if row.quiet_until is None else f", until {row.quiet_until:%Y-%m-%d %H:%M} UTC"
+    return f"{row.quiet_by}{until}: {row.quiet_why}"
 
 
 def list_open(connection: Connection, *, limit: int = 10_000) -> Sequence[Row[*tuple[Any, ...]]]:

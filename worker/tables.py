@@ -136,6 +136,10 @@ class FindingColumns(TypedColumns):
     seen_at: Named[datetime] = Column(UtcDateTime)
     resolved_at: Named[datetime | None] = Column(UtcDateTime)
     told_level: Named[int | None] = Column(Integer)
+    quiet_until: Named[datetime | None] = Column(UtcDateTime)
+    quiet_level: Named[int | None] = Column(Integer)
+    quiet_by: Named[str | None] = Column(String(100))
+    quiet_why: Named[str | None] = Column(Text)
 
 
 findings = Table("findings", metadata, FindingColumns)

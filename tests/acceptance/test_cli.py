@@ -279,3 +279,21 @@ def test_the_key_set_of_a_key_that_signs_holds_its_public_half_alone(
     assert "prod-nothing" in complaint(nightkey, "key", "jwks", "prod-nothing", status=2)
     words = ("key", "jwks", "prod-orders-signing-key", "--output", "/nowhere/jwks.json")
     assert "cannot be written" in complaint(nightkey, *words, status=2)
+
+
+def test_a_finding_is_acknowledged_or_put_off_by_its_id(owned: Nightkey) -> None:
+    create(owned, "prod-crm-password", "--expires-at", "10d", "--mode", "notify")
+    owned("night", status=1)
+    found = {row["kind"]: row for row in owned.json("finding", "list")}
+    assert found["expiring"]["item"] == "prod-crm-password"
+    assert found["expiring"]["quiet"] is None
+    put_off = owned.json("finding", "snooze", found["expiring"]["id"], "--until", "3d", "--why", "on order")
+    assert put_off["subject"] == "prod-crm-password"
+    owned("finding", "ack", found["unused"]["id"], "--why", "to come")
+    quiet = {row["kind"]: row["quiet"] for row in owned.json("finding", "list")}
+    assert quiet["unused"].endswith(": to come")
+    assert quiet["expiring"].endswith(" UTC: on order")
+    assert "no open finding" in complaint(owned, "finding", "ack", "fnd_x", "--why", "x", status=2)
+    assert "is no time" in complaint(
+        owned, "finding", "snooze", found["unused"]["id"], "--until", "soon", "--why", "x", status=2
+    )

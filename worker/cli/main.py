@@ -15,6 +15,7 @@ from worker.cli import (
     audit,
     claim,
     demo,
+    finding,
     init,
     item,
     key,
@@ -49,6 +50,7 @@ app.command("up")(up.up)
 app.command("serve")(serve.serve)
 app.add_typer(rotation.app, name="rotation")
 app.add_typer(run.app, name="run")
+app.add_typer(finding.app, name="finding")
 app.add_typer(notice.app, name="notice")
 app.command("claim")(claim.claim)
 app.add_typer(key.app, name="key")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
@@ -254,10 +254,7 @@ class Nights:
         That is also what a night before had put off, and what was replaced since.
         """
         rotated = self._untold_rotations(connection)
-        untold = and_(
-            findings.c.resolved_at.is_(None),
-            or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
-        )
+        untold = finding_rows.is_untold(self._clock())
         operators = self._notifying.find_operators(connection)
         owners = set(connection.execute(select(findings.c.owner_id).where(untold).distinct()).scalars()) | {
             one.owner_id for one in rotated

@@ -21,3 +21,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slot", "beat", name=op.f("pk_heartbeats")),
     )
     op.add_column("claims", sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("findings", sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("findings", sa.Column("quiet_level", sa.Integer(), nullable=True))
+    op.add_column("findings", sa.Column("quiet_by", sa.String(length=100), nullable=True))
+    op.add_column("findings", sa.Column("quiet_why", sa.Text(), nullable=True))

@@ -1,0 +1,74 @@
+"""`nightkey finding`: what the scan saw, and that a person knows of it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker import finding_rows
+from worker.cli.inputs import parse_time
+from worker.cli.output import print_json, print_lines, print_table
+from worker.cli.session import Home, Json, open_services, who
+
+if TYPE_CHECKING:
+    from worker.services.quieting import Quiet
+
+app = typer.Typer(no_args_is_help=True, help="What was found, and what a person knows of.")
+
+Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
+
+
+@app.command("list")
+def list_findings(*, json: Json = False, home: Home = None) -> None:
+    """List open findings, oldest first, with who knows of them."""
+    _ = home
+    services = open_services()
+    with services.database.read() as connection:
+        found = finding_rows.list_open(connection)
+    now = services.clock()
+    rows = [
+        {
+            "id": row.id,
+            "kind": row.kind,
+            "item": row.item or row.subject,
+            "workflow": row.workflow,
+            "detail": row.detail,
+            "opened_at": row.opened_at,
+            "quiet": finding_rows.show_quiet(row, now),
+        }
+        for row in found
+    ]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("id", "kind", "item", "workflow", "quiet", "detail"), "nothing was found")
+
+
+@app.command("ack")
+def acknowledge(finding_id: str, *, why: Why, json: Json = False, home: Home = None) -> None:
+    """You know of it: nobody is told of it again unless it gets worse."""
+    _ = home
+    _answer(open_services().quieting.acknowledge(finding_id, why=why, actor=who()), json=json)
+
+
+@app.command()
+def snooze(
+    finding_id: str,
+    *,
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="A date, a time, or such as 7d.")],
+    why: Why,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Not before that time, unless it gets worse; then its owner hears of it again."""
+    _ = home
+    services = open_services()
+    time = parse_time(until, services.clock())
+    _answer(services.quieting.snooze(finding_id, time, why=why, actor=who()), json=json)
+
+
+def _answer(quiet: "Quiet", *, json: bool) -> None:
+    if json:
+        print_json(vars(quiet))
+        return
+    until = "unless it gets worse" if quiet.until is None else f"until {quiet.until:%Y-%m-%d %H:%M} UTC"
+    print_lines([f"{quiet.subject}, {quiet.kind}: nobody hears of it {until}"])
