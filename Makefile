@@ -34,13 +34,14 @@ bench: env
 
 env: $(VENV)/.made
 
-# Made anew when the lock changes; a half-made one has no mark and is made again.
+# Made anew when the lock changes; a half-made one has no mark and is made again. The lock is whole, so that nothing
+# is resolved: a resolver wants hashes for `coverage[toml]` from the day on which a newer coverage comes out.
 $(VENV)/.made: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Nightkey needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Making $(VENV) from requirements.lock (about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

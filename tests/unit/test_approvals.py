@@ -55,6 +55,7 @@ CHANGES = {
     "approval": DAY,
     "settle": DAY,
     "counterpart": "crm",
+    "claim": DAY,
 }
 
 
