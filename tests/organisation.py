@@ -12,7 +12,7 @@ from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
 from worker.domain.saga import is_moving
-from worker.services.notifying import Notice
+from worker.notice_rows import Notice, list_notices
 from worker.store import Rotation
 
 ADMIN = "prod-tokenhub-admin-token"
@@ -41,7 +41,7 @@ class Organisation:
                 connection,
                 name=name,
                 value=None if value is None else Secret(value),
-                owner_id=None if owner is None else services.owners.get(connection, owner).id,
+                owner_ids=() if owner is None else (services.owners.get(connection, owner).id,),
                 expires_at=services.clock() + timedelta(days=days),
                 policy=build_policy(None, policy),
                 actor="test",
@@ -128,8 +128,7 @@ class Organisation:
             return store.due_rotations(connection, self.services.clock())
 
     def deliver(self) -> None:
-        for notice_id in self.services.notifying.waiting():
-            self.services.notifying.deliver(notice_id)
+        self.services.delivering.deliver()
 
     def rotations(self) -> list[Rotation]:
         with self.services.database.read() as connection:
@@ -156,4 +155,5 @@ class Organisation:
             return {(row.kind, row.item) for row in finding_rows.list_open(connection)}
 
     def notices(self) -> list[Notice]:
-        return self.services.notifying.latest()
+        with self.services.database.read() as connection:
+            return list_notices(connection)

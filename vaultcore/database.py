@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vaultcore.errors import ConfigurationError, ConflictError
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -130,9 +130,29 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self.write() as connection:
+        with self._without_foreign_keys(), self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                raise ConfigurationError("the database holds rows of nothing: restore it from its backup")
+
+    @contextmanager
+    def _without_foreign_keys(self) -> Iterator[None]:
+        """SQLite changes a table by making it anew, and meanwhile the rows of others belong to nothing."""
+        if not self.is_sqlite:
+            yield
+            return
+
+        def switch_off(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+            connection.execute("PRAGMA foreign_keys=OFF")
+
+        self.engine.dispose()
+        event.listen(self.engine, "connect", switch_off)
+        try:
+            yield
+        finally:
+            event.remove(self.engine, "connect", switch_off)
+            self.engine.dispose()
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from vaultcore.quiet import QuietHours
+
+
+class Unchanged:
+    """Says that an update leaves a field as it is; None would say that it is taken away."""
+
+
+UNCHANGED: Final = Unchanged()
 
 
 class Kind(StrEnum):
@@ -62,8 +71,8 @@ class Policy:
     is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that moves first
     (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
     request waits for a person, `claim` how long a generated key waits to be collected, and `settle` how
-    long the other side may take to accept a new value. `counterpart` names the other side, where the
-    rotator's own name for it is not the one meant.
+    long the other side may take to accept a new value. `urgent`: its owners hear of it in their quiet
+    hours, too. `counterpart` names the other side, where the rotator's own name for it is not the one meant.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -83,19 +92,21 @@ class Policy:
     four_eyes: bool = False
     approval: timedelta = timedelta(days=7)
     claim: timedelta = timedelta(days=14)
+    urgent: bool = False
     settle: timedelta = timedelta(seconds=30)
     counterpart: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """An item as everybody may see it. `version` and `expires_at` are those of its current version."""
+    """An item as everybody may see it. `version` and `expires_at` are those of its current version, `owners`
+    the names of those who answer for it.
+    """
 
     id: str
     name: str
     kind: Kind
-    owner_id: str | None
-    owner: str | None
+    owners: tuple[str, ...]
     policy: Policy
     version: int | None
     expires_at: datetime | None
@@ -169,8 +180,15 @@ class ReferenceState:
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
+    """A person or a team. `quiet` are hours in their time zone `zone` in which only what is urgent is sent;
+    the deputy hears of what does not reach them, or lapses all the same.
+    """
+
     id: str
     name: str
+    zone: str
+    quiet: QuietHours | None
+    deputy: str | None
     routes: tuple["Route", ...]
     created_at: datetime
 
@@ -183,7 +201,3 @@ class Route:
     owner_id: str
     shown: str
     created_at: datetime
-
-
-UNOWNED = "(nobody)"
-"""How an item without an owner is shown."""

@@ -4,14 +4,15 @@ import shlex
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Owner, Route
+from vaultcore.model import UNCHANGED, Owner, Route, Unchanged
+from vaultcore.quiet import QuietHours, check_zone, parse_quiet
 from vaultcore.secret import Secret
 from vaultcore.tables import owners, routes
 
@@ -20,7 +21,7 @@ _ROUTE_PURPOSE = "route"
 
 
 class Owners:
-    """Creates, finds and lists owners; seals and opens the URLs of their routes."""
+    """Creates, changes, finds and lists owners; seals and opens the URLs of their routes."""
 
     def __init__(
         self,
@@ -35,7 +36,17 @@ class Owners:
         self._audit = audit
         self._clock = clock
 
-    def create(self, connection: Connection, name: str, *, actor: str) -> Owner:
+    def create(
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        zone: str = "UTC",
+        quiet: QuietHours | None = None,
+        deputy: str | None = None,
+        actor: str,
+    ) -> Owner:
+        """A new owner. `deputy` is the name of another; `RefusedError` for a name that is taken."""
         if not name or len(name) > OWNER_NAME_MAX or not name.isprintable() or name != name.strip():
             raise InvalidInputError(
                 f"owner name {name[:OWNER_NAME_MAX]!r}: use 1 to {OWNER_NAME_MAX} printable "
@@ -45,7 +56,16 @@ class Owners:
             raise RefusedError(f"an owner named {name} exists already")
         now = self._clock()
         owner_id = new_id("own", now)
-        connection.execute(insert(owners).values(id=owner_id, name=name, created_at=now))
+        connection.execute(
+            insert(owners).values(
+                id=owner_id,
+                name=name,
+                zone=check_zone(zone),
+                quiet=None if quiet is None else str(quiet),
+                deputy_id=None if deputy is None else self.get(connection, deputy).id,
+                created_at=now,
+            )
+        )
         self._audit.append(connection, at=now, actor=actor, action="owner.create", subject=owner_id, name=name)
         return self.get(connection, name)
 
@@ -54,12 +74,49 @@ class Owners:
         row = connection.execute(select(owners).where(owners.c.name == name)).one_or_none()
         if row is None:
             raise NotFoundError(f"no owner {name!r}: `nightkey owner create {shlex.quote(name)}` makes one")
+        deputy = select(owners.c.name).where(owners.c.id == row.deputy_id)
         return Owner(
             id=row.id,
             name=row.name,
+            zone=row.zone,
+            quiet=None if row.quiet is None else parse_quiet(row.quiet),
+            deputy=None if row.deputy_id is None else connection.execute(deputy).scalar_one(),
             created_at=row.created_at,
             routes=self.routes(connection, row.id),
         )
+
+    def find_or_create(self, connection: Connection, name: str, *, actor: str) -> str:
+        """The id of the owner of that name, who is made if there is none."""
+        found = connection.execute(select(owners.c.id).where(owners.c.name == name)).scalar_one_or_none()
+        return found or self.create(connection, name, actor=actor).id
+
+    def update(
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        zone: str | Unchanged = UNCHANGED,
+        quiet: QuietHours | Unchanged | None = UNCHANGED,
+        deputy: str | Unchanged | None = UNCHANGED,
+        actor: str,
+    ) -> Owner:
+        """Changes what is given; None takes it away."""
+        owner = self.get(connection, name)
+        changed: dict[str, str | None] = {}
+        if not isinstance(zone, Unchanged):
+            changed["zone"] = check_zone(zone)
+        if not isinstance(quiet, Unchanged):
+            changed["quiet"] = None if quiet is None else str(quiet)
+        if not isinstance(deputy, Unchanged):
+            if deputy == owner.name:
+                raise InvalidInputError(f"{name} cannot be their own deputy: name somebody else")
+            changed["deputy_id"] = None if deputy is None else self.get(connection, deputy).id
+        if changed:
+            connection.execute(update(owners).where(owners.c.id == owner.id).values(**changed))
+            self._audit.append(
+                connection, at=self._clock(), actor=actor, action="owner.update", subject=owner.id, **changed
+            )
+        return self.get(connection, name)
 
     def all(self, connection: Connection) -> Iterator[Owner]:
         for name in connection.execute(select(owners.c.name).order_by(owners.c.name)).scalars():
@@ -94,6 +151,22 @@ class Owners:
             shown=shown,
         )
         return Route(id=route_id, owner_id=owner.id, shown=shown, created_at=now)
+
+    def remove_route(self, connection: Connection, owner: Owner, route_id: str, *, actor: str) -> Owner:
+        """Takes a route and its sealed URL away; `NotFoundError` if the owner has none of that id."""
+        if route_id not in [route.id for route in owner.routes]:
+            has = ", ".join(f"{route.id} ({route.shown})" for route in owner.routes) or "none"
+            raise NotFoundError(f"{owner.name} has no route {route_id[:60]!r}: it has {has}")
+        connection.execute(delete(routes).where(routes.c.id == route_id))
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action="owner.unroute",
+            subject=owner.id,
+            route=route_id,
+        )
+        return self.get(connection, owner.name)
 
     def open_route(self, connection: Connection, route_id: str) -> Secret:
         row = connection.execute(select(routes).where(routes.c.id == route_id)).one_or_none()

@@ -1,15 +1,15 @@
 """Rows to data and back: the one place that knows how an item and its policy are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.model import Consumer, Item, Kind, Mode, Policy, Reference, Stage, Version
-from vaultcore.tables import items, owners, references, versions
+from vaultcore.tables import item_owners, items, owners, references, versions
 
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "four_eyes": policy.four_eyes,
         "approval_seconds": _seconds(policy.approval),
         "claim_seconds": _seconds(policy.claim),
+        "urgent": policy.urgent,
         "settle_seconds": _seconds(policy.settle),
         "counterpart": policy.counterpart,
     }
@@ -58,6 +59,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         four_eyes=stored.get("four_eyes", default.four_eyes),
         approval=timedelta(seconds=stored.get("approval_seconds", _seconds(default.approval))),
         claim=timedelta(seconds=stored.get("claim_seconds", _seconds(default.claim))),
+        urgent=stored.get("urgent", default.urgent),
         settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
         counterpart=stored.get("counterpart", default.counterpart),
     )
@@ -67,7 +69,7 @@ def derived_columns(
     item_id: str,
     name: str,
     kind: Kind,
-    owner_id: str | None,
+    owned: bool,  # as the other parts of an item, by position
     policy: Policy,
     expires_at: datetime | None,
 ) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def derived_columns(
         "hygiene": " ".join(
             rules.hygiene(
                 name=name,
-                owned=owner_id is not None,
+                owned=owned,
                 expires=expires_at is not None,
                 policy=policy,
                 kind=kind,
@@ -91,15 +93,10 @@ def derived_columns(
 
 
 def select_items() -> Select[*tuple[Any, ...]]:
-    """Items with their owner's name and the number of their current version."""
+    """Items with the number of their current version."""
     return (
-        select(
-            items,
-            owners.c.name.label("owner_name"),
-            versions.c.number.label("current_number"),
-        )
+        select(items, versions.c.number.label("current_number"))
         .select_from(items)
-        .outerjoin(owners, owners.c.id == items.c.owner_id)
         .outerjoin(
             versions,
             (versions.c.item_id == items.c.id) & (versions.c.stage == Stage.CURRENT.value),
@@ -107,23 +104,36 @@ def select_items() -> Select[*tuple[Any, ...]]:
     )
 
 
-def item_from_row(row: Row[*tuple[Any, ...]]) -> Item:
+def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The names of the owners of each of these items, in order."""
+    names: dict[str, tuple[str, ...]] = dict.fromkeys(item_ids, ())
+    rows = connection.execute(
+        select(item_owners.c.item_id, owners.c.name)
+        .join(owners, owners.c.id == item_owners.c.owner_id)
+        .where(item_owners.c.item_id.in_(item_ids))
+        .order_by(owners.c.name)
+    )
+    for row in rows:
+        names[row.item_id] += (row.name,)
+    return names
+
+
+def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
     """The item; `NightkeyError`, naming it, if what is stored of it cannot be meant."""
     problem = ""
     try:
-        return _item(row)
+        return _item(row, owners)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = type(error).__name__
     raise NightkeyError(f"the stored row of item {row.name} cannot be read ({problem}): restore it")
 
 
-def _item(row: Row[*tuple[Any, ...]]) -> Item:
+def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
     return Item(
         id=row.id,
         name=row.name,
         kind=Kind(row.kind),
-        owner_id=row.owner_id,
-        owner=row.owner_name,
+        owners=owners,
         policy=policy_from_json(row.policy),
         version=row.current_number,
         expires_at=row.expires_at,

@@ -75,10 +75,14 @@ keyring, tells a keyring of another vault before anything is sealed with it."""
 class OwnerColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(100), unique=True)
+    zone: Named[str] = Column(String(64), server_default="UTC")
+    quiet: Named[str | None] = Column(String(11))
+    deputy_id: Named[str | None] = Column(String(40), ForeignKey("owners.id"))
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
 owners = Table("owners", metadata, OwnerColumns)
+"""`quiet` is a time of day to another, such as `22:00-07:00`, in the time zone `zone`."""
 
 
 class RouteColumns(TypedColumns):
@@ -99,7 +103,6 @@ class ItemColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(50), unique=True)
     kind: Named[str] = Column(String(10))
-    owner_id: Named[str | None] = Column(String(40), ForeignKey("owners.id"), index=True)
     policy: Named[dict[str, Any]] = Column(JSON)
     overlap_seconds: Named[int] = Column(BigInteger)
     idle_seconds: Named[int] = Column(BigInteger)
@@ -114,6 +117,15 @@ class ItemColumns(TypedColumns):
 items = Table("items", metadata, ItemColumns)
 """`expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
 the night selects by index what it must look at, and computes nothing over what it need not."""
+
+
+class ItemOwnerColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
+    owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"), index=True)
+
+
+item_owners = Table("item_owners", metadata, ItemOwnerColumns, PrimaryKeyConstraint("item_id", "owner_id"))
+"""Who answers for an item: all alike. Without a row it is nobody's, and the operators hear of it."""
 
 Index(
     "ix_items_due",
@@ -239,6 +251,7 @@ __all__ = [
     "audit",
     "audit_head",
     "deployment",
+    "item_owners",
     "items",
     "metadata",
     "owners",

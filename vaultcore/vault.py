@@ -5,10 +5,9 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -18,21 +17,14 @@ from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Consumer, Item, Kind, NodeReference, Policy, Stage
+from vaultcore.model import UNCHANGED, Consumer, Item, Kind, NodeReference, Policy, Stage, Unchanged
 from vaultcore.references import find_uses, texts_in
-from vaultcore.rows import derived_columns, item_from_row, select_items
+from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
 from vaultcore.secret import Secret
-from vaultcore.tables import items, versions
+from vaultcore.tables import item_owners, items, versions
 from vaultcore.versions import Versions
 
 ROTATOR_NODE = "rotator"
-
-
-class Unchanged:
-    """Says that an update leaves a field as it is; None would say that it is taken away."""
-
-
-UNCHANGED: Final = Unchanged()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +57,7 @@ class Vault:
         *,
         name: str,
         value: Secret | None,
-        owner_id: str | None,
+        owner_ids: Collection[str] = (),
         expires_at: datetime | None = None,
         policy: Policy,
         actor: str,
@@ -90,12 +82,12 @@ class Vault:
                 id=item_id,
                 name=name,
                 kind=kind.value,
-                owner_id=owner_id,
                 created_at=now,
                 updated_at=now,
-                **derived_columns(item_id, name, kind, owner_id, policy, expires_at),
+                **derived_columns(item_id, name, kind, bool(owner_ids), policy, expires_at),
             )
         )
+        self._set_owners(connection, item_id, owner_ids)
         self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
         self._versions.fill(
             connection, item_id, 1, first, expires_at=expires_at, keep_value=kind is Kind.SECRET
@@ -111,14 +103,15 @@ class Vault:
         row = connection.execute(select_items().where(column == name_or_id)).one_or_none()
         if row is None:
             raise NotFoundError(f"no item {name_or_id!r}: `nightkey item list` shows them all")
-        return item_from_row(row)
+        return item_from_row(row, owners_of(connection, [row.id])[row.id])
 
     def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
         """Items by name, a page at a time: those after `after`."""
         rows = connection.execute(
             select_items().where(items.c.name > after).order_by(items.c.name).limit(limit)
-        )
-        return [item_from_row(row) for row in rows]
+        ).all()
+        names = owners_of(connection, [row.id for row in rows])
+        return [item_from_row(row, names[row.id]) for row in rows]
 
     def update(
         self,
@@ -128,11 +121,12 @@ class Vault:
         name: str | None = None,
         value: Secret | None = None,
         expires_at: datetime | Unchanged | None = UNCHANGED,
-        owner_id: str | Unchanged | None = UNCHANGED,
+        owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
         actor: str,
     ) -> Item:
-        """Changes what is given. A new value is a new version, current at once.
+        """Changes what is given; `owner_ids` takes the place of those that were. A new value is a new
+        version, current at once.
 
         A new value without an expiry gets the policy's lifetime, or none: the old expiry was the
         old value's. A rename is refused while templates hold the old name.
@@ -143,7 +137,6 @@ class Vault:
             item,
             name=item.name if name is None else rules.check_name(name),
             policy=item.policy if policy is None else policy,
-            owner_id=item.owner_id if isinstance(owner_id, Unchanged) else owner_id,
         )
         rules.check_policy(new.policy, name=new.name, kind=item.kind)
         if new.name != item.name:
@@ -161,15 +154,18 @@ class Vault:
                 .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
                 .values(expires_at=expiry)
             )
+        owned = bool(item.owners)
+        if not isinstance(owner_ids, Unchanged):
+            self._set_owners(connection, item.id, owner_ids)
+            owned = bool(owner_ids)
         connection.execute(
             update(items)
             .where(items.c.id == item.id)
             .values(
                 name=new.name,
-                owner_id=new.owner_id,
                 updated_at=now,
                 hold_until=item.hold_until if value is None and policy is None else None,
-                **derived_columns(item.id, new.name, item.kind, new.owner_id, new.policy, expiry),
+                **derived_columns(item.id, new.name, item.kind, owned, new.policy, expiry),
             )
         )
         self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
@@ -203,6 +199,7 @@ class Vault:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then delete it")
         self._references.forget(connection, item.id)
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
+        self._set_owners(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))
         self._note(connection, actor, "item.delete", item.id, name=item.name)
         return item
@@ -210,6 +207,12 @@ class Vault:
     def hold(self, connection: Connection, item_id: str, until: datetime | None) -> None:
         """Nothing is started by itself for this item before `until`."""
         connection.execute(update(items).where(items.c.id == item_id).values(hold_until=until))
+
+    def _set_owners(self, connection: Connection, item_id: str, owner_ids: Collection[str]) -> None:
+        connection.execute(delete(item_owners).where(item_owners.c.item_id == item_id))
+        rows = [{"item_id": item_id, "owner_id": owner_id} for owner_id in sorted(set(owner_ids))]
+        if rows:
+            connection.execute(insert(item_owners), rows)
 
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""

@@ -22,6 +22,7 @@ from vaultcore.model import Stage, Version
 from vaultcore.rows import (
     derived_columns,
     item_from_row,
+    owners_of,
     select_items,
     select_versions,
     version_from_row,
@@ -318,14 +319,15 @@ class Versions:
             )
             if moved.rowcount != 1:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
-        item = item_from_row(connection.execute(select_items().where(items.c.id == item_id)).one())
+        row = connection.execute(select_items().where(items.c.id == item_id)).one()
+        item = item_from_row(row, owners_of(connection, [item_id])[item_id])
         expiry = self.get(connection, item_id, new).expires_at
         connection.execute(
             update(items)
             .where(items.c.id == item_id)
             .values(
                 updated_at=now,
-                **derived_columns(item.id, item.name, item.kind, item.owner_id, item.policy, expiry),
+                **derived_columns(item.id, item.name, item.kind, bool(item.owners), item.policy, expiry),
             )
         )
 

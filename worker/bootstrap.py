@@ -18,16 +18,21 @@ from vaultcore.tables import deployment, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import SETTINGS_FILE, Settings
+from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
 from worker.outbound import HttpClient, Network
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
+from worker.services.calendaring import Calendaring
 from worker.services.calling import Calling
 from worker.services.chasing import Chasing
+from worker.services.checking_routes import CheckingRoutes
 from worker.services.claiming import Claiming
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
+from worker.services.delivering import Delivering
+from worker.services.digesting import Digesting
 from worker.services.driving import Driving
 from worker.services.heartbeat import Heartbeat
 from worker.services.jobs import Jobs
@@ -36,6 +41,7 @@ from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.pinning import Pinning
+from worker.services.previewing import Previewing
 from worker.services.publishing import Publishing
 from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
@@ -57,6 +63,7 @@ _SETTINGS_TEMPLATE = """\
 # night_at = "0 2 * * *"         # cron: when the night begins
 # time_zone = "UTC"              # in this zone
 # operators = "operators"        # the owner who hears of what has no owner, and of failed nights
+# templates = "/etc/nightkey/templates"   # messages of your own: `nightkey notice template`
 # night_cap = 500                # at most so many rotations a night
 # outbound_private = ["10.1.0.0/16", "vault.internal"]   # private addresses that may be called
 # freezes = ["0 0 20 12 * for 14d in Europe/Zurich"]   # when nothing is to change
@@ -201,17 +208,56 @@ class Services:
             vault=self.vault,
             versions=self.versions,
             keyring=self.keyring,
+            notifying=self.notifying,
             clock=self.clock,
         )
 
     @cached_property
     def notifying(self) -> Notifying:
         return Notifying(
+            owners=self.owners, letters=self.letters, operators=self.settings.operators, clock=self.clock
+        )
+
+    @cached_property
+    def letters(self) -> Letters:
+        return Letters(self.settings.templates_path)
+
+    @cached_property
+    def digesting(self) -> Digesting:
+        return Digesting(notifying=self.notifying, letters=self.letters, clock=self.clock)
+
+    @cached_property
+    def previewing(self) -> Previewing:
+        return Previewing(
+            database=self.database,
+            owners=self.owners,
+            nights=self.nights,
+            notifying=self.notifying,
+            digesting=self.digesting,
+            letters=self.letters,
+        )
+
+    @cached_property
+    def checking_routes(self) -> CheckingRoutes:
+        return CheckingRoutes(
+            database=self.database, owners=self.owners, letters=self.letters, sender=self.sender
+        )
+
+    @cached_property
+    def calendaring(self) -> Calendaring:
+        return Calendaring(database=self.database, vault=self.vault, owners=self.owners, clock=self.clock)
+
+    @cached_property
+    def delivering(self) -> Delivering:
+        return Delivering(
             database=self.database,
             owners=self.owners,
             keyring=self.keyring,
+            notifying=self.notifying,
+            digesting=self.digesting,
+            letters=self.letters,
             sender=self.sender,
-            operators=self.settings.operators,
+            threads=self.settings.delivery_threads,
             pause=self.settings.retry,
             clock=self.clock,
         )
@@ -398,10 +444,10 @@ class Services:
         return Nights(
             database=self.database,
             vault=self.vault,
-            references=self.references,
             opening=self.opening,
             retiring=self.retiring,
             notifying=self.notifying,
+            digesting=self.digesting,
             anchoring=self.anchoring,
             heartbeat=self.heartbeat,
             chasing=self.chasing,
@@ -419,7 +465,7 @@ class Services:
             nights=self.nights,
             opening=self.opening,
             rotations=self.rotations,
-            notifying=self.notifying,
+            delivering=self.delivering,
             heartbeat=self.heartbeat,
             clock=self.clock,
         )
@@ -429,7 +475,6 @@ class Services:
         return StandingReader(
             database=self.database,
             nights=self.nights,
-            notifying=self.notifying,
             heartbeat=self.heartbeat,
             settings=self.settings,
             clock=self.clock,
@@ -441,7 +486,7 @@ class Services:
             database=self.database,
             running=self.running,
             nights=self.nights,
-            notifying=self.notifying,
+            delivering=self.delivering,
             heartbeat=self.heartbeat,
             clock=self.clock,
         )

@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     outbound_proxy: str = ""
     outbound_ca: Path | None = None
     heartbeat_url: SecretStr | None = None
+    templates: Path | None = None
+    delivery_threads: int = Field(default=32, ge=1, le=256)
     log_level: str = "INFO"
 
     _toml: ClassVar[Path | None] = None
@@ -159,6 +161,10 @@ class Settings(BaseSettings):
     @property
     def keyring_path(self) -> Path:
         return self.keyring or self.home / "keyring" / "keyring.json"
+
+    @property
+    def templates_path(self) -> Path:
+        return self.templates or self.home / "templates"
 
     @property
     def zone(self) -> ZoneInfo:

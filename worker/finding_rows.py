@@ -1,45 +1,55 @@
-"""Findings as rows: opened, brought up to date, resolved. It decides nothing and commits nothing."""
+"""Findings as rows: opened, brought up to date, resolved, and told. It decides nothing and commits nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, not_, or_, select, tuple_, update
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
-from worker.domain.findings import Finding, FindingKind
-from worker.tables import findings
+from vaultcore.tables import item_owners, owners
+from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.findings import Finding, FindingKind, topic_of
+from worker.tables import findings, tellings
 
 
-def record(connection: Connection, finding: Finding, now: datetime, *, told: bool = False) -> None:
-    """Opens the finding, or brings the open one up to date. `told`: its owner hears by a notice of its own."""
+def record(connection: Connection, finding: Finding, now: datetime) -> str:
+    """Opens the finding, or brings the open one up to date: its topic."""
+    finding_id = new_id("fnd", now)
     seen: dict[str, Any] = {
         "level": finding.level,
         "detail": finding.detail,
-        "owner_id": finding.owner_id,
+        "does": finding.does,
+        "command": finding.command,
+        "deadline": finding.deadline,
         "item": finding.item,
         "workflow": finding.workflow,
         "seen_at": now,
     }
-    if told:
-        seen["told_level"] = finding.level
-    connection.execute(
+    if finding.item_id is not None and finding.deadline is not None:
+        seen["topic"] = topic_of(finding.item_id, finding.deadline)
+    topic: str = connection.execute(
         upsert_into(connection, findings)
         .values(
-            id=new_id("fnd", now),
-            kind=finding.kind.value,
-            subject=finding.subject,
-            item_id=finding.item_id,
-            opened_at=now,
-            **seen,
+            {
+                "id": finding_id,
+                "kind": finding.kind.value,
+                "subject": finding.subject,
+                "item_id": finding.item_id,
+                "topic": finding_id,
+                "opened_at": now,
+                **seen,
+            }
         )
         .on_conflict_do_update(
             index_elements=["kind", "subject"],
             index_where=findings.c.resolved_at.is_(None),
             set_=seen,
         )
-    )
+        .returning(findings.c.topic)
+    ).scalar_one()
+    return topic
 
 
 def touch(connection: Connection, item_id: str, now: datetime) -> None:
@@ -92,35 +102,37 @@ def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] 
     ).one_or_none()
 
 
+def list_open(connection: Connection, *, limit: int = 10_000) -> Sequence[Row[*tuple[Any, ...]]]:
+    return connection.execute(
+        select(findings)
+        .where(findings.c.resolved_at.is_(None))
+        .order_by(findings.c.opened_at, findings.c.id)
+        .limit(limit)
+    ).all()
+
+
+# What a person knows of
+
+
 def quieten(
     connection: Connection, row: Row[*tuple[Any, ...]], *, until: datetime | None, by: str, why: str
 ) -> None:
     """At the level at which it is now. What is put off is told again when its time is over."""
-    values: dict[str, Any] = {
-        "quiet_until": until,
-        "quiet_level": row.level,
-        "quiet_by": by,
-        "quiet_why": why,
-    }
+    connection.execute(
+        update(findings)
+        .where(findings.c.id == row.id)
+        .values(quiet_until=until, quiet_level=row.level, quiet_by=by, quiet_why=why)
+    )
     if until is not None:
-        values["told_level"] = None
-    connection.execute(update(findings).where(findings.c.id == row.id).values(values))
+        connection.execute(delete(tellings).where(tellings.c.topic == row.topic))
 
 
-def is_untold(now: datetime) -> ColumnElement[bool]:
-    """Open, worse than when it was last told, and not among what a person knows of at that level.
-
-    What has lapsed gets no worse by another day, though it is told daily.
-    """
-    quiet = and_(
+def is_quiet(now: datetime) -> ColumnElement[bool]:
+    """Known to a person at the level at which it is. What has lapsed gets no worse by another day."""
+    return and_(
         findings.c.quiet_level.is_not(None),
         or_(findings.c.quiet_until.is_(None), findings.c.quiet_until > now),
         or_(findings.c.level <= findings.c.quiet_level, findings.c.kind == FindingKind.LAPSED.value),
-    )
-    return and_(
-        findings.c.resolved_at.is_(None),
-        or_(findings.c.told_level.is_(None), findings.c.told_level < findings.c.level),
-        not_(quiet),
     )
 
 
@@ -134,10 +146,74 @@ def show_quiet(row: Row[*tuple[Any, ...]], now: datetime) -> str | None:
     return f"{row.quiet_by}{until}: {row.quiet_why}"
 
 
-def list_open(connection: Connection, *, limit: int = 10_000) -> Sequence[Row[*tuple[Any, ...]]]:
-    return connection.execute(
-        select(findings)
-        .where(findings.c.resolved_at.is_(None))
-        .order_by(findings.c.opened_at, findings.c.id)
-        .limit(limit)
-    ).all()
+# Who was told of what
+
+
+def walk_untold(
+    connection: Connection, *, operators: str, now: datetime, page_size: int
+) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    """Pages of open findings that may be news to somebody, a row for each owner of the item.
+
+    Of what has lapsed for days all are there: deputies and operators may not have heard of it yet.
+    """
+    owner = func.coalesce(item_owners.c.owner_id, operators)
+    last = ("", "")
+    while True:
+        rows = connection.execute(
+            select(
+                findings.c.id,
+                findings.c.level,
+                findings.c.topic,
+                owner.label("key"),
+                item_owners.c.owner_id,
+                owners.c.deputy_id,
+            )
+            .select_from(findings)
+            .outerjoin(item_owners, item_owners.c.item_id == findings.c.item_id)
+            .outerjoin(owners, owners.c.id == item_owners.c.owner_id)
+            .outerjoin(tellings, and_(tellings.c.topic == findings.c.topic, tellings.c.owner_id == owner))
+            .where(
+                findings.c.resolved_at.is_(None),
+                not_(is_quiet(now)),
+                or_(
+                    tellings.c.level.is_(None),
+                    tellings.c.level < findings.c.level,
+                    findings.c.level >= DEPUTY_LEVEL,
+                ),
+                tuple_(findings.c.id, owner) > last,
+            )
+            .order_by(findings.c.id, owner)
+            .limit(page_size)
+        ).all()
+        if rows:
+            yield rows
+        if len(rows) < page_size:
+            return
+        last = (rows[-1].id, rows[-1].key)
+
+
+def mark_told(
+    connection: Connection,
+    told: Iterable[tuple[str, str, int]],
+    *,
+    night: datetime | None,
+    now: datetime,
+) -> None:
+    """Owner, topic and level; what they knew of already, as bad as that, stays as it was."""
+    worst: dict[tuple[str, str], int] = {}
+    for owner_id, topic, level in told:
+        worst[owner_id, topic] = max(level, worst.get((owner_id, topic), level))
+    if not worst:
+        return
+    made = upsert_into(connection, tellings)
+    connection.execute(
+        made.on_conflict_do_update(
+            index_elements=["owner_id", "topic"],
+            set_={"level": made.excluded.level, "night": made.excluded.night, "at": made.excluded.at},
+            where=tellings.c.level < made.excluded.level,
+        ),
+        [
+            {"owner_id": owner_id, "topic": topic, "level": level, "night": night, "at": now}
+            for (owner_id, topic), level in worst.items()
+        ],
+    )

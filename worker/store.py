@@ -20,7 +20,6 @@ class Rotation:
     id: str
     item_id: str
     item: str
-    owner_id: str | None
     rotator: str
     counterpart: str | None = None
     state: State
@@ -32,7 +31,7 @@ class Rotation:
     hurried: bool = False
     gated: bool = False
     night: datetime | None = None
-    told_at: datetime | None = None
+    told_night: datetime | None = None
     old_number: int
     new_number: int | None = None
     candidates: int = 0
@@ -70,6 +69,9 @@ NO_TRIES: Mapping[str, Any] = {
     "settling_since": None,
 }
 """What was tried in a step no longer counts in the one that follows."""
+
+NIGHT_JOB = "night"
+"""The sweeps that are nights."""
 
 BY_OWNER = "its owner replaced it"
 
@@ -221,6 +223,11 @@ def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> 
     ).first()
     if held is None:
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
+    """Its owners have heard of it: no digest has to tell it any more."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
 
 
 def set_intent(

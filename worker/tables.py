@@ -129,13 +129,15 @@ class FindingColumns(TypedColumns):
     item_id: Named[str | None] = Column(String(40), index=True)
     item: Named[str | None] = Column(String(60))
     workflow: Named[str | None] = Column(String(200))
-    owner_id: Named[str | None] = Column(String(40))
     level: Named[int] = Column(Integer)
+    topic: Named[str] = Column(String(100))
+    deadline: Named[datetime | None] = Column(UtcDateTime)
     detail: Named[str] = Column(Text)
+    does: Named[str | None] = Column(Text)
+    command: Named[str | None] = Column(Text)
     opened_at: Named[datetime] = Column(UtcDateTime)
     seen_at: Named[datetime] = Column(UtcDateTime)
     resolved_at: Named[datetime | None] = Column(UtcDateTime)
-    told_level: Named[int | None] = Column(Integer)
     quiet_until: Named[datetime | None] = Column(UtcDateTime)
     quiet_level: Named[int | None] = Column(Integer)
     quiet_by: Named[str | None] = Column(String(100))
@@ -143,7 +145,8 @@ class FindingColumns(TypedColumns):
 
 
 findings = Table("findings", metadata, FindingColumns)
-"""One open row per subject and kind. `told_level` is how bad it was when its owner was last told."""
+"""One open row per subject and kind. `does` is what Nightkey does about it by itself, `command` what a person
+can. What is found of one expiry, the `deadline`, is one `topic`, however it is seen; else each finding is."""
 
 Index(
     "uq_findings_open",
@@ -154,18 +157,31 @@ Index(
     postgresql_where=text("resolved_at IS NULL"),
 )
 Index(
-    "ix_findings_untold",
-    findings.c.owner_id,
-    sqlite_where=text("resolved_at IS NULL AND (told_level IS NULL OR told_level < level)"),
-    postgresql_where=text("resolved_at IS NULL AND (told_level IS NULL OR told_level < level)"),
+    "ix_findings_topic",
+    findings.c.topic,
+    sqlite_where=text("resolved_at IS NULL"),
+    postgresql_where=text("resolved_at IS NULL"),
 )
+
+
+class TellingColumns(TypedColumns):
+    owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"))
+    topic: Named[str] = Column(String(100))
+    level: Named[int] = Column(Integer)
+    night: Named[datetime | None] = Column(UtcDateTime)
+    at: Named[datetime] = Column(UtcDateTime)
+
+
+tellings = Table("tellings", metadata, TellingColumns, PrimaryKeyConstraint("owner_id", "topic"))
+"""Who was told of what, how bad it was then, and in which night's digest (none: by a notice of its own)."""
+
+Index("ix_tellings_night", tellings.c.night, tellings.c.owner_id)
 
 
 class RotationColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     item_id: Named[str] = Column(String(40), index=True)
     item: Named[str] = Column(String(50))
-    owner_id: Named[str | None] = Column(String(40))
     rotator: Named[str] = Column(String(60))
     counterpart: Named[str | None] = Column(String(250))
     state: Named[str] = Column(String(20))
@@ -177,7 +193,7 @@ class RotationColumns(TypedColumns):
     hurried: Named[bool] = Column(Boolean, server_default=false())
     gated: Named[bool] = Column(Boolean, server_default=false())
     night: Named[datetime | None] = Column(UtcDateTime)
-    told_at: Named[datetime | None] = Column(UtcDateTime)
+    told_night: Named[datetime | None] = Column(UtcDateTime)
     old_number: Named[int] = Column(Integer)
     new_number: Named[int | None] = Column(Integer)
     candidates: Named[int] = Column(Integer, server_default="0")
@@ -203,7 +219,8 @@ class RotationColumns(TypedColumns):
 
 
 rotations = Table("rotations", metadata, RotationColumns)
-"""`stuck_in`: the state in which it got stuck. `gated`: windows and freezes hold for it. `issuing`: the
+"""`told_night`: the night in whose digest its owners read of it. `stuck_in`: the state in which it got
+stuck. `gated`: windows and freezes hold for it. `issuing`: the
 other side was asked for a value and its answer is not recorded; such a request may take effect up to
 `late_until`. `candidates`: replacements that were thrown away. `attempts` are the tries of the present
 step, `outages` those of them that say nothing of the value, `polls` those of a value that is not accepted
@@ -318,22 +335,34 @@ claims = Table("claims", metadata, ClaimColumns)
 class NoticeColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     dedupe_key: Named[str] = Column(String(200), unique=True)
-    owner_id: Named[str | None] = Column(String(40))
+    owner_id: Named[str] = Column(String(40))
     owner: Named[str] = Column(String(100))
     kind: Named[str] = Column(String(20))
     subject: Named[str] = Column(Text)
-    body: Named[str] = Column(Text)
+    body: Named[str | None] = Column(Text)
+    night: Named[datetime | None] = Column(UtcDateTime)
+    urgent: Named[bool] = Column(Boolean, server_default=false())
+    about: Named[str | None] = Column(String(40))
     claim_id: Named[str | None] = Column(String(40))
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
 notices = Table("notices", metadata, NoticeColumns)
+"""One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
+how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn."""
+Index(
+    "ix_notices_about",
+    notices.c.about,
+    sqlite_where=text("about IS NOT NULL"),
+    postgresql_where=text("about IS NOT NULL"),
+)
 
 
 class DeliveryColumns(TypedColumns):
     notice_id: Named[str] = Column(String(40), ForeignKey("notices.id"))
     route_id: Named[str] = Column(String(40))
     shown: Named[str] = Column(Text)
+    stands_in: Named[bool] = Column(Boolean, server_default=false())
     state: Named[str] = Column(String(10))
     attempts: Named[int] = Column(BigInteger)
     last_error: Named[str | None] = Column(Text)
@@ -343,7 +372,8 @@ class DeliveryColumns(TypedColumns):
 
 
 deliveries = Table("deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint("notice_id", "route_id"))
-"""The outbox proper: one row per notice and route, tried by itself. `next_at` is also its lease."""
+"""The outbox proper: one row per notice and route, tried by itself. `next_at` is also its lease. `stands_in`:
+the route of a deputy or the operators, for an owner whom none of their own has reached."""
 
 Index(
     "ix_deliveries_next",

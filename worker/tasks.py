@@ -46,11 +46,12 @@ def register_tasks(app: Celery, services: Services) -> None:
         for bell, ids in (
             (rotate, waiting.rotations),
             (run, waiting.runs),
-            (deliver, waiting.notices),
             (beat, waiting.heartbeats),
         ):
             for row_id in ids:
                 ring(bell, row_id)
+        if waiting.notices:
+            ring(deliver)
 
     @task("schedule")
     def schedule() -> None:
@@ -75,8 +76,8 @@ def register_tasks(app: Celery, services: Services) -> None:
         ring(resume)
 
     @task("deliver")
-    def deliver(notice_id: str) -> None:
-        services.notifying.deliver(notice_id)
+    def deliver() -> None:
+        services.delivering.deliver()
 
     @task("beat")
     def beat(name: str) -> None:

@@ -101,7 +101,7 @@ def _resume(services: Services, _: str) -> list[Message]:
     return [
         Message(bell=bell, about=row_id)
         for bell, ids in (
-            ("rotate", waiting.rotations), ("run", waiting.runs), ("deliver", waiting.notices)
+            ("rotate", waiting.rotations), ("run", waiting.runs), ("deliver", [""] if waiting.notices else [])
         )
         for row_id in ids
     ]  # fmt: skip
@@ -126,8 +126,8 @@ def _run(services: Services, run_id: str) -> list[Message]:
     return [Message(bell="resume")]
 
 
-def _deliver(services: Services, notice_id: str) -> list[Message]:
-    services.notifying.deliver(notice_id)
+def _deliver(services: Services, _: str) -> list[Message]:
+    services.delivering.deliver()
     return []
 
 

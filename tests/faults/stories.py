@@ -132,8 +132,8 @@ def answer_bells(services: Services) -> None:
             services.rotations.advance(rotation_id)
         for run_id in waiting.runs:
             services.running.execute(run_id, actor="schedule")
-        for notice_id in waiting.notices:
-            services.notifying.deliver(notice_id)
+        if waiting.notices:
+            services.delivering.deliver()
         if not (waiting.rotations or waiting.runs or waiting.notices):
             return
 

@@ -34,7 +34,7 @@ class Moves:
         value: str | None = "the-first-value",
         *,
         days: float | None = None,
-        owner_id: str | None = None,
+        owner_ids: Sequence[str] = (),
         policy: Policy | None = None,
     ) -> Created:
         with self.services.database.write() as connection:
@@ -42,7 +42,7 @@ class Moves:
                 connection,
                 name=name,
                 value=None if value is None else Secret(value),
-                owner_id=owner_id,
+                owner_ids=owner_ids,
                 expires_at=self._after(days),
                 policy=policy or Policy(),
                 actor="test",

@@ -15,6 +15,7 @@ from tests.ways_out import LOOPBACK
 from worker import store
 from worker.bootstrap import Clock, Services, initialise
 from worker.config import load_settings
+from worker.delivery.formats import to_text
 from worker.demo import loopback
 from worker.demo.counterparts import start_counterparts
 from worker.demo.loopback import Answer, Incoming
@@ -209,5 +210,5 @@ def begin_by_hand(organisation: Organisation, name: str) -> str:
 
 
 def told(organisation: Organisation, kind: str) -> list[tuple[str, str]]:
-    """Notices of a kind: who is told, and what."""
-    return [(one.owner, one.body) for one in organisation.notices() if one.kind == kind]
+    """Notices of a kind: who is told, and what, as plain text. A digest that has not left says nothing yet."""
+    return [(one.owner, to_text(one.body or "")) for one in organisation.notices() if one.kind == kind]

@@ -190,7 +190,7 @@ def test_a_change_whose_audit_row_cannot_be_written_is_not_kept(moves: Moves) ->
     moves.sql(update(audit).where(audit.c.seq == 1).values(seq=moves.log()[-1].seq + 1))
     changes: tuple[Callable[[], object], ...] = (
         lambda: moves.add("prod-crm-password"),
-        lambda: moves.update(TOKEN, owner_id=None, expires_at=None),
+        lambda: moves.update(TOKEN, owner_ids=(), expires_at=None),
         lambda: moves.activate(item.id, new=number, old=1),
         lambda: moves.destroy(item.id, number),
         lambda: moves.reveal(item.id, 1, Purpose.TEST),

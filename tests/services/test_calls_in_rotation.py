@@ -67,7 +67,7 @@ def _create_key(caller: Caller) -> str:
             connection,
             name=KEY,
             value=None,
-            owner_id=services.owners.get(connection, "support").id,
+            owner_ids=(services.owners.get(connection, "support").id,),
             expires_at=services.clock() + 20 * DAY,
             policy=build_policy(None, POLICY),
             actor="test",

@@ -386,7 +386,7 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
                 connection,
                 name=name,
                 value=Secret("it"),
-                owner_id=None,
+                owner_ids=(),
                 expires_at=None,
                 policy=Policy(),
                 actor=by,

@@ -360,16 +360,17 @@ def test_a_message_that_comes_late_does_nothing(staged: Staged, clock: Any) -> N
     organisation.services.opening.request(TOKEN, asked_by="test")
     drive_on(organisation, clock)
     assert [one.state for one in organisation.rotations()] == [State.WATCHING, State.DONE]
-    (notice,) = organisation.notices()
-    assert notice.state == "sent"
+    organisation.deliver()
+    done, digest = organisation.notices()
+    assert [(one.kind, one.state) for one in (done, digest)] == [("rotation-done", "sent"), ("digest", "sent")]
     before, called = _all_rows(organisation), len(service.requests)
     for rotation in organisation.rotations():
         _receive(organisation.services, "rotate", rotation.id)
     _receive(organisation.services, "run", run.run_id)
-    _receive(organisation.services, "deliver", notice.id)
+    _receive(organisation.services, "deliver", digest.id)
     assert _all_rows(organisation) == before
     assert len(service.requests) == called
-    assert len(organisation.counterparts.sink.requests) == 1
+    assert len(organisation.counterparts.sink.requests) == 2
 
 
 def test_a_message_that_comes_twice_is_worked_on_once(staged: Staged, clock: Any) -> None:
@@ -419,7 +420,7 @@ def _receive(services: Services, task: str, row_id: str) -> None:
     calls: dict[str, Callable[[str], object]] = {
         "rotate": services.rotations.advance,
         "run": lambda run_id: services.running.execute(run_id, actor="schedule"),
-        "deliver": services.notifying.deliver,
+        "deliver": lambda _: services.delivering.deliver(),
     }
     calls[task](row_id)
 
@@ -443,7 +444,6 @@ def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
         id=new_id("rot", now),
         item_id=item_id,
         item="prod-ticketing-api-token",
-        owner_id=None,
         rotator="random",
         state=State.PLANNED,
         reason="a test",

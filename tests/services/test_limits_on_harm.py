@@ -506,7 +506,7 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
         for number in range(1000):
             clock.advance(timedelta(milliseconds=60))
             created = organisation.services.vault.create(
-                connection, name=f"prod-site{number}-password", value=Secret("a-value"), owner_id=None,
+                connection, name=f"prod-site{number}-password", value=Secret("a-value"), owner_ids=(),
                 policy=policy, actor="test",
             )  # fmt: skip
             made[created.item.id] = created.item.expires_at or clock()

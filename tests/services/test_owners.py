@@ -104,8 +104,8 @@ def test_every_change_is_in_the_audit_log_and_no_url_is(moves: Moves) -> None:
 
 def test_the_owner_of_an_item_is_shown_with_it(moves: Moves) -> None:
     owner = _create(moves, "support")
-    moves.add(owner_id=owner.id)
-    assert (moves.get(TOKEN).owner, moves.get(TOKEN).owner_id) == ("support", owner.id)
+    moves.add(owner_ids=(owner.id,))
+    assert moves.get(TOKEN).owners == ("support",)
 
 
 def _create(moves: Moves, name: str) -> Owner:

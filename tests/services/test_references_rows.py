@@ -197,7 +197,7 @@ def test_what_an_item_lacks_stands_in_its_row(moves: Moves, clock: Any) -> None:
     moves.update(
         "password",
         name="prod-crm-password",
-        owner_id=owner.id,
+        owner_ids=(owner.id,),
         expires_at=clock() + DAY,
         policy=Policy(stated=True),
     )

@@ -143,7 +143,7 @@ def _create(moves: Moves, connection: Connection) -> None:
         connection,
         name=TOKEN,
         value=Secret("a-value"),
-        owner_id=None,
+        owner_ids=(),
         policy=Policy(),
         actor="test",
     )

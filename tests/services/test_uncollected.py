@@ -53,19 +53,19 @@ def test_its_owner_hears_again_at_each_threshold_once_and_for_the_nearest(
     for _ in range(3):  # day 1, 2, 3: the first threshold is seven days before its end
         clock.advance(DAY)
         organisation.night()
-        heard.append(len(told(organisation, "claim")) - 1)
+        heard.append(len(told(organisation, "claim-reminder")))
     assert heard == [0, 0, 1]
     clock.advance(6.5 * DAY)  # nights were missed: three and one day before are crossed at once
     organisation.night()
     organisation.night()
-    assert len(told(organisation, "claim")) == 3
-    newest = next(one for one in organisation.notices() if one.kind == "claim")
+    assert len(told(organisation, "claim-reminder")) == 2
+    newest = next(one for one in organisation.notices() if one.kind == "claim-reminder")
     assert "is taken back in 12 hours" in newest.subject
     collected = organisation.services.claiming.collect(token_of(organisation), actor="test")
     assert (collected.item, collected.version) == (KEY, 2)
     clock.advance(5 * DAY)
     organisation.night()
-    assert len(told(organisation, "claim")) == 3, "there is nothing to chase any more"
+    assert len(told(organisation, "claim-reminder")) == 2, "there is nothing to chase any more"
 
 
 def test_after_its_time_the_new_key_is_withdrawn_and_the_old_one_stays(

@@ -25,7 +25,7 @@ def test_a_created_item_is_found_by_name_and_by_id_with_its_times_whole(moves: M
 
     item = created.item
     assert created.key is None
-    assert (item.name, item.kind, item.version, item.owner) == (TOKEN, Kind.SECRET, 1, None)
+    assert (item.name, item.kind, item.version, item.owners) == (TOKEN, Kind.SECRET, 1, ())
     assert item.id.startswith("vlt_")
     assert len(item.id) == 30
     assert (item.created_at, item.expires_at) == (clock(), clock() + 200 * DAY)
@@ -213,9 +213,9 @@ def test_a_change_of_metadata_makes_no_version_and_leaves_the_value(moves: Moves
         owner = moves.services.owners.create(connection, "support", actor="test")
     clock.advance(DAY)
 
-    changed = moves.update(item.id, name="prod-tickets-api-token", owner_id=owner.id)
+    changed = moves.update(item.id, name="prod-tickets-api-token", owner_ids=(owner.id,))
 
-    assert (changed.id, changed.version, changed.owner) == (item.id, 1, "support")
+    assert (changed.id, changed.version, changed.owners) == (item.id, 1, ("support",))
     assert (changed.expires_at, changed.created_at, changed.updated_at) == (
         item.expires_at,
         item.created_at,
@@ -223,7 +223,7 @@ def test_a_change_of_metadata_makes_no_version_and_leaves_the_value(moves: Moves
     )
     assert moves.stages(item.id) == ["current"]
     assert moves.reveal(item.id, 1) == "the-first-value"
-    assert moves.update(item.id, owner_id=None).owner is None
+    assert moves.update(item.id, owner_ids=()).owners == ()
 
 
 def test_a_new_expiry_is_the_current_versions_too(moves: Moves, clock: Any) -> None:

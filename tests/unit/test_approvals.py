@@ -26,8 +26,7 @@ ITEM = Item(
     id="vlt_1",
     name="prod-crm",
     kind=Kind.SECRET,
-    owner_id="own_1",
-    owner="ops",
+    owners=("ops",),
     policy=POLICY,
     version=4,
     expires_at=NOW + 10 * DAY,
@@ -56,6 +55,7 @@ CHANGES = {
     "settle": DAY,
     "counterpart": "crm",
     "claim": DAY,
+    "urgent": True,
 }
 
 
@@ -104,7 +104,7 @@ def test_an_approval_is_for_one_item_and_one_value(changed):
         {"hold_until": NOW + DAY},
         {"updated_at": NOW + DAY},
         {"due_at": NOW + DAY},
-        {"owner_id": "own_2", "owner": "finance"},
+        {"owners": ("finance",)},
         {"name": "prod-crm-eu"},
     ],
 )

@@ -20,7 +20,6 @@ DAY = timedelta(days=1)
 DUE = DueItem(
     item_id="vlt_01jq8zk4m5n6p7q8r9s0t1v2w3",
     name="prod-ticketing-api-token",
-    owner_id="own_1",
     mode=Mode.AUTO,
     expires_at=NOW + 10 * DAY,
     rotate_from=NOW - 4 * DAY,
@@ -56,11 +55,15 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
         (item(), Action.ROTATE, None, None),
         (item(rotate_from=NOW), Action.ROTATE, None, None),
         (item(rotate_from=NOW + SECOND), Action.NONE, None, None),
-        (item(expires_at=NOW + SECOND), Action.ROTATE, None, None),
+        (item(expires_at=NOW + 2 * DAY + SECOND), Action.ROTATE, None, None),
         (item(hold_until=NOW), Action.ROTATE, None, None),
         (item(hold_until=NOW - SECOND), Action.ROTATE, None, None),
         (item(hold_until=NOW + SECOND), Action.HOLD, FindingKind.EXPIRING, 2),
         (item(hold_until=NOW + SECOND, expires_at=NOW + 31 * DAY), Action.HOLD, None, None),
+        # Unless there is no longer time for another try and the overlap.
+        (item(expires_at=NOW + 2 * DAY), Action.ROTATE, FindingKind.EXPIRING, 4),
+        (item(expires_at=NOW + 2 * DAY, **OPEN), Action.GO_ON, FindingKind.EXPIRING, 4),
+        (item(expires_at=NOW + SECOND, thresholds=()), Action.ROTATE, FindingKind.EXPIRING, 1),
         # A rotation is open.
         (item(**OPEN), Action.GO_ON, None, None),
         (item(**OPEN, hold_until=NOW + DAY), Action.GO_ON, None, None),
@@ -87,8 +90,8 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
         (item(opens=NOW + DAY), Action.ROTATE, None, None),
         (item(mode=Mode.APPROVE, opens=NOW + 3 * DAY), Action.REQUEST, FindingKind.EXPIRING, 2),
         (item(opens=None), Action.WAIT, None, None),
-        (item(opens=None, expires_at=NOW + 2 * DAY), Action.ROTATE, None, None),
-        (item(opens=NOW + 9 * DAY + SECOND, expires_at=NOW + 2 * DAY), Action.ROTATE, None, None),
+        (item(opens=None, expires_at=NOW + 3 * DAY), Action.ROTATE, None, None),
+        (item(opens=NOW + 9 * DAY + SECOND, expires_at=NOW + 3 * DAY), Action.ROTATE, None, None),
         (item(opens=None, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
         (item(opens=NOW + 10 * DAY, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
         (item(opens=NOW + 9 * DAY, expiry_first=False), Action.WAIT, None, None),
@@ -146,10 +149,46 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
 
     assert finding.subject == finding.item_id == DUE.item_id
     assert finding.item == DUE.name
-    assert finding.owner_id == DUE.owner_id
     assert finding.workflow is None
-    assert finding.detail == "lapsed 2 days ago: waits for approval"
-    assert plan_item(item(**LAPSED), NOW, PLENTY).finding.detail == "lapsed 2 days ago"
+    assert (finding.detail, finding.deadline) == ("lapsed 2 days ago", NOW - 2 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("due", "does", "command"),
+    [
+        (item(**LAPSED), "replaces it in this night", None),
+        (item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False), "nothing: its window opens too late", True),
+        (item(mode=Mode.NOTIFY), None, "nightkey item update prod-ticketing-api-token --value-file PATH"),
+        (item(mode=Mode.APPROVE), "asks for an approval, in a message of its own", None),
+        (
+            item(mode=Mode.APPROVE, rotate_from=NOW + DAY),
+            "asks for an approval to replace it from 2026-03-02 02:00 UTC on",
+            None,
+        ),
+        (
+            item(mode=Mode.APPROVE, **REQUESTED),
+            "replaces it as soon as somebody approves that",
+            "nightkey rotation approve rot_1",
+        ),
+        (item(**STUCK), "nothing: its rotation is stuck", "nightkey rotation show rot_1"),
+        (item(**OPEN, **LAPSED), "is at it: rotation rot_1 is watching", "nightkey rotation show rot_1"),
+        (
+            item(hold_until=NOW + DAY),
+            "tries to replace it again after 2026-03-02 02:00 UTC, since the last try failed",
+            "nightkey item rotate prod-ticketing-api-token",
+        ),
+        (
+            item(opens=None, expiry_first=False),
+            "nothing: its windows and freezes allow no moment for a rotation",
+            "nightkey item rotate prod-ticketing-api-token",
+        ),
+    ],
+)
+def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, does, command):
+    finding = plan_item(due, NOW, PLENTY).finding
+
+    assert finding.does == does if does is None else finding.does.startswith(does)
+    assert finding.command == ("nightkey item rotate prod-ticketing-api-token" if command is True else command)
 
 
 @pytest.mark.parametrize(

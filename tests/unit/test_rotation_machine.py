@@ -168,7 +168,6 @@ class Rotating(RuleBasedStateMachine):
         due = DueItem(
             item_id="vlt_1",
             name="prod-ticketing-api-token",
-            owner_id=None,
             mode=self.mode,
             expires_at=self.expires_at,
             rotate_from=self.expires_at - LEAD,
@@ -192,7 +191,6 @@ class Rotating(RuleBasedStateMachine):
             id=f"rot_{len(self.ended) + 1}",
             item_id="vlt_1",
             item="prod-ticketing-api-token",
-            owner_id=None,
             rotator="http",
             state=state,
             reason="",

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
-from vaultcore.model import Item, Kind, Policy
+from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
-from vaultcore.vault import UNCHANGED
 from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 
-Owner = Annotated[str | None, typer.Option("--owner", help="Who answers for it.")]
+Owners = Annotated[
+    list[str] | None, typer.Option("--owner", help="Who answers for it; several times for several.")
+]
 Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="When this value lapses.")]
 Lifetime = Annotated[
     str | None, typer.Option("--lifetime", metavar="90d", help="How long each new version lives.")
@@ -67,7 +68,7 @@ ValueFile = Annotated[
 def create(  # the options document themselves
     name: str,
     *,
-    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.")],
+    owner: Annotated[list[str], typer.Option("--owner", help="Who answers for it; several times for several.")],
     expires_at: Expires = None,
     lifetime: Lifetime = None,
     mode: ModeOption = None,
@@ -111,14 +112,14 @@ def create(  # the options document themselves
     if is_key and value_file is not None:
         raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
     with services.database.read() as connection:
-        owner_id = services.owners.get(connection, owner).id
+        owner_ids = [services.owners.get(connection, one).id for one in owner]
     value = None if is_key else read_value(value_file, what=f"value of {name}")
     with services.database.write() as connection:
         created = services.vault.create(
             connection,
             name=name,
             value=value,
-            owner_id=owner_id,
+            owner_ids=owner_ids,
             expires_at=expiry,
             policy=built,
             actor=who(),
@@ -149,7 +150,7 @@ def list_items(*, json: Json = False, home: Home = None) -> None:
     else:
         print_table(
             rows,
-            ("name", "owner", "mode", "rotator", "version", "expires_at", "due_at"),
+            ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
             "no items yet: nightkey item create NAME --owner OWNER",
         )
 
@@ -204,7 +205,7 @@ def update(
     name: str,
     *,
     rename: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
-    owner: Owner = None,
+    owner: Owners = None,
     no_owner: Annotated[bool, typer.Option("--no-owner", help="Nobody answers for it.")] = False,
     expires_at: Expires = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It never lapses.")] = False,
@@ -227,11 +228,11 @@ def update(
     """Change what is given. A new value (--value or --value-file) is a new version, current at once."""
     _ = home
     services = open_services()
-    if (owner is not None and no_owner) or (expires_at is not None and no_expiry):
+    if (owner and no_owner) or (expires_at is not None and no_expiry):
         raise InvalidInputError("an option and its opposite were given: choose one")
     with services.database.read() as connection:
         item = services.vault.get(connection, name)
-        owner_id = None if owner is None else services.owners.get(connection, owner).id
+        owner_ids = [services.owners.get(connection, one).id for one in owner or ()]
     built = read_policy(
         item.policy,
         file=policy,
@@ -258,7 +259,7 @@ def update(
             name=rename,
             value=value,
             expires_at=expiry if expires_at is not None or no_expiry else UNCHANGED,
-            owner_id=owner_id if owner is not None or no_owner else UNCHANGED,
+            owner_ids=owner_ids if owner or no_owner else UNCHANGED,
             policy=None if built == item.policy else built,
             actor=who(),
         )
@@ -367,7 +368,7 @@ def describe(item: Item) -> dict[str, Any]:
         "item": item.name,
         "item_id": item.id,
         "kind": item.kind,
-        "owner": item.owner,
+        "owners": item.owners,
         "version": item.version,
         "mode": item.policy.mode,
         "rotator": item.policy.rotator,
@@ -387,7 +388,9 @@ def describe(item: Item) -> dict[str, Any]:
 
 def _line(item: Item) -> str:
     expiry = "no expiry" if item.expires_at is None else f"expires {item.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"{item.name} ({item.id}): version {item.version}, {expiry}, owner {item.owner or 'nobody'}"
+    return (
+        f"{item.name} ({item.id}): version {item.version}, {expiry}, owner {', '.join(item.owners) or 'nobody'}"
+    )
 
 
 def _describe_policy(policy: Policy) -> str:

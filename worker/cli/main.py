@@ -13,6 +13,7 @@ import typer
 from vaultcore.errors import NightkeyError
 from worker.cli import (
     audit,
+    calendar,
     claim,
     demo,
     finding,
@@ -52,6 +53,7 @@ app.add_typer(rotation.app, name="rotation")
 app.add_typer(run.app, name="run")
 app.add_typer(finding.app, name="finding")
 app.add_typer(notice.app, name="notice")
+app.command("calendar")(calendar.calendar)
 app.command("claim")(claim.claim)
 app.add_typer(key.app, name="key")
 app.add_typer(kinds.nodes, name="node")

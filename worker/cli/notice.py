@@ -1,19 +1,150 @@
-"""`nightkey notice`: what owners were told, and whether it reached them."""
+"""`nightkey notice`: what owners were told, whether it reached them, and what they will read tonight."""
+
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import print_json, print_table
+from worker import notice_rows
+from worker.cli.inputs import parse_time
+from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
+from worker.domain.slots import next_slot
 
 app = typer.Typer(no_args_is_help=True, help="What owners were told.")
 
 
+class Form(StrEnum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+FormOption = Annotated[Form, typer.Option("--format", help="As plain text, Markdown or HTML.")]
+
+
 @app.command("list")
-def list_notices(*, json: Json = False, home: Home = None) -> None:
-    """List notices, newest first: waiting, sent, failed, or unrouted."""
+def list_notices(
+    *,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only what a route did not take, last try included.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """List notices, newest first: waiting, sent, failed, withdrawn, or unrouted."""
     _ = home
-    rows = [vars(notice) for notice in open_services().notifying.latest()]
+    services = open_services()
+    with services.database.read() as connection:
+        found = notice_rows.list_notices(connection, failed=failed)
+    rows = [describe(notice) for notice in found]
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("created_at", "owner", "kind", "state", "subject", "error"), "no notices yet")
+        columns = ("id", "created_at", "owner", "kind", "state", "next_at", "subject", "error")
+        print_table(rows, columns, "every route took what it was given" if failed else "no notices yet")
+
+
+@app.command()
+def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False, home: Home = None) -> None:
+    """Show a notice, and what came of each of its routes."""
+    _ = home
+    services = open_services()
+    with services.database.read() as connection:
+        notice = notice_rows.get_notice(connection, notice_id)
+    if json:
+        print_json(describe(notice))
+        return
+    body = "It says what is left to say when it leaves." if notice.body is None else notice.body
+    print_lines([notice.subject, "", _render(body, form).rstrip("\n"), ""])
+    print_table(
+        [vars(one) for one in notice.deliveries],
+        ("route", "state", "attempts", "next_at", "sent_at", "error"),
+        "it has no route",
+    )
+
+
+@app.command()
+def preview(
+    owner: str,
+    *,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Of the night at that time; default: the next.")
+    ] = None,
+    form: FormOption = Form.TEXT,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Show the digest that an owner would read after tonight; nothing is written or sent."""
+    _ = home
+    services = open_services()
+    now = services.clock()
+    settings = services.settings
+    night = next_slot(settings.night_at, settings.zone, now) if at is None else parse_time(at, now)
+    message = services.previewing.preview(owner, night)
+    body = _render(message.body, form)
+    if json:
+        print_json({"owner": owner, "night": night, "subject": message.subject, "body": body})
+    else:
+        print_lines([message.subject, "", body.rstrip("\n")])
+
+
+@app.command()
+def template(
+    kind: Annotated[str | None, typer.Argument(help="A kind of message: its template is printed.")] = None,
+    *,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """List the kinds of message and their templates, or print one, for a copy of your own to begin with.
+
+    1 if one of your own cannot be read.
+    """
+    _ = home
+    services = open_services()
+    if kind is not None:
+        print_lines([services.letters.source(kind).rstrip("\n")])
+        return
+    rows = [
+        {"kind": name, "template": "built in" if own is None else str(own)}
+        for name, own in services.letters.kinds().items()
+    ]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("kind", "template"), "none")
+        print_lines(["", f"yours go to {services.settings.templates_path}/KIND.md"])
+    problems = services.letters.check()
+    for problem in problems:
+        print_lines([problem])
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def retry(notice_id: str, *, json: Json = False, home: Home = None) -> None:
+    """Try the routes of a notice again that did not take it."""
+    _ = home
+    services = open_services()
+    number = services.delivering.retry(notice_id)
+    services.delivering.deliver()
+    with services.database.read() as connection:
+        notice = notice_rows.get_notice(connection, notice_id)
+    if json:
+        print_json(describe(notice))
+    else:
+        print_lines([f"{notice.subject}: {number} tried again, now {notice.state}"])
+    if notice.state == "failed":
+        raise typer.Exit(1)
+
+
+def describe(notice: notice_rows.Notice) -> dict[str, Any]:
+    return vars(notice) | {"deliveries": [vars(one) for one in notice.deliveries]}
+
+
+def _render(markdown: str, form: Form) -> str:
+    from worker.delivery.formats import to_html, to_text  # noqa: PLC0415  # only where a body is shown
+
+    if form is Form.HTML:
+        return to_html(markdown)
+    return markdown if form is Form.MARKDOWN else to_text(markdown)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
-from vaultcore.model import Owner
+from vaultcore.model import UNCHANGED, Owner
+from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_text
 from worker.cli.output import note, print_json, print_lines, print_table
@@ -27,25 +28,79 @@ RouteFile = Annotated[
 ]
 
 
+Zone = Annotated[
+    str | None, typer.Option("--zone", metavar="ZONE", help="Their time zone, such as Europe/Zurich.")
+]
+Quiet = Annotated[
+    str | None,
+    typer.Option("--quiet", metavar="22:00-07:00", help="When only what is urgent is sent, by their clock."),
+]
+Deputy = Annotated[
+    str | None,
+    typer.Option("--deputy", metavar="NAME", help="Who hears of what does not reach them, or lapses."),
+]
+
+
 @app.command()
 def create(
     name: str,
     *,
     route: RouteUrl = None,
     route_file: RouteFile = None,
+    zone: Zone = None,
+    quiet: Quiet = None,
+    deputy: Deputy = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Create an owner, and with --route or --route-file where to tell them."""
+    """Create an owner, a person or a team, and with --route or --route-file where to tell them."""
     _ = home
     services = open_services()
     url = _read_route(route, route_file)
     shown = None if url is None else _check(services, url)
     with services.database.write() as connection:
-        owner = services.owners.create(connection, name, actor=who())
+        owner = services.owners.create(
+            connection,
+            name,
+            zone=zone or "UTC",
+            quiet=None if quiet is None else parse_quiet(quiet),
+            deputy=deputy,
+            actor=who(),
+        )
         if url is not None and shown is not None:
             services.owners.add_route(connection, owner, url, shown=shown, actor=who())
         owner = services.owners.get(connection, name)
+    _show(owner, json=json)
+
+
+@app.command()
+def update(
+    name: str,
+    *,
+    zone: Zone = None,
+    quiet: Quiet = None,
+    no_quiet: Annotated[bool, typer.Option("--no-quiet", help="They may be told at any hour.")] = False,
+    deputy: Deputy = None,
+    no_deputy: Annotated[bool, typer.Option("--no-deputy", help="Nobody stands in for them.")] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Change an owner's time zone, quiet hours or deputy."""
+    _ = home
+    if (quiet is not None and no_quiet) or (deputy is not None and no_deputy):
+        raise InvalidInputError("an option and its opposite were given: choose one")
+    if (zone, quiet, deputy) == (None, None, None) and not (no_quiet or no_deputy):
+        raise InvalidInputError("what is to change? give --zone, --quiet, --no-quiet, --deputy or --no-deputy")
+    services = open_services()
+    with services.database.write() as connection:
+        owner = services.owners.update(
+            connection,
+            name,
+            zone=UNCHANGED if zone is None else zone,
+            quiet=None if no_quiet else UNCHANGED if quiet is None else parse_quiet(quiet),
+            deputy=None if no_deputy else UNCHANGED if deputy is None else deputy,
+            actor=who(),
+        )
     _show(owner, json=json)
 
 
@@ -55,21 +110,61 @@ def add_route(
     *,
     route: RouteUrl = None,
     route_file: RouteFile = None,
+    remove: Annotated[
+        str | None, typer.Option("--remove", metavar="ID", help="Take this route away instead.")
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Add a route to an owner."""
+    """Add a route to an owner, or take one away."""
     _ = home
     url = _read_route(route, route_file)
-    if url is None:
-        raise InvalidInputError("which route? give --route-file PATH, or --route URL if it holds no token")
+    if (url is None) == (remove is None):
+        raise InvalidInputError(
+            "which route? give --route-file PATH, or --route URL if it holds no token, or --remove ID"
+        )
     services = open_services()
-    shown = _check(services, url)
+    shown = None if url is None else _check(services, url)
     with services.database.write() as connection:
         owner = services.owners.get(connection, name)
-        services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        if url is not None and shown is not None:
+            services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        elif remove is not None:
+            services.owners.remove_route(connection, owner, remove, actor=who())
         owner = services.owners.get(connection, name)
     _show(owner, json=json)
+
+
+@app.command()
+def show(name: str, *, json: Json = False, home: Home = None) -> None:
+    """Show an owner: time zone, quiet hours, deputy, and routes, masked."""
+    _ = home
+    services = open_services()
+    with services.database.read() as connection:
+        owner = services.owners.get(connection, name)
+    if json:
+        print_json(describe(owner))
+        return
+    print_lines(
+        [f"owner {owner.name} ({owner.id}): {_describe_hours(owner)}, deputy {owner.deputy or 'nobody'}"]
+    )
+    print_table([vars(route) for route in owner.routes], ("id", "shown", "created_at"), "no route yet")
+
+
+@app.command("test")
+def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
+    """Send a test message to each route of an owner, and say what came of each. 1 if any did not take it."""
+    _ = home
+    checked = open_services().checking_routes.check(name)
+    rows = [
+        {"route": one.route, "id": one.id, "taken": one.error is None, "error": one.error} for one in checked
+    ]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("route", "taken", "error"), f"{name} has no route")
+    if not rows or any(one.error for one in checked):
+        raise typer.Exit(1)
 
 
 @app.command("list")
@@ -82,7 +177,7 @@ def list_owners(*, json: Json = False, home: Home = None) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("name", "routes", "created_at"), "no owners yet")
+        print_table(rows, ("name", "routes", "zone", "quiet", "deputy", "created_at"), "no owners yet")
 
 
 @app.command()
@@ -147,8 +242,15 @@ def describe(owner: Owner) -> dict[str, Any]:
         "id": owner.id,
         "name": owner.name,
         "routes": [route.shown for route in owner.routes],
+        "zone": owner.zone,
+        "quiet": None if owner.quiet is None else str(owner.quiet),
+        "deputy": owner.deputy,
         "created_at": owner.created_at,
     }
+
+
+def _describe_hours(owner: Owner) -> str:
+    return f"{owner.zone}, quiet hours {owner.quiet or 'none'}"
 
 
 def _show(owner: Owner, *, json: bool) -> None:
@@ -156,7 +258,8 @@ def _show(owner: Owner, *, json: bool) -> None:
         print_json(describe(owner))
     else:
         routes = ", ".join(route.shown for route in owner.routes) or "no route yet"
-        print_lines([f"owner {owner.name}: {routes}"])
+        deputy = "" if owner.deputy is None else f", deputy {owner.deputy}"
+        print_lines([f"owner {owner.name} ({_describe_hours(owner)}{deputy}): {routes}"])
 
 
 def _read_route(url: str | None, file: Path | None) -> Secret | None:

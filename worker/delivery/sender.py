@@ -2,13 +2,16 @@
 
 import logging
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import apprise
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.secret import Secret
+from worker.delivery.formats import to_html, to_text
 from worker.domain.notices import Message
 
 _TIMEOUT_SECONDS = 20.0
@@ -16,7 +19,7 @@ _STATUS = re.compile(r"error=(\d{3})")
 
 
 class AppriseSender:
-    """The port `worker.services.notifying.Sender`, by apprise."""
+    """The port `worker.services.delivering.Sender`, by apprise."""
 
     def __init__(self) -> None:
         self._asset = apprise.AppriseAsset(
@@ -39,14 +42,12 @@ class AppriseSender:
             )
 
     def send(self, url: Secret, message: Message) -> None:
-        """Sends, within 20 seconds; what failed has a cause, and a mistake is not worth a retry."""
+        """Sends, in the form that the service likes best; what failed has a cause, and a mistake is not worth a
+        retry. Many threads may send at once. How long it takes is bounded by who calls.
+        """
         with _listen() as heard:
             made = apprise.Apprise.instantiate(url.expose(), asset=self._asset, suppress_exceptions=True)
-            sent = made is not None and made.notify(
-                title=message.subject,
-                body=message.body,
-                body_format=apprise.NotifyFormat.TEXT,
-            )
+            sent = made is not None and _notify(made, message)
         if made is None:
             raise CounterpartError("apprise cannot read the route", cause=Cause.MISTAKE)
         if sent:
@@ -58,13 +59,42 @@ class AppriseSender:
         raise CounterpartError(f"the service {what}", cause=Cause.OUTAGE)
 
 
+def _notify(made: apprise.NotifyBase, message: Message) -> bool:
+    likes: Any = made.notify_format  # one, or several with the best first
+    best = likes[0] if isinstance(likes, tuple) else likes
+    form, write = _FORMS.get(best, _FORMS[apprise.NotifyFormat.TEXT])
+    return bool(made.notify(title=message.subject, body=write(message.body), body_format=form))
+
+
+_FORMS: dict[apprise.NotifyFormat, tuple[apprise.NotifyFormat, Callable[[str], str]]] = {
+    apprise.NotifyFormat.TEXT: (apprise.NotifyFormat.TEXT, to_text),
+    apprise.NotifyFormat.HTML: (apprise.NotifyFormat.HTML, to_html),
+    apprise.NotifyFormat.MARKDOWN: (apprise.NotifyFormat.MARKDOWN, str),
+}
+
+
 class _Ear(logging.Handler):
+    """Hears what apprise logs, for the thread in which it was said."""
+
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.heard: list[str] = []
+        self._threads = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        heard = getattr(self._threads, "heard", None)
+        if heard is not None:
+            heard.append(record.getMessage())
+
+    def begin(self) -> list[str]:
+        heard: list[str] = []
+        self._threads.heard = heard
+        return heard
+
+    def end(self) -> None:
+        self._threads.heard = None
+
+
+_EAR = _Ear()
 
 
 @contextmanager
@@ -73,9 +103,9 @@ def _listen() -> Iterator[list[str]]:
     logger = logging.getLogger("apprise")
     logger.propagate = False
     logger.setLevel(logging.WARNING)
-    ear = _Ear()
-    logger.addHandler(ear)
+    if _EAR not in logger.handlers:
+        logger.addHandler(_EAR)
     try:
-        yield ear.heard
+        yield _EAR.begin()
     finally:
-        logger.removeHandler(ear)
+        _EAR.end()

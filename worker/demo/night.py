@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker import store
+from worker import notice_rows, store
 from worker.bootstrap import Services, initialise, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
 from worker.demo.checks import find_checks
@@ -149,7 +149,7 @@ def _watch(services: Services, watcher: Watcher, stage: Stage) -> bool:
 
 def _count(services: Services) -> tuple[int, int]:
     with services.database.read() as connection:
-        return len(store.list_rotations(connection)), len(services.notifying.latest())
+        return len(store.list_rotations(connection)), len(notice_rows.list_notices(connection))
 
 
 def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterparts) -> None:

@@ -79,7 +79,7 @@ class Organisation:
                 connection,
                 name=item.name,
                 value=self._first_value(item),
-                owner_id=services.owners.get(connection, item.owner).id,
+                owner_ids=[services.owners.get(connection, item.owner).id],
                 expires_at=expires_at,
                 policy=build_policy(None, item.policy or {}),
                 actor=ACTOR,

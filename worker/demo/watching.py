@@ -87,7 +87,7 @@ class Watcher:
         rows = connection.execute(
             select(deliveries, notices.c.owner, notices.c.subject)
             .join(notices, notices.c.id == deliveries.c.notice_id)
-            .where(deliveries.c.state != "waiting")
+            .where(deliveries.c.state.in_(["sent", "failed"]))
             .order_by(deliveries.c.sent_at)
         )
         for row in rows:

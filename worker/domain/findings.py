@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-_LAPSED_LEVEL = 100
+LAPSED_LEVEL = 100
+"""The level of what has just lapsed: it rises by one a day."""
 
 
 class FindingKind(StrEnum):
@@ -35,16 +36,22 @@ WORST_FIRST = {kind: position for position, kind in enumerate(FindingKind)}
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing seen. `subject` tells it from others of its kind."""
+    """One thing seen. `subject` tells it from others of its kind.
+
+    `deadline`: the expiry that it is about. `does`: what Nightkey does about it by itself, and when; `command`:
+    what a person can do, as they would type it.
+    """
 
     kind: FindingKind
     subject: str
     item_id: str | None
     item: str | None
     workflow: str | None
-    owner_id: str | None
     level: int
     detail: str
+    deadline: datetime | None = None
+    does: str | None = None
+    command: str | None = None
 
 
 def expiry_level(expires_at: datetime, thresholds: tuple[int, ...], now: datetime) -> int | None:
@@ -55,9 +62,14 @@ def expiry_level(expires_at: datetime, thresholds: tuple[int, ...], now: datetim
     """
     left = expires_at - now
     if left <= timedelta(0):
-        return _LAPSED_LEVEL + (-left).days
+        return LAPSED_LEVEL + (-left).days
     crossed = sum(left <= timedelta(days=days) for days in thresholds)
     return crossed or None
+
+
+def topic_of(item_id: str, deadline: datetime) -> str:
+    """What is told of one expiry, whether it is near, past, or near because a rotation failed."""
+    return f"{item_id} {deadline.isoformat()}"
 
 
 def show_time_left(expires_at: datetime, now: datetime) -> str:

@@ -38,7 +38,6 @@ class DueItem:
 
     item_id: str
     name: str
-    owner_id: str | None
     mode: Mode
     expires_at: datetime
     rotate_from: datetime
@@ -62,41 +61,67 @@ class Decision:
     finding: Finding | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """`does` and `command` as in `Finding`."""
+
+    action: Action
+    why: str
+    begins_at: datetime | None = None
+    does: str | None = None
+    command: str | None = None
+
+
 def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
     """The decision for one item, with what is left of the night's caps.
 
-    An item that rotates by itself is quiet while that works; it speaks when it has lapsed, when
-    its rotation failed, when nothing allows one, or when one is stuck.
+    An item that rotates by itself is quiet while that works. It speaks when the time that a rotation and its
+    overlap take is no longer left, when it has lapsed, when its rotation failed, when nothing allows one, or
+    when one is stuck.
     """
-    action, why, begins_at = _action(item, now, room)
+    choice = _choose(item, now, room)
     level = expiry_level(item.expires_at, item.thresholds, now)
     lapsed = item.expires_at <= now
     quiet = (Action.ROTATE, Action.GO_ON, Action.WAIT, Action.NONE)
-    heals_itself = item.mode is Mode.AUTO and action in quiet
+    at_risk = lapsed or cannot_wait(item.expires_at, item.overlap, now)
+    heals_itself = item.mode is Mode.AUTO and choice.action in quiet
     finding = None
-    if lapsed or (level is not None and not heals_itself):
-        kind = FindingKind.LAPSED if lapsed else FindingKind.EXPIRING
-        follows = "waits for approval" if action is Action.REQUEST else why
-        urgency = _show_urgency(item, now)
-        finding = _finding(item, kind, level, urgency if follows == urgency else f"{urgency}: {follows}")
-    return Decision(action=action, why=why, begins_at=begins_at, finding=finding)
-
-
-def _action(item: DueItem, now: datetime, room: Room) -> tuple[Action, str, datetime | None]:
-    if item.open_rotation is not None:
-        action, why = _go_on(item.open_rotation, item.open_state)
-        return action, why, None
-    if item.mode is Mode.NOTIFY:
-        return (
-            Action.ASK,
-            f"only its owner can replace it: nightkey item update {quote_word(item.name)} --value-file PATH",
-            None,
+    if at_risk if heals_itself else lapsed or level is not None:
+        finding = Finding(
+            kind=FindingKind.LAPSED if lapsed else FindingKind.EXPIRING,
+            subject=item.item_id,
+            item_id=item.item_id,
+            item=item.name,
+            workflow=None,
+            level=level or 1,
+            detail=_show_urgency(item, now),
+            deadline=item.expires_at,
+            does=choice.does,
+            command=choice.command,
         )
+    return Decision(action=choice.action, why=choice.why, begins_at=choice.begins_at, finding=finding)
+
+
+def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
+    if item.open_rotation is not None:
+        return _go_on(item.open_rotation, item.open_state)
+    by_hand = f"nightkey item rotate {quote_word(item.name)}"
+    if item.mode is Mode.NOTIFY:
+        command = f"nightkey item update {quote_word(item.name)} --value-file PATH"
+        return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
     if item.hold_until is not None and item.hold_until > now:
-        return Action.HOLD, f"its rotation failed, next try after {_show(item.hold_until)}", None
+        again = f"next try after {_show(item.hold_until)}"
+        return _Choice(
+            action=Action.HOLD,
+            why=f"its rotation failed, {again}",
+            does=f"tries to replace it again after {_show(item.hold_until)}, since the last try failed",
+            command=by_hand,
+        )
     if item.rotate_from > now:
         what = "asks for approval" if item.mode is Mode.APPROVE else "rotates"
-        return Action.NONE, f"{what} from {_show(item.rotate_from)}", None
+        does = "asks for an approval to replace it" if item.mode is Mode.APPROVE else "replaces it"
+        since = _show(item.rotate_from)
+        return _Choice(action=Action.NONE, why=f"{what} from {since}", does=f"{does} from {since} on")
     begins_at = when_to_begin(
         opens=item.opens,
         expires_at=item.expires_at,
@@ -105,31 +130,44 @@ def _action(item: DueItem, now: datetime, room: Room) -> tuple[Action, str, date
         now=now,
     )
     if begins_at is None:
-        return Action.HOLD, "its windows and freezes allow no moment for a rotation", None
+        why = "its windows and freezes allow no moment for a rotation"
+        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=by_hand)
     if not item.expiry_first and begins_at > now and begins_at >= item.expires_at:
-        return Action.HOLD, f"its window opens too late, {_show(begins_at)}: it lapses first", None
+        why = f"its window opens too late, {_show(begins_at)}: it lapses first"
+        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=by_hand)
     urgency = _show_urgency(item, now)
     if item.mode is Mode.APPROVE:
-        return Action.REQUEST, urgency, begins_at
+        asks = "asks for an approval, in a message of its own"
+        return _Choice(action=Action.REQUEST, why=urgency, begins_at=begins_at, does=asks)
     if begins_at > now + _AHEAD:
-        return Action.WAIT, f"its window opens {_show(begins_at)}", None
+        opens = f"its window opens {_show(begins_at)}"
+        return _Choice(action=Action.WAIT, why=opens, does=f"replaces it when {opens}")
     full = room.explain_full(item.counterpart)
     if full is not None and not cannot_wait(item.expires_at, item.overlap, now):
-        return Action.WAIT, f"{full}: another night", None
-    if begins_at > now:
-        return Action.ROTATE, f"{urgency}, begins {_show(begins_at)}, when changes may be made", begins_at
-    return Action.ROTATE, urgency, now
-
-
-def _go_on(rotation: str, state: str | None) -> tuple[Action, str]:
-    if state == "stuck":
-        return (
-            Action.HOLD,
-            f"rotation {rotation} is stuck and needs a person: nightkey rotation show {rotation}",
+        return _Choice(
+            action=Action.WAIT, why=f"{full}: another night", does=f"replaces it another night: {full}"
         )
+    if begins_at > now:
+        return _Choice(
+            action=Action.ROTATE,
+            why=f"{urgency}, begins {_show(begins_at)}, when changes may be made",
+            begins_at=begins_at,
+            does=f"replaces it from {_show(begins_at)} on, when changes may be made",
+        )
+    return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does="replaces it in this night")
+
+
+def _go_on(rotation: str, state: str | None) -> _Choice:
+    show = f"nightkey rotation show {rotation}"
+    if state == "stuck":
+        why = f"rotation {rotation} is stuck and needs a person: {show}"
+        return _Choice(action=Action.HOLD, why=why, does="nothing: its rotation is stuck", command=show)
     if state == "requested":
-        return Action.ASK, f"waits for approval: nightkey rotation approve {rotation}"
-    return Action.GO_ON, f"rotation {rotation} is {state}"
+        approve = f"nightkey rotation approve {rotation}"
+        does = "replaces it as soon as somebody approves that"
+        return _Choice(action=Action.ASK, why=f"waits for approval: {approve}", does=does, command=approve)
+    why = f"rotation {rotation} is {state}"
+    return _Choice(action=Action.GO_ON, why=why, does=f"is at it: {why}", command=show)
 
 
 def _show_urgency(item: DueItem, now: datetime) -> str:
@@ -139,16 +177,3 @@ def _show_urgency(item: DueItem, now: datetime) -> str:
 
 def _show(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def _finding(item: DueItem, kind: FindingKind, level: int | None, detail: str) -> Finding:
-    return Finding(
-        kind=kind,
-        subject=item.item_id,
-        item_id=item.item_id,
-        item=item.name,
-        workflow=None,
-        owner_id=item.owner_id,
-        level=level or 1,
-        detail=detail,
-    )

@@ -107,6 +107,7 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "four_eyes": _check_switch,
     "approval": _parse_duration,
     "claim": _parse_duration,
+    "urgent": _check_switch,
     "settle": _parse_duration,
     "counterpart": _check_text,
 }

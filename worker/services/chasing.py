@@ -8,7 +8,7 @@ from sqlalchemy import select
 from vaultcore.database import Database
 from vaultcore.tables import items
 from worker.domain.findings import expiry_level, show_time_left
-from worker.domain.notices import compose_chase
+from worker.domain.notices import CLAIM_MARK
 from worker.services.notifying import Notifying
 from worker.tables import claims
 
@@ -23,12 +23,12 @@ class Chasing:
         self._clock = clock
 
     def chase(self) -> int:
-        """One notice for each threshold that a claim has crossed since the last one. How many were written."""
+        """One notice for each threshold that a claim has crossed since the last one. To how many owners."""
         now = self._clock()
         written = 0
         with self._database.write() as connection:
             waiting = connection.execute(
-                select(claims.c.id, claims.c.created_at, claims.c.expires_at, items.c.name, items.c.owner_id)
+                select(claims.c.id, claims.c.created_at, claims.c.expires_at, claims.c.item_id, items.c.name)
                 .join(items, items.c.id == claims.c.item_id)
                 .where(claims.c.claimed_at.is_(None), claims.c.expires_at > now)
                 .order_by(claims.c.expires_at, claims.c.id)
@@ -37,15 +37,20 @@ class Chasing:
                 level = expiry_level(row.expires_at, _THRESHOLDS, now)
                 if level is None or level == expiry_level(row.expires_at, _THRESHOLDS, row.created_at):
                     continue  # the first notice is as near as that
-                posted = self._notifying.post(
-                    connection,
-                    owner_id=row.owner_id,
-                    kind="claim",
-                    dedupe_key=f"claim:{row.id}:{level}",
-                    message=compose_chase(
-                        item=row.name, expires_at=row.expires_at, left=show_time_left(row.expires_at, now)
-                    ),
-                    claim_id=row.id,
+                written += len(
+                    self._notifying.tell_owners(
+                        connection,
+                        row.item_id,
+                        kind="claim-reminder",
+                        dedupe_key=f"claim:{row.id}:{level}",
+                        data={
+                            "item": row.name,
+                            "command": f"nightkey claim {CLAIM_MARK}",
+                            "expires_at": row.expires_at,
+                            "left": show_time_left(row.expires_at, now),
+                        },
+                        about=row.id,
+                        claim_id=row.id,
+                    )
                 )
-                written += posted is not None
         return written

@@ -15,6 +15,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
+from worker.services.notifying import Notifying
 from worker.tables import claims
 
 _REFUSED = "no key waits for that token: it was collected already, taken back after its time, or mistyped"
@@ -37,12 +38,14 @@ class Claiming:
         vault: Vault,
         versions: Versions,
         keyring: Keyring,
+        notifying: Notifying,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._versions = versions
         self._keyring = keyring
+        self._notifying = notifying
         self._clock = clock
 
     def open(
@@ -88,6 +91,7 @@ class Claiming:
             ).one_or_none()
             if claim is None:
                 raise RefusedError(_REFUSED)
+            self._notifying.withdraw(connection, claim_id)
             store.wake_watching(connection, [claim.item_id], now)  # rotations are locked before the audit head
             item = self._vault.get(connection, claim.item_id)
             key = self._versions.reveal(connection, item.id, claim.number, purpose=Purpose.CLAIM, actor=actor)
@@ -97,9 +101,13 @@ class Claiming:
 
     def withdraw(self, connection: Connection, rotation_id: str) -> None:
         """The rotation was taken back: its key is not there to be collected any more."""
-        connection.execute(
-            delete(claims).where(claims.c.rotation_id == rotation_id, claims.c.claimed_at.is_(None))
+        gone = connection.execute(
+            delete(claims)
+            .where(claims.c.rotation_id == rotation_id, claims.c.claimed_at.is_(None))
+            .returning(claims.c.id)
         )
+        for claim_id in gone.scalars().all():
+            self._notifying.withdraw(connection, claim_id)
 
 
 def claim_token(keyring: Keyring, claim_id: str) -> str:

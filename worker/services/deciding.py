@@ -78,6 +78,7 @@ class Deciding:
                     f"the policy or the value of {item.name} was changed since {rotation.id} was asked for: "
                     f"`nightkey rotation cancel {rotation.id}`, then ask again"
                 )
+            self._telling.settle_approval(connection, rotation)
             state = State.SCHEDULED if rotation.gated else State.PLANNED
             self._set(
                 connection, rotation, actor, "approve", state=state, next_at=self._clock(), approved_by=actor
@@ -90,6 +91,7 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             now = self._clock()
             if rotation.state in saga.NOT_BEGUN:
+                self._telling.settle_approval(connection, rotation)
                 self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
                 self._end(connection, rotation, actor, "cancel", State.CANCELLED)
             elif rotation.state in saga.BEFORE_ACTIVATION:
@@ -287,6 +289,7 @@ class Deciding:
         self._versions.destroy(connection, item.id, rotation.old_number, actor=actor, reason="given up")
         self._vault.hold(connection, item.id, None)
         self._telling.resolve(connection, item.id)
+        self._telling.tell_done(connection, rotation)
         self._end(connection, rotation, actor, "accept", State.DONE)
 
     def _make_current(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:

@@ -3,20 +3,22 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vaultcore.database import Database
 from vaultcore.vault import Vault
-from worker import store
+from worker import notice_rows, store
 from worker.domain.saga import WATCHED, State, is_moving
+from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
-from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.rotation import Rotations
 from worker.store import Rotation
 
 _POLL_SECONDS = 0.2
+_PATIENCE = timedelta(minutes=2)
+"""How long a night by hand waits for a notice that did not go out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Driving:
         nights: Nights,
         opening: Opening,
         rotations: Rotations,
-        notifying: Notifying,
+        delivering: Delivering,
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
     ) -> None:
@@ -48,7 +50,7 @@ class Driving:
         self._nights = nights
         self._opening = opening
         self._rotations = rotations
-        self._notifying = notifying
+        self._delivering = delivering
         self._heartbeat = heartbeat
         self._clock = clock
 
@@ -70,7 +72,7 @@ class Driving:
         self._beat()
         with self._database.read() as connection:
             problems = self._nights.problems_of(connection, began)
-            problems += self._notifying.problems_since(connection, began)
+            problems += notice_rows.problems_since(connection, began)
             problems += self._heartbeat.problems(connection)
             rotated = store.rotations_of_night(connection, began)
         return NightResult(slot=began, rotations=rotated, problems=problems)
@@ -150,12 +152,12 @@ class Driving:
                 time.sleep(_POLL_SECONDS)
 
     def _deliver(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""
         said: set[str] = set()
         while True:
-            for notice_id in self._notifying.waiting():
-                self._notifying.deliver(notice_id)
-            until = self._notifying.next_try()
-            if until is None:
+            self._delivering.deliver()
+            until = self._delivering.next_try()
+            if until is None or until > self._clock() + _PATIENCE:
                 return
             _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")
             time.sleep(_POLL_SECONDS)

@@ -15,6 +15,7 @@ from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items
+from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import Candidate, Room, cannot_wait, share_out
 from worker.domain.plan import Action, Decision, DueItem, plan_item
@@ -103,7 +104,6 @@ def _due_page(
         select(
             items.c.id,
             items.c.name,
-            items.c.owner_id,
             items.c.policy,
             items.c.expires_at,
             items.c.due_at,
@@ -151,9 +151,9 @@ def _see_item(row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Se
         item_id=row.id,
         item=row.name,
         workflow=None,
-        owner_id=row.owner_id,
         level=1,
         detail=f"what is stored of it cannot be read ({problem}): restore its row",
+        command=f"nightkey item show {quote_word(row.name)}",
     )
     return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding)
 
@@ -164,7 +164,6 @@ def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Wind
     return DueItem(
         item_id=row.id,
         name=row.name,
-        owner_id=row.owner_id,
         mode=policy.mode,
         expires_at=row.expires_at,
         rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id),

@@ -14,11 +14,11 @@ from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Mode, Stage
-from vaultcore.tables import audit, items, owners
+from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
-from worker.domain.notices import compose_departure
+from worker.domain.commands import quote_word
 from worker.domain.saga import is_moving
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
@@ -178,12 +178,18 @@ class Leaving:
         """Of what only its owner can replace; where that is who leaves, the operators hear of it."""
         for item in readable:
             if item.policy.mode is Mode.NOTIFY:
-                self._notifying.post(
+                self._notifying.tell_owners(
                     connection,
-                    owner_id=None if item.owner == name else item.owner_id,
+                    item.id,
                     kind="departure",
                     dedupe_key=f"departure:{departure_id}:{item.id}",
-                    message=compose_departure(item=item.name, name=name),
+                    data={
+                        "item": item.name,
+                        "name": name,
+                        "command": f"nightkey item update {quote_word(item.name)} --value-file PATH",
+                        "leave": f"nightkey owner leave {quote_word(name)}",
+                    },
+                    but=name,
                 )
 
     def _request(self, left: LeftItem, actor: str, *, in_freeze: bool) -> Rotation:
@@ -207,7 +213,8 @@ class Leaving:
             raise NotFoundError(f"no owner and no login {name!r}: `nightkey owner list` shows the owners")
         ids = {row.subject for row in done if _had_value_in_hand(row.action, row.details)}
         if owner_id is not None:
-            ids |= set(connection.execute(select(items.c.id).where(items.c.owner_id == owner_id)).scalars())
+            owned = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+            ids |= set(connection.execute(owned).scalars())
         found = []
         for item_id in ids:
             with suppress(NotFoundError):  # deleted since

@@ -1,40 +1,32 @@
-"""One night: claimed once, scanned, closed when its rotations have come to rest, told in one digest each."""
+"""One night: claimed once, scanned, closed when its rotations have come to rest, told in digests."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, select, update
 
-from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import STOPPED, Caps, Room
-from worker.domain.notices import (
-    FoundLine,
-    RotatedLine,
-    compose_digest,
-    compose_night_failed,
-)
 from worker.domain.plan import Action, Decision
-from worker.domain.saga import TOLD, State, is_moving
+from worker.domain.saga import State, is_moving
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.chasing import Chasing
+from worker.services.digesting import Digesting
 from worker.services.due import SeenItem, walk_due
 from worker.services.heartbeat import Beat, Heartbeat
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.retiring import Retiring
 from worker.services.scanning import SCANNED_KINDS, walk_items, walk_stale
-from worker.store import Rotation
-from worker.tables import findings, rotations, sweeps
+from worker.store import NIGHT_JOB
+from worker.tables import findings, sweeps
 
-JOB = "night"
 ACTOR = "night"
 _SCAN_LEASE = timedelta(minutes=15)
 """How long a scan may take before another process begins it again."""
@@ -68,10 +60,10 @@ class Nights:
         *,
         database: Database,
         vault: Vault,
-        references: References,
         opening: Opening,
         retiring: Retiring,
         notifying: Notifying,
+        digesting: Digesting,
         anchoring: Anchoring,
         heartbeat: Heartbeat,
         chasing: Chasing,
@@ -82,10 +74,10 @@ class Nights:
     ) -> None:
         self._database = database
         self._vault = vault
-        self._references = references
         self._opening = opening
         self._retiring = retiring
         self._notifying = notifying
+        self._digesting = digesting
         self._anchoring = anchoring
         self._heartbeat = heartbeat
         self._chasing = chasing
@@ -109,7 +101,7 @@ class Nights:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already."""
         now = self._clock()
         with self._database.write() as connection:
-            if not store.claim_sweep(connection, job=JOB, slot=slot, now=now, lease=_SCAN_LEASE):
+            if not store.claim_sweep(connection, job=NIGHT_JOB, slot=slot, now=now, lease=_SCAN_LEASE):
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
@@ -118,7 +110,7 @@ class Nights:
         with self._database.write() as connection:
             connection.execute(
                 update(sweeps)
-                .where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+                .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
                 .values(scanned_at=self._clock(), counts={**asdict(counts), "retired": retired})
             )
         return opened
@@ -134,7 +126,7 @@ class Nights:
                 connection.execute(
                     select(sweeps.c.slot)
                     .where(
-                        sweeps.c.job == JOB,
+                        sweeps.c.job == NIGHT_JOB,
                         sweeps.c.scanned_at.is_not(None),
                         sweeps.c.done_at.is_(None),
                     )
@@ -149,7 +141,7 @@ class Nights:
             night = connection.execute(
                 select(sweeps)
                 .where(
-                    sweeps.c.job == JOB,
+                    sweeps.c.job == NIGHT_JOB,
                     sweeps.c.slot == slot,
                     sweeps.c.done_at.is_(None),
                     sweeps.c.scanned_at.is_not(None),
@@ -160,14 +152,13 @@ class Nights:
             if night is None or any(is_moving(one.state, tuple(one.waits_for)) for one in rotated):
                 return None
             problems = self.problems_of(connection, slot)
-            self._tell(connection, slot)
+            self._digesting.post(connection, slot)
             if problems:
-                self._notifying.post(
+                self._notifying.tell_operators(
                     connection,
-                    owner_id=None,
                     kind="night-failed",
                     dedupe_key=f"night-failed:{slot.isoformat()}",
-                    message=compose_night_failed(slot, problems),
+                    data={"night": slot, "problems": problems},
                 )
             self._heartbeat.post(
                 connection,
@@ -178,7 +169,7 @@ class Nights:
             outcome = "failed" if problems else "good"
             connection.execute(
                 update(sweeps)
-                .where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+                .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
                 .values(done_at=now, outcome=outcome)
             )
         self._anchoring.anchor()
@@ -246,82 +237,10 @@ class Nights:
             room = room.take(rotation.counterpart)
         return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
 
-    # What is told
-
-    def _tell(self, connection: Connection, slot: datetime) -> None:
-        """One digest for each owner who has something to hear that they were not told before.
-
-        That is also what a night before had put off, and what was replaced since.
-        """
-        rotated = self._untold_rotations(connection)
-        untold = finding_rows.is_untold(self._clock())
-        operators = self._notifying.find_operators(connection)
-        owners = set(connection.execute(select(findings.c.owner_id).where(untold).distinct()).scalars()) | {
-            one.owner_id for one in rotated
-        }
-        for owner_id in sorted({owner_id or operators for owner_id in owners}, key=str):
-            mine = findings.c.owner_id == owner_id
-            if owner_id == operators:  # what has no owner is theirs
-                mine = or_(mine, findings.c.owner_id.is_(None))
-            rows = connection.execute(select(findings).where(untold, mine)).all()
-            lines = [self._line(connection, row) for row in rows]
-            done = [_rotated_line(one) for one in rotated if (one.owner_id or operators) == owner_id]
-            if not lines and not done:
-                continue
-            message = compose_digest(self._notifying.name_owner(connection, owner_id), lines, done, slot)
-            self._notifying.post(
-                connection,
-                owner_id=owner_id,
-                kind="digest",
-                message=message,
-                dedupe_key=f"digest:{owner_id}:{slot.isoformat()}",
-            )
-            connection.execute(update(findings).where(untold, mine).values(told_level=findings.c.level))
-        connection.execute(
-            update(rotations)
-            .where(rotations.c.id.in_([one.id for one in rotated]))
-            .values(told_at=self._clock())
-        )
-
-    def _untold_rotations(self, connection: Connection) -> list[Rotation]:
-        """Of nights up to this one, those that have come to something that was not told yet."""
-        rows = connection.execute(
-            select(rotations)
-            .where(
-                rotations.c.night.is_not(None),
-                rotations.c.told_at.is_(None),
-                rotations.c.state.in_([state.value for state in TOLD]),
-            )
-            .order_by(rotations.c.id)
-        )
-        return [store.rotation_from_row(row) for row in rows]
-
-    def _line(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> FoundLine:
-        users = (
-            ()
-            if row.workflow is not None or row.item_id is None
-            else tuple(
-                sorted(
-                    {
-                        reference.consumer_name
-                        for reference in self._references.of_item(connection, row.item_id)
-                        if reference.active and reference.consumer_id != row.item_id
-                    }
-                )
-            )
-        )
-        return FoundLine(
-            kind=FindingKind(row.kind),
-            subject=row.item or row.subject,
-            detail=row.detail,
-            workflow=row.workflow,
-            users=users,
-        )
-
     def describe(self, connection: Connection, slot: datetime) -> dict[str, int]:
         """The counts of a night that was scanned."""
         counts: dict[str, int] = connection.execute(
-            select(sweeps.c.counts).where(sweeps.c.job == JOB, sweeps.c.slot == slot)
+            select(sweeps.c.counts).where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
         ).scalar_one()
         return counts
 
@@ -351,14 +270,3 @@ def _first_state(decision: Decision, now: datetime) -> State:
     if decision.begins_at is not None and decision.begins_at > now:
         return State.SCHEDULED
     return State.QUEUED
-
-
-def _rotated_line(rotation: Rotation) -> RotatedLine:
-    return RotatedLine(
-        id=rotation.id,
-        item=rotation.item,
-        state=rotation.state,
-        version=rotation.new_number,
-        error=rotation.last_error,
-        waits_for=tuple(rotation.waits_for),
-    )

@@ -1,319 +1,278 @@
-"""Notices: written with the change they tell of, delivered from the outbox, each route by itself."""
+"""Notices: written into the outbox with the change they tell of. `worker.services.delivering` sends them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, and_, case, func, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import Database, upsert_into
-from vaultcore.errors import NightkeyError
+from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
 from vaultcore.owners import Owners
-from vaultcore.secret import Secret
-from vaultcore.tables import owners, routes
-from worker.domain.commands import quote_word
-from worker.domain.notices import CLAIM_MARK, Message
-from worker.services.claiming import claim_token
+from vaultcore.quiet import parse_quiet, quiet_until
+from vaultcore.rows import policy_from_json
+from vaultcore.tables import item_owners, items, owners, routes
+from worker.domain.notices import Message
 from worker.tables import deliveries, notices
 
-_LEASE = timedelta(minutes=5)
-_PAUSE_MAX = timedelta(hours=1)
-_TRIES = 4
+ACTOR = "nightkey"
 
 
-class Sender(Protocol):
-    """Sends one message to one route; raises `CounterpartError` with a cause."""
+class Letters(Protocol):
+    """Writes the message of a kind, with times in the reader's zone."""
 
-    def send(self, url: Secret, message: Message) -> None: ...
+    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notice:
-    """A notice with the state of its deliveries: waiting, sent, failed, or unrouted."""
+class Hearer:
+    """An owner as an addressee."""
 
     id: str
-    owner: str
-    kind: str
-    subject: str
-    body: str
-    created_at: datetime
-    state: str
-    sent_at: datetime | None
-    error: str | None
+    name: str
+    zone: str
+    quiet: str | None
+    deputy_id: str | None
+
+    def may_be_told(self, now: datetime, *, urgent: bool) -> datetime:
+        """When: now, or at the end of their quiet hours."""
+        quiet = None if self.quiet is None or urgent else parse_quiet(self.quiet)
+        return quiet_until(quiet, self.zone, now)
 
 
 class Notifying:
-    """Posts, delivers and lists notices."""
+    """Posts notices to owners, and takes back what is settled before it has left."""
 
     def __init__(
-        self,
-        *,
-        database: Database,
-        owners: Owners,
-        keyring: Keyring,
-        sender: Sender,
-        operators: str,
-        pause: timedelta,
-        clock: Callable[[], datetime],
+        self, *, owners: Owners, letters: Letters, operators: str, clock: Callable[[], datetime]
     ) -> None:
-        self._database = database
         self._owners = owners
-        self._keyring = keyring
-        self._sender = sender
+        self._letters = letters
         self._operators = operators
-        self._pause = pause
         self._clock = clock
 
     def post(
         self,
         connection: Connection,
+        owner_id: str,
         *,
-        owner_id: str | None,
         kind: str,
         dedupe_key: str,
-        message: Message,
+        data: Mapping[str, Any],
+        urgent: bool = False,
+        about: str | None = None,
         claim_id: str | None = None,
     ) -> str | None:
         """Writes the notice into the outbox, in the transaction of what it tells of.
 
-        None: a notice of that key is there already. An owner without a route, and an item without
-        an owner, fall to the operators.
+        None: a notice of that key is there already. It waits for the end of the owner's quiet hours unless it
+        is urgent. An owner without a route falls to the operators. `about`: see `withdraw`.
         """
-        now = self._clock()
-        notice_id = new_id("ntc", now)
-        owner = self.name_owner(connection, owner_id)
-        posted = connection.execute(
-            upsert_into(connection, notices)
-            .values(
-                id=notice_id,
-                dedupe_key=dedupe_key,
-                owner_id=owner_id,
-                owner=owner,
+        hearer = self.find_hearer(connection, owner_id)
+        message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
+        return self._insert(
+            connection,
+            hearer,
+            kind=kind,
+            dedupe_key=dedupe_key,
+            subject=message.subject,
+            body=message.body,
+            urgent=urgent,
+            about=about,
+            claim_id=claim_id,
+        )
+
+    def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
+        """A notice without a body: what it says is put together when it leaves."""
+        hearer = self.find_hearer(connection, owner_id)
+        return self._insert(
+            connection,
+            hearer,
+            kind="digest",
+            dedupe_key=f"digest:{owner_id}:{night.isoformat()}",
+            subject=f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
+            body=None,
+            night=night,
+        )
+
+    def tell_owners(
+        self,
+        connection: Connection,
+        item_id: str | None,
+        *,
+        kind: str,
+        dedupe_key: str,
+        data: Mapping[str, Any],
+        about: str | None = None,
+        claim_id: str | None = None,
+        but: str | None = None,
+    ) -> list[str]:
+        """A notice for each owner of the item (without the one named `but`), or for the operators: their ids.
+
+        The policy of the item says whether it is urgent.
+        """
+        row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
+        urgent = row is not None and _is_urgent(row.policy)
+        told = self.find_owners(connection, item_id, but=but)
+        for owner_id in told:
+            self.post(
+                connection,
+                owner_id,
                 kind=kind,
-                subject=message.subject,
-                body=message.body,
+                dedupe_key=f"{dedupe_key}:{owner_id}",
+                data=data,
+                urgent=urgent,
+                about=about,
                 claim_id=claim_id,
-                created_at=now,
             )
-            .on_conflict_do_nothing()
-            .returning(notices.c.id)
-        ).first()
-        if posted is None:
-            return None
-        self._route(connection, notice_id, owner_id, now)
-        return notice_id
+        return told
 
-    def waiting(self, *, limit: int = 500) -> list[str]:
-        """Notices with a delivery that is due; first, what had no route gets those that there are now."""
-        self._route_late(limit)
-        with self._database.read() as connection:
-            return list(
-                connection.execute(
-                    select(deliveries.c.notice_id)
-                    .where(deliveries.c.state == "waiting", deliveries.c.next_at <= self._clock())
-                    .group_by(deliveries.c.notice_id)
-                    .order_by(func.min(deliveries.c.next_at))
-                    .limit(limit)
-                ).scalars()
-            )
+    def tell_operators(
+        self, connection: Connection, *, kind: str, dedupe_key: str, data: Mapping[str, Any]
+    ) -> None:
+        """What went wrong with a whole night, whatever the hour."""
+        operators = self.find_operators(connection)
+        self.post(connection, operators, kind=kind, dedupe_key=dedupe_key, data=data, urgent=True)
 
-    def next_try(self) -> datetime | None:
-        """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
-        with self._database.read() as connection:
-            return connection.execute(
-                select(deliveries.c.next_at)
-                .where(deliveries.c.state == "waiting")
-                .order_by(deliveries.c.next_at)
-                .limit(1)
-            ).scalar_one_or_none()
-
-    def deliver(self, notice_id: str) -> None:
-        """Tries every route of the notice that is due. A route that fails holds up no other."""
-        with self._database.read() as connection:
-            due = (
-                connection.execute(
-                    select(deliveries.c.route_id).where(
-                        deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting"
-                    )
-                )
-                .scalars()
-                .all()
-            )
-        for route_id in due:
-            self._deliver_to(notice_id, route_id)
-
-    def latest(self, *, limit: int = 1000) -> list[Notice]:
-        """Newest first, one per notice: failed if any route failed, waiting if any still waits."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(notices).order_by(notices.c.id.desc()).limit(limit)).all()
-            by_notice: dict[str, list[Row[*tuple[Any, ...]]]] = {row.id: [] for row in rows}
-            for delivery in connection.execute(select(deliveries).where(deliveries.c.notice_id.in_(by_notice))):
-                by_notice[delivery.notice_id].append(delivery)
-        return [_notice(row, by_notice[row.id]) for row in rows]
-
-    def count(self, connection: Connection) -> dict[str, int]:
-        """Notices by state; failed where any route failed."""
-        state = case(
-            (func.count(deliveries.c.route_id) == 0, "unrouted"),
-            (func.sum(case((deliveries.c.state == "failed", 1), else_=0)) > 0, "failed"),
-            (func.sum(case((deliveries.c.state == "waiting", 1), else_=0)) > 0, "waiting"),
-            else_="sent",
+    def withdraw(self, connection: Connection, about: str) -> None:
+        """What a notice asked for is settled: where it has not left yet, it does not."""
+        mine = select(notices.c.id).where(notices.c.about == about)
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.notice_id.in_(mine), deliveries.c.state == "waiting")
+            .values(state="withdrawn", next_at=None)
         )
-        each = (
-            select(notices.c.id, state.label("state"))
-            .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-            .group_by(notices.c.id)
-            .subquery()
-        )
-        return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
 
-    def problems_since(self, connection: Connection, since: datetime) -> list[str]:
-        """What has reached nobody, as sentences: owners without a route, and deliveries that failed since."""
-        unrouted = connection.execute(
-            select(notices.c.owner, func.count().label("number"))
-            .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-            .where(deliveries.c.route_id.is_(None))
-            .group_by(notices.c.owner)
-            .order_by(notices.c.owner)
-        )
-        problems = [
-            f"{row.owner} has no route, so {row.number} notice{'s' if row.number > 1 else ''} reached nobody: "
-            f"nightkey owner route {quote_word(row.owner)} --route-file PATH"
-            for row in unrouted
-        ]
-        failed = connection.execute(
-            select(notices.c.owner, notices.c.subject, deliveries.c.shown, deliveries.c.last_error)
-            .join(deliveries, deliveries.c.notice_id == notices.c.id)
-            .where(deliveries.c.state == "failed", deliveries.c.tried_at >= since)
-            .order_by(notices.c.id)
-        )
-        return problems + [
-            f"{row.owner} could not be told {row.subject!r} by {row.shown}: {row.last_error}" for row in failed
-        ]
-
-    def _route(self, connection: Connection, notice_id: str, owner_id: str | None, now: datetime) -> None:
-        for route in self._find_routes(connection, owner_id):
-            connection.execute(
-                upsert_into(connection, deliveries)
-                .values(
-                    notice_id=notice_id,
-                    route_id=route.id,
-                    shown=route.shown,
-                    state="waiting",
-                    attempts=0,
-                    next_at=now,
-                )
-                .on_conflict_do_nothing()
-            )
-
-    def _route_late(self, limit: int) -> None:
+    def route_late(self, connection: Connection, *, limit: int) -> None:
         """Notices that were written before there was a route for them are not lost."""
         unrouted = (
-            select(notices.c.id, notices.c.owner_id)
+            select(notices.c.id, notices.c.owner_id, notices.c.urgent)
             .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
             .where(deliveries.c.route_id.is_(None))
             .limit(limit)
         )
-        with self._database.read() as connection:
-            late = connection.execute(unrouted).all()
-        if late:
-            with self._database.write() as connection:
-                for row in late:
-                    self._route(connection, row.id, row.owner_id, self._clock())
+        for row in connection.execute(unrouted).all():
+            hearer = self.find_hearer(connection, row.owner_id)
+            self._route(connection, row.id, self._nearest(connection, hearer), urgent=row.urgent)
 
-    def _deliver_to(self, notice_id: str, route_id: str) -> None:
-        now = self._clock()
-        with self._database.write() as connection:
-            claimed = connection.execute(
-                update(deliveries)
-                .where(
-                    deliveries.c.notice_id == notice_id,
-                    deliveries.c.route_id == route_id,
-                    deliveries.c.state == "waiting",
-                    deliveries.c.next_at <= now,
-                )
-                .values(next_at=now + _LEASE, attempts=deliveries.c.attempts + 1)
-                .returning(deliveries.c.attempts)
-            ).scalar_one_or_none()
-            if claimed is None:
-                return
-            row = connection.execute(select(notices).where(notices.c.id == notice_id)).one()
-        problem = None
-        permanent = False
-        try:
-            with self._database.read() as connection:
-                url = self._owners.open_route(connection, route_id)
-            self._sender.send(url, self._fill(row))
-        except NightkeyError as error:
-            problem, permanent = str(error), not error.can_retry
-        with self._database.write() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(and_(deliveries.c.notice_id == notice_id, deliveries.c.route_id == route_id))
-                .values(
-                    _after_try(
-                        problem, permanent=permanent, tries=claimed, pause=self._pause, now=self._clock()
-                    )
-                )
+    def stand_in(self, connection: Connection, notice_id: str) -> int:
+        """None of the owner's routes took it: their deputy and the operators get it. By how many routes."""
+        notice = connection.execute(
+            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
+        ).one()
+        owner = self.find_hearer(connection, notice.owner_id)
+        others = dict.fromkeys(
+            one
+            for one in (owner.deputy_id, self.find_operators(connection))
+            if one is not None and one != owner.id
+        )
+        return sum(
+            self._route(
+                connection, notice_id, self.find_hearer(connection, one), urgent=notice.urgent, stands_in=True
             )
-
-    def _fill(self, row: Row[*tuple[Any, ...]]) -> Message:
-        """The message as it leaves: a claim's token exists outside the keyring only in it."""
-        body = row.body
-        if row.claim_id is not None:
-            body = body.replace(CLAIM_MARK, claim_token(self._keyring, row.claim_id))
-        return Message(subject=row.subject, body=body)
-
-    def _find_routes(self, connection: Connection, owner_id: str | None) -> Sequence[Row[*tuple[Any, ...]]]:
-        chosen = select(routes.c.id, routes.c.shown).order_by(routes.c.id)
-        own = connection.execute(chosen.where(routes.c.owner_id == owner_id)).all()
-        if own:
-            return own
-        return connection.execute(
-            chosen.join(owners, owners.c.id == routes.c.owner_id).where(owners.c.name == self._operators)
-        ).all()
-
-    def find_operators(self, connection: Connection) -> str | None:
-        """The id of the owner who hears of what has no owner; None if nobody has that name."""
-        return connection.execute(
-            select(owners.c.id).where(owners.c.name == self._operators)
-        ).scalar_one_or_none()
-
-    def name_owner(self, connection: Connection, owner_id: str | None) -> str:
-        if owner_id is None:
-            return self._operators
-        return (
-            connection.execute(select(owners.c.name).where(owners.c.id == owner_id)).scalar_one_or_none()
-            or self._operators
+            for one in others
         )
 
+    def find_moment(self, connection: Connection, notice_id: str, route_id: str, after: datetime) -> datetime:
+        """When a notice may leave by a route, not before a time: its owner's quiet hours are kept."""
+        urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
+        owner_id = connection.execute(
+            select(routes.c.owner_id).where(routes.c.id == route_id)
+        ).scalar_one_or_none()
+        if owner_id is None:  # the route was taken away meanwhile
+            return after
+        return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
 
-def _after_try(
-    problem: str | None, *, permanent: bool, tries: int, pause: timedelta, now: datetime
-) -> dict[str, Any]:
-    tried = {"tried_at": now, "last_error": problem, "next_at": None}
-    if problem is None:
-        return {**tried, "state": "sent", "sent_at": now}
-    if permanent or tries >= _TRIES:
-        return {**tried, "state": "failed"}
-    return {**tried, "next_at": now + min(pause * 2 ** (tries - 1), _PAUSE_MAX)}
+    def find_owners(self, connection: Connection, item_id: str | None, *, but: str | None = None) -> list[str]:
+        """Who answers for the item; the operators for what nobody does."""
+        found = connection.execute(
+            select(owners.c.id, owners.c.name)
+            .join(item_owners, item_owners.c.owner_id == owners.c.id)
+            .where(item_owners.c.item_id == item_id)
+            .order_by(owners.c.name)
+        )
+        return [row.id for row in found if row.name != but] or [self.find_operators(connection)]
+
+    def find_operators(self, connection: Connection) -> str:
+        """The id of the owner who hears of what has no owner; they are made if nobody has that name."""
+        found = connection.execute(
+            select(owners.c.id).where(owners.c.name == self._operators)
+        ).scalar_one_or_none()
+        return found or self._owners.find_or_create(connection, self._operators, actor=ACTOR)
+
+    def find_hearer(self, connection: Connection, owner_id: str) -> Hearer:
+        row = connection.execute(
+            select(owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id).where(
+                owners.c.id == owner_id
+            )
+        ).one()
+        return Hearer(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+
+    # Inside
+
+    def _insert(
+        self,
+        connection: Connection,
+        hearer: Hearer,
+        *,
+        urgent: bool = False,
+        **values: Any,  # noqa: ANN401  # columns
+    ) -> str | None:
+        now = self._clock()
+        posted = connection.execute(
+            upsert_into(connection, notices)
+            .values(
+                id=new_id("ntc", now),
+                owner_id=hearer.id,
+                owner=hearer.name,
+                urgent=urgent,
+                created_at=now,
+                **values,
+            )
+            .on_conflict_do_nothing()
+            .returning(notices.c.id)
+        ).scalar_one_or_none()
+        if posted is not None:
+            self._route(connection, posted, self._nearest(connection, hearer), urgent=urgent)
+        return posted
+
+    def _nearest(self, connection: Connection, hearer: Hearer) -> Hearer:
+        """Who is told: the owner, or the operators if the owner has no route."""
+        if _routes_of(connection, hearer.id):
+            return hearer
+        return self.find_hearer(connection, self.find_operators(connection))
+
+    def _route(
+        self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False
+    ) -> int:
+        found = _routes_of(connection, hearer.id)
+        rows = [
+            {
+                "notice_id": notice_id,
+                "route_id": route.id,
+                "shown": route.shown,
+                "stands_in": stands_in,
+                "state": "waiting",
+                "attempts": 0,
+                "next_at": hearer.may_be_told(self._clock(), urgent=urgent),
+            }
+            for route in found
+        ]
+        if rows:
+            connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
+        return len(found)
 
 
-def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
-    states = {delivery.state for delivery in tried}
-    state = next((s for s in ("failed", "waiting", "sent") if s in states), "unrouted")
-    errors = [delivery.last_error for delivery in tried if delivery.last_error]
-    return Notice(
-        id=row.id,
-        owner=row.owner,
-        kind=row.kind,
-        subject=row.subject,
-        body=row.body,
-        created_at=row.created_at,
-        state=state,
-        sent_at=max((d.sent_at for d in tried if d.sent_at), default=None),
-        error=errors[0] if errors else None,
-    )
+def _routes_of(connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    return connection.execute(
+        select(routes.c.id, routes.c.shown).where(routes.c.owner_id == owner_id).order_by(routes.c.id)
+    ).all()
+
+
+def _is_urgent(stored: Mapping[str, Any] | None) -> bool:
+    """A policy that cannot be read makes no notice wait."""
+    try:
+        return stored is None or policy_from_json(stored).urgent
+    except (KeyError, TypeError, ValueError):
+        return True

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from vaultcore.database import Database
 from worker import store
+from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
-from worker.services.notifying import Notifying
 from worker.services.running import Running
 
 _RUN_GRACE = timedelta(minutes=2)
@@ -16,11 +16,13 @@ _RUN_GRACE = timedelta(minutes=2)
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Ids to ring for. Ringing twice is harmless: every row is claimed before it is worked on."""
+    """Ids to ring for, and whether any notice could leave. Ringing twice is harmless: every row is claimed
+    before it is worked on.
+    """
 
     rotations: list[str]
     runs: list[str]
-    notices: list[str]
+    notices: bool
     heartbeats: list[str]
 
 
@@ -31,14 +33,14 @@ class Resuming:
         database: Database,
         running: Running,
         nights: Nights,
-        notifying: Notifying,
+        delivering: Delivering,
         heartbeat: Heartbeat,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._running = running
         self._nights = nights
-        self._notifying = notifying
+        self._delivering = delivering
         self._heartbeat = heartbeat
         self._clock = clock
 
@@ -54,6 +56,6 @@ class Resuming:
         return Waiting(
             rotations=rotations,
             runs=self._running.waiting_runs(opened_before=now - _RUN_GRACE),
-            notices=self._notifying.waiting(),
+            notices=self._delivering.is_due(),
             heartbeats=self._heartbeat.waiting(),
         )

@@ -266,6 +266,7 @@ class Rotations:
         to = saga.after_success(step, now)
         if to.state is State.DONE:
             self._telling.resolve(connection, claimed.item_id)
+            self._telling.tell_done(connection, claimed)
         return _End(to=to, result="done", message=done.message, values=values, scrub=done.scrub)
 
     def _fail(

@@ -40,7 +40,7 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
         last = ""
         while True:
             rows = connection.execute(
-                select(items.c.id, items.c.name, items.c.owner_id, items.c.hygiene)
+                select(items.c.id, items.c.name, items.c.hygiene)
                 .where(where, items.c.id > last)
                 .order_by(items.c.id)
                 .limit(page_size)
@@ -74,7 +74,6 @@ def _reference_page(
             r.last_run_at,
             r.idle_at,
             items.c.name.label("item"),
-            items.c.owner_id,
             items.c.expires_at,
             items.c.overlap_seconds,
             versions.c.number.label("current"),
@@ -132,16 +131,16 @@ def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Findin
             item_id=row.item_id,
             item=name,
             workflow=row.consumer_name,
-            owner_id=row.owner_id,
             level=1,
             detail=_explain(finding_kind, row, now),
+            command=_advise(finding_kind, row, name),
         )
 
 
 def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> str:
     where = f"node {row.node_id} of workflow {row.consumer_name}"
     if kind is FindingKind.MISSING:
-        return f"{where} names it: create it, or correct the node"
+        return f"{where} names it"
     if kind is FindingKind.EXPIRED:
         return f"{where} uses it, and it lapsed {show_time_left(row.expires_at, now)}"
     if kind is FindingKind.SUPERSEDED:
@@ -155,6 +154,18 @@ def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> st
     return f"{where} holds it, and {ran}"
 
 
+def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
+    """What settles it, as a person would type it."""
+    workflow = quote_word(row.consumer_name)
+    if kind is FindingKind.MISSING:
+        return f"nightkey item create {quote_word(name)} --owner OWNER --value-file PATH"
+    if kind is FindingKind.EXPIRED:
+        return f"nightkey item show {quote_word(name)}"
+    if kind is FindingKind.SUPERSEDED and row.pinned:
+        return f"nightkey workflow unpin {workflow} {quote_word(name)}"
+    return f"nightkey workflow run {workflow}"
+
+
 def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
     return Finding(
         kind=FindingKind.UNUSED,
@@ -162,28 +173,31 @@ def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
         item_id=row.id,
         item=row.name,
         workflow=None,
-        owner_id=row.owner_id,
         level=1,
-        detail=f"delete it if nothing else does: nightkey item delete {quote_word(row.name)}",
+        detail="delete it if nothing else does",
+        command=f"nightkey item delete {quote_word(row.name)}",
     )
 
 
+_LACKS: dict[Hygiene, tuple[str, str]] = {
+    Hygiene.NO_OWNER: ("nobody but the operators hears of it", "--owner OWNER"),
+    Hygiene.NO_EXPIRY: ("nobody will notice when it stops working", "--expires-at TIME"),
+    Hygiene.NO_PLAN: ("say how it is replaced: auto, approve or notify", "--mode MODE"),
+    Hygiene.GENERIC_NAME: ("name service and environment, as in prod-ticketing-api-token", "--name NAME"),
+}
+"""What it means that an item lacks it, and the options that give it."""
+
+
 def _see_hygiene(row: Row[*tuple[Any, ...]]) -> Iterator[Finding]:
-    advice = {
-        Hygiene.NO_OWNER: "nobody hears of it: nightkey item update NAME --owner OWNER",
-        Hygiene.NO_EXPIRY: "nobody will notice when it stops working: give it --expires-at or --lifetime",
-        Hygiene.NO_PLAN: "say how it is replaced: --mode auto, approve or notify",
-        Hygiene.GENERIC_NAME: "name service and environment, as in prod-ticketing-api-token",
-    }
     for lack in row.hygiene.split():
-        kind = Hygiene(lack)
+        why, options = _LACKS[Hygiene(lack)]
         yield Finding(
             kind=FindingKind(lack),
             subject=row.id,
             item_id=row.id,
             item=row.name,
             workflow=None,
-            owner_id=row.owner_id,
             level=1,
-            detail=advice[kind].replace("NAME", quote_word(row.name)),
+            detail=why,
+            command=f"nightkey item update {quote_word(row.name)} {options}",
         )

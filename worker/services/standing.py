@@ -9,14 +9,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from vaultcore.database import Database
 from vaultcore.tables import items
-from worker import finding_rows
+from worker import finding_rows, notice_rows
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.saga import State
 from worker.domain.slots import next_slot
 from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
-from worker.services.notifying import Notifying
 from worker.tables import rotations, sweeps, workflows
 
 
@@ -41,14 +40,12 @@ class StandingReader:
         *,
         database: Database,
         nights: Nights,
-        notifying: Notifying,
         heartbeat: Heartbeat,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._nights = nights
-        self._notifying = notifying
         self._heartbeat = heartbeat
         self._settings = settings
         self._clock = clock
@@ -72,7 +69,7 @@ class StandingReader:
                 items=connection.execute(select(func.count()).select_from(items)).scalar_one(),
                 workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
                 rotations=dict(counted),
-                notices=self._notifying.count(connection),
+                notices=notice_rows.count(connection),
                 problems=self._find_problems(connection, night),
                 findings=[
                     {
@@ -104,10 +101,10 @@ class StandingReader:
             if slot is None or row.night != slot
         ]
         if night is None:
-            return problems + self._notifying.problems_since(connection, self._clock())
+            return problems + notice_rows.problems_since(connection, self._clock())
         return [
             *self._nights.problems_of(connection, night.slot),
             *problems,
-            *self._notifying.problems_since(connection, night.started_at),
+            *notice_rows.problems_since(connection, night.started_at),
             *self._heartbeat.problems(connection),
         ]

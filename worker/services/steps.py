@@ -20,7 +20,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import store
-from worker.domain.notices import compose_claim
+from worker.domain.notices import CLAIM_MARK
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
@@ -265,14 +265,18 @@ class Steps:
             rotation_id=rotation.id,
             expires_at=expires_at,
         )
-        self._notifying.post(
+        self._notifying.tell_owners(
             connection,
-            owner_id=item.owner_id,
+            item.id,
             kind="claim",
             dedupe_key=f"claim:{claim_id}",
-            message=compose_claim(
-                item=item.name, overlap=show_duration(item.policy.overlap), expires_at=expires_at
-            ),
+            data={
+                "item": item.name,
+                "command": f"nightkey claim {CLAIM_MARK}",
+                "overlap": show_duration(item.policy.overlap),
+                "expires_at": expires_at,
+            },
+            about=claim_id,
             claim_id=claim_id,
         )
 

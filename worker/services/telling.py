@@ -2,25 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
-from worker import finding_rows
+from worker import finding_rows, store
 from worker.consumers import consumers_of
-from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
-from worker.domain.notices import (
-    compose_approval,
-    compose_breaker,
-    compose_failed_run,
-    compose_failure,
-    compose_unapproved,
-)
+from worker.domain.commands import quote_word
+from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
 from worker.domain.proof import Consumer, Proof, Standing
 from worker.domain.saga import State
 from worker.services.notifying import Notifying
-from worker.store import Rotation
+from worker.store import NIGHT_JOB, Rotation
+from worker.tables import sweeps
 
 
 class Telling:
@@ -37,59 +33,84 @@ class Telling:
         finding_rows.resolve_of(connection, FindingKind.UNPROVEN, rotation.item_id, self._clock())
         kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
         number = rotation.fence if state is State.STUCK else 1  # it may get stuck more than once
-        detail = f"{error}: nightkey rotation show {rotation.id}"
-        finding_rows.record(connection, self._find(rotation, kind, detail), self._clock(), told=True)
-        self._mark_expiry_told(connection, rotation)
-        self._notifying.post(
+        told = self._notifying.tell_owners(
             connection,
-            owner_id=rotation.owner_id,
+            rotation.item_id,
             kind=f"rotation-{state.value}",
             dedupe_key=f"rotation:{rotation.id}:{state.value}:{number}",
-            message=compose_failure(
-                rotation_id=rotation.id,
-                item=rotation.item,
-                state=state,
-                error=error,
-                users=self._users_of(connection, rotation.item_id),
-            ),
+            data=self._describe(connection, rotation) | {"error": error},
         )
+        topic = finding_rows.record(connection, self._find(rotation, kind, error), self._clock())
+        topics = [(topic, 1), *self._record_expiry(connection, rotation)]
+        finding_rows.mark_told(
+            connection,
+            [(owner_id, topic, level) for owner_id in told for topic, level in topics],
+            night=None,
+            now=self._clock(),
+        )
+
+    def tell_done(self, connection: Connection, rotation: Rotation) -> None:
+        """At once, unless its night has yet to close: then its owners read of it in that digest.
+
+        Who has replaced the value by hand knows.
+        """
+        if rotation.by_owner or (rotation.night is not None and self._is_open(connection, rotation.night)):
+            return
+        item = self._vault.get(connection, rotation.item_id)
+        data = self._describe(connection, rotation)
+        self._notifying.tell_owners(
+            connection,
+            rotation.item_id,
+            kind="rotation-done",
+            dedupe_key=f"rotation:{rotation.id}:done",
+            data=data | {"version": rotation.new_number or item.version, "expires_at": item.expires_at},
+        )
+        store.set_told(connection, rotation.id, rotation.night)
 
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
         """Nobody approved it in time."""
-        self._notifying.post(
+        self.settle_approval(connection, rotation)
+        self._notifying.tell_owners(
             connection,
-            owner_id=rotation.owner_id,
+            rotation.item_id,
             kind="rotation-expired",
             dedupe_key=f"rotation:{rotation.id}:expired",
-            message=compose_unapproved(
-                item=rotation.item, asked_by=rotation.asked_by, asked_at=rotation.created_at
-            ),
+            data={
+                "item": rotation.item,
+                "asked_by": rotation.asked_by,
+                "asked_at": rotation.created_at,
+                "command": f"nightkey item rotate {quote_word(rotation.item)}",
+            },
         )
 
     def ask_approval(self, connection: Connection, rotation: Rotation, *, expires_at: datetime) -> None:
-        self._notifying.post(
+        self._notifying.tell_owners(
             connection,
-            owner_id=rotation.owner_id,
+            rotation.item_id,
             kind="rotation-requested",
             dedupe_key=f"rotation:{rotation.id}:requested",
-            message=compose_approval(
-                rotation_id=rotation.id,
-                item=rotation.item,
-                reason=rotation.reason,
-                asked_by=rotation.asked_by,
-                expires_at=expires_at,
-                users=self._users_of(connection, rotation.item_id),
-            ),
+            data=self._describe(connection, rotation)
+            | {
+                "reason": rotation.reason,
+                "asked_by": rotation.asked_by,
+                "expires_at": expires_at,
+                "approve": f"nightkey rotation approve {rotation.id}",
+                "cancel": f"nightkey rotation cancel {rotation.id}",
+            },
+            about=rotation.id,
         )
+
+    def settle_approval(self, connection: Connection, rotation: Rotation) -> None:
+        """It was approved, cancelled, or has ended: who has not been asked yet is not asked any more."""
+        self._notifying.withdraw(connection, rotation.id)
 
     def tell_breaker(self, connection: Connection, night: datetime, failed: Iterable[Rotation]) -> None:
         """To the operators, once a night: it was stopped."""
-        self._notifying.post(
+        self._notifying.tell_operators(
             connection,
-            owner_id=None,
             kind="night-stopped",
             dedupe_key=f"breaker:{night.isoformat()}",
-            message=compose_breaker(night, [f"{one.item}: {one.last_error} ({one.id})" for one in failed]),
+            data={"night": night, "failed": [f"{one.item}: {one.last_error} ({one.id})" for one in failed]},
         )
 
     def find_unproven(self, connection: Connection, rotation: Rotation, standings: Iterable[Standing]) -> None:
@@ -106,8 +127,7 @@ class Telling:
             if standing.proof is not Proof.UNPROVABLE:
                 finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
                 continue
-            choice = f"{standing.why}: nightkey rotation show {rotation.id} has the choices"
-            finding = self._find(rotation, FindingKind.UNPROVEN, choice, workflow=name, subject=subject)
+            finding = self._find(rotation, FindingKind.UNPROVEN, standing.why, workflow=name, subject=subject)
             finding_rows.record(connection, finding, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:
@@ -116,30 +136,41 @@ class Telling:
             finding_rows.resolve_of(connection, kind, item_id, self._clock())
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
-        self._notifying.post(
+        self._notifying.tell_owners(
             connection,
-            owner_id=rotation.owner_id,
+            rotation.item_id,
             kind="run-failed",
             dedupe_key=f"rotation:{rotation.id}:run-failed:{consumer.id}",
-            message=compose_failed_run(
-                rotation_id=rotation.id, item=rotation.item, workflow=consumer.name, error=consumer.failed or ""
-            ),
+            data=self._describe(connection, rotation)
+            | {
+                "workflow": consumer.name,
+                "error": consumer.failed or "",
+                "rollback": f"nightkey rotation rollback {rotation.id}",
+            },
         )
 
-    def _mark_expiry_told(self, connection: Connection, rotation: Rotation) -> None:
-        """The item expires all the same: its owner hears of that again when it gets nearer, not tonight."""
+    def _record_expiry(self, connection: Connection, rotation: Rotation) -> list[tuple[str, int]]:
+        """The item expires all the same. Who hears of the failure knows that: topic and level."""
         try:
             item = self._vault.get(connection, rotation.item_id)
         except NightkeyError:  # it is gone, or cannot be read
-            return
+            return []
         now = self._clock()
         if item.expires_at is None or item.expires_at <= now:
-            return
+            return []
         level = expiry_level(item.expires_at, item.policy.thresholds, now)
-        if level is not None:
-            detail = f"expires {show_time_left(item.expires_at, now)}: its rotation did not succeed"
-            finding = self._find(rotation, FindingKind.EXPIRING, detail, level=level)
-            finding_rows.record(connection, finding, now, told=True)
+        if level is None:
+            return []
+        finding = self._find(
+            rotation,
+            FindingKind.EXPIRING,
+            f"expires {show_time_left(item.expires_at, now)}",
+            level=level,
+            deadline=item.expires_at,
+            does="tries to replace it again, since the last try failed",
+        )
+        finding_rows.record(connection, finding, now)
+        return [(topic_of(item.id, item.expires_at), level)]
 
     def _find(
         self,
@@ -150,6 +181,8 @@ class Telling:
         level: int = 1,
         workflow: str | None = None,
         subject: str | None = None,
+        deadline: datetime | None = None,
+        does: str | None = None,
     ) -> Finding:
         return Finding(
             kind=kind,
@@ -157,10 +190,27 @@ class Telling:
             item_id=rotation.item_id,
             item=rotation.item,
             workflow=workflow,
-            owner_id=rotation.owner_id,
             level=level,
             detail=detail,
+            deadline=deadline,
+            does=does,
+            command=f"nightkey rotation show {rotation.id}",
         )
 
-    def _users_of(self, connection: Connection, item_id: str) -> list[str]:
-        return [consumer.name for consumer in consumers_of(connection, item_id) if consumer.active]
+    def _describe(self, connection: Connection, rotation: Rotation) -> dict[str, Any]:
+        """What the message of every kind may say of it."""
+        users = [consumer.name for consumer in consumers_of(connection, rotation.item_id) if consumer.active]
+        return {
+            "item": rotation.item,
+            "users": ", ".join(users) or "no active workflow",
+            "many": len(users) > 1,
+            "show": f"nightkey rotation show {rotation.id}",
+        }
+
+    def _is_open(self, connection: Connection, night: datetime) -> bool:
+        found = connection.execute(
+            select(sweeps.c.slot).where(
+                sweeps.c.job == NIGHT_JOB, sweeps.c.slot == night, sweeps.c.done_at.is_(None)
+            )
+        ).first()
+        return found is not None

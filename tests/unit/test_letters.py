@@ -1,0 +1,320 @@
+"""Messages by template: what is put in stays text, times are the reader's, and any of them can be replaced."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultcore.errors import ConfigurationError, NotFoundError
+from worker.delivery.formats import to_html, to_text
+from worker.delivery.letters import Letters
+from worker.domain.findings import FindingKind
+from worker.domain.notices import CLAIM_MARK, FoundLine, RotatedLine, TonightLine, build_digest
+from worker.domain.saga import State
+
+NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+ZONE = "Europe/Zurich"
+FOUND = [
+    FoundLine(
+        kind=FindingKind.LAPSED,
+        subject="prod-vpn",
+        detail="lapsed 2 days ago",
+        deadline=datetime(2026, 2, 27, 2, 0, tzinfo=UTC),
+        does=None,
+        command="nightkey item update prod-vpn --value-file PATH",
+        users=("intake", "nightly"),
+        belongs=("network",),
+    ),
+    FoundLine(
+        kind=FindingKind.EXPIRING,
+        subject="prod-smtp",
+        detail="expires in 3 days",
+        deadline=datetime(2026, 3, 4, 12, 0, tzinfo=UTC),
+        does="replaces it from 2026-03-02 02:00 UTC on",
+        command=None,
+    ),
+    FoundLine(
+        kind=FindingKind.NO_EXPIRY,
+        subject="prod-ldap",
+        detail="nobody will notice when it stops working",
+        deadline=None,
+        does=None,
+        command="nightkey item update prod-ldap --expires-at TIME",
+    ),
+]
+ROTATED = [
+    RotatedLine(id="rot_1", item="prod-token", state=State.DONE, version=4, error=None, waits_for=()),
+    RotatedLine(
+        id="rot_2",
+        item="prod-crm",
+        state=State.WATCHING,
+        version=2,
+        error=None,
+        waits_for=("the overlap", "the first run of intake"),
+    ),
+    RotatedLine(
+        id="rot_3", item="prod-git", state=State.ROLLED_BACK, version=2, error="401 from git", waits_for=()
+    ),
+    RotatedLine(id="rot_4", item="prod-dns", state=State.STUCK, version=2, error="undo failed", waits_for=()),
+]
+ROTATION = {
+    "item": "prod-smtp",
+    "error": "503 while undoing",
+    "users": "intake, nightly",
+    "many": True,
+    "show": "nightkey rotation show rot_1",
+}
+DATA = {
+    "digest": build_digest(
+        "ops",
+        FOUND,
+        ROTATED,
+        night=NIGHT,
+        now=NIGHT,
+        total=60,
+        tonight=[TonightLine(item="prod-erp", why="expires in 5 days", does="replaces it")],
+    ),
+    "rotation-rolled-back": ROTATION,
+    "rotation-cancelled": ROTATION,
+    "rotation-stuck": ROTATION,
+    "rotation-done": ROTATION | {"version": 4, "expires_at": NIGHT},
+    "rotation-requested": ROTATION
+    | {
+        "asked_by": "night",
+        "reason": "expires in 3 days",
+        "expires_at": NIGHT,
+        "approve": "nightkey rotation approve rot_1",
+        "cancel": "nightkey rotation cancel rot_1",
+    },
+    "rotation-expired": {
+        "item": "prod-smtp",
+        "asked_by": "user:ann",
+        "asked_at": NIGHT,
+        "command": "nightkey item rotate prod-smtp",
+    },
+    "run-failed": ROTATION | {"workflow": "intake", "rollback": "nightkey rotation rollback rot_1"},
+    "night-stopped": {"night": NIGHT, "failed": ["prod-smtp: 503 (rot_1)", "prod-crm: 401 (rot_2)"]},
+    "night-failed": {"night": NIGHT, "problems": ["prod-smtp was not replaced", "a route is away"]},
+    "departure": {
+        "item": "prod-smtp",
+        "name": "ann",
+        "command": "nightkey item update prod-smtp --value-file PATH",
+        "leave": "nightkey owner leave ann",
+    },
+    "claim": {
+        "item": "api-key: intake",
+        "command": f"nightkey claim {CLAIM_MARK}",
+        "overlap": "1d",
+        "expires_at": NIGHT,
+    },
+    "claim-reminder": {
+        "item": "api-key: intake",
+        "command": f"nightkey claim {CLAIM_MARK}",
+        "left": "in 3 days",
+        "expires_at": NIGHT,
+    },
+    "stand-in": {"owner": "ops"},
+    "test": {"owner": "ops"},
+}
+
+
+@pytest.fixture
+def letters(tmp_path):
+    return Letters(tmp_path / "templates")
+
+
+def test_a_whole_digest_reads_so(letters):
+    message = letters.write("digest", DATA["digest"], zone=ZONE)
+
+    assert message.subject == "Nightkey: 60 to look at, 2 not replaced, 2 replaced, 1 due tonight (ops)"
+    assert to_text(message.body) == (
+        "Nightkey looked at your credentials in the night of 2026-03-01 03:00 CET.\n"
+        "\n"
+        "To look at\n"
+        "----------\n"
+        "\n"
+        "- prod-vpn lapsed 2 days ago, 2026-02-27 03:00 CET.\n"
+        "  It belongs to network.\n"
+        "  Used by intake, nightly.\n"
+        "  Replace it:\n"
+        "\n"
+        "      nightkey item update prod-vpn --value-file PATH\n"
+        "\n"
+        "- prod-smtp lapses in 3 days, 2026-03-04 13:00 CET.\n"
+        "  Nightkey replaces it from 2026-03-02 02:00 UTC on.\n"
+        "\n"
+        "- prod-ldap has no expiry: nobody will notice when it stops working.\n"
+        "  Give it one:\n"
+        "\n"
+        "      nightkey item update prod-ldap --expires-at TIME\n"
+        "\n"
+        "And 57 more, less urgent than these:\n"
+        "\n"
+        "    nightkey finding list\n"
+        "\n"
+        "Not replaced\n"
+        "------------\n"
+        "\n"
+        "- prod-git keeps its value from before: 401 from git.\n"
+        "\n"
+        "      nightkey rotation show rot_3\n"
+        "\n"
+        "- prod-dns is stuck, both values are kept: undo failed.\n"
+        "\n"
+        "      nightkey rotation show rot_4\n"
+        "\n"
+        "Replaced\n"
+        "--------\n"
+        "\n"
+        "- prod-token is now version 4; the one before it is gone.\n"
+        "\n"
+        "- prod-crm is now version 2; the one before it works on, waiting for the overlap; "
+        "the first run of intake.\n"
+        "\n"
+        "Tonight\n"
+        "-------\n"
+        "\n"
+        "- prod-erp expires in 5 days: Nightkey replaces it.\n"
+    )
+    html = to_html(message.body)
+    assert "<h2>To look at</h2>" in html
+    assert "<strong>prod-vpn</strong> lapsed 2 days ago" in html
+    assert "<code>nightkey item update prod-vpn --value-file PATH\n</code>" in html
+
+
+def test_there_is_a_letter_for_every_kind_and_a_kind_for_every_letter(letters):
+    assert letters.kinds().keys() == DATA.keys()
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_every_letter_is_written_from_what_it_is_given(letters, kind):
+    message = letters.try_out(kind, DATA[kind], zone=ZONE)
+
+    assert message.subject.startswith("Nightkey: ")
+    assert "\n" not in message.subject
+    for form in (to_text(message.body), to_html(message.body)):
+        assert len(form) > 50
+        assert "\x1e" not in form
+        for name, value in DATA[kind].items():
+            if isinstance(value, str) and name not in ("summary", "error", "users"):
+                assert value in form or value in message.subject, name
+    commands = [
+        value for value in DATA[kind].values() if isinstance(value, str) and value.startswith("nightkey ")
+    ]
+    for command in commands:
+        assert f"\n    {command}\n" in to_text(message.body), "on a line of its own, to be copied"
+
+
+def test_a_claim_leaves_one_place_for_its_token(letters):
+    message = letters.write("claim", DATA["claim"], zone="UTC")
+
+    assert message.body.count(CLAIM_MARK) == 1
+    assert CLAIM_MARK not in message.subject
+    assert "by 2026-03-01 02:00 UTC" in message.body
+
+
+HOSTILE = st.text(
+    alphabet=st.sampled_from(list("ab `*_[]()<>#~|!&\\{}%-+.1\n\r\t\u2028\"'")), min_size=1, max_size=30
+).filter(str.strip)
+
+
+@given(HOSTILE)
+def test_what_is_put_in_is_text_and_never_markup(value):
+    letters = Letters(Path("/nowhere"))
+    message = letters.write(
+        "rotation-rolled-back",
+        {
+            "item": value,
+            "error": value,
+            "users": value,
+            "show": f"nightkey rotation show {value}",
+            "owner": "x",
+        },
+        zone="UTC",
+    )
+    flat = " ".join(value.split())
+
+    assert "\n" not in message.subject
+    assert message.subject == f"Nightkey: {flat} was not replaced"
+    text, html = to_text(message.body), to_html(message.body)
+    assert f"The replacement of {flat} did not pass: {flat}." in " ".join(text.split())
+    assert f"\n    nightkey rotation show {flat}\n" in text
+    assert set(re.findall("<[^>]*>", html)) <= {"<p>", "</p>", "<pre>", "</pre>", "<code>", "</code>"}
+
+
+def test_an_organisation_replaces_a_letter_or_a_part_of_one(letters, tmp_path):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "test.md").write_text(
+        '{% extends "nightkey/test.md" %}{% block subject %}ACME: hello {{ owner }}{% endblock %}'
+    )
+    message = letters.write("test", {"owner": "o*p*s"}, zone="UTC")
+
+    assert message.subject == "ACME: hello o*p*s"
+    assert "what a message from Nightkey looks like" in message.body
+    assert letters.kinds()["test"] == folder / "test.md"
+    assert letters.check() == []
+
+
+LAYOUT = '{% extends "nightkey/layout.md" %}'
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (LAYOUT + "{% block subject %}{{ nothing }}{% endblock %}", "'nothing' is undefined"),
+        (LAYOUT + "{% block subject %}x{% endblock %}", "its block body is empty"),
+        (LAYOUT + "{% block body %}x{% endblock %}", "its block subject is empty"),
+        (LAYOUT + "\n{% block subject %}", "line 2"),
+        ("{% block subject %}x{% endblock %}", "it begins with no"),
+        ("{% include '/etc/passwd' %}", "/etc/passwd"),
+        (LAYOUT + "{% block subject %}{{ 1 / 0 }}{% endblock %}", "division by zero"),
+    ],
+)
+def test_a_letter_of_theirs_that_fails_loses_no_notice_and_says_where_when_asked(
+    letters, tmp_path, source, says
+):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "test.md").write_text(source)
+
+    assert letters.write("test", {"owner": "ops"}, zone="UTC").subject == "Nightkey: a test for ops"
+    with pytest.raises(ConfigurationError, match=r"template .*/test\.md.*: ") as caught:
+        letters.try_out("test", {"owner": "ops"}, zone="UTC")
+    assert says in str(caught.value)
+
+
+def test_a_letter_that_cannot_be_parsed_is_found_before_it_is_needed(letters, tmp_path):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "digest.md").write_text("{% block subject %}")
+
+    (problem,) = letters.check()
+    assert "digest.md cannot be read, so ours is used" in problem
+
+
+def test_a_kind_that_there_is_not_is_said_with_those_there_are(letters):
+    assert "{% block subject %}" in letters.source("digest")
+    with pytest.raises(NotFoundError, match="no kind of message 'nothing': there are claim, "):
+        letters.source("nothing")
+    with pytest.raises(NotFoundError):
+        letters.source("../sender")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("# A\n\nb\nc", "A\n=\n\nb\nc\n"),
+        ("- a\n- b\n\n  c\n", "- a\n\n- b\n\n  c\n"),
+        ("- a\n  - b\n", "- a\n\n  - b\n"),
+        ("a `b` **c** \\*d\\*", "a b c *d*\n"),
+        ("[there](https://example.org)", "https://example.org there\n"),
+        ("```\ncode\n  more\n```", "    code\n      more\n"),
+        ("<b>x</b>", "<b>x</b>\n"),
+    ],
+)
+def test_plain_text_keeps_the_shape(markdown, text):
+    assert to_text(markdown) == text

@@ -1,0 +1,28 @@
+"""`nightkey calendar`: coming expiries for other programs to read."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker.cli.output import note, write_whole
+from worker.cli.session import Home, open_services
+
+
+def calendar(
+    *,
+    owner: Annotated[str | None, typer.Option("--owner", help="Only what this owner answers for.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: here.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Write coming expiries as an .ics calendar: one event for each."""
+    _ = home
+    written = open_services().calendaring.write(owner)
+    if output is None:
+        sys.stdout.write(written.decode().replace("\r\n", "\n"))
+        return
+    write_whole(output, written.decode())
+    note(f"{written.count(b'BEGIN:VEVENT')} expiries are in {output}")

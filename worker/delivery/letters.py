@@ -1,0 +1,157 @@
+"""Messages by template: Jinja over Markdown, one template per kind, any of which an organisation can replace.
+
+A template extends `nightkey/layout.md` with two blocks, `subject` and `body`, or another of ours, such as
+`nightkey/digest.md`, of which it changes one. What it is given is text and never markup: it is escaped as it
+is put in, except by `code`.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    FunctionLoader,
+    PrefixLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+)
+
+from vaultcore.errors import ConfigurationError, NotFoundError
+from worker.domain.notices import Message
+
+_OWN = "nightkey"
+_BUILT_IN = resources.files("worker.delivery") / "templates"
+_ESCAPED = re.compile(r"([\\`*_\[\]<>#~|!&])")
+_BEGINS = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
+"""What would make a list or a heading of a line that begins with it."""
+_BREAKS = re.compile(r"\s+")
+_SUBJECT_MAX = 200
+_LAYOUT = "layout.md"
+_END = "\x1e"
+"""Between subject and body, in what a template renders; no text holds it."""
+
+
+class _Markdown(str):
+    """Text that is markup on purpose."""
+
+    __slots__ = ()
+
+
+class Letters:
+    """`folder`: where the organisation's own templates are; it need not be there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        own = FunctionLoader(_read_built_in)
+        self._built_in = _make_environment(PrefixLoader({_OWN: own}))
+        self._environment = _make_environment(
+            ChoiceLoader([FileSystemLoader(folder), PrefixLoader({_OWN: own}), own])
+        )
+
+    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
+        """The message of a kind, with times in the reader's zone.
+
+        A template of the organisation that fails is passed over: no notice is lost for it, and `check` says
+        what is wrong with it.
+        """
+        try:
+            return _write(self._environment.get_template(f"{kind}.md"), data, zone)
+        except (TemplateError, OSError, ValueError, TypeError, ArithmeticError):
+            return _write(self._built_in.get_template(f"{_OWN}/{kind}.md"), data, zone)
+
+    def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
+        """As `write`, but a template that fails is a `ConfigurationError` that says where."""
+        problem = ""
+        try:
+            return _write(self._environment.get_template(f"{kind}.md"), data, zone)
+        except (TemplateError, OSError, ValueError, TypeError, ArithmeticError) as error:
+            number = getattr(error, "lineno", None)
+            line = f", line {number}" if number else ""
+            problem = f"template {self._folder / kind}.md{line}: {error}"
+        raise ConfigurationError(problem)
+
+    def kinds(self) -> dict[str, Path | None]:
+        """Each kind of message, and the organisation's own template of it, if there is one."""
+        found = {}
+        for kind in sorted(Path(path.name).stem for path in _BUILT_IN.iterdir() if path.name != _LAYOUT):
+            own = self._folder / f"{kind}.md"
+            found[kind] = own if own.is_file() else None
+        return found
+
+    def source(self, kind: str) -> str:
+        """The built-in template of a kind: where an organisation's own begins."""
+        text = _read_built_in(f"{kind}.md")
+        if text is None:
+            raise NotFoundError(f"no kind of message {kind[:40]!r}: there are {', '.join(self.kinds())}")
+        return text
+
+    def check(self) -> list[str]:
+        """What is wrong with the organisation's own templates, as sentences."""
+        problems = []
+        for kind, own in self.kinds().items():
+            if own is not None:
+                try:
+                    self._environment.get_template(f"{kind}.md")
+                except (TemplateError, OSError, ValueError) as error:
+                    problems.append(f"template {own} cannot be read, so ours is used: {error}")
+        return problems
+
+
+def _make_environment(loader: Any) -> Environment:  # noqa: ANN401  # one of Jinja's loaders
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # it is Markdown: `finalize` escapes for that
+        finalize=_escape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code"] = _show_code
+    return environment
+
+
+def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
+    known = {**data, "local": lambda time: _show_local(time, zone), "end_of_subject": _Markdown(_END)}
+    subject, separator, body = template.render(known).partition(_END)
+    if not separator:
+        raise ValueError(f'it begins with no {{% extends "{_OWN}/{_LAYOUT}" %}}, nor with another of {_OWN}/')
+    subject = _unescape(" ".join(subject.split()))
+    body = re.sub(r"\n{3,}", "\n\n", body).strip("\n")
+    if not subject or not body:
+        raise ValueError(f"its block {'body' if subject else 'subject'} is empty")
+    return Message(subject=subject[:_SUBJECT_MAX], body=body + "\n")
+
+
+def _escape(value: object) -> object:
+    """Data is never markup, and never breaks a line."""
+    if isinstance(value, _Markdown) or not isinstance(value, str):
+        return value
+    flat = _BREAKS.sub(" ", value.replace(_END, " ")).strip()
+    return _BEGINS.sub(r"\1\\", _ESCAPED.sub(r"\\\1", flat))
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([\\`*_\[\]<>#~|!&=.)+-])", r"\1", text)
+
+
+def _show_code(text: str) -> _Markdown:
+    """A command on a line of its own: to be copied as it is."""
+    return _Markdown("    " + _BREAKS.sub(" ", text).strip())
+
+
+def _show_local(time: datetime, zone: str) -> str:
+    return f"{time.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+
+
+def _read_built_in(name: str) -> str | None:
+    file = _BUILT_IN / name
+    return file.read_text(encoding="utf-8") if "/" not in name and file.is_file() else None

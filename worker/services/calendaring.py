@@ -1,0 +1,97 @@
+"""Coming expiries as a calendar that other programs read (iCalendar, RFC 5545)."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, or_, select
+
+from vaultcore import rules
+from vaultcore.database import Database
+from vaultcore.model import Item, Mode
+from vaultcore.owners import Owners
+from vaultcore.tables import item_owners, items
+from vaultcore.vault import Vault
+from worker.domain.commands import quote_word
+
+_PAGE = 500
+_LENGTH = timedelta(minutes=30)
+
+
+class Calendaring:
+    def __init__(
+        self, *, database: Database, vault: Vault, owners: Owners, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._owners = owners
+        self._clock = clock
+
+    def write(self, owner: str | None) -> bytes:
+        """The expiries of an owner's items, or of all, that are still to come: one event each.
+
+        An event keeps its id while its item keeps its version, so that a calendar that reads it again moves it
+        instead of showing it twice.
+        """
+        from icalendar import Calendar, Event  # noqa: PLC0415  # only this command needs it
+
+        calendar = Calendar()
+        calendar.add("prodid", "-//nightkey//expiries//EN")
+        calendar.add("version", "2.0")
+        calendar.add("x-wr-calname", f"Nightkey: {owner or 'all credentials'}")
+        now = self._clock()
+        with self._database.read() as connection:
+            owner_id = None if owner is None else self._owners.get(connection, owner).id
+            for item in self._walk(connection, owner_id, now):
+                if item.expires_at is None:
+                    continue
+                event = Event()
+                event.add("uid", f"{item.id}-{item.version}@nightkey")
+                event.add("dtstamp", now)
+                event.add("dtstart", item.expires_at)
+                event.add("dtend", item.expires_at + _LENGTH)
+                event.add("summary", f"{item.name} lapses")
+                event.add("description", _explain(item))
+                event.add("categories", [str(item.policy.mode)])
+                event.add("transp", "TRANSPARENT")
+                calendar.add_component(event)
+        written: bytes = calendar.to_ical()
+        return written
+
+    def _walk(self, connection: Connection, owner_id: str | None, now: datetime) -> Iterator[Item]:
+        last: tuple[datetime, str] | None = None
+        while True:
+            query = (
+                select(items.c.id, items.c.expires_at)
+                .where(items.c.expires_at > now)
+                .order_by(items.c.expires_at, items.c.id)
+                .limit(_PAGE)
+            )
+            if owner_id is not None:
+                mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+                query = query.where(items.c.id.in_(mine))
+            if last is not None:
+                query = query.where(
+                    or_(
+                        items.c.expires_at > last[0],
+                        (items.c.expires_at == last[0]) & (items.c.id > last[1]),
+                    )
+                )
+            rows = connection.execute(query).all()
+            for row in rows:
+                yield self._vault.get(connection, row.id)
+            if len(rows) < _PAGE:
+                return
+            last = (rows[-1].expires_at, rows[-1].id)
+
+
+def _explain(item: Item) -> str:
+    owners = ", ".join(item.owners) or "nobody"
+    name = quote_word(item.name)
+    show = f"nightkey item show {name}"
+    if item.policy.mode is Mode.NOTIFY or item.expires_at is None:
+        does = f"Only its owner can replace it: nightkey item update {name} --value-file PATH"
+    else:
+        since = rules.rotate_from(item.policy, item.expires_at, item_id=item.id)
+        what = "asks for an approval to replace it" if item.policy.mode is Mode.APPROVE else "replaces it"
+        does = f"Nightkey {what} from {since:%Y-%m-%d %H:%M} UTC on."
+    return f"{does}\nOwner: {owners}\n{show}"
