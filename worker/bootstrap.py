@@ -1,7 +1,7 @@
 """The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -258,6 +258,7 @@ class Services:
             letters=self.letters,
             sender=self.sender,
             threads=self.settings.delivery_threads,
+            deadline=timedelta(seconds=self.settings.delivery_timeout_seconds),
             pause=self.settings.retry,
             clock=self.clock,
         )

@@ -1,6 +1,6 @@
 """Findings as rows: opened, brought up to date, resolved, and told. It decides nothing and commits nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -190,6 +190,16 @@ def walk_untold(
         if len(rows) < page_size:
             return
         last = (rows[-1].id, rows[-1].key)
+
+
+def told_levels(connection: Connection, topics: Collection[str]) -> dict[tuple[str, str], int]:
+    """How bad each topic was when each owner was last told of it."""
+    rows = connection.execute(
+        select(tellings.c.owner_id, tellings.c.topic, tellings.c.level).where(
+            tellings.c.topic.in_(sorted(topics))
+        )
+    )
+    return {(row.owner_id, row.topic): row.level for row in rows}
 
 
 def mark_told(

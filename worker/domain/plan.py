@@ -157,6 +157,12 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
     return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does="replaces it in this night")
 
 
+def describe_open(rotation: str, state: str) -> tuple[str, str]:
+    """What Nightkey does about an item that is being rotated, and what a person can type."""
+    choice = _go_on(rotation, state)
+    return choice.does or "", choice.command or ""
+
+
 def _go_on(rotation: str, state: str | None) -> _Choice:
     show = f"nightkey rotation show {rotation}"
     if state == "stuck":

@@ -29,8 +29,6 @@ from worker.tables import deliveries, notices
 TRIES = 4
 _LEASE = timedelta(minutes=5)
 _PAUSE_MAX = timedelta(hours=1)
-_DEADLINE_SECONDS = 30.0
-"""After so long a send is given up, whatever its route says."""
 _PAGE = 500
 
 
@@ -61,6 +59,8 @@ class _Result:
 
 
 class Delivering:
+    """`threads`: so many routes are served at once. `deadline`: after so long a send is given up."""
+
     def __init__(
         self,
         *,
@@ -72,6 +72,7 @@ class Delivering:
         letters: Letters,
         sender: Sender,
         threads: int,
+        deadline: timedelta,
         pause: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
@@ -83,6 +84,7 @@ class Delivering:
         self._letters = letters
         self._sender = sender
         self._threads = threads
+        self._deadline = deadline.total_seconds()
         self._pause = pause
         self._clock = clock
 
@@ -124,10 +126,10 @@ class Delivering:
                 waiting.extend(self._find_due(busy=sending.keys()))
             chosen = _choose(waiting, sending.keys(), self._threads - len(sending))
             for job in self._claim(chosen):
-                sending[job.route_id] = (job, time.monotonic() + _DEADLINE_SECONDS)
+                sending[job.route_id] = (job, time.monotonic() + self._deadline)
                 threading.Thread(target=self._send, args=(job, results), daemon=True).start()
             if sending:
-                self._record(_collect(results, sending))
+                self._record(_collect(results, sending, self._deadline))
             elif not waiting:
                 return
 
@@ -324,7 +326,9 @@ def _choose(waiting: deque[tuple[str, str]], busy: Collection[str], room: int) -
     return list(taken.values())
 
 
-def _collect(results: "SimpleQueue[_Result]", sending: dict[str, tuple[_Job, float]]) -> list[_Result]:
+def _collect(
+    results: "SimpleQueue[_Result]", sending: dict[str, tuple[_Job, float]], seconds: float
+) -> list[_Result]:
     """Waits for what ends next, and takes what has ended out of `sending`. Late answers are not heard."""
     ended = []
     first_deadline = min(deadline for _, deadline in sending.values())
@@ -341,7 +345,7 @@ def _collect(results: "SimpleQueue[_Result]", sending: dict[str, tuple[_Job, flo
     for job, deadline in list(sending.values()):
         if deadline <= time.monotonic():
             del sending[job.route_id]
-            ended.append(_Result(job=job, problem=f"no answer within {_DEADLINE_SECONDS:.0f} seconds"))
+            ended.append(_Result(job=job, problem=f"no answer within {seconds:g} seconds"))
     return ended
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, not_, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, not_, or_, select, true, update
 
 from vaultcore.rows import owners_of
 from vaultcore.tables import item_owners, items, references
 from worker import finding_rows
-from worker.domain.audience import hearers
+from worker.domain.audience import hearers, is_news
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, Message, RotatedLine, TonightLine, build_digest
+from worker.domain.plan import describe_open
 from worker.domain.saga import TOLD, State
 from worker.services.notifying import Letters, Notifying
 from worker.store import NIGHT_JOB
@@ -41,12 +42,14 @@ class Digesting:
         """Who is to read of what in the digest of that night. The id of the operators."""
         operators = self._notifying.find_operators(connection)
         for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
-            told = [
+            told = finding_rows.told_levels(connection, {row.topic for row in page})
+            news = [
                 (hearer, row.topic, row.level)
                 for row in page
                 for hearer in hearers(row.level, owner=row.owner_id, deputy=row.deputy_id, operators=operators)
+                if is_news(row.level, told=told.get((hearer, row.topic)))
             ]
-            finding_rows.mark_told(connection, told, night=night, now=now)
+            finding_rows.mark_told(connection, news, night=night, now=now)
         connection.execute(
             update(rotations)
             .where(
@@ -121,8 +124,13 @@ def _find_findings(
     )
     total = connection.execute(select(func.count()).select_from(joined).where(*holds)).scalar_one()
     rows = connection.execute(
-        select(findings)
-        .select_from(joined)
+        select(findings, rotations.c.id.label("rotation_id"), rotations.c.state.label("rotation_state"))
+        .select_from(
+            joined.outerjoin(
+                rotations,
+                and_(rotations.c.item_id == findings.c.item_id, rotations.c.finished_at.is_(None)),
+            )
+        )
         .where(*holds)
         .order_by(order, findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
         .limit(LINES_MAX)
@@ -143,13 +151,20 @@ def _find_findings(
             subject=row.item or row.subject,
             detail=row.detail,
             deadline=row.deadline,
-            does=row.does,
-            command=row.command,
+            **_describe_help(row),
             users=() if row.workflow is not None else users.get(row.item_id, ()),
             belongs=() if row.item_id in owned else names.get(row.item_id, ()),
         )
         for row in rows
     ], total
+
+
+def _describe_help(row: Row[*tuple[Any, ...]]) -> dict[str, str | None]:
+    """What Nightkey does about it, and what a person can type: of an expiry, as its rotation stands now."""
+    if row.deadline is None or row.rotation_id is None:
+        return {"does": row.does, "command": row.command}
+    does, command = describe_open(row.rotation_id, row.rotation_state)
+    return {"does": does, "command": command}
 
 
 def _users_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -180,7 +195,7 @@ def _find_rotated(
         mine = or_(mine, ~exists().where(item_owners.c.item_id == rotations.c.item_id))
     closed = select(sweeps.c.done_at).where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == night)
     told_since = and_(
-        rotations.c.state == State.DONE.value, rotations.c.finished_at >= closed.scalar_subquery()
+        rotations.c.state == State.DONE.value, rotations.c.finished_at > closed.scalar_subquery()
     )
     rows = connection.execute(
         select(rotations)

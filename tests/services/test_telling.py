@@ -1,0 +1,351 @@
+"""Owners hear in time, once: who is told of what, when it leaves, and what was settled meanwhile."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from tests.organisation import Organisation
+from tests.services.staging import stage
+from vaultcore.model import UNCHANGED
+from vaultcore.quiet import parse_quiet
+from vaultcore.secret import Secret
+from worker.delivery.formats import to_text
+from worker.notice_rows import Notice
+from worker.tables import tellings
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+CRM = "prod-crm-password"
+TOKEN = "prod-ticketing-api-token"
+
+
+@pytest.fixture
+def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
+    with stage(tmp_path, database_url, clock, patience_hours=200) as (made, _):
+        services = made.services
+        url = Secret(f"json://{made.counterparts.sink.url[7:]}/operators")
+        with services.database.write() as connection:
+            operators = services.owners.get(connection, "operators")
+            services.owners.add_route(connection, operators, url, shown="json://sink", actor="test")
+        yield made
+
+
+def digests(organisation: Organisation, owner: str) -> list[str]:
+    """Oldest first, as plain text: those that have left."""
+    return [
+        to_text(one.body)
+        for one in reversed(organisation.notices())
+        if one.kind == "digest" and one.owner == owner and one.body is not None
+    ]
+
+
+def kinds(organisation: Organisation, owner: str) -> list[str]:
+    return [one.kind for one in reversed(organisation.notices()) if one.owner == owner]
+
+
+def change(organisation: Organisation, name: str, **given: Any) -> None:
+    services = organisation.services
+    with services.database.write() as connection:
+        services.owners.update(
+            connection,
+            name,
+            zone=given.get("zone", UNCHANGED),
+            quiet=parse_quiet(given["quiet"]) if "quiet" in given else UNCHANGED,
+            deputy=given.get("deputy", UNCHANGED),
+            actor="test",
+        )
+
+
+def share(organisation: Organisation, item: str, *names: str) -> None:
+    services = organisation.services
+    with services.database.write() as connection:
+        ids = [services.owners.get(connection, name).id for name in names]
+        services.vault.update(connection, item, owner_ids=ids, actor="test")
+
+
+def state_of(organisation: Organisation, kind: str) -> str:
+    return next(one.state for one in organisation.notices() if one.kind == kind)
+
+
+# Who
+
+
+def test_each_owner_of_a_shared_item_hears_of_it(organisation: Organisation) -> None:
+    organisation.add_owner("billing")
+    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.add_workflow("crm-contacts", CRM)
+    share(organisation, CRM, "support", "billing")
+    organisation.night()
+    for owner in ("support", "billing"):
+        (digest,) = digests(organisation, owner)
+        assert f"{CRM} lapses in 3 days" in digest
+        assert "Used by crm-contacts." in digest
+        assert f"nightkey item update {CRM} --value-file PATH" in digest
+    assert organisation.item(CRM).owners == ("billing", "support")
+
+
+def test_an_owner_who_comes_later_hears_what_the_others_know(organisation: Organisation, clock: Any) -> None:
+    organisation.add_owner("billing")
+    organisation.add_item(CRM, "a-value", days=6, mode="notify")
+    organisation.night()
+    clock.advance(DAY)
+    share(organisation, CRM, "support", "billing")
+    organisation.night()
+    assert len(digests(organisation, "support")) == 1
+    assert f"{CRM} lapses in 5 days" in digests(organisation, "billing")[0]
+
+
+def test_what_nobody_owns_is_a_finding_and_the_operators_hear_of_it(organisation: Organisation) -> None:
+    organisation.add_item(CRM, "a-value", days=3, owner=None, mode="notify")
+    organisation.night()
+    (digest,) = digests(organisation, "operators")
+    assert f"{CRM} lapses in 3 days" in digest
+    assert f"{CRM} has no owner" in digest
+    assert f"nightkey item update {CRM} --owner OWNER" in digest
+
+
+def test_what_has_lapsed_goes_to_the_deputy_from_the_third_day_and_to_the_operators_from_the_seventh(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_owner("billing")
+    change(organisation, "support", deputy="billing")
+    organisation.add_item(CRM, "a-value", days=0.5, mode="notify")
+    heard: dict[str, list[int]] = {"support": [], "billing": [], "operators": []}
+    for night in range(10):
+        before = {owner: len(digests(organisation, owner)) for owner in heard}
+        clock.advance(DAY)
+        organisation.night()
+        for owner, nights in heard.items():
+            if len(digests(organisation, owner)) > before[owner]:
+                nights.append(night)
+    assert heard == {"support": list(range(10)), "billing": list(range(3, 10)), "operators": [7, 8, 9]}
+    assert "It belongs to support." in digests(organisation, "billing")[0]
+    assert "It belongs to" not in digests(organisation, "support")[-1]
+
+
+def test_a_night_that_was_missed_reaches_everybody_it_would_have(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_owner("billing")
+    change(organisation, "support", deputy="billing")
+    organisation.add_item(CRM, "a-value", days=1, mode="notify")
+    clock.advance(30 * DAY)
+    organisation.night()
+    for owner in ("support", "billing", "operators"):
+        assert f"{CRM} lapsed 29 days ago" in digests(organisation, owner)[0]
+
+
+# When
+
+
+def test_what_rotates_by_itself_is_quiet_until_its_time_gets_short(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_token(TOKEN, "ticketing", days=5)
+    organisation.add_workflow("ticket-sync", TOKEN)
+    service = organisation.counterparts.token_service
+    service.fail_next("/v1/tokens", times=10_000)
+    _pass_night(organisation, clock)
+    assert kinds(organisation, "support") == [], "an outage is waited out"
+    clock.advance(3.2 * DAY)
+    _pass_night(organisation, clock)
+    assert [f"{TOKEN} lapses in 1 day" in digest for digest in digests(organisation, "support")] == [True]
+
+
+def _pass_night(organisation: Organisation, clock: Any) -> None:
+    """One in which the other side is away."""
+    organisation.night()
+    for _ in range(4):
+        clock.advance(HOUR / 4)
+        organisation.drive()
+        organisation.services.resuming.find_waiting()
+    organisation.deliver()
+
+
+def test_another_expiry_is_told_anew_and_a_clock_that_jumps_back_is_not(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_item(CRM, "a-value", days=6, mode="notify")
+    organisation.night()
+    for jump in (-50 * DAY, 50 * DAY + HOUR):
+        clock.advance(jump)
+        organisation.night()
+    assert len(digests(organisation, "support")) == 1
+    with organisation.services.database.write() as connection:
+        organisation.services.vault.update(connection, CRM, expires_at=clock() + 12 * DAY + HOUR, actor="test")
+    clock.advance(HOUR)
+    organisation.night()
+    assert len(digests(organisation, "support")) == 2
+    clock.advance(5 * DAY + HOUR)
+    organisation.night()
+    assert f"{CRM} lapses in 6 days" in digests(organisation, "support")[2]
+
+
+def test_a_digest_waits_for_the_end_of_quiet_hours_and_tells_how_things_stand_then(
+    organisation: Organisation, clock: Any
+) -> None:
+    change(organisation, "support", zone="Europe/Zurich", quiet="22:00-07:00")  # it is 03:00 there
+    for name in (CRM, "prod-erp-password"):
+        organisation.add_item(name, "a-value", days=3, mode="notify")
+        organisation.add_workflow(f"uses-{name}", name)
+    organisation.night()
+    notice = next(one for one in organisation.notices() if one.kind == "digest")
+    assert (notice.state, notice.next_at) == ("waiting", datetime(2026, 3, 1, 6, 0, tzinfo=UTC))
+    assert not organisation.services.delivering.is_due()
+    with organisation.services.database.write() as connection:
+        organisation.services.vault.update(connection, CRM, expires_at=clock() + 200 * DAY, actor="test")
+    clock.advance(4 * HOUR)
+    organisation.deliver()
+    (digest,) = digests(organisation, "support")
+    assert "prod-erp-password lapses in 2 days, 2026-03-04 03:00 CET." in digest
+    assert CRM not in digest
+
+
+def test_a_digest_of_which_nothing_is_left_is_not_sent(organisation: Organisation, clock: Any) -> None:
+    change(organisation, "support", quiet="00:00-07:00")
+    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.add_workflow("crm-contacts", CRM)
+    organisation.night()
+    with organisation.services.database.write() as connection:
+        organisation.services.vault.update(connection, CRM, expires_at=clock() + 200 * DAY, actor="test")
+    clock.advance(6 * HOUR)
+    organisation.deliver()
+    assert state_of(organisation, "digest") == "withdrawn"
+    assert organisation.counterparts.sink.requests == []
+
+
+@pytest.mark.parametrize(("urgent", "state"), [(False, "waiting"), (True, "sent")])
+def test_what_is_told_at_once_waits_for_the_morning_unless_its_policy_says_urgent(
+    organisation: Organisation, *, urgent: bool, state: str
+) -> None:
+    change(organisation, "support", quiet="00:00-07:00")
+    organisation.add_token(TOKEN, "ticketing", urgent=urgent, mode="approve")
+    organisation.night()
+    assert state_of(organisation, "rotation-requested") == state
+    assert state_of(organisation, "digest") == "waiting"
+
+
+def test_an_approval_that_was_given_meanwhile_is_not_asked_for(organisation: Organisation, clock: Any) -> None:
+    change(organisation, "support", quiet="00:00-07:00")
+    organisation.add_token(TOKEN, "ticketing", mode="approve")
+    (rotation,) = organisation.night()
+    organisation.services.deciding.approve(rotation.id, actor="user:ann")
+    assert state_of(organisation, "rotation-requested") == "withdrawn"
+    clock.advance(6 * HOUR)
+    organisation.deliver()
+    (digest,) = digests(organisation, "support")
+    assert f"Nightkey is at it: rotation {rotation.id} is scheduled." in digest
+    assert len(organisation.counterparts.sink.requests) == 1
+
+
+def test_a_digest_has_the_command_that_approves(organisation: Organisation) -> None:
+    organisation.add_token(TOKEN, "ticketing", mode="approve")
+    (rotation,) = organisation.night()
+    (digest,) = digests(organisation, "support")
+    assert "Nightkey replaces it as soon as somebody approves that." in digest
+    assert f"      nightkey rotation approve {rotation.id}\n" in digest
+
+
+def test_a_rotation_that_is_done_is_told_at_once_and_in_no_digest(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    organisation.night()
+    assert f"{TOKEN} is now version 2; the one before it works on" in digests(organisation, "support")[0]
+    organisation.services.running.start("ticket-sync", actor="test")
+    clock.advance(2 * DAY)
+    organisation.drive()
+    organisation.deliver()
+    (done,) = [one for one in organisation.notices() if one.kind == "rotation-done"]
+    assert (done.owner, done.state, done.subject) == ("support", "sent", f"Nightkey: {TOKEN} is replaced")
+    assert "ticket-sync uses the new one. There is nothing to do." in to_text(done.body or "")
+    organisation.night()
+    assert len(digests(organisation, "support")) == 1
+
+
+def test_a_rotation_that_ends_before_its_night_does_is_told_in_the_digest_alone(
+    organisation: Organisation,
+) -> None:
+    organisation.add_item(
+        "prod-erp-secret", "a-value", days=5, mode="auto", rotator="random", overlap="0s", lifetime="90d"
+    )
+    organisation.night()
+    assert kinds(organisation, "support") == ["digest"]
+    assert "prod-erp-secret is now version 2; the one before it is gone." in digests(organisation, "support")[0]
+
+
+# Once: whatever happens between the nights
+
+STEPS = st.lists(
+    st.sampled_from(["night", "night again", "pass", "miss", "back", "replace", "extend", "share"]),
+    min_size=3,
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, days=st.integers(0, 32))
+def test_no_owner_is_told_twice_of_the_same_or_of_what_was_replaced(
+    organisation: Organisation, database_url: str, clock: Any, steps: list[str], days: int
+) -> None:
+    services = organisation.services
+    with services.database.read() as connection:
+        name = f"prod-crm-{len(services.vault.page(connection))}"
+    organisation.add_item(name, "a-value", days=days + 0.5, mode="notify")
+    organisation.add_workflow(f"w-{name}", name)
+    with services.database.write() as connection:
+        services.owners.find_or_create(connection, "billing", actor="test")
+    for step in steps:
+        before = len(organisation.notices())
+        if step == "night":
+            clock.advance(HOUR)
+            organisation.night()
+        elif step == "night again":
+            clock.advance(HOUR)
+            organisation.night()
+            told = len(organisation.notices())
+            organisation.night()
+            assert len(organisation.notices()) == told, "a second night at the same moment tells nothing"
+        elif step in ("pass", "miss"):
+            clock.advance(DAY if step == "pass" else 9 * DAY)
+        elif step == "back":
+            clock.advance(-20 * DAY)
+        elif step == "share":
+            share(organisation, name, "support", "billing")
+        else:
+            with services.database.write() as connection:
+                services.vault.update(
+                    connection,
+                    name,
+                    expires_at=clock() + (200 * DAY if step == "replace" else 5 * DAY),
+                    actor="test",
+                )
+        expiry = organisation.item(name).expires_at
+        for digest in organisation.notices()[: len(organisation.notices()) - before]:
+            if digest.kind == "digest" and name in (digest.body or ""):
+                assert expiry is not None
+                assert expiry <= clock() + 30 * DAY, "only of the expiry that holds"
+    with services.database.read() as connection:
+        told_of = connection.execute(
+            select(tellings.c.owner_id, tellings.c.topic).where(tellings.c.topic.contains(" "))
+        ).all()
+    assert len(set(told_of)) == len(told_of)
+    by_digest: list[tuple[str, str]] = []
+    for notice in organisation.notices():
+        by_digest += [(notice.owner, line) for line in _lines_about(notice, name)]
+    assert len(set(by_digest)) == len(by_digest), "the same words never come twice"
+
+
+def _lines_about(notice: Notice, name: str) -> list[str]:
+    """What a digest says of the expiry of an item: how long it has, to the hour, and when that is."""
+    if notice.kind != "digest" or notice.body is None:
+        return []
+    return [line for line in to_text(notice.body).splitlines() if line.startswith((f"- {name} lapse"))]
