@@ -31,6 +31,7 @@ chaos: env
 
 bench: env
 	$(BIN)/python tests/benchmarks/scan.py
+	$(BIN)/python -m tests.benchmarks.notices
 
 env: $(VENV)/.made
 

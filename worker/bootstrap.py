@@ -1,7 +1,7 @@
 """The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -50,6 +50,7 @@ from worker.services.retiring import Retiring
 from worker.services.returning import Returning
 from worker.services.rotation import Rotations
 from worker.services.running import Running
+from worker.services.sending import Sending
 from worker.services.standing import StandingReader
 from worker.services.steps import Steps
 from worker.services.telling import Telling
@@ -256,9 +257,11 @@ class Services:
             notifying=self.notifying,
             digesting=self.digesting,
             letters=self.letters,
-            sender=self.sender,
-            threads=self.settings.delivery_threads,
-            deadline=timedelta(seconds=self.settings.delivery_timeout_seconds),
+            sending=Sending(
+                self.sender,
+                threads=self.settings.delivery_threads,
+                deadline=self.settings.delivery_timeout_seconds,
+            ),
             pause=self.settings.retry,
             clock=self.clock,
         )

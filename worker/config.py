@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     heartbeat_url: SecretStr | None = None
     templates: Path | None = None
     delivery_timeout_seconds: float = Field(default=30, gt=0, le=240)
-    delivery_threads: int = Field(default=32, ge=1, le=256)
+    delivery_threads: int = Field(default=64, ge=1, le=256)
     log_level: str = "INFO"
 
     _toml: ClassVar[Path | None] = None

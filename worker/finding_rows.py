@@ -4,7 +4,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
@@ -127,7 +140,7 @@ def quieten(
         connection.execute(delete(tellings).where(tellings.c.topic == row.topic))
 
 
-def is_quiet(now: datetime) -> ColumnElement[bool]:
+def is_quiet(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """Known to a person at the level at which it is. What has lapsed gets no worse by another day."""
     return and_(
         findings.c.quiet_level.is_not(None),

@@ -1,24 +1,27 @@
 """The schema: what the migrations make is what the tables say, and nothing else is ever opened."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, RefusedError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
-from vaultcore.tables import metadata
+from vaultcore.tables import metadata, owners, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
+from worker.tables import notices, tellings
 
 
 def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:
@@ -43,6 +46,62 @@ def test_the_migrations_make_every_constraint_and_partial_index_of_the_tables(se
         assert _describe(connection) == migrated
     assert "uq_versions_one_pending" in str(migrated["versions"])
     assert "ck_versions_destroyed_is_empty" in str(migrated["versions"])
+
+
+def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """From the schema in which an item had one owner, who was told of a finding once for all."""
+    settings = load_settings(tmp_path / "home", database_url=database_url)
+    initialise(settings, clock)
+    database = Database(settings.database)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.write() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for table, row in _old_rows(clock(), clock() + timedelta(days=5)):
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
+    database.migrate()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT item_id, owner_id FROM item_owners")).all() == [
+            ("vlt_a", "own_a")
+        ]
+        told = connection.execute(select(tellings.c.owner_id, tellings.c.topic, tellings.c.level)).all()
+        expiry = (clock() + timedelta(days=5)).isoformat()
+        assert sorted(told) == [("own_a", "fnd_2", 1), ("own_a", f"vlt_a {expiry}", 3)]
+        assert connection.execute(select(notices.c.id, notices.c.owner_id)).all() == [("ntc_1", "own_a")]
+        assert connection.execute(select(versions.c.item_id)).scalars().all() == ["vlt_a"]
+        zone = connection.execute(select(owners.c.zone, owners.c.quiet, owners.c.deputy_id)).one()
+        assert tuple(zone) == ("UTC", None, None)
+    database.dispose()
+
+
+def _old_rows(now: datetime, later: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """Table and row: an owned item that lapses soon, one of nobody, what was found and told of them."""
+    item = {"kind": "secret", "policy": "{}", "overlap_seconds": 1, "idle_seconds": 1, "hygiene": "",
+            "created_at": now, "updated_at": now}  # fmt: skip
+    found = {"level": 1, "detail": "-", "opened_at": now, "seen_at": now, "told_level": 1}
+    mine = {"subject": "vlt_a", "item_id": "vlt_a", "owner_id": "own_a"}
+    notice = {"kind": "digest", "subject": "s", "body": "b", "created_at": now}
+    return [
+        ("owners", {"id": "own_a", "name": "ann", "created_at": now}),
+        ("items", item | {"id": "vlt_a", "name": "prod-crm", "owner_id": "own_a", "expires_at": later}),
+        ("items", item | {"id": "vlt_b", "name": "prod-erp"}),
+        (
+            "versions",
+            {"item_id": "vlt_a", "number": 1, "stage": "current", "created_at": now, "external": "{}"},
+        ),
+        ("findings", found | mine | {"id": "fnd_1", "kind": "expiring", "level": 3, "told_level": 3}),
+        ("findings", found | mine | {"id": "fnd_2", "kind": "unused"}),
+        ("findings", found | {"id": "fnd_3", "kind": "no-owner", "subject": "vlt_b", "item_id": "vlt_b"}),
+        ("notices", notice | {"id": "ntc_1", "dedupe_key": "digest:1", "owner_id": "own_a", "owner": "ann"}),
+        ("notices", notice | {"id": "ntc_2", "dedupe_key": "digest:2", "owner": "nobody"}),
+        ("deliveries", {"notice_id": "ntc_2", "route_id": "r", "shown": "-", "state": "sent", "attempts": 1}),
+    ]
 
 
 def test_a_vault_that_is_made_again_is_left_as_it_is(moves: Moves, clock: Any) -> None:

@@ -348,4 +348,4 @@ def _lines_about(notice: Notice, name: str) -> list[str]:
     """What a digest says of the expiry of an item: how long it has, to the hour, and when that is."""
     if notice.kind != "digest" or notice.body is None:
         return []
-    return [line for line in to_text(notice.body).splitlines() if line.startswith((f"- {name} lapse"))]
+    return [line for line in to_text(notice.body).splitlines() if line.startswith(f"- {name} lapse")]

@@ -6,20 +6,19 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+_PARSER = MarkdownIt("commonmark", {"html": False})
+"""What it knows of a text it keeps for that call alone, so that many threads may use it."""
+
 
 def to_html(markdown: str) -> str:
     """HTML in which no part of the source is HTML of its own."""
-    rendered: str = _parser().render(markdown)
+    rendered: str = _PARSER.render(markdown)
     return rendered
 
 
 def to_text(markdown: str) -> str:
     """Plain text: headings underlined, lists with dashes, commands set in by four blanks."""
-    return "\n\n".join(_blocks(_parser().parse(markdown))).strip("\n") + "\n"
-
-
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False})
+    return "\n\n".join(_blocks(_PARSER.parse(markdown))).strip("\n") + "\n"
 
 
 def _blocks(tokens: Sequence[Token]) -> Iterator[str]:

@@ -19,7 +19,7 @@ _STATUS = re.compile(r"error=(\d{3})")
 
 
 class AppriseSender:
-    """The port `worker.services.delivering.Sender`, by apprise."""
+    """The port `worker.services.sending.Sender`, by apprise."""
 
     def __init__(self) -> None:
         self._asset = apprise.AppriseAsset(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from vaultcore.owners import Owners
-from worker.services.delivering import Sender
 from worker.services.notifying import Letters
+from worker.services.sending import Sender
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,12 @@
 """Delivery: what is due in the outbox is claimed, sent and marked; each route by itself, many at a time.
 
-The rows are touched by the caller's thread alone; the threads only send. A crash between the send and its mark
+A crash between the send and its mark
 sends the same notice again, with the same key in its subject.
 """
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
@@ -19,11 +14,11 @@ from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from vaultcore.owners import Owners
-from vaultcore.secret import Secret
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.services.claiming import claim_token
 from worker.services.digesting import Digesting
 from worker.services.notifying import Letters, Notifying
+from worker.services.sending import Job, Result, Sending
 from worker.tables import deliveries, notices
 
 TRIES = 4
@@ -32,35 +27,7 @@ _PAUSE_MAX = timedelta(hours=1)
 _PAGE = 500
 
 
-class Sender(Protocol):
-    """Sends one message to one route; raises `CounterpartError` with a cause."""
-
-    def send(self, url: Secret, message: Message) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """One claimed delivery, ready to be sent."""
-
-    notice_id: str
-    route_id: str
-    tries: int
-    url: Secret
-    message: Message
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Result:
-    """What a try came to; `problem` None: it was taken. `permanent`: another try would change nothing."""
-
-    job: _Job
-    problem: str | None = None
-    permanent: bool = False
-
-
 class Delivering:
-    """`threads`: so many routes are served at once. `deadline`: after so long a send is given up."""
-
     def __init__(
         self,
         *,
@@ -70,9 +37,7 @@ class Delivering:
         notifying: Notifying,
         digesting: Digesting,
         letters: Letters,
-        sender: Sender,
-        threads: int,
-        deadline: timedelta,
+        sending: Sending,
         pause: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
@@ -82,9 +47,7 @@ class Delivering:
         self._notifying = notifying
         self._digesting = digesting
         self._letters = letters
-        self._sender = sender
-        self._threads = threads
-        self._deadline = deadline.total_seconds()
+        self._sending = sending
         self._pause = pause
         self._clock = clock
 
@@ -118,18 +81,14 @@ class Delivering:
         """Sends what is due, until nothing is. Others may do the same: every row is claimed first."""
         with self._database.write() as connection:
             self._notifying.route_late(connection, limit=_PAGE)
-        sending: dict[str, tuple[_Job, float]] = {}
-        results: SimpleQueue[_Result] = SimpleQueue()
         waiting: deque[tuple[str, str]] = deque()
         while True:
-            if not waiting and len(sending) < self._threads:
-                waiting.extend(self._find_due(busy=sending.keys()))
-            chosen = _choose(waiting, sending.keys(), self._threads - len(sending))
-            for job in self._claim(chosen):
-                sending[job.route_id] = (job, time.monotonic() + self._deadline)
-                threading.Thread(target=self._send, args=(job, results), daemon=True).start()
-            if sending:
-                self._record(_collect(results, sending, self._deadline))
+            if not waiting and self._sending.room:
+                waiting.extend(self._find_due(busy=self._sending.busy))
+            for job in self._claim(_choose(waiting, self._sending.busy, self._sending.room)):
+                self._sending.start(job)
+            if self._sending.busy:
+                self._record(self._sending.collect())
             elif not waiting:
                 return
 
@@ -159,7 +118,7 @@ class Delivering:
             )
             return [(row.notice_id, row.route_id) for row in rows]
 
-    def _claim(self, chosen: Sequence[tuple[str, str]]) -> list[_Job]:
+    def _claim(self, chosen: Sequence[tuple[str, str]]) -> list[Job]:
         """Those of them that nobody else has taken, with what is to be sent."""
         if not chosen:
             return []
@@ -181,7 +140,7 @@ class Delivering:
                     jobs += self._prepare(connection, notice_id, route_id, tries)
         return jobs
 
-    def _prepare(self, connection: Connection, notice_id: str, route_id: str, tries: int) -> list[_Job]:
+    def _prepare(self, connection: Connection, notice_id: str, route_id: str, tries: int) -> list[Job]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
         problem = ""
         try:
@@ -195,7 +154,7 @@ class Delivering:
                     )
                     return []
                 url = self._owners.open_route(connection, route_id)
-                return [_Job(notice_id=notice_id, route_id=route_id, tries=tries, url=url, message=message)]
+                return [Job(notice_id=notice_id, route_id=route_id, tries=tries, url=url, message=message)]
         except NightkeyError as error:
             problem = str(error)
         self._mark_failed(connection, notice_id, route_id, problem, permanent=True, tries=tries)
@@ -223,18 +182,7 @@ class Delivering:
             body = self._letters.write("stand-in", {"owner": row.owner}, zone="UTC").body + "\n" + body
         return Message(subject=f"{subject} [{show_key(notice_id)}]", body=body)
 
-    def _send(self, job: _Job, results: "SimpleQueue[_Result]") -> None:
-        """In a thread of its own: touches no row."""
-        try:
-            self._sender.send(job.url, job.message)
-        except NightkeyError as error:
-            results.put(_Result(job=job, problem=str(error), permanent=not error.can_retry))
-        except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others
-            results.put(_Result(job=job, problem=f"the route failed ({type(error).__name__})"))
-        else:
-            results.put(_Result(job=job))
-
-    def _record(self, ended: Sequence[_Result]) -> None:
+    def _record(self, ended: Sequence[Result]) -> None:
         if not ended:
             return
         with self._database.write() as connection:
@@ -324,29 +272,6 @@ def _choose(waiting: deque[tuple[str, str]], busy: Collection[str], room: int) -
         if one[1] not in busy:
             taken.setdefault(one[1], one)
     return list(taken.values())
-
-
-def _collect(
-    results: "SimpleQueue[_Result]", sending: dict[str, tuple[_Job, float]], seconds: float
-) -> list[_Result]:
-    """Waits for what ends next, and takes what has ended out of `sending`. Late answers are not heard."""
-    ended = []
-    first_deadline = min(deadline for _, deadline in sending.values())
-    timeout = max(first_deadline - time.monotonic(), 0.0)
-    try:
-        while True:
-            result = results.get(timeout=timeout)
-            timeout = 0.0
-            if sending.get(result.job.route_id, (None, 0.0))[0] is result.job:
-                del sending[result.job.route_id]
-                ended.append(result)
-    except Empty:
-        pass
-    for job, deadline in list(sending.values()):
-        if deadline <= time.monotonic():
-            del sending[job.route_id]
-            ended.append(_Result(job=job, problem=f"no answer within {seconds:g} seconds"))
-    return ended
 
 
 def _reaches_its_owner(connection: Connection, notice_id: str) -> bool:

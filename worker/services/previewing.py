@@ -60,9 +60,9 @@ class Previewing:
                     finding_rows.record(connection, finding, night)
             _resolve_settled(connection, night)
             self._digesting.set_down(connection, night, night)
-            data = self._digesting.collect(
-                connection, owner.id, night, night, tonight=_find_tonight(connection, seen, owner.id)
-            )
+            hearer = self._notifying.find_hearer(connection, owner.id)
+            tonight = _find_tonight(connection, seen, owner.id)
+            data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)
 
     @contextmanager

@@ -1,0 +1,336 @@
+"""Notices on their way: real sinks that take, refuse, hang, drip and break off, and a process that dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.conftest import Clock
+from vaultcore.quiet import parse_quiet
+from vaultcore.secret import Secret
+from worker.bootstrap import Services, initialise, utc_now
+from worker.config import load_settings
+from worker.demo.http_sink import HttpSink
+from worker.demo.mail_server import MailServer
+from worker.notice_rows import Notice, list_notices, problems_since
+
+PATIENCE = 20.0
+TOO_LONG = 1.0
+"""How long a send may take in these tests, in seconds."""
+
+
+@dataclass
+class Outbox:
+    """Services on an empty vault, and the few moves of who posts and delivers."""
+
+    services: Services
+
+    def add_owner(self, name: str, *routes: str, deputy: str | None = None, quiet: str | None = None) -> None:
+        services = self.services
+        with services.database.write() as connection:
+            services.owners.find_or_create(connection, name, actor="test")
+            services.owners.update(
+                connection,
+                name,
+                quiet=None if quiet is None else parse_quiet(quiet),
+                deputy=deputy,
+                actor="test",
+            )
+            owner = services.owners.get(connection, name)
+            for route in routes:
+                services.owners.add_route(
+                    connection, owner, Secret(route), shown=route.partition("?")[0], actor="test"
+                )
+
+    def post(self, owner: str, *, key: str = "1", urgent: bool = False) -> str:
+        services = self.services
+        with services.database.write() as connection:
+            posted = services.notifying.post(
+                connection,
+                services.owners.get(connection, owner).id,
+                kind="test",
+                dedupe_key=f"{owner}:{key}",
+                data={},
+                urgent=urgent,
+            )
+        assert posted is not None
+        return posted
+
+    def deliver(self) -> None:
+        self.services.delivering.deliver()
+
+    def notices(self, *, failed: bool = False) -> list[Notice]:
+        with self.services.database.read() as connection:
+            return list_notices(connection, failed=failed)
+
+    def states(self) -> dict[str, list[tuple[str, int]]]:
+        """State and tries of each route, by owner."""
+        return {
+            notice.owner: [(one.state, one.attempts) for one in notice.deliveries] for notice in self.notices()
+        }
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
+    settings = load_settings(
+        tmp_path / "home", retry_seconds=60, delivery_timeout_seconds=TOO_LONG, delivery_threads=8
+    )
+    initialise(settings, clock)
+    services = Services(settings, clock)
+    yield Outbox(services)
+    services.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as started:
+        yield started
+
+
+def json_route(sink: HttpSink, path: str = "") -> str:
+    return f"json://{sink.url[7:]}/{path}"
+
+
+def test_a_notice_arrives_once_by_every_route_of_its_owner(outbox: Outbox, sink: HttpSink) -> None:
+    outbox.add_owner("ann", json_route(sink, "a"), json_route(sink, "b"))
+    notice = outbox.post("ann")
+    outbox.deliver()
+    outbox.deliver()
+    assert sorted(post.path for post in sink.requests) == ["/a", "/b"]
+    titles = {post.body["title"] for post in sink.requests}
+    assert titles == {f"Nightkey: a test for ann [{notice[-8:]}]"}
+    assert outbox.states() == {"ann": [("sent", 1), ("sent", 1)]}
+
+
+def test_mail_goes_over_tls_as_html_and_text_to_a_server_that_the_machine_trusts(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MailServer({"robot": "a-password"}, tls=True) as server:
+        route = f"mailtos://robot:a-password@localhost:{server.port}/?from=n@example.org&to=ann@example.org"
+        outbox.add_owner("ann", route)
+        outbox.post("ann")
+        outbox.deliver()
+        assert outbox.states() == {"ann": [("waiting", 1)]}, "nobody vouches for it"
+        assert server.messages == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate_path))
+        outbox.services.clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]  # the tests' clock
+        outbox.deliver()
+        (mail,) = server.wait_for(1, PATIENCE)
+    assert outbox.states() == {"ann": [("sent", 2)]}
+    assert str(mail.message["Subject"]).startswith("Nightkey: a test for ann [")
+    forms = {part.get_content_type(): part.get_content() for part in mail.message.walk() if part.get_payload()
+             and not part.is_multipart()}  # fmt: skip
+    assert forms["text/html"].startswith("<p>This is what a message from Nightkey looks like here.")
+    assert "<p>" not in forms["text/plain"]
+
+
+def test_a_route_that_answers_500_is_tried_four_times_with_growing_pauses_and_then_others_hear_of_it(
+    outbox: Outbox, sink: HttpSink, clock: Clock
+) -> None:
+    with HttpSink() as broken:
+        broken.answer(500, times=100)
+        outbox.add_owner("operators", json_route(sink, "operators"))
+        outbox.add_owner("bob", json_route(sink, "bob"))
+        outbox.add_owner("ann", json_route(broken), deputy="bob")
+        outbox.post("ann")
+        began, pauses = clock(), []
+        for _ in range(4):
+            outbox.deliver()
+            until = outbox.services.delivering.next_try()
+            if until is not None:
+                pauses.append((until - clock()).total_seconds())
+                clock.advance(until - clock())
+        assert pauses == [60, 120, 240]
+        assert len(broken.requests) == 4
+    assert sorted(post.path for post in sink.requests) == ["/bob", "/operators"]
+    for post in sink.requests:
+        assert post.body["message"].startswith("This is for ann, whom it did not reach")
+    (failed,) = outbox.notices(failed=True)
+    assert (failed.owner, failed.state, failed.error) == ("ann", "failed", "the service answered 500")
+    assert [(one.state, one.stands_in) for one in failed.deliveries].count(("sent", True)) == 2
+    with outbox.services.database.read() as connection:
+        (problem,) = problems_since(connection, began)
+    assert problem.startswith("ann could not be told 'Nightkey: a test for ann' by json://127.0.0.1")
+
+
+def test_a_mistake_is_not_tried_again_and_may_be_mended(outbox: Outbox, sink: HttpSink) -> None:
+    sink.answer(404)
+    outbox.add_owner("ann", json_route(sink))
+    notice = outbox.post("ann")
+    outbox.deliver()
+    assert outbox.states() == {"ann": [("failed", 1)]}
+    assert outbox.services.delivering.retry(notice) == 1
+    outbox.deliver()
+    assert outbox.states() == {"ann": [("sent", 1)]}
+    assert outbox.notices(failed=True) == []
+
+
+def test_one_route_that_takes_it_is_enough(outbox: Outbox, sink: HttpSink) -> None:
+    with HttpSink() as broken:
+        broken.answer(403, times=10)
+        outbox.add_owner("operators", json_route(sink, "operators"))
+        outbox.add_owner("ann", json_route(broken), json_route(sink, "ann"))
+        outbox.post("ann")
+        outbox.deliver()
+    assert [post.path for post in sink.requests] == ["/ann"]
+    assert outbox.states()["ann"] == [("failed", 1), ("sent", 1)]
+
+
+class RawSink:
+    """Takes connections, and does with each what it is told to."""
+
+    def __init__(self, behaviour: str) -> None:
+        self._behaviour = behaviour
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._over = threading.Event()
+        self.port = self._listening.getsockname()[1]
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._listening.close()
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+
+    def _answer(self, client: socket.socket) -> None:
+        with client:
+            client.recv(20 if self._behaviour == "breaks off the request" else 65_536)
+            if self._behaviour == "breaks off the answer":
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            elif self._behaviour == "hangs":
+                self._over.wait(60)
+            elif self._behaviour == "drips":
+                client.sendall(b"HTTP/1.1 200 OK\r\nX-Filler: ")
+                while not self._over.wait(0.05):
+                    try:
+                        client.sendall(b"x")
+                    except OSError:
+                        return
+
+
+@pytest.mark.parametrize("behaviour", ["hangs", "drips", "breaks off the request", "breaks off the answer"])
+def test_a_route_that_does_not_answer_holds_up_no_other(outbox: Outbox, sink: HttpSink, behaviour: str) -> None:
+    with RawSink(behaviour) as bad:
+        for number in range(20):
+            outbox.add_owner(f"owner-{number}", json_route(sink, str(number)))
+        outbox.add_owner("ann", f"json://127.0.0.1:{bad.port}/")
+        for key in range(3):
+            outbox.post("ann", key=str(key))
+        for number in range(20):
+            outbox.post(f"owner-{number}")
+        began = time.monotonic()
+        outbox.deliver()
+        took = time.monotonic() - began
+    assert len(sink.requests) == 20
+    assert took < TOO_LONG + PATIENCE / 4
+    assert bad.connections == 1, "what waits behind it is away, too"
+    mine = [notice for notice in outbox.notices() if notice.owner == "ann"]
+    assert [one.deliveries[0].attempts for one in mine] == [1, 1, 1]
+    assert {one.state for one in mine} == {"waiting"}
+
+
+def test_a_retry_keeps_quiet_hours(outbox: Outbox, sink: HttpSink, clock: Clock) -> None:
+    sink.answer(503)
+    outbox.add_owner("ann", json_route(sink), quiet="02:01-07:00")  # it is 02:00
+    outbox.post("ann")
+    outbox.deliver()
+    until = outbox.services.delivering.next_try()
+    assert until is not None
+    assert until - clock() == timedelta(hours=5)
+
+
+def test_many_routes_are_served_at_once(outbox: Outbox, sink: HttpSink) -> None:
+    """One after the other they would take three seconds, and by eight at once less than a fifth of that."""
+    for number in range(60):
+        sink.hang(0.05)
+        outbox.add_owner(f"owner-{number}", json_route(sink, str(number)))
+        outbox.post(f"owner-{number}")
+    began = time.monotonic()
+    outbox.deliver()
+    assert time.monotonic() - began < 60 * 0.05 / 2
+    assert len(sink.requests) == 60
+
+
+def test_two_processes_send_each_notice_once(
+    tmp_path: Path, outbox: Outbox, sink: HttpSink, clock: Any
+) -> None:
+    for number in range(30):
+        outbox.add_owner(f"owner-{number}", json_route(sink, str(number)))
+        outbox.post(f"owner-{number}")
+    other = Services(outbox.services.settings, clock)
+    threads = [threading.Thread(target=services.delivering.deliver) for services in (outbox.services, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    other.close()
+    assert sorted(int(post.path[1:]) for post in sink.requests) == list(range(30))
+
+
+_CHILD = """
+from pathlib import Path
+import sys
+from worker.bootstrap import Services
+from worker.config import load_settings
+Services(load_settings(Path(sys.argv[1]))).delivering.deliver()
+"""
+
+
+def test_a_process_killed_between_the_send_and_its_mark_sends_the_same_notice_again(
+    tmp_path: Path, sink: HttpSink
+) -> None:
+    """SIGKILL as soon as the sink has it; another process takes it up when the lease is over."""
+    settings = load_settings(tmp_path / "home")
+    initialise(settings)
+    services = Services(settings)
+    outbox = Outbox(services)
+    outbox.add_owner("ann", json_route(sink))
+    outbox.post("ann")
+    sink.hang()
+    with _child(settings.home) as process:
+        (first,) = sink.wait_for(1, PATIENCE)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+    outbox.deliver()
+    assert len(sink.requests) == 1, "its holder may still live"
+    services.close()
+    later = Services(settings, lambda: utc_now() + timedelta(minutes=6))
+    later.delivering.deliver()
+    later.delivering.deliver()
+    assert Outbox(later).states() == {"ann": [("sent", 2)]}
+    later.close()
+    _, second = sink.requests
+    assert first.body == second.body
+    assert first.body["title"].endswith("]")
+
+
+@contextmanager
+def _child(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", _CHILD, str(home)])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

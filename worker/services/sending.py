@@ -1,0 +1,123 @@
+"""Many sends at once, one for each route: threads that only send, and a time after which a send is given up."""
+
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from vaultcore.errors import NightkeyError
+from vaultcore.secret import Secret
+from worker.domain.notices import Message
+
+
+class Sender(Protocol):
+    """Sends one message to one route; raises `CounterpartError` with a cause."""
+
+    def send(self, url: Secret, message: Message) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One delivery, ready to be sent. `tries`: this one included."""
+
+    notice_id: str
+    route_id: str
+    tries: int
+    url: Secret
+    message: Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a try came to; `problem` None: it was taken. `permanent`: another try would change nothing."""
+
+    job: Job
+    problem: str | None = None
+    permanent: bool = False
+
+
+@dataclass(eq=False)
+class _Flight:
+    job: Job
+    deadline: float
+    given_up: bool = False
+
+
+class Sending:
+    """Used by one thread; its own threads stay for the next time.
+
+    A send that is given up goes on in its thread, which ends with it, and its late answer is not heard.
+    """
+
+    def __init__(self, sender: Sender, *, threads: int, deadline: float) -> None:
+        self._sender = sender
+        self._threads = threads
+        self._deadline = deadline
+        self._alive = 0
+        self._flights: dict[str, _Flight] = {}
+        self._waiting: SimpleQueue[_Flight] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[_Flight, Result]] = SimpleQueue()
+
+    @property
+    def busy(self) -> Collection[str]:
+        """The routes that are being served."""
+        return self._flights.keys()
+
+    @property
+    def room(self) -> int:
+        return self._threads - len(self._flights)
+
+    def start(self, job: Job) -> None:
+        """Sends it, as soon as may be; its route must not be busy."""
+        flight = _Flight(job=job, deadline=time.monotonic() + self._deadline)
+        self._flights[job.route_id] = flight
+        self._waiting.put(flight)
+        if self._alive < len(self._flights):
+            self._alive += 1
+            threading.Thread(target=self._work, daemon=True, name="sending").start()
+
+    def collect(self) -> list[Result]:
+        """Waits for what ends next: that, and what has ended with it. Empty if nothing is on its way."""
+        results: list[Result] = []
+        if not self._flights:
+            return results
+        first = min(flight.deadline for flight in self._flights.values())
+        patience = max(first - time.monotonic(), 0.0)
+        try:
+            while True:
+                flight, result = self._ended.get(timeout=patience)
+                patience = 0.0
+                if not flight.given_up:
+                    del self._flights[flight.job.route_id]
+                    results.append(result)
+        except Empty:
+            pass
+        return results + self._give_up()
+
+    def _give_up(self) -> list[Result]:
+        late = [flight for flight in self._flights.values() if flight.deadline <= time.monotonic()]
+        for flight in late:
+            flight.given_up = True
+            self._alive -= 1
+            del self._flights[flight.job.route_id]
+        problem = f"no answer within {self._deadline:g} seconds"
+        return [Result(job=flight.job, problem=problem) for flight in late]
+
+    def _work(self) -> None:
+        while True:
+            flight = self._waiting.get()
+            result = self._try(flight.job)
+            self._ended.put((flight, result))
+            if flight.given_up:
+                return
+
+    def _try(self, job: Job) -> Result:
+        try:
+            self._sender.send(job.url, job.message)
+        except NightkeyError as error:
+            return Result(job=job, problem=str(error), permanent=not error.can_retry)
+        except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others
+            return Result(job=job, problem=f"the route failed ({type(error).__name__})")
+        return Result(job=job)
