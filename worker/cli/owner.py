@@ -242,6 +242,7 @@ def describe(owner: Owner) -> dict[str, Any]:
         "id": owner.id,
         "name": owner.name,
         "routes": [route.shown for route in owner.routes],
+        "route_ids": [route.id for route in owner.routes],
         "zone": owner.zone,
         "quiet": None if owner.quiet is None else str(owner.quiet),
         "deputy": owner.deputy,

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from vaultcore.owners import Owners
+from vaultcore.tables import routes
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.services.claiming import claim_token
 from worker.services.digesting import Digesting
@@ -93,13 +94,24 @@ class Delivering:
                 return
 
     def retry(self, notice_id: str) -> int:
-        """The routes of a notice that did not take it are due again, with all their tries. How many."""
+        """The routes of a notice that did not take it are due again, with all their tries; so are those that
+        its owner has got since. Routes that were taken away are not waited for. How many are due.
+        """
+        mine = deliveries.c.notice_id == notice_id
         with self._database.write() as connection:
-            return connection.execute(
+            connection.execute(
                 update(deliveries)
-                .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "failed")
+                .where(mine, deliveries.c.state == "failed", deliveries.c.route_id.not_in(select(routes.c.id)))
+                .values(state="withdrawn")
+            )
+            connection.execute(
+                update(deliveries)
+                .where(mine, deliveries.c.state == "failed")
                 .values(state="waiting", attempts=0, next_at=self._clock())
-            ).rowcount
+            )
+            self._notifying.route_again(connection, notice_id)
+            due = select(func.count()).where(mine, deliveries.c.state == "waiting")
+            return connection.execute(due).scalar_one()
 
     # Inside
 

@@ -156,6 +156,15 @@ class Notifying:
             hearer = self.find_hearer(connection, row.owner_id)
             self._route(connection, row.id, self._nearest(connection, hearer), urgent=row.urgent)
 
+    def route_again(self, connection: Connection, notice_id: str) -> None:
+        """By the routes that its owner has now, and that were not tried before."""
+        notice = connection.execute(
+            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
+        ).one_or_none()
+        if notice is not None:
+            hearer = self._nearest(connection, self.find_hearer(connection, notice.owner_id))
+            self._route(connection, notice_id, hearer, urgent=notice.urgent)
+
     def stand_in(self, connection: Connection, notice_id: str) -> int:
         """None of the owner's routes took it: their deputy and the operators get it. By how many routes."""
         notice = connection.execute(

@@ -1,0 +1,145 @@
+"""Owners and what they are told, from the command line: who, when, in which words, and what did not arrive."""
+
+from pathlib import Path
+
+import pytest
+from icalendar import Calendar
+
+from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.acceptance.test_cli import complaint
+from worker.demo.counterparts import Counterparts
+from worker.demo.http_sink import HttpSink
+
+CRM = "prod-crm-password"
+
+
+def route_to(sink: HttpSink, name: str) -> str:
+    return f"json://{sink.url[7:]}/{name}"
+
+
+def add_item(nightkey: Nightkey, name: str, days: int, *owners: str) -> None:
+    options = [word for owner in owners for word in ("--owner", owner)]
+    nightkey(
+        "item", "create", name, *options, "--expires-at", f"{days}d", "--mode", "notify", "--value-file", "-",
+        value="a-value-of-theirs",
+    )  # fmt: skip
+
+
+def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
+    nightkey: Nightkey, counterparts: Counterparts, tmp_path: Path
+) -> None:
+    sink = counterparts.sink
+    nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
+    made = nightkey.json(
+        "owner", "create", "maria", "--route", route_to(sink, "maria"), "--zone", "Europe/Zurich",
+        "--quiet", "22:00-07:00", "--deputy", "platform",
+    )  # fmt: skip
+    assert (made["zone"], made["quiet"], made["deputy"]) == ("Europe/Zurich", "22:00-07:00", "platform")
+    changed = nightkey.json("owner", "update", "maria", "--no-quiet", "--zone", "UTC")
+    assert (changed["zone"], changed["quiet"], changed["deputy"]) == ("UTC", None, "platform")
+    add_item(nightkey, CRM, 3, "maria", "platform")
+    nodes = [
+        {"id": "start", "componentId": "manual_trigger"},
+        {
+            "id": "send",
+            "componentId": "webhook",
+            "url": f"{sink.url}/crm",
+            "headers": {"X-Key": f"{{{{ vault.{CRM} }}}}"},
+        },
+    ]
+    nightkey("workflow", "apply", str(write_workflow(tmp_path, "crm-contacts", nodes)))
+
+    preview = nightkey("notice", "preview", "maria").stdout
+    assert f"- {CRM} lapses in 2 days" in preview
+    assert "Used by crm-contacts." in preview
+    assert f"nightkey item update {CRM} --value-file PATH" in preview
+    html = nightkey("notice", "preview", "maria", "--format", "html").stdout
+    assert f"<strong>{CRM}</strong> lapses" in html
+    assert nightkey.json("notice", "list") == []
+    assert nightkey.json("finding", "list") == []
+
+    nightkey("night")
+    told = {notice["owner"] for notice in nightkey.json("notice", "list")}
+    assert told == {"maria", "platform"}
+    assert sorted(post.path for post in sink.requests) == ["/maria", "/platform"]
+    assert f"- {CRM} lapses in 2 days" in sink.requests[0].body["message"]
+    nothing = nightkey("notice", "preview", "maria").stdout
+    assert "There is nothing to tell." in nothing
+    calendar = nightkey("calendar", "--owner", "maria").stdout
+    (event,) = Calendar.from_ical(calendar).walk("VEVENT")
+    assert event["SUMMARY"] == f"{CRM} lapses"
+    file = tmp_path / "all.ics"
+    nightkey("calendar", "--output", str(file))
+    assert len(Calendar.from_ical(file.read_bytes()).walk("VEVENT")) == 1
+
+
+def test_what_does_not_arrive_is_listed_and_tried_again_and_reaches_the_deputy(
+    nightkey: Nightkey, counterparts: Counterparts
+) -> None:
+    sink = counterparts.sink
+    nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
+    nightkey("owner", "create", "maria", "--route", "json://127.0.0.1:9/maria", "--deputy", "platform")
+    (checked,) = nightkey.json("owner", "test", "maria", status=1)
+    assert (checked["taken"], checked["error"]) == (False, "the service could not be reached")
+    add_item(nightkey, CRM, 3, "maria")
+    failed_night = nightkey("night", status=1)
+    assert "maria could not be told" in failed_night.stderr
+    (failed,) = nightkey.json("notice", "list", "--failed")
+    states = {one["stands_in"]: one["state"] for one in failed["deliveries"]}
+    assert states == {False: "failed", True: "sent"}
+    assert sink.requests[-1].body["message"].startswith("This is for maria, whom it did not reach")
+    shown = nightkey("notice", "show", failed["id"]).stdout
+    assert f"- {CRM} lapses in 2 days" in shown
+
+    (route,) = nightkey.json("owner", "show", "maria")["route_ids"]
+    nightkey("owner", "route", "maria", "--route", route_to(sink, "maria"))
+    nightkey("owner", "route", "maria", "--remove", route)
+    assert [one["taken"] for one in nightkey.json("owner", "test", "maria")] == [True]
+    assert nightkey.json("notice", "retry", failed["id"])["state"] == "sent"
+    assert nightkey.json("notice", "list", "--failed") == []
+    assert f"- {CRM} lapses in 2 days" in sink.requests[-1].body["message"]
+
+
+def test_an_organisation_has_its_own_words(nightkey: Nightkey, counterparts: Counterparts) -> None:
+    sink = counterparts.sink
+    nightkey("owner", "create", "maria", "--route", route_to(sink, "maria"))
+    folder = nightkey.home / "templates"
+    folder.mkdir()
+    assert "{% block subject %}" in nightkey("notice", "template", "test").stdout
+    (folder / "test.md").write_text(
+        '{% extends "nightkey/test.md" %}{% block subject %}ACME credentials{% endblock %}'
+    )
+    nightkey("owner", "test", "maria")
+    assert sink.requests[0].body["title"] == "ACME credentials"
+    (folder / "digest.md").write_text("{% block subject %}")
+    listed = nightkey("notice", "template", status=1).stdout
+    assert "digest.md cannot be read, so ours is used" in listed
+    assert "digest.md" in complaint(nightkey, "notice", "preview", "maria", status=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("owner", "create", "bob", "--zone", "Nowhere"), 2, "'Nowhere' is no time zone"),
+        (("owner", "create", "bob", "--quiet", "22-7"), 2, "write them like 22:00-07:00"),
+        (("owner", "create", "bob", "--deputy", "nobody"), 2, "no owner 'nobody'"),
+        (("owner", "update", "operators", "--deputy", "operators"), 2, "cannot be their own deputy"),
+        (("owner", "update", "operators"), 2, "what is to change?"),
+        (("owner", "update", "operators", "--no-quiet", "--quiet", "22:00-07:00"), 2, "choose one"),
+        (
+            ("owner", "route", "operators", "--remove", "rte_1"),
+            2,
+            "has no route 'rte_1': it has none",
+        ),
+        (("owner", "route", "operators"), 2, "which route?"),
+        (("notice", "show", "ntc_1"), 2, "no notice 'ntc_1'"),
+        (("notice", "retry", "ntc_1"), 2, "no notice 'ntc_1'"),
+        (("notice", "preview", "nobody"), 2, "no owner 'nobody'"),
+        (("notice", "template", "nothing"), 2, "no kind of message 'nothing'"),
+        (("calendar", "--owner", "nobody"), 2, "no owner 'nobody'"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_what_to_do(
+    nightkey: Nightkey, words: tuple[str, ...], status: int, says: str
+) -> None:
+    assert says in complaint(nightkey, *words, status=status)
