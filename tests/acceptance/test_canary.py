@@ -172,7 +172,8 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
         received = b"".join(str((post.headers, post.body)).encode() for post in inbox.requests)
 
     for words in (["item", "list"], ["rotation", "list"], ["notice", "list"], ["workflow", "list"],
-                  ["owner", "list"], ["item", "show", "prod-erp-password"],
+                  ["owner", "list"], ["owner", "show", "support"], ["item", "show", "prod-erp-password"],
+                  ["finding", "list"], ["notice", "preview", "support"],
                   ["workflow", "show", "erp-export"]):  # fmt: skip
         nightkey(*words)
         nightkey(*words, "--json")

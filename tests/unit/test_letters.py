@@ -272,6 +272,7 @@ LAYOUT = '{% extends "nightkey/layout.md" %}'
         ("{% block subject %}x{% endblock %}", "it begins with no"),
         ("{% include '/etc/passwd' %}", "/etc/passwd"),
         (LAYOUT + "{% block subject %}{{ 1 / 0 }}{% endblock %}", "division by zero"),
+        (LAYOUT + "{% block subject %}{{ owner.__class__.__mro__ }}{% endblock %}", "unsafe"),
     ],
 )
 def test_a_letter_of_theirs_that_fails_loses_no_notice_and_says_where_when_asked(

@@ -23,6 +23,7 @@ from jinja2 import (
     Template,
     TemplateError,
 )
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.domain.notices import Message
@@ -106,10 +107,10 @@ class Letters:
 
 
 def _make_environment(loader: Any) -> Environment:  # noqa: ANN401  # one of Jinja's loaders
-    environment = Environment(
+    environment = ImmutableSandboxedEnvironment(
         loader=loader,
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # it is Markdown: `finalize` escapes for that
+        autoescape=False,  # it is Markdown: `finalize` escapes for that
         finalize=_escape,
         trim_blocks=True,
         lstrip_blocks=True,
