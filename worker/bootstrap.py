@@ -22,6 +22,7 @@ from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
 from worker.outbound import HttpClient, Network
+from worker.services.addressing import Addressing
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
 from worker.services.calendaring import Calendaring
@@ -215,9 +216,11 @@ class Services:
 
     @cached_property
     def notifying(self) -> Notifying:
-        return Notifying(
-            owners=self.owners, letters=self.letters, operators=self.settings.operators, clock=self.clock
-        )
+        return Notifying(addressing=self.addressing, letters=self.letters, clock=self.clock)
+
+    @cached_property
+    def addressing(self) -> Addressing:
+        return Addressing(owners=self.owners, operators=self.settings.operators)
 
     @cached_property
     def letters(self) -> Letters:
@@ -225,7 +228,9 @@ class Services:
 
     @cached_property
     def digesting(self) -> Digesting:
-        return Digesting(notifying=self.notifying, letters=self.letters, clock=self.clock)
+        return Digesting(
+            addressing=self.addressing, notifying=self.notifying, letters=self.letters, clock=self.clock
+        )
 
     @cached_property
     def previewing(self) -> Previewing:
@@ -233,7 +238,7 @@ class Services:
             database=self.database,
             owners=self.owners,
             nights=self.nights,
-            notifying=self.notifying,
+            addressing=self.addressing,
             digesting=self.digesting,
             letters=self.letters,
         )
@@ -254,6 +259,7 @@ class Services:
             database=self.database,
             owners=self.owners,
             keyring=self.keyring,
+            addressing=self.addressing,
             notifying=self.notifying,
             digesting=self.digesting,
             letters=self.letters,

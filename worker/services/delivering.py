@@ -1,21 +1,22 @@
 """Delivery: what is due in the outbox is claimed, sent and marked; each route by itself, many at a time.
 
-A crash between the send and its mark
-sends the same notice again, with the same key in its subject.
+A crash between the send and its mark sends the same notice again, with the same key in its subject.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import ConflictError, NightkeyError
 from vaultcore.owners import Owners
 from vaultcore.tables import routes
 from worker.domain.notices import CLAIM_MARK, Message
+from worker.services.addressing import Addressing
 from worker.services.claiming import claim_token
 from worker.services.digesting import Digesting
 from worker.services.notifying import Letters, Notifying
@@ -28,6 +29,17 @@ _PAUSE_MAX = timedelta(hours=1)
 _PAGE = 500
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """A try that failed. `tries`: this one included; `permanent`: another one would change nothing."""
+
+    notice_id: str
+    route_id: str
+    tries: int
+    problem: str
+    permanent: bool
+
+
 class Delivering:
     def __init__(
         self,
@@ -35,6 +47,7 @@ class Delivering:
         database: Database,
         owners: Owners,
         keyring: Keyring,
+        addressing: Addressing,
         notifying: Notifying,
         digesting: Digesting,
         letters: Letters,
@@ -45,6 +58,7 @@ class Delivering:
         self._database = database
         self._owners = owners
         self._keyring = keyring
+        self._addressing = addressing
         self._notifying = notifying
         self._digesting = digesting
         self._letters = letters
@@ -134,23 +148,21 @@ class Delivering:
         """Those of them that nobody else has taken, with what is to be sent."""
         if not chosen:
             return []
-        jobs = []
-        with self._database.write() as connection:
-            now = self._clock()
-            for notice_id, route_id in chosen:
-                tries = connection.execute(
-                    update(deliveries)
-                    .where(
-                        _is(notice_id, route_id),
-                        deliveries.c.state == "waiting",
-                        deliveries.c.next_at <= now,
-                    )
-                    .values(next_at=now + _LEASE, attempts=deliveries.c.attempts + 1)
-                    .returning(deliveries.c.attempts)
-                ).scalar_one_or_none()
-                if tries is not None:
-                    jobs += self._prepare(connection, notice_id, route_id, tries)
-        return jobs
+        try:
+            with self._database.write() as connection:
+                return [job for one in sorted(chosen) for job in self._claim_one(connection, *one)]
+        except ConflictError:  # with another worker: what is still due is found again
+            return []
+
+    def _claim_one(self, connection: Connection, notice_id: str, route_id: str) -> list[Job]:
+        now = self._clock()
+        tries = connection.execute(
+            update(deliveries)
+            .where(_is(notice_id, route_id), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
+            .values(next_at=now + _LEASE, attempts=deliveries.c.attempts + 1)
+            .returning(deliveries.c.attempts)
+        ).scalar_one_or_none()
+        return [] if tries is None else self._prepare(connection, notice_id, route_id, tries)
 
     def _prepare(self, connection: Connection, notice_id: str, route_id: str, tries: int) -> list[Job]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
@@ -159,17 +171,14 @@ class Delivering:
             with connection.begin_nested():
                 message = self._write(connection, notice_id, route_id)
                 if message is None:
-                    connection.execute(
-                        update(deliveries)
-                        .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
-                        .values(state="withdrawn", next_at=None)
-                    )
+                    self._notifying.withdraw_notice(connection, notice_id)
                     return []
                 url = self._owners.open_route(connection, route_id)
                 return [Job(notice_id=notice_id, route_id=route_id, tries=tries, url=url, message=message)]
         except NightkeyError as error:
             problem = str(error)
-        self._mark_failed(connection, notice_id, route_id, problem, permanent=True, tries=tries)
+        failure = _Failure(notice_id=notice_id, route_id=route_id, tries=tries, problem=problem, permanent=True)
+        self._end_try(connection, failure)
         return []
 
     def _write(self, connection: Connection, notice_id: str, route_id: str) -> Message | None:
@@ -195,46 +204,42 @@ class Delivering:
         return Message(subject=f"{subject} [{show_key(notice_id)}]", body=body)
 
     def _record(self, ended: Sequence[Result]) -> None:
-        if not ended:
+        """In one transaction; what it loses to another worker's is recorded again, since it has been sent."""
+        while ended:
+            try:
+                with self._database.write() as connection:
+                    for result in ended:
+                        self._record_one(connection, result)
+            except ConflictError:
+                continue
             return
-        with self._database.write() as connection:
-            now = self._clock()
-            for result in ended:
-                job = result.job
-                if result.problem is not None:
-                    self._mark_failed(
-                        connection,
-                        job.notice_id,
-                        job.route_id,
-                        result.problem,
-                        permanent=result.permanent,
-                        tries=job.tries,
-                    )
-                    continue
-                connection.execute(
-                    update(deliveries)
-                    .where(_is(job.notice_id, job.route_id))
-                    .values(state="sent", sent_at=now, tried_at=now, next_at=None, last_error=None)
-                )
 
-    def _mark_failed(
-        self,
-        connection: Connection,
-        notice_id: str,
-        route_id: str,
-        problem: str,
-        *,
-        permanent: bool,
-        tries: int,
-    ) -> None:
-        """A route that is away is away for all that is due on it, which counts as tried."""
-        self._end_try(connection, notice_id, route_id, problem, permanent=permanent, tries=tries)
-        if permanent:
+    def _record_one(self, connection: Connection, result: Result) -> None:
+        job, now = result.job, self._clock()
+        if result.problem is None:
+            connection.execute(
+                update(deliveries)
+                .where(_is(job.notice_id, job.route_id))
+                .values(state="sent", sent_at=now, tried_at=now, next_at=None, last_error=None)
+            )
             return
+        failure = _Failure(
+            notice_id=job.notice_id,
+            route_id=job.route_id,
+            tries=job.tries,
+            problem=result.problem,
+            permanent=result.permanent,
+        )
+        self._end_try(connection, failure)
+        if not failure.permanent:
+            self._end_others(connection, failure)
+
+    def _end_others(self, connection: Connection, failure: _Failure) -> None:
+        """A route that is away is away for all that is due on it, which counts as tried."""
         others = connection.execute(
             update(deliveries)
             .where(
-                deliveries.c.route_id == route_id,
+                deliveries.c.route_id == failure.route_id,
                 deliveries.c.state == "waiting",
                 deliveries.c.next_at <= self._clock(),
             )
@@ -242,29 +247,24 @@ class Delivering:
             .returning(deliveries.c.notice_id, deliveries.c.attempts)
         ).all()
         for row in others:
-            self._end_try(connection, row.notice_id, route_id, problem, permanent=False, tries=row.attempts)
+            self._end_try(connection, replace(failure, notice_id=row.notice_id, tries=row.attempts))
 
-    def _end_try(
-        self,
-        connection: Connection,
-        notice_id: str,
-        route_id: str,
-        problem: str,
-        *,
-        permanent: bool,
-        tries: int,
-    ) -> None:
+    def _end_try(self, connection: Connection, failure: _Failure) -> None:
+        """Another try later, or none: then others hear of it, if no other route reaches the owner."""
         now = self._clock()
-        ends = permanent or tries >= TRIES
-        again = now + min(self._pause * 2 ** (tries - 1), _PAUSE_MAX)
+        ends = failure.permanent or failure.tries >= TRIES
+        again = now + min(self._pause * 2 ** (failure.tries - 1), _PAUSE_MAX)
+        notice_id, route_id = failure.notice_id, failure.route_id
+        urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
+        again = self._addressing.find_moment(connection, route_id, again, urgent=urgent)
         connection.execute(
             update(deliveries)
             .where(_is(notice_id, route_id))
             .values(
                 tried_at=now,
-                last_error=problem,
+                last_error=failure.problem,
                 state="failed" if ends else "waiting",
-                next_at=None if ends else self._notifying.find_moment(connection, notice_id, route_id, again),
+                next_at=None if ends else again,
             )
         )
         if ends and not _reaches_its_owner(connection, notice_id):

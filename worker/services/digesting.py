@@ -13,14 +13,23 @@ from worker import digest_rows, finding_rows
 from worker.domain.audience import hearers, is_news
 from worker.domain.notices import Message, TonightLine, build_digest
 from worker.domain.saga import TOLD
-from worker.services.notifying import Hearer, Letters, Notifying
+from worker.services.addressing import Addressing, Hearer
+from worker.services.notifying import Letters, Notifying
 from worker.tables import rotations, tellings
 
 _PAGE = 1000
 
 
 class Digesting:
-    def __init__(self, *, notifying: Notifying, letters: Letters, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        addressing: Addressing,
+        notifying: Notifying,
+        letters: Letters,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._addressing = addressing
         self._notifying = notifying
         self._letters = letters
         self._clock = clock
@@ -36,7 +45,7 @@ class Digesting:
 
     def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
         """Who is to read of what in the digest of that night. The id of the operators."""
-        operators = self._notifying.find_operators(connection)
+        operators = self._addressing.find_operators(connection)
         for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
             told = finding_rows.told_levels(connection, {row.topic for row in page})
             news = [
@@ -62,7 +71,7 @@ class Digesting:
 
         What failed was told at once: it is repeated among other things, but is no reason for a digest.
         """
-        hearer = self._notifying.find_hearer(connection, owner_id)
+        hearer = self._addressing.find_hearer(connection, owner_id)
         data = self.collect(connection, hearer, night, self._clock())
         if not (data["found"] or data["replaced"]):
             return None
@@ -81,7 +90,7 @@ class Digesting:
         found, total = digest_rows.find_findings(
             connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now
         )
-        nobodys = hearer.id == self._notifying.find_operators(connection)
+        nobodys = hearer.id == self._addressing.find_operators(connection)
         rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
         return build_digest(hearer.name, found, rotated, night=night, now=now, total=total, tonight=tonight)
 

@@ -1,22 +1,18 @@
 """Notices: written into the outbox with the change they tell of. `worker.services.delivering` sends them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
-from vaultcore.owners import Owners
-from vaultcore.quiet import parse_quiet, quiet_until
 from vaultcore.rows import policy_from_json
-from vaultcore.tables import item_owners, items, owners, routes
+from vaultcore.tables import items
 from worker.domain.notices import Message
+from worker.services.addressing import Addressing, Hearer
 from worker.tables import deliveries, notices
-
-ACTOR = "nightkey"
 
 
 class Letters(Protocol):
@@ -25,31 +21,12 @@ class Letters(Protocol):
     def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hearer:
-    """An owner as an addressee."""
-
-    id: str
-    name: str
-    zone: str
-    quiet: str | None
-    deputy_id: str | None
-
-    def may_be_told(self, now: datetime, *, urgent: bool) -> datetime:
-        """When: now, or at the end of their quiet hours."""
-        quiet = None if self.quiet is None or urgent else parse_quiet(self.quiet)
-        return quiet_until(quiet, self.zone, now)
-
-
 class Notifying:
     """Posts notices to owners, and takes back what is settled before it has left."""
 
-    def __init__(
-        self, *, owners: Owners, letters: Letters, operators: str, clock: Callable[[], datetime]
-    ) -> None:
-        self._owners = owners
+    def __init__(self, *, addressing: Addressing, letters: Letters, clock: Callable[[], datetime]) -> None:
+        self._addressing = addressing
         self._letters = letters
-        self._operators = operators
         self._clock = clock
 
     def post(
@@ -69,7 +46,7 @@ class Notifying:
         None: a notice of that key is there already. It waits for the end of the owner's quiet hours unless it
         is urgent. An owner without a route falls to the operators. `about`: see `withdraw`.
         """
-        hearer = self.find_hearer(connection, owner_id)
+        hearer = self._addressing.find_hearer(connection, owner_id)
         message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
         return self._insert(
             connection,
@@ -85,7 +62,7 @@ class Notifying:
 
     def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
         """A notice without a body: what it says is put together when it leaves."""
-        hearer = self.find_hearer(connection, owner_id)
+        hearer = self._addressing.find_hearer(connection, owner_id)
         return self._insert(
             connection,
             hearer,
@@ -114,7 +91,7 @@ class Notifying:
         """
         row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
         urgent = row is not None and _is_urgent(row.policy)
-        told = self.find_owners(connection, item_id, but=but)
+        told = self._addressing.find_owners(connection, item_id, but=but)
         for owner_id in told:
             self.post(
                 connection,
@@ -132,15 +109,19 @@ class Notifying:
         self, connection: Connection, *, kind: str, dedupe_key: str, data: Mapping[str, Any]
     ) -> None:
         """What went wrong with a whole night, whatever the hour."""
-        operators = self.find_operators(connection)
+        operators = self._addressing.find_operators(connection)
         self.post(connection, operators, kind=kind, dedupe_key=dedupe_key, data=data, urgent=True)
 
     def withdraw(self, connection: Connection, about: str) -> None:
         """What a notice asked for is settled: where it has not left yet, it does not."""
-        mine = select(notices.c.id).where(notices.c.about == about)
+        for notice_id in connection.execute(select(notices.c.id).where(notices.c.about == about)).scalars():
+            self.withdraw_notice(connection, notice_id)
+
+    def withdraw_notice(self, connection: Connection, notice_id: str) -> None:
+        """By none of its routes, unless it has left by one."""
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.notice_id.in_(mine), deliveries.c.state == "waiting")
+            .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
             .values(state="withdrawn", next_at=None)
         )
 
@@ -153,8 +134,8 @@ class Notifying:
             .limit(limit)
         )
         for row in connection.execute(unrouted).all():
-            hearer = self.find_hearer(connection, row.owner_id)
-            self._route(connection, row.id, self._nearest(connection, hearer), urgent=row.urgent)
+            hearer = self._addressing.find_reachable(connection, row.owner_id)
+            self._route(connection, row.id, hearer, urgent=row.urgent)
 
     def route_again(self, connection: Connection, notice_id: str) -> None:
         """By the routes that its owner has now, and that were not tried before."""
@@ -162,61 +143,19 @@ class Notifying:
             select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
         ).one_or_none()
         if notice is not None:
-            hearer = self._nearest(connection, self.find_hearer(connection, notice.owner_id))
+            hearer = self._addressing.find_reachable(connection, notice.owner_id)
             self._route(connection, notice_id, hearer, urgent=notice.urgent)
 
-    def stand_in(self, connection: Connection, notice_id: str) -> int:
-        """None of the owner's routes took it: their deputy and the operators get it. By how many routes."""
+    def stand_in(self, connection: Connection, notice_id: str) -> None:
+        """None of the owner's routes took it: their deputy and the operators get it."""
         notice = connection.execute(
             select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
         ).one()
-        owner = self.find_hearer(connection, notice.owner_id)
-        others = dict.fromkeys(
-            one
-            for one in (owner.deputy_id, self.find_operators(connection))
-            if one is not None and one != owner.id
-        )
-        return sum(
-            self._route(
-                connection, notice_id, self.find_hearer(connection, one), urgent=notice.urgent, stands_in=True
-            )
-            for one in others
-        )
-
-    def find_moment(self, connection: Connection, notice_id: str, route_id: str, after: datetime) -> datetime:
-        """When a notice may leave by a route, not before a time: its owner's quiet hours are kept."""
-        urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
-        owner_id = connection.execute(
-            select(routes.c.owner_id).where(routes.c.id == route_id)
-        ).scalar_one_or_none()
-        if owner_id is None:  # the route was taken away meanwhile
-            return after
-        return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
-
-    def find_owners(self, connection: Connection, item_id: str | None, *, but: str | None = None) -> list[str]:
-        """Who answers for the item; the operators for what nobody does."""
-        found = connection.execute(
-            select(owners.c.id, owners.c.name)
-            .join(item_owners, item_owners.c.owner_id == owners.c.id)
-            .where(item_owners.c.item_id == item_id)
-            .order_by(owners.c.name)
-        )
-        return [row.id for row in found if row.name != but] or [self.find_operators(connection)]
-
-    def find_operators(self, connection: Connection) -> str:
-        """The id of the owner who hears of what has no owner; they are made if nobody has that name."""
-        found = connection.execute(
-            select(owners.c.id).where(owners.c.name == self._operators)
-        ).scalar_one_or_none()
-        return found or self._owners.find_or_create(connection, self._operators, actor=ACTOR)
-
-    def find_hearer(self, connection: Connection, owner_id: str) -> Hearer:
-        row = connection.execute(
-            select(owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id).where(
-                owners.c.id == owner_id
-            )
-        ).one()
-        return Hearer(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+        owner = self._addressing.find_hearer(connection, notice.owner_id)
+        for one in dict.fromkeys((owner.deputy_id, self._addressing.find_operators(connection))):
+            if one is not None and one != owner.id:
+                hearer = self._addressing.find_hearer(connection, one)
+                self._route(connection, notice_id, hearer, urgent=notice.urgent, stands_in=True)
 
     # Inside
 
@@ -243,19 +182,15 @@ class Notifying:
             .returning(notices.c.id)
         ).scalar_one_or_none()
         if posted is not None:
-            self._route(connection, posted, self._nearest(connection, hearer), urgent=urgent)
+            self._route(
+                connection, posted, self._addressing.find_reachable(connection, hearer.id), urgent=urgent
+            )
         return posted
-
-    def _nearest(self, connection: Connection, hearer: Hearer) -> Hearer:
-        """Who is told: the owner, or the operators if the owner has no route."""
-        if _routes_of(connection, hearer.id):
-            return hearer
-        return self.find_hearer(connection, self.find_operators(connection))
 
     def _route(
         self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False
-    ) -> int:
-        found = _routes_of(connection, hearer.id)
+    ) -> None:
+        found = self._addressing.find_routes(connection, hearer.id)
         rows = [
             {
                 "notice_id": notice_id,
@@ -270,13 +205,6 @@ class Notifying:
         ]
         if rows:
             connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
-        return len(found)
-
-
-def _routes_of(connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    return connection.execute(
-        select(routes.c.id, routes.c.shown).where(routes.c.owner_id == owner_id).order_by(routes.c.id)
-    ).all()
 
 
 def _is_urgent(stored: Mapping[str, Any] | None) -> bool:

@@ -13,9 +13,9 @@ from vaultcore.tables import item_owners, owners
 from worker import finding_rows
 from worker.domain.notices import Message, TonightLine
 from worker.domain.plan import Action
+from worker.services.addressing import Addressing
 from worker.services.digesting import Digesting
 from worker.services.night import Nights, Preview
-from worker.services.notifying import Notifying
 from worker.services.scanning import SCANNED_KINDS
 
 _DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
@@ -34,14 +34,14 @@ class Previewing:
         database: Database,
         owners: Owners,
         nights: Nights,
-        notifying: Notifying,
+        addressing: Addressing,
         digesting: Digesting,
         letters: Letters,
     ) -> None:
         self._database = database
         self._owners = owners
         self._nights = nights
-        self._notifying = notifying
+        self._addressing = addressing
         self._digesting = digesting
         self._letters = letters
 
@@ -53,14 +53,14 @@ class Previewing:
         seen = self._nights.preview(night)
         with self._undone() as connection:
             owner = self._owners.get(connection, name)
-            everything = owner.id == self._notifying.find_operators(connection)
+            everything = owner.id == self._addressing.find_operators(connection)
             mine = _items_of(connection, owner.id)
             for finding in seen.findings:
                 if everything or finding.item_id in mine:
                     finding_rows.record(connection, finding, night)
             _resolve_settled(connection, night)
             self._digesting.set_down(connection, night, night)
-            hearer = self._notifying.find_hearer(connection, owner.id)
+            hearer = self._addressing.find_hearer(connection, owner.id)
             tonight = _find_tonight(connection, seen, owner.id)
             data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)

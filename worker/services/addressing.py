@@ -1,0 +1,83 @@
+"""Who hears: the owners of an item, the operators of what nobody owns, their routes and their hours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from vaultcore.owners import Owners
+from vaultcore.quiet import parse_quiet, quiet_until
+from vaultcore.tables import item_owners, owners, routes
+
+ACTOR = "nightkey"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearer:
+    """An owner as an addressee."""
+
+    id: str
+    name: str
+    zone: str
+    quiet: str | None
+    deputy_id: str | None
+
+    def may_be_told(self, now: datetime, *, urgent: bool) -> datetime:
+        """When: now, or at the end of their quiet hours."""
+        quiet = None if self.quiet is None or urgent else parse_quiet(self.quiet)
+        return quiet_until(quiet, self.zone, now)
+
+
+class Addressing:
+    """`operators` is the name of the owner who hears of what has no owner, and of whole nights."""
+
+    def __init__(self, *, owners: Owners, operators: str) -> None:
+        self._owners = owners
+        self._operators = operators
+
+    def find_owners(self, connection: Connection, item_id: str | None, *, but: str | None = None) -> list[str]:
+        """Who answers for the item; the operators for what nobody does."""
+        found = connection.execute(
+            select(owners.c.id, owners.c.name)
+            .join(item_owners, item_owners.c.owner_id == owners.c.id)
+            .where(item_owners.c.item_id == item_id)
+            .order_by(owners.c.name)
+        )
+        return [row.id for row in found if row.name != but] or [self.find_operators(connection)]
+
+    def find_operators(self, connection: Connection) -> str:
+        """The id of the owner who hears of what has no owner; they are made if nobody has that name."""
+        found = connection.execute(
+            select(owners.c.id).where(owners.c.name == self._operators)
+        ).scalar_one_or_none()
+        return found or self._owners.find_or_create(connection, self._operators, actor=ACTOR)
+
+    def find_hearer(self, connection: Connection, owner_id: str) -> Hearer:
+        row = connection.execute(
+            select(owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id).where(
+                owners.c.id == owner_id
+            )
+        ).one()
+        return Hearer(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+
+    def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
+        """Who is told: the owner, or the operators if the owner has no route."""
+        reachable = bool(self.find_routes(connection, owner_id))
+        return self.find_hearer(connection, owner_id if reachable else self.find_operators(connection))
+
+    def find_routes(self, connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Id and masked form of each, in the order in which they were added."""
+        return connection.execute(
+            select(routes.c.id, routes.c.shown).where(routes.c.owner_id == owner_id).order_by(routes.c.id)
+        ).all()
+
+    def find_moment(self, connection: Connection, route_id: str, after: datetime, *, urgent: bool) -> datetime:
+        """When something may leave by a route, not before a time: its owner's quiet hours are kept."""
+        owner_id = connection.execute(
+            select(routes.c.owner_id).where(routes.c.id == route_id)
+        ).scalar_one_or_none()
+        if owner_id is None:  # the route was taken away meanwhile
+            return after
+        return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
