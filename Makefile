@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test cover faults chaos bench env lock clean
+.PHONY: run test cover servers faults chaos bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -18,6 +18,10 @@ test: env
 # The same tests, with what they leave out
 cover: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot), where they are installed
+servers: env
+	$(BIN)/pytest --numprocesses 2 -m long tests/integration
 
 # The stories of a rotation that `make test` kills on SQLite alone, on PostgreSQL
 faults: env

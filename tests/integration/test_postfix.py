@@ -21,7 +21,7 @@ from worker.workflows.templates import Scope
 
 PASSWORD, ADMIN = "the-password-of-robot", "the-admin-token-of-the-tests"
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "it is there")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(MISSING), reason=MISSING or "it is there")]
 
 
 @pytest.fixture(scope="module")
