@@ -489,3 +489,21 @@ def _get(url: str) -> dict[str, Any]:
 
 def _bearer_header(name: str) -> dict[str, Any]:
     return {"headers": {"Authorization": f"Bearer {{{{ vault.{name} }}}}"}}
+
+
+def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(staged: Staged, clock: Any) -> None:
+    """A host that is made of an item's value cannot be resolved: the error would name it."""
+    organisation, _ = staged
+    organisation.add_item("prod-tenant-name", "acme-tenant-4711", days=300, mode="notify")
+    policy = organisation.token_policy("ticketing")
+    policy["settings"]["issue"]["url"] = "https://{{ vault.prod-tenant-name }}.invalid/tokens"
+    organisation.add_token(TOKEN, "ticketing", **policy)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    organisation.services.rotations.advance(rotation_id)
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.last_error is not None
+    assert "cannot be resolved" in rotation.last_error
+    with organisation.services.database.read() as connection:
+        said = [step.message for step in store.steps_of(connection, rotation_id)]
+    told_of = [one.body or "" for one in organisation.notices()]
+    assert "acme" not in " ".join([rotation.last_error, *said, *told_of]).lower()

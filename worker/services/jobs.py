@@ -15,6 +15,7 @@ from worker import store
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
+from worker.rotators.discreet import make_discreet
 from worker.store import Rotation
 
 
@@ -43,7 +44,7 @@ class Jobs:
     def load(self, rotation: Rotation) -> tuple[Item, Rotator]:
         with self._database.read() as connection:
             item = self._vault.get(connection, rotation.item_id)
-        return item, load_rotator(rotation.rotator)
+        return item, make_discreet(load_rotator(rotation.rotator))
 
     def make(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
         """Everything that the rotator may use, revealed and audited in one transaction.

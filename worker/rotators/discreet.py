@@ -1,0 +1,55 @@
+"""A rotator whose words are searched for values: what it says of a step is stored, shown and mailed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from vaultcore.errors import CounterpartError
+from vaultcore.secret import Secret
+from worker.rotators.base import Candidate, Job, Rotator
+from worker.workflows.masking import Masker
+
+T = TypeVar("T")
+
+
+def make_discreet(rotator: Rotator) -> Rotator:
+    """The same rotator; in what it says and complains of, values are masked."""
+    return cast("Rotator", _Discreet(rotator))
+
+
+class _Discreet:
+    """Hands on all else, such as what the rotator declares of itself."""
+
+    def __init__(self, rotator: Rotator) -> None:
+        self._rotator = rotator
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the rotator has
+        return getattr(self._rotator, name)
+
+    def create(self, job: Job) -> Candidate:
+        return _mask(job, lambda: self._rotator.create(job))
+
+    def install(self, job: Job) -> str:
+        return _mask(job, lambda: self._rotator.install(job))
+
+    def verify(self, job: Job, value: Secret) -> str:
+        return _mask(job, lambda: self._rotator.verify(job, value), value)
+
+    def revoke(self, job: Job) -> str:
+        return _mask(job, lambda: self._rotator.revoke(job))
+
+    def undo(self, job: Job) -> str:
+        return _mask(job, lambda: self._rotator.undo(job))
+
+
+def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:
+    values = [value for value in (job.old, job.new, *job.values.values(), *more) if value is not None]
+    masked: CounterpartError | None = None
+    try:
+        answer = ask()
+    except CounterpartError as error:
+        message = Masker(values).mask(str(error))
+        masked = CounterpartError(message, cause=error.cause, acted=error.acted, retry_at=error.retry_at)
+    if masked is not None:  # outside of the block, so that nothing of the first one hangs on it
+        raise masked
+    said: T = Masker(values).mask(answer) if isinstance(answer, str) else answer
+    return said
