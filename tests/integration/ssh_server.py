@@ -45,7 +45,8 @@ class SshServer:
     """Listens on loopback. Each user has a home in `root`, with .ssh/authorized_keys or a file `password`.
 
     `visitors` are who wanted to log in, `tried` the passwords that were judged, `commands` what was run.
-    `before` is called with each command before it runs. `means` are how it lets users in.
+    `before` is called with each command before it runs. `means` are how it lets users in. A file with more
+    than `lines_max` lines lets nobody in. Commands run as the user with the number `runs_as`, if there is one.
     """
 
     def __init__(self, root: Path, *, means: tuple[str, ...] = ("key", "password")) -> None:
@@ -55,6 +56,8 @@ class SshServer:
         self.tried: list[str] = []
         self.commands: list[str] = []
         self.before: Callable[[str], None] | None = None
+        self.lines_max: int | None = None
+        self.runs_as: int | None = None
         self.port = 0
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._started = threading.Event()
@@ -94,6 +97,9 @@ class SshServer:
     ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(30)
+
+    def _is_too_long(self, keys: Path) -> bool:
+        return self.lines_max is not None and len(keys.read_bytes().splitlines()) > self.lines_max
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
@@ -138,7 +144,7 @@ class SshServer:
         }
         local = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", command,
-            cwd=home, env=environment, start_new_session=True,
+            cwd=home, env=environment, start_new_session=True, user=self.runs_as,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         feeding = asyncio.ensure_future(_feed(process.stdin, local.stdin))
@@ -173,7 +179,7 @@ class _Visit(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> bool:
         keys = self._server.root / username / ".ssh" / "authorized_keys"
         self._server.visitors.append(username)
-        if keys.exists():
+        if keys.exists() and not self._server._is_too_long(keys):
             with contextlib.suppress(ValueError):  # it holds no key
                 self._connection.set_authorized_keys(str(keys))
         return True

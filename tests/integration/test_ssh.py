@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ from vaultcore.rules import VALUE_MAX  # noqa: E402  # as above
 from vaultcore.secret import Secret  # noqa: E402  # as above
 from worker.outbound import Network  # noqa: E402  # as above
 from worker.outbound.ssh import OUTPUT_MAX, Login, Server, open_session, parse_host_key  # noqa: E402  # as above
+from worker.rotators.authorized_keys import sum_as_cksum  # noqa: E402  # as above
 from worker.rotators.ssh_key import _WRITE, SshKeyRotator, _quote  # noqa: E402  # as above
 from worker.rotators.ssh_password import SshPasswordRotator  # noqa: E402  # as above
 from worker.testing import RotatorContract, Stage  # noqa: E402  # as above
@@ -35,6 +38,8 @@ from worker.workflows.templates import Scope  # noqa: E402  # as above
 
 USER, PASSWORD = "robot", "the-password-of-robot"
 LABEL = "nightkey-rot_contract"
+NOBODY = 65534
+"""Whom no file belongs to; a user on each system."""
 BY_PASSWORD = {"authMethod": "password", "privateKey": None, "password": "{{ vault.prod-password }}"}
 
 
@@ -52,6 +57,9 @@ OTHERS = ROOT_LINES + b'from="10.0.0.0/8",command="echo \\"hi, you\\"" ' + make_
 OTHERS += (
     b"no key at all\r\n  " + make_key("ecdsa-sha2-nistp256").export_public_key().strip() + b" two words\r\n"
 )
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 
 
 @pytest.fixture
@@ -578,8 +586,102 @@ def test_the_new_line_has_the_old_ones_options_and_the_others_stay(
         assert stage.rotator.revoke(stage.job(made)).startswith("its line was removed")
         assert entries_of(keys) == [new]
         assert stage.rotator.revoke(stage.job(made)).startswith("its line was gone already")
-        assert keys.stat().st_mode & 0o777 == 0o600
         assert old != new
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o640, 0o444, 0o400])
+def test_the_file_keeps_its_mode_through_every_step(tmp_path: Path, mode: int) -> None:
+    with stage_key(tmp_path) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        keys.chmod(mode)
+        made = stage.rotator.create(stage.job())
+        for step in ("install", "undo", "install", "revoke"):
+            getattr(stage.rotator, step)(stage.job(made))
+            assert keys.stat().st_mode & 0o7777 == mode, step
+
+
+@pytest.mark.parametrize("missing", ["cat", "chmod", "cksum", "cp", "cut", "ls", "mv", "tr"])
+def test_on_a_host_that_lacks_a_tool_the_file_stays_as_it_is(tmp_path: Path, missing: str) -> None:
+    keys, tools = tmp_path / "keys", tmp_path / "tools"
+    keys.write_bytes(b"as it was\n")
+    keys.chmod(0o640)
+    tools.mkdir()
+    for name in {"cat", "chmod", "cksum", "cp", "cut", "ls", "mv", "rm", "sh", "tr"} - {missing}:
+        (tools / name).symlink_to(shutil.which(name) or name)
+    sums = (sum_as_cksum(keys.read_bytes()), sum_as_cksum(b"new\n"))
+    write = _quote(_WRITE, str(keys), LABEL, *sums)
+    ran = subprocess.run(["/bin/sh", "-c", write], input=b"new\n", env={"PATH": str(tools)}, check=False)
+    assert ran.returncode != 0
+    assert (keys.read_bytes(), keys.stat().st_mode & 0o7777) == (b"as it was\n", 0o640)
+    assert sorted(tmp_path.iterdir()) == [keys, tools]
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """One that every user can look into."""
+    with tempfile.TemporaryDirectory(prefix="nightkey-ssh-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@contextmanager
+def stage_foreign(*, owner: int, mode: int) -> Iterator[tuple[Stage, Path]]:
+    """The file is the owner's, and of a group that the admin, who is not root, is no member of."""
+    with open_folder() as root, stage_key(root, admin=True) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        keys.chmod(mode)
+        os.chown(keys, owner, NOBODY)
+        os.chown(keys.parent, NOBODY, -1)
+        server.runs_as = NOBODY
+        yield stage, keys
+
+
+@as_root
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o644), (0, 0o664), (NOBODY, 0o640)])
+def test_a_file_that_others_could_read_no_more_is_not_written(owner: int, mode: int) -> None:
+    with stage_foreign(owner=owner, mode=mode) as (stage, keys):
+        before, seen = keys.read_bytes(), show_rights(keys)
+        told = fail(stage.rotator.install, stage.job(stage.rotator.create(stage.job())))
+        why = "its owner, group or rights would change: name its owner as admin, or root"
+        assert told == (f"{keys} cannot be written: {why}", Cause.MISTAKE)
+        assert (keys.read_bytes(), show_rights(keys)) == (before, seen)
+        assert list(keys.parent.iterdir()) == [keys]
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_group_that_may_do_what_others_may_holds_nothing_up(mode: int) -> None:
+    with stage_foreign(owner=NOBODY, mode=mode) as (stage, keys):
+        stage.rotator.install(stage.job(stage.rotator.create(stage.job())))
+        assert show_rights(keys)[:2] == (mode, NOBODY)
+
+
+def show_rights(file: Path) -> tuple[int, int, int]:
+    found = file.stat()
+    return found.st_mode & 0o7777, found.st_uid, found.st_gid
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_a_host_that_refuses_the_old_key_beside_the_new_one_gets_its_file_back(
+    tmp_path: Path, admin: bool
+) -> None:
+    with stage_key(tmp_path, admin=admin) as (stage, server):
+        keys = server.root / USER / ".ssh" / "authorized_keys"
+        before = keys.read_bytes()
+        server.lines_max = len(before.splitlines())
+        made = stage.rotator.create(stage.job())
+        told, cause = fail(stage.rotator.install, stage.job(made))
+        assert "refuses the old key with the new line in" in told
+        assert cause is Cause.MISTAKE
+        assert keys.read_bytes() == before
+        assert stage.accepts is not None
+        assert stage.accepts(stage.old)
+        if admin:  # a try that broke off when the line was there
+            server.lines_max = None
+            stage.rotator.install(stage.job(made))
+            server.lines_max = len(before.splitlines())
+            assert fail(stage.rotator.install, stage.job(made)) == (told, cause)
+            assert keys.read_bytes() == before
 
 
 def test_what_is_left_over_from_this_rotation_goes_with_revoking_and_undoing(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
-"""Node `ssh` and rotator `ssh-key` against OpenSSH's own server, as the user whom the tests run as."""
+"""Node `ssh` and rotator `ssh-key` against OpenSSH's own server, as the user whom the tests run as.
+
+Where root runs them, also with files that root keeps for another user, and an admin who writes them.
+"""
 
 import getpass
 import itertools
 import os
+import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +38,8 @@ SEPARATION = Path("/run/sshd")
 """Where sshd locks itself in; only when it is started by root."""
 LOGIN_PIECES = 14
 """Fewer than a login takes."""
+SERVED = "nobody"
+"""A user whom root keeps a file for; they have no shell, so they only log in."""
 OPTIONS = b'from="127.0.0.1,::1",no-pty,environment="NAME=a \\"b\\""'
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here: apt-get install openssh-server")
@@ -68,9 +75,10 @@ class Sshd:
         lines = [
             "ListenAddress 127.0.0.1", f"Port {self.port}", "PidFile none", "StrictModes no", "UsePAM no",
             f"HostKey {self.folder}/host_key", f"HostKey {self.folder}/host_key_rsa",
-            f"AuthorizedKeysFile {self.keys} {self.more_keys}", "PasswordAuthentication no",
-            "KbdInteractiveAuthentication no", "PermitRootLogin prohibit-password", "MaxStartups 100",
-            f"AllowUsers {getpass.getuser()}", "PermitUserEnvironment yes",
+            f"AuthorizedKeysFile {self.keys} {self.more_keys} {self.folder}/central/%u",
+            "PasswordAuthentication no", "KbdInteractiveAuthentication no", "MaxStartups 100",
+            "PermitRootLogin prohibit-password", f"AllowUsers {getpass.getuser()} {SERVED}",
+            "PermitUserEnvironment yes",
         ]  # fmt: skip
         # Newer ones shut out who was refused often, as the tests are on purpose; older ones don't know of it.
         for extra in (["PerSourcePenalties no"], []):
@@ -272,3 +280,103 @@ def test_a_key_that_another_file_lets_in_is_not_taken_for_revoked(
     assert error.value.cause is Cause.MISTAKE
     sshd.more_keys.write_bytes(b"")
     assert "refuses the old key" in stage.rotator.revoke(stage.job(made))
+
+
+class Central:
+    """A file that root keeps for `SERVED`, which sshd reads as that user, and an admin, root, who writes it.
+
+    `afterwards` is what the host's shell does after each command of the admin's; $KEYS is the file.
+    """
+
+    def __init__(self, folder: Path, *, mode: int, group: int, afterwards: str = "true") -> None:
+        self.sshd = Sshd(folder)
+        self.keys = folder / "central" / SERVED
+        self.keys.parent.mkdir()
+        (folder / "wrapper").write_text(
+            f'sh -c "$SSH_ORIGINAL_COMMAND"; status=$?; KEYS={self.keys}; {afterwards}; exit $status\n'
+        )
+        self.sshd.keys.write_text(f'command="sh {folder}/wrapper" {make_key(folder / "admin")}\n')
+        self.keys.write_text(make_key(folder / "old") + "\n")
+        os.chown(self.keys, 0, group)
+        self.keys.chmod(mode)
+        self.stage = Stage(
+            rotator=SshKeyRotator(),
+            settings={
+                "host": "127.0.0.1", "port": self.sshd.port, "username": SERVED,
+                "host_key": self.sshd.host_key, "file": str(self.keys),
+                "admin": getpass.getuser(), "admin_key": "{{ vault.prod-admin-key }}",
+            },
+            old=Secret((folder / "old").read_text()),
+            link=None,
+            accepts=None,
+            values={"prod-admin-key": Secret((folder / "admin").read_text())},
+        )  # fmt: skip
+
+    def rights(self) -> tuple[int, int, int]:
+        found = self.keys.stat()
+        return found.st_mode & 0o7777, found.st_uid, found.st_gid
+
+    def lets_in(self, value: Secret) -> bool:
+        try:
+            self.stage.rotator.verify(self.stage.job(), value)
+        except CounterpartError as error:
+            if error.cause is Cause.REJECTED:
+                return False
+            raise
+        return True
+
+
+@contextmanager
+def keep_central(**options: Any) -> Iterator[Central]:
+    """In a folder that every user can look into."""
+    with tempfile.TemporaryDirectory(prefix="nightkey-sshd-") as made:
+        Path(made).chmod(0o755)
+        central = Central(Path(made), **options)
+        try:
+            central.sshd.start()
+            yield central
+        finally:
+            central.sshd.stop()
+
+
+def group_of_served() -> int:
+    try:
+        return pwd.getpwnam(SERVED).pw_gid
+    except KeyError:
+        pytest.skip(f"there is no user {SERVED} here")
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can keep a file for another user")
+
+
+@as_root
+@pytest.mark.parametrize(("mode", "of_served"), [(0o644, False), (0o640, True), (0o444, False)])
+def test_a_file_that_root_keeps_for_a_user_stays_readable_to_them(mode: int, of_served: bool) -> None:
+    group = group_of_served() if of_served else 0
+    with keep_central(mode=mode, group=group) as central:
+        stage = central.stage
+        assert central.lets_in(stage.old)
+        made = stage.rotator.create(stage.job())
+        for step, (old, new) in (
+            ("install", (True, True)),
+            ("undo", (True, False)),
+            ("install", (True, True)),
+            ("revoke", (False, True)),
+        ):
+            getattr(stage.rotator, step)(stage.job(made))
+            assert (central.lets_in(stage.old), central.lets_in(made.value)) == (old, new), step
+            assert central.rights() == (mode, 0, group), step
+
+
+@as_root
+def test_a_host_on_which_the_new_line_locks_the_old_key_out_gets_its_file_back() -> None:
+    group_of_served()
+    narrow = '[ "$(wc -l < "$KEYS")" = 1 ] && chmod 644 "$KEYS" || chmod 600 "$KEYS"'
+    with keep_central(mode=0o644, group=0, afterwards=narrow) as central:
+        stage, before = central.stage, central.keys.read_bytes()
+        made = stage.rotator.create(stage.job())
+        with pytest.raises(CounterpartError, match="refuses the old key with the new line in") as error:
+            stage.rotator.install(stage.job(made))
+        assert error.value.cause is Cause.MISTAKE
+        assert central.keys.read_bytes() == before
+        assert (central.lets_in(stage.old), central.lets_in(made.value)) == (True, False)

@@ -20,17 +20,27 @@ _TRIES = 5
 """How often the file is read again because somebody else wrote it meanwhile."""
 _MARK = b"nightkey: authorized_keys follows\n"
 """Before the file, after whatever the user's shell says when it starts."""
-_LINK, _MISSING, _CHANGED, _UNWRITTEN = 5, 6, 3, 4
+_CHANGED, _UNWRITTEN, _LINK, _MISSING, _FOREIGN = 3, 4, 5, 6, 7
 _READ = (
     f'[ -L "$1" ] && exit {_LINK}; [ -f "$1" ] || exit {_MISSING}; echo "{_MARK.decode().strip()}"; cat < "$1"'
 )
 _WRITE = (
-    # A connection that breaks off looks to `cat` like an end: so what came is summed up before it counts.
+    # Who may do what with a file, as far as sshd and others who read it can tell: its mode and its owner, and
+    # its group where that may do more or less than others. A mark for more rights (ACL) is a part of the mode.
+    'look() { set -- $(LC_ALL=C ls -ldn "$1"); mode=$1; owner=$3; group=$4; '
+    "for_user=$(cut_mode 2-4); for_group=$(cut_mode 5-7); for_others=$(cut_mode 8-10); "
+    '[ "$for_group" != "$for_others" ] || group=any; }; '
+    'cut_mode() { printf %s "$mode" | cut -c "$1" | tr -d -; }; '
+    'give_up() { rm -f "$t"; exit "$1"; }; '
     'umask 077; f=$1; t="$1.$2.$$"; rm -f "$1.$2".*; '
-    'cp -p "$f" "$t" && cat > "$t" && [ "$(cksum < "$t")" = "$4" ] && chmod 600 "$t" || '
-    f'{{ rm -f "$t"; exit {_UNWRITTEN}; }}; '
-    f'[ "$(cksum < "$f")" = "$3" ] || {{ rm -f "$t"; exit {_CHANGED}; }}; '
-    f'mv -f "$t" "$f" || {{ rm -f "$t"; exit {_UNWRITTEN}; }}'
+    'look "$f"; before="$mode $owner $group"; '
+    f"case $mode in -?????????*) ;; *) give_up {_UNWRITTEN} ;; esac; "
+    # A connection that breaks off looks to `cat` like an end: so what came is summed up before it counts.
+    'cp -p "$f" "$t" && chmod u+w "$t" && cat > "$t" && [ "$(cksum < "$t")" = "$4" ] && '
+    f'chmod "u=$for_user,g=$for_group,o=$for_others" "$t" || give_up {_UNWRITTEN}; '
+    f'look "$t"; [ "$mode $owner $group" = "$before" ] || give_up {_FOREIGN}; '
+    f'[ "$(cksum < "$f")" = "$3" ] || give_up {_CHANGED}; '
+    f'mv -f "$t" "$f" || give_up {_UNWRITTEN}'
 )
 
 
@@ -79,14 +89,16 @@ class SshKeyRotator:
     On the other side it changes one file, `authorized_keys` of the user: it adds a line for the new key, with
     the options of the old one's line (such as from= or restrict), and takes the old line away when nobody needs
     it any more. Every other line stays as it is, byte for byte. The file is written anew beside the old one and
-    renamed; if somebody else wrote it meanwhile, it is read again.
+    renamed; if somebody else wrote it meanwhile, it is read again. Where it would not keep its mode and its
+    owner, it is not written.
 
-    It needs a POSIX shell there with cp, cat, cksum, chmod, mv and rm, the host's key, and as the item's value
-    a private key that works now and is not encrypted. The old key does the work itself; one that may run no
-    command of ours (command=, internal-sftp) needs an `admin`, who can write the file.
+    It needs a POSIX shell there with cp, cat, cksum, chmod, cut, ls, mv, rm and tr, the host's key, and as the
+    item's value a private key that works now and is not encrypted. The old key does the work itself; one that
+    may run no command of ours (command=, internal-sftp) needs an `admin`, who is the file's owner or root.
 
     Half-way, the old key or both are let in, and each step can be done again: a line that is there is not
-    added, one that is gone is not missed, and a file that did not arrive whole is thrown away. The new line
+    added, one that is gone is not missed, and a file that did not arrive whole is thrown away. With the new
+    line in its place the old key must log in as before, or else the line is taken out again. The new line
     bears the rotation's label as its comment, by which leftovers are found. Revoking logs in by the new key;
     both it and undoing are proven by a login that is refused.
     """
@@ -127,6 +139,8 @@ class SshKeyRotator:
         try:
             with _open_for_writing(job, job.old) as session:
                 added = _edit(session, job, add)
+                if added or _read(job.settings).admin is not None:
+                    self._keep_old(session, job)
         except CounterpartError as error:
             if error.cause is not Cause.REJECTED or not self._is_accepted(job, job.new):
                 raise
@@ -155,15 +169,22 @@ class SshKeyRotator:
     def undo(self, job: base.Job) -> str:
         if job.new is None:
             return "nothing was installed"
-        old, new = _read_key(job.old), _read_key(job.new)
-
-        def drop(content: bytes) -> bytes:
-            return remove(content, lambda entry: entry.blob == new.blob or _is_left_over(entry, old.blob, job))
-
         with _open_for_writing(job, job.old) as session:
-            dropped = _edit(session, job, drop)
+            dropped = _take_back(session, job)
         self._expect_refusal(job, job.new, "undo: the host still lets the new key in")
         return f"its line was {'removed' if dropped else 'not there'}, and the host refuses the new key"
+
+    def _keep_old(self, session: Session, job: base.Job) -> None:
+        """The old key is let in with the new line in the file; else it is taken out while we are in."""
+        if self._is_accepted(job, job.old):
+            return
+        _take_back(session, job)
+        settings = _read(job.settings)
+        raise CounterpartError(
+            f"{settings.host} refuses the old key with the new line in {settings.file}, so that was taken out "
+            "again: the host's log says why",
+            cause=Cause.MISTAKE,
+        )
 
     def _is_accepted(self, job: base.Job, value: Secret | None) -> bool:
         try:
@@ -257,13 +278,24 @@ def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> 
     )
 
 
+def _take_back(session: Session, job: base.Job) -> bool:
+    """The new key's line is gone, with what is left over from this rotation; whether there was any."""
+    old, new = _read_key(job.old), _read_key(job.new)
+
+    def drop(content: bytes) -> bytes:
+        return remove(content, lambda entry: entry.blob == new.blob or _is_left_over(entry, old.blob, job))
+
+    return _edit(session, job, drop)
+
+
 def _explain_writing(job: base.Job, status: int | None) -> CounterpartError:
     file = _read(job.settings).file
     if status == _CHANGED:
         return CounterpartError(f"{file} is changed by somebody else all the time", cause=Cause.OUTAGE)
-    return CounterpartError(
-        f"{file} cannot be written: look whether the disk is full, and whose it is", cause=Cause.MISTAKE
-    )
+    problem = "look whether the disk is full, and whose it is"
+    if status == _FOREIGN:
+        problem = "its owner, group or rights would change: name its owner as admin, or root"
+    return CounterpartError(f"{file} cannot be written: {problem}", cause=Cause.MISTAKE)
 
 
 def _read_file(session: Session, job: base.Job) -> bytes:
