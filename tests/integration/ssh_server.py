@@ -17,8 +17,8 @@ from worker.testing import Link
 
 _PIECE = 65_536
 _SET_PASSWORD = """#!/bin/sh
-# user:password on stdin, as chpasswd
-IFS= read -r line && printf '%s' "${line#*:}" > "$SSH_ROOT/${line%%:*}/password"
+# lines of user:password on stdin, as chpasswd
+while IFS= read -r line; do printf '%s' "${line#*:}" > "$SSH_ROOT/${line%%:*}/password" || exit 1; done
 """
 _OWN_PASSWORD = """#!/bin/sh
 # the old one and twice the new one on stdin, as passwd

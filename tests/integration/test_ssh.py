@@ -27,6 +27,7 @@ from vaultcore.secret import Secret  # noqa: E402  # as above
 from worker.outbound import Network  # noqa: E402  # as above
 from worker.outbound.ssh import OUTPUT_MAX, Login, Server, open_session, parse_host_key  # noqa: E402  # as above
 from worker.rotators.authorized_keys import sum_as_cksum  # noqa: E402  # as above
+from worker.rotators.base import Candidate  # noqa: E402  # as above
 from worker.rotators.ssh_key import _WRITE, SshKeyRotator, _quote  # noqa: E402  # as above
 from worker.rotators.ssh_password import SshPasswordRotator  # noqa: E402  # as above
 from worker.testing import RotatorContract, Stage  # noqa: E402  # as above
@@ -861,6 +862,50 @@ def test_an_old_password_that_still_works_is_told(tmp_path: Path) -> None:
         assert stage.rotator.undo(stage.job()) == "nothing was set"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\0", "\nroot:owned", "\nroot:owned\n"])
+@pytest.mark.parametrize("settings", [OWN, BY_ADMIN])
+def test_an_old_password_of_several_lines_is_refused_before_anything_is_changed(
+    tmp_path: Path, settings: Mapping[str, Any], end: str
+) -> None:
+    with stage_password(tmp_path, **settings) as stage:
+        good = stage.rotator.create(stage.job())
+        stage.old = Secret(PASSWORD + end)
+        for act, arguments in (
+            (stage.rotator.create, stage.job()),
+            (stage.rotator.install, stage.job(good)),
+            (stage.rotator.undo, stage.job(good)),
+        ):
+            told, cause = fail(act, arguments)
+            assert told.startswith("a password of this item holds a line break or a NUL")
+            assert cause is Cause.MISTAKE
+        assert stage.accepts is not None
+        assert stage.accepts(Secret(PASSWORD))
+        assert stage.rotator.undo(stage.job()) == "nothing was set"
+
+
+def test_a_new_password_of_several_lines_is_never_set(tmp_path: Path) -> None:
+    with stage_password(tmp_path, **BY_ADMIN) as stage:
+        owned = Candidate(value=Secret("new\nroot:owned"))
+        told, cause = fail(stage.rotator.install, stage.job(owned))
+        assert told.startswith("a password of this item holds a line break")
+        assert cause is Cause.MISTAKE
+        assert stage.accepts is not None
+        assert stage.accepts(stage.old)
+
+
+def test_another_items_value_of_several_lines_is_refused_in_what_the_command_reads(tmp_path: Path) -> None:
+    stdin = "{{ vault.prod-sudo }}\n{{ rotation.username }}:{{ rotation.new }}\n"
+    by_key = {"command": "read -r sudo && set-password", "stdin": stdin}
+    with stage_password(tmp_path, **BY_ADMIN | by_key) as stage:
+        stage.values = {**stage.values, "prod-sudo": Secret("opens\nroot:owned")}
+        told, cause = fail(stage.rotator.create, stage.job())
+        assert told.startswith("the value of prod-sudo holds a line break")
+        assert cause is Cause.MISTAKE
+        stage.values = {**stage.values, "prod-sudo": Secret("opens")}
+        made = stage.rotator.create(stage.job())
+        assert stage.rotator.install(stage.job(made)) == "it was set"
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -871,6 +916,12 @@ def test_an_old_password_that_still_works_is_told(tmp_path: Path) -> None:
         ({"admin_password": "{{ vault.prod-x }}"}, "either admin_key or admin_password"),
         ({"admin": None}, "either admin_key or admin_password"),
         ({"generate": {"characters": "ab\n"}}, "generate.characters: "),
+        ({"username": "robot:x\nroot"}, "username\n.*should match pattern"),
+        ({"username": "robot\n"}, "username\n.*should match pattern"),
+        ({"username": "ro\0bot"}, "username\n.*should match pattern"),
+        ({"username": "ro\x85bot"}, "username\n.*should match pattern"),
+        ({"username": ""}, "username\n.*at least 1 character"),
+        ({"admin": "ad\rmin"}, "admin\n.*should match pattern"),
         ({"host_key": "x"}, "host_key: this is no host key"),
     ],
 )

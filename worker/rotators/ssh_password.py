@@ -13,6 +13,11 @@ from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.templates import Scope, check, render
 
+_ENDS_LINES = "\n\r\0"
+"""What ends a line to one program or another: chpasswd takes what follows for another user's password."""
+_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
+"""No colon either, which ends the name in such a line."""
+
 
 class SshPasswordSettings(base.Settings):
     """`command` and `stdin` see `rotation.username`; `stdin` sees `rotation.new`, the password that is to be
@@ -21,7 +26,7 @@ class SshPasswordSettings(base.Settings):
 
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(default=22, ge=1, le=65_535)
-    username: str = Field(min_length=1, max_length=255, description="whose password it is")
+    username: str = Field(min_length=1, max_length=255, pattern=_NAME, description="whose password it is")
     host_key: str = Field(
         max_length=4000, description="the host's public key in a line (ssh-ed25519 AAAA…), or SHA256:…"
     )
@@ -36,7 +41,10 @@ class SshPasswordSettings(base.Settings):
         description="a template: what the command reads; for passwd, the old one and twice the new one",
     )
     admin: str | None = Field(
-        default=None, max_length=255, description="who runs the command; without one, the user itself"
+        default=None,
+        max_length=255,
+        pattern=_NAME,
+        description="who runs the command; without one, the user itself",
     )
     admin_key: str | None = Field(default=None, description="a template: {{ vault.NAME }}")
     admin_password: str | None = Field(default=None, description="the same, where admin has no key")
@@ -87,7 +95,8 @@ class SshPasswordRotator:
 
     It needs a command that may be repeated, the host's key, and a host that lets the user in by password. An
     `admin` logs in by a key or a password that is an item of its own; without one, the user itself does, with
-    the password that works now.
+    the password that works now. That password, and every other value in `stdin`, is one line: where one holds
+    a line break or a NUL, nothing is changed.
 
     Half-way, either password works: setting it again does no harm, and undoing sets the old one again. Which
     one works is found by logging in, so that some logins are refused on purpose: leave room for them where
@@ -115,10 +124,14 @@ class SshPasswordRotator:
         return f"{found.host.lower()}:{found.port}"
 
     def create(self, job: base.Job) -> base.Candidate:
-        return base.Candidate(value=draw(_read(job.settings).generate))
+        made = draw(_read(job.settings).generate)
+        _check_both_ways(job, made)
+        return base.Candidate(value=made)
 
     def install(self, job: base.Job) -> str:
-        return self._change(job, to=_require(job.new), of=job.old)
+        new = _require(job.new)
+        _check_both_ways(job, new)
+        return self._change(job, to=new, of=job.old)
 
     def verify(self, job: base.Job, value: Secret) -> str:
         settings = _read(job.settings)
@@ -195,9 +208,31 @@ def _server(settings: SshPasswordSettings) -> Server:
 def _set_password(job: base.Job, login: Login, *, to: Secret, of: Secret | None) -> int | None:
     """With which status the command ended."""
     settings = _read(job.settings)
+    given = _render_stdin(job, to=to, of=of)
+    with open_session(job.network, _server(settings), login, seconds=settings.timeout) as session:
+        return session.run(settings.render_command(), given.encode()).status
+
+
+def _check_both_ways(job: base.Job, new: Secret) -> None:
+    """The new password can be set, and the old one set again; told before anything is changed."""
+    _render_stdin(job, to=new, of=job.old)
+    if job.old is not None:
+        _render_stdin(job, to=job.old, of=new)
+
+
+def _render_stdin(job: base.Job, *, to: Secret, of: Secret | None) -> str:
+    """What the command reads; a mistake if a value in it would be more than one line, or a part of one."""
+    settings = _read(job.settings)
     known = {"username": settings.username, "new": to.expose()}
     if of is not None:
         known["old"] = of.expose()
-    given = render(settings.stdin, Scope(context={"rotation": known}, values=job.values)).text
-    with open_session(job.network, _server(settings), login, seconds=settings.timeout) as session:
-        return session.run(settings.render_command(), given.encode()).status
+    rendered = render(settings.stdin, Scope(context={"rotation": known}, values=job.values))
+    given = {"a password of this item": to.expose() + known.get("old", "")}
+    given |= {f"the value of {name}": job.values[name].expose() for name in sorted(rendered.used)}
+    for name, text in given.items():
+        if any(character in text for character in _ENDS_LINES):
+            raise CounterpartError(
+                f"{name} holds a line break or a NUL, which the command takes for its end: give one without",
+                cause=Cause.MISTAKE,
+            )
+    return rendered.text
