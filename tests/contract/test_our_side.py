@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from vaultcore.crypto import apikeys
+from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.rotators import base
@@ -100,6 +102,30 @@ class TestSigningKey(RotatorContract):
                 accepts=server.lists,
                 count=lambda: len(server.keys),
             )
+
+
+@pytest.mark.parametrize(
+    ("accepted", "cause"), [(False, Cause.OUTAGE), (True, Cause.REJECTED)], ids=["before use", "in use"]
+)
+def test_a_new_key_that_is_not_listed_is_waited_for_until_it_is_in_use(accepted: bool, cause: Cause) -> None:
+    with TestSigningKey().stage() as stage:
+        rotator = SigningKeyRotator()
+        made = rotator.create(stage.job())
+        job = replace(stage.job(made), accepted=accepted)
+        with pytest.raises(CounterpartError, match="does not list") as error:
+            rotator.verify(job, made.value)
+        assert error.value.cause is cause
+        assert "listed among 1" in rotator.verify(job, stage.old)
+
+
+def test_an_old_key_that_is_not_listed_is_refused() -> None:
+    with TestSigningKey().stage() as stage:
+        rotator = SigningKeyRotator()
+        made = rotator.create(stage.job())
+        stage.old = generate("ES256")
+        with pytest.raises(CounterpartError, match="does not list this key") as error:
+            rotator.verify(stage.job(made), stage.old)
+        assert error.value.cause is Cause.REJECTED
 
 
 class TestSharedSigningKey(RotatorContract):

@@ -14,10 +14,11 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.errors import InvalidKeyIdError
 
 from tests.organisation import Organisation
-from tests.services.staging import drive_on, get_rotation, stage, step_to
+from tests.services.staging import drive_on, get_rotation, stage, step_to, turn_to_next
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
+from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.domain.saga import State
 from worker.signing.keys import ALGORITHMS, generate, read_key
 from worker.signing.tokens import sign
@@ -227,3 +228,84 @@ def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
     assert waiting.next_at is not None
     assert waiting.next_at.timestamp() > time.time() + 3000
     assert len(kids(organisation)) == 2
+
+
+class KeySetFile(LoopbackServer):
+    """Serves the key set as it was when it was last written, as a web server or a cache does."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        super().__init__()
+        self._organisation = organisation
+        self.keys: dict[str, Any] = {"keys": []}
+
+    def respond(self, incoming: Incoming) -> Answer:
+        return Answer(status=200, body=self.keys)
+
+    def write(self) -> None:
+        self.keys = self._organisation.services.publishing.jwks(KEY)
+
+
+@pytest.fixture
+def published(organisation: Organisation) -> Iterator[KeySetFile]:
+    """Of an item whose key is listed there."""
+    with KeySetFile(organisation) as file:
+        add_key(organisation, generate("ES256"), algorithm="ES256", published=f"{file.url}/keys.json")
+        file.write()
+        yield file
+
+
+def begin_waiting(organisation: Organisation, clock: Any) -> str:
+    """A rotation whose new key is not found yet."""
+    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    organisation.services.rotations.advance(rotation_id)
+    assert get_rotation(organisation, rotation_id).outages == 1
+    return rotation_id
+
+
+@pytest.mark.parametrize("minutes", [5, 60, 24 * 60], ids=["cron", "hourly", "daily"])
+def test_a_key_set_that_is_written_now_and_then_is_waited_for_with_the_same_key(
+    organisation: Organisation, clock: Any, published: KeySetFile, minutes: int
+) -> None:
+    rotation_id = begin_waiting(organisation, clock)
+    (next_key, _) = kids(organisation)
+    written_at = clock.now + timedelta(minutes=minutes)
+    while clock.now < written_at:
+        turn_to_next(organisation, clock)
+        if clock.now < written_at:
+            organisation.services.rotations.advance(rotation_id)
+            waiting = get_rotation(organisation, rotation_id)
+            assert (waiting.state, waiting.candidates) == (State.INSTALLED, 0)
+    assert "does not list the new key yet" in waiting.waits_for[0]
+    published.write()
+    found = step_to(organisation, clock, rotation_id, State.WATCHING)
+    assert found.candidates == 0
+    assert kids(organisation)[0] == next_key
+    assert clock.now - written_at < timedelta(hours=1)
+
+
+def test_a_key_that_is_never_published_is_a_persons_to_look_into(
+    organisation: Organisation, clock: Any, published: KeySetFile
+) -> None:
+    rotation_id = begin_waiting(organisation, clock)
+    begun = clock.now
+    step_to(organisation, clock, rotation_id, State.STUCK)
+    assert clock.now - begun >= timedelta(hours=72)
+    assert len(kids(organisation)) == 2, "both are kept"
+
+
+def test_a_key_in_use_that_is_no_longer_listed_is_given_up_for_the_one_before(
+    organisation: Organisation, clock: Any, published: KeySetFile
+) -> None:
+    before = dict(published.keys)
+    old = kids(organisation)
+    rotation_id = begin_waiting(organisation, clock)
+    published.write()
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    organisation.services.running.start("issue", payload={"plan": "x"}, actor="test")
+    assert enters(organisation, token_of(value_of(organisation, 2)))
+    published.keys = before  # an old copy was brought back
+    clock.advance(timedelta(hours=2))
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+    assert kids(organisation) == old

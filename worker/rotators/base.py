@@ -30,7 +30,7 @@ class Job:
     `label` is the same for every try of one rotation: put it on what you make outside, so that it
     can be found again when the answer was lost. `new_external` and `old_external` are what
     `Candidate.external` said of the two versions. `unanswered`: the other side was asked for a value,
-    and it is not known whether it made one.
+    and it is not known whether it made one. `accepted`: the other side accepted `new` before, and it is in use.
     """
 
     label: str
@@ -44,6 +44,7 @@ class Job:
     http: HttpClient
     network: Network
     unanswered: bool = False
+    accepted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

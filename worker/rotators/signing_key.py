@@ -29,7 +29,8 @@ class SigningKeySettings(base.Settings):
         default=0,
         ge=0,
         le=7 * 86_400,
-        description="seconds that a new key is listed before it signs: as long as key sets are cached",
+        description="seconds from when a new key is made until it signs: what publishing it takes, and then as "
+        "long as key sets are cached",
     )
 
 
@@ -43,9 +44,12 @@ class SigningKeyRotator:
 
     It needs an overlap that is longer than tokens live and key sets are cached: a token that was signed by
     the key before holds until that is retired, and no longer. Where `published` is set, the new key must be
-    found at that address first, and with `ahead` for so many seconds; both are waited for.
+    found at that address first, and with `ahead` so many seconds must have gone by; both are waited for with
+    the same key, so the set may be written every few minutes, or come out of a cache. One that is never found
+    there is a person's to look into, once `patience_hours` are over.
 
-    Half-way there is a key that nothing was signed by: it is discarded, and leaves the key set.
+    Half-way there is a key that nothing was signed by: it is discarded, and leaves the key set. A key that
+    signs already and is no longer found is given up for the one before it, if that is.
     """
 
     Settings: ClassVar[type[base.Settings]] = SigningKeySettings
@@ -90,7 +94,8 @@ class SigningKeyRotator:
             problem = ""
         if problem:
             raise CounterpartError(problem, cause=Cause.REJECTED)
-        listed = self._expect_listed(job, key, settings)
+        awaited = value == job.new and not job.accepted
+        listed = self._expect_listed(job, key, settings, awaited=awaited)
         if value == job.new:
             _expect_known(job, settings)
         return f"it checks what it signs{listed}"
@@ -101,7 +106,9 @@ class SigningKeyRotator:
     def undo(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
         return "nothing was signed by it; it leaves the key set"
 
-    def _expect_listed(self, job: base.Job, key: SigningKey, settings: SigningKeySettings) -> str:
+    def _expect_listed(
+        self, job: base.Job, key: SigningKey, settings: SigningKeySettings, *, awaited: bool
+    ) -> str:
         if settings.published is None or key.public() is None:
             return ""
         answer = job.http.request("GET", settings.published)
@@ -114,7 +121,7 @@ class SigningKeyRotator:
         if not isinstance(keys, list):
             raise CounterpartError("there is no key set at the address of `published`", cause=Cause.MISTAKE)
         if not any(isinstance(one, dict) and one.get("kid") == key.kid for one in keys):
-            raise CounterpartError("the key set does not list this key (yet)", cause=Cause.REJECTED)
+            raise _explain_missing(awaited=awaited)
         return f", and is listed among {len(keys)}"
 
 
@@ -122,6 +129,15 @@ def _read(settings: base.Settings) -> SigningKeySettings:
     if not isinstance(settings, SigningKeySettings):
         raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
+
+
+def _explain_missing(*, awaited: bool) -> CounterpartError:
+    """A new key that is not found yet is not judged by that: another one would be found no sooner."""
+    if not awaited:
+        return CounterpartError("the key set does not list this key", cause=Cause.REJECTED)
+    return CounterpartError(
+        "the key set at the address of `published` does not list the new key yet", cause=Cause.OUTAGE
+    )
 
 
 def _expect_known(job: base.Job, settings: SigningKeySettings) -> None:

@@ -74,6 +74,7 @@ class Jobs:
                 http=self._http,
                 network=self._network,
                 unanswered=rotation.issuing,
+                accepted=rotation.activated_at is not None,
             )
 
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
