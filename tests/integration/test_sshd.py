@@ -42,7 +42,10 @@ SERVED = "nobody"
 """A user whom root keeps a file for; they have no shell, so they only log in."""
 OPTIONS = b'from="127.0.0.1,::1",no-pty,environment="NAME=a \\"b\\""'
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here: apt-get install openssh-server")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(SSHD is None, reason="no sshd here: apt-get install openssh-server"),
+]
 
 
 def make_key(path: Path, *options: str) -> str:
