@@ -130,6 +130,9 @@ class Session:
         return self._do(self._run(command, given))
 
     def open(self, network: Network, server: Server, login: Login) -> None:
+        import asyncssh  # noqa: PLC0415  # an extra
+
+        asyncssh.set_log_level("WARNING")  # it logs each command, and who logs in
         key = None if login.private_key is None else read_private_key(login.private_key)
         client = _make_client(server.host_key, login, key)
         made = network.connect(server.host, server.port, seconds=self._rest())
@@ -169,7 +172,6 @@ class Session:
     async def _connect(self, made: Any, server: Server, login: Login, client: Any) -> None:  # noqa: ANN401  # a socket, and made by a function
         import asyncssh  # noqa: PLC0415  # an extra
 
-        asyncssh.set_log_level("WARNING")  # it logs each command, and who logs in
         self._connection = await asyncssh.connect(
             server.host,
             server.port,
