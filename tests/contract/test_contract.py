@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.contract.mailbox import Mailbox
+from tests.numbered import NumberedTokens
 from vaultcore.secret import Secret
 from worker.demo.token_service import TokenService
 from worker.rotators.http import HttpRotator
@@ -53,6 +54,22 @@ class TestHttp(RotatorContract):
                 accepts=lambda value: service.is_live(value.expose()),
                 count=lambda: len(service.live_tokens("crm")),
                 values={"prod-admin-token": Secret(ADMIN)},
+            )
+
+
+class TestHttpThatWritesIdsInTwoWays(RotatorContract):
+    """Text where the token is issued and used, a number where tokens are listed."""
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        with NumberedTokens(issued=str, used=str) as service, Link(int(service.url.rpartition(":")[2])) as link:
+            yield Stage(
+                rotator=HttpRotator(),
+                settings=service.describe(link.port),
+                old=Secret(service.issue()),
+                link=link,
+                accepts=lambda value: service.accepts(value.expose()),
+                count=lambda: len(service.live),
             )
 
 

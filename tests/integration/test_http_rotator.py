@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.numbered import NumberedTokens
 from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
@@ -212,6 +213,77 @@ def test_what_was_issued_late_is_revoked_with_the_old_value_though_only_its_use_
     assert "revoked, too, what else bears its label (1)" in said
     assert service.is_live(made.value.expose())
     assert not service.is_live(late)
+
+
+@pytest.mark.parametrize("issued", [int, str])
+@pytest.mark.parametrize("used", [int, str])
+@pytest.mark.parametrize("listed", [int, str])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"id": None}, {"id": "header:X-Id", "verify_id": "header:X-Id"}, {"verify_id": None}],
+    ids=["by_body", "by_use", "by_header", "by_issue"],
+)
+def test_the_new_credential_is_told_from_late_ones_however_each_answer_writes_ids(
+    issued, used, listed, changes
+):
+    with NumberedTokens(issued=issued, used=used, listed=listed) as service:
+        settings = service.describe(**changes)
+        old = Secret(service.issue())
+        label = "nightkey-rot_1"
+        late = service.issue(label)
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        job = make_job(service, old=old, made=made, settings=settings, external={"id": issued(1)})
+        assert ROTATOR.revoke(job) == (
+            "revoked, and the service refuses the old value; revoked, too, what else bears its label (1)"
+        )
+        assert [service.accepts(value) for value in (old.expose(), late, made.value.expose())] == [
+            False,
+            False,
+            True,
+        ]
+        assert ROTATOR.revoke(job) == "revoked, and the service refuses the old value"
+        assert ROTATOR.verify(job, made.value)
+        assert ROTATOR.undo(job) == "revoked what was issued (1)"
+        assert service.live == {}
+
+
+@pytest.mark.parametrize("changes", [{}, {"id": None}, {"verify_id": None}])
+def test_where_the_new_credential_is_not_among_what_is_found_nothing_of_the_label_is_revoked(changes):
+    with NumberedTokens(listed=lambda number: f"token-{number}") as service:
+        settings = service.describe(**changes)
+        old = Secret(service.issue())
+        late = service.issue("nightkey-rot_1")
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        job = make_job(service, old=old, made=made, settings=settings, external={"id": 1})
+        for _ in range(2):
+            message, cause = fail(ROTATOR.revoke, job)
+            assert message.startswith(
+                "find: the new credential, id 3, is not among the 2 that it lists, so none"
+            )
+            assert cause is Cause.MISTAKE
+        assert (service.accepts(late), service.accepts(made.value.expose())) == (True, True)
+        assert set(service.deletions()) == {"/tokens/1"}
+
+
+def test_a_new_value_that_goes_with_the_late_ones_is_told():
+    class Careless(NumberedTokens):
+        """Takes away all that bears the label."""
+
+        def _delete(self, incoming: Incoming, number: int, *, by_itself: bool) -> Answer:
+            gone = self.live.get(number)
+            self.live = {n: held for n, held in self.live.items() if gone is None or held[0] != gone[0]}
+            return Answer(status=204)
+
+    with Careless() as service:
+        settings = service.describe()
+        old = Secret(service.issue())
+        service.issue("nightkey-rot_1")
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        job = make_job(service, old=old, made=made, settings=settings)
+        assert fail(ROTATOR.revoke, job) == (
+            "revoke: the service refuses the new value by now; 1 beside it, of the same label, were revoked",
+            Cause.MISTAKE,
+        )
 
 
 def test_undoing_leaves_what_other_rotations_and_accounts_issued(service):

@@ -32,11 +32,12 @@ class Incoming:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back: a status and a JSON body, or an XML document; or no body at all."""
+    """What goes back: a status and a JSON body, or an XML document; or no body at all. `headers` are more."""
 
     status: int
     body: Any = field(default=None, repr=False)
     xml: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _Connection = socket | tuple[bytes, socket]
@@ -94,6 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.xml is not None:
             payload, kind = answer.xml.encode(), "text/xml; charset=utf-8"
         self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         if payload:
             self.send_header("Content-Type", kind)
         if answer.status != 204:

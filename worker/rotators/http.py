@@ -171,7 +171,7 @@ class HttpRotator:
     def undo(self, job: base.Job) -> str:
         """Revokes the new one by what is known of it, and whatever else bears this rotation's label."""
         settings = _settings(job)
-        ids = {job.new_external["id"]} if "id" in job.new_external else set()
+        ids: set[str | None] = {str(job.new_external["id"])} if "id" in job.new_external else set()
         if settings.find is not None:
             ids |= self._find(job)
         elif not ids and job.new is None and job.unanswered:
@@ -181,33 +181,56 @@ class HttpRotator:
                 cause=Cause.MISTAKE,
             )
         elif not ids and job.new is not None:
-            ids = {self._learn_id(job, job.new).get("id")}
+            learned = self._learn_id(job, job.new)
+            ids = {str(learned["id"]) if learned else None}
         for external_id in sorted(ids, key=str):
             self._revoke(job, external_id, job.new)
         if job.new is not None and not self._is_refused(job, job.new):
             raise CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
         return f"revoked what was issued ({len(ids)})"
 
-    def _find(self, job: base.Job) -> set[str | int]:
+    def _find(self, job: base.Job) -> set[str]:
+        """The ids of what bears this rotation's label, as text: one answer has a number where another has text,
+        and a header has nothing else.
+        """
         settings = _settings(job)
         if settings.find is None:
             return set()
         answer = _send(settings.find, job, what="find")
         _expect(answer, "find")
-        return set(_all_ids(answer.body, settings, job.label))
+        return {str(found) for found in _all_ids(answer.body, settings, job.label)}
 
     def _sweep(self, job: base.Job) -> str:
         """Revokes what bears this rotation's label and is not the new credential: requests that were given
         up, and took effect all the same.
+
+        The new one bears the label as well: where it is not among what was found, it cannot be told from the
+        rest, and nothing is revoked.
         """
         found = self._find(job)
         if not found or job.new is None:
             return ""
-        kept = job.new_external.get("id") or self._learn_id(job, job.new).get("id")
-        late = found - {kept}
-        for external_id in sorted(late, key=str):
+        late = found - {self._kept_id(job, job.new, found)}
+        for external_id in sorted(late):
             self._revoke(job, external_id, None)
+        if all(self._is_refused(job, job.new) for _ in range(_REFUSALS)):
+            raise CounterpartError(
+                f"revoke: the service refuses the new value by now; {len(late)} beside it, of the same label, "
+                "were revoked",
+                cause=Cause.MISTAKE,
+            )
         return f"; revoked, too, what else bears its label ({len(late)})" if late else ""
+
+    def _kept_id(self, job: base.Job, new: Secret, found: set[str]) -> str:
+        external = dict(job.new_external) or self._learn_id(job, new)
+        kept = str(external.get("id", "unknown"))
+        if kept not in found:
+            raise CounterpartError(
+                f"find: the new credential, id {kept}, is not among the {len(found)} that it lists, so none "
+                "of them was revoked: look there, and compare find_ids with id and verify_id",
+                cause=Cause.MISTAKE,
+            )
+        return kept
 
     def _ask(self, job: base.Job, value: Secret) -> Response:
         return _send(_settings(job).verify, job, what="verify", value=value)
