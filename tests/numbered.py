@@ -14,7 +14,7 @@ class NumberedTokens(LoopbackServer):
     """`POST /tokens` with a label, `GET /me` by a token, `GET /tokens/LABEL` and `DELETE /tokens/NUMBER`.
 
     `issued`, `used` and `listed` say how each answer writes the number; each has it in header X-Id, too.
-    `DELETE /own/NUMBER` asks for the token itself. `deaf` are tokens that are never accepted.
+    `DELETE /own/NUMBER` and `/own/` are opened by the token itself. `deaf` are tokens that are never accepted.
     """
 
     def __init__(self, *, issued: Write = int, used: Write = int, listed: Write = int) -> None:
@@ -46,8 +46,10 @@ class NumberedTokens(LoopbackServer):
                 return self._issue(incoming)
             if where == "me":
                 return self._show(incoming)
+            if incoming.method == "DELETE" and where == "own":
+                return self._delete_own(incoming, rest[0])
             if incoming.method == "DELETE":
-                return self._delete(incoming, int(rest[0]), by_itself=where == "own")
+                return self._delete(int(rest[0]))
             return Answer(
                 status=200,
                 body=[{"id": self.listed(n)} for n, (label, _) in self.live.items() if label == rest[0]],
@@ -66,9 +68,13 @@ class NumberedTokens(LoopbackServer):
     def _answer(self, body: dict[str, Any], number: int) -> Answer:
         return Answer(status=200, body=body, headers={"X-Id": str(number)})
 
-    def _delete(self, incoming: Incoming, number: int, *, by_itself: bool) -> Answer:
-        if by_itself and self._number_of(incoming) is None:
+    def _delete_own(self, incoming: Incoming, number: str) -> Answer:
+        own = self._number_of(incoming)
+        if own is None or number not in ("", str(own)):
             return Answer(status=401)
+        return self._delete(own)
+
+    def _delete(self, number: int) -> Answer:
         return Answer(status=404 if self.live.pop(number, None) is None else 204)
 
     def _number_of(self, incoming: Incoming) -> int | None:

@@ -269,7 +269,7 @@ def test_a_new_value_that_goes_with_the_late_ones_is_told():
     class Careless(NumberedTokens):
         """Takes away all that bears the label."""
 
-        def _delete(self, incoming: Incoming, number: int, *, by_itself: bool) -> Answer:
+        def _delete(self, number: int) -> Answer:
             gone = self.live.get(number)
             self.live = {n: held for n, held in self.live.items() if gone is None or held[0] != gone[0]}
             return Answer(status=204)
@@ -320,6 +320,79 @@ def test_without_find_a_known_value_is_undone_by_the_id_that_it_says_itself(serv
     assert made.external == {}
     assert ROTATOR.undo(make_job(service, made=made, settings=settings)) == "revoked what was issued (1)"
     assert service.live_tokens(ACCOUNT) == []
+
+
+WAYS = {
+    "by_the_id_it_was_issued_with": {"verify_id": None},
+    "by_the_id_that_its_use_tells": {"id": None},
+    "by_a_search": {"find": {"method": "GET", "url": "@/tokens/{{ rotation.label }}"}},
+    "by_itself_and_the_id_it_was_issued_with": {"verify_id": None, "revoke": "itself"},
+    "by_itself_and_the_id_that_its_use_tells": {"id": None, "revoke": "itself"},
+    "by_its_value_alone": {"id": None, "verify_id": None, "revoke": "value"},
+}
+
+
+def describe_way(service: NumberedTokens, way: str) -> dict[str, Any]:
+    """Settings that revoke in that way."""
+    by_itself = {"method": "DELETE", "headers": {"Authorization": "Bearer {{ rotation.value }}"}}
+    requests = {
+        "itself": by_itself | {"url": f"{service.url}/own/{{{{ rotation.id }}}}"},
+        "value": by_itself | {"url": f"{service.url}/own/"},
+    }
+    changes: dict[str, Any] = {"find": None} | WAYS[way]
+    if "revoke" in changes:
+        changes["revoke"] = requests[changes["revoke"]]
+    if changes["find"]:
+        changes["find"] = changes["find"] | {"url": changes["find"]["url"].replace("@", service.url)}
+    return service.describe(**changes)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_undoing_and_revoking_are_repeated_as_often_as_need_be(way):
+    for step, gone in ((ROTATOR.undo, "new"), (ROTATOR.revoke, "old")):
+        with NumberedTokens() as service:
+            settings = describe_way(service, way)
+            made = [ROTATOR.create(make_job(service, settings=settings, label=label)) for label in ("a", "b")]
+            old, new = (candidate.value for candidate in made)
+            job = make_job(
+                service, old=old, made=made[1], settings=settings, external=made[0].external, label="b"
+            )
+            for _ in range(3):
+                step(job)
+                assert service.accepts(new.expose()) == (gone == "old")
+                assert service.accepts(old.expose()) == (gone == "new")
+            assert len(service.live) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_candidate_that_the_service_refuses_is_undone_as_often_as_need_be(way):
+    with NumberedTokens() as service:
+        settings = describe_way(service, way)
+        old = Secret(service.issue())
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        service.deaf = {made.value.expose()}
+        job = make_job(service, old=old, made=made, settings=settings)
+        assert fail(ROTATOR.verify, job, made.value)[1] is Cause.REJECTED
+        for _ in range(2):
+            ROTATOR.undo(job)
+        assert service.accepts(old.expose())
+        assert not service.accepts(made.value.expose())
+
+
+def test_one_refusal_of_a_candidate_is_not_believed(service):
+    settings = describe(service, id=None, find=None)
+    made = ROTATOR.create(make_job(service, settings=settings))
+    service.fail_next("/v1/account", status=401)
+    assert ROTATOR.undo(make_job(service, made=made, settings=settings)) == "revoked what was issued (1)"
+    assert service.live_tokens(ACCOUNT) == []
+
+
+def test_an_admin_who_may_not_revoke_is_told_though_the_candidate_is_refused_too(service):
+    made = ROTATOR.create(make_job(service))
+    job = make_job(service, made=made)
+    service.fail_next("/v1/tokens/", status=403)
+    service.fail_next("/v1/account", status=401, times=2)
+    assert fail(ROTATOR.undo, job) == ("revoke: the service answered 403", Cause.REJECTED)
 
 
 def test_while_the_service_is_away_nothing_is_revoked(service, old):

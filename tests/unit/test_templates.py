@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.references import find_uses
 from vaultcore.secret import Secret
-from worker.workflows.templates import Scope, check, render
+from worker.workflows.templates import Scope, check, find_reads, render
 
 ID = "vlt_01hzy3v9k2m4n6p8q0r2s4t6v8"
 VALUES = {name: Secret(f"<{name}>") for name in ("abc", "def", "two words", "api-key:x", ID)}
@@ -261,3 +261,28 @@ def test_what_is_rendered_says_neither_its_text_nor_a_value_when_it_fails():
         while error is not None:
             assert secret not in str(error)
             error = error.__context__ or error.__cause__
+
+
+# What a template needs
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("plain", []),
+        ("{{ a.b }} and {{ a.b | upcase }} {{ c[0].d }}", [("a", "b"), ("c", 0, "d")]),
+        ("{{ a[b.c].d }}", [("a",), ("b", "c")]),
+        ("{% assign x = a.b %}{{ x.c }}", [("a", "b")]),
+        ("{% for x in a.list %}{{ x.y }}{{ forloop.index }}{{ z }}{% endfor %}", [("a", "list"), ("z",)]),
+        ("{% if a.b %}{{ c }}{% endif %}", [("a", "b"), ("c",)]),
+        ("{{ vault.prod-x }} {{ a }}", [("a",)]),
+        ("{{ a.b | default: 'none' }} {{ c }}", [("c",)]),
+        (
+            "{{ a }} {{ b | upcase | default: c }} {% assign d = e | default: 1 %}{{ d }}{{ f }}",
+            [("a",), ("f",)],
+        ),
+        ("{{ a | append: 'default' }}", [("a",)]),
+    ],
+)
+def test_the_paths_that_must_be_there_are_told_before_it_runs(text, paths):
+    assert sorted(find_reads(text), key=str) == sorted(paths, key=str)

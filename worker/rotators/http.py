@@ -15,10 +15,13 @@ from vaultcore.secret import Secret
 from worker.outbound import Response, cause_of
 from worker.rotators import base
 from worker.workflows.paths import take_path
-from worker.workflows.templates import Scope, check, render
+from worker.workflows.templates import Scope, check, find_reads, render
 
 _REFUSALS = 2
-"""How many refusals in a row are believed of a credential that cannot be named, and so not be revoked."""
+"""How many refusals in a row are believed of a credential."""
+
+
+_VALUE = ("rotation", "value")
 
 
 class Request(base.Settings):
@@ -31,9 +34,7 @@ class Request(base.Settings):
 
     @model_validator(mode="after")
     def _check_templates(self) -> "Request":
-        texts = [("url", self.url, False), *((f"headers.{n}", t, True) for n, t in self.headers.items())]
-        texts += [("body", text, False) for text in texts_in(self.body)]
-        for field, text, header in texts:
+        for field, text, header in self.templates():
             problem = ""
             try:
                 check(text, header=header)
@@ -42,6 +43,18 @@ class Request(base.Settings):
             if problem:
                 raise ValueError(f"{field}: {problem}")
         return self
+
+    def templates(self) -> list[tuple[str, str, bool]]:
+        """(field, text, whether it is a header) of each."""
+        texts = [("url", self.url, False), *((f"headers.{n}", t, True) for n, t in self.headers.items())]
+        return texts + [("body", text, False) for text in texts_in(self.body)]
+
+    def asks_by_value_alone(self) -> bool:
+        """Whether nothing but the credential in question opens it: no item does."""
+        texts = [(text, header) for _, text, header in self.templates()]
+        if any(check(text, header=header) for text, header in texts):
+            return False
+        return any(_VALUE in find_reads(text, header=header) for text, header in texts)
 
 
 class HttpSettings(base.Settings):
@@ -160,7 +173,7 @@ class HttpRotator:
         if job.old is None:
             raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
         external = dict(job.old_external)
-        if not external and all(self._is_refused(job, job.old) for _ in range(_REFUSALS)):
+        if not external and self._is_refused_again(job, job.old):
             return f"the service refused the old value already{self._sweep(job)}"
         external = external or self._learn_id(job, job.old)
         self._revoke(job, external.get("id"), job.old)
@@ -169,25 +182,36 @@ class HttpRotator:
         return f"revoked, and the service refuses the old value{self._sweep(job)}"
 
     def undo(self, job: base.Job) -> str:
-        """Revokes the new one by what is known of it, and whatever else bears this rotation's label."""
-        settings = _settings(job)
-        ids: set[str | None] = {str(job.new_external["id"])} if "id" in job.new_external else set()
-        if settings.find is not None:
-            ids |= self._find(job)
-        elif not ids and job.new is None and job.unanswered:
-            raise CounterpartError(
-                f"undo: whether a credential was issued is not known, and no `find` is set to look it up: look "
-                f"there for {job.label}, and revoke it",
-                cause=Cause.MISTAKE,
-            )
-        elif not ids and job.new is not None:
-            learned = self._learn_id(job, job.new)
-            ids = {str(learned["id"]) if learned else None}
+        """Revokes the new one by what is known of it, and whatever else bears this rotation's label.
+
+        A new one that can be named by its use alone, and is refused, is gone already or never worked.
+        """
+        ids = self._issued_ids(job)
         for external_id in sorted(ids, key=str):
             self._revoke(job, external_id, job.new)
         if job.new is not None and not self._is_refused(job, job.new):
             raise CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
         return f"revoked what was issued ({len(ids)})"
+
+    def _issued_ids(self, job: base.Job) -> set[str | None]:
+        """Of what this rotation issued, as far as it is known; None is the new one, where it has no id."""
+        settings = _settings(job)
+        ids: set[str | None] = {str(job.new_external["id"])} if "id" in job.new_external else set()
+        if settings.find is not None:
+            return ids | self._find(job)
+        if ids or (job.new is None and not job.unanswered):
+            return ids
+        if job.new is None:
+            raise CounterpartError(
+                f"undo: whether a credential was issued is not known, and no `find` is set to look it up: look "
+                f"there for {job.label}, and revoke it",
+                cause=Cause.MISTAKE,
+            )
+        if settings.verify_id is None:
+            return {None}
+        if self._is_refused_again(job, job.new):
+            return set()
+        return {str(self._learn_id(job, job.new)["id"])}
 
     def _find(self, job: base.Job) -> set[str]:
         """The ids of what bears this rotation's label, as text: one answer has a number where another has text,
@@ -213,7 +237,7 @@ class HttpRotator:
         late = found - {self._kept_id(job, job.new, found)}
         for external_id in sorted(late):
             self._revoke(job, external_id, None)
-        if all(self._is_refused(job, job.new) for _ in range(_REFUSALS)):
+        if self._is_refused_again(job, job.new):
             raise CounterpartError(
                 f"revoke: the service refuses the new value by now; {len(late)} beside it, of the same label, "
                 "were revoked",
@@ -242,6 +266,10 @@ class HttpRotator:
             _expect(answer, "verify")
         return cause is Cause.REJECTED
 
+    def _is_refused_again(self, job: base.Job, value: Secret) -> bool:
+        """Refused often enough to be believed: one refusal may be a mistake of theirs."""
+        return all(self._is_refused(job, value) for _ in range(_REFUSALS))
+
     def _learn_id(self, job: base.Job, value: Secret) -> dict[str, Any]:
         """What the service calls a credential that was not made here: it says so when it is used."""
         path = _settings(job).verify_id
@@ -252,12 +280,22 @@ class HttpRotator:
         return {"id": _read_id(answer, path, "verify")}
 
     def _revoke(self, job: base.Job, external_id: object, value: Secret | None) -> None:
-        answer = _send(_settings(job).revoke, job, what="revoke", value=value, external_id=external_id)
-        if answer.status not in (
-            404,
-            410,
-        ):  # gone already: a repeat of a revocation that took effect
-            _expect(answer, "revoke")
+        """A repeat of a revocation that took effect is none that failed: what is gone is not found, and a
+        credential that opens the request itself is refused there as everywhere.
+        """
+        request = _settings(job).revoke
+        answer = _send(request, job, what="revoke", value=value, external_id=external_id)
+        if answer.status in (404, 410):
+            return
+        refused = cause_of(answer.status) is Cause.REJECTED
+        if (
+            refused
+            and value is not None
+            and request.asks_by_value_alone()
+            and self._is_refused_again(job, value)
+        ):
+            return
+        _expect(answer, "revoke")
 
 
 def _settings(job: base.Job) -> HttpSettings:

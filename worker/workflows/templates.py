@@ -14,7 +14,7 @@ from liquid.exceptions import (
     UnknownFilterError,
 )
 from liquid.extra import JSON
-from liquid.static_analysis import TemplateAnalysis
+from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
@@ -55,6 +55,7 @@ class _LimitedEnvironment(ClosedEnvironment):
 # An undefined variable is an error, except before the filter `default`, which is there for it.
 _environment = _LimitedEnvironment(undefined=StrictDefaultUndefined, autoescape=False)
 
+_WITH_DEFAULT = re.compile(r"\{[{%](?:(?![%}]\}).)*\|\s*default\b(?:(?![%}]\}).)*[%}]\}", re.DOTALL)
 _RANGE_OF_VAULT = re.compile(r"\.\.[\s'\"]*vault\b|\bvault\b[^|%}]*\.\.")
 
 Path = tuple[str | int, ...]
@@ -116,6 +117,21 @@ def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     return uses
 
 
+def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
+    """The paths of what the template needs beside vault items, as far as they are fixed and each once.
+
+    Variables of its own are left out, and what stands before the filter `default`: that may be missing.
+    """
+    text = expand_ids(text) if header else text
+    analysis = analyze(parse(text, _environment))
+    optional = [found.span() for found in _WITH_DEFAULT.finditer(text)]
+    needed = {
+        root: [each for each in found if not any(begin < each.span.index < end for begin, end in optional)]
+        for root, found in analysis.globals.items()
+    }
+    return tuple(dict.fromkeys(_fixed_paths(needed)))
+
+
 def _check_wholeness(analysis: TemplateAnalysis) -> None:
     for what, used, allowed in (
         ("filter", analysis.filters, WHOLE_FILTERS),
@@ -166,7 +182,7 @@ def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
         template=text,
         holds_value=bool(wanted),
         used=frozenset(vault.used),
-        reads=tuple(_fixed_paths(analysis)),
+        reads=tuple(_fixed_paths(analysis.variables)),
     )
     return _in_header(rendered, header=header)
 
@@ -209,8 +225,8 @@ def _name_undefined(error: UndefinedError, analysis: TemplateAnalysis) -> str:
     return "a variable"
 
 
-def _fixed_paths(analysis: TemplateAnalysis) -> Iterator[Path]:
-    for root, variables in analysis.variables.items():
+def _fixed_paths(found: Mapping[str, list[Variable]]) -> Iterator[Path]:
+    for root, variables in found.items():
         if root == VAULT:
             continue
         for variable in variables:
