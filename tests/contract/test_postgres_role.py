@@ -155,6 +155,10 @@ def test_an_admin_who_is_not_let_in_is_our_mistake_and_no_judgement_of_the_candi
         ({"roles": ["a", "a"], "form": "url", "admin": "x", "admin_password": "y"}, "roles: two in turn"),
         ({"roles": ["a"], "admin": "x"}, "admin_password: admin and admin_password"),
         ({"roles": ["a"], "admin": "a", "admin_password": "y"}, "admin: it cannot be"),
+        (
+            {"roles": ["a"], "admin": "x", "admin_password": "{{ rotation.old }}"},
+            "admin_password: rotation.old will not be there: this template sees vault.NAME",
+        ),
         ({"roles": []}, "roles"),
         ({"roles": ["a"], "prot": 1}, "prot"),
     ],

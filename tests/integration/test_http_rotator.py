@@ -546,16 +546,11 @@ def test_every_id_that_a_search_gives_is_revoked_once(body, path, count):
 @pytest.mark.parametrize(
     ("request_changes", "message"),
     [
-        ({"headers": {"X": "{{ gone }}"}}, "issue: the template cannot be rendered: gone is undefined"),
         (
             {"headers": {"X": "{{ vault.prod-other-token }}"}},
             "issue: item prod-other-token has no value for this run: it does not exist, or is no secret",
         ),
         ({"headers": {"X": f"{{{{ vault.{ADMIN} }}}}\r\nY: z"}}, "issue: a header holds a line break"),
-        (
-            {"body": {"a": ["{{ rotation.id }}"]}},
-            "issue: the template cannot be rendered: rotation.id is undefined",
-        ),
         ({"url": "ftp://{{ rotation.item }}"}, "issue: the request to prod-crm-token cannot be made"),
     ],
 )

@@ -1,7 +1,9 @@
 """The rotators that change nothing outside, and how rotators are found and their settings checked."""
 
 import re
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from worker.rotators.catalog import load_rotator, parse_settings, rotator_names
 from worker.rotators.random import ALPHABETS
 
 REQUEST = {"url": "https://example.test/"}
+SAMPLE = Path(__file__).parents[2] / "deploy" / "sample"
 HTTP_SETTINGS = {"issue": REQUEST, "verify": REQUEST, "revoke": REQUEST}
 
 
@@ -224,3 +227,151 @@ def test_a_request_that_is_no_template_is_refused_when_the_settings_are_given(re
     with pytest.raises(InvalidInputError) as caught:
         parse_settings("http", {"issue": call | request_changes, "verify": call, "revoke": call})
     assert f"rotator http, {says}" in str(caught.value)
+
+
+def call(**fields):
+    return REQUEST | fields
+
+
+def put(**fields):
+    return {"componentId": "webhook", "url": "https://example.test/"} | fields
+
+
+RECIPE = {"install": [put()], "verify": [put()], "undo": [put()]}
+SEES = "will not be there: this template sees"
+OF_RECIPE = "rotation.item, rotation.label, rotation.new, rotation.old"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "problem"),
+    [
+        (
+            "http",
+            HTTP_SETTINGS | {"revoke": call(url="https://example.test/{{ rotation.id }}")},
+            "revoke.url: rotation.id is not known without id or verify_id: set one of them",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"revoke": call(body={"ids": ["{{ rotation.id | upcase }}"]})},
+            "revoke.body: rotation.id is not known without id or verify_id: set one of them",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"id": "id", "revoke": call(headers={"X": "{{ rotation.ident }}"})},
+            (
+                f"revoke.headers.X: rotation.ident {SEES} rotation.id, rotation.item, rotation.label, "
+                "rotation.value, vault.NAME"
+            ),
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"verify": call(headers={"Authorization": "Bearer {{ rotation.vaule }}"})},
+            (
+                f"verify.headers.Authorization: rotation.vaule {SEES} rotation.item, rotation.label, "
+                "rotation.value, vault.NAME"
+            ),
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"id": "id", "verify": call(url="https://example.test/{{ rotation.id }}")},
+            f"verify.url: rotation.id {SEES} rotation.item, rotation.label, rotation.value, vault.NAME",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"issue": call(body="{{ rotation.value }}")},
+            f"issue.body: rotation.value {SEES} rotation.item, rotation.label, vault.NAME",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"issue": call(body={"a": ["{{ rotation.id }}"]})},
+            f"issue.body: rotation.id {SEES} rotation.item, rotation.label, vault.NAME",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"issue": call(headers={"X": "{{ gone }}"})},
+            f"issue.headers.X: gone {SEES} rotation.item, rotation.label, vault.NAME",
+        ),
+        (
+            "http",
+            HTTP_SETTINGS | {"id": "id", "find": call(url="https://example.test/{{ rotation.lable }}")},
+            f"find.url: rotation.lable {SEES} rotation.item, rotation.label, vault.NAME",
+        ),
+        (
+            "recipe",
+            RECIPE | {"install": [put(body={"password": "{{ rotation.nwe }}"})]},
+            (
+                f"install: node install_1, field data.body.password: rotation.nwe {SEES} {OF_RECIPE}, "
+                "install_start, vault.NAME"
+            ),
+        ),
+        (
+            "recipe",
+            RECIPE | {"verify": [put(headers={"X": "{{ webhook_payload.x }}"})]},
+            (
+                f"verify: node verify_1, field data.headers.X: webhook_payload.x {SEES} {OF_RECIPE}, "
+                "verify_start, vault.NAME"
+            ),
+        ),
+        (
+            "recipe",
+            RECIPE | {"undo": [put(), put(body="{{ undo_2.status }}")]},
+            (
+                f"undo: node undo_2, field data.body: undo_2.status {SEES} {OF_RECIPE}, undo_start, undo_1, "
+                "vault.NAME"
+            ),
+        ),
+        (
+            "recipe",
+            RECIPE | {"revoke": [put(url="https://example.test/{{ rotation.value }}")]},
+            (
+                f"revoke: node revoke_1, field data.url: rotation.value {SEES} {OF_RECIPE}, revoke_start, "
+                "vault.NAME"
+            ),
+        ),
+    ],
+)
+def test_a_template_that_needs_what_it_will_not_see_is_refused_by_its_field(name, settings, problem):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings(name, settings)
+    assert str(caught.value) == f"rotator {name}, setting {problem}"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("http", HTTP_SETTINGS | {"revoke": call(body="{{ rotation.id | default: rotation.value }}")}),
+        ("http", HTTP_SETTINGS | {"verify_id": "id", "revoke": call(body="{{ rotation.id }}")}),
+        ("http", HTTP_SETTINGS | {"revoke": call(headers={"X": "{{ rotation.value }}{{ vault.prod-x }}"})}),
+        (
+            "http",
+            HTTP_SETTINGS | {"issue": call(body="{% assign a = rotation.label %}{{ a }}{{ rotation.item }}")},
+        ),
+        ("http", HTTP_SETTINGS | {"verify": call(body="{{ rotation.value.size }}")}),
+        (
+            "recipe",
+            RECIPE
+            | {
+                "install": [
+                    put(id="login") | {"body": "{{ rotation.label }}"},
+                    put(body={"of": "{{ login.body.id }}", "new": "{{ rotation.new }}{{ rotation.old }}"}),
+                    put(body="{{ login.status }}{{ install_2.status }}"),
+                ]
+            },
+        ),
+    ],
+)
+def test_a_template_that_needs_only_what_it_sees_is_taken(name, settings):
+    assert parse_settings(name, settings)
+
+
+@pytest.mark.parametrize("name", rotator_names())
+def test_the_example_of_a_rotator_is_taken(name):
+    assert parse_settings(name, catalog.find_rotator(name).example)
+
+
+@pytest.mark.parametrize("name", ["token", "mail-password", "ledger-password"])
+def test_the_templates_of_a_sample_need_only_what_they_see(name):
+    path = SAMPLE / f"{name}-policy.toml"
+    text = re.sub("@[A-Z_]*PORT@", "2525", path.read_text())
+    policy = tomllib.loads(re.sub("@[A-Z_]+@", "https://example.test", text))
+    assert parse_settings(policy["rotator"], policy.get("settings", {}))

@@ -55,9 +55,10 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
         return load_rotator(name).Settings.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        field = ".".join(str(part) for part in first["loc"])
         said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        problem = f"{field}: {said.removeprefix('Value error, ')}"
+        said = said.removeprefix("Value error, ")
+        problem = f"{field}: {said}" if field else said  # what fits no single one names it itself
     raise InvalidInputError(f"rotator {name}, setting {problem}")
 
 

@@ -15,13 +15,22 @@ from vaultcore.secret import Secret
 from worker.outbound import Response, cause_of
 from worker.rotators import base
 from worker.workflows.paths import take_path
-from worker.workflows.templates import Scope, check, find_reads, render
+from worker.workflows.templates import Scope, check, check_reads, find_reads, render
 
 _REFUSALS = 2
 """How many refusals in a row are believed of a credential."""
 
 
 _VALUE = ("rotation", "value")
+_ID = ("rotation", "id")
+_ALWAYS = frozenset({"label", "item"})
+_SEEN: Mapping[str, frozenset[str]] = {
+    "issue": _ALWAYS,
+    "verify": _ALWAYS | {"value"},
+    "revoke": _ALWAYS | {"value", "id"},
+    "find": _ALWAYS,
+}
+"""What each request sees of `rotation`."""
 
 
 class Request(base.Settings):
@@ -82,6 +91,22 @@ class HttpSettings(base.Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_reads(self) -> "HttpSettings":
+        for name, seen in _SEEN.items():
+            request: Request | None = getattr(self, name)
+            for field, text, header in [] if request is None else request.templates():
+                problem = ""
+                try:
+                    paths = check_reads(text, {"rotation": seen}, header=header)
+                except InvalidInputError as error:
+                    paths, problem = (), str(error)
+                if _ID in paths and self.id is None and self.verify_id is None:
+                    problem = "rotation.id is not known without id or verify_id: set one of them"
+                if problem:
+                    raise ValueError(f"{name}.{field}: {problem}")
+        return self
+
 
 class HttpRotator:
     """Asks a service for the new credential by a templated request, and revokes the old one by another.
@@ -93,8 +118,8 @@ class HttpRotator:
     is asked once more, for what took effect late. Without `find` a lost answer needs a person: the rotation
     is stuck, and says where to look.
 
-    What the templates see: `rotation.label`, and of the credential that is verified or revoked,
-    `rotation.value` and `rotation.id`.
+    What the templates see: `rotation.label` and `rotation.item`; of the credential that is verified or
+    revoked, `rotation.value`; and of the one that is revoked `rotation.id`, as `id` or `verify_id` tells it.
     """
 
     Settings: ClassVar[type[base.Settings]] = HttpSettings

@@ -14,7 +14,7 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.rotators.scram import make_verifier
-from worker.workflows.templates import Scope, check, render
+from worker.workflows.templates import Scope, check, check_reads, render
 
 if TYPE_CHECKING:
     from pg8000.native import Connection
@@ -55,6 +55,7 @@ class PostgresSettings(base.Settings):
             problem = "admin: it cannot be one of the roles that are rotated"
         try:
             check(self.admin_password or "")
+            check_reads(self.admin_password or "", {})
         except InvalidInputError as error:
             problem = f"admin_password: {error}"
         if problem:

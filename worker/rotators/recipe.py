@@ -14,6 +14,8 @@ from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.definition import Definition, chain_nodes
 from worker.workflows.runner import Runner
+from worker.workflows.templates import check_reads
+from worker.workflows.uses import find_texts
 
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
@@ -45,7 +47,7 @@ class RecipeSettings(base.Settings):
             problem = ""
             try:
                 if getattr(self, name):
-                    chain_nodes(name, getattr(self, name))
+                    _check_reads(chain_nodes(name, getattr(self, name)))
             except InvalidInputError as error:
                 problem = str(error).partition("\n")[0]
             if problem:
@@ -60,11 +62,11 @@ class RecipeRotator:
 
     Whatever a node reaches can be rotated so: `install`, `verify`, `revoke` and `undo` are lists of nodes as a
     workflow has them, run one after the other. Their templates see `rotation.new` and `rotation.old`,
-    `rotation.label` (the same for every try of one rotation) and the outputs of nodes before; `vault.NAME` is
-    another item, such as an administrator's password. In `verify`, `rotation.new` is the value in question:
-    it is asked with the old one too, which must be refused once it was revoked, and accepted once the new one
-    was undone. Its nodes are tested rather than run, where a test of theirs shows anything: `smtp` logs in and
-    sends no mail.
+    `rotation.label` (the same for every try of one rotation), `rotation.item` (its name) and the outputs of
+    nodes before; `vault.NAME` is another item, such as an administrator's password. In `verify`, `rotation.new`
+    is the value in question: it is asked with the old one too, which must be refused once it was revoked, and
+    accepted once the new one was undone. Its nodes are tested rather than run, where a test of theirs shows
+    anything: `smtp` logs in and sends no mail.
 
     On the other side it changes what its nodes change. It needs nodes that may be repeated: a list that was
     cut off is run again from its beginning. Without `overlaps` the old value stops working when the new one is
@@ -155,6 +157,21 @@ def _read(settings: base.Settings) -> RecipeSettings:
     if not isinstance(settings, RecipeSettings):
         raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
+
+
+def _check_reads(definition: Definition) -> None:
+    """`InvalidInputError`, naming the node and the field, for a template that needs what it will not see."""
+    seen: dict[str, frozenset[str] | None] = {"rotation": frozenset({"label", "item", "new", "old"})}
+    for node_id in definition.order():
+        for field, text in find_texts(definition.nodes[node_id].data):
+            problem = ""
+            try:
+                check_reads(text, seen, header=field.startswith("headers."))
+            except InvalidInputError as error:
+                problem = str(error)
+            if problem:
+                raise InvalidInputError(f"{definition.name}: node {node_id}, field data.{field}: {problem}")
+        seen[node_id] = None
 
 
 def _run(name: str, job: base.Job, *, new: Secret | None) -> str:

@@ -132,6 +132,32 @@ def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(_fixed_paths(needed)))
 
 
+def check_reads(
+    text: str, seen: Mapping[str, frozenset[str] | None], *, header: bool = False
+) -> tuple[Path, ...]:
+    """What the template needs, as `find_reads`; `InvalidInputError` for what will not be there.
+
+    `seen` is what will be, by first name: the names inside, or None for any.
+    """
+    paths = find_reads(text, header=header)
+    for path in paths:
+        first, inside = str(path[0]), seen.get(str(path[0]), frozenset())
+        if first not in seen or (inside is not None and len(path) > 1 and path[1] not in inside):
+            raise InvalidInputError(
+                f"{'.'.join(map(str, path))[:100]} will not be there: this template sees {_list_names(seen)}"
+            )
+    return paths
+
+
+def _list_names(seen: Mapping[str, frozenset[str] | None]) -> str:
+    names = [
+        name
+        for first, inside in seen.items()
+        for name in ([first] if inside is None else [f"{first}.{each}" for each in sorted(inside)])
+    ]
+    return ", ".join([*names, f"{VAULT}.NAME"])
+
+
 def _check_wholeness(analysis: TemplateAnalysis) -> None:
     for what, used, allowed in (
         ("filter", analysis.filters, WHOLE_FILTERS),

@@ -12,7 +12,7 @@ from worker.workflows.templates import check
 
 def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tuple[str, Use]]:
     """(field, use) of every item named; `InvalidInputError`, beginning with the field, where one may not be."""
-    for field, text in _texts(data):
+    for field, text in find_texts(data):
         top = field.split(".", 1)[0]
         problem = ""
         try:
@@ -51,8 +51,8 @@ def _check_inbound(field: str, text: str, uses: tuple[Use, ...]) -> None:
         )
 
 
-def _texts(data: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every string inside a JSON-like structure, with its dotted path; keys may not be templates."""
+def find_texts(data: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every string inside a JSON-like structure, with its dotted path; a key that is a template is refused."""
     if isinstance(data, str):
         yield path, data
     elif isinstance(data, Mapping):
@@ -60,7 +60,7 @@ def _texts(data: object, path: str = "") -> Iterator[tuple[str, str]]:
             below = f"{path}.{key}" if path else str(key)
             if "{{" in str(key) or "{%" in str(key):
                 raise InvalidInputError(f"{path or 'data'}: a name of a field cannot be a template")
-            yield from _texts(part, below)
+            yield from find_texts(part, below)
     elif isinstance(data, list):
         for number, part in enumerate(data):
-            yield from _texts(part, f"{path}.{number}")
+            yield from find_texts(part, f"{path}.{number}")
