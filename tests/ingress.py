@@ -3,14 +3,17 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from worker.bootstrap import Services
 from worker.web.app import build_app
+from worker.web.connections import Limits
 from worker.web.serving import Server, open_listener, show_address
 
 _SECONDS_MAX = 30
@@ -67,11 +70,18 @@ def read_answer(response: http.client.HTTPResponse) -> Answered:
     return Answered(response.status, headers, json.loads(text) if text else None)
 
 
+def serve(services: Services, limits: Limits | None = None) -> AbstractContextManager[Front]:
+    return serve_app(build_app(services), limits)
+
+
 @contextmanager
-def serve(services: Services) -> Iterator[Front]:
-    """Listens before it starts: whoever calls at once is answered once it runs."""
+def serve_app(
+    app: ASGIApp, limits: Limits | None = None, *, before: Callable[[Front], None] = lambda _: None
+) -> Iterator[Front]:
+    """Listens before it starts: whoever calls at once, or in `before`, is answered once it runs."""
     listener = open_listener("127.0.0.1:0")
-    front = Front(show_address(listener), Server(build_app(services)))
+    front = Front(show_address(listener), Server(app, limits=limits or Limits()))
+    before(front)
     thread = threading.Thread(target=front.server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

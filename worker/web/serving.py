@@ -12,10 +12,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
+from worker.web.connections import Limits, connections_with, limit_requests
 
 GRACE_SECONDS = 60.0
-CONNECTIONS_MAX = 256
-"""Beyond it a request is refused with 503, whoever asks."""
+_BACKLOG = 256
+_LIMITS = Limits()
 
 
 def open_listener(text: str) -> socket.socket:
@@ -23,7 +24,7 @@ def open_listener(text: str) -> socket.socket:
     host, port = _parse_address(text)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((str(address[0]), port), family=family, backlog=CONNECTIONS_MAX)
+        return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         problem = (getattr(error, "strerror", None) or type(error).__name__).partition(" (")[0]
     raise ConfigurationError(
@@ -48,11 +49,13 @@ class Server(uvicorn.Server):
     inside signal handlers.
     """
 
-    def __init__(self, app: ASGIApp, *, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits = _LIMITS, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
-                http="h11",
+                limit_requests(app, limits),
+                http=connections_with(limits),
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -62,7 +65,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=CONNECTIONS_MAX,
             )
         )
         self._tell = tell

@@ -1,0 +1,191 @@
+"""Who is let in: connections that only wait cost nobody his place, and requests under way are counted.
+
+Every connection without a request under way waits in the lobby: one that has just come, and one between two
+requests. It has so many seconds for a whole head, however it drips, and is put out earlier where others need
+its place. What a proxy keeps open between requests waits there as well, and is opened again when needed.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import ClassVar
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from worker.web.answers import Problem, tell_problem
+
+_BREATH = 0.05
+"""Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """`head_seconds`: for the whole head of a request; `send_seconds`: for a caller to take what is sent to it.
+
+    `waiting` and `requests`: how many connections wait and how many requests are under way, of all peers
+    together; the others with `_per_peer`, of each.
+    """
+
+    head_seconds: float = 10.0
+    send_seconds: float = 30.0
+    waiting: int = 256
+    waiting_per_peer: int = 64
+    requests: int = 256
+    requests_per_peer: int = 128
+
+
+class Lobby:
+    """Connections that wait, each for `head_seconds` at most. Of one event loop.
+
+    Where there are too many of a peer, or of all together, those that came first are put out, but none before
+    `_BREATH`: heads that come with their connections, however many at once, are read.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._timers: dict[Connection, asyncio.TimerHandle] = {}
+        self._by_peer: dict[str, dict[Connection, None]] = {}
+        self._thinning = False
+
+    def enter(self, connection: "Connection") -> None:
+        if connection in self._timers:
+            return
+        self._by_peer.setdefault(connection.peer, {})[connection] = None
+        self._timers[connection] = connection.loop.call_later(
+            self._limits.head_seconds, self._put_out, connection
+        )
+        if not self._thinning and self._is_crowded(connection.peer):
+            self._thin_out_soon(connection.loop)
+
+    def leave(self, connection: "Connection") -> None:
+        timer = self._timers.pop(connection, None)
+        if timer is None:
+            return
+        timer.cancel()
+        own = self._by_peer[connection.peer]
+        del own[connection]
+        if not own:
+            del self._by_peer[connection.peer]
+
+    def _is_crowded(self, peer: str) -> bool:
+        limits = self._limits
+        return len(self._by_peer[peer]) > limits.waiting_per_peer or len(self._timers) > limits.waiting
+
+    def _thin_out_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._thinning = True
+        loop.call_later(_BREATH, self._thin_out, loop)
+
+    def _thin_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._thinning = False
+        since = loop.time() - _BREATH + self._limits.head_seconds
+        for own in list(self._by_peer.values()):
+            self._shorten(list(own), self._limits.waiting_per_peer, since)
+        self._shorten(list(self._timers), self._limits.waiting, since)
+        if any(self._is_crowded(peer) for peer in self._by_peer):
+            self._thin_out_soon(loop)
+
+    def _shorten(self, line: list["Connection"], most: int, since: float) -> None:
+        """Puts out the first of the line until it is short enough; `since` is when their time may end."""
+        for first in line[: max(len(line) - most, 0)]:
+            if self._timers[first].when() <= since:
+                self._put_out(first)
+
+    def _put_out(self, connection: "Connection") -> None:
+        self.leave(connection)
+        connection.transport.abort()
+
+
+class Connection(H11Protocol):
+    """Uvicorn's, which by itself waits for ever for a head, and for a caller to take an answer."""
+
+    lobby: ClassVar[Lobby]
+    limits: ClassVar[Limits]
+    peer = ""
+    _sending: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self.peer = name_peer(self.client)
+        self.lobby.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lobby.leave(self)
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._has_request():
+            self.lobby.leave(self)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._has_request():
+            self.lobby.enter(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._sending = self.loop.call_later(self.limits.send_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_timer()
+        super().resume_writing()
+
+    def _has_request(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # there is none before the first head
+        return cycle is not None and not cycle.response_complete
+
+    def _stop_timer(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+
+def connections_with(limits: Limits) -> type[Connection]:
+    """The protocol of one server, whose connections share a lobby."""
+
+    class Limited(Connection):
+        pass
+
+    Limited.lobby, Limited.limits = Lobby(limits), limits
+    return Limited
+
+
+def limit_requests(app: ASGIApp, limits: Limits) -> ASGIApp:
+    """Answers 503 beyond the limits, and counts a request until the application is done with it."""
+    under_way: Counter[str] = Counter()
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        peer = name_peer(scope.get("client"))
+        if under_way.total() >= limits.requests or under_way[peer] >= limits.requests_per_peer:
+            await _too_many()(scope, receive, send)
+            return
+        under_way[peer] += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            under_way[peer] -= 1
+            if not under_way[peer]:
+                del under_way[peer]
+
+    return call
+
+
+def name_peer(client: tuple[str, int] | None) -> str:
+    """Whom a connection is counted for: an IPv4 address, or the /64 that one IPv6 host may choose from."""
+    try:
+        address = ip_address((client or ("", 0))[0].partition("%")[0])
+    except ValueError:
+        return ""
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, 64), strict=False))
+
+
+def _too_many() -> ASGIApp:
+    message = "too many requests are under way: send it again later"
+    return tell_problem(Problem(503, "busy", message, Connection="close", Retry_After="5"))
