@@ -36,7 +36,7 @@ class Hops:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 hops.seen.append(Seen(self.path, {name.lower(): text for name, text in self.headers.items()}))
-                goes = self.path.startswith("/go")
+                goes = self.path.endswith("/go")
                 self.send_response(hops.refuses or (hops.status if goes else 200))
                 if goes:
                     self.send_header("Location", hops.location)
@@ -205,6 +205,50 @@ def test_what_a_proxy_is_asked_for_is_guarded_by_name(first: Hops) -> None:
     assert "outbound_only" in str(fail(http, "http://evil.example.org/"))
     assert "no public address" in str(fail(HttpClient(Network(), proxy=first.url), "http://127.0.0.1:1/"))
     assert first.seen == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1.",
+        "2130706433",
+        "0x7f.1",
+        "127.1",
+        "127\u30020\u30020\u30021",
+        "127%2e0.0.1",
+        "169.254.169.254.",
+        "2852039166",
+        "localhost",
+        "LOCALHOST.",
+        "db.localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+    ],
+)
+def test_a_proxy_is_asked_for_no_private_address_however_it_is_written(first: Hops, host: str) -> None:
+    http = HttpClient(Network(), proxy=first.url)
+    for scheme in ("http", "https"):
+        assert fail(http, f"{scheme}://{host}/latest").cause is Cause.MISTAKE
+    assert first.seen == []
+    first.location = f"http://{host}/latest".encode().decode("latin-1")
+    assert fail(http, "http://api.example.org/go").cause is Cause.MISTAKE
+    assert [one.path for one in first.seen] == ["http://api.example.org/go"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.", "2130706433", "localhost", "db.localhost"])
+def test_a_proxy_is_asked_for_a_private_address_that_is_listed(first: Hops, host: str) -> None:
+    http = HttpClient(Network(build_guard((), LOOPBACK)), proxy=first.url)
+    assert http.request("GET", f"http://{host}/x").status == 200
+    assert [one.path for one in first.seen] == [f"http://{host}/x"]
+
+
+def test_an_international_name_is_listed_and_asked_for_in_one_form(first: Hops) -> None:
+    guard = build_guard(("xn--strae-oqa.example",), ())
+    assert (
+        HttpClient(Network(guard), proxy=first.url).request("GET", "http://stra\u00dfe.example/").status == 200
+    )
+    assert "outbound_only" in str(fail(HttpClient(Network(guard), proxy=first.url), "http://strasse.example/"))
+    assert [one.path for one in first.seen] == ["http://xn--strae-oqa.example/"]
 
 
 def test_a_proxy_that_wants_a_login_judges_no_credential() -> None:

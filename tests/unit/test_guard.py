@@ -109,6 +109,134 @@ def test_a_name_that_a_proxy_resolves_is_looked_at_as_far_as_it_says(only, host,
     assert (build_guard(only, ()).refuse_name(host, 443) is not None) is refused
 
 
+@pytest.mark.parametrize(
+    ("host", "means"),
+    [
+        ("127.0.0.1.", "127.0.0.1"),
+        ("127.0.0.1..", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("2130706433.", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("127.0.1", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("0X7F.0x0.0.0x1", "127.0.0.1"),
+        ("0x7f000001", "127.0.0.1"),
+        ("0177.0.0.1", "127.0.0.1"),
+        ("017700000001", "127.0.0.1"),
+        ("0", "0.0.0.0"),
+        ("0x", "0.0.0.0"),
+        ("010.0.0.1", "10.0.0.1"),
+        ("012.0.0.1", "10.0.0.1"),
+        ("10.258", "10.0.1.2"),
+        ("169.254.169.254.", "169.254.169.254"),
+        ("2852039166", "169.254.169.254"),
+        ("0xa9fea9fe", "169.254.169.254"),
+        ("169.254.43518", "169.254.169.254"),
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("[::ffff:7f00:1]", "::ffff:127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("LocalHost.", "127.0.0.1"),
+        ("db.localhost", "127.0.0.1"),
+        ("a.b.localhost.", "127.0.0.1"),
+        ("localhost.localdomain", "127.0.0.1"),
+        ("ip6-localhost", "127.0.0.1"),
+    ],
+)
+def test_other_ways_to_write_an_address_are_judged_by_what_they_mean(host, means):
+    assert "no public address" in build_guard((), ()).refuse_name(host, 443)
+    assert "outbound_only" in build_guard(("api.example.org",), (means,)).refuse_name(host, 443)
+    if not host.startswith("01"):  # these mean two, and both must be listed
+        assert build_guard((), (means,)).refuse_name(host, 443) is None
+        assert build_guard((means,), (means,)).refuse_name(host, 443) is None
+        assert build_guard((), (f"[{means}]:1",)).refuse_name(host, 443) is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "256.1",
+        "1.2.3.256",
+        "1.2.3.4.5",
+        "4294967296",
+        "0x100000000",
+        "1.256.1.1",
+        "1..1",
+        "a.1",
+        "example.0x1",
+        "09",
+        "9" * 5000,
+        "0x" + "f" * 200_000,
+        "127%2e0.0.1",
+        "127.0.0.1%00.example.org",
+        "local\u017fost",
+        "\uff11\uff12\uff17.0.0.1",
+        "127\u30020\u30020\u30021",
+        "a b",
+        "a..b",
+        ".a",
+        "",
+        ".",
+        "user@127.0.0.1",
+        "a" * 64,
+    ],
+)
+def test_what_resolvers_may_read_in_different_ways_is_given_to_no_proxy(host):
+    if host != "09":  # which is 0.0.0.9 to those who know no octal numbers
+        assert "can be no host" in build_guard((), ()).refuse_name(host, 443)
+    assert build_guard(("*",), ("127.0.0.0/8",)).refuse_name(host, 443) is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "api.example.org",
+        "API.example.org.",
+        "localhost.example.org",
+        "notlocalhost",
+        "1.example.org",
+        "0x7f.example.org",
+        "a.1b",
+        "a.x0",
+        "_dmarc.example.org",
+        "xn--strae-oqa.example",
+        "93.184.216.34.",
+        "1572395042",
+        "0x5db8d822",
+    ],
+)
+def test_a_name_that_stands_for_nothing_else_goes_through_a_proxy(host):
+    assert build_guard((), ()).refuse_name(host, 443) is None
+
+
+@given(st.ip_addresses(v=4), st.integers(1, 65535))
+def test_an_address_is_judged_the_same_in_every_spelling(address, port):
+    guard, number = build_guard((), ()), int(address)
+    a, b, c, d = address.packed
+    spellings = [
+        f"{address}.",
+        f"{number}",
+        f"{number:#x}",
+        f"{a}.{number & 0xFFFFFF}",
+        f"{a}.{b}.{number & 0xFFFF}",
+        f"{a:#x}.{b:#X}.{c}.{d:#x}.",
+        f"[::ffff:{address}]",
+    ]
+
+    refused = {text: guard.refuse_name(text.lower(), port) is not None for text in spellings}
+
+    assert set(refused.values()) == {not is_public(address)}
+    if not is_public(address):
+        assert guard.refuse_name(".".join(f"0{part:o}" for part in address.packed), port) is not None
+
+
+@given(st.text(max_size=40))
+def test_whatever_a_host_is_it_is_judged(host):
+    said = build_guard((), ()).refuse_name(host, 443)
+
+    assert said is None or "public" in said or "can be no host" in said
+
+
 def test_a_refusal_says_what_and_which_setting():
     guard = build_guard(("api.example.org",), ())
 

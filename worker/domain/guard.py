@@ -10,6 +10,9 @@ from vaultcore.errors import InvalidInputError
 
 _Address = IPv4Address | IPv6Address
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?|\*")
+_HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_HERE = re.compile(r"(.+\.)?localhost|localhost\.localdomain|ip6-(localhost|loopback)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAT64 = ip_network("64:ff9b::/96")
 
 
@@ -52,10 +55,17 @@ class Guard:
         return f"{host}{shown} is no public address: if it may be called, list it in outbound_private"
 
     def refuse_name(self, host: str, port: int) -> str | None:
-        """The same for a name that somebody else resolves: a proxy."""
-        name, found = host.lower().rstrip("."), _read_address(host)
-        if found is not None:
-            return self.refuse(host, port, host)
+        """The same for a name that somebody else resolves: a proxy.
+
+        One that is another way to write an address, to whatever resolver, is judged by what it means.
+        """
+        name = host.lower().strip("[]").rstrip(".")
+        meant = _read_meaning(name)
+        if meant is not None:
+            refusals = [self.refuse(host, port, str(address)) for address in meant]
+            return next(filter(None, refusals), None) if refusals else f"{host} can be no host"
+        if not _HOST.fullmatch(name):
+            return f"{host} can be no host"
         if self.only and not any(place.holds(name, port, None) for place in self.only):
             return f"{host}:{port} is not among the hosts that may be called (setting outbound_only)"
         return None
@@ -102,9 +112,49 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 def _read_address(text: str) -> _Address | None:
     try:
-        return ip_address(text.strip("[]").partition("%")[0])
+        bare = text.strip("[]")
+        return ip_address(bare.partition("%")[0] if ":" in bare else bare)
     except ValueError:
         return None
+
+
+def _read_meaning(name: str) -> Sequence[_Address] | None:
+    """The addresses that a name stands for without being looked up; None: it must be looked up.
+
+    As browsers and C libraries have it: `127.1`, `2130706433`, `0x7f.1` and `0177.0.0.1` are 127.0.0.1. A
+    number with a leading zero is octal to some and decimal to others, and means both. An empty answer: the
+    name ends in a number, and is no address.
+    """
+    found = _read_address(name)
+    if found is not None:
+        return (found,)
+    if _HERE.fullmatch(name):
+        return (IPv4Address("127.0.0.1"),)
+    parts = name.split(".")
+    if not _NUMBER.fullmatch(parts[-1]):
+        return None
+    readings = (_read_numbers(parts, octal=octal) for octal in (True, False))
+    return [address for address in readings if address is not None]
+
+
+def _read_numbers(parts: Sequence[str], *, octal: bool) -> IPv4Address | None:
+    """One to four numbers, of which the last fills all bytes that the others leave."""
+    try:
+        *first, last = (_read_number(part, octal=octal) for part in parts)
+    except ValueError:
+        return None
+    room = 256 ** (4 - len(first)) if len(first) < 4 else 0
+    if last >= room or any(number > 255 for number in first):
+        return None
+    return IPv4Address(sum(number << (24 - 8 * place) for place, number in enumerate(first)) + last)
+
+
+def _read_number(text: str, *, octal: bool) -> int:
+    if not _NUMBER.fullmatch(text) or len(text) > 40:
+        raise ValueError("no number")
+    if text.startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if octal and text.startswith("0") else 10)
 
 
 def _unwrap(address: _Address) -> Sequence[_Address]:

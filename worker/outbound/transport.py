@@ -43,7 +43,8 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._proxied:
-            self._network.permit(request.url.host, request.url.port or _PORTS.get(request.url.scheme, 0))
+            name = request.url.raw_host.decode("ascii")  # what the proxy is sent
+            self._network.permit(name, request.url.port or _PORTS.get(request.url.scheme, 0))
         answer = self._pool.handle_request(
             httpcore.Request(
                 method=request.method,
