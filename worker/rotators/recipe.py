@@ -13,12 +13,13 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.definition import Definition, chain_nodes
-from worker.workflows.runner import Runner
+from worker.workflows.runner import Runner, RunResult
 from worker.workflows.templates import check_reads
-from worker.workflows.uses import find_texts
+from worker.workflows.uses import find_data_paths, find_texts
 
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
+_NEW = ("rotation", "new")
 
 
 class RecipeSettings(base.Settings):
@@ -52,6 +53,8 @@ class RecipeSettings(base.Settings):
                 problem = str(error).partition("\n")[0]
             if problem:
                 raise ValueError(problem)
+        if not any(path == _NEW[: len(path)] for path in find_data_paths(self.verify)):
+            raise ValueError("verify: no node names rotation.new, so nothing would be proven of it")
         if self.overlaps and not self.revoke:
             raise ValueError("revoke: what overlaps must be taken away: name the nodes that do")
         return self
@@ -62,11 +65,23 @@ class RecipeRotator:
 
     Whatever a node reaches can be rotated so: `install`, `verify`, `revoke` and `undo` are lists of nodes as a
     workflow has them, run one after the other. Their templates see `rotation.new` and `rotation.old`,
+    <<<<<<< HEAD
     `rotation.label` (the same for every try of one rotation), `rotation.item` (its name) and the outputs of
     nodes before; `vault.NAME` is another item, such as an administrator's password. In `verify`, `rotation.new`
     is the value in question: it is asked with the old one too, which must be refused once it was revoked, and
     accepted once the new one was undone. Its nodes are tested rather than run, where a test of theirs shows
     anything: `smtp` logs in and sends no mail.
+    =======
+    `rotation.label` (the same for every try of one rotation) and the outputs of nodes before; `vault.NAME` is
+    another item, such as an administrator's password. In `verify`, `rotation.new` is the value in question:
+    it is asked with the old one too, which must be refused once it was revoked, and accepted once the new one
+    was undone. A node there is tested rather than run if `rotation.new`, or what came of it in a node before,
+    goes into what its test does: `smtp` with that password logs in and sends no mail, `ssh` with that login
+    runs `true`, `webhook` and `soap` send what `testMethod` and `testOperation` name. Where the value goes into
+    the rest alone, such as a body or the `stdin` of commands that another login runs, the node itself is run,
+    and must leave nothing behind. What is refused judges the value only if the value went into it; commands
+    say so by `rejectedStatuses`. A list that used the value nowhere proves nothing, and is a mistake.
+    >>>>>>> a823a68 (Let a recipe's verify count only what the value went into)
 
     On the other side it changes what its nodes change. It needs nodes that may be repeated: a list that was
     cut off is run again from its beginning. Without `overlaps` the old value stops working when the new one is
@@ -175,7 +190,9 @@ def _check_reads(definition: Definition) -> None:
 
 
 def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
-    """Runs one list; a failure keeps the cause that its node found."""
+    """Runs one list; a failure keeps the cause that its node found, unless another credential was refused where
+    the new one is to be proven.
+    """
     definition: Definition = chain_nodes(name, getattr(_read(job.settings), name))
     known = {"label": job.label, "item": job.item}
     hidden = {"new": new, "old": job.old}
@@ -185,15 +202,30 @@ def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
         context={"rotation": known},
         values=job.values,
         hidden=[value for value in hidden.values() if value is not None],
-        is_test=name == "verify",
-        by_tests=name == "verify",
+        proves=_NEW if name == "verify" else None,
         clock=_now,
     )
+    if name == "verify":
+        _check_tried(result)
     if result.status != "completed":
         raise CounterpartError(
             f"{name}, node {result.error_node}: {result.error_message}", cause=result.cause or Cause.MISTAKE
         )
     return ", ".join(log.node_id for log in result.logs[1:])
+
+
+def _check_tried(result: RunResult) -> None:
+    """What did not use the value neither proves nor refuses it."""
+    problem = ""
+    if result.status == "completed" and not result.tried:
+        problem = "verify: rotation.new went into no node that ran, so nothing is proven"
+    elif result.cause is Cause.REJECTED and not result.tried:
+        problem = (
+            f"verify, node {result.error_node}: {result.error_message}: "
+            "that is another credential, since rotation.new did not go into it"
+        )
+    if problem:
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
 
 
 def _now() -> datetime:

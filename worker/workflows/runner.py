@@ -15,13 +15,15 @@ from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, conceal, cut
 from worker.workflows.nodes.base import Execution, Fields, Outcome
-from worker.workflows.templates import Scope
+from worker.workflows.templates import Path, Scope
 
 RUN_SECONDS = 3600.0
 NODE_SECONDS = 300.0
 LOG_MAX = 65_536
 MESSAGE_MAX = 2000
 _NONE_BESIDE: Mapping[str, tuple[Secret, ...]] = {}
+_OTHER = object()
+"""What equals nothing that a context holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,9 @@ class NodeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """A run, masked. `used` are the items, as written, that a node really looked up."""
+    """A run, masked. `used` are the items, as written, that a node really looked up. `tried` says of a run that
+    was to prove a value whether it went into the node that failed, or into any if it is completed.
+    """
 
     status: str
     output: Any
@@ -56,6 +60,7 @@ class RunResult:
     cause: Cause | None
     logs: tuple[NodeLog, ...]
     used: frozenset[str]
+    tried: bool = False
 
     @classmethod
     def not_begun(cls, why: str) -> "RunResult":
@@ -109,17 +114,26 @@ class Runner:
         beside: Mapping[str, tuple[Secret, ...]] = _NONE_BESIDE,
         hidden: Iterable[Secret] = (),
         is_test: bool = False,
-        by_tests: bool = False,
+        proves: Path | None = None,
         clock: Callable[[], datetime],
     ) -> RunResult:
         """From the trigger on, along the edges, until nothing follows, a node fails, or one terminates.
 
-        `by_tests`: each node's test takes the place of its run, where it shows anything. `beside` are other
-        versions of the values that work at the same time, for nodes that ask for them; `hidden` are values
-        in the context that are masked as those of items are.
+        `proves`: where in the context the value lies that the run is to prove. A node's test takes the place of
+        its run, as long as that value goes into what the test does. `beside` are other versions of the values
+        that work at the same time, for nodes that ask for them; `hidden` are values in the context that are
+        masked as those of items are.
         """
         run = _Run(
-            definition, context, values, beside, self._http, self._network, hidden=hidden, is_test=is_test
+            definition,
+            context,
+            values,
+            beside,
+            self._http,
+            self._network,
+            hidden=hidden,
+            is_test=is_test,
+            proves=proves,
         )
         deadline = time.monotonic() + RUN_SECONDS
         live = {definition.trigger_id()}
@@ -127,9 +141,7 @@ class Runner:
             if node_id not in live:
                 continue
             left = min(deadline - time.monotonic(), NODE_SECONDS)
-            step = run.execute(node_id, seconds=left, tests=by_tests)
-            if step.outcome.skipped is not None:
-                step = run.execute(node_id, seconds=left)
+            step = run.execute(node_id, seconds=left) if proves is None else run.prove(node_id, seconds=left)
             run.steps.append(replace(step, at=clock()))
             if step.outcome.ends or (step.outcome.failure is not None and not step.branched):
                 break
@@ -140,13 +152,16 @@ class Runner:
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """An executed node. `shown` is its output with what is known to be secret taken out so far."""
+    """An executed node. `shown` is its output with what is known to be secret taken out so far. `tried`: the
+    value that the run is to prove went into it, and it does more than to reshape what went in.
+    """
 
     node_id: str
     component_id: str
     outcome: Outcome
     shown: Any
     used: frozenset[str]
+    tried: bool
     branched: bool
     at: datetime | None = None
 
@@ -171,6 +186,7 @@ class _Run:
         *,
         hidden: Iterable[Secret] = (),
         is_test: bool = False,
+        proves: Path | None = None,
     ) -> None:
         self._definition = definition
         self._values = values
@@ -182,7 +198,17 @@ class _Run:
         self.masker = Masker([*values.values(), *others, *hidden])
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = self.masker.mask(self._seen)
+        self._traced: Mapping[str, Any] = self._seen if proves is None else _mark(self._seen, proves)
         self.steps: list[_Step] = []
+
+    def prove(self, node_id: str, *, seconds: float) -> _Step:
+        """One node by its test, as long as the value in question goes into that; else by itself."""
+        deadline = time.monotonic() + seconds
+        if not self._definition.component(node_id).stays_inside:
+            step = self.execute(node_id, seconds=seconds, tests=True)
+            if step.tried and step.outcome.skipped is None:
+                return step
+        return self.execute(node_id, seconds=deadline - time.monotonic())
 
     def execute(self, node_id: str, *, seconds: float, tests: bool = False) -> _Step:
         """One node, or its test; whatever goes wrong becomes an outcome."""
@@ -196,6 +222,7 @@ class _Run:
             shown=self._shown,
             beside=self._beside if component.reads_beside else _NONE_BESIDE,
             is_test=self._is_test,
+            traced=self._traced,
         )
         if seconds <= 0:
             outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
@@ -208,12 +235,14 @@ class _Run:
             shown = conceal(shown)
         self._seen = {**self._seen, node_id: outcome.output}
         self._shown = {**self._shown, node_id: shown}
+        self._traced = {**self._traced, node_id: _OTHER if execution.tried else outcome.output}
         return _Step(
             node_id=node_id,
             component_id=component.component_id,
             outcome=outcome,
             shown=shown,
             used=frozenset(execution.used),
+            tried=execution.tried and bool(component.value_fields),
             branched=outcome.failure is not None and self._definition.goes_on_after_error(node_id),
         )
 
@@ -240,6 +269,7 @@ class _Run:
                 cause=None,
                 logs=logs,
                 used=used - unproven,
+                tried=any(step.tried for step in self.steps),
             )
         origin = _origin(failures) if last.outcome.ends else last
         message = last.outcome.failure
@@ -253,6 +283,7 @@ class _Run:
             cause=origin.outcome.cause or Cause.MISTAKE,
             logs=logs,
             used=used,
+            tried=origin.tried,
         )
 
     def _log(self, step: _Step) -> NodeLog:
@@ -266,6 +297,13 @@ class _Run:
             output=cut(self.masker.mask(shown), LOG_MAX),
             created_at=cast("datetime", step.at),
         )
+
+
+def _mark(context: Mapping[str, Any], path: Path) -> dict[Any, Any]:
+    """The context with `_OTHER` at a path that there is."""
+    first, rest = path[0], path[1:]
+    part = context[cast("str", first)]
+    return {**context, first: _mark(part, rest) if rest else _OTHER}
 
 
 def _tell(failure: str, masker: Masker) -> str:

@@ -7,7 +7,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.references import Use
 from vaultcore.rules import API_KEY_PREFIX
 from worker.workflows.nodes.base import Component, NodeKind
-from worker.workflows.templates import check
+from worker.workflows.templates import Path, check, find_reads
 
 
 def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tuple[str, Use]]:
@@ -37,6 +37,12 @@ def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tu
                     "a key to send to somebody else is an ordinary item"
                 )
             yield field, use
+
+
+def find_data_paths(data: object) -> Iterator[Path]:
+    """The paths of whatever else the templates inside a JSON-like structure read."""
+    for _, text in find_texts(data):
+        yield from find_reads(text)
 
 
 def _check_inbound(field: str, text: str, uses: tuple[Use, ...]) -> None:

@@ -73,6 +73,7 @@ class Authorizer(OneWayOn):
     Fields: ClassVar[type[Fields]] = AuthorizerFields
     value_fields: ClassVar[frozenset[str]] = frozenset({"key"})
     reads_beside: ClassVar[bool] = True
+    stays_inside: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = ("joserfc", "jwt")
     example: ClassVar[Mapping[str, Any]] = {
         "operation": "check",

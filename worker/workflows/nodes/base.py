@@ -47,9 +47,10 @@ class Execution:
     """What a node runs with: what templates see, the ways out, and who masks what comes back.
 
     `is_test`: the run is a test, with a sample context. `shown` is the context masked. `beside` are the
-    other versions that work now, of items that a node names which asks for them. `used` and `tainted` are
-    what the node did: the items that it looked up, and whether anything that is masked went into one of its
-    fields.
+    other versions that work now, of items that a node names which asks for them. `traced` is the context with
+    another thing wherever a value lies that is to be proven, or what came of it. `used`, `tainted` and `tried`
+    are what the node did: the items that it looked up, and whether anything that is masked, and that value,
+    went into one of its fields.
     """
 
     scope: Scope
@@ -60,14 +61,18 @@ class Execution:
     shown: Mapping[str, Any]
     beside: Mapping[str, tuple[Secret, ...]] = field(default_factory=dict)
     is_test: bool = False
+    traced: Mapping[str, Any] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     tainted: bool = False
+    tried: bool = False
 
     def render(self, template: str, *, header: bool = False) -> str:
         """The rendered text, to be used and not to be kept: the masker learns what it must hide."""
         rendered: Rendered = render(template, self.scope, header=header)
         self.used |= rendered.used
-        if rendered.holds_value or any(self._is_hidden(path) for path in rendered.reads):
+        if any(self._differs(path, self.traced) for path in rendered.reads):
+            self.tried = True
+        if rendered.holds_value or any(self._differs(path, self.shown) for path in rendered.reads):
             self.tainted = True
             self.masker.learn(rendered)
         return rendered.text
@@ -83,18 +88,17 @@ class Execution:
                 texts.append(rendered.text)
         return texts
 
-    def _is_hidden(self, path: Path) -> bool:
-        """Whether what lies at the path, or as near to it as there is something, is masked."""
+    def _differs(self, path: Path, view: Any) -> bool:  # noqa: ANN401  # JSON, or a mark in its place
+        """Whether what lies at the path, or as near to it as there is something, is another in the view."""
         real: Any = self.scope.context
-        shown: Any = self.shown
         for segment in path:
             try:
-                real, shown = real[segment], shown[segment]
+                real, view = real[segment], view[segment]
             except (KeyError, IndexError, TypeError):
                 break
         else:
-            return bool(real != shown)
-        return real is not self.scope.context and bool(real != shown)
+            return bool(real != view)
+        return real is not self.scope.context and bool(real != view)
 
     def render_all(self, data: Any) -> Any:  # noqa: ANN401  # JSON
         """Every string inside a JSON-like structure, rendered."""
@@ -111,8 +115,9 @@ class Component(Protocol):
     """One kind of node, found by entry point `nightkey.nodes`. Its docstring is what `nightkey node show` says.
 
     `value_fields` names the fields in which a template may name vault items; `reads_beside` says that it is
-    given the other versions of those, too, which work at the same time. `needs` is a module that comes with an
-    extra of ours, as (module, extra). `example` are fields that work as they stand.
+    given the other versions of those, too, which work at the same time. `stays_inside` says that nothing
+    leaves when it runs: its test asks nobody, and where a value is to be proven it is run. `needs` is a module
+    that comes with an extra of ours, as (module, extra). `example` are fields that work as they stand.
     """
 
     component_id: ClassVar[str]
@@ -120,6 +125,7 @@ class Component(Protocol):
     Fields: ClassVar[type[Fields]]
     value_fields: ClassVar[frozenset[str]]
     reads_beside: ClassVar[bool]
+    stays_inside: ClassVar[bool]
     needs: ClassVar[tuple[str, str] | None]
     example: ClassVar[Mapping[str, Any]]
 
@@ -140,6 +146,7 @@ class Harmless:
 
     value_fields: ClassVar[frozenset[str]] = frozenset()
     reads_beside: ClassVar[bool] = False
+    stays_inside: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 

@@ -1,7 +1,7 @@
 """`ssh`: commands on another host, which is known by its key."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,11 @@ class SshFields(Fields):
     stdin: str = Field(
         default="",
         description="a template: what each command reads; for values, and for what comes from outside",
+    )
+    rejected_statuses: list[Annotated[int, Field(ge=1, le=255)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="statuses by which a command says that it refuses the value in stdin",
     )
     ignore_status: bool = Field(default=False, description="whether a command that fails is no failure")
     timeout: float = Field(default=60, gt=0, le=300, description="seconds for all of it")
@@ -68,8 +73,9 @@ class Ssh(OneWayOn):
     from outside, which in a command line could be a command of its own.
     A login that the host refuses judges the credential; a host that is away, breaks off or takes too long is an
     outage. A command that ends with another status than 0 is a mistake, and those after it are not run, unless
-    `ignoreStatus` is set. All that the commands say may have 1,048,576 bytes; more is a mistake.
-    Its test logs in and runs `true`.
+    `ignoreStatus` is set; one of `rejectedStatuses` judges the value that the command read from `stdin`. All
+    that the commands say may have 1,048,576 bytes; more is a mistake.
+    Its test logs in and runs `true`: it shows that the login works, and nothing of `stdin`.
     """
 
     component_id: ClassVar[str] = "ssh"
@@ -92,21 +98,26 @@ class Ssh(OneWayOn):
         """
         wanted = SshFields.model_validate(fields)
         commands = [_render_command(number, text, execution) for number, text in enumerate(wanted.commands)]
-        given = execution.render(wanted.stdin).encode()
-        return _run_all(wanted, commands, given, execution)
+        return _run_all(wanted, commands, execution)
 
     def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
-        return _run_all(SshFields.model_validate(fields), ["true"], b"", execution)
+        wanted = SshFields.model_validate(fields)
+        return _run_all(wanted.model_copy(update={"stdin": "", "rejected_statuses": []}), ["true"], execution)
 
 
-def _run_all(wanted: SshFields, commands: list[str], given: bytes, execution: Execution) -> Outcome:
+def _run_all(wanted: SshFields, commands: list[str], execution: Execution) -> Outcome:
     server = Server(host=wanted.host, port=wanted.port, host_key=parse_host_key(wanted.host_key))
     seconds = min(wanted.timeout, execution.seconds)
     output: list[dict[str, Any]] = []
     with open_session(execution.network, server, _render_login(wanted, execution), seconds=seconds) as session:
+        # Only now: a login that was refused above says nothing of a value that commands would have read.
+        given = execution.render(wanted.stdin).encode()
         for number, command in enumerate(commands):
             ran = _run_one(session, number, command, given)
             output.append(_show(number, ran))
+            if ran.status in wanted.rejected_statuses:
+                failure = f"command {number} refused what it read, with status {ran.status}"
+                return Outcome(output=output, failure=failure, cause=Cause.REJECTED)
             if ran.status != 0 and not wanted.ignore_status:
                 told = "without a status" if ran.status is None else f"with status {ran.status}"
                 return Outcome(output=output, failure=f"command {number} ended {told}", cause=Cause.MISTAKE)
