@@ -237,7 +237,7 @@ def put(**fields):
     return {"componentId": "webhook", "url": "https://example.test/"} | fields
 
 
-RECIPE = {"install": [put()], "verify": [put()], "undo": [put()]}
+RECIPE = {"install": [put()], "verify": [put(body="{{ rotation.new }}")], "undo": [put()]}
 SEES = "will not be there: this template sees"
 OF_RECIPE = "rotation.item, rotation.label, rotation.new, rotation.old"
 
