@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Row, and_, bindparam, case, exists, func, not_, or_, select, true
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from vaultcore.rows import owners_of
 from vaultcore.tables import item_owners, items, references
@@ -13,8 +26,7 @@ from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
 from worker.domain.saga import State
-from worker.store import NIGHT_JOB
-from worker.tables import findings, rotations, sweeps, tellings
+from worker.tables import findings, notices, rotations, tellings
 
 _OWNER = bindparam("owner", type_=tellings.c.owner_id.type)
 _NIGHT = bindparam("night", type_=tellings.c.night.type)
@@ -56,16 +68,16 @@ _USERS = (
     .order_by(references.c.consumer_name)
 )
 _OWNED = exists().where(item_owners.c.item_id == rotations.c.item_id)
-_CLOSED = select(sweeps.c.done_at).where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == _NIGHT).scalar_subquery()
+_TOLD_AT_ONCE = exists().where(
+    notices.c.dedupe_key == literal("rotation:") + rotations.c.id + literal(":done:") + _OWNER
+)
+"""By a notice of its own, since its night had closed."""
 _ROTATED = (
     select(rotations)
     .where(
         rotations.c.told_night == _NIGHT,
         or_(_OWNED.where(item_owners.c.owner_id == _OWNER), and_(_NOBODYS, ~_OWNED)),
-        # One that was done after its night was told at once, by a notice of its own.
-        func.coalesce(
-            not_(and_(rotations.c.state == State.DONE.value, rotations.c.finished_at > _CLOSED)), true()
-        ),
+        ~_TOLD_AT_ONCE,
     )
     .order_by(rotations.c.id)
 )

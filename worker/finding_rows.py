@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    case,
     delete,
     func,
     not_,
@@ -58,11 +59,19 @@ def record(connection: Connection, finding: Finding, now: datetime) -> str:
         .on_conflict_do_update(
             index_elements=["kind", "subject"],
             index_where=findings.c.resolved_at.is_(None),
-            set_=seen,
+            set_=seen | _keep_quiet(seen.get("topic")),
         )
         .returning(findings.c.topic)
     ).scalar_one()
     return topic
+
+
+def _keep_quiet(topic: str | None) -> dict[str, Any]:
+    """What a person knows of is one expiry; of another one they know nothing yet."""
+    if topic is None:
+        return {}
+    columns = (findings.c.quiet_until, findings.c.quiet_level, findings.c.quiet_by, findings.c.quiet_why)
+    return {column.name: case((findings.c.topic == topic, column), else_=None) for column in columns}
 
 
 def touch(connection: Connection, item_id: str, now: datetime) -> None:

@@ -76,7 +76,7 @@ def count(connection: Connection) -> dict[str, int]:
     """Notices by state; failed where a route did not take it."""
     number = func.count(deliveries.c.route_id)
     state = case(
-        (number == 0, "unrouted"),
+        ((number == 0) & notices.c.routed.is_(False), "unrouted"),
         *(
             (func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one)
             for one in ("failed", "waiting", "sent")
@@ -86,7 +86,7 @@ def count(connection: Connection) -> dict[str, int]:
     each = (
         select(notices.c.id, state.label("state"))
         .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-        .group_by(notices.c.id)
+        .group_by(notices.c.id, notices.c.routed)
         .subquery()
     )
     return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
@@ -96,8 +96,7 @@ def problems_since(connection: Connection, since: datetime) -> list[str]:
     """What has reached nobody, as sentences: owners without a route, and deliveries that failed since."""
     unrouted = connection.execute(
         select(notices.c.owner, func.count().label("number"))
-        .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-        .where(deliveries.c.route_id.is_(None))
+        .where(notices.c.routed.is_(False))
         .group_by(notices.c.owner)
         .order_by(notices.c.owner)
     )
@@ -119,7 +118,8 @@ def problems_since(connection: Connection, since: datetime) -> list[str]:
 
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
     states = {delivery.state for delivery in tried}
-    state = next((s for s in ("failed", "waiting", "sent", "withdrawn") if s in states), "unrouted")
+    state = next((s for s in ("failed", "waiting", "sent", "withdrawn") if s in states), None)
+    state = state or ("withdrawn" if row.routed else "unrouted")
     errors = [delivery.last_error for delivery in tried if delivery.last_error]
     return Notice(
         id=row.id,

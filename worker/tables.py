@@ -343,13 +343,21 @@ class NoticeColumns(TypedColumns):
     night: Named[datetime | None] = Column(UtcDateTime)
     urgent: Named[bool] = Column(Boolean, server_default=false())
     about: Named[str | None] = Column(String(40))
+    routed: Named[bool] = Column(Boolean, server_default=false())
     claim_id: Named[str | None] = Column(String(40))
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
 notices = Table("notices", metadata, NoticeColumns)
 """One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
-how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn."""
+how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn. `routed`: it
+has its deliveries, or needs none."""
+Index(
+    "ix_notices_unrouted",
+    notices.c.owner_id,
+    sqlite_where=text("NOT routed"),
+    postgresql_where=text("NOT routed"),
+)
 Index(
     "ix_notices_about",
     notices.c.about,
@@ -375,6 +383,12 @@ deliveries = Table("deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint
 """The outbox proper: one row per notice and route, tried by itself. `next_at` is also its lease. `stands_in`:
 the route of a deputy or the operators, for an owner whom none of their own has reached."""
 
+Index(
+    "ix_deliveries_failed",
+    deliveries.c.tried_at,
+    sqlite_where=text("state = 'failed'"),
+    postgresql_where=text("state = 'failed'"),
+)
 Index(
     "ix_deliveries_next",
     deliveries.c.next_at,

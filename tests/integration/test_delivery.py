@@ -251,6 +251,61 @@ def test_a_route_that_does_not_answer_holds_up_no_other(outbox: Outbox, sink: Ht
     assert {one.state for one in mine} == {"waiting"}
 
 
+def test_a_route_that_is_replaced_while_a_notice_waits_is_not_waited_for(
+    outbox: Outbox, sink: HttpSink, clock: Clock
+) -> None:
+    outbox.add_owner("operators", json_route(sink, "operators"))
+    outbox.add_owner("ann", json_route(sink, "old"), quiet="01:00-09:00")
+    outbox.post("ann")
+    services = outbox.services
+    with services.database.write() as connection:
+        owner = services.owners.get(connection, "ann")
+        services.owners.remove_route(connection, owner, owner.routes[0].id, actor="test")
+    outbox.add_owner("ann", json_route(sink, "new"))
+    clock.advance(timedelta(hours=8))
+    outbox.deliver()
+    assert [post.path for post in sink.requests] == ["/new"]
+
+
+def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_are_settled(
+    outbox: Outbox, sink: HttpSink
+) -> None:
+    services = outbox.services
+    outbox.add_owner("ann")
+    outbox.add_owner("bob")
+    for key in range(30):
+        outbox.post("ann", key=str(key))
+    outbox.post("bob")
+    with services.database.write() as connection:
+        bob = services.owners.get(connection, "bob")
+        services.notifying.post(connection, bob.id, kind="test", dedupe_key="settled", data={}, about="rot_1")
+        services.notifying.withdraw(connection, "rot_1")
+    assert not services.delivering.is_due()
+    outbox.add_owner("bob", json_route(sink, "bob"))
+    assert services.delivering.is_due()
+    outbox.deliver()
+    assert [post.path for post in sink.requests] == ["/bob"]
+    assert not services.delivering.is_due()
+    states = [notice.state for notice in outbox.notices() if notice.owner == "bob"]
+    assert sorted(states) == ["sent", "withdrawn"]
+
+
+def test_a_message_that_is_too_long_for_the_service_comes_in_parts(outbox: Outbox, sink: HttpSink) -> None:
+    services = outbox.services
+    outbox.add_owner("ann", f"mmost://{sink.url[7:]}/a-token-of-the-service")
+    with services.database.write() as connection:
+        services.notifying.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
+            "night": services.clock(), "problems": [f"item number {n} was not replaced" for n in range(400)],
+        })  # fmt: skip
+        operators = services.owners.get(connection, "operators")
+        url = Secret(f"mmost://{sink.url[7:]}/a-token-of-the-service")
+        services.owners.add_route(connection, operators, url, shown="mmost://", actor="test")
+    outbox.deliver()
+    assert len(sink.requests) > 2
+    assert "item number 399 was not replaced" in str(sink.requests[-1].body)
+    assert all(len(str(post.body)) < 5_000 for post in sink.requests)
+
+
 def test_a_retry_keeps_quiet_hours(outbox: Outbox, sink: HttpSink, clock: Clock) -> None:
     sink.answer(503)
     outbox.add_owner("ann", json_route(sink), quiet="02:01-07:00")  # it is 02:00

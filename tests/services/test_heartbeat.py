@@ -90,6 +90,17 @@ def test_a_call_that_fails_is_tried_again_and_given_up_after_a_day(
     assert organisation.services.resuming.find_waiting().heartbeats == []
 
 
+def test_that_a_night_begins_is_not_said_after_its_end(staged: Staged, clock: Any, sink: HttpSink) -> None:
+    organisation, _ = staged
+    sink.answer(503)  # to the first call alone
+    organisation.night()
+    for _ in range(3):
+        for name in organisation.services.resuming.find_waiting().heartbeats:
+            organisation.services.heartbeat.send(name)
+        clock.advance(timedelta(minutes=5))
+    assert [path for path, _ in heard(sink)] == ["/start", ""]
+
+
 def test_two_that_send_the_same_one_send_it_once(staged: Staged, clock: Any, sink: HttpSink) -> None:
     organisation, _ = staged
     organisation.night()

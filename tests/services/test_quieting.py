@@ -72,6 +72,19 @@ def test_what_is_acknowledged_is_silent_until_it_gets_worse(organisation: Organi
     assert nights(organisation, clock, 1) == [True], "14 days before"
 
 
+def test_what_is_known_of_one_expiry_is_news_of_the_next(organisation: Organisation, clock: Any) -> None:
+    clock.advance(18 * DAY)
+    organisation.night()
+    organisation.services.quieting.acknowledge(find(organisation, "expiring").id, why="known", actor="user:ann")
+    services = organisation.services
+    with services.database.write() as connection:
+        services.vault.update(connection, CRM, expires_at=clock() + 20 * DAY, actor="test")
+    heard = nights(organisation, clock, 20)
+    assert [day for day, said in enumerate(heard, start=1) if said] == [1, 6, 13, 17, 19, 20], (
+        "at once, since 30 days are crossed, then 14, 7, 3, 1 and 0 days before"
+    )
+
+
 def test_what_has_lapsed_and_is_put_off_is_not_told_daily(organisation: Organisation, clock: Any) -> None:
     clock.advance(20 * DAY)
     organisation.night()

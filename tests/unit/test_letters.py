@@ -272,6 +272,8 @@ LAYOUT = '{% extends "nightkey/layout.md" %}'
         ("{% block subject %}x{% endblock %}", "it begins with no"),
         ("{% include '/etc/passwd' %}", "/etc/passwd"),
         (LAYOUT + "{% block subject %}{{ 1 / 0 }}{% endblock %}", "division by zero"),
+        (LAYOUT + "{% block subject %}{{ local(none) }}{% endblock %}", "NoneType"),
+        (LAYOUT + "{% macro m() %}{{ m() }}{% endmacro %}{% block subject %}{{ m() }}{% endblock %}", "m"),
         (LAYOUT + "{% block subject %}{{ owner.__class__.__mro__ }}{% endblock %}", "unsafe"),
     ],
 )

@@ -6,10 +6,9 @@ from urllib.parse import unquote, urlsplit
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 
-# Schemes in whose URLs the host is a host; in the others it may be a token.
+# Schemes in whose URLs the host is a host; in the others it may be a token, or the topic that is one.
 _HOST_IS_A_HOST = frozenset(
-    "form forms gotify gotifys json jsons mailto mailtos matrix matrixs mmost mmosts ntfy ntfys "
-    "rocket rockets signal signals xml xmls".split()
+    "form forms gotify gotifys json jsons mailto mailtos mmost mmosts signal signals xml xmls".split()
 )
 
 

@@ -62,6 +62,8 @@ class AppriseSender:
 def _notify(made: apprise.NotifyBase, message: Message) -> bool:
     likes: Any = made.notify_format  # one, or several with the best first
     best = likes[0] if isinstance(likes, tuple) else likes
+    if made.overflow_mode == apprise.OverflowMode.UPSTREAM:  # what is too long for the service comes in parts
+        made.overflow_mode = apprise.OverflowMode.SPLIT
     form, write = _FORMS.get(best, _FORMS[apprise.NotifyFormat.TEXT])
     return bool(made.notify(title=message.subject, body=write(message.body), body_format=form))
 

@@ -66,14 +66,15 @@ class RecipeRotator:
     Whatever a node reaches can be rotated so: `install`, `verify`, `revoke` and `undo` are lists of nodes as a
     workflow has them, run one after the other. Their templates see `rotation.new` and `rotation.old`,
     `rotation.label` (the same for every try of one rotation), `rotation.item` (its name) and the outputs of
-    nodes before; `vault.NAME` is another item, such as an administrator's password. In `verify`, `rotation.new`
-    is the value in question: it is asked with the old one too, which must be refused once it was revoked, and
-    accepted once the new one was undone. A node there is tested rather than run if `rotation.new`, or what came of it in a node before,
-    goes into what its test does: `smtp` with that password logs in and sends no mail, `ssh` with that login
-    runs `true`, `webhook` and `soap` send what `testMethod` and `testOperation` name. Where the value goes into
-    the rest alone, such as a body or the `stdin` of commands that another login runs, the node itself is run,
-    and must leave nothing behind. What is refused judges the value only if the value went into it; commands
-    say so by `rejectedStatuses`. A list that used the value nowhere proves nothing, and is a mistake.
+    nodes before; `vault.NAME` is another item, such as an administrator's password. In `verify`,
+    `rotation.new` is the value in question: it is asked with the old one too, which must be refused once it
+    was revoked, and accepted once the new one was undone. A node there is tested rather than run if
+    `rotation.new`, or what came of it in a node before, goes into what its test does: `smtp` with that
+    password logs in and sends no mail, `ssh` with that login runs `true`, `webhook` and `soap` send what
+    `testMethod` and `testOperation` name. Where the value goes into the rest alone, such as a body or the
+    `stdin` of commands that another login runs, the node itself is run, and must leave nothing behind. What
+    is refused judges the value only if the value went into it; commands say so by `rejectedStatuses`. A list
+    that used the value nowhere proves nothing, and is a mistake.
 
     On the other side it changes what its nodes change. It needs nodes that may be repeated: a list that was
     cut off is run again from its beginning. Without `overlaps` the old value stops working when the new one is

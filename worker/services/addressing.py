@@ -67,6 +67,10 @@ class Addressing:
         reachable = bool(self.find_routes(connection, owner_id))
         return self.find_hearer(connection, owner_id if reachable else self.find_operators(connection))
 
+    def is_reachable(self, connection: Connection, owner_id: str) -> bool:
+        """Whether the owner has a route, or the operators have one in their place."""
+        return bool(self.find_routes(connection, self.find_reachable(connection, owner_id).id))
+
     def find_routes(self, connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
         """Id and masked form of each, in the order in which they were added."""
         return connection.execute(

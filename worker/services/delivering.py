@@ -74,13 +74,7 @@ class Delivering:
                 .where(deliveries.c.state == "waiting", deliveries.c.next_at <= self._clock())
                 .limit(1)
             ).first()
-            unrouted = connection.execute(
-                select(notices.c.id)
-                .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-                .where(deliveries.c.route_id.is_(None))
-                .limit(1)
-            ).first()
-        return due is not None or unrouted is not None
+            return due is not None or bool(self._notifying.find_late(connection))
 
     def next_try(self) -> datetime | None:
         """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
@@ -94,18 +88,16 @@ class Delivering:
 
     def deliver(self) -> None:
         """Sends what is due, until nothing is. Others may do the same: every row is claimed first."""
-        with self._database.write() as connection:
-            self._notifying.route_late(connection, limit=_PAGE)
+        self._route_late()
         waiting: deque[tuple[str, str]] = deque()
         while True:
             if not waiting and self._sending.room:
                 waiting.extend(self._find_due(busy=self._sending.busy))
+            if not waiting and not self._sending.busy:
+                return
             for job in self._claim(_choose(waiting, self._sending.busy, self._sending.room)):
                 self._sending.start(job)
-            if self._sending.busy:
-                self._record(self._sending.collect())
-            elif not waiting:
-                return
+            self._record(self._sending.collect())
 
     def retry(self, notice_id: str) -> int:
         """The routes of a notice that did not take it are due again, with all their tries; so are those that
@@ -128,6 +120,15 @@ class Delivering:
             return connection.execute(due).scalar_one()
 
     # Inside
+
+    def _route_late(self) -> None:
+        with self._database.read() as connection:
+            late = self._notifying.find_late(connection)
+        for owner_id in late:
+            routed = _PAGE
+            while routed == _PAGE:
+                with self._database.write() as connection:
+                    routed = self._notifying.route_late(connection, owner_id, limit=_PAGE)
 
     def _find_due(self, *, busy: Collection[str]) -> list[tuple[str, str]]:
         """Notice and route of what may be sent now: routes that have not failed first, then by time."""
@@ -166,7 +167,7 @@ class Delivering:
 
     def _prepare(self, connection: Connection, notice_id: str, route_id: str, tries: int) -> list[Job]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
-        problem = ""
+        problem, permanent = "", True
         try:
             with connection.begin_nested():
                 message = self._write(connection, notice_id, route_id)
@@ -175,9 +176,15 @@ class Delivering:
                     return []
                 url = self._owners.open_route(connection, route_id)
                 return [Job(notice_id=notice_id, route_id=route_id, tries=tries, url=url, message=message)]
+        except ConflictError:
+            raise
         except NightkeyError as error:
             problem = str(error)
-        failure = _Failure(notice_id=notice_id, route_id=route_id, tries=tries, problem=problem, permanent=True)
+        except Exception as error:  # noqa: BLE001  # one notice that cannot be written holds up no other
+            problem, permanent = f"it cannot be written ({type(error).__name__})", False
+        failure = _Failure(
+            notice_id=notice_id, route_id=route_id, tries=tries, problem=problem, permanent=permanent
+        )
         self._end_try(connection, failure)
         return []
 
@@ -267,8 +274,10 @@ class Delivering:
                 next_at=None if ends else again,
             )
         )
-        if ends and not _reaches_its_owner(connection, notice_id):
-            self._notifying.stand_in(connection, notice_id)
+        if ends:
+            self._notifying.route_again(connection, notice_id)  # by what the owner has got since
+            if not _reaches_its_owner(connection, notice_id):
+                self._notifying.stand_in(connection, notice_id)
 
 
 def show_key(notice_id: str) -> str:

@@ -70,7 +70,10 @@ class Heartbeat:
             return [f"{row.slot.isoformat()} {row.beat}" for row in rows]
 
     def send(self, name: str) -> None:
-        """One try, by whoever claims it first."""
+        """One try, by whoever claims it first.
+
+        When the end of a night was heard, its beginning is not said any more: it would pass for another.
+        """
         now = self._clock()
         slot, _, beat = name.partition(" ")
         mine = (heartbeats.c.slot == datetime.fromisoformat(slot)) & (heartbeats.c.beat == beat)
@@ -92,7 +95,11 @@ class Heartbeat:
             "last_error": problem,
         }
         with self._database.write() as connection:
-            connection.execute(update(heartbeats).where(mine).values(values))
+            still = mine & (heartbeats.c.state == "waiting")
+            connection.execute(update(heartbeats).where(still).values(values))
+            if problem is None and beat != Beat.START:
+                late = (heartbeats.c.slot == datetime.fromisoformat(slot)) & (heartbeats.c.state == "waiting")
+                connection.execute(update(heartbeats).where(late).values(state="outdated", next_at=None))
 
     def problems(self, connection: Connection) -> list[str]:
         """What did not arrive with the last try of the last night, as sentences."""

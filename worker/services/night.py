@@ -136,7 +136,6 @@ class Nights:
 
     def close(self, slot: datetime) -> str | None:
         """Ends the night when none of its rotations moves any more: outcome, digests. None: not yet."""
-        now = self._clock()
         with self._database.write() as connection:
             night = connection.execute(
                 select(sweeps)
@@ -170,7 +169,7 @@ class Nights:
             connection.execute(
                 update(sweeps)
                 .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
-                .values(done_at=now, outcome=outcome)
+                .values(done_at=self._clock(), outcome=outcome)
             )
         self._anchoring.anchor()
         return outcome

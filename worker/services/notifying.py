@@ -118,24 +118,35 @@ class Notifying:
             self.withdraw_notice(connection, notice_id)
 
     def withdraw_notice(self, connection: Connection, notice_id: str) -> None:
-        """By none of its routes, unless it has left by one."""
+        """By none of its routes, unless it has left by one; nor by any that its owner gets."""
+        connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
         connection.execute(
             update(deliveries)
             .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
             .values(state="withdrawn", next_at=None)
         )
 
-    def route_late(self, connection: Connection, *, limit: int) -> None:
-        """Notices that were written before there was a route for them are not lost."""
-        unrouted = (
-            select(notices.c.id, notices.c.owner_id, notices.c.urgent)
-            .outerjoin(deliveries, deliveries.c.notice_id == notices.c.id)
-            .where(deliveries.c.route_id.is_(None))
+    def find_late(self, connection: Connection) -> list[str]:
+        """Owners with notices that were written before there was a route for them, and who have one now."""
+        unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False)).distinct()
+        return [
+            owner_id
+            for owner_id in connection.execute(unrouted).scalars()
+            if self._addressing.is_reachable(connection, owner_id)
+        ]
+
+    def route_late(self, connection: Connection, owner_id: str, *, limit: int) -> int:
+        """The notices of such an owner are not lost. How many have got their routes: no more than `limit`."""
+        late = connection.execute(
+            select(notices.c.id, notices.c.urgent)
+            .where(notices.c.routed.is_(False), notices.c.owner_id == owner_id)
+            .order_by(notices.c.id)
             .limit(limit)
-        )
-        for row in connection.execute(unrouted).all():
-            hearer = self._addressing.find_reachable(connection, row.owner_id)
+        ).all()
+        hearer = self._addressing.find_reachable(connection, owner_id)
+        for row in late:
             self._route(connection, row.id, hearer, urgent=row.urgent)
+        return len(late)
 
     def route_again(self, connection: Connection, notice_id: str) -> None:
         """By the routes that its owner has now, and that were not tried before."""
@@ -205,6 +216,7 @@ class Notifying:
         ]
         if rows:
             connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
+            connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
 
 
 def _is_urgent(stored: Mapping[str, Any] | None) -> bool:

@@ -59,6 +59,22 @@ def upgrade() -> None:
         notices.add_column(sa.Column("night", sa.DateTime(timezone=True), nullable=True))
         notices.add_column(sa.Column("urgent", sa.Boolean(), nullable=False, server_default=sa.false()))
         notices.add_column(sa.Column("about", sa.String(length=40), nullable=True))
+        notices.add_column(sa.Column("routed", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute("UPDATE notices SET routed = TRUE WHERE id IN (SELECT notice_id FROM deliveries)")
+    op.create_index(
+        "ix_notices_unrouted",
+        "notices",
+        ["owner_id"],
+        sqlite_where=sa.text("NOT routed"),
+        postgresql_where=sa.text("NOT routed"),
+    )
+    op.create_index(
+        "ix_deliveries_failed",
+        "deliveries",
+        ["tried_at"],
+        sqlite_where=sa.text("state = 'failed'"),
+        postgresql_where=sa.text("state = 'failed'"),
+    )
     op.create_index(
         "ix_notices_about",
         "notices",
