@@ -1,9 +1,7 @@
 """Rotator `postgres-role`: the password of a database role, or of two roles in turn."""
 
-import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, model_validator
@@ -15,12 +13,6 @@ from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.rotators.scram import make_verifier
 from worker.workflows.templates import Scope, check, check_reads, render
-
-if TYPE_CHECKING:
-    from pg8000.native import Connection
-
-_REFUSED_LOGIN = frozenset({"28P01", "28000"})
-_AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53000", "08006", "08001", "40001", "40P01", "55P03"})
 
 
 class PostgresSettings(base.Settings):
@@ -42,7 +34,9 @@ class PostgresSettings(base.Settings):
     )
     tls: Literal["verify", "off"] = Field(default="verify", description="off only where the way there is safe")
     length: int = Field(default=40, ge=16, le=200, description="of the password, in characters")
-    timeout: float = Field(default=15, gt=0, le=300, description="seconds for a connection and each answer")
+    timeout: float = Field(
+        default=15, gt=0, le=300, description="seconds for a connection and all that is asked on it"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "PostgresSettings":
@@ -118,8 +112,7 @@ class PostgresRoleRotator:
 
     def verify(self, job: base.Job, value: Secret) -> str:
         role, password = self._parts(job, value)
-        with _connect(job, role, password) as connection:
-            connection.run("SELECT 1")
+        _run(job, role, password, "SELECT 1")
         return f"the database lets role {role} in"
 
     def revoke(self, job: base.Job) -> str:
@@ -188,8 +181,7 @@ class PostgresRoleRotator:
         else:
             login = self._parts(job, by)
         try:
-            with _connect(job, *login) as connection:
-                connection.run(f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}")
+            _run(job, *login, f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}")
         except CounterpartError as error:
             if error.cause is not Cause.REJECTED:
                 raise
@@ -205,59 +197,21 @@ def _read(settings: base.Settings) -> PostgresSettings:
     return settings
 
 
-@contextmanager
-def _connect(job: base.Job, role: str, password: str) -> Iterator["Connection"]:
-    """A connection over a guarded socket; what the server or the way there says becomes a cause."""
-    from pg8000.exceptions import DatabaseError, InterfaceError  # noqa: PLC0415  # an extra
-    from pg8000.native import Connection  # noqa: PLC0415  # an extra
+def _run(job: base.Job, role: str, password: str, statement: str) -> None:
+    from worker.rotators.postgres_session import run_statement  # noqa: PLC0415  # an extra
 
     settings = _read(job.settings)
-    where = f"{settings.host}:{settings.port}"
-    message, cause = "", Cause.OUTAGE
-    made = job.network.connect(settings.host, settings.port, seconds=settings.timeout)
-    try:
-        made.settimeout(settings.timeout)
-        with made:
-            connection = Connection(
-                role,
-                host=settings.host,
-                database=settings.database,
-                port=settings.port,
-                password=password,
-                ssl_context=job.network.tls if settings.tls == "verify" else False,
-                sock=made,
-            )
-            try:
-                yield connection
-            finally:
-                _close(connection)
-        return
-    except DatabaseError as error:
-        message, cause = _explain(error, where)
-    except ssl.SSLCertVerificationError:
-        message, cause = f"{where} has a certificate that does not verify", Cause.MISTAKE
-    except (InterfaceError, OSError) as error:
-        refused = "refuses SSL" in str(error)
-        message = f"{where} offers no TLS" if refused else f"{where} cannot be reached, or broke off"
-        cause = Cause.MISTAKE if refused else Cause.OUTAGE
-    raise CounterpartError(message, cause=cause)
-
-
-def _explain(error: Exception, where: str) -> tuple[str, Cause]:
-    """By its SQLSTATE: its text may quote a statement."""
-    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    code = str(told.get("C", "unknown"))
-    if code in _REFUSED_LOGIN:
-        return f"{where} refuses the login ({code})", Cause.REJECTED
-    return f"{where} answered with SQLSTATE {code}", Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
-
-
-def _close(connection: "Connection") -> None:
-    """Says goodbye, if there is still somebody to say it to."""
-    from pg8000.exceptions import InterfaceError  # noqa: PLC0415  # an extra
-
-    with suppress(InterfaceError, OSError):
-        connection.close()
+    run_statement(
+        job.network,
+        settings.host,
+        settings.port,
+        database=settings.database,
+        role=role,
+        password=password,
+        statement=statement,
+        tls=settings.tls == "verify",
+        seconds=settings.timeout,
+    )
 
 
 def _quote_name(name: str) -> str:

@@ -1,0 +1,208 @@
+"""A session of rotator `postgres-role` with servers that drip, flood, lie, or speak something else."""
+
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificates import make_certificate
+from tests.postgres_double import (
+    AUTHENTICATED,
+    READY,
+    PostgresDouble,
+    answer_select,
+    log_in,
+    read_startup,
+    secure,
+    write,
+)
+from tests.ways_out import HTTP, LOOPBACK, NETWORK
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.domain.guard import build_guard
+from worker.outbound import Network
+from worker.rotators.base import Job
+from worker.rotators.catalog import load_rotator, parse_settings
+
+PASSWORD = "the-password-of-orders"
+ROTATOR = load_rotator("postgres-role")
+
+
+def make_job(port: int, *, network: Network = NETWORK, **settings: Any) -> Job:
+    return Job(
+        label="nightkey-rot_1",
+        item="prod-db-password",
+        settings=parse_settings(
+            "postgres-role",
+            {"host": "127.0.0.1", "port": port, "roles": ["orders"], "tls": "off", "timeout": 0.5} | settings,
+        ),
+        old=Secret(PASSWORD),
+        new=None,
+        old_external={},
+        new_external={},
+        values={},
+        http=HTTP,
+        network=network,
+    )
+
+
+def verify(act: Callable[[socket.socket], None], *, password: str = PASSWORD, **settings: Any) -> str:
+    with PostgresDouble(act) as double:
+        return ROTATOR.verify(make_job(double.port, **settings), Secret(password))
+
+
+def fail(act: Callable[[socket.socket], None], **given: Any) -> tuple[str, Cause]:
+    """What is said, with the port left out."""
+    with PostgresDouble(act) as double:
+        with pytest.raises(CounterpartError) as caught:
+            ROTATOR.verify(make_job(double.port, **given), Secret(PASSWORD))
+        assert caught.value.__context__ is None
+        assert PASSWORD not in str(caught.value)
+        return str(caught.value).replace(f":{double.port}", ""), caught.value.cause
+
+
+def serve(line: socket.socket, *, certificate: str | None = None) -> str:
+    chosen = log_in(line, PASSWORD, certificate=certificate)
+    line.sendall(AUTHENTICATED + READY)
+    answer_select(line)
+    return chosen
+
+
+def play(line: socket.socket) -> None:
+    read_startup(line)
+    serve(line)
+
+
+def test_a_server_that_does_as_it_should_lets_the_role_in():
+    assert verify(play) == "the database lets role orders in"
+
+
+# Time and size
+
+
+def drip(line: socket.socket, first: bytes, drop: bytes) -> None:
+    line.sendall(first)
+    while True:
+        time.sleep(0.05)
+        line.sendall(drop)
+
+
+def announce(line: socket.socket) -> None:
+    read_startup(line)
+    drip(line, b"R" + struct.pack("!i", 100_000), b"x")
+
+
+def notify(line: socket.socket) -> None:
+    """Whole messages, each in time."""
+    read_startup(line)
+    drip(line, b"", write(b"N", b"\0"))
+
+
+def drip_inside(line: socket.socket) -> None:
+    read_startup(line)
+    log_in(line, PASSWORD)
+    line.sendall(AUTHENTICATED + READY)
+    drip(line, b"", write(b"N", b"\0"))
+
+
+def keep_silent(line: socket.socket) -> None:
+    line.recv(1000)
+    time.sleep(2)
+
+
+def drip_tls(line: socket.socket) -> None:
+    read_startup(line)
+    drip(line, b"S\x16\x03\x03\x40\x00", b"x")
+
+
+@pytest.mark.parametrize(
+    ("act", "settings"),
+    [
+        (announce, {}),
+        (notify, {}),
+        (drip_inside, {}),
+        (keep_silent, {}),
+        (keep_silent, {"tls": "verify"}),
+        (drip_tls, {"tls": "verify"}),
+    ],
+)
+def test_a_server_that_drips_holds_nobody_longer_than_the_deadline_of_the_whole_session(act, settings):
+    begun = time.monotonic()
+    said, cause = fail(act, **settings)
+    assert time.monotonic() - begun < 3
+    assert (said, cause) == ("127.0.0.1 cannot be reached, or broke off", Cause.OUTAGE)
+
+
+def flood(line: socket.socket) -> None:
+    read_startup(line)
+    while True:
+        line.sendall(write(b"N", b"\0" * 10_000))
+
+
+def promise_too_much(line: socket.socket) -> None:
+    read_startup(line)
+    line.sendall(b"R" + struct.pack("!i", 2_147_483_647))
+    line.recv(1)
+
+
+@pytest.mark.parametrize("act", [flood, promise_too_much])
+def test_a_server_that_says_too_much_is_not_listened_to(act):
+    begun = time.monotonic()
+    assert fail(act, timeout=60) == ("127.0.0.1 cannot be reached, or broke off", Cause.OUTAGE)
+    assert time.monotonic() - begun < 10
+
+
+# TLS
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    make_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    return tmp_path / "certificate.pem"
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    return context
+
+
+def test_a_login_inside_tls_is_bound_to_the_certificate(certificate, tls):
+    chosen = []
+
+    def act(line: socket.socket) -> None:
+        with secure(line, tls) as inside:
+            read_startup(inside)
+            chosen.append(serve(inside, certificate=certificate.read_text()))
+
+    network = Network(build_guard((), LOOPBACK), ca_file=certificate)
+    assert verify(act, tls="verify", timeout=10, network=network) == "the database lets role orders in"
+    assert chosen == ["SCRAM-SHA-256-PLUS"]
+
+
+def test_a_certificate_that_does_not_verify_is_our_mistake(tls):
+    def act(line: socket.socket) -> None:
+        secure(line, tls).close()
+
+    assert fail(act, tls="verify", timeout=10) == (
+        "127.0.0.1 has a certificate that does not verify",
+        Cause.MISTAKE,
+    )
+
+
+def test_a_server_without_tls_gets_nothing_and_is_our_mistake():
+    after = []
+
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        line.sendall(b"N")
+        after.append(line.recv(1000))
+
+    assert fail(act, tls="verify", timeout=10) == ("127.0.0.1 offers no TLS", Cause.MISTAKE)
+    assert after == [b""]
