@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -121,6 +122,63 @@ class TestTwoRolesInTurn(PostgresContract):
             stage.old = made.value
             again = stage.rotator.create(stage.job())
             assert _split(again.value, "")[0] == first
+
+
+ODD_PASSWORDS = {
+    "umlaut": "pässword",
+    "composed": "pa\u0308ssword",
+    "wide": "\uff50ass",
+    "hard_space": "a\u00a0b",
+    "soft_hyphen": "I\u00adX",
+    "ligature": "ﬁve",
+    "right_to_left": "سر",
+    "quoted": "it's \\ \"%41",
+}
+
+
+@pytest.mark.parametrize("password", ODD_PASSWORDS.values(), ids=ODD_PASSWORDS)
+@pytest.mark.parametrize("admin", [True, False])
+def test_a_password_beyond_ascii_that_a_hand_has_set_is_put_back(
+    server: str, password: str, *, admin: bool
+) -> None:
+    contract = TestOneRole()
+    contract.server, contract.admin = server, admin
+    with contract.stage() as stage:
+        role = stage.settings["roles"][0]
+        quoted = password.replace("'", "''")
+        run_sql(server, f"ALTER ROLE {role} PASSWORD '{quoted}'")  # the server makes the verifier
+        stage.old = Secret(password)
+        made = stage.rotator.create(stage.job())
+        stage.rotator.install(stage.job(made))
+        assert not _lets_in(server, role, password)
+        stage.rotator.undo(stage.job(made))
+        assert _lets_in(server, role, password)
+        assert not _lets_in(server, role, made.value.expose())
+
+
+@pytest.mark.parametrize(
+    "password", ["tab\there", "\u00ad", "mixed سر and latin", "private \ue000", "new \u20b9"]
+)
+@pytest.mark.parametrize("roles", [("orders",), ("orders_a", "orders_b")])
+def test_a_password_that_cannot_be_put_back_is_refused_before_anything_is_changed(
+    server: str, password: str, roles: tuple[str, ...]
+) -> None:
+    contract = TestOneRole()
+    contract.server, contract.roles = server, roles
+    with contract.stage() as stage:
+        role = stage.settings["roles"][0]
+        made = stage.rotator.create(stage.job())
+        run_sql(server, f"ALTER ROLE {role} PASSWORD '{password}'")
+        url = f"postgresql://{role}:{quote(password, safe='')}@127.0.0.1/postgres"
+        stage.old = Secret(url if len(roles) == 2 else password)
+        for step in (lambda: stage.rotator.create(stage.job()), lambda: stage.rotator.install(stage.job(made))):
+            with pytest.raises(
+                CounterpartError, match=f"the password of role {role} is empty, or has"
+            ) as caught:
+                step()
+            assert caught.value.cause is Cause.MISTAKE
+            assert password not in str(caught.value)
+        assert _lets_in(server, role, password)
 
 
 def test_no_statement_holds_a_password(server: str) -> None:

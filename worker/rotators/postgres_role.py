@@ -11,7 +11,7 @@ from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
-from worker.rotators.scram import make_verifier
+from worker.rotators.scram import make_verifier, prepare
 from worker.workflows.templates import Scope, check, check_reads, render
 
 
@@ -94,6 +94,7 @@ class PostgresRoleRotator:
 
     def create(self, job: base.Job) -> base.Candidate:
         settings = _read(job.settings)
+        self._check_way_back(job)
         password = draw(RandomSettings(length=settings.length)).expose()
         role = next((role for role in settings.roles if role != self._role(job, job.old)), settings.roles[0])
         if settings.form == "password":
@@ -105,6 +106,7 @@ class PostgresRoleRotator:
 
     def install(self, job: base.Job) -> str:
         role, password = self._parts(job, job.new)
+        self._check_way_back(job)
         if self._is_accepted(job, job.new):
             return f"role {role} has it already"
         self._set_password(job, role, make_verifier(password), by=job.old)
@@ -135,6 +137,11 @@ class PostgresRoleRotator:
         if self._is_accepted(job, job.new):
             raise CounterpartError("undo: the database still accepts the new password", cause=Cause.OUTAGE)
         return f"the database refuses the new password of role {role}"
+
+    def _check_way_back(self, job: base.Job) -> None:
+        """Before anything is changed: whether the old password can be asked for, and put back."""
+        if job.old is not None:
+            _check_password(*self._parts(job, job.old))
 
     def _role(self, job: base.Job, value: Secret | None) -> str:
         """Whose password a value is: with form `url` it says so itself."""
@@ -197,9 +204,20 @@ def _read(settings: base.Settings) -> PostgresSettings:
     return settings
 
 
+def _check_password(role: str, password: str) -> None:
+    try:
+        prepare(password)
+    except ValueError:
+        problem = f"the password of role {role} is empty, or has characters that SASLprep (RFC 4013) prohibits"
+    else:
+        return
+    raise CounterpartError(f"{problem}: set another by hand, and give it to the item", cause=Cause.MISTAKE)
+
+
 def _run(job: base.Job, role: str, password: str, statement: str) -> None:
     from worker.rotators.postgres_session import run_statement  # noqa: PLC0415  # an extra
 
+    _check_password(role, password)
     settings = _read(job.settings)
     run_statement(
         job.network,
