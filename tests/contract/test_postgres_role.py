@@ -1,18 +1,21 @@
 """Rotator `postgres-role` against a real PostgreSQL: the contract, and what its log never holds."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
 
 from tests.postgres import run_sql, start_postgres
+from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
+from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator
 from worker.rotators.scram import make_verifier
 from worker.testing import Link, RotatorContract, Stage
@@ -179,6 +182,79 @@ def test_a_password_that_cannot_be_put_back_is_refused_before_anything_is_change
             assert caught.value.cause is Cause.MISTAKE
             assert password not in str(caught.value)
         assert _lets_in(server, role, password)
+
+
+def make_url_job(old: str | None, **settings: Any) -> Job:
+    described = {
+        "host": "db.internal",
+        "roles": ["orders_a", "orders/b"],
+        "admin": "rotator",
+        "admin_password": "{{ vault.prod-db-rotator-password }}",
+        "form": "url",
+    }
+    return Job(
+        label="nightkey-rot_1",
+        item="prod-db-url",
+        settings=PostgresRoleRotator.Settings.model_validate(described | settings),
+        old=None if old is None else Secret(old),
+        new=None,
+        old_external={},
+        new_external={},
+        values={},
+        http=HTTP,
+        network=NETWORK,
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "postgresql://orders_a:pw@pgbouncer.internal:6432/orders?sslmode=verify-full&target_session_attrs=any",
+            "postgresql://orders%2Fb:@@pgbouncer.internal:6432/orders?sslmode=verify-full&target_session_attrs=any",
+        ),
+        ("postgres://orders%2Fb:p%40w@db", "postgres://orders_a:@@db"),
+        ("postgresql+psycopg://orders_a:p@w@[::1]:5432/", "postgresql+psycopg://orders%2Fb:@@[::1]:5432/"),
+        ("postgresql://orders_a:pw@a:1,b:2?a=/x@y", "postgresql://orders%2Fb:@@a:1,b:2?a=/x@y"),
+        ("postgresql://orders_a:pw@/orders?host=/run/pg#", "postgresql://orders%2Fb:@@/orders?host=/run/pg#"),
+    ],
+)
+def test_of_an_address_only_role_and_password_are_replaced(old: str, new: str) -> None:
+    made = PostgresRoleRotator().create(make_url_job(old)).value.expose()
+    before, after = new.split("@@")
+    assert made.startswith(before)
+    assert re.fullmatch("[0-9A-Za-z]{40}@" + re.escape(after), made.removeprefix(before))
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [("db.internal", "db.internal:5432"), ("10.0.0.1", "10.0.0.1:5432"), ("2001:db8::1", "[2001:db8::1]:5432")],
+)
+def test_without_an_old_address_the_settings_make_one_that_can_be_read(host: str, where: str) -> None:
+    made = PostgresRoleRotator().create(make_url_job(None, host=host, database="a/b")).value.expose()
+    assert made.startswith("postgresql://orders%2Fb:")
+    assert made.endswith(f"@{where}/a%2Fb")
+    assert urlsplit(made).hostname == host
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        "",
+        "pw",
+        "postgresql://",
+        "postgresql://db/orders",
+        "postgresql://orders_a@db",
+        "postgresql://orders_c:pw@db",
+        "postgresql://orders_a:pw@db?password=another",
+        "postgresql://orders_a:pw@db/?user=orders_c",
+        "host=db user=orders_a password=pw",
+    ],
+)
+def test_a_value_that_is_no_address_of_one_of_the_roles_is_a_mistake(old: str) -> None:
+    with pytest.raises(CounterpartError, match="the value is no postgresql://role:password@") as caught:
+        PostgresRoleRotator().create(make_url_job(old))
+    assert caught.value.cause is Cause.MISTAKE
 
 
 def test_no_statement_holds_a_password(server: str) -> None:

@@ -1,8 +1,9 @@
 """Rotator `postgres-role`: the password of a database role, or of two roles in turn."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,8 @@ from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.rotators.scram import make_verifier, prepare
 from worker.workflows.templates import Scope, check, check_reads, render
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)((?:[/?#].*)?)", re.DOTALL)
 
 
 class PostgresSettings(base.Settings):
@@ -65,7 +68,8 @@ class PostgresRoleRotator:
     for new connections; those that are open stay. With two roles, which must have the same rights, each
     rotation gives a password to the one that is not in use, and takes it from the other when nobody needs it
     any more: no connection ever fails. The item's value is the password, or with form `url` the whole
-    address, `postgresql://role:password@host:port/database`.
+    address, `postgresql://role:password@host:port/database`: only role and password are replaced in it, so
+    that it may lead by a pooler, and ask for TLS (`?sslmode=verify-full`).
 
     It needs a role that may alter the others (CREATEROLE, and ADMIN on them), or, with one role and no admin,
     nothing: the role changes its own. Half-way through, a password that was set is set again, and undone by
@@ -99,9 +103,9 @@ class PostgresRoleRotator:
         role = next((role for role in settings.roles if role != self._role(job, job.old)), settings.roles[0])
         if settings.form == "password":
             return base.Candidate(value=Secret(password), external={"role": role})
-        where = f"{settings.host}:{settings.port}/{quote(settings.database, safe='')}"
         return base.Candidate(
-            value=Secret(f"postgresql://{quote(role, safe='')}:{password}@{where}"), external={"role": role}
+            value=Secret(_make_address(settings, job.old, f"{quote(role, safe='')}:{password}")),
+            external={"role": role},
         )
 
     def install(self, job: base.Job) -> str:
@@ -156,11 +160,7 @@ class PostgresRoleRotator:
             raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
         if settings.form == "password":
             return settings.roles[0], value.expose()
-        try:
-            parts = urlsplit(value.expose())
-            role, password = unquote(parts.username or ""), unquote(parts.password or "")
-        except ValueError:
-            role = password = ""
+        role, password = _read_login(value.expose())
         if role not in settings.roles or not password:
             raise CounterpartError(
                 "the value is no postgresql://role:password@… of one of the roles",
@@ -202,6 +202,33 @@ def _read(settings: base.Settings) -> PostgresSettings:
     if not isinstance(settings, PostgresSettings):
         raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
+
+
+def _make_address(settings: PostgresSettings, old: Secret | None, login: str) -> str:
+    """The old address with another login: where it leads, and how, is not ours to change. Without an old one,
+    what the settings say.
+    """
+    if old is None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return f"postgresql://{login}@{host}:{settings.port}/{quote(settings.database, safe='')}"
+    scheme, authority, rest = _split_address(old.expose())
+    return f"{scheme}://{login}@{authority.rpartition('@')[2]}{rest}"
+
+
+def _split_address(address: str) -> tuple[str, str, str]:
+    """(scheme, user, password and hosts, the rest) as they are written."""
+    found = _ADDRESS.fullmatch(address)
+    return ("", "", "") if found is None else (found[1], found[2], found[3])
+
+
+def _read_login(address: str) -> tuple[str, str]:
+    """Role and password; both empty where the address names them in another place, or is none."""
+    _, authority, rest = _split_address(address)
+    named = {name for name, _ in parse_qsl(rest.partition("?")[2], keep_blank_values=True)}
+    if named & {"user", "password"}:
+        return "", ""
+    role, _, password = authority.rpartition("@")[0].partition(":")
+    return unquote(role), unquote(password)
 
 
 def _check_password(role: str, password: str) -> None:
