@@ -84,8 +84,12 @@ def secure(line: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
     return tls.wrap_socket(line, server_side=True)
 
 
-def log_in(line: socket.socket, password: str, *, certificate: str | None = None) -> str:
-    """After the startup: the mechanism that the client chose. `certificate` is what it may bind to, PEM."""
+def log_in(
+    line: socket.socket, password: str, *, certificate: str | None = None, signature: bytes | None = None
+) -> str:
+    """After the startup: the mechanism that the client chose. `certificate` is what it may bind to, PEM;
+    `signature` another end than the one that only who knows the password can write.
+    """
     offered = ["SCRAM-SHA-256"] if certificate is None else ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
     line.sendall(authentication(10, b"".join(name.encode() + b"\0" for name in offered) + b"\0"))
     chosen, _, rest = read_message(line)[1:].partition(b"\0")
@@ -96,7 +100,7 @@ def log_in(line: socket.socket, password: str, *, certificate: str | None = None
     server.set_client_first(rest[4:].decode())
     line.sendall(authentication(11, server.get_server_first().encode()))
     server.set_client_final(read_message(line)[1:].decode())
-    line.sendall(authentication(12, server.get_server_final().encode()))
+    line.sendall(authentication(12, signature or server.get_server_final().encode()))
     return chosen.decode()
 
 

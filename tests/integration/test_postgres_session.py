@@ -1,5 +1,6 @@
 """A session of rotator `postgres-role` with servers that drip, flood, lie, or speak something else."""
 
+import base64
 import socket
 import ssl
 import struct
@@ -16,7 +17,9 @@ from tests.postgres_double import (
     READY,
     PostgresDouble,
     answer_select,
+    authentication,
     log_in,
+    read_message,
     read_startup,
     secure,
     write,
@@ -206,3 +209,129 @@ def test_a_server_without_tls_gets_nothing_and_is_our_mistake():
 
     assert fail(act, tls="verify", timeout=10) == ("127.0.0.1 offers no TLS", Cause.MISTAKE)
     assert after == [b""]
+
+
+# What is no PostgreSQL, or asks for more than is given
+
+
+def say(*answers: bytes) -> Callable[[socket.socket], None]:
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        for answer in answers:
+            line.sendall(answer)
+        line.recv(1000)
+
+    return act
+
+
+def log_in_and_say(*answers: bytes) -> Callable[[socket.socket], None]:
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        log_in(line, PASSWORD)
+        for answer in answers:
+            line.sendall(answer)
+        line.recv(1000)
+
+    return act
+
+
+def say_without_startup(line: socket.socket) -> None:
+    line.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+    line.recv(1000)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        say(b"+OK ready\r\n" * 10),
+        say(write(b"?", b"")),
+        say(write(b"R", b"")),
+        say(write(b"R", b"\0")),
+        say(authentication(10)),
+        say(authentication(10, b"\xff\xff\0\0")),
+        say(authentication(10, b"UNKNOWN\0\0")),
+        say(authentication(10, b"SCRAM-SHA-256-PLUS\0\0")),
+        say(authentication(11, b"r=x,s=eA==,i=4096")),
+        say(authentication(12, b"v=eA==")),
+        say(authentication(10, b"SCRAM-SHA-256\0\0"), authentication(11, b"nonsense")),
+        say(authentication(10, b"SCRAM-SHA-256\0\0"), authentication(11, b"r=x,s=eA==,i=4096")),
+        say(authentication(10, b"SCRAM-SHA-256\0\0"), authentication(11, b"\xff")),
+        say(write(b"S", b"client_encoding\0nonsense\0"), write(b"S", b"a\0\xff\0")),
+        say(READY),
+        say(authentication(10, b"SCRAM-SHA-256\0\0"), READY),
+        log_in_and_say(READY),
+        say(write(b"A", b"")),
+        say(write(b"G", b"")),
+        say(write(b"d", b"x")),
+        log_in_and_say(AUTHENTICATED, READY, write(b"T", b"")),
+        log_in_and_say(AUTHENTICATED, READY, write(b"D", b"\0\1\0\0")),
+        log_in_and_say(AUTHENTICATED, READY, write(b"T", b"\0\1a\0")),
+    ],
+)
+def test_what_is_no_postgresql_is_an_outage_and_nothing_else_leaves_the_rotator(act):
+    said, cause = fail(act, timeout=10)
+    assert said in (
+        "127.0.0.1 answered what is no PostgreSQL",
+        "127.0.0.1 cannot be reached, or broke off",
+    )
+    assert cause is Cause.OUTAGE
+
+
+@pytest.mark.parametrize("act", [say_without_startup, say(b"E"), say(b"\x80")])
+@pytest.mark.parametrize("tls", ["off", "verify"])
+def test_a_server_of_another_kind_is_an_outage_with_tls_and_without(act, tls):
+    assert fail(act, tls=tls, timeout=2)[1] is Cause.OUTAGE
+
+
+def test_a_server_that_does_not_know_the_password_is_not_believed():
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        log_in(line, PASSWORD, signature=b"v=" + base64.b64encode(bytes(32)))
+        line.sendall(AUTHENTICATED + READY)
+        answer_select(line)
+
+    assert fail(act, timeout=10) == ("127.0.0.1 answered what is no PostgreSQL", Cause.OUTAGE)
+
+
+def test_a_message_that_quotes_what_was_sent_is_not_passed_on():
+    quoting = write(b"E", b"SERROR\0C42601\0Mnear " + PASSWORD.encode() + b"\0\0") + READY
+    assert fail(say(quoting), timeout=10) == ("127.0.0.1 answered with SQLSTATE 42601", Cause.MISTAKE)
+
+
+@pytest.mark.parametrize(
+    ("code", "data", "how"),
+    [
+        (0, b"", "lets roles in without a password"),
+        (2, b"", "asks for it another way"),
+        (3, b"", "asks for it another way"),
+        (5, b"salt", "asks for it another way"),
+        (7, b"", "asks for it another way"),
+        (99, b"", "asks for it another way"),
+    ],
+)
+def test_only_scram_is_answered(code, data, how):
+    heard = []
+
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        line.sendall(authentication(code, data))
+        heard.append(line.recv(1000))
+
+    said, cause = fail(act, timeout=10)
+    assert said.startswith(f"the server takes no password by SCRAM-SHA-256, it {how}")
+    assert cause is Cause.MISTAKE
+    assert heard in ([b""], [b"X\0\0\0\4"])  # nothing, or a goodbye
+
+
+def test_a_login_that_is_cut_short_after_the_first_proof_is_not_believed():
+    def act(line: socket.socket) -> None:
+        read_startup(line)
+        line.sendall(authentication(10, b"SCRAM-SHA-256\0\0"))
+        read_message(line)
+        line.sendall(AUTHENTICATED + READY)
+        answer_select(line)
+
+    said, cause = fail(act, timeout=10)
+    assert "lets roles in without a password" in said
+    assert cause is Cause.MISTAKE

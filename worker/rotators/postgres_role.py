@@ -71,8 +71,9 @@ class PostgresRoleRotator:
     address, `postgresql://role:password@host:port/database`: only role and password are replaced in it, so
     that it may lead by a pooler, and ask for TLS (`?sslmode=verify-full`).
 
-    It needs a role that may alter the others (CREATEROLE, and ADMIN on them), or, with one role and no admin,
-    nothing: the role changes its own. Half-way through, a password that was set is set again, and undone by
+    It needs a server that asks for passwords by SCRAM-SHA-256 (nothing else is answered), and a role that may
+    alter the others (CREATEROLE, and ADMIN on them), or, with one role and no admin, none: the role changes its
+    own. Half-way through, a password that was set is set again, and undone by
     setting the old one; with two roles by taking it away.
     """
 

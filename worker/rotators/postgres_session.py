@@ -17,6 +17,8 @@ BYTES_MAX = 1_048_576
 """What a server may say in one session: a login and one statement take some kilobytes."""
 
 _CHUNK = 65_536
+_AUTHENTICATED, _SCRAM_FINAL = 0, 12
+_SCRAM = frozenset({10, 11, _SCRAM_FINAL})
 _SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 _REFUSED_LOGIN = frozenset({"28P01", "28000"})
 _AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53000", "08006", "08001", "40001", "40P01", "55P03"})
@@ -31,16 +33,17 @@ class _Line:
         self._left = BYTES_MAX
         self._unsent = bytearray()
 
-    def secure(self, tls: ssl.SSLContext, host: str) -> bool:
-        """Speaks TLS from here on; whether the server does so, too."""
+    def secure(self, tls: ssl.SSLContext, host: str) -> None:
+        """Speaks TLS from here on. `ValueError` for a server that answers neither yes nor no."""
         self._limit()
         self.sock.sendall(_SSL_REQUEST)
         answer = self.read(1)  # and no more: what follows is said inside
+        if answer == b"N":
+            raise CounterpartError(f"{host} offers no TLS", cause=Cause.MISTAKE)
         if answer != b"S":
-            return False
+            raise ValueError("no answer to a request for TLS")
         self._limit()
         self.sock = tls.wrap_socket(self.sock, server_hostname=host)
-        return True
 
     def makefile(self, mode: str) -> "_Line":  # noqa: ARG002  # pg8000 reads and writes
         return self
@@ -79,7 +82,11 @@ class _Line:
 
 
 class _Session(Connection):  # type: ignore[misc]  # pg8000 ships no types
+    """Logs in by SCRAM alone: anything else hands the password out, or proves nothing of either side."""
+
     _usock: Any  # pg8000's: the line, here
+    _proven = False
+    _authenticated = False
 
     def close(self) -> None:
         """Says goodbye, if there is still somebody to say it to."""
@@ -88,11 +95,26 @@ class _Session(Connection):  # type: ignore[misc]  # pg8000 ships no types
 
     def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: object) -> None:  # noqa: N802  # pg8000's
         """With the socket itself in sight: pg8000 binds the login to the certificate of its TLS."""
+        (code,) = struct.unpack_from("!i", data)
+        if code not in _SCRAM and not (code == _AUTHENTICATED and self._proven):
+            what = "lets roles in without a password" if code == _AUTHENTICATED else "asks for it another way"
+            raise CounterpartError(
+                f"the server takes no password by SCRAM-SHA-256, it {what}: see pg_hba.conf and "
+                "password_encryption there",
+                cause=Cause.MISTAKE,
+            )
         line, self._usock = self._usock, self._usock.sock
         try:
             super().handle_AUTHENTICATION_REQUEST(data, context)
         finally:
             self._usock = line
+        self._proven = code == _SCRAM_FINAL
+        self._authenticated = code == _AUTHENTICATED
+
+    def handle_READY_FOR_QUERY(self, data: bytes, context: object) -> None:  # noqa: N802  # pg8000's
+        if not self._authenticated:
+            raise ValueError("ready before a login")
+        super().handle_READY_FOR_QUERY(data, context)
 
 
 def run_statement(
@@ -117,8 +139,8 @@ def run_statement(
     deadline = time.monotonic() + seconds
     try:
         with closing(_Line(network.connect(host, port, seconds=seconds), deadline)) as line:
-            if tls and not line.secure(network.tls, host):
-                raise CounterpartError(f"{where} offers no TLS", cause=Cause.MISTAKE)
+            if tls:
+                line.secure(network.tls, host)
             session = _Session(role, database=database, password=password, ssl_context=False, sock=line)
             with closing(session):
                 session.run(statement)
@@ -129,6 +151,10 @@ def run_statement(
         message, cause = f"{where} has a certificate that does not verify", Cause.MISTAKE
     except (InterfaceError, OSError):
         message = f"{where} cannot be reached, or broke off"
+    except CounterpartError:
+        raise
+    except Exception:  # noqa: BLE001  # pg8000 raises what Python does; its text may quote what was said
+        message = f"{where} answered what is no PostgreSQL"
     raise CounterpartError(message, cause=cause)
 
 
