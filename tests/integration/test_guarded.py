@@ -223,6 +223,15 @@ def test_what_a_proxy_is_asked_for_is_guarded_by_name(first: Hops) -> None:
         "db.localhost",
         "[::1]",
         "[::ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::7f00:1]",
+        "[fec0::1]",
+        "[5f00::1]",
+        "[3fff::1]",
+        "192.0.0.8",
+        "192.88.99.1",
     ],
 )
 def test_a_proxy_is_asked_for_no_private_address_however_it_is_written(first: Hops, host: str) -> None:

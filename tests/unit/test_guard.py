@@ -1,6 +1,6 @@
 """What may be called: by name and by the address that a name leads to."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -37,6 +37,32 @@ NOT_PUBLIC = [
     "64:ff9b::a9fe:a9fe",
     "2002:7f00:1::1",
     "2002:a00:1::1",
+    "2002:101:101::1",
+    "192.0.0.8",
+    "192.0.0.9",
+    "192.88.99.1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "::93.184.216.34",
+    "::ffff:0:127.0.0.1",
+    "::ffff:0:93.184.216.34",
+    "64:ff9b::c058:6301",
+    "64:ff9b:1::7f00:1",
+    "64:ff9b:1::5db8:d822",
+    "64:ff9b:1:ffff::a00:1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001::5ef5:79fd:0:59d:a0e5:ba1",
+    "2001:2::1",
+    "2001:10::1",
+    "2001:20::1",
+    "3fff::1",
+    "3fff:fff::1",
+    "4000::1",
+    "5f00::1",
+    "fe00::1",
+    "fec0::1",
+    "feff::1",
 ]
 
 
@@ -48,7 +74,18 @@ def test_what_is_no_public_address_is_refused_by_whatever_name(address):
     assert "no public address" in guard.refuse(address, 443, address)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        PUBLIC,
+        "1.1.1.1",
+        "2606:2800:220:1:248:1893:25c8:1946",
+        "::ffff:1.1.1.1",
+        "64:ff9b::101:101",
+        "2001:200::1",
+        "3fff:1000::1",
+    ],
+)
 def test_what_is_public_may_be_called(address):
     assert build_guard((), ()).refuse("example.org", 443, address) is None
 
@@ -265,6 +302,24 @@ def test_an_address_inside_another_form_is_judged_as_itself(address):
     mapped = ip_address(f"::ffff:{address}")
 
     assert is_public(mapped) == is_public(address)
+
+
+@given(st.ip_addresses(v=6))
+def test_outside_of_what_is_handed_out_nothing_is_public_but_a_public_ipv4_address_inside(address):
+    held = ip_address(int(address) & 0xFFFF_FFFF)
+    inside = address in ip_network("::ffff:0:0/96") or address in ip_network("64:ff9b::/96")
+
+    if address not in ip_network("2000::/3"):
+        assert is_public(address) == (inside and is_public(held))
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_that_is_translated_is_judged_as_itself_only_where_everybody_translates_it(address):
+    number = int(address)
+
+    assert is_public(IPv6Address((0x64_FF9B << 96) + number)) == is_public(address)
+    for prefix in (0, 0xFFFF << 48, 0x64_FF9B_0001 << 80):
+        assert not is_public(IPv6Address(prefix + number))
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

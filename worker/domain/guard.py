@@ -14,6 +14,16 @@ _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _HERE = re.compile(r"(.+\.)?localhost|localhost\.localdomain|ip6-(localhost|loopback)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAT64 = ip_network("64:ff9b::/96")
+_UNICAST = ip_network("2000::/3")
+"""All that is handed out for everybody to reach; what lies outside is local, or stands for something else."""
+_SPECIAL = (
+    ip_network("192.0.0.0/24"),  # for protocols
+    ip_network("192.88.99.0/24"),  # relays of 6to4, which are no more
+    ip_network("2001::/23"),  # for protocols, Teredo among them
+    ip_network("2002::/16"),  # 6to4, whose addresses stand for IPv4 ones
+    ip_network("3fff::/20"),  # for documentation
+)
+"""What some versions of the standard library take for public."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +89,11 @@ def is_public(address: _Address) -> bool:
     """Whether everybody reaches the same host by it: not private, link-local, loopback, shared or multicast,
     nor an IPv6 address that stands for such an IPv4 one.
     """
-    return all(part.is_global and not part.is_multicast for part in _unwrap(address))
+    address = _unwrap(address)
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
+        return False
+    special = any(address in network for network in _SPECIAL)
+    return address.is_global and not address.is_multicast and not special
 
 
 def parse_place(text: str) -> Place:
@@ -157,17 +171,11 @@ def _read_number(text: str, *, octal: bool) -> int:
     return int(text, 8 if octal and text.startswith("0") else 10)
 
 
-def _unwrap(address: _Address) -> Sequence[_Address]:
-    """The address, and the IPv4 addresses that it leads to."""
-    if isinstance(address, IPv4Address):
-        return (address,)
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    found: list[_Address] = [address]
-    if address.sixtofour is not None:
-        found.append(address.sixtofour)
-    if address.teredo is not None:
-        found += address.teredo
-    if address in _NAT64:
-        found = [IPv4Address(int(address) & 0xFFFF_FFFF)]
-    return found
+def _unwrap(address: _Address) -> _Address:
+    """The IPv4 address that an IPv6 one leads to wherever it is used; else the address."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
