@@ -56,7 +56,6 @@ class Transport(httpx.BaseTransport):
                 ),
                 headers=request.headers.raw,
                 content=request.stream,
-                extensions={"sni_hostname": request.url.host},
             )
         )
         if not isinstance(answer.stream, Iterable):
@@ -135,7 +134,12 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002  # the deadline rules
     ) -> httpcore.NetworkStream:
-        secured = self._stream.start_tls(ssl_context, server_hostname, left(self._deadline))
+        """`server_hostname` is the name that was resolved, or that the proxy was given: in ASCII, by IDNA 2008.
+
+        Certificates hold no root's dot.
+        """
+        name = None if server_hostname is None else server_hostname.rstrip(".")
+        secured = self._stream.start_tls(ssl_context, name, left(self._deadline))
         return _Stream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  # the library's contract
