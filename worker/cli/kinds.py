@@ -94,7 +94,7 @@ def _show(
     missing: str | None,
     json: bool,
 ) -> None:
-    page = inspect.getdoc(type(found)) or ""
+    page = _read_page(found)
     settings = list(describe_fields(model))
     if json:
         print_json({"name": name, "page": page, "settings": settings, "example": example, "missing": missing})
@@ -153,7 +153,12 @@ def _show_type(annotation: Any) -> str:  # noqa: ANN401  # any annotation
 
 
 def _first_line(found: object) -> str:
-    return (inspect.getdoc(type(found)) or "").partition("\n")[0]
+    return _read_page(found).partition("\n")[0]
+
+
+def _read_page(found: object) -> str:
+    """Its class's own docstring: that of a base says nothing of it."""
+    return inspect.cleandoc(vars(type(found)).get("__doc__") or "")
 
 
 def _print_list(rows: list[dict[str, Any]], *, json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
@@ -28,45 +28,48 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 Operator = Literal["equals", "not_equals", "greater", "greater_or_equal", "less", "less_or_equal"]
 
 
-class TextFields(Fields):
-    """`value` and `expected` are templates."""
+_VALUE = "a template: what is looked at"
 
-    value: str
-    operator: Literal["equals", "not_equals", "contains", "not_contains"] = "equals"
-    expected: str = ""
+
+class TextFields(Fields):
+    value: str = Field(description=_VALUE)
+    operator: Literal["equals", "not_equals", "contains", "not_contains"] = Field(
+        default="equals", description="what must hold of the value"
+    )
+    expected: str = Field(default="", description="a template: what the value is compared with")
 
 
 class NumberFields(Fields):
-    value: str
-    operator: Operator = "equals"
-    expected: str
+    value: str = Field(description=f"{_VALUE}, a number")
+    operator: Operator = Field(default="equals", description="what must hold of the value")
+    expected: str = Field(description="a template: the number that it is compared with")
 
 
 class DateFields(Fields):
-    """Dates are ISO 8601; without a zone they are UTC."""
-
-    value: str
-    operator: Literal["before", "after", "equals"] = "before"
-    expected: str
+    value: str = Field(description=f"{_VALUE}, a date by ISO 8601; without a zone it is UTC")
+    operator: Literal["before", "after", "equals"] = Field(
+        default="before", description="what must hold of the value"
+    )
+    expected: str = Field(description="a template: the date that it is compared with, as value")
 
 
 class BooleanFields(Fields):
-    value: str
+    value: str = Field(description=f"{_VALUE}: true, yes, 1, or false, no, 0, or nothing, which is false")
 
 
 class ArrayFields(Fields):
-    """`value` renders to JSON: use the `json` filter, as in `{{ fetch.body.items | json }}`."""
-
-    value: str
-    operator: Literal["contains", "not_contains", "is_empty", "is_not_empty"] = "contains"
-    expected: str = ""
+    value: str = Field(description=f"{_VALUE}, an array as JSON: use the filter json")
+    operator: Literal["contains", "not_contains", "is_empty", "is_not_empty"] = Field(
+        default="contains", description="what must hold of the value"
+    )
+    expected: str = Field(default="", description="a template: the text that it contains, or does not")
 
 
 class SwitchFields(Fields):
-    """`cases` maps a handle to the text that leads there; anything else leads to `default`."""
-
-    value: str
-    cases: dict[str, str] = Field(min_length=1, max_length=50)
+    value: str = Field(description=_VALUE)
+    cases: dict[str, str] = Field(
+        min_length=1, max_length=50, description="for each handle the text that leads there, as it is written"
+    )
 
     @field_validator("cases")
     @classmethod
@@ -99,17 +102,31 @@ class Condition(Harmless):
 
 
 class StatusCondition(Condition):
-    """Whether a status is what is expected: text, such as `{{ fetch.status_code }}` and `200`."""
+    """Leads on by whether a status, or any text, is what is expected.
+
+    Blanks around either do not count. Its branches are `true` and `false`.
+    It reaches nothing: its test is to run it.
+    """
 
     component_id: ClassVar[str] = "status_condition"
     Fields: ClassVar[type[Fields]] = TextFields
+    example: ClassVar[Mapping[str, Any]] = {"value": "{{ webhook_payload.status }}", "expected": "200"}
 
 
 class TagCondition(Condition):
-    """Whether a text holds a tag, among others separated by commas or blanks."""
+    """Leads on by whether a text holds a tag, among others separated by commas or blanks.
+
+    With `equals` and `not_equals` it is the whole text that is compared. Its branches are `true` and `false`.
+    It reaches nothing: its test is to run it.
+    """
 
     component_id: ClassVar[str] = "tag_condition"
     Fields: ClassVar[type[Fields]] = TextFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "value": "{{ webhook_payload.tags }}",
+        "operator": "contains",
+        "expected": "urgent",
+    }
 
     def compare(self, left: Any, operator: str, expected: str) -> bool:  # noqa: ANN401  # as read
         tags = str(left).replace(",", " ").split()
@@ -117,8 +134,19 @@ class TagCondition(Condition):
 
 
 class NumberCondition(Condition):
+    """Leads on by how a number compares with another.
+
+    What is no number, or not a finite one, is a mistake. Its branches are `true` and `false`.
+    It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "number_condition"
     Fields: ClassVar[type[Fields]] = NumberFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "value": "{{ webhook_payload.amount }}",
+        "operator": "greater_or_equal",
+        "expected": "100",
+    }
 
     def read(self, text: str) -> float:
         number: float = _read("a number", _parse_number, text)
@@ -126,8 +154,19 @@ class NumberCondition(Condition):
 
 
 class DateCondition(Condition):
+    """Leads on by whether a date is before another, after it, or the same.
+
+    A date may have a time, and a zone, which is UTC where it has none; what is no date is a mistake. Its
+    branches are `true` and `false`. It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "date_condition"
     Fields: ClassVar[type[Fields]] = DateFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "value": "{{ webhook_payload.due }}",
+        "operator": "before",
+        "expected": "2027-01-01T00:00:00+01:00",
+    }
 
     def read(self, text: str) -> datetime:
         date: datetime = _read("a date", datetime.fromisoformat, text)
@@ -135,8 +174,15 @@ class DateCondition(Condition):
 
 
 class BooleanCondition(Condition):
+    """Leads on by whether a value is true.
+
+    What is neither true nor false is a mistake. Its branches are `true` and `false`.
+    It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "boolean_condition"
     Fields: ClassVar[type[Fields]] = BooleanFields
+    example: ClassVar[Mapping[str, Any]] = {"value": "{{ webhook_payload.paid }}"}
 
     def compare(self, left: Any, operator: str, expected: str) -> bool:  # noqa: ANN401, ARG002  # the contract's
         return bool(left)
@@ -149,8 +195,19 @@ class BooleanCondition(Condition):
 
 
 class ArrayCondition(Condition):
+    """Leads on by what an array contains, or by whether it is empty.
+
+    A part that is no text is compared as JSON. What is no array is a mistake. Its branches are `true` and
+    `false`. It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "array_condition"
     Fields: ClassVar[type[Fields]] = ArrayFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "value": "{{ webhook_payload.items | json }}",
+        "operator": "contains",
+        "expected": "book",
+    }
 
     def compare(self, left: Any, operator: str, expected: str) -> bool:  # noqa: ANN401  # as read
         parts = [part if isinstance(part, str) else json.dumps(part) for part in left]
@@ -164,8 +221,18 @@ class ArrayCondition(Condition):
 
 
 class SwitchCondition(Condition):
+    """Leads on by one of many branches: the first whose text is the value.
+
+    Its branches are the names in `cases`, and `default` for any other value.
+    It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "switch_condition"
     Fields: ClassVar[type[Fields]] = SwitchFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "value": "{{ webhook_payload.country }}",
+        "cases": {"at_home": "DE", "next_door": "FR"},
+    }
 
     def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401  # the contract's
         return (*fields.cases, "default")

@@ -1,6 +1,7 @@
 """Nodes that only change data: JSON parser, text transform, data mapper."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -11,16 +12,23 @@ from worker.workflows.paths import take_path
 
 
 class JsonParserFields(Fields):
-    """`text` renders to JSON; `path`, dotted, takes a part of it: `items.0.id`."""
-
-    text: str
-    path: str = ""
+    text: str = Field(description="a template that gives JSON")
+    path: str = Field(
+        default="", description="dotted, to the part that is wanted: items.0.id; empty: the whole"
+    )
 
 
 class JsonParser(OneWayOn):
+    """Reads a text as JSON, and gives on all of it or a part.
+
+    A text that is no JSON, and a path at which there is nothing, are mistakes.
+    It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "json_parser"
     kind: ClassVar[NodeKind] = NodeKind.ACTION
     Fields: ClassVar[type[Fields]] = JsonParserFields
+    example: ClassVar[Mapping[str, Any]] = {"text": "{{ webhook_payload.document }}", "path": "order.id"}
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         text = execution.render(fields.text)
@@ -37,15 +45,15 @@ class JsonParser(OneWayOn):
 
 
 class TextTransformFields(Fields):
-    """`operation` upper, lower, trim; `replace` takes `search` and `replacement`; `split` and `join` a
-    `separator`; `template` gives the rendered text as it is.
-    """
-
-    operation: Literal["upper", "lower", "trim", "replace", "split", "join", "template"] = "template"
-    text: str
-    search: str = ""
-    replacement: str = ""
-    separator: str = ","
+    operation: Literal["upper", "lower", "trim", "replace", "split", "join", "template"] = Field(
+        default="template", description="what is done to the text; template leaves it as it is"
+    )
+    text: str = Field(description="a template")
+    search: str = Field(default="", description="replace: what is replaced, wherever it is; as it is written")
+    replacement: str = Field(default="", description="replace: by what; as it is written")
+    separator: str = Field(
+        default=",", description="split: what is between the parts; join: what is put between the words"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "TextTransformFields":
@@ -57,9 +65,21 @@ class TextTransformFields(Fields):
 
 
 class TextTransform(OneWayOn):
+    """Changes a text: its case, its blanks, what it contains, or into parts and back.
+
+    Its output is `{"text"}`, a list of texts after `split`. `join` takes the words of the text, which are
+    separated by blanks. It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "text_transform"
     kind: ClassVar[NodeKind] = NodeKind.ACTION
     Fields: ClassVar[type[Fields]] = TextTransformFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "operation": "replace",
+        "text": "{{ webhook_payload.phone }}",
+        "search": " ",
+        "replacement": "",
+    }
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         text = execution.render(fields.text)
@@ -83,15 +103,27 @@ class TextTransform(OneWayOn):
 
 
 class DataMapperFields(Fields):
-    """`mapping`: each key of the output, and the template (or structure of templates) that makes it."""
-
-    mapping: dict[str, Any] = Field(min_length=1, max_length=200)
+    mapping: dict[str, Any] = Field(
+        min_length=1, max_length=200, description="the output: JSON whose strings are templates"
+    )
 
 
 class DataMapper(OneWayOn):
+    """Builds its output from what the nodes before it gave.
+
+    Each string of `mapping`, however deep, is a template, and gives text; all else is given on as it is.
+    It reaches nothing: its test is to run it.
+    """
+
     component_id: ClassVar[str] = "data_mapper"
     kind: ClassVar[NodeKind] = NodeKind.ACTION
     Fields: ClassVar[type[Fields]] = DataMapperFields
+    example: ClassVar[Mapping[str, Any]] = {
+        "mapping": {
+            "customer": {"name": "{{ webhook_payload.name | upcase }}"},
+            "lines": ["{{ webhook_payload.amount }}", 0],
+        }
+    }
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         return Outcome(output=execution.render_all(fields.mapping))

@@ -9,20 +9,31 @@ from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, O
 
 
 class ManualTrigger(OneWayOn):
-    """Started by hand."""
+    """Started by hand: `nightkey workflow run NAME`.
+
+    Its output is all that the run was started with. A payload that was given along is at `webhook_payload`.
+    It reaches nothing: its test gives on the sample context.
+    """
 
     component_id: ClassVar[str] = "manual_trigger"
     kind: ClassVar[NodeKind] = NodeKind.TRIGGER
     Fields: ClassVar[type[Fields]] = Fields
+    example: ClassVar[Mapping[str, Any]] = {}
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401, ARG002  # the contract's
         return Outcome(output=dict(execution.scope.context))
 
 
 class ScheduleTrigger(ManualTrigger):
-    """Started when the workflow's schedule says so."""
+    """Started when the workflow's schedule says so.
+
+    The schedule is the workflow's own, beside its nodes: `schedule_type` interval, cron, daily, weekly or
+    monthly, and `schedule_value`, such as `mon 09:00`, in UTC. Without one nothing starts it but hands.
+    It reaches nothing: its test gives on the sample context.
+    """
 
     component_id: ClassVar[str] = "schedule_trigger"
+    example: ClassVar[Mapping[str, Any]] = {}
 
 
 class _Called(OneWayOn):
