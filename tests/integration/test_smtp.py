@@ -2,14 +2,18 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.certificates import make_certificate
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
@@ -142,6 +146,67 @@ def test_the_deadline_is_for_the_whole_session(server: MailServer) -> None:
         thread.join()
     assert outcome.cause is Cause.OUTAGE
     assert time.monotonic() - begun < 5
+
+
+@contextmanager
+def start_rude_server(tmp_path: Path, *, login: bytes, quit_answer: bytes | None) -> Iterator[Any]:
+    """It answers AUTH with `login`, takes every mail, and says `quit_answer` to QUIT; None: nothing."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make_certificate(certificate, key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    answers = {
+        b"EHLO": b"250-here\r\n250 AUTH PLAIN",
+        b"AUTH": login,
+        b"DATA": b"354 go on",
+        b".\r\n": b"250 queued",
+    }
+
+    def serve(listener: socket.socket) -> None:
+        caller = context.wrap_socket(listener.accept()[0], server_side=True)
+        with caller, caller.makefile("rb") as lines:
+            caller.sendall(b"220 here\r\n")
+            for line in lines:
+                word = line[:4].upper()
+                if word == b"QUIT" and quit_answer is None:
+                    continue
+                if word in (b"MAIL", b"RCPT", b"NOOP", b"RSET", b"QUIT") or word in answers:
+                    usual = quit_answer if word == b"QUIT" else b"250 fine"
+                    caller.sendall(answers.get(word, usual or b"") + b"\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        host, port = listener.getsockname()
+        yield SimpleNamespace(host=host, port=port, certificate_path=certificate)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+QUITS = [b"421 too many errors", b"500 what", b"221-and so on", b"nonsense", None]
+
+
+@pytest.mark.parametrize("quit_answer", QUITS)
+@pytest.mark.parametrize("tests", [True, False])
+def test_a_mail_that_was_taken_stays_taken_whatever_is_said_to_quit(
+    tmp_path: Path, quit_answer: bytes | None, tests: bool
+) -> None:
+    begun = time.monotonic()
+    with start_rude_server(tmp_path, login=b"235 welcome", quit_answer=quit_answer) as server:
+        outcome = act(server, tests=tests, security="tls")
+    assert (outcome.failure, outcome.cause) == (None, None)
+    assert outcome.output == ({"code": 250} if tests else {"accepted": 1, "refused": []})
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("quit_answer", QUITS)
+def test_a_refused_login_stays_refused_whatever_is_said_to_quit(
+    tmp_path: Path, quit_answer: bytes | None
+) -> None:
+    with start_rude_server(tmp_path, login=b"535 no", quit_answer=quit_answer) as server:
+        outcome = act(server, security="tls")
+    assert outcome.cause is Cause.REJECTED
+    assert outcome.failure == f"{server.host}:{server.port} refuses the login (535)"
 
 
 @pytest.mark.parametrize(
