@@ -1,7 +1,7 @@
 """The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -268,7 +268,8 @@ class Services:
                 threads=self.settings.delivery_threads,
                 deadline=self.settings.delivery_timeout_seconds,
             ),
-            pause=self.settings.retry,
+            pause=timedelta(seconds=self.settings.delivery_retry_seconds),
+            tries=self.settings.delivery_tries,
             clock=self.clock,
         )
 
@@ -396,6 +397,7 @@ class Services:
             database=self.database,
             vault=self.vault,
             versions=self.versions,
+            owners=self.owners,
             audit=self.audit,
             opening=self.opening,
             notifying=self.notifying,

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     outbound_ca: Path | None = None
     heartbeat_url: SecretStr | None = None
     templates: Path | None = None
+    delivery_retry_seconds: float = Field(default=60, gt=0, le=3600)
+    delivery_tries: int = Field(default=8, ge=1, le=20)
     delivery_timeout_seconds: float = Field(default=30, gt=0, le=240)
     delivery_threads: int = Field(default=64, ge=1, le=256)
     log_level: str = "INFO"

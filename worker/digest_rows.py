@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from vaultcore.rows import owners_of
-from vaultcore.tables import item_owners, items, references
+from vaultcore.tables import item_owners, items, owners, references
 from worker import finding_rows
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
@@ -45,13 +45,25 @@ _HOLDS = and_(
     findings.c.resolved_at.is_(None),
     not_(finding_rows.is_quiet(_NOW)),
     or_(findings.c.deadline.is_(None), findings.c.deadline == items.c.expires_at),
+    or_(findings.c.item_id.is_(None), items.c.id.is_not(None)),
+    or_(
+        _NOBODYS,  # the operators hear of everything that gets to them
+        exists()
+        .where(item_owners.c.item_id == findings.c.item_id, owners.c.id == item_owners.c.owner_id)
+        .where(or_(owners.c.id == _OWNER, owners.c.deputy_id == _OWNER)),
+    ),
 )
 _TOLD = tellings.join(findings, findings.c.topic == tellings.c.topic).outerjoin(
     items, items.c.id == findings.c.item_id
 )
 _NUMBER = select(func.count()).select_from(_TOLD).where(_HOLDS)
 _WORST = (
-    select(findings, rotations.c.id.label("rotation_id"), rotations.c.state.label("rotation_state"))
+    select(
+        findings,
+        items.c.name.label("present_name"),
+        rotations.c.id.label("rotation_id"),
+        rotations.c.state.label("rotation_state"),
+    )
     .select_from(_TOLD.outerjoin(rotations, _OPEN_ROTATION))
     .where(_HOLDS)
     .order_by(_ORDER, findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
@@ -84,12 +96,12 @@ _ROTATED = (
 
 
 def find_findings(
-    connection: Connection, *, owner_id: str, owner: str, night: datetime, now: datetime
+    connection: Connection, *, owner_id: str, owner: str, night: datetime, now: datetime, nobodys: bool
 ) -> tuple[list[FoundLine], int]:
     """What that night set down for the owner, the worst of it, and how much there is: what is still open, and
-    of an expiry that is still the item's.
+    of an expiry that is still the item's, and the reader's business. `nobodys`: the reader is the operators.
     """
-    asked = {"owner": owner_id, "night": night, "now": now}
+    asked = {"owner": owner_id, "night": night, "now": now, "nobodys": nobodys}
     rows = connection.execute(_WORST, asked).all()
     if not rows:
         return [], 0
@@ -100,7 +112,7 @@ def find_findings(
     return [
         FoundLine(
             kind=FindingKind(row.kind),
-            subject=row.item or row.subject,
+            subject=row.present_name or row.item or row.subject,
             detail=row.detail,
             deadline=row.deadline,
             **_describe_help(row),

@@ -16,6 +16,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -110,6 +111,15 @@ def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: dat
     )
 
 
+def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
+    """The item is gone, and with it whatever was found of it."""
+    connection.execute(
+        update(findings)
+        .where(findings.c.item_id == item_id, findings.c.resolved_at.is_(None))
+        .values(resolved_at=now)
+    )
+
+
 def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
     connection.execute(
         update(findings)
@@ -124,10 +134,15 @@ def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] 
     ).one_or_none()
 
 
-def list_open(connection: Connection, *, limit: int = 10_000) -> Sequence[Row[*tuple[Any, ...]]]:
+def list_open(
+    connection: Connection, *, owner_id: str | None = None, limit: int = 10_000
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Oldest first; of an owner's items, or all."""
+    mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+    whose = true() if owner_id is None else findings.c.item_id.in_(mine)
     return connection.execute(
         select(findings)
-        .where(findings.c.resolved_at.is_(None))
+        .where(findings.c.resolved_at.is_(None), whose)
         .order_by(findings.c.opened_at, findings.c.id)
         .limit(limit)
     ).all()

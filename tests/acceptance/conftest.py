@@ -57,7 +57,14 @@ class Nightkey:
 
 @pytest.fixture
 def nightkey(tmp_path: Path) -> Nightkey:
-    made = Nightkey(tmp_path / "home", {"NIGHTKEY_RETRY_SECONDS": "0.1"})
+    made = Nightkey(
+        tmp_path / "home",
+        {
+            "NIGHTKEY_RETRY_SECONDS": "0.1",
+            "NIGHTKEY_DELIVERY_RETRY_SECONDS": "0.1",
+            "NIGHTKEY_DELIVERY_TRIES": "4",
+        },
+    )
     made("init")
     return made
 

@@ -84,7 +84,7 @@ class Outbox:
 @pytest.fixture
 def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
     settings = load_settings(
-        tmp_path / "home", retry_seconds=60, delivery_timeout_seconds=TOO_LONG, delivery_threads=8
+        tmp_path / "home", delivery_tries=4, delivery_timeout_seconds=TOO_LONG, delivery_threads=8
     )
     initialise(settings, clock)
     services = Services(settings, clock)
@@ -174,6 +174,21 @@ def test_a_mistake_is_not_tried_again_and_may_be_mended(outbox: Outbox, sink: Ht
     outbox.deliver()
     assert outbox.states() == {"ann": [("sent", 1)]}
     assert outbox.notices(failed=True) == []
+
+
+def test_a_notice_that_its_service_cannot_take_fails_no_other(
+    outbox: Outbox, sink: HttpSink, clock: Clock
+) -> None:
+    outbox.add_owner("operators", json_route(sink, "operators"))
+    outbox.add_owner("ann", json_route(sink, "ann"))
+    for key in range(3):
+        outbox.post("ann", key=str(key))
+    sink.answer(500)  # to the first of them
+    outbox.deliver()
+    clock.advance(timedelta(minutes=2))
+    outbox.deliver()
+    assert [one.deliveries[0].attempts for one in sorted(outbox.notices(), key=lambda one: one.id)] == [2, 1, 1]
+    assert {one.state for one in outbox.notices()} == {"sent"}
 
 
 def test_one_route_that_takes_it_is_enough(outbox: Outbox, sink: HttpSink) -> None:

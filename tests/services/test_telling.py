@@ -207,6 +207,47 @@ def test_a_digest_waits_for_the_end_of_quiet_hours_and_tells_how_things_stand_th
     assert CRM not in digest
 
 
+def test_a_digest_that_leaves_later_tells_nothing_of_what_is_gone_or_is_somebody_elses(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_owner("billing")
+    change(organisation, "support", quiet="00:00-07:00")
+    for name in ("prod-gone-password", "prod-old-name", "prod-handed-password"):
+        organisation.add_item(name, "a-value", days=3, mode="notify")
+    organisation.night()
+    services = organisation.services
+    with services.database.write() as connection:
+        services.vault.delete(connection, "prod-gone-password", actor="test")
+        services.vault.update(connection, "prod-old-name", name="prod-new-name", actor="test")
+    share(organisation, "prod-handed-password", "billing")
+    clock.advance(6 * HOUR)
+    organisation.deliver()
+    (digest,) = digests(organisation, "support")
+    assert "prod-new-name lapses in 2 days" in digest
+    assert "- prod-gone-password" not in digest
+    assert "- prod-handed-password" not in digest
+
+
+def test_who_leaves_is_not_told_how_to_collect_what_takes_the_place_of_what_they_knew(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_item(
+        "api-key:partner", None, days=30, mode="auto", rotator="workflow-api-key", lifetime="90d"
+    )
+    change(organisation, "support", quiet="00:00-07:00")
+    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.night()
+    services = organisation.services
+    departure = services.leaving.begin("support", hurried=True, actor="user:ann")
+    opened = services.leaving.open_next(departure, after=0, actor="user:ann")
+    assert opened is not None
+    organisation.drive()
+    clock.advance(6 * HOUR)
+    organisation.deliver()
+    assert {post.path for post in organisation.counterparts.sink.requests} == {"/operators"}
+    assert any("nightkey claim clm_" in str(post.body) for post in organisation.counterparts.sink.requests)
+
+
 def test_a_digest_of_which_nothing_is_left_is_not_sent(organisation: Organisation, clock: Any) -> None:
     change(organisation, "support", quiet="00:00-07:00")
     organisation.add_item(CRM, "a-value", days=3, mode="notify")

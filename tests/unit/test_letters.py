@@ -153,7 +153,7 @@ def test_a_whole_digest_reads_so(letters):
         "\n"
         "And 57 more, less urgent than these:\n"
         "\n"
-        "    nightkey finding list\n"
+        "    nightkey finding list --owner ops\n"
         "\n"
         "Not replaced\n"
         "------------\n"

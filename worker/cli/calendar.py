@@ -20,7 +20,9 @@ def calendar(
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
     _ = home
-    written = open_services().calendaring.write(owner)
+    written, problems = open_services().calendaring.write(owner)
+    for problem in problems:
+        note(f"nightkey: left out: {problem}")
     if output is None:
         sys.stdout.write(written.decode().replace("\r\n", "\n"))
         return

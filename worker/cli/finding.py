@@ -18,12 +18,18 @@ Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
 
 @app.command("list")
-def list_findings(*, json: Json = False, home: Home = None) -> None:
+def list_findings(
+    *,
+    owner: Annotated[str | None, typer.Option("--owner", help="Only of what this owner answers for.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
     """List open findings, oldest first, with who knows of them."""
     _ = home
     services = open_services()
     with services.database.read() as connection:
-        found = finding_rows.list_open(connection)
+        owner_id = None if owner is None else services.owners.get(connection, owner).id
+        found = finding_rows.list_open(connection, owner_id=owner_id)
     now = services.clock()
     rows = [
         {
@@ -32,6 +38,8 @@ def list_findings(*, json: Json = False, home: Home = None) -> None:
             "item": row.item or row.subject,
             "workflow": row.workflow,
             "detail": row.detail,
+            "does": row.does,
+            "command": row.command,
             "opened_at": row.opened_at,
             "quiet": finding_rows.show_quiet(row, now),
         }
@@ -40,7 +48,7 @@ def list_findings(*, json: Json = False, home: Home = None) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("id", "kind", "item", "workflow", "quiet", "detail"), "nothing was found")
+        print_table(rows, ("id", "kind", "item", "workflow", "quiet", "detail", "command"), "nothing was found")
 
 
 @app.command("ack")

@@ -4,7 +4,8 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from getpass import getpass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from worker.domain.policies import build_policy
 
 _FILE_MAX = 64 * 1024
 NONE = "none"
+_FAR = timedelta(days=200 * 366)
 
 
 def read_value(path: str | None, *, what: str) -> Secret:
@@ -69,15 +71,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
 
 def parse_time(text: str, now: datetime) -> datetime:
     """`2026-12-24T18:00:00Z`, `2026-12-24` (its first moment, UTC), or a duration from now: `30d`."""
+    time: datetime | None = None
     try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        read = datetime.fromisoformat(text)
+        time = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
-    try:
-        return now + parse_duration(text.removeprefix("+"))
-    except InvalidInputError:
-        pass
+        with suppress(InvalidInputError):
+            time = now + parse_duration(text.removeprefix("+"))
+    if time is not None and time - now > _FAR:
+        raise InvalidInputError(f"{text!r} lies more than two hundred years ahead")
+    if time is not None:
+        return time
     raise InvalidInputError(
         f"{text!r} is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
     )

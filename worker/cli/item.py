@@ -9,6 +9,7 @@ import typer
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
+from worker import finding_rows
 from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
@@ -278,6 +279,7 @@ def delete(name: str, *, json: Json = False, home: Home = None) -> None:
     with services.database.write() as connection:
         services.opening.check_at_rest(connection, services.vault.get(connection, name))
         item = services.vault.delete(connection, name, actor=who())
+        finding_rows.resolve_item(connection, item.id, services.clock())
     services.database.scrub()
     if json:
         print_json({"id": item.id, "name": item.name, "deleted": True})

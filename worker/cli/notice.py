@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vaultcore.errors import InvalidInputError
 from worker import notice_rows
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
@@ -81,6 +82,8 @@ def preview(
     now = services.clock()
     settings = services.settings
     night = next_slot(settings.night_at, settings.zone, now) if at is None else parse_time(at, now)
+    if night < now:
+        raise InvalidInputError("--at lies in the past: what was told then is in `nightkey notice list`")
     message = services.previewing.preview(owner, night)
     body = _render(message.body, form)
     if json:

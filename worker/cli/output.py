@@ -49,16 +49,19 @@ def note_at_once(text: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """The file is there whole or as it was: others may read it at any moment. For what everybody may read."""
-    problem = ""
+    problem, made = "", None
     try:
         with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            made = Path(file.name)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
+        made.chmod(0o644)
+        made.replace(path)
     except OSError as error:
         problem = error.strerror or type(error).__name__
+        if made is not None:
+            made.unlink(missing_ok=True)
     if problem:
         raise InvalidInputError(f"{path} cannot be written: {problem}")
 

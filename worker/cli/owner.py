@@ -200,6 +200,7 @@ def leave(
     services = open_services()
     readable = services.leaving.preview(name)
     note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")
+    note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
     if not yes:
         _confirm()
     departure = services.leaving.begin(name, hurried=compromised, actor=who())

@@ -6,6 +6,7 @@ is put in, except by `code`.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
@@ -136,8 +137,14 @@ def _escape(value: object) -> object:
     """Data is never markup, and never breaks a line."""
     if isinstance(value, _Markdown) or not isinstance(value, str):
         return value
-    flat = _BREAKS.sub(" ", value.replace(_END, " ")).strip()
+    flat = _flatten(value)
     return _BEGINS.sub(r"\1\\", _ESCAPED.sub(r"\\\1", flat))
+
+
+def _flatten(text: str) -> str:
+    """On one line, and without what steers a terminal or turns the direction of a text."""
+    spaced = _BREAKS.sub(" ", text)
+    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf")).strip()
 
 
 def _unescape(text: str) -> str:
@@ -146,7 +153,7 @@ def _unescape(text: str) -> str:
 
 def _show_code(text: str) -> _Markdown:
     """A command on a line of its own: to be copied as it is."""
-    return _Markdown("    " + _BREAKS.sub(" ", text).strip())
+    return _Markdown("    " + _flatten(text))
 
 
 def _show_local(time: datetime, zone: str) -> str:

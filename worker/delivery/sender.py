@@ -55,8 +55,9 @@ class AppriseSender:
         status = next((int(found[1]) for found in map(_STATUS.search, heard) if found), None)
         if status is not None and status in range(400, 500) and status not in (408, 429):
             raise CounterpartError(f"the service answered {status}", cause=Cause.MISTAKE)
-        what = "could not be reached" if status is None else f"answered {status}"
-        raise CounterpartError(f"the service {what}", cause=Cause.OUTAGE)
+        if status is None:
+            raise CounterpartError("the service could not be reached", cause=Cause.OUTAGE, acted=False)
+        raise CounterpartError(f"the service answered {status}", cause=Cause.OUTAGE)
 
 
 def _notify(made: apprise.NotifyBase, message: Message) -> bool:

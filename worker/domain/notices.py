@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from worker.domain.commands import quote_word
 from worker.domain.findings import WORST_FIRST, FindingKind, show_time_left
 from worker.domain.saga import State
 
 CLAIM_MARK = "{claim}"
 """Stands in a stored body where the token of a claim is put when the notice leaves."""
 
-LINES_MAX = 50
+LINES_MAX = 100
 """So many findings are told one by one; of the others their number."""
 
 _REPLACED = (State.CANARY, State.WATCHING, State.RETIRING, State.DONE)
@@ -111,6 +112,7 @@ def build_digest(
         "summary": ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing to tell",
         "found": [_describe_finding(line, now) for line in ordered],
         "more": number - len(ordered),
+        "list": f"nightkey finding list --owner {quote_word(owner)}",
         "failed": [
             {
                 "item": line.item,

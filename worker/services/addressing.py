@@ -63,9 +63,12 @@ class Addressing:
         return Hearer(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
 
     def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
-        """Who is told: the owner, or the operators if the owner has no route."""
-        reachable = bool(self.find_routes(connection, owner_id))
-        return self.find_hearer(connection, owner_id if reachable else self.find_operators(connection))
+        """Who is told: the owner, or their deputy, or the operators: the first who has a route."""
+        owner = self.find_hearer(connection, owner_id)
+        for one in (owner.id, owner.deputy_id):
+            if one is not None and self.find_routes(connection, one):
+                return self.find_hearer(connection, one)
+        return self.find_hearer(connection, self.find_operators(connection))
 
     def is_reachable(self, connection: Connection, owner_id: str) -> bool:
         """Whether the owner has a route, or the operators have one in their place."""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, or_, select
 
 from vaultcore import rules
 from vaultcore.database import Database
+from vaultcore.errors import NightkeyError
 from vaultcore.model import Item, Mode
 from vaultcore.owners import Owners
 from vaultcore.tables import item_owners, items
@@ -26,8 +27,9 @@ class Calendaring:
         self._owners = owners
         self._clock = clock
 
-    def write(self, owner: str | None) -> bytes:
-        """The expiries of an owner's items, or of all, that are still to come: one event each.
+    def write(self, owner: str | None) -> tuple[bytes, list[str]]:
+        """The coming expiries of an owner's items, or of all, one event each; and, as sentences, what is wrong
+        with items that cannot be read.
 
         An event keeps its id while its item keeps its version, so that a calendar that reads it again moves it
         instead of showing it twice.
@@ -38,10 +40,15 @@ class Calendaring:
         calendar.add("prodid", "-//nightkey//expiries//EN")
         calendar.add("version", "2.0")
         calendar.add("x-wr-calname", f"Nightkey: {owner or 'all credentials'}")
-        now = self._clock()
+        now, problems = self._clock(), list[str]()
         with self._database.read() as connection:
             owner_id = None if owner is None else self._owners.get(connection, owner).id
-            for item in self._walk(connection, owner_id, now):
+            for item_id in self._walk(connection, owner_id, now):
+                try:
+                    item = self._vault.get(connection, item_id)
+                except NightkeyError as error:
+                    problems.append(str(error))
+                    continue
                 if item.expires_at is None:
                     continue
                 event = Event()
@@ -55,9 +62,9 @@ class Calendaring:
                 event.add("transp", "TRANSPARENT")
                 calendar.add_component(event)
         written: bytes = calendar.to_ical()
-        return written
+        return written, problems
 
-    def _walk(self, connection: Connection, owner_id: str | None, now: datetime) -> Iterator[Item]:
+    def _walk(self, connection: Connection, owner_id: str | None, now: datetime) -> Iterator[str]:
         last: tuple[datetime, str] | None = None
         while True:
             query = (
@@ -78,7 +85,7 @@ class Calendaring:
                 )
             rows = connection.execute(query).all()
             for row in rows:
-                yield self._vault.get(connection, row.id)
+                yield row.id
             if len(rows) < _PAGE:
                 return
             last = (rows[-1].expires_at, rows[-1].id)

@@ -1,12 +1,12 @@
 """Keys that wait to be collected: their owners hear again as the time runs out, like of an expiry."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from vaultcore.database import Database
-from vaultcore.tables import items
+from vaultcore.tables import items, versions
 from worker.domain.findings import expiry_level, show_time_left
 from worker.domain.notices import CLAIM_MARK
 from worker.services.notifying import Notifying
@@ -14,6 +14,9 @@ from worker.tables import claims
 
 _THRESHOLDS = (7, 3, 1, 0)
 """Days before a claim ends at which its owner hears of it again."""
+
+_WEEK = timedelta(days=7)
+"""How often, where it has no end."""
 
 
 class Chasing:
@@ -30,13 +33,20 @@ class Chasing:
             waiting = connection.execute(
                 select(claims.c.id, claims.c.created_at, claims.c.expires_at, claims.c.item_id, items.c.name)
                 .join(items, items.c.id == claims.c.item_id)
-                .where(claims.c.claimed_at.is_(None), claims.c.expires_at > now)
+                .join(
+                    versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number)
+                )
+                .where(
+                    claims.c.claimed_at.is_(None),
+                    versions.c.record.is_not(None),  # else there is nothing to collect any more
+                    or_(claims.c.expires_at.is_(None), claims.c.expires_at > now),
+                )
                 .order_by(claims.c.expires_at, claims.c.id)
             ).all()
             for row in waiting:
-                level = expiry_level(row.expires_at, _THRESHOLDS, now)
-                if level is None or level == expiry_level(row.expires_at, _THRESHOLDS, row.created_at):
-                    continue  # the first notice is as near as that
+                level = _level(row.expires_at, row.created_at, now)
+                if level is None:
+                    continue
                 written += len(
                     self._notifying.tell_owners(
                         connection,
@@ -47,10 +57,18 @@ class Chasing:
                             "item": row.name,
                             "command": f"nightkey claim {CLAIM_MARK}",
                             "expires_at": row.expires_at,
-                            "left": show_time_left(row.expires_at, now),
+                            "left": row.expires_at and show_time_left(row.expires_at, now),
                         },
                         about=row.id,
                         claim_id=row.id,
                     )
                 )
         return written
+
+
+def _level(expires_at: datetime | None, created_at: datetime, now: datetime) -> int | None:
+    """How many reminders are due by now; None: the first notice is enough yet."""
+    if expires_at is None:
+        return int((now - created_at) / _WEEK) or None
+    level = expiry_level(expires_at, _THRESHOLDS, now)
+    return None if level == expiry_level(expires_at, _THRESHOLDS, created_at) else level

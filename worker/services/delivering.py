@@ -23,7 +23,6 @@ from worker.services.notifying import Letters, Notifying
 from worker.services.sending import Job, Result, Sending
 from worker.tables import deliveries, notices
 
-TRIES = 4
 _LEASE = timedelta(minutes=5)
 _PAUSE_MAX = timedelta(hours=1)
 _PAGE = 500
@@ -31,13 +30,14 @@ _PAGE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class _Failure:
-    """A try that failed. `tries`: this one included; `permanent`: another one would change nothing."""
+    """A try that failed. `tries`: this one included. `permanent` and `away` as in `Result`."""
 
     notice_id: str
     route_id: str
     tries: int
     problem: str
     permanent: bool
+    away: bool = False
 
 
 class Delivering:
@@ -53,6 +53,7 @@ class Delivering:
         letters: Letters,
         sending: Sending,
         pause: timedelta,
+        tries: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -64,6 +65,7 @@ class Delivering:
         self._letters = letters
         self._sending = sending
         self._pause = pause
+        self._tries = tries
         self._clock = clock
 
     def is_due(self) -> bool:
@@ -189,14 +191,14 @@ class Delivering:
         return []
 
     def _write(self, connection: Connection, notice_id: str, route_id: str) -> Message | None:
-        """The message as it leaves: the same at each try, and a claim's token exists nowhere but in it."""
+        """The message as it leaves; a claim's token exists nowhere but in it."""
         row = connection.execute(
             select(notices, deliveries.c.stands_in)
             .join(deliveries, deliveries.c.notice_id == notices.c.id)
             .where(_is(notice_id, route_id))
         ).one()
         subject, body = row.subject, row.body
-        if body is None:
+        if row.night is not None:  # a digest says how things stand, at each try
             composed = self._digesting.compose(connection, row.owner_id, row.night)
             if composed is None:
                 return None
@@ -236,20 +238,28 @@ class Delivering:
             tries=job.tries,
             problem=result.problem,
             permanent=result.permanent,
+            away=result.away,
         )
         self._end_try(connection, failure)
         if not failure.permanent:
             self._end_others(connection, failure)
 
     def _end_others(self, connection: Connection, failure: _Failure) -> None:
-        """A route that is away is away for all that is due on it, which counts as tried."""
+        """A route that is away is away for all that is due on it, which counts as tried. Where it answered, that may
+        have been for this one alone: the others wait, to be tried before it.
+        """
+        due = and_(
+            deliveries.c.route_id == failure.route_id,
+            deliveries.c.state == "waiting",
+            deliveries.c.next_at <= self._clock(),
+        )
+        if not failure.away:
+            again = self._clock() + self._pause_after(failure.tries)
+            connection.execute(update(deliveries).where(due).values(next_at=again))
+            return
         others = connection.execute(
             update(deliveries)
-            .where(
-                deliveries.c.route_id == failure.route_id,
-                deliveries.c.state == "waiting",
-                deliveries.c.next_at <= self._clock(),
-            )
+            .where(due)
             .values(attempts=deliveries.c.attempts + 1)
             .returning(deliveries.c.notice_id, deliveries.c.attempts)
         ).all()
@@ -259,8 +269,8 @@ class Delivering:
     def _end_try(self, connection: Connection, failure: _Failure) -> None:
         """Another try later, or none: then others hear of it, if no other route reaches the owner."""
         now = self._clock()
-        ends = failure.permanent or failure.tries >= TRIES
-        again = now + min(self._pause * 2 ** (failure.tries - 1), _PAUSE_MAX)
+        ends = failure.permanent or failure.tries >= self._tries
+        again = now + self._pause_after(failure.tries)
         notice_id, route_id = failure.notice_id, failure.route_id
         urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
         again = self._addressing.find_moment(connection, route_id, again, urgent=urgent)
@@ -278,6 +288,10 @@ class Delivering:
             self._notifying.route_again(connection, notice_id)  # by what the owner has got since
             if not _reaches_its_owner(connection, notice_id):
                 self._notifying.stand_in(connection, notice_id)
+
+    def _pause_after(self, tries: int) -> timedelta:
+        doubled: int = 2 ** (tries - 1)
+        return min(self._pause * doubled, _PAUSE_MAX)
 
 
 def show_key(notice_id: str) -> str:

@@ -87,10 +87,10 @@ class Digesting:
         tonight: Sequence[TonightLine] = (),
     ) -> dict[str, Any]:
         """What was set down for that owner and night, as far as it still holds: the data of the message."""
-        found, total = digest_rows.find_findings(
-            connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now
-        )
         nobodys = hearer.id == self._addressing.find_operators(connection)
+        found, total = digest_rows.find_findings(
+            connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now, nobodys=nobodys
+        )
         rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
         return build_digest(hearer.name, found, rotated, night=night, now=now, total=total, tonight=tonight)
 

@@ -14,6 +14,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Mode, Stage
+from vaultcore.owners import Owners
 from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -69,6 +70,7 @@ class Leaving:
         database: Database,
         vault: Vault,
         versions: Versions,
+        owners: Owners,
         audit: AuditLog,
         opening: Opening,
         notifying: Notifying,
@@ -77,6 +79,7 @@ class Leaving:
         self._database = database
         self._vault = vault
         self._versions = versions
+        self._owners = owners
         self._audit = audit
         self._opening = opening
         self._notifying = notifying
@@ -90,7 +93,11 @@ class Leaving:
             return self._readable(connection, name)
 
     def begin(self, name: str, *, hurried: bool, actor: str) -> Departure:
-        """Stores what is to be replaced; one that is under way for that name goes on."""
+        """Stores what is to be replaced; one that is under way for that name goes on.
+
+        Their routes are taken away first: what is told of the new values, and what collects one, goes to their
+        deputy or the operators.
+        """
         now = self._clock()
         with self._database.write() as connection:
             found = connection.execute(
@@ -103,6 +110,7 @@ class Leaving:
                     )
                 return self._read(connection, found.id)
             readable = self._readable(connection, name)
+            self._take_routes(connection, name, actor)
             departure_id = new_id("dpt", now)
             connection.execute(
                 insert(departures).values(
@@ -173,6 +181,13 @@ class Leaving:
             return self._read(connection, departure_id)
 
     # Inside
+
+    def _take_routes(self, connection: Connection, name: str, actor: str) -> None:
+        if connection.execute(select(owners.c.id).where(owners.c.name == name)).first() is None:
+            return
+        owner = self._owners.get(connection, name)
+        for route in owner.routes:
+            self._owners.remove_route(connection, owner, route.id, actor=actor)
 
     def _tell_owners(self, connection: Connection, departure_id: str, name: str, readable: list[Item]) -> None:
         """Of what only its owner can replace; where that is who leaves, the operators hear of it."""

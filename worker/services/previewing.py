@@ -9,8 +9,10 @@ from sqlalchemy import Connection, or_, select
 
 from vaultcore.database import Database
 from vaultcore.owners import Owners
-from vaultcore.tables import item_owners, owners
+from vaultcore.tables import item_owners, items, owners
 from worker import finding_rows
+from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.findings import FindingKind
 from worker.domain.notices import Message, TonightLine
 from worker.domain.plan import Action
 from worker.services.addressing import Addressing
@@ -53,15 +55,17 @@ class Previewing:
         seen = self._nights.preview(night)
         with self._undone() as connection:
             owner = self._owners.get(connection, name)
-            everything = owner.id == self._addressing.find_operators(connection)
-            mine = _items_of(connection, owner.id)
+            operators = owner.id == self._addressing.find_operators(connection)
+            mine = _items_of(connection, owner.id, nobodys=operators)
             for finding in seen.findings:
-                if everything or finding.item_id in mine:
+                late = operators and finding.level >= DEPUTY_LEVEL
+                if late or finding.item_id in mine or (operators and finding.item_id is None):
                     finding_rows.record(connection, finding, night)
-            _resolve_settled(connection, night)
             self._digesting.set_down(connection, night, night)
             hearer = self._addressing.find_hearer(connection, owner.id)
             tonight = _find_tonight(connection, seen, owner.id)
+            found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
+            _resolve_settled(connection, mine, found_again, night)
             data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)
 
@@ -77,15 +81,25 @@ class _Undone(Exception):  # noqa: N818  # it is no error
     """Ends a transaction."""
 
 
-def _items_of(connection: Connection, owner_id: str) -> set[str]:
-    """Those of the owner, and of those whose deputy they are."""
+def _items_of(connection: Connection, owner_id: str, *, nobodys: bool) -> set[str]:
+    """Those of the owner, and of those whose deputy they are; `nobodys`: and what has no owner."""
     principals = select(owners.c.id).where(or_(owners.c.id == owner_id, owners.c.deputy_id == owner_id))
     found = select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(principals))
-    return set(connection.execute(found).scalars())
+    mine = set(connection.execute(found).scalars())
+    if nobodys:
+        unowned = select(items.c.id).where(items.c.id.not_in(select(item_owners.c.item_id)))
+        mine |= set(connection.execute(unowned).scalars())
+    return mine
 
 
-def _resolve_settled(connection: Connection, night: datetime) -> None:
-    finding_rows.resolve_unseen(connection, SCANNED_KINDS, before=night, now=night)
+def _resolve_settled(
+    connection: Connection, mine: set[str], seen: set[tuple[str, str]], night: datetime
+) -> None:
+    """What is open of these items, and would not be found again."""
+    for row in finding_rows.list_open(connection):
+        known = FindingKind(row.kind) in SCANNED_KINDS and row.item_id in mine
+        if known and (row.kind, row.subject) not in seen:
+            finding_rows.resolve(connection, FindingKind(row.kind), row.subject, night)
 
 
 def _find_tonight(connection: Connection, seen: Preview, owner_id: str) -> list[TonightLine]:

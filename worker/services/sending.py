@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import CounterpartError, NightkeyError
 from vaultcore.secret import Secret
 from worker.domain.notices import Message
 
@@ -31,11 +31,15 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a try came to; `problem` None: it was taken. `permanent`: another try would change nothing."""
+    """What a try came to; `problem` None: it was taken.
+
+    `permanent`: another try would change nothing; `away`: the other side did not answer.
+    """
 
     job: Job
     problem: str | None = None
     permanent: bool = False
+    away: bool = False
 
 
 @dataclass(eq=False)
@@ -103,7 +107,7 @@ class Sending:
             self._alive -= 1
             del self._flights[flight.job.route_id]
         problem = f"no answer within {self._deadline:g} seconds"
-        return [Result(job=flight.job, problem=problem) for flight in late]
+        return [Result(job=flight.job, problem=problem, away=True) for flight in late]
 
     def _work(self) -> None:
         while True:
@@ -117,7 +121,8 @@ class Sending:
         try:
             self._sender.send(job.url, job.message)
         except NightkeyError as error:
-            return Result(job=job, problem=str(error), permanent=not error.can_retry)
+            away = isinstance(error, CounterpartError) and not error.acted
+            return Result(job=job, problem=str(error), permanent=not error.can_retry, away=away)
         except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others
             return Result(job=job, problem=f"the route failed ({type(error).__name__})")
         return Result(job=job)
