@@ -105,6 +105,35 @@ def test_what_does_not_exist_is_named(owned: Nightkey) -> None:
         assert "no " in complaint(owned, *words, status=2, value=value)
 
 
+def test_items_that_settings_name_and_that_are_not_there_are_warned_of_until_they_are(
+    owned: Nightkey, tmp_path: Path
+) -> None:
+    def warnings(*words: str, value: str | None = None) -> list[str]:
+        lines = owned(*words, value=value).stderr.splitlines()
+        return [line for line in lines if line.startswith("nightkey: warning: ")]
+
+    call = {"componentId": "webhook", "method": "PUT", "url": "https://mail.example.org/password"}
+    admin = call | {"headers": {"Authorization": "{{ vault.prod-mail-admin }}"}, "body": "{{ rotation.new }}"}
+    policy = tmp_path / "policy.json"
+    settings = {"install": [admin], "verify": [admin], "undo": [admin]}
+    policy.write_text(json.dumps({"mode": "auto", "rotator": "recipe", "settings": settings}))
+    made = ["item", "create", "prod-mail-password", "--owner", "support", "--value-file", "-"]
+    warned = [
+        "nightkey: warning: the settings of prod-mail-password name prod-mail-admin, which does not exist (yet)"
+    ]
+    assert warnings(*made, "--policy", str(policy), value="v") == warned
+    assert warnings("item", "update", "prod-mail-password", "--lead", "3d") == warned
+    ended = owned.json("item", "rotate", "prod-mail-password", status=1)
+    assert (ended["state"], ended["error"]) == (
+        "cancelled",
+        "its settings name what has no value: prod-mail-admin",
+    )
+    shown = owned.json("rotation", "show", ended["id"])
+    assert (shown["choices"], len(shown["steps"])) == ([], 1)
+    create(owned, "prod-mail-admin")
+    assert warnings("item", "update", "prod-mail-password", "--lead", "4d") == []
+
+
 def test_deleting_what_is_used_is_refused_with_the_names_of_its_users(owned: Nightkey, tmp_path: Path) -> None:
     create(owned, "prod-crm-password")
     file = write_workflow(

@@ -69,6 +69,12 @@ def test_what_is_stuck_goes_on_or_ends_on_either_value(stuck_in, expected):
     assert choices(State.STUCK, stuck_in=stuck_in, outages=3) == [f"{verb} rot_1" for verb in expected]
 
 
+@pytest.mark.parametrize("stuck_in", [State.UNDOING, State.DISCARDING, State.CREATED, None])
+def test_a_new_value_that_there_is_not_is_not_offered(stuck_in):
+    advice = advise("rot_1", State.STUCK, stuck_in, 0, (), has_new=False)
+    assert [one.command.split()[2] for one in advice] == ["retry", "rollback"]
+
+
 @pytest.mark.parametrize(
     ("stuck_in", "verb", "value"),
     [

@@ -125,6 +125,7 @@ def create(  # the options document themselves
             policy=built,
             actor=who(),
         )
+    _warn_of_missing(services, created.item)
     answer = describe(created.item)
     if created.key is not None:
         answer["key"] = created.key.expose()
@@ -265,6 +266,7 @@ def update(
             actor=who(),
         )
     _warn_of_canary(services, changed)
+    _warn_of_missing(services, changed)
     if json:
         print_json(describe(changed))
     else:
@@ -416,6 +418,14 @@ def _warn_of_canary(services: Any, item: Item) -> None:  # noqa: ANN401  # Servi
             f"nightkey: warning: {item.name} is not used by {wanted!r} (yet): until it is, the workflow that "
             f"runs soonest goes first; it is used by {', '.join(names) or 'none'}"
         )
+
+
+def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as above
+    """Items that the rotator's settings name, and that there are not."""
+    with services.database.read() as connection:
+        named = services.references.of_consumer(connection, item.id)
+    for written in sorted({one.written for one in named if one.item_id is None}):
+        note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
 
 
 def _check_settings(policy: Policy) -> None:

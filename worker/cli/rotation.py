@@ -40,6 +40,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
         standings = services.watching.standings(connection, rotation)
+        has_new = services.deciding.has_new(connection, rotation)
         steps = [
             {
                 "at": row.at,
@@ -59,7 +60,9 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         }
         for standing in standings
     ]
-    advice = advise(rotation.id, rotation.state, rotation.stuck_in, rotation.outages, standings)
+    advice = advise(
+        rotation.id, rotation.state, rotation.stuck_in, rotation.outages, standings, has_new=has_new
+    )
     if json:
         shown = [vars(one) for one in advice]
         print_json(describe(rotation) | {"steps": steps, "consumers": consumers, "choices": shown})

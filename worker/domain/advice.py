@@ -15,12 +15,22 @@ class Advice:
 
 
 def advise(
-    rotation_id: str, state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing]
+    rotation_id: str,
+    state: State,
+    stuck_in: State | None,
+    outages: int,
+    standings: Sequence[Standing],
+    *,
+    has_new: bool = True,
 ) -> tuple[Advice, ...]:
-    """The choices that the state leaves, the safest first; none: there is nothing to decide."""
+    """The choices that the state leaves, the safest first; none: there is nothing to decide.
+
+    `has_new`: there is a new value here that could be accepted.
+    """
     return tuple(
         Advice(command=f"nightkey rotation {verb} {rotation_id}{more}", does=does)
         for verb, more, does in _choices(state, stuck_in, outages, standings)
+        if verb != "accept" or has_new
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
-from vaultcore.model import Item, Kind, Stage
+from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import consumers, store
@@ -154,6 +154,10 @@ class Deciding:
         self._database.scrub()
         return changed
 
+    def has_new(self, connection: Connection, rotation: Rotation) -> bool:
+        """Whether there is a new value here, which could be accepted."""
+        return self._find_new(connection, rotation) is not None
+
     def extend(self, rotation_id: str, until: datetime, *, actor: str) -> Rotation:
         """The old value works on until then, at least."""
         with self._database.write() as connection:
@@ -293,9 +297,8 @@ class Deciding:
         self._end(connection, rotation, actor, "accept", State.DONE)
 
     def _make_current(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        number = rotation.new_number
-        new = None if number is None else self._versions.get(connection, item.id, number)
-        if new is None or not new.filled:
+        new = self._find_new(connection, rotation)
+        if new is None:
             raise RefusedError(f"{rotation.id} has no new value that could be accepted: roll it back")
         if new.stage is Stage.PENDING and item.kind is Kind.API_KEY:
             raise RefusedError(f"nobody could collect the new key of {item.name}: roll {rotation.id} back")
@@ -319,6 +322,13 @@ class Deciding:
             canary_id=None,
             overlap_until=None,
         )
+
+    def _find_new(self, connection: Connection, rotation: Rotation) -> Version | None:
+        """The new version, once it holds a value."""
+        if rotation.new_number is None:
+            return None
+        found = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return found if found.filled else None
 
     def _find_consumer(self, connection: Connection, rotation: Rotation, workflow: str) -> str:
         found = consumers.consumers_of(connection, rotation.item_id)

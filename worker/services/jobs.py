@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.model import Item, Version
+from vaultcore.errors import NightkeyError
+from vaultcore.model import Item, Kind, Version
 from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
@@ -45,6 +46,29 @@ class Jobs:
         with self._database.read() as connection:
             item = self._vault.get(connection, rotation.item_id)
         return item, make_discreet(load_rotator(rotation.rotator))
+
+    def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
+        """What its rotator lacks to begin: a package, settings that fit, or the value of an item that these
+        name. None: nothing.
+        """
+        try:
+            parse_settings(rotation.rotator, item.policy.settings)
+        except NightkeyError as error:
+            return str(error)
+        with self._database.read() as connection:
+            named = {
+                reference.written: reference.item_id
+                for reference in self._references.of_consumer(connection, item.id)
+                if reference.node_id == ROTATOR_NODE
+            }
+            lacking = [name for name, item_id in named.items() if not self._has_value(connection, item_id)]
+        return f"its settings name what has no value: {', '.join(sorted(lacking))}" if lacking else None
+
+    def _has_value(self, connection: Connection, item_id: str | None) -> bool:
+        if item_id is None:
+            return False
+        named = self._vault.get(connection, item_id)
+        return named.version is not None and named.kind is Kind.SECRET
 
     def make(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
         """Everything that the rotator may use, revealed and audited in one transaction.

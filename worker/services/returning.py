@@ -70,11 +70,11 @@ class Returning:
         back before anything else, and whoever runs with the new one ends that run first. Where only one
         works, they go back when it is the old one again.
         """
-        item, rotator = self._jobs.load(rotation)
         if not self._may_be_outside(rotation):
             return Done(
                 message="nothing of it is outside", record=lambda connection: self._end(connection, rotation)
             )
+        item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if rotator.overlaps(job.settings):
             self._verify_old(rotation, item, rotator, job)
@@ -99,6 +99,15 @@ class Returning:
         return Done(
             message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at, waits_for=WAITS
         )
+
+    def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
+        """Why it cannot begin, as long as nothing of it is outside; None: it can, or it has begun."""
+        return None if self._may_be_outside(rotation) else self._jobs.explain_unready(rotation, item)
+
+    def call_off(self, connection: Connection, rotation: Rotation) -> None:
+        """It ends before anything of it was outside, and its next try waits."""
+        self.drop_new(connection, rotation, actor=rotation.id, reason="called off")
+        self._hold(connection, rotation.item_id)
 
     def go_back(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
         """The old version is current again; who was held back, or pinned to the new one, follows it."""

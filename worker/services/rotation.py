@@ -95,6 +95,7 @@ class Rotations:
         self._database = database
         self._vault = vault
         self._audit = audit
+        self._returning = returning
         self._watching = watching
         self._admitting = admitting
         self._telling = telling
@@ -166,6 +167,9 @@ class Rotations:
         if step is Step.ADMIT:
             return partial(self._admit, claimed, item)
         self._check_allowed(claimed, item)
+        unready = self._returning.explain_unready(claimed, item) if step is Step.CREATE else None
+        if unready is not None:
+            return partial(self._call_off, claimed, unready)
         if step is Step.WATCH:
             return partial(self._look, claimed)
         held = self._admitting.hold_for_window(claimed, item) if step is Step.ACTIVATE else None
@@ -209,6 +213,18 @@ class Rotations:
         self._telling.resolve(connection, claimed.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
+
+    def _call_off(self, claimed: Rotation, why: str, connection: Connection) -> _End:
+        """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
+        self._returning.call_off(connection, claimed)
+        self._telling.tell_failure(connection, claimed, State.CANCELLED, why)
+        return _End(
+            to=Transition(state=State.CANCELLED, next_at=None),
+            result="failed",
+            message=why,
+            cause=Cause.MISTAKE,
+            values={"last_cause": Cause.MISTAKE.value, "last_error": why},
+        )
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:
         self._telling.tell_expired(connection, claimed)
