@@ -245,8 +245,9 @@ class Delivering:
             self._end_others(connection, failure)
 
     def _end_others(self, connection: Connection, failure: _Failure) -> None:
-        """A route that is away is away for all that is due on it, which counts as tried. Where it answered, that may
-        have been for this one alone: the others wait, to be tried before it.
+        """A route that is away is away for all that is due on it, which counts as tried.
+
+        Where it answered, that may have been for this one alone: the others wait, to be tried before it.
         """
         due = and_(
             deliveries.c.route_id == failure.route_id,
