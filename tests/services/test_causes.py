@@ -598,3 +598,21 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
         said = [step.message for step in store.steps_of(connection, rotation_id)]
     told_of = [one.body or "" for one in organisation.notices()]
     assert "acme" not in " ".join([rotation.last_error, *said, *told_of]).lower()
+
+
+def test_who_could_not_even_be_asked_has_made_nothing_and_is_waited_for(staged: Staged, clock: Any) -> None:
+    """Without `find`, what a lost answer made could not be found again: but here nothing was sent."""
+    organisation, service = staged
+    policy = organisation.token_policy("ticketing")
+    del policy["settings"]["find"], policy["settings"]["find_ids"]
+    organisation.add_token(TOKEN, "ticketing", **policy)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    service.stop()
+    for tries in (1, 2, 3):
+        organisation.services.rotations.advance(rotation_id)
+        waiting = get_rotation(organisation, rotation_id)
+        assert (waiting.state, waiting.outages, waiting.issuing) == (State.PLANNED, tries, False)
+        turn_to_next(organisation, clock)
+    service.start()
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, rotation_id).state in (State.WATCHING, State.DONE)

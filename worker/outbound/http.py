@@ -87,9 +87,16 @@ class HttpClient:
         where = _show(url)
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
-        message, cause = "", Cause.MISTAKE
+        message, cause, acted = "", Cause.MISTAKE, True
         try:
             return self._follow(method.upper(), url, headers or {}, content, deadline)
+        except CounterpartError as error:
+            if error.acted or method.upper() not in _FOLLOWED:
+                raise
+            message, cause = str(error), error.cause  # who redirected it has seen it
+        except httpcore.ConnectError as error:
+            message, cause = _explain_connection(where, error)
+            acted = method.upper() in _FOLLOWED  # as above
         except (httpcore.TimeoutException, httpx.TimeoutException):
             message, cause = f"{where} did not answer in {seconds:g} seconds", Cause.OUTAGE
         except httpcore.ProxyError:
@@ -112,7 +119,7 @@ class HttpClient:
             message = (
                 f"the request to {where} cannot be made ({type(error).__name__}): look at its URL and headers"
             )
-        raise CounterpartError(message, cause=cause)
+        raise CounterpartError(message, cause=cause, acted=acted)
 
     def _follow(
         self, method: str, url: str, headers: Mapping[str, str], content: str | None, deadline: float

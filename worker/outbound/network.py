@@ -69,7 +69,7 @@ class Network:
         except OSError:
             found = []
         if not found:
-            raise CounterpartError(f"{host} {problem}", cause=cause)
+            raise CounterpartError(f"{host} {problem}", cause=cause, acted=False)
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         refusals = {address: self.guard.refuse(host, port, address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if refusal is None]
@@ -82,7 +82,7 @@ class Network:
         ask_permission()
         refusal = self.guard.refuse_name(host, port)
         if refusal is not None:
-            raise CounterpartError(refusal, cause=Cause.MISTAKE)
+            raise CounterpartError(refusal, cause=Cause.MISTAKE, acted=False)
 
     def connect(self, host: str, port: int, *, seconds: float) -> socket.socket:
         """A connected socket whose every wait ends after so many seconds; an outage if nobody answers."""
@@ -96,4 +96,4 @@ class Network:
                 made.settimeout(max(deadline - time.monotonic(), 0.001))
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return made
-        raise CounterpartError(f"{host}:{port} cannot be reached", cause=Cause.OUTAGE)
+        raise CounterpartError(f"{host}:{port} cannot be reached", cause=Cause.OUTAGE, acted=False)

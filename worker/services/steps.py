@@ -218,13 +218,13 @@ class Steps:
         return number
 
     def _ask(self, rotation: Rotation, rotator: Rotator, job: Job, number: int) -> Candidate:
-        """A candidate; where the answer is a plain no, nothing was made, and that is stored too."""
+        """A candidate; where the answer is a plain no, or nobody was asked, nothing was made: stored too."""
         failure: CounterpartError
         try:
             return rotator.create(job)
         except CounterpartError as error:
             failure = error
-        if failure.cause is not Cause.OUTAGE and not failure.acted:
+        if not failure.acted:
             with self._database.write() as connection:
                 store.check_fence(connection, rotation, now=self._clock())
                 late = late_after_answer(rotation, self._clock())
