@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, ConfigurationError, CounterpartError
 from vaultcore.secret import Secret
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ class SigningKey:
         return {**shown, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
+def check_installed() -> None:
+    """`ConfigurationError` without the package that reads keys."""
+    missing = _explain_missing()
+    if missing:
+        raise ConfigurationError(missing)
+
+
+def _explain_missing() -> str:
+    return "" if find_spec("joserfc") is not None else "signing keys need joserfc: pip install 'nightkey[jwt]'"
+
+
 def generate(algorithm: str) -> Secret:
     """A new key, as text that an item holds."""
     if algorithm == "HS256":
@@ -66,6 +78,9 @@ def generate(algorithm: str) -> Secret:
 
 def read_key(value: Secret, algorithm: str | None = None) -> SigningKey:
     """The key that an item holds. A mistake, which quotes nothing of it, where it is none for the algorithm."""
+    problem = _explain_missing()
+    if problem:
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
     problem = (
         "cannot be read: give a private key in PEM, not encrypted, or as JWK; for HS256, text of "
         f"{_SHARED_MIN} bytes or more"
