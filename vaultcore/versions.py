@@ -88,6 +88,21 @@ class Versions:
             raise NotFoundError(f"item {item_id} has no version {number}")
         return version_from_row(row)
 
+    def of_rotator(self, connection: Connection, name_or_id: str, *, rotator: str) -> list[Version]:
+        """All versions of the item, if it rotates by that rotator: none otherwise, and none of what does not
+        exist, by the same one query.
+        """
+        rows = connection.execute(
+            select_versions()
+            .join(items, items.c.id == versions.c.item_id)
+            .where(
+                (items.c.name == name_or_id) | (items.c.id == name_or_id),
+                items.c.policy["rotator"].as_string() == rotator,
+            )
+            .order_by(versions.c.number)
+        )
+        return [version_from_row(row) for row in rows]
+
     def working(self, connection: Connection, item_id: str) -> list[int]:
         """The versions that work now: the current one and those before it that are not retired, nor lapsed."""
         now = self._clock()

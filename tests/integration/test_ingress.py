@@ -491,6 +491,16 @@ def test_the_key_set_of_an_item_that_signs_is_everybodys_and_of_no_other_there_i
     assert (shown.status, [one["kid"] for one in shown.body["keys"]]) == (200, [read_key(key).kid])
     assert "d" not in shown.body["keys"][0]
     assert shown.headers["cache-control"] == "public, max-age=60"
-    for name in ("prod-other-signing-key", "prod-crm-password", SHOP, "prod-nothing", "%00", "x" * 300):
+    shared = build_policy(None, {"mode": "auto", "rotator": "signing-key", "settings": {"algorithm": "HS256"}})
+    house.moves.add("prod-shared-signing-key", generate("HS256").expose(), policy=shared)
+    for name in (
+        "prod-other-signing-key",
+        "prod-shared-signing-key",
+        "prod-crm-password",
+        SHOP,
+        "prod-nothing",
+        "%00",
+        "x" * 300,
+    ):
         refused = house.front.send("GET", f"/workflows/vault/{name}/jwks.json", None, {})
         assert (refused.status, refused.body["code"]) == (404, "not_found"), name

@@ -1,6 +1,7 @@
 """Signing keys through a whole rotation: what was signed before it holds until the key before is retired."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +16,7 @@ from joserfc.errors import InvalidKeyIdError
 
 from tests.organisation import Organisation
 from tests.services.staging import drive_on, get_rotation, stage, step_to, turn_to_next
-from vaultcore.errors import RefusedError
+from vaultcore.errors import ConfigurationError, CounterpartError, RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
@@ -207,6 +208,61 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
             rows = connection.exec_driver_sql(f"SELECT output FROM {table}").all()  # a name of ours
             assert rows
             assert "eyJ" not in str(rows)
+
+
+@pytest.mark.parametrize("kind", ["ES256", "HS256", "no key"])
+def test_asking_for_a_key_set_again_writes_nothing_whatever_the_value_is(
+    organisation: Organisation, clock: Any, kind: str
+) -> None:
+    """What is revealed for it is revealed once, and the audit says so even where it was no key."""
+    value = Secret("no-key-at-all") if kind == "no key" else generate(kind)
+    add_key(organisation, value, algorithm="HS256" if kind == "HS256" else "ES256")
+    for _ in range(3):
+        shown = organisation.services.publishing.published(KEY)
+        assert (shown is not None) == (kind == "ES256")
+    assert reveals(organisation) == 1
+    with organisation.services.database.write():  # nobody else can write now
+        asked = [organisation.services.publishing.published(name) for name in (KEY, "prod-nothing")]
+    assert asked == [shown, None]
+
+
+def test_a_key_that_was_made_here_is_published_without_being_revealed(
+    organisation: Organisation, clock: Any
+) -> None:
+    add_key(organisation, generate("ES256"), algorithm="ES256")
+    organisation.services.publishing.published(KEY)
+    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    step_to(organisation, clock, rotation_id, State.CREATED)
+    before = reveals(organisation)
+    shown = organisation.services.publishing.published(KEY)
+    assert shown is not None
+    assert len(shown["keys"]) == 2
+    assert reveals(organisation) == before == 1
+
+
+def test_without_the_package_it_is_named_and_nothing_is_revealed(
+    organisation: Organisation, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = generate("ES256")
+    add_key(organisation, key, algorithm="ES256")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "joserfc", None)
+        with pytest.raises(
+            ConfigurationError, match=r"signing keys need joserfc: pip install 'nightkey\[jwt\]'"
+        ):
+            organisation.services.publishing.jwks(KEY)
+        assert organisation.services.publishing.published(KEY) is None
+        with pytest.raises(CounterpartError, match="signing keys need joserfc"):
+            read_key(key)
+    assert reveals(organisation) == 0
+    assert kids(organisation) == [read_key(key).kid]
+
+
+def reveals(organisation: Organisation) -> int:
+    """How often a value was revealed for a key set."""
+    with organisation.services.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT details FROM audit WHERE action = 'version.reveal'").all()
+    return sum("publish" in str(row) for row in rows)
 
 
 def test_a_value_that_signs_nothing_has_no_key_set(organisation: Organisation, clock: Any) -> None:

@@ -24,7 +24,7 @@ def calendar(
     for problem in problems:
         note(f"nightkey: left out: {problem}")
     if output is None:
-        sys.stdout.write(written.decode().replace("\r\n", "\n"))
+        sys.stdout.buffer.write(written)
         return
     write_whole(output, written.decode())
     note(f"{written.count(b'BEGIN:VEVENT')} expiries are in {output}")

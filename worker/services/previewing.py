@@ -63,7 +63,7 @@ class Previewing:
                     finding_rows.record(connection, finding, night)
             self._digesting.set_down(connection, night, night)
             hearer = self._addressing.find_hearer(connection, owner.id)
-            tonight = _find_tonight(connection, seen, owner.id)
+            tonight = _find_tonight(seen, mine)
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
             _resolve_settled(connection, mine, found_again, night)
             data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
@@ -102,12 +102,9 @@ def _resolve_settled(
             finding_rows.resolve(connection, FindingKind(row.kind), row.subject, night)
 
 
-def _find_tonight(connection: Connection, seen: Preview, owner_id: str) -> list[TonightLine]:
-    owned = set(
-        connection.execute(select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)).scalars()
-    )
+def _find_tonight(seen: Preview, mine: set[str]) -> list[TonightLine]:
     return [
         TonightLine(item=one.name, why=one.decision.why, does=_DOES[one.decision.action])
         for one in seen.due
-        if one.decision is not None and one.decision.action in _DOES and one.item_id in owned
+        if one.decision is not None and one.decision.action in _DOES and one.item_id in mine
     ]

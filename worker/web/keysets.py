@@ -4,14 +4,11 @@ Open to everybody, as key sets are: public halves of items that rotate by `signi
 Whatever else is asked for is not there.
 """
 
-from typing import Any
-
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer
 
@@ -27,13 +24,7 @@ class KeySets:
         return [Route("/workflows/vault/{item}/jwks.json", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
-        found = await to_thread.run_sync(self._find, request.path_params["item"])
+        found = await to_thread.run_sync(self._publishing.published, request.path_params["item"])
         if found is None:
             raise Problem(404, "not_found", "there is no key set of that name")
         return answer(found, headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"})
-
-    def _find(self, item: str) -> dict[str, Any] | None:
-        try:
-            return self._publishing.jwks(item, published=True)
-        except NightkeyError:
-            return None
