@@ -59,8 +59,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer_text(self, charset: str) -> None:
         self.send(200, TEXT, **({"Content-Type": f"text/plain; charset={charset}"} if charset else {}))
 
-    def answer_empty(self, _: str) -> None:
-        self.send(204, b"")
+    def answer_empty(self, status: str) -> None:
+        self.send(int(status or 204), b"")
 
     def answer_nested(self, depth: str) -> None:
         self.send(200, b"[" * int(depth) + b"]" * int(depth))

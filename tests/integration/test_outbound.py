@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +207,56 @@ def test_a_redirect_is_refused_and_its_target_never_called(http, server, status)
     assert message == f"{server.host} redirects ({status}), which is not followed: use the final URL"
     assert cause is Cause.MISTAKE
     assert [path for _, path, _ in server.seen[before:]] == [f"/redirect/{status}"]
+
+
+def test_not_modified_is_an_answer_and_is_asked_for_once(http, server):
+    before = len(server.seen)
+    answer = http.request("GET", f"{server.url}/empty/304")
+    assert (answer.status, answer.body) == (304, "")
+    assert len(server.seen) == before + 1
+
+
+@pytest.mark.parametrize("status", [300, 302, 305])
+def test_a_redirect_to_nowhere_is_a_mistake_and_is_asked_for_once(http, server, status):
+    before = len(server.seen)
+    message, cause = fail(http, "GET", f"{server.url}/empty/{status}")
+    assert message == f"{server.host} redirects ({status}) without saying where to"
+    assert cause is Cause.MISTAKE
+    assert len(server.seen) == before + 1
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_a_login_in_the_url_never_takes_the_place_of_a_stated_one(http, server, name):
+    url = server.url.replace("//", "//robot:of-the-url@")
+    for path in ("/echo", "/redirect/302"):
+        stated = http.request("GET", url + path, headers={name: "Bearer stated"}).body["headers"]
+        assert [text for key, text in stated.items() if key.lower() == "authorization"] == ["Bearer stated"]
+        assert stated["Host"] == server.host
+    alone = http.request("GET", f"{url}/echo").body["headers"]
+    assert alone["Authorization"].startswith("Basic ")
+
+
+def test_the_deadline_is_for_finding_the_address_too(http, monkeypatch):
+    """A resolver that says nothing, as one behind a firewall does."""
+    over, asked = threading.Event(), socket.getaddrinfo
+
+    def wait(host, *given, flags=0, **more):
+        if not flags & socket.AI_NUMERICHOST:
+            over.wait(60)
+        return asked(host, *given, flags=flags, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    begun = time.monotonic()
+    told = fail(http, "GET", "http://files.example.org/s3cr3t", timeout=0.3)
+    proxied = HttpClient(NETWORK, proxy="http://proxy.example.org:3128")
+    by_proxy = fail(proxied, "GET", "http://files.example.org/s3cr3t", timeout=0.3)
+    with pytest.raises(CounterpartError, match=r"files\.example\.org cannot be resolved") as caught:
+        NETWORK.connect("files.example.org", 22, seconds=0.3)
+    over.set()
+    assert told == ("files.example.org cannot be resolved", Cause.OUTAGE)
+    assert by_proxy == ("proxy.example.org cannot be resolved", Cause.OUTAGE)
+    assert caught.value.cause is Cause.OUTAGE
+    assert time.monotonic() - begun < PATIENCE
 
 
 @pytest.mark.parametrize("path", ["/silence", "/drip/head", "/drip/body"])

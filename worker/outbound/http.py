@@ -22,6 +22,8 @@ from worker.outbound.transport import Transport
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TIMEOUT_MAX = 300.0
 _FOLLOWED = frozenset({"GET", "HEAD"})
+_NOT_MODIFIED = 304
+"""An answer, and no redirect."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
 
@@ -80,7 +82,7 @@ class HttpClient:
         A timeout, a connection or a protocol that fails is an outage; a bad URL, header,
         certificate, redirect or an outsized body is a mistake. What `permitted_by` refuses is not sent.
         A GET or HEAD follows redirects, each guarded anew; to another host without the caller's headers,
-        and never from https to http.
+        and never from https to http. A login in the URL is sent unless the headers hold an Authorization.
         """
         if method.upper() not in _METHODS:
             raise CounterpartError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
@@ -134,6 +136,10 @@ class HttpClient:
                     f"{_show(at)} redirects ({answer.status}), which is not followed: use the final URL",
                     cause=Cause.MISTAKE,
                 )
+            if not answer.location:
+                raise CounterpartError(
+                    f"{_show(at)} redirects ({answer.status}) without saying where to", cause=Cause.MISTAKE
+                )
             to = at.join(answer.location)
             if at.scheme == "https" and to.scheme != "https":
                 raise CounterpartError(
@@ -154,12 +160,14 @@ class HttpClient:
         body = None if content is None else content.encode()
         sent = httpx.Headers({"Accept-Encoding": "gzip, deflate"})
         sent.update(headers)  # whatever case the caller writes names in, each is sent once
+        if "authorization" in sent:
+            url = url.copy_with(userinfo=b"")  # of which httpx would make that header
         transport = Transport(self._network, deadline, self._proxy)
         with (
             httpx.Client(transport=transport, trust_env=False, follow_redirects=False) as client,
             client.stream(method, url, headers=sent, content=body) as answer,
         ):
-            if 300 <= answer.status_code < 400:
+            if 300 <= answer.status_code < 400 and answer.status_code != _NOT_MODIFIED:
                 return _Redirect(status=answer.status_code, location=answer.headers.get("location", ""))
             if answer.status_code == 407 and self._proxy is not None:
                 raise CounterpartError("the proxy asks for a login (407)", cause=Cause.MISTAKE)

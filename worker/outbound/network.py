@@ -7,12 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
 
 import httpx
 
 from vaultcore.errors import Cause, ConfigurationError, CounterpartError
 from worker.domain.guard import Guard
 
+LOOK_UP_SECONDS = 30.0
 _permission: ContextVar[Callable[[], None] | None] = ContextVar("permission", default=None)
 
 
@@ -42,6 +46,45 @@ def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:
         raise ConfigurationError(f"setting outbound_ca: {ca_file} holds no certificates in PEM ({problem})")
 
 
+def look_up(host: str, port: int, *, seconds: float) -> list[str]:
+    """The addresses of a host, at least one, unguarded; errors as `Network.resolve`'s."""
+    problem, cause = "cannot be resolved", Cause.OUTAGE
+    found: list[Any] = []
+    try:
+        found = _ask_for_addresses(host, port, seconds)
+    except UnicodeError:
+        problem, cause = "can be no host: look at its URL and headers", Cause.MISTAKE
+    except OSError:  # a TimeoutError is one too
+        pass
+    if not found:
+        raise CounterpartError(f"{host} {problem}", cause=cause, acted=False)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _ask_for_addresses(host: str, port: int, seconds: float) -> list[Any]:
+    """As `getaddrinfo`, which knows no deadline: a name is asked for in a thread, which is left to itself when
+    the time is over.
+    """
+    with contextlib.suppress(socket.gaierror):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    answers: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001  # for whoever waits to raise
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=max(seconds, 0))
+    except Empty:
+        raise TimeoutError from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 class Network:
     """Resolves and connects for every node and every rotator, whatever it speaks."""
 
@@ -55,22 +98,14 @@ class Network:
         if ca_file is not None:
             _trust(self.tls, ca_file)
 
-    def resolve(self, host: str, port: int) -> list[str]:
+    def resolve(self, host: str, port: int, *, seconds: float = LOOK_UP_SECONDS) -> list[str]:
         """The addresses that may be called, at least one; for clients that connect by themselves, to these.
 
-        A name that there is not is an outage; one that can be none, or that the guard refuses, is a mistake.
+        A name that there is not, or that is not found within so many seconds, is an outage; one that can be
+        none, or that the guard refuses, is a mistake.
         """
         ask_permission()
-        problem, cause = "cannot be resolved", Cause.OUTAGE
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except UnicodeError:
-            found, problem, cause = [], "can be no host: look at its URL and headers", Cause.MISTAKE
-        except OSError:
-            found = []
-        if not found:
-            raise CounterpartError(f"{host} {problem}", cause=cause, acted=False)
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        addresses = look_up(host, port, seconds=seconds)
         refusals = {address: self.guard.refuse(host, port, address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if refusal is None]
         if not allowed:
@@ -87,7 +122,7 @@ class Network:
     def connect(self, host: str, port: int, *, seconds: float) -> socket.socket:
         """A connected socket whose every wait ends after so many seconds; an outage if nobody answers."""
         deadline = time.monotonic() + seconds
-        for address in self.resolve(host, port):
+        for address in self.resolve(host, port, seconds=seconds):
             left = deadline - time.monotonic()
             if left <= 0:
                 break

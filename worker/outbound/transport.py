@@ -8,7 +8,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from worker.outbound.network import Network
+from worker.outbound.network import Network, look_up
 
 _WRITE_CHUNK = 16_384
 _PORTS = {"http": 80, "https": 443}
@@ -96,8 +96,8 @@ class _Connector(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left(self._deadline)
-        addresses = self._network.resolve(host, port) if self._guarded else [host]
+        find = self._network.resolve if self._guarded else look_up
+        addresses = find(host, port, seconds=left(self._deadline))
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError()
         for address in addresses:
             try:
