@@ -23,7 +23,7 @@ cover: env
 servers: env
 	$(BIN)/pytest --numprocesses 2 -m long tests/integration
 
-# The stories of a rotation that `make test` kills on SQLite alone, on PostgreSQL
+# The stories of a rotation that `make test` leaves out, on both databases
 faults: env
 	$(BIN)/pytest --numprocesses 2 -m long tests/faults
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.points import Moment
-from tests.faults.stories import FIRST, STORIES
+from tests.faults.stories import EVERY_TIME, STORIES
 from tests.faults.trials import DATABASES, enumerate_points, explain, open_lanes, try_points
 
 pytestmark = pytest.mark.timeout(600)  # hundreds of kills, on two cores that others use as well
 
 CASES = [
-    pytest.param(story, database, marks=() if story in FIRST or database == "sqlite" else pytest.mark.long)
+    pytest.param(story, database, marks=() if (story, database) in EVERY_TIME else pytest.mark.long)
     for story in STORIES
     for database in DATABASES
 ]
