@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery
 
+from worker.broker import SCHEME, use_whole_messages
 from worker.config import Settings
 
 QUEUE = "nightkey"
@@ -50,8 +51,9 @@ def _broker(settings: Settings) -> dict[str, Any]:
     messages, control = folder / "messages", folder / "control"
     for path in (folder, messages, control):
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    use_whole_messages()
     return {
-        "broker_url": "filesystem://localhost//",
+        "broker_url": f"{SCHEME}://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(messages),
             "data_folder_out": str(messages),
