@@ -19,6 +19,7 @@ SCHEME = "filesystem"
 
 _Channel: Any = filesystem.Channel  # kombu has no types
 _Transport: Any = filesystem.Transport
+_dumps: Any = dumps
 
 
 class Channel(_Channel):  # type: ignore[misc]  # as above
@@ -27,7 +28,7 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}"
         part = folder / f"{name}.part"
         try:
-            part.write_bytes(dumps(payload).encode())
+            part.write_bytes(_dumps(payload).encode())
             part.replace(folder / f"{name}.{queue}.msg")
         except OSError:
             part.unlink(missing_ok=True)

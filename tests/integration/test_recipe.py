@@ -149,6 +149,7 @@ def test_a_refused_login_of_somebody_else_is_no_judgement_of_the_value(host: Ssh
     assert host.commands == []
 
 
+@pytest.mark.long
 class TestPasswordOfAnApplication(RotatorContract):
     """Set and checked by an admin's commands, which read it: their tests would run `true` alone."""
 
