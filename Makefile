@@ -21,7 +21,7 @@ cover: env
 
 # Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot), where they are installed
 servers: env
-	$(BIN)/pytest --numprocesses 2 -m long tests/integration
+	$(BIN)/pytest -m long tests/integration
 
 # The stories of a rotation that `make test` leaves out, on both databases
 faults: env
