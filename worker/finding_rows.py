@@ -88,44 +88,27 @@ def resolve_unseen(
     connection: Connection, kinds: Iterable[FindingKind], *, before: datetime, now: datetime
 ) -> int:
     """Resolves what this scan, which began at `before`, did not see again. How many."""
-    return connection.execute(
-        update(findings)
-        .where(
-            findings.c.kind.in_([kind.value for kind in kinds]),
-            findings.c.resolved_at.is_(None),
-            findings.c.seen_at < before,
-        )
-        .values(resolved_at=now)
-    ).rowcount
+    of_these = findings.c.kind.in_([kind.value for kind in kinds])
+    return _resolve(connection, now, of_these, findings.c.seen_at < before)
 
 
 def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
-    connection.execute(
-        update(findings)
-        .where(
-            findings.c.kind == kind.value,
-            findings.c.item_id == item_id,
-            findings.c.resolved_at.is_(None),
-        )
-        .values(resolved_at=now)
-    )
+    _resolve(connection, now, findings.c.kind == kind.value, findings.c.item_id == item_id)
 
 
 def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
     """The item is gone, and with it whatever was found of it."""
-    connection.execute(
-        update(findings)
-        .where(findings.c.item_id == item_id, findings.c.resolved_at.is_(None))
-        .values(resolved_at=now)
-    )
+    _resolve(connection, now, findings.c.item_id == item_id)
 
 
 def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
-    connection.execute(
-        update(findings)
-        .where(findings.c.kind == kind.value, findings.c.subject == subject, findings.c.resolved_at.is_(None))
-        .values(resolved_at=now)
-    )
+    _resolve(connection, now, findings.c.kind == kind.value, findings.c.subject == subject)
+
+
+def _resolve(connection: Connection, now: datetime, *which: ColumnElement[bool]) -> int:
+    return connection.execute(
+        update(findings).where(findings.c.resolved_at.is_(None), *which).values(resolved_at=now)
+    ).rowcount
 
 
 def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] | None:

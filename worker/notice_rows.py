@@ -11,6 +11,9 @@ from vaultcore.errors import NotFoundError
 from worker.domain.commands import quote_word
 from worker.tables import deliveries, notices
 
+_WORST_FIRST = ("failed", "waiting", "sent")
+"""What a notice is, by the states of its deliveries: the first of these that one of them has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
@@ -77,10 +80,7 @@ def count(connection: Connection) -> dict[str, int]:
     number = func.count(deliveries.c.route_id)
     state = case(
         ((number == 0) & notices.c.routed.is_(False), "unrouted"),
-        *(
-            (func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one)
-            for one in ("failed", "waiting", "sent")
-        ),
+        *((func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one) for one in _WORST_FIRST),
         else_="withdrawn",
     )
     each = (
@@ -118,8 +118,8 @@ def problems_since(connection: Connection, since: datetime) -> list[str]:
 
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
     states = {delivery.state for delivery in tried}
-    state = next((s for s in ("failed", "waiting", "sent", "withdrawn") if s in states), None)
-    state = state or ("withdrawn" if row.routed else "unrouted")
+    otherwise = "withdrawn" if row.routed else "unrouted"
+    state = next((one for one in _WORST_FIRST if one in states), otherwise)
     errors = [delivery.last_error for delivery in tried if delivery.last_error]
     return Notice(
         id=row.id,

@@ -65,13 +65,14 @@ class Addressing:
     def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
         """Who is told: the owner, or their deputy, or the operators: the first who has a route."""
         owner = self.find_hearer(connection, owner_id)
-        for one in (owner.id, owner.deputy_id):
-            if one is not None and self.find_routes(connection, one):
-                return self.find_hearer(connection, one)
+        if self.find_routes(connection, owner.id):
+            return owner
+        if owner.deputy_id is not None and self.find_routes(connection, owner.deputy_id):
+            return self.find_hearer(connection, owner.deputy_id)
         return self.find_hearer(connection, self.find_operators(connection))
 
     def is_reachable(self, connection: Connection, owner_id: str) -> bool:
-        """Whether the owner has a route, or the operators have one in their place."""
+        """Whether the owner has a route, or somebody in their place."""
         return bool(self.find_routes(connection, self.find_reachable(connection, owner_id).id))
 
     def find_routes(self, connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:

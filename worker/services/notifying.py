@@ -44,7 +44,7 @@ class Notifying:
         """Writes the notice into the outbox, in the transaction of what it tells of.
 
         None: a notice of that key is there already. It waits for the end of the owner's quiet hours unless it
-        is urgent. An owner without a route falls to the operators. `about`: see `withdraw`.
+        is urgent. Who hears for an owner without a route: `Addressing.find_reachable`. `about`: see `withdraw`.
         """
         hearer = self._addressing.find_hearer(connection, owner_id)
         message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
