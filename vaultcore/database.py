@@ -26,7 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from vaultcore.errors import ConfigurationError, ConflictError
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0012"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

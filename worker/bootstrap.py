@@ -43,6 +43,7 @@ from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.pinning import Pinning
 from worker.services.previewing import Previewing
+from worker.services.problems import Problems
 from worker.services.publishing import Publishing
 from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
@@ -463,6 +464,7 @@ class Services:
             anchoring=self.anchoring,
             heartbeat=self.heartbeat,
             chasing=self.chasing,
+            problems=self.problems,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -479,18 +481,19 @@ class Services:
             rotations=self.rotations,
             delivering=self.delivering,
             heartbeat=self.heartbeat,
+            problems=self.problems,
             clock=self.clock,
         )
 
     @cached_property
     def standing(self) -> StandingReader:
         return StandingReader(
-            database=self.database,
-            nights=self.nights,
-            heartbeat=self.heartbeat,
-            settings=self.settings,
-            clock=self.clock,
+            database=self.database, problems=self.problems, settings=self.settings, clock=self.clock
         )
+
+    @cached_property
+    def problems(self) -> Problems:
+        return Problems(settings=self.settings, clock=self.clock)
 
     @cached_property
     def resuming(self) -> Resuming:

@@ -1,4 +1,4 @@
-"""Notices as rows, for who reads of them: listed, counted, and what reached nobody. It changes nothing."""
+"""Notices as rows, for who reads of them: listed and counted. It changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select
 
 from vaultcore.errors import NotFoundError
-from worker.domain.commands import quote_word
 from worker.tables import deliveries, notices
 
 _WORST_FIRST = ("failed", "waiting", "sent")
@@ -92,28 +91,14 @@ def count(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
 
 
-def problems_since(connection: Connection, since: datetime) -> list[str]:
-    """What has reached nobody, as sentences: owners without a route, and deliveries that failed since."""
-    unrouted = connection.execute(
+def count_unrouted(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Owners whom nothing leads to, themselves or in their place, each with the number of notices that wait."""
+    return connection.execute(
         select(notices.c.owner, func.count().label("number"))
         .where(notices.c.routed.is_(False))
         .group_by(notices.c.owner)
         .order_by(notices.c.owner)
-    )
-    problems = [
-        f"{row.owner} has no route, so {row.number} notice{'s' if row.number > 1 else ''} reached nobody: "
-        f"nightkey owner route {quote_word(row.owner)} --route-file PATH"
-        for row in unrouted
-    ]
-    failed = connection.execute(
-        select(notices.c.owner, notices.c.subject, deliveries.c.shown, deliveries.c.last_error)
-        .join(deliveries, deliveries.c.notice_id == notices.c.id)
-        .where(deliveries.c.state == "failed", deliveries.c.tried_at >= since)
-        .order_by(notices.c.id)
-    )
-    return problems + [
-        f"{row.owner} could not be told {row.subject!r} by {row.shown}: {row.last_error}" for row in failed
-    ]
+    ).all()
 
 
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:

@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError
-from worker.domain.saga import WATCHED, State
+from vaultcore.tables import deployment
+from worker.domain.problems import Problem
+from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.tables import claims, rotation_steps, rotations, sweeps
 
 
@@ -303,6 +305,24 @@ def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation
     return [rotation_from_row(row) for row in rows]
 
 
+def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rotation]:
+    """Those for whose rest a night waits: opened by that time, in this night, another, or by hand."""
+    rows = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.finished_at.is_(None),
+            rotations.c.created_at <= begun_by,
+            or_(
+                rotations.c.state.not_in([state.value for state in AT_REST]),
+                rotations.c.hurried.is_(True),
+            ),
+        )
+        .order_by(rotations.c.id)
+    )
+    found = map(rotation_from_row, rows)
+    return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
+
+
 def count_night(connection: Connection, night: datetime) -> dict[State, int]:
     """How many rotations of the night are in which state."""
     rows = connection.execute(
@@ -420,14 +440,88 @@ def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[An
     ).all()
 
 
-# Sweeps
+# Nights
 
 
-def claim_sweep(connection: Connection, *, job: str, slot: datetime, now: datetime, lease: timedelta) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """One night as it is stored: under its slot, or the moment at which it was begun by hand.
+
+    `scanned_at` None: its scan is under way, or was cut off. `done_at` None: its rotations still move.
+    `outcome`: good or failed. `problems`: what was wrong when it had ended, as `end_night` stored it.
+    """
+
+    slot: datetime
+    started_at: datetime
+    scanned_at: datetime | None
+    done_at: datetime | None
+    outcome: str | None
+    by_hand: bool
+    counts: dict[str, int]
+    problems: list[dict[str, Any]]
+
+    @property
+    def subjects(self) -> set[str]:
+        """What was wrong when it had ended, by name."""
+        return {problem["subject"] for problem in self.problems}
+
+
+_NIGHT_COLUMNS = tuple(sweeps.c[name] for name in Night.__dataclass_fields__)
+_IS_NIGHT = sweeps.c.job == NIGHT_JOB
+
+
+def get_night(connection: Connection, slot: datetime) -> Night:
+    row = connection.execute(select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)).one()
+    return Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def last_night(
+    connection: Connection,
+    *,
+    before: datetime | None = None,
+    closed: bool = False,
+    by_hand: bool | None = None,
+) -> Night | None:
+    """The newest one; of those before a time, that have ended, or that were (not) begun by hand."""
+    query = select(*_NIGHT_COLUMNS).where(_IS_NIGHT).order_by(sweeps.c.slot.desc()).limit(1)
+    if before is not None:
+        query = query.where(sweeps.c.slot < before)
+    if closed:
+        query = query.where(sweeps.c.done_at.is_not(None))
+    if by_hand is not None:
+        query = query.where(sweeps.c.by_hand.is_(by_hand))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def end_night(
+    connection: Connection, slot: datetime, *, done_at: datetime, problems: Sequence[Problem]
+) -> None:
+    """It has ended: badly where there are any problems."""
+    connection.execute(
+        update(sweeps)
+        .where(_IS_NIGHT, sweeps.c.slot == slot)
+        .values(
+            done_at=done_at,
+            outcome="failed" if problems else "good",
+            problems=[
+                {"kind": one.kind, "subject": one.subject, "id": one.id, "error": one.error} for one in problems
+            ],
+        )
+    )
+
+
+def vault_made_at(connection: Connection) -> datetime:
+    return connection.execute(select(deployment.c.created_at)).scalar_one()
+
+
+def claim_sweep(
+    connection: Connection, *, job: str, slot: datetime, now: datetime, lease: timedelta, by_hand: bool = False
+) -> bool:
     """Whether this process does the slot: once done, or while somebody is at it, nobody else does."""
     lease_now = _lease_clock(connection, now)
     made = upsert_into(connection, sweeps).values(
-        job=job, slot=slot, lease_until=lease_now + lease, started_at=now, counts={}
+        job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
     )
     claimed = connection.execute(
         made.on_conflict_do_update(

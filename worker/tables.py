@@ -116,10 +116,14 @@ class SweepColumns(TypedColumns):
     scanned_at: Named[datetime | None] = Column(UtcDateTime)
     done_at: Named[datetime | None] = Column(UtcDateTime)
     outcome: Named[str | None] = Column(String(10))
+    by_hand: Named[bool] = Column(Boolean, server_default=false())
     counts: Named[dict[str, Any]] = Column(JSON)
+    problems: Named[list[dict[str, Any]]] = Column(JSON, server_default="[]")
 
 
 sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "slot"))
+"""One row for each scheduled time of a job, and for each time that it was done `by_hand`. `problems`: what was
+wrong when it had ended."""
 
 
 class FindingColumns(TypedColumns):

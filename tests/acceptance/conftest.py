@@ -41,7 +41,7 @@ class Nightkey:
             capture_output=True,
             text=True,
             env=self.environment,
-            timeout=90,
+            timeout=300,
             check=False,
             stdin=subprocess.DEVNULL if value is None else None,
         )

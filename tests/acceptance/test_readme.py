@@ -49,7 +49,7 @@ class Walk:
         script = f"set -e\nexport NIGHTKEY_HOME={self._folder}/nightkey-try\n{script}"
         done = subprocess.run(
             ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=self._folder,
-            env=self._environment, timeout=90,
+            env=self._environment, timeout=300,
         )  # fmt: skip
         assert done.returncode == status, f"{block}\n{done.stdout}\n{done.stderr}"
         return done.stdout

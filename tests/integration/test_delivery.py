@@ -23,7 +23,9 @@ from worker.bootstrap import Services, initialise, utc_now
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
-from worker.notice_rows import Notice, list_notices, problems_since
+from worker.domain.problems import describe
+from worker.notice_rows import Notice, list_notices
+from worker.problem_rows import read_undelivered
 
 PATIENCE = 20.0
 TOO_LONG = 1.0
@@ -160,8 +162,8 @@ def test_a_route_that_answers_500_is_tried_four_times_with_growing_pauses_and_th
     assert (failed.owner, failed.state, failed.error) == ("ann", "failed", "the service answered 500")
     assert [(one.state, one.stands_in) for one in failed.deliveries].count(("sent", True)) == 2
     with outbox.services.database.read() as connection:
-        (problem,) = problems_since(connection, began)
-    assert problem.startswith("ann could not be told 'Nightkey: a test for ann' by json://127.0.0.1")
+        (problem,) = read_undelivered(connection, since=began, now=clock())
+    assert describe(problem).startswith("ann could not be told 'Nightkey: a test for ann' by json://127.0.0.1")
 
 
 def test_a_mistake_is_not_tried_again_and_may_be_mended(outbox: Outbox, sink: HttpSink) -> None:

@@ -14,6 +14,8 @@ from vaultcore.errors import ConfigurationError
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
+from worker.domain.problems import Problem, describe
+from worker.problem_rows import read_heartbeat
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PATH = "/ping/7d0c2a"
@@ -34,6 +36,10 @@ def staged(tmp_path: Path, clock: Any, sink: HttpSink) -> Iterator[Staged]:
 def beat(organisation: Organisation) -> None:
     for name in organisation.services.resuming.find_waiting().heartbeats:
         organisation.services.heartbeat.send(name)
+
+
+def show(problems: list[Problem]) -> list[str]:
+    return [describe(problem) for problem in problems]
 
 
 def heard(sink: HttpSink) -> list[tuple[str, str]]:
@@ -71,7 +77,7 @@ def test_a_call_that_fails_is_tried_again_and_given_up_after_a_day(
     beat(organisation)
     assert [path for path, _ in heard(sink)] == ["/start", ""]
     with organisation.services.database.read() as connection:
-        (problem,) = organisation.services.heartbeat.problems(connection)
+        (problem,) = show(read_heartbeat(connection))
     assert problem.endswith("did not arrive: the service answered 500")
     beat(organisation)
     assert len(heard(sink)) == 2, "not before its pause is over"
@@ -79,7 +85,7 @@ def test_a_call_that_fails_is_tried_again_and_given_up_after_a_day(
     beat(organisation)
     assert [path for path, _ in heard(sink)] == ["/start", "", "/start", ""]
     with organisation.services.database.read() as connection:
-        assert organisation.services.heartbeat.problems(connection) == []
+        assert show(read_heartbeat(connection)) == []
     clock.advance(DAY)
     sink.answer(503, times=100)
     organisation.night()
@@ -118,7 +124,7 @@ def test_the_address_is_a_secret(staged: Staged, tmp_path: Path, clock: Any, sin
     organisation.night()
     beat(organisation)
     with organisation.services.database.read() as connection:
-        (problem,) = organisation.services.heartbeat.problems(connection)
+        (problem,) = show(read_heartbeat(connection))
     assert "7d0c2a" not in problem
     assert f"127.0.0.1:{port}" in problem
     for wrong in ("ftp://x", "https://h/p?token=7d0c2a", "7d0c2a"):

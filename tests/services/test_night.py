@@ -11,10 +11,11 @@ from tests.organisation import Organisation
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker import notice_rows
 from worker.bootstrap import Services
 from worker.demo.counterparts import start_counterparts
+from worker.domain.problems import describe
 from worker.domain.saga import State
+from worker.problem_rows import read_undelivered
 
 TOKEN = "prod-ticketing-api-token"
 DAY = timedelta(days=1)
@@ -343,8 +344,8 @@ def test_a_notice_that_had_no_route_leaves_once_there_is_one(organisation: Organ
     (notice,) = organisation.notices()
     assert (notice.owner, notice.state) == ("network", "unrouted")
     with services.database.read() as connection:
-        (problem,) = notice_rows.problems_since(connection, services.clock())
-    assert problem.startswith("network has no route, so 1 notice reached nobody")
+        (problem,) = read_undelivered(connection, since=services.clock(), now=services.clock())
+    assert describe(problem).startswith("network has no route, so 1 notice reached nobody")
 
     with services.database.write() as connection:
         owner = services.owners.get(connection, "network")

@@ -13,7 +13,7 @@ from worker import finding_rows
 from worker.cli.inputs import parse_time, read_policy, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
-from worker.cli.rotation import is_good
+from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.proof import CANARY_AUTO, Consumer
@@ -307,7 +307,7 @@ def rotate(
     services = open_services()
     if compromised:
         _confirm_harm(services, name, yes=yes)
-    with show_progress() as tell:
+    with show_progress(services.driving) as tell:
         if compromised:
             rotation = services.driving.run_hurried(name, tell, asked_by=who())
         else:
@@ -326,9 +326,7 @@ def rotate(
             }
         )
     else:
-        print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
-        if rotation.waits_for:
-            print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+        print_outcome(rotation)
     if not is_good(rotation):
         raise typer.Exit(1)
 

@@ -205,7 +205,7 @@ def leave(
         _confirm()
     departure = services.leaving.begin(name, hurried=compromised, actor=who())
     total = len(departure.items)
-    with show_progress() as tell:
+    with show_progress(services.driving) as tell:
         after = 0
         while opened := services.leaving.open_next(departure, after=after, actor=who(), in_freeze=in_freeze):
             left, rotation = opened

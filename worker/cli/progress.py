@@ -1,12 +1,20 @@
-"""Progress on standard error: bars where a person watches, plain lines where none does."""
+"""Progress on standard error: bars where a person watches, plain lines where none does; and how it stops."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING
 
-from worker.cli.output import note
+import typer
+
+from worker.cli.output import note, note_at_once
 from worker.domain.saga import FINISHED, State
 from worker.store import Rotation
+
+if TYPE_CHECKING:  # imported with the services
+    from worker.services.driving import Driving
 
 _ORDER = [
     State.PLANNED,
@@ -23,12 +31,59 @@ _ORDER = [
 
 
 @contextmanager
-def show_progress() -> Iterator[Callable[[Rotation], None]]:
-    """Gives what is to be told of each step of each rotation."""
+def show_progress(driving: "Driving") -> Iterator[Callable[[Rotation], None]]:
+    """Gives what is to be told of each step of each rotation.
+
+    Ctrl-C or SIGTERM ends what is driven after the step under way, a second one at once. Either says what
+    is left unfinished and how it goes on, and ends the command with the status that shells give such an end.
+    """
+    with _stoppable(driving), _told() as tell:
+        yield tell
+
+
+@contextmanager
+def _stoppable(driving: "Driving") -> Iterator[None]:
+    told: list[int] = []
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        told.append(signum)
+        if len(told) > 1:
+            raise KeyboardInterrupt
+        note_at_once(f"{signal.Signals(signum).name}: finishing the step under way; once more stops at once")
+        driving.stop()
+
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if told:
+        _explain_rest(driving)
+        raise typer.Exit(128 + told[0])
+
+
+def _explain_rest(driving: "Driving") -> None:
+    """What stays under way, and how it goes on: nothing of it is lost."""
+    left = driving.find_moving()
+    for rotation in left:
+        held = "" if rotation.lease_until is None else f" after {rotation.lease_until:%H:%M:%S} UTC"
+        show = f"nightkey rotation show {rotation.id}"
+        note(f"nightkey: {rotation.item} is {rotation.state}, and goes on{held} ({show})")
+    note(f"nightkey: stopped; {_GO_ON if left else 'nothing is under way'}")
+
+
+_GO_ON = "`nightkey up` or the next `nightkey night` goes on with what is under way"
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[Rotation], None]]:
     if not sys.stderr.isatty():
-        yield lambda rotation: note(f"{rotation.item}: {rotation.state}")
+        yield lambda rotation: note(f"{rotation.item}: {_describe(rotation)}")
         return
     from rich.console import Console  # noqa: PLC0415  # only where a person watches
+    from rich.markup import escape  # noqa: PLC0415  # as below
     from rich.progress import BarColumn, Progress, TaskID, TextColumn  # noqa: PLC0415  # as above
 
     tasks: dict[str, TaskID] = {}
@@ -37,10 +92,22 @@ def show_progress() -> Iterator[Callable[[Rotation], None]]:
 
         def tell(rotation: Rotation) -> None:
             if rotation.id not in tasks:
-                tasks[rotation.id] = bars.add_task(rotation.item, total=len(_ORDER) - 1, state="")
+                tasks[rotation.id] = bars.add_task(escape(rotation.item), total=len(_ORDER) - 1, state="")
             bars.update(tasks[rotation.id], state=rotation.state.value, completed=_reached(rotation.state))
+            if rotation.last_error:
+                bars.console.print(escape(f"{rotation.item}: {_describe(rotation)}"), soft_wrap=True)
 
         yield tell
+
+
+def _describe(rotation: Rotation) -> str:
+    """The state, and why it is no better: at once, and not at the end."""
+    if rotation.state is State.DONE or not rotation.last_error:
+        return rotation.state.value
+    again = ""
+    if rotation.outages and rotation.next_at is not None:
+        again = f"; next try {rotation.next_at:%H:%M:%S} UTC"
+    return f"{rotation.state}, {rotation.last_error}{again}"
 
 
 def _reached(state: State) -> int:

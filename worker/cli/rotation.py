@@ -9,7 +9,7 @@ from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.advice import Advice, advise
-from worker.domain.saga import State
+from worker.domain.saga import ON_THE_WAY, State
 from worker.store import Rotation, get_rotation, list_rotations, steps_of
 
 app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
@@ -139,7 +139,7 @@ def prove(
     outcome = services.deciding.prove(rotation_id, workflow, actor=who())
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
-    with show_progress() as tell:
+    with show_progress(services.driving) as tell:
         services.driving.settle([rotation.item_id], tell)
     if json:
         print_json(vars(outcome))
@@ -209,15 +209,13 @@ def describe(rotation: Rotation) -> dict[str, Any]:
 
 
 def is_good(rotation: Rotation) -> bool:
-    """Whether it has come to rest well: nothing went wrong, and nothing is waited out."""
-    if rotation.state in (State.ROLLED_BACK, State.STUCK, State.CANCELLED):
-        return False
-    return not (rotation.outages and rotation.waits_for)
+    """Whether it is done, or on its way there: nothing failed, and nothing goes back."""
+    return rotation.state in ON_THE_WAY and not rotation.outages
 
 
 def _drive(services: Any, rotation: Rotation, *, json: bool, good: tuple[State, ...] = ()) -> None:  # noqa: ANN401  # Services, imported late
     """What follows from the decision is done here and now, as a worker would."""
-    with show_progress() as tell:
+    with show_progress(services.driving) as tell:
         driven = services.driving.run_decided(rotation.id, tell)
     _answer(driven, json=json)
     if driven.state not in good and (good or not is_good(driven)):
@@ -228,9 +226,16 @@ def _answer(rotation: Rotation, *, json: bool) -> None:
     if json:
         print_json(describe(rotation))
         return
+    print_outcome(rotation)
+
+
+def print_outcome(rotation: Rotation) -> None:
+    """Where a rotation has come to; what went wrong on standard error, at once."""
     print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
     if rotation.waits_for:
         print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+    if rotation.last_error and not is_good(rotation):
+        note(f"nightkey: {rotation.item}: {rotation.last_error}")
 
 
 def _head(rotation: Rotation) -> list[str]:

@@ -68,7 +68,7 @@ def report(
     if status == "failed" and reported.new:
         with services.database.read() as connection:
             ids = [services.vault.get(connection, name).id for name in reported.used]
-        with show_progress() as tell:
+        with show_progress(services.driving) as tell:
             services.driving.settle(ids, tell)
     versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))
     if json:

@@ -10,6 +10,7 @@ from worker.cli.progress import show_progress
 from worker.cli.rotation import describe
 from worker.cli.session import Home, Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
+from worker.domain.problems import describe as describe_problem
 from worker.services.night import Preview
 
 
@@ -43,29 +44,40 @@ def scan(
     print_table(findings, ("kind", "item", "workflow", "detail"), "nothing to complain of")
 
 
-def night(*, json: Json = False, home: Home = None) -> None:
-    """One whole night, now, in this process; ends when its rotations and notices are done. 1 if any failed."""
+def night(
+    *,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="Leave what has to be tried again to the worker, or to the next night."),
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """One whole night, now, in this process; ends when its rotations and notices are done.
+
+    1 if anything is unfinished, failed or overdue then, whichever night it comes from.
+    """
     _ = home
     services = open_services()
-    with show_progress() as tell:
-        result = services.driving.run_night(tell, note)
-    with services.database.read() as connection:
-        night = services.nights.describe(connection, result.slot)
-    answer = {
-        "slot": result.slot,
-        "outcome": "failed" if result.problems else "good",
-        "counts": night,
-        "rotations": [describe(rotation) for rotation in result.rotations],
-        "problems": result.problems,
-    }
+    with show_progress(services.driving) as tell:
+        result = services.driving.run_night(tell, note, wait=not no_wait)
+    problems = [describe_problem(problem) for problem in result.problems]
     if json:
-        print_json(answer)
+        print_json(
+            {
+                "slot": result.slot,
+                "outcome": "failed" if problems else "good",
+                "counts": result.counts,
+                "rotations": [describe(rotation) for rotation in result.rotations],
+                "problems": problems,
+            }
+        )
     else:
-        counted = ", ".join(f"{number} {what}" for what, number in night.items())
-        print_lines([f"the night ended {'badly' if result.problems else 'well'}: {counted}"])
-        for problem in result.problems:
+        counted = ", ".join(f"{number} {what}" for what, number in result.counts.items())
+        print_lines([f"the night ended {'badly' if problems else 'well'}: {counted}"])
+        for problem in problems:
             note(f"nightkey: {problem}")
-    if result.problems:
+    if problems:
         raise typer.Exit(1)
 
 

@@ -1,43 +1,64 @@
-"""`nightkey status`: how things stand, on one screen."""
-
-from typing import Any
+"""`nightkey status`: how things stand, worst first, on one screen."""
 
 import typer
 
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
+from worker.domain.problems import describe
+from worker.services.standing import Standing
+from worker.store import Night
 
 
 def status(*, json: Json = False, home: Home = None) -> None:
-    """How things stand: last night, rotations, notices, findings. 1 if anything failed in it."""
+    """How things stand, worst first: what is wrong, the last night, rotations, notices, findings.
+
+    1 if anything failed, is overdue, or nobody is working.
+    """
     _ = home
-    services = open_services()
-    standing = services.standing.read()
+    standing = open_services().standing.read()
+    problems = [describe(problem) for problem in standing.problems]
     if json:
-        print_json(vars(standing))
+        print_json(
+            vars(standing)
+            | {
+                "problems": problems,
+                "last_night": _describe_night(standing.last_night),
+                "by_hand": _describe_night(standing.by_hand),
+            }
+        )
     else:
-        print_lines(_describe(vars(standing)))
+        for problem in problems:
+            note(f"nightkey: {problem}")
+        print_lines(_lines(standing))
         print_lines(["", "open findings:"])
         print_table(standing.findings, ("kind", "item", "workflow", "detail"), "none")
-        for problem in standing.problems:
-            note(f"nightkey: {problem}")
-    if standing.problems:
+    if problems:
         raise typer.Exit(1)
 
 
-def _describe(standing: dict[str, Any]) -> list[str]:
-    night = standing["last_night"]
-    last = (
-        "no night yet"
-        if night is None
-        else f"{night['slot']:%Y-%m-%d %H:%M} UTC, {night['outcome'] or 'under way'}"
-    )
-    lines = [
-        f"last night: {last}",
-        f"next night: {standing['next_night']:%Y-%m-%d %H:%M} UTC",
-        f"items: {standing['items']}, workflows: {standing['workflows']}",
+def _lines(standing: Standing) -> list[str]:
+    lines = ["not well: see above" if standing.problems else "all is well"]
+    lines.append(f"last night: {_show_night(standing.last_night)}")
+    if standing.by_hand is not None:
+        lines.append(f"since then, by hand: {_show_night(standing.by_hand)}")
+    lines += [
+        f"next night: {standing.next_night:%Y-%m-%d %H:%M} UTC",
+        f"items: {standing.items}, workflows: {standing.workflows}",
     ]
-    for what in ("rotations", "notices"):
-        counted = ", ".join(f"{number} {state}" for state, number in sorted(standing[what].items()))
+    for what, counts in (("rotations", standing.rotations), ("notices", standing.notices)):
+        counted = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
         lines.append(f"{what}: {counted or 'none'}")
     return lines
+
+
+def _show_night(night: Night | None) -> str:
+    if night is None:
+        return "none yet"
+    outcome = {"good": "ended well", "failed": "did not end well"}.get(night.outcome or "", "under way")
+    return f"{night.slot:%Y-%m-%d %H:%M} UTC, {outcome}"
+
+
+def _describe_night(night: Night | None) -> dict[str, object] | None:
+    if night is None:
+        return None
+    return {name: getattr(night, name) for name in ("slot", "outcome", "done_at", "counts")}

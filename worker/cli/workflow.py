@@ -171,7 +171,7 @@ def run(
         actor=who(),
     )
     if outcome.status != "completed":
-        with show_progress() as tell:
+        with show_progress(services.driving) as tell:
             services.driving.settle(outcome.used, tell)
     _answer(_describe(outcome), good=outcome.status == "completed", json=json)
 

@@ -1,10 +1,13 @@
-"""What an approval is bound to: pure."""
+"""What an approval is bound to, and how its request ends: pure."""
 
 import hashlib
 import json
 from dataclasses import asdict
 
 from vaultcore.model import Item
+
+NOBODY_APPROVED = "nobody approved it in time"
+"""Why a rotation was cancelled whose request expired."""
 
 
 def digest_request(item: Item) -> str:

@@ -80,7 +80,14 @@ BEFORE_ACTIVATION = frozenset(
     }
 )
 
-_AT_REST = FINISHED | {State.REQUESTED, State.SCHEDULED, State.CANARY, State.WATCHING, State.STUCK}
+AT_REST = FINISHED | {State.REQUESTED, State.SCHEDULED, State.CANARY, State.WATCHING, State.STUCK}
+"""It waits for its time, for consumers or for a person."""
+
+REPLACED = frozenset({State.ACTIVATED, State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
+"""The new value is current."""
+
+ON_THE_WAY = REPLACED | BEFORE_ACTIVATION | {State.REQUESTED, State.SCHEDULED, State.QUEUED, State.DISCARDING}
+"""It may still come to its good end by itself, or has: what is going back, stuck or cancelled will not."""
 
 _NEXT: dict[State, Step] = {
     State.REQUESTED: Step.EXPIRE,
@@ -191,7 +198,7 @@ def is_moving(state: State, waits_for: tuple[str, ...], *, hurried: bool = False
     """
     if state is State.QUEUED or (hurried and state in WATCHED):
         return True
-    return state not in _AT_REST and not waits_for
+    return state not in AT_REST and not waits_for
 
 
 def after_success(step: Step, now: datetime) -> Transition:

@@ -1,18 +1,20 @@
 """A whole night in this process, without a broker: the same services, called one after the other."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 
 from vaultcore.database import Database
 from vaultcore.vault import Vault
-from worker import notice_rows, store
+from worker import store
+from worker.domain.problems import Problem
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.opening import Opening
+from worker.services.problems import Problems
 from worker.services.rotation import Rotations
 from worker.store import Rotation
 
@@ -23,15 +25,19 @@ _PATIENCE = timedelta(minutes=2)
 
 @dataclass(frozen=True, kw_only=True)
 class NightResult:
-    """`problems` are sentences: what did not succeed. Without any, the night was good."""
+    """`problems`: whatever is unfinished, failed or overdue, whoever began it. Without any, all is well."""
 
     slot: datetime
+    counts: dict[str, int]
     rotations: list[Rotation]
-    problems: list[str]
+    problems: list[Problem]
 
 
 class Driving:
-    """Drives a night from its scan to its last notice, and a single rotation to its rest."""
+    """Drives a night from its scan to its last notice, and a single rotation to its rest.
+
+    Told to stop, it ends between two steps: nothing is held then, and whoever comes next goes on.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Driving:
         rotations: Rotations,
         delivering: Delivering,
         heartbeat: Heartbeat,
+        problems: Problems,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -52,30 +59,52 @@ class Driving:
         self._rotations = rotations
         self._delivering = delivering
         self._heartbeat = heartbeat
+        self._problems = problems
         self._clock = clock
+        self._stopping = Event()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """The step under way is the last one. Safe in a signal handler."""
+        self._stopping.set()
 
     def run_night(
-        self, tell: Callable[[Rotation], None], say: Callable[[str], None] = lambda _: None
+        self,
+        tell: Callable[[Rotation], None],
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        wait: bool = True,
     ) -> NightResult:
         """One night by hand, claimed under the present time.
 
-        `tell` hears of each step, `say` what is waited for: a retry, or whoever holds a rotation. A
-        rotation that watches is at rest. Others may work on the same rows.
+        `tell` hears of each step, `say` what is waited for: a retry, or whoever holds a rotation. A rotation
+        that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
+        due has one try, and what is to be tried again is left to whoever comes next.
         """
         began = self._clock()
-        self._nights.begin(began)
+        self._nights.begin(began, by_hand=True)
         self._beat()
-        self._drive(tell, say, began)
+        self._drive(tell, say, began, wait=wait)
         for slot in self._nights.open_nights():
             self._nights.close(slot)
-        self._deliver(say)
-        self._beat()
+        if not self.stopped:
+            self._deliver(say, wait=wait)
+            self._nights.review(began)
+            self._beat()
         with self._database.read() as connection:
-            problems = self._nights.problems_of(connection, began)
-            problems += notice_rows.problems_since(connection, began)
-            problems += self._heartbeat.problems(connection)
-            rotated = store.rotations_of_night(connection, began)
-        return NightResult(slot=began, rotations=rotated, problems=problems)
+            return NightResult(
+                slot=began,
+                counts=store.get_night(connection, began).counts,
+                rotations=store.rotations_of_night(connection, began),
+                problems=self._problems.of_night(connection, began),
+            )
+
+    def find_moving(self) -> list[Rotation]:
+        """What a person who stops now leaves under way."""
+        return self._moving(self._clock())
 
     def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
         """One rotation until it watches, waits for a person, or has ended; then its notices."""
@@ -85,13 +114,14 @@ class Driving:
                 found = store.get_rotation(connection, rotation_id)
             return is_moving(found.state, tuple(found.waits_for), hurried=found.hurried)
 
-        while moving():
+        while moving() and not self.stopped:
             advanced = self._rotations.advance(rotation_id)
             if advanced is None:
-                time.sleep(_POLL_SECONDS)
+                self._stopping.wait(_POLL_SECONDS)
             else:
                 tell(advanced.rotation)
-        self._deliver()
+        if not self.stopped:
+            self._deliver()
         with self._database.read() as connection:
             return store.get_rotation(connection, rotation_id)
 
@@ -106,7 +136,8 @@ class Driving:
             found = store.find_open_rotation(connection, item.id)
         opened = self._opening.request_hurried(item.id, asked_by=asked_by)
         rotation = self.run_rotation(opened.id, tell)
-        if found is not None and found.activated_at is not None and rotation.state is State.DONE:
+        done = rotation.state is State.DONE and not self.stopped
+        if done and found is not None and found.activated_at is not None:
             rotation = self.run_hurried(name, tell, asked_by=asked_by)
         return rotation
 
@@ -134,38 +165,45 @@ class Driving:
         for name in self._heartbeat.waiting():
             self._heartbeat.send(name)
 
-    def _drive(self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime) -> None:
+    def _drive(
+        self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime, *, wait: bool
+    ) -> None:
+        """Whatever is due, until nothing moves that was there when the night began: its own rotations, and
+        those of other nights, of persons, and of workers who may be gone.
+        """
         said: set[str] = set()
-        while True:
+        while not self._stopping.is_set():
             with self._database.read() as connection:
                 due = store.due_rotations(connection, self._clock())
+            moved = False
             for rotation_id in due:
-                advanced = self._rotations.advance(rotation_id)
+                advanced = None if self._stopping.is_set() else self._rotations.advance(rotation_id)
                 if advanced is not None:
+                    moved = True
                     tell(advanced.rotation)
-            if not due:
-                moving = self._moving(night)
-                if not moving:
-                    return
-                for rotation in moving:
-                    _say_once(said, say, _explain_wait(rotation))
-                time.sleep(_POLL_SECONDS)
+            if moved:
+                continue
+            moving = self._moving(self._nights.scanned_at(night))
+            if not moving or not wait:
+                return
+            for rotation in moving:
+                _say_once(said, say, _explain_wait(rotation))
+            self._stopping.wait(_POLL_SECONDS)
 
-    def _deliver(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool = True) -> None:
         """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""
         said: set[str] = set()
-        while True:
+        while not self.stopped:
             self._delivering.deliver()
             until = self._delivering.next_try()
-            if until is None or until > self._clock() + _PATIENCE:
+            if not wait or until is None or until > self._clock() + _PATIENCE:
                 return
             _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")
-            time.sleep(_POLL_SECONDS)
+            self._stopping.wait(_POLL_SECONDS)
 
-    def _moving(self, night: datetime) -> list[Rotation]:
+    def _moving(self, begun_by: datetime) -> list[Rotation]:
         with self._database.read() as connection:
-            found = store.rotations_of_night(connection, night)
-        return [one for one in found if is_moving(one.state, tuple(one.waits_for))]
+            return store.moving_rotations(connection, begun_by=begun_by)
 
 
 def _say_once(said: set[str], say: Callable[[str], None], text: str) -> None:
@@ -181,4 +219,5 @@ def _explain_wait(rotation: Rotation) -> str:
             f"{rotation.lease_until:%H:%M:%S} UTC"
         )
     next_at = rotation.next_at or rotation.created_at
-    return f"waiting for {rotation.item}: its next try is at {next_at:%H:%M:%S} UTC"
+    why = f", since {rotation.last_error}" if rotation.last_error else ""
+    return f"waiting for {rotation.item}: its next try is at {next_at:%H:%M:%S} UTC{why}"

@@ -30,6 +30,9 @@ class Beat(StrEnum):
     FAIL = "fail"
 
 
+_OUTDATED_BY = {Beat.START: (), Beat.SUCCESS: (Beat.START,), Beat.FAIL: (Beat.START, Beat.SUCCESS)}
+"""What is not said any more, once this was heard: it would pass for what is so now."""
+
 _PATHS = {Beat.START: "/start", Beat.SUCCESS: "", Beat.FAIL: "/fail"}
 
 
@@ -55,6 +58,18 @@ class Heartbeat:
                 slot=slot, beat=beat.value, text=text, state="waiting", attempts=0, next_at=now, posted_at=now
             )
             .on_conflict_do_nothing()
+        )
+
+    def take_back(self, connection: Connection, slot: datetime) -> None:
+        """A night that turned out not to have ended well: what has not left yet does not say so."""
+        connection.execute(
+            update(heartbeats)
+            .where(
+                heartbeats.c.slot == slot,
+                heartbeats.c.beat == Beat.SUCCESS.value,
+                heartbeats.c.state == "waiting",
+            )
+            .values(state="outdated", next_at=None)
         )
 
     def waiting(self) -> list[str]:
@@ -98,23 +113,13 @@ class Heartbeat:
             still = mine & (heartbeats.c.state == "waiting")
             connection.execute(update(heartbeats).where(still).values(values))
             if problem is None and beat != Beat.START:
-                late = (heartbeats.c.slot == datetime.fromisoformat(slot)) & (heartbeats.c.state == "waiting")
+                outdated = _OUTDATED_BY[Beat(beat)]
+                late = (
+                    (heartbeats.c.slot == datetime.fromisoformat(slot))
+                    & heartbeats.c.beat.in_([one.value for one in outdated])
+                    & (heartbeats.c.state == "waiting")
+                )
                 connection.execute(update(heartbeats).where(late).values(state="outdated", next_at=None))
-
-    def problems(self, connection: Connection) -> list[str]:
-        """What did not arrive with the last try of the last night, as sentences."""
-        row = connection.execute(
-            select(heartbeats.c.slot, heartbeats.c.beat, heartbeats.c.last_error)
-            .where(heartbeats.c.last_error.is_not(None))
-            .order_by(heartbeats.c.posted_at.desc())
-            .limit(1)
-        ).first()
-        newer = connection.execute(
-            select(heartbeats.c.slot).order_by(heartbeats.c.slot.desc()).limit(1)
-        ).scalar()
-        if row is None or row.slot != newer:
-            return []
-        return [f"the heartbeat of {row.slot:%Y-%m-%d %H:%M} UTC ({row.beat}) did not arrive: {row.last_error}"]
 
     def _call(self, url: Secret, beat: Beat, text: str) -> str | None:
         """What was wrong; None: it arrived. Nothing of the address, which is a secret, is said."""

@@ -31,6 +31,8 @@ class Lease:
         self._lease = lease
         self._clock = clock
         self._over = threading.Event()
+        self.has_acted = False
+        """Whether a call to the outside was let through: it may be under way when its caller is gone."""
         self._thread = threading.Thread(target=self._renew, name=f"lease-{claimed.id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -49,6 +51,7 @@ class Lease:
             held = store.is_held(connection, self._claimed, now=self._clock())
         if not held:
             raise ConflictError(f"rotation {self._claimed.id} was taken over by another worker")
+        self.has_acted = True
 
     def _renew(self) -> None:
         while not self._over.wait(self._lease.total_seconds() / _RENEWALS):

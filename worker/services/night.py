@@ -10,10 +10,11 @@ from vaultcore.database import Database
 from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
-from worker.domain.findings import Finding, FindingKind
-from worker.domain.limits import STOPPED, Caps, Room
+from worker.domain.findings import Finding
+from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
-from worker.domain.saga import State, is_moving
+from worker.domain.problems import Problem, describe
+from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.chasing import Chasing
@@ -22,10 +23,11 @@ from worker.services.due import SeenItem, walk_due
 from worker.services.heartbeat import Beat, Heartbeat
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
+from worker.services.problems import Problems
 from worker.services.retiring import Retiring
 from worker.services.scanning import SCANNED_KINDS, walk_items, walk_stale
-from worker.store import NIGHT_JOB
-from worker.tables import findings, sweeps
+from worker.store import NIGHT_JOB, Night
+from worker.tables import sweeps
 
 ACTOR = "night"
 _SCAN_LEASE = timedelta(minutes=15)
@@ -67,6 +69,7 @@ class Nights:
         anchoring: Anchoring,
         heartbeat: Heartbeat,
         chasing: Chasing,
+        problems: Problems,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -81,6 +84,7 @@ class Nights:
         self._anchoring = anchoring
         self._heartbeat = heartbeat
         self._chasing = chasing
+        self._problems = problems
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -97,11 +101,13 @@ class Nights:
                 found += page
         return Preview(at=at, due=due, findings=found)
 
-    def begin(self, slot: datetime) -> list[str] | None:
+    def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already."""
         now = self._clock()
         with self._database.write() as connection:
-            if not store.claim_sweep(connection, job=NIGHT_JOB, slot=slot, now=now, lease=_SCAN_LEASE):
+            if not store.claim_sweep(
+                connection, job=NIGHT_JOB, slot=slot, now=now, lease=_SCAN_LEASE, by_hand=by_hand
+            ):
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
@@ -134,11 +140,20 @@ class Nights:
                 ).scalars()
             )
 
+    def scanned_at(self, slot: datetime) -> datetime:
+        """When its scan was over; now, if it is not."""
+        with self._database.read() as connection:
+            return store.get_night(connection, slot).scanned_at or self._clock()
+
     def close(self, slot: datetime) -> str | None:
-        """Ends the night when none of its rotations moves any more: outcome, digests. None: not yet."""
+        """Ends the night when no rotation moves any more that was there when it had scanned: outcome, digests.
+        None: not yet.
+
+        Whatever is unfinished, failed or overdue by then counts, whichever night it comes from.
+        """
         with self._database.write() as connection:
             night = connection.execute(
-                select(sweeps)
+                select(sweeps.c.scanned_at)
                 .where(
                     sweeps.c.job == NIGHT_JOB,
                     sweeps.c.slot == slot,
@@ -147,32 +162,37 @@ class Nights:
                 )
                 .with_for_update()
             ).one_or_none()
-            rotated = store.rotations_of_night(connection, slot)
-            if night is None or any(is_moving(one.state, tuple(one.waits_for)) for one in rotated):
+            if night is None or store.moving_rotations(connection, begun_by=night.scanned_at or slot):
                 return None
-            problems = self.problems_of(connection, slot)
+            before = store.last_night(connection, before=slot, closed=True)
+            problems = self._problems.of_night(connection, slot)
             self._digesting.post(connection, slot)
-            if problems:
+            if _is_news(store.get_night(connection, slot), before, problems):
                 self._notifying.tell_operators(
                     connection,
                     kind="night-failed",
                     dedupe_key=f"night-failed:{slot.isoformat()}",
-                    data={"night": slot, "problems": problems},
+                    data={"night": slot, "problems": [describe(problem) for problem in problems]},
                 )
-            self._heartbeat.post(
-                connection,
-                slot,
-                Beat.FAIL if problems else Beat.SUCCESS,
-                "\n".join(problems) or f"the night of {slot:%Y-%m-%d %H:%M} UTC ended well",
-            )
-            outcome = "failed" if problems else "good"
-            connection.execute(
-                update(sweeps)
-                .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
-                .values(done_at=self._clock(), outcome=outcome)
-            )
+            self._end(connection, slot, problems, done_at=self._clock())
         self._anchoring.anchor()
-        return outcome
+        return "failed" if problems else "good"
+
+    def review(self, slot: datetime) -> None:
+        """A night that ended well, and whose notices then did not go out, has not ended well."""
+        with self._database.write() as connection:
+            night = store.get_night(connection, slot)
+            problems = self._problems.of_night(connection, slot)
+            if night.outcome == "good" and problems:
+                self._heartbeat.take_back(connection, slot)
+                self._end(connection, slot, problems, done_at=night.done_at or self._clock())
+
+    def _end(
+        self, connection: Connection, slot: datetime, problems: list[Problem], *, done_at: datetime
+    ) -> None:
+        text = "\n".join(map(describe, problems)) or f"the night of {slot:%Y-%m-%d %H:%M} UTC ended well"
+        self._heartbeat.post(connection, slot, Beat.FAIL if problems else Beat.SUCCESS, text)
+        store.end_night(connection, slot, done_at=done_at, problems=problems)
 
     # The scan that writes
 
@@ -236,31 +256,11 @@ class Nights:
             room = room.take(rotation.counterpart)
         return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
 
-    def describe(self, connection: Connection, slot: datetime) -> dict[str, int]:
-        """The counts of a night that was scanned."""
-        counts: dict[str, int] = connection.execute(
-            select(sweeps.c.counts).where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
-        ).scalar_one()
-        return counts
 
-    def problems_of(self, connection: Connection, slot: datetime) -> list[str]:
-        """What did not succeed in a night, as sentences."""
-        problems = []
-        for one in store.rotations_of_night(connection, slot):
-            if one.state in (State.ROLLED_BACK, State.STUCK):
-                problems.append(f"{one.item} was not replaced: {one.last_error} ({one.id})")
-            elif one.outages and one.waits_for:
-                tries = f"next try {one.next_at:%Y-%m-%d %H:%M} UTC" if one.next_at else "being tried"
-                problems.append(f"{one.item} is not replaced yet, {tries}: {one.last_error} ({one.id})")
-            elif one.state is State.CANCELLED and (one.last_cause is not None or one.last_error == STOPPED):
-                problems.append(f"{one.item} was not begun: {one.last_error} ({one.id})")
-        unreadable = connection.execute(
-            select(findings.c.item, findings.c.detail).where(
-                findings.c.kind == FindingKind.UNREADABLE.value, findings.c.resolved_at.is_(None)
-            )
-        )
-        problems += [f"{row.item}: {row.detail}" for row in unreadable]
-        return problems
+def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:
+    """Whether operators are told: of each night that ends badly, and of one by hand if they can learn of it."""
+    known = set() if before is None or not night.by_hand else before.subjects
+    return any(problem.subject not in known for problem in problems)
 
 
 def _first_state(decision: Decision, now: datetime) -> State:

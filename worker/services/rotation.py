@@ -27,7 +27,7 @@ from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain import saga
-from worker.domain.approvals import digest_request
+from worker.domain.approvals import NOBODY_APPROVED, digest_request
 from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
 from worker.outbound import permitted_by
 from worker.rotators.catalog import find_counterpart
@@ -130,12 +130,21 @@ class Rotations:
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
             step = None
+        except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of the step
+            self._give_back(claimed, lease)
+            raise
         with self._database.write() as connection:
             if step is None:
                 store.release_lease(connection, claimed)
             advanced = store.get_rotation(connection, rotation_id)
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
         return Advanced(rotation=advanced, moved=advanced.state is not claimed.state)
+
+    def _give_back(self, claimed: Rotation, lease: Lease) -> None:
+        """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""
+        if not lease.has_acted:
+            with self._database.write() as connection:
+                store.release_lease(connection, claimed)
 
     def _do(self, claimed: Rotation, step: Step) -> None:
         """The step, and what it came to; whatever goes wrong in it has a cause."""
@@ -228,7 +237,7 @@ class Rotations:
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:
         self._telling.tell_expired(connection, claimed)
-        why = "nobody approved it in time"
+        why = NOBODY_APPROVED
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
 

@@ -5,72 +5,65 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import func, select
 
 from vaultcore.database import Database
 from vaultcore.tables import items
-from worker import finding_rows, notice_rows
+from worker import finding_rows, notice_rows, store
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
-from worker.domain.saga import State
+from worker.domain.problems import Problem
 from worker.domain.slots import next_slot
-from worker.services.heartbeat import Heartbeat
-from worker.services.night import Nights
-from worker.tables import rotations, sweeps, workflows
+from worker.services.problems import Problems
+from worker.store import Night
+from worker.tables import rotations, workflows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Counts by state, the last night, and the open findings."""
+    """What is wrong, worst first; then nights, counts by state, and the open findings.
 
-    last_night: dict[str, Any] | None
+    `last_night` is the last that began at its time, `by_hand` one that a person ran since then.
+    """
+
+    problems: list[Problem]
+    last_night: Night | None
+    by_hand: Night | None
     next_night: datetime
     items: int
     workflows: int
     rotations: dict[str, int]
     notices: dict[str, int]
     findings: list[dict[str, Any]]
-    problems: list[str]
-    """What did not succeed since the last night began, as sentences."""
 
 
 class StandingReader:
     def __init__(
-        self,
-        *,
-        database: Database,
-        nights: Nights,
-        heartbeat: Heartbeat,
-        settings: Settings,
-        clock: Callable[[], datetime],
+        self, *, database: Database, problems: Problems, settings: Settings, clock: Callable[[], datetime]
     ) -> None:
         self._database = database
-        self._nights = nights
-        self._heartbeat = heartbeat
+        self._problems = problems
         self._settings = settings
         self._clock = clock
 
     def read(self) -> Standing:
         with self._database.read() as connection:
-            night = connection.execute(select(sweeps).order_by(sweeps.c.slot.desc()).limit(1)).one_or_none()
+            scheduled = store.last_night(connection, by_hand=False)
+            by_hand = store.last_night(connection, by_hand=True)
+            if scheduled is not None and by_hand is not None and by_hand.slot < scheduled.slot:
+                by_hand = None
             counted = connection.execute(
                 select(rotations.c.state, func.count()).group_by(rotations.c.state)
             ).all()
             return Standing(
-                last_night=None
-                if night is None
-                else {
-                    "slot": night.slot,
-                    "outcome": night.outcome,
-                    "done_at": night.done_at,
-                    "counts": night.counts,
-                },
+                problems=self._problems.now(connection),
+                last_night=scheduled,
+                by_hand=by_hand,
                 next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),
                 items=connection.execute(select(func.count()).select_from(items)).scalar_one(),
                 workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
                 rotations=dict(counted),
                 notices=notice_rows.count(connection),
-                problems=self._find_problems(connection, night),
                 findings=[
                     {
                         "id": row.id,
@@ -87,24 +80,3 @@ class StandingReader:
                     )
                 ],
             )
-
-    def _find_problems(self, connection: Connection, night: Row[*tuple[Any, ...]] | None) -> list[str]:
-        slot = None if night is None else night.slot
-        stuck = connection.execute(
-            select(rotations.c.id, rotations.c.item, rotations.c.last_error, rotations.c.night)
-            .where(rotations.c.state == State.STUCK.value)
-            .order_by(rotations.c.id)
-        )
-        problems = [
-            f"{row.item} is stuck: {row.last_error} (nightkey rotation show {row.id})"
-            for row in stuck
-            if slot is None or row.night != slot
-        ]
-        if night is None:
-            return problems + notice_rows.problems_since(connection, self._clock())
-        return [
-            *self._nights.problems_of(connection, night.slot),
-            *problems,
-            *notice_rows.problems_since(connection, night.started_at),
-            *self._heartbeat.problems(connection),
-        ]

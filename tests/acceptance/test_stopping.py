@@ -1,0 +1,106 @@
+"""Ctrl-C and SIGTERM in the middle of a command: what was under way is said, and goes on."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
+from tests.services.staging import ScriptedService
+
+TOKEN = "prod-ticketing-api-token"
+_SECONDS_MAX = 300
+pytestmark = pytest.mark.timeout(600)  # a dozen commands, one after the other
+
+
+@pytest.fixture
+def service() -> Iterator[ScriptedService]:
+    with ScriptedService() as started:
+        yield started
+
+
+@pytest.fixture
+def vault(nightkey: Nightkey, service: ScriptedService, tmp_path: Path) -> Nightkey:
+    """One token that is due, and the workflow that uses it; leases of two seconds."""
+    nightkey.settings["NIGHTKEY_LEASE_SECONDS"] = "2"
+    nightkey("owner", "create", "support")
+    nightkey(
+        "item", "create", "prod-tokenhub-admin-token", "--mode", "notify", "--owner", "support",
+        "--expires-at", "300d", "--value-file", "-", value=service.admin_token,
+    )  # fmt: skip
+    file = write_workflow(
+        tmp_path, "ticket-sync",
+        [{"id": "start", "componentId": "manual_trigger"},
+         {"id": "call", "componentId": "webhook", "method": "GET", "url": f"{service.url}/v1/account",
+          "headers": {"Authorization": f"Bearer {{{{ vault.{TOKEN} }}}}"}}],
+    )  # fmt: skip
+    nightkey("workflow", "apply", str(file))
+    _, token = service.issue("ticketing")
+    policy = write_token_policy(tmp_path, service.url, "ticketing", overlap="1d")
+    nightkey("item", "create", TOKEN, "--owner", "support", "--expires-at", "5d", "--policy", str(policy),
+             "--value-file", "-", value=token)  # fmt: skip
+    return nightkey
+
+
+def begin(vault: Nightkey, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.cli.main", *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=vault.environment,
+    )  # fmt: skip
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"it ended without {text!r}")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_the_step_under_way_is_finished_and_the_next_night_goes_on_at_once(
+    vault: Nightkey, service: ScriptedService, signum: signal.Signals
+) -> None:
+    gate = service.gate("/v1/tokens", method="POST")
+    process = begin(vault, "night")
+    assert gate.reached.wait(_SECONDS_MAX)
+    process.send_signal(signum)
+    read_until(process, f"{signum.name}: finishing the step under way")
+    gate.open()
+    _, said = process.communicate(timeout=_SECONDS_MAX)
+    assert process.returncode == 128 + signum
+    (rotation,) = vault.json("rotation", "list")
+    assert f"{TOKEN} is created, and goes on (nightkey rotation show {rotation['id']})" in said
+    assert "stopped; `nightkey up` or the next `nightkey night` goes on" in said
+    assert "ended well" not in said
+
+    vault("night", status=1)  # the operators of this vault have no route
+    (rotation,) = vault.json("rotation", "list")
+    assert rotation["state"] == "watching"
+    assert service.calls("POST") == 1, "what was made was not made again"
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_the_next_night_says_for_whom_it_waits(
+    vault: Nightkey, service: ScriptedService
+) -> None:
+    gate = service.gate("/v1/tokens", method="POST")
+    process = begin(vault, "item", "rotate", TOKEN)
+    assert gate.reached.wait(_SECONDS_MAX)
+    process.send_signal(signal.SIGINT)
+    read_until(process, "once more stops at once")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=_SECONDS_MAX)
+    assert process.returncode == 130
+    assert f"{TOKEN} is planned, and goes on after " in said
+    gate.open()
+
+    again = vault("night", status=1)
+    assert vault.json("rotation", "list")[0]["state"] == "watching"
+    assert len(service.live_tokens("ticketing")) == 2, (
+        "what had arrived after all was found, and nothing else made"
+    )
+    assert "Traceback" not in said + again.stderr

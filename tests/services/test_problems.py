@@ -1,0 +1,298 @@
+"""Nothing is green that isn't: the outcome of nights, and `status`, over what earlier nights left behind."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.organisation import Organisation
+from tests.services.staging import TOKEN, ScriptedService, Staged, drive_on, stage
+from vaultcore.secret import Secret
+from worker import store
+from worker.demo.http_sink import HttpSink
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.problems import Problem, ProblemKind, describe
+from worker.domain.saga import State
+
+DAY = timedelta(days=1)
+PATH = "/ping/3f1b"
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as started:
+        yield started
+
+
+@pytest.fixture
+def staged(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Iterator[Staged]:
+    with stage(tmp_path / "home", database_url, clock, heartbeat_url=f"{sink.url}{PATH}") as made:
+        organisation = made[0]
+        add_route(organisation, "operators")
+        yield made
+
+
+def add_route(organisation: Organisation, owner: str) -> None:
+    services = organisation.services
+    url = f"json://{organisation.counterparts.sink.url[7:]}/{owner}"
+    with services.database.write() as connection:
+        found = services.owners.get(connection, owner)
+        services.owners.add_route(connection, found, Secret(url), shown="json://sink", actor="test")
+
+
+def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[ProblemKind]]:
+    """A night now: how it ended, and by what."""
+    slot = clock()
+    services = organisation.services
+    services.nights.begin(slot)
+    drive_on(organisation, clock)
+    services.nights.close(slot)
+    clock.advance(timedelta(seconds=1))
+    organisation.deliver()
+    with services.database.read() as connection:
+        night = store.get_night(connection, slot)
+        return night.outcome, [one.kind for one in services.problems.of_night(connection, slot)]
+
+
+def beat(organisation: Organisation, sink: HttpSink) -> list[str]:
+    """What the heartbeats of the last night said, by their paths."""
+    heard = len(sink.requests)
+    for name in organisation.services.resuming.find_waiting().heartbeats:
+        organisation.services.heartbeat.send(name)
+    return [post.path.removeprefix(PATH) for post in sink.requests[heard:]]
+
+
+def problems(organisation: Organisation) -> list[Problem]:
+    return organisation.services.standing.read().problems
+
+
+def answer_issue(service: ScriptedService, answer: Answer) -> None:
+    def script(incoming: Incoming) -> Answer | None:
+        return answer if (incoming.method, incoming.path) == ("POST", "/v1/tokens") else None
+
+    service.script = script
+
+
+def test_an_outage_of_three_nights_makes_three_nights_red_and_the_one_in_which_it_sticks_too(
+    staged: Staged, clock: Any, sink: HttpSink
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    answer_issue(service, Answer(status=503))
+    seen = []
+    for _ in range(5):
+        seen.append(outcome(organisation, clock))
+        assert beat(organisation, sink)[-1] == "/fail"
+        clock.advance(DAY)
+    assert {said for said, _ in seen} == {"failed"}
+    assert seen[0][1] == [ProblemKind.RETRYING]
+    assert seen[1][1] == [ProblemKind.RETRYING]
+    assert seen[-1][1] == [ProblemKind.STUCK]
+
+    service.script = lambda _: None
+    (rotation,) = organisation.rotations()
+    organisation.services.deciding.retry(rotation.id, actor="user:ann")
+    drive_on(organisation, clock)
+    clock.advance(DAY)
+    assert outcome(organisation, clock)[0] == "good"
+    assert beat(organisation, sink)[-1] == ""
+
+
+def test_a_rotation_that_goes_back_and_the_night_in_which_it_has_gone_back_are_red(
+    staged: Staged, clock: Any, sink: HttpSink
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    made = {"id": "tok_1", "token": 4711, "expires_at": "2027-02-23T23:07:24Z"}
+    answer_issue(service, Answer(status=201, body=made))
+    ended, kinds = outcome(organisation, clock)
+    (rotation,) = organisation.rotations()
+    assert (ended, rotation.state) == ("failed", State.UNDOING)
+    assert kinds == [ProblemKind.GOING_BACK]
+    (problem,) = [one for one in problems(organisation) if one.kind is ProblemKind.GOING_BACK]
+    assert rotation.last_error
+    assert rotation.last_error in describe(problem)
+
+    clock.advance(timedelta(hours=3))  # it has gone back in the day
+    organisation.drive()
+    assert organisation.rotations()[0].state is State.ROLLED_BACK
+    clock.advance(timedelta(hours=15))  # and its next try is still held back
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.NOT_REPLACED])
+    assert beat(organisation, sink)[-1] == "/fail"
+
+
+def test_a_revocation_that_is_refused_is_heard_of_by_the_operators(
+    staged: Staged, clock: Any, sink: HttpSink
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    assert outcome(organisation, clock)[0] == "good"
+    assert organisation.services.running.start("ticket-sync", actor="test").status == "completed"
+    service.script = lambda incoming: Answer(status=400) if incoming.method == "DELETE" else None
+    clock.advance(2 * DAY)
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.STUCK])
+    assert beat(organisation, sink)[-1] == "/fail"
+    told = [(notice.owner, notice.kind) for notice in organisation.notices()]
+    assert ("operators", "night-failed") in told
+    assert ("support", "rotation-stuck") in told
+
+
+def test_a_second_night_after_one_that_failed_is_no_better(staged: Staged, clock: Any, sink: HttpSink) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/nothing-there")
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.NOT_REPLACED])
+    clock.advance(timedelta(hours=1))
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.DUE_AGAIN])
+    assert beat(organisation, sink)[-1] == "/fail"
+    assert ProblemKind.DUE_AGAIN in [one.kind for one in problems(organisation)]
+
+    organisation.add_workflow("ticket-sync", TOKEN)  # mended, and replaced by hand
+    organisation.services.opening.request(TOKEN, asked_by="user:ann")
+    organisation.drive()
+    clock.advance(timedelta(hours=1))
+    assert outcome(organisation, clock) == ("good", [])
+    assert problems(organisation) == []
+
+
+def test_what_a_person_knows_of_makes_no_night_red(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_workflow("ticket-sync", "prod-nobody-made-it-token")
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.MISSING])
+    (found,) = [one for one in organisation.services.standing.read().findings if one["kind"] == "missing"]
+    organisation.services.quieting.acknowledge(found["id"], why="next week", actor="user:ann")
+    clock.advance(DAY)
+    assert outcome(organisation, clock) == ("good", [])
+
+
+def test_a_workflow_that_holds_a_lapsed_value_makes_the_night_red(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_item("prod-crm-password", "a-value", days=1, mode="notify")
+    organisation.add_item(
+        "prod-old-password", "a-value", days=1, mode="notify"
+    )  # lapses too, and nobody uses it
+    organisation.add_workflow("crm-contacts", "prod-crm-password")
+    assert outcome(organisation, clock) == ("good", [])
+    clock.advance(2 * DAY)
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.EXPIRED])
+    (problem,) = problems(organisation)[1:]
+    assert describe(problem).startswith(
+        "prod-crm-password: node call of workflow crm-contacts uses it, and it lapsed"
+    )
+
+
+def test_a_request_that_nobody_approved_is_not_forgotten(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", mode="approve", approval="1h")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    assert outcome(organisation, clock) == ("good", [])
+    clock.advance(timedelta(hours=2))
+    organisation.drive()
+    clock.advance(timedelta(hours=1))
+    assert ProblemKind.NOT_BEGUN in outcome(organisation, clock)[1]
+
+
+def test_a_notice_that_was_given_up_after_its_night_makes_the_next_one_red(
+    staged: Staged, clock: Any, sink: HttpSink
+) -> None:
+    organisation, _ = staged
+    organisation.add_item("prod-fax-password", "a-value", days=3, mode="notify")
+    organisation.counterparts.sink.answer(404, times=100)
+    assert outcome(organisation, clock)[0] == "good", "its digest leaves when it has ended"
+    clock.advance(DAY)
+    ended, kinds = outcome(organisation, clock)
+    assert ended == "failed"
+    assert ProblemKind.NOTICE_FAILED in kinds
+
+
+def test_a_fresh_vault_says_who_hears_of_nothing(tmp_path: Path, clock: Any) -> None:
+    with stage(tmp_path / "home", "", clock) as (organisation, _):
+        (problem,) = problems(organisation)
+        assert problem.kind is ProblemKind.OPERATORS_UNREACHED
+        add_route(organisation, "operators")
+        assert problems(organisation) == []
+    with stage(tmp_path / "other", "", clock, operators="oncall") as (organisation, _):
+        kinds = [one.kind for one in problems(organisation)]
+        assert kinds == [ProblemKind.OPERATORS_UNREACHED]
+
+
+def test_a_night_that_does_not_come_is_missed(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    assert problems(organisation) == []
+    clock.advance(timedelta(hours=20))
+    assert problems(organisation) == [], "the vault is younger than the last slot"
+    clock.advance(timedelta(hours=6))
+    (problem,) = problems(organisation)
+    assert describe(problem).startswith("the night of 2026-03-02 02:00 UTC was not begun")
+    organisation.services.driving.run_night(lambda _: None, wait=False)
+    assert problems(organisation) == []
+    clock.advance(10 * DAY)
+    (problem,) = problems(organisation)
+    assert problem.kind is ProblemKind.NIGHT_LATE
+
+
+def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/nothing-there")
+    slot = clock()
+    organisation.night()
+    clock.advance(timedelta(hours=4))
+    result = organisation.services.driving.run_night(lambda _: None, wait=False)
+    assert [one.kind for one in result.problems] == [ProblemKind.DUE_AGAIN]
+    standing = organisation.services.standing.read()
+    assert standing.last_night is not None
+    assert standing.by_hand is not None
+    assert (standing.last_night.slot, standing.last_night.outcome) == (slot, "failed")
+    assert standing.by_hand.slot == clock()
+    assert standing.problems[0].kind is ProblemKind.NIGHT_FAILED
+    told = [notice.kind for notice in organisation.notices() if notice.owner == "operators"]
+    assert told.count("night-failed") == 1, "they know of it"
+
+
+@pytest.mark.parametrize("call", range(1, 11))
+def test_who_is_stopped_where_no_call_was_made_gives_the_lease_back(
+    tmp_path: Path, clock: Any, call: int
+) -> None:
+    """A signal may come at any moment: here wherever the time is asked."""
+    with stage(tmp_path / "home", "", clock) as (organisation, _):
+        organisation.add_item(
+            "prod-erp-password", "a-value", days=5, mode="auto", rotator="random", lifetime="90d"
+        )
+        organisation.add_workflow("ledger", "prod-erp-password", path="/v1/health")
+        services = organisation.services
+        opened = services.opening.request("prod-erp-password", asked_by="user:ann")
+        services.rotations.advance(opened.id)
+        services.rotations._clock = services.steps._clock = Interrupting(clock, call)
+        stopped = False
+        try:
+            for _ in range(2):  # to install and to verify a value that was drawn here calls nobody
+                services.rotations.advance(opened.id)
+        except KeyboardInterrupt:
+            stopped = True
+        services.rotations._clock = services.steps._clock = clock
+        (rotation,) = organisation.rotations()
+        assert stopped
+        assert rotation.lease_until is None
+        assert organisation.due() == [opened.id]
+        advanced = services.rotations.advance(opened.id)
+        assert advanced is not None
+        assert advanced.moved
+
+
+class Interrupting:
+    """A clock at whose n-th reading the process is told to stop."""
+
+    def __init__(self, clock: Any, call: int) -> None:
+        self._clock, self._left = clock, call
+
+    def __call__(self) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return self._clock()

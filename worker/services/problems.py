@@ -1,0 +1,78 @@
+"""What is wrong: asked at the end of a night, by its heartbeat and its exit, and by `status` at any time."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from worker import problem_rows, store
+from worker.config import Settings
+from worker.domain.problems import Problem, ProblemKind, worst_first
+from worker.domain.slots import latest_slot
+from worker.store import Night
+
+_BEGIN_LATE = timedelta(hours=1)
+"""How long after its time a night may begin."""
+
+_TICK = timedelta(microseconds=1)
+_RUN_LATE = timedelta(hours=6)
+"""How long a night may take before it is taken for cut off."""
+
+
+class Problems:
+    """Reads in the caller's transaction, and writes nothing."""
+
+    def __init__(self, *, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def of_night(self, connection: Connection, slot: datetime, *, at_end: bool = True) -> list[Problem]:
+        """Whatever is unfinished, failed or overdue since the night before has ended, whoever began it."""
+        night = store.get_night(connection, slot)
+        before = store.last_night(connection, before=slot, closed=True)
+        since = night.started_at
+        if before is not None and before.done_at is not None:
+            since = min(since, before.done_at + _TICK)
+        found = problem_rows.read_problems(connection, since=since, now=self._clock(), at_end=at_end)
+        return worst_first(found)
+
+    def now(self, connection: Connection) -> list[Problem]:
+        """The same at this moment, since the last night began; and whether nights come as they should."""
+        now = self._clock()
+        last = store.last_night(connection)
+        since = now if last is None else last.started_at
+        return worst_first(
+            [
+                *problem_rows.read_problems(connection, since=since, now=now, at_end=False),
+                *problem_rows.read_operators(connection, self._settings.operators),
+                *self._nights(connection, last, now),
+            ]
+        )
+
+    def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
+        """A night that ended badly counts until one ends well; a run by hand is a night, too."""
+        found = []
+        closed = store.last_night(connection, closed=True)
+        if closed is not None and closed.outcome == "failed":
+            found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
+        if last is not None and last.done_at is None and last.started_at + _RUN_LATE < now:
+            found.append(Problem(kind=ProblemKind.NIGHT_CUT_OFF, subject="", at=last.slot))
+        late = self._find_late(connection, last, now)
+        if late is not None:
+            found.append(Problem(kind=ProblemKind.NIGHT_LATE, subject="", at=late))
+        return found
+
+    def _find_late(self, connection: Connection, last: Night | None, now: datetime) -> datetime | None:
+        """The slot that should have begun a while ago and has not; None: nights are on time.
+
+        Where nights are begun by hand, or by another scheduler, one between two slots is on time.
+        """
+        slot = latest_slot(self._settings.night_at, self._settings.zone, now - _BEGIN_LATE)
+        if store.vault_made_at(connection) >= slot:
+            return None
+        if last is None or last.started_at < self._slot_before(slot):
+            return slot
+        return None if last.by_hand or last.slot >= slot else slot
+
+    def _slot_before(self, slot: datetime) -> datetime:
+        return latest_slot(self._settings.night_at, self._settings.zone, slot - _TICK)
