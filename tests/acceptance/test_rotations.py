@@ -1,5 +1,6 @@
 """What a person does about rotations, from the command line, against a real token service."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,3 +197,52 @@ def test_a_workflow_that_is_to_go_first_and_does_not_use_the_item_is_said(
     assert "is not used by 'ticket-snyc' (yet)" in warned.stderr
     assert "it is used by ticket-sync" in warned.stderr
     assert "warning" not in vault("item", "update", TOKEN, "--canary", "ticket-sync").stderr
+
+
+def mislead(file: Path, **settings: Any) -> None:
+    """The policy with other settings of its rotator."""
+    policy = json.loads(file.read_text())
+    policy["settings"] |= settings
+    file.write_text(json.dumps(policy))
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "why"),
+    [
+        ({"value": "tokn"}, "undoing", "tokn"),
+        ({"issue": {"method": "POST", "url": "https://tokens.invalid/v1"}}, "planned", "tokens.invalid"),
+        ({"issue": {"method": "POST", "url": "{url}/v1/tokens", "body": {}}}, "rolled-back", "401"),
+    ],
+)
+def test_why_a_rotation_by_hand_is_not_on_its_way_to_done_is_on_the_screen_at_once(
+    vault: Nightkey, counterparts: Counterparts, tmp_path: Path, settings: dict[str, Any], state: str, why: str
+) -> None:
+    url = counterparts.token_service.url
+    _, token = counterparts.token_service.issue("ticketing")
+    file = write_token_policy(tmp_path, url, "ticketing")
+    mislead(file, **json.loads(json.dumps(settings).replace("{url}", url)))
+    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    vault("item", "create", TOKEN, "--owner", "support", "--expires-at", "5d", "--policy", str(file),
+          "--value-file", "-", value=token)  # fmt: skip
+    done = vault("item", "rotate", TOKEN, status=1)
+    first, *others = [line for line in done.stderr.splitlines() if line.startswith(TOKEN)]
+    assert why in first
+    assert all(why in line for line in others)
+    assert done.stdout.startswith(f"{TOKEN}: {state} (nightkey rotation show rot_")
+    assert why in done.stderr.splitlines()[-1]
+    assert vault("night", status=1).stdout.startswith("the night ended badly")
+    assert vault("status", status=1).stdout.startswith("not well")
+
+
+def test_a_night_says_what_has_not_gone_out_and_to_whom(
+    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+) -> None:
+    vault.settings["NIGHTKEY_DELIVERY_RETRY_SECONDS"] = "3600"
+    vault("owner", "create", "finance", "--route", "json://127.0.0.1:9/notices")
+    vault("item", "create", "prod-ledger-password", "--owner", "finance", "--mode", "notify",
+          "--expires-at", "2d", "--value-file", "-", value="the-first-value")  # fmt: skip
+    said = vault("night", "--no-wait", status=1)
+    assert said.stdout.startswith("the night ended badly: ")
+    assert "nightkey: finance is not told yet, next try " in said.stderr
+    assert "by json://127.0.0.1:9" in said.stderr
+    vault("status", status=1)
