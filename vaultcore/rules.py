@@ -8,6 +8,7 @@ import re
 from datetime import datetime, timedelta
 
 from vaultcore.errors import InvalidInputError
+from vaultcore.forms import KEY_MAX, LIMITS, VALUE_MAX, Form, explain_form, form_of
 from vaultcore.model import (
     Hygiene,
     Kind,
@@ -19,7 +20,6 @@ from vaultcore.model import (
 )
 
 NAME_MIN, NAME_MAX = 3, 50
-VALUE_MAX = 2000
 API_KEY_PREFIX = "api-key:"
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff'\"{}\\|%]")
@@ -69,11 +69,13 @@ def kind_of(name: str) -> Kind:
 
 
 def check_value(value: str, *, name: str) -> str:
-    """The value, if it may be stored: 1 to 2,000 characters of text that can be encoded."""
+    """The value, if it may be stored: text that can be encoded, 1 to 2,000 characters of it, or 16,000 of a
+    PEM key or a JSON key document.
+    """
     if not value:
         raise InvalidInputError(f"the value of {name} is empty: give 1 to {VALUE_MAX} characters")
     if len(value) > VALUE_MAX:
-        raise InvalidInputError(f"the value of {name} has {len(value)} characters: {VALUE_MAX} at most")
+        _check_length(value, name=name)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -81,6 +83,17 @@ def check_value(value: str, *, name: str) -> str:
     else:
         return value
     raise InvalidInputError(f"the value of {name} is not text: it holds lone surrogates")
+
+
+def _check_length(value: str, *, name: str) -> None:
+    form = form_of(value)
+    if len(value) <= LIMITS[form]:
+        return
+    others = "" if form is not Form.REGULAR else f" ({Form.PEM} or {Form.JSON} may have {KEY_MAX})"
+    raise InvalidInputError(
+        f"the value of {name} has {len(value)} characters: {LIMITS[form]} at most, since it was taken for "
+        f"{form}{others}{explain_form(value)}"
+    )
 
 
 def check_expiry(expires_at: datetime | None, *, name: str, now: datetime) -> None:

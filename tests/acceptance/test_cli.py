@@ -94,6 +94,28 @@ def test_bad_input_gets_one_line_that_says_what_to_do(
     assert owned.json("item", "list") == []
 
 
+def test_a_service_accounts_key_document_is_stored_sent_and_masked(
+    owned: Nightkey, tmp_path: Path, counterparts: Counterparts
+) -> None:
+    key = generate("RS256").expose() + generate("RS256").expose()
+    document = json.dumps({"type": "service_account", "private_key": key, "client_email": "robot@example.org"})
+    create(owned, "prod-storage-account", "--lifetime", "90d", value=document)
+    send = {"id": "send", "componentId": "webhook", "method": "POST", "url": f"{counterparts.sink.url}/sent",
+            "body": {"account": "{{ vault.prod-storage-account }}"}}  # fmt: skip
+    nodes = [{"id": "start", "componentId": "manual_trigger"}, send]
+    owned("workflow", "apply", str(write_workflow(tmp_path, "storage", nodes)))
+    counterparts.sink.answer(200, body={"key": key, "lines": key.splitlines()})
+    owned("workflow", "run", "storage")
+    shown = owned("workflow", "show", "storage", "--json").stdout + "".join(owned.printed)
+    assert not any(line in shown for line in key.splitlines()[1:-1])
+    assert counterparts.sink.requests[-1].body == {"account": document}
+    too_long = document + " " * 16_000
+    assert "16000 at most, since it was taken for a JSON key document" in complaint(
+        owned, "item", "create", "prod-other-account", "--owner", "support", "--value-file", "-",
+        value=too_long, status=2,
+    )  # fmt: skip
+
+
 def test_a_value_is_never_an_argument_and_never_awaited_without_a_terminal(owned: Nightkey) -> None:
     assert "--value-file" in complaint(owned, "item", "create", "prod-x-token", "--owner", "support", status=2)
 

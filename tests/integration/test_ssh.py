@@ -22,7 +22,8 @@ asyncssh = pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is no
 from tests.integration.ssh_server import PromptLink, SshServer  # noqa: E402  # it needs the extra
 from tests.ways_out import HTTP, NETWORK  # noqa: E402  # as above
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError  # noqa: E402  # as above
-from vaultcore.rules import VALUE_MAX  # noqa: E402  # as above
+from vaultcore.forms import VALUE_MAX  # noqa: E402  # as above
+from vaultcore.rules import check_value  # noqa: E402  # as above
 from vaultcore.secret import Secret  # noqa: E402  # as above
 from worker.outbound import Network  # noqa: E402  # as above
 from worker.outbound.ssh import OUTPUT_MAX, Login, Server, open_session, parse_host_key  # noqa: E402  # as above
@@ -58,6 +59,11 @@ OTHERS = ROOT_LINES + b'from="10.0.0.0/8",command="echo \\"hi, you\\"" ' + make_
 OTHERS += (
     b"no key at all\r\n  " + make_key("ecdsa-sha2-nistp256").export_public_key().strip() + b" two words\r\n"
 )
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> Any:
+    return make_key("ssh-rsa", key_size=4096)
 
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -462,9 +468,10 @@ def entries_of(keys: Path) -> list[bytes]:
 
 @contextmanager
 def stage_key(
-    root: Path, *, options: bytes = b"", ending: bytes = b"\n", admin: bool = False, **settings: Any
-) -> Iterator[tuple[Stage, SshServer]]:
-    public = KEY.export_public_key().strip()
+    root: Path, *, key: Any = KEY, options: bytes = b"", ending: bytes = b"\n", admin: bool = False,
+    **settings: Any,
+) -> Iterator[tuple[Stage, SshServer]]:  # fmt: skip
+    public = key.export_public_key().strip()
     old = OTHERS + (options + b" " if options else b"") + public + ending
     with SshServer(root) as server, PromptLink(server.port) as link:
         keys = server.add_user(USER, keys=old) / ".ssh" / "authorized_keys"
@@ -483,7 +490,7 @@ def stage_key(
         stage = Stage(
             rotator=SshKeyRotator(),
             settings=asked | settings,
-            old=Secret(export(KEY)),
+            old=Secret(export(key)),
             link=link,
             accepts=lambda value: accepts_key(server.port, value),
             count=lambda: len(entries_of(keys)),
@@ -566,6 +573,24 @@ def test_a_new_key_is_what_others_take_for_one(tmp_path: Path) -> None:
     assert public.split()[::2] == ["ssh-ed25519", LABEL]
     told = subprocess.run(["ssh-keygen", "-l", "-f", path], check=True, capture_output=True, text=True).stdout
     assert told.split()[1] == made.external["fingerprint"]
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs1-pem", "pkcs8-pem"])
+def test_a_long_rsa_key_fits_into_an_item_logs_in_is_masked_and_is_replaced(
+    tmp_path: Path, rsa_key: Any, form: str
+) -> None:
+    with stage_key(tmp_path, key=rsa_key) as (stage, server):
+        text = rsa_key.export_private_key(form).decode()
+        assert len(check_value(text, name="prod-files-ssh-key")) > VALUE_MAX
+        outcome = act(server, "cat", given={"key": text}, stdin="{{ vault.prod-key }}")
+        assert outcome.failure is None
+        said = outcome.output[0]["stdout"]
+        masked = str(Masker([Secret(text)]).mask({"whole": said, "lines": said.splitlines()}))
+        assert said == text
+        assert not any(line in masked for line in text.splitlines()[1:-1])
+        made = stage.rotator.create(stage.job())
+        assert stage.rotator.install(stage.job(made)) == "its line was added"
+        assert stage.rotator.revoke(stage.job(made)).startswith("its line was removed")
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"", b"\r\n"])

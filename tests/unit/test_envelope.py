@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from vaultcore.crypto.envelope import VALUE_MAX_BYTES, Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import KeyEncryptionKey
 from vaultcore.errors import InvalidInputError, SealError
+from vaultcore.forms import KEY_MAX
+from vaultcore.rules import check_value
 from vaultcore.secret import Secret
 
 KEY = KeyEncryptionKey(id="000102030405060708090a0b0c0d0e0f", material=bytes(range(100, 132)))
@@ -188,6 +190,13 @@ def test_neither_a_sealed_value_nor_its_repr_shows_anything():
 
 def test_the_longest_value_is_sealed():
     value = "é" * (VALUE_MAX_BYTES // 2)
+    sealed = seal(Secret(value), key=KEY, binding=BINDING)
+    assert open_sealed(sealed, key=KEY, binding=BINDING).expose() == value
+
+
+def test_the_longest_key_document_of_the_longest_characters_is_sealed():
+    value = '{"k": "' + "😀" * (KEY_MAX - len('{"k": ""}')) + '"}'
+    assert check_value(value, name="prod-x-key") == value
     sealed = seal(Secret(value), key=KEY, binding=BINDING)
     assert open_sealed(sealed, key=KEY, binding=BINDING).expose() == value
 

@@ -230,6 +230,39 @@ def test_masks_everything_rather_than_miss_some_of_too_much():
     assert masking.mask({"a": ["unrelated", 1]}) == {MASK: [MASK, MASK]}
 
 
+PEM = "-----BEGIN PRIVATE KEY-----\n" + "\n".join(f"{n:03}Line/of+a=key" * 4 for n in range(240))
+PEM += "\n-----END PRIVATE KEY-----\n"
+ACCOUNT = json.dumps(
+    {"type": "service", "private_key": PEM, "nested": [{"secret": "one-of-many-parts"}], "pin": 1234567890}
+)
+
+
+@pytest.mark.parametrize("value", [PEM, ACCOUNT])
+@pytest.mark.parametrize("shown", [str, lambda text: json.dumps({"said": text}), quote])
+def test_key_material_is_masked_whole_and_line_by_line(value, shown):
+    masking = masker(value)
+    masking.learn(Rendered(text=value, template="{{ vault.prod-x }}", holds_value=True))
+    masked = masking.mask(
+        {"whole": shown(value), "lines": [shown(line) for line in PEM.splitlines()[1:-1]], "other": "unrelated"}
+    )
+    assert set(masked["lines"]) <= {MASK, json.dumps({"said": MASK})}
+    assert "Line/of+a=key" not in json.dumps(masked)
+    assert masked["other"] == "unrelated"
+
+
+def test_what_a_json_document_holds_is_masked_when_it_is_handed_on_part_by_part():
+    masked = masker(ACCOUNT).mask(json.loads(ACCOUNT))
+    assert masked == {"type": "service", "private_key": MASK, "nested": [{"secret": MASK}], "pin": MASK}
+
+
+def test_what_filters_make_of_key_material_is_learned():
+    masking = masker(PEM)
+    made = base64.b64encode(b"user:" + PEM.encode()).decode()
+    masking.learn(Rendered(text=f"Basic {made}", template="Basic {{ x }}", holds_value=True))
+    assert masking.mask(f"got {made[:-8]}") != f"got {made[:-8]}"
+    assert masking.mask("something unrelated") == "something unrelated"
+
+
 def test_concealing_leaves_the_shape():
     assert conceal({"a": ["b", 1, None, True]}) == {"a": [MASK, MASK, None, True]}
 

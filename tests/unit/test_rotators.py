@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, ConfigurationError, CounterpartError, InvalidInputError
+from vaultcore.forms import VALUE_MAX
 from vaultcore.model import Kind
-from vaultcore.rules import VALUE_MAX, check_value
+from vaultcore.rules import check_value
 from vaultcore.secret import Secret
 from worker.rotators import catalog
 from worker.rotators.base import Job

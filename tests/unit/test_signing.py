@@ -21,7 +21,8 @@ from joserfc import jwk
 from joserfc import jwt as joserfc_jwt
 
 from vaultcore.errors import Cause, CounterpartError
-from vaultcore.rules import VALUE_MAX
+from vaultcore.forms import VALUE_MAX
+from vaultcore.rules import check_value
 from vaultcore.secret import Secret
 from worker.signing.keys import ALGORITHMS, generate, read_key
 from worker.signing.tokens import TOKEN_MAX, RefusedTokenError, check, sign
@@ -53,6 +54,15 @@ def test_a_key_that_is_made_fits_into_an_item_and_is_read_again(algorithm):
     assert key.algorithm == algorithm
     assert generate(algorithm) != value
     assert (key.kid is None) == (algorithm == "HS256")
+
+
+def test_an_rsa_key_is_as_long_as_the_one_it_takes_the_place_of():
+    old = pem(rsa.generate_private_key(public_exponent=65_537, key_size=3072))
+    made = generate("RS256", like=Secret(old))
+    assert read_key(made, "RS256").key.private_key.key_size == 3072
+    assert len(made) > VALUE_MAX
+    assert check_value(made.expose(), name="prod-orders-signing-key")
+    assert read_key(generate("RS256", like=Secret("no key")), "RS256").key.private_key.key_size == 2048
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[1:])

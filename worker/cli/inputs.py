@@ -38,11 +38,15 @@ def read_value(path: str | None, *, what: str) -> Secret:
 
 
 def _read_input() -> str:
+    problem = "it is not UTF-8 text"
     try:
-        return sys.stdin.buffer.read(_FILE_MAX).decode()
+        read = sys.stdin.buffer.read(_FILE_MAX + 1)
+        if len(read) <= _FILE_MAX:
+            return read.decode()
+        problem = f"it is larger than {_FILE_MAX} bytes"
     except UnicodeDecodeError:
         pass
-    raise InvalidInputError("standard input cannot be read: it is not UTF-8 text")
+    raise InvalidInputError(f"standard input cannot be read: {problem}")
 
 
 def read_text(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
 from worker import finding_rows
@@ -61,7 +62,12 @@ FourEyes = Annotated[
 PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy as TOML or JSON.")]
 ValueFile = Annotated[
     str | None,
-    typer.Option("--value-file", metavar="PATH", help="The value's file; - for standard input."),
+    typer.Option(
+        "--value-file",
+        metavar="PATH",
+        help="The value's file; - for standard input. "
+        f"{VALUE_MAX:,} characters at most, {KEY_MAX:,} of a PEM key or a JSON key document.",
+    ),
 ]
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from vaultcore.forms import VALUE_MAX
 from vaultcore.model import Kind
-from vaultcore.rules import VALUE_MAX
 from vaultcore.secret import Secret
 from worker.rotators import base
 

@@ -35,7 +35,8 @@ class SigningKeySettings(base.Settings):
 
 
 class SigningKeyRotator:
-    """Makes a new key that signs tokens: HS256, ES256, EdDSA or RS256.
+    """Makes a new key that signs tokens: HS256, ES256, EdDSA or RS256, there as long as the one before (4096
+    bits at most).
 
     It changes nothing by a call: what changes is the key set (JWKS) of the item, which `nightkey key jwks`
     prints, or writes to a file for a web server. As soon as a new key is made it is listed there as the next
@@ -70,7 +71,7 @@ class SigningKeyRotator:
 
     def create(self, job: base.Job) -> base.Candidate:
         settings = _read(job.settings)
-        value = generate(settings.algorithm)
+        value = generate(settings.algorithm, like=job.old)
         key = read_key(value)
         external: dict[str, Any] = {"made_at": _now().isoformat()}
         public = key.public()

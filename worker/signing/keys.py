@@ -30,8 +30,8 @@ ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 
 _SHARED_MIN = 32
 """Bytes of a shared key: as many as SHA-256 has (RFC 7518, 3.2)."""
-_RSA_BITS = 2048
-"""More would not fit into an item."""
+_RSA_BITS, _RSA_BITS_MAX = 2048, 4096
+"""Of a key that is made. A longer one takes minutes to make."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -63,17 +63,26 @@ def _explain_missing() -> str:
     return "" if find_spec("joserfc") is not None else "signing keys need joserfc: pip install 'nightkey[jwt]'"
 
 
-def generate(algorithm: str) -> Secret:
-    """A new key, as text that an item holds."""
+def generate(algorithm: str, *, like: Secret | None = None) -> Secret:
+    """A new key, as text that an item holds; an RSA key is as long as the one that it is `like`."""
     if algorithm == "HS256":
         return Secret(secrets.token_urlsafe(_SHARED_MIN))
     makers: dict[str, Callable[[], Any]] = {
         "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
         "EdDSA": ed25519.Ed25519PrivateKey.generate,
-        "RS256": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS),
+        "RS256": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=_bits_like(like)),
     }
     made = makers[algorithm]()
     return Secret(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+
+
+def _bits_like(value: Secret | None) -> int:
+    """As many as the key has, within what is made; the fewest for what is no RSA key."""
+    try:
+        size = getattr(read_key(value).key.private_key, "key_size", 0) if value is not None else 0
+    except CounterpartError:
+        size = 0
+    return max(_RSA_BITS, min(size, _RSA_BITS_MAX))
 
 
 def read_key(value: Secret, algorithm: str | None = None) -> SigningKey:

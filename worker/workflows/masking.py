@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
+from vaultcore.forms import VALUE_MAX
 from vaultcore.secret import Secret
 from worker.workflows.templates import Rendered
 
@@ -42,22 +43,28 @@ class Masker:
         self._short: set[str] = set()
         self._long: dict[str, bool] = {}
         self._folded: set[str] = set()
+        self._material: list[str] = []
         self._learned = 0
         for value in values:
-            self._add(value.expose())
+            self.hide(value)
 
     def hide(self, value: Secret) -> None:
-        """A value that a node made: masked from now on."""
-        self._add(value.expose())
+        """A value, such as one that a node made: masked from now on."""
+        text = value.expose()
+        if len(text) > VALUE_MAX:
+            self._material.append(text)
+        self._add(text)
 
     def learn(self, rendered: Rendered) -> None:
         """A field that a value went into: masked whole, and so is each of its longer words that the
-        template does not hold itself, which is what filters make of a value.
+        template does not hold itself, which is what filters make of a value. Pieces of key material as it is
+        are none of these: its lines are masked already, and a long key would use up all that can be learned.
         """
         pieces = [piece for breaks in _BREAKS for piece in breaks.split(rendered.text)]
         words = [word for word in pieces if len(word) >= TOKEN_MIN]
         for text in dict.fromkeys([rendered.text, *words]):
-            if text.strip() and text not in rendered.template and text not in self._seen:
+            known = text in self._seen or any(text in material for material in self._material)
+            if text.strip() and text not in rendered.template and not known:
                 self._learned += 1
                 if self._learned > LEARNED_MAX:
                     return
@@ -143,9 +150,7 @@ class Masker:
         if not value or value in self._seen:
             return
         self._seen.add(value)
-        whole = {value, value.strip()}
-        whole |= {line for line in value.splitlines() if len(line) >= _LINE_MIN}
-        for text in whole:
+        for text in _parts_of(value):
             if not text or (len(text) < SHORT <= len(value)):
                 continue
             if len(text) >= TOKEN_MIN:
@@ -155,6 +160,37 @@ class Masker:
                     self._short.add(form)
                 else:
                     self._long[form] = self._long.get(form, False) or in_words
+
+
+def _parts_of(value: str) -> set[str]:
+    """The value, its longer lines, and the texts in it where it is a JSON document, with their lines: whoever
+    reads the document hands those on one by one.
+    """
+    wholes = [value, *(text for text in _texts_in(value) if len(text) >= TOKEN_MIN)]
+    parts = {text for whole in wholes for text in (whole, whole.strip())}
+    return parts | {line for whole in wholes for line in whole.splitlines() if len(line) >= _LINE_MIN}
+
+
+def _texts_in(value: str) -> Iterator[str]:
+    """Every text in a JSON object or list; none where the value is neither."""
+    if value.lstrip()[:1] not in ("{", "["):
+        return
+    try:
+        todo = [json.loads(value)]
+    except (ValueError, RecursionError):
+        return
+    while todo:
+        match todo.pop():
+            case str() as text:
+                yield text
+            case int() | float() as number:
+                yield str(number)
+            case dict() as mapping:
+                todo += mapping.values()
+            case list() as parts:
+                todo += parts
+            case _:
+                pass
 
 
 def _forms(value: str) -> dict[str, bool]:
