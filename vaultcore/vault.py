@@ -97,10 +97,13 @@ class Vault:
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
-    def get(self, connection: Connection, name_or_id: str) -> Item:
-        """The item of that name or id; `NotFoundError` if there is none."""
+    def get(self, connection: Connection, name_or_id: str, *, lock: bool = False) -> Item:
+        """The item of that name or id; `NotFoundError` if there is none. `lock`: it is about to be changed,
+        by nobody else until this transaction ends.
+        """
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
-        row = connection.execute(select_items().where(column == name_or_id)).one_or_none()
+        query = select_items().where(column == name_or_id)
+        row = connection.execute(query.with_for_update(of=items) if lock else query).one_or_none()
         if row is None:
             raise NotFoundError(f"no item {name_or_id!r}: `nightkey item list` shows them all")
         return item_from_row(row, owners_of(connection, [row.id])[row.id])
@@ -132,7 +135,7 @@ class Vault:
         old value's. A rename is refused while templates hold the old name.
         """
         now = self._clock()
-        item = self.get(connection, name_or_id)
+        item = self.get(connection, name_or_id, lock=True)
         new = replace(
             item,
             name=item.name if name is None else rules.check_name(name),

@@ -36,6 +36,7 @@ from worker.services.delivering import Delivering
 from worker.services.digesting import Digesting
 from worker.services.driving import Driving
 from worker.services.heartbeat import Heartbeat
+from worker.services.items import Items
 from worker.services.jobs import Jobs
 from worker.services.leaving import Leaving
 from worker.services.night import Nights
@@ -156,6 +157,10 @@ class Services:
     @cached_property
     def vault(self) -> Vault:
         return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
+
+    @cached_property
+    def items(self) -> Items:
+        return Items(database=self.database, vault=self.vault, owners=self.owners, clock=self.clock)
 
     @cached_property
     def http(self) -> HttpClient:

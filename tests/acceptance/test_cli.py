@@ -156,6 +156,30 @@ def test_items_that_settings_name_and_that_are_not_there_are_warned_of_until_the
     assert warnings("item", "update", "prod-mail-password", "--lead", "4d") == []
 
 
+def test_an_update_leaves_what_it_does_not_name_and_shows_what_it_changed(owned: Nightkey) -> None:
+    create(owned, "prod-hook-secret", "--rotator", "random", "--set", "length=48", "--lifetime", "90d")
+    update = ["item", "update", "prod-hook-secret"]
+    assert owned(*update, "--set", "alphabet=hex", "--lead", "3d").stdout.splitlines()[1:] == [
+        "  lead: 14d -> 3d",
+        "  settings.alphabet: none -> hex",
+    ]
+    changed = owned.json(
+        *update, "--unset", "length", "--no-owner", "--no-expiry", "--window", "0 2 * * * for 4h"
+    )
+    assert changed["settings"] == {"alphabet": "hex"}
+    assert [(one["field"], one["after"]) for one in changed["changes"]] == [
+        ("expires_at", None),
+        ("owners", []),
+        ("windows", ["0 2 * * * for 4h in UTC"]),
+        ("settings.length", None),
+    ]
+    assert owned(*update, "--set", "alphabet=hex").stdout.splitlines()[1:] == ["nothing changed"]
+    assert owned.json(*update)["changes"] == []
+    assert complaint(owned, *update, "--unset", "length", status=2) == (
+        "nightkey: --unset length: there is no such setting; here there are alphabet"
+    )
+
+
 def test_deleting_what_is_used_is_refused_with_the_names_of_its_users(owned: Nightkey, tmp_path: Path) -> None:
     create(owned, "prod-crm-password")
     file = write_workflow(

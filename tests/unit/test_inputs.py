@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import Mode, Policy
-from worker.cli.inputs import parse_time, read_json, read_policy, read_text, read_value
+from worker.cli.inputs import parse_time, read_json, read_policy_change, read_text, read_value
+from worker.domain.policies import change_policy
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -207,7 +208,8 @@ NOTHING = dict.fromkeys(["file", "mode", "rotator", "lifetime", "lead", "overlap
 
 
 def read(base=None, **given):
-    return read_policy(base, **{**NOTHING, **given})
+    default_rotator = given.pop("default_rotator", None)
+    return change_policy(base, read_policy_change(**{**NOTHING, **given}), default_rotator=default_rotator)
 
 
 def test_nothing_given_is_the_default_which_nobody_stated():

@@ -1,6 +1,7 @@
 """A policy from what somebody wrote: each part by its name. What the command line adds is in `test_inputs`."""
 
-from dataclasses import fields
+import copy
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import Kind, Mode, Policy
 from vaultcore.rules import check_policy, show_duration
-from worker.domain.policies import build_policy
+from worker.domain.policies import PolicyChange, build_policy, change_policy
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BASE = Policy(mode=Mode.AUTO, stated=True, rotator="http", lifetime=60 * DAY, lead=7 * DAY, overlap=2 * DAY)
@@ -54,11 +55,10 @@ PARTS = {field.name for field in fields(Policy)} - {"stated"}
 )
 def test_each_part_is_read_and_leaves_the_others(name, given, expected):
     policy = build_policy(BASE, {name: given})
-    follows = {"lead"} if name == "lifetime" else set()
 
     assert getattr(policy, name) == expected
     assert type(getattr(policy, name)) is type(expected)
-    for other in PARTS - {name} - follows:
+    for other in PARTS - {name}:
         assert getattr(policy, other) == getattr(BASE, other)
 
 
@@ -137,9 +137,12 @@ def test_whoever_states_any_part_states_a_policy():
 @pytest.mark.parametrize(
     ("base", "given", "expected"),
     [
-        # A lead that was not given follows the lifetime.
-        (BASE, {"lifetime": "9d"}, {"lead": 3 * DAY, "overlap": 2 * DAY}),
-        (BASE, {"lifetime": "365d"}, {"lead": 14 * DAY}),
+        # A lead that nobody chose, or that fits no longer, follows the lifetime.
+        (Policy(), {"lifetime": "9d"}, {"lead": 3 * DAY}),
+        (Policy(lifetime=9 * DAY, lead=3 * DAY), {"lifetime": "365d"}, {"lead": 14 * DAY}),
+        (BASE, {"lifetime": "6d"}, {"lead": 2 * DAY, "overlap": 2 * DAY}),
+        (BASE, {"lifetime": "9d"}, {"lead": 7 * DAY}),
+        (BASE, {"lifetime": "365d"}, {"lead": 7 * DAY}),
         (BASE, {"lifetime": "9d", "lead": "1d"}, {"lead": DAY, "overlap": DAY / 2}),
         # An overlap that was not given never exceeds the lead.
         (BASE, {"lead": "1d"}, {"overlap": DAY / 2}),
@@ -174,6 +177,75 @@ def test_what_was_not_given_follows_what_was(base, given, expected):
 )
 def test_the_default_rotator_is_for_who_wants_replacement_and_names_none(base, given, rotator):
     assert build_policy(base, given, default_rotator="random").rotator == rotator
+
+
+# Settings, part by part
+
+SETTINGS = {
+    "length": 48,
+    "verify": {"url": "https://x", "headers": {"A": "1"}},
+    "install": [{"data": {"url": "https://y"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"assigned": {"length": "20"}}, SETTINGS | {"length": "20"}),
+        ({"assigned": {"verify": {"url": "https://z"}}},
+         SETTINGS | {"verify": {"url": "https://z", "headers": {"A": "1"}}}),
+        ({"assigned": {"verify": {"headers": {"B": "2"}}}},
+         SETTINGS | {"verify": {"url": "https://x", "headers": {"A": "1", "B": "2"}}}),
+        ({"assigned": {"install": {"0": {"data": {"url": "https://z"}}}}},
+         SETTINGS | {"install": [{"data": {"url": "https://z"}}]}),
+        ({"assigned": {"new": {"a": "1"}}}, SETTINGS | {"new": {"a": "1"}}),
+        ({"unset": ("length",)}, {key: SETTINGS[key] for key in ("verify", "install")}),
+        ({"unset": ("verify.headers.A",)}, SETTINGS | {"verify": {"url": "https://x", "headers": {}}}),
+        ({"unset": ("verify",), "assigned": {"verify": {"url": "https://z"}}},
+         SETTINGS | {"verify": {"url": "https://z"}}),
+        ({"parts": {"settings": {"a": 1, "b": {"c": 2}}}}, {"a": 1, "b": {"c": 2}}),
+        ({"parts": {"settings": {"a": 1, "b": {"c": 2}}}, "assigned": {"b": {"d": "3"}}, "unset": ("a",)},
+         {"b": {"c": 2, "d": "3"}}),
+        ({"parts": {"mode": "approve"}}, SETTINGS),
+    ],
+)  # fmt: skip
+def test_of_settings_only_what_is_named_changes(change, expected):
+    base = replace(BASE, settings=SETTINGS)
+    before = copy.deepcopy(SETTINGS)
+    assert change_policy(base, PolicyChange(**change)).settings == expected
+    assert before == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"unset": ("lenght",)},
+            "--unset lenght: there is no such setting; here there are install, length, verify",
+        ),
+        (
+            {"unset": ("verify.uri",)},
+            "--unset verify.uri: there is no such setting; here there are headers, url",
+        ),
+        ({"unset": ("length.a",)}, "--unset length.a: there is no such setting"),
+        (
+            {"unset": ("length", "length")},
+            "--unset length: there is no such setting; here there are install, verify",
+        ),
+        ({"unset": ("",)}, "there is no such setting"),
+        (
+            {"assigned": {"install": {"1": {"x": "y"}}}},
+            "--set install.1: install is a list of 1, so name one",
+        ),
+        ({"assigned": {"install": {"data": "y"}}}, "--set install.data: install is a list of 1"),
+    ],
+)
+def test_a_setting_that_is_not_there_cannot_be_changed_or_taken_away(change, says):
+    with pytest.raises(InvalidInputError) as refusal:
+        change_policy(replace(BASE, settings=SETTINGS), PolicyChange(**change))
+
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 days = st.integers(1, 4000).map(lambda number: show_duration(number * DAY))

@@ -3,7 +3,7 @@
 import json
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from getpass import getpass
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import Policy
 from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
-from worker.domain.policies import build_policy
+from worker.domain.policies import PolicyChange
 
 _FILE_MAX = 64 * 1024
 NONE = "none"
@@ -91,8 +90,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     )
 
 
-def read_policy(
-    base: Policy | None,
+def read_policy_change(
     *,
     file: Path | None,
     mode: str | None,
@@ -105,10 +103,10 @@ def read_policy(
     freezes: list[str] | None = None,
     canary: str | None = None,
     four_eyes: bool | None = None,
-    default_rotator: str | None = None,
-) -> Policy:
-    """The policy that the options describe, over that of the file, over `base` or the default."""
-    given = {} if file is None else _read_policy_file(file)
+    unset: Iterable[str] = (),
+) -> PolicyChange:
+    """What the options ask of a policy, over what the file asks."""
+    parts = {} if file is None else _read_policy_file(file)
     options = {
         "mode": mode,
         "rotator": rotator,
@@ -120,14 +118,10 @@ def read_policy(
         "four_eyes": four_eyes,
         "canary": canary,
     }
-    given |= {name: value for name, value in options.items() if value is not None}
+    parts |= {name: value for name, value in options.items() if value is not None}
     if canary == NONE:
-        given["canary"] = None
-    assigned = _parse_assignments(settings)
-    under = given.get("settings", {})
-    if assigned and isinstance(under, dict):
-        given["settings"] = _merge(under, assigned)
-    return build_policy(base, given, default_rotator=default_rotator)
+        parts["canary"] = None
+    return PolicyChange(parts=parts, assigned=_parse_assignments(settings), unset=tuple(unset))
 
 
 def _read_windows(given: list[str] | None) -> list[str] | None:
@@ -167,14 +161,6 @@ def _parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise InvalidInputError(f"--set {path}: {last} has parts of its own already")
         place[last] = value
     return found
-
-
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _strip_newline(text: str) -> str:

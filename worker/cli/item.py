@@ -11,12 +11,14 @@ from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
 from worker import finding_rows
-from worker.cli.inputs import parse_time, read_policy, read_value
+from worker.cli.changes import describe_changes, print_changes
+from worker.cli.inputs import parse_time, read_policy_change, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
+from worker.domain.changes import ItemChange
 from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 
 Owners = Annotated[
-    list[str] | None, typer.Option("--owner", help="Who answers for it; several times for several.")
+    list[str] | None,
+    typer.Option(
+        "--owner",
+        help="Who answers for it, in place of those who did; several times for several.",
+    ),
 ]
 Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="When this value lapses.")]
 Lifetime = Annotated[
@@ -45,12 +51,17 @@ Windows = Annotated[
     typer.Option(
         "--window",
         metavar="'CRON for TIME [in ZONE]'",
-        help="When it may be rotated by itself, such as '0 2 * * 1-5 for 4h in Europe/Zurich'; none: always.",
+        help="When it may be rotated by itself, such as '0 2 * * 1-5 for 4h in Europe/Zurich', in place of "
+        "other windows; none: always.",
     ),
 ]
 Freezes = Annotated[
     list[str] | None,
-    typer.Option("--freeze", metavar="'CRON for TIME [in ZONE]'", help="When nothing of it may change."),
+    typer.Option(
+        "--freeze",
+        metavar="'CRON for TIME [in ZONE]'",
+        help="When nothing of it may change, in place of other freezes; none: never.",
+    ),
 ]
 Canary = Annotated[
     str | None,
@@ -59,7 +70,15 @@ Canary = Annotated[
 FourEyes = Annotated[
     bool | None, typer.Option("--four-eyes/--no-four-eyes", help="Who asks for a rotation may not approve it.")
 ]
-PolicyFile = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="A policy as TOML or JSON.")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        metavar="FILE",
+        help="A policy as TOML or JSON. What it names takes the place of what was there, its settings as a "
+        "whole; what it does not name stays.",
+    ),
+]
 ValueFile = Annotated[
     str | None,
     typer.Option(
@@ -98,39 +117,28 @@ def create(  # the options document themselves
     """
     _ = home
     services = open_services()
-    built = read_policy(
-        None,
-        file=policy,
-        mode=mode,
-        rotator=rotator,
-        settings=assignments or (),
-        lifetime=lifetime,
-        lead=lead,
-        overlap=overlap,
-        windows=windows,
-        freezes=freezes,
-        canary=canary,
-        four_eyes=four_eyes,
-        default_rotator=_default_rotator(name),
-    )
-    _check_settings(built)
-    expiry = None if expires_at is None else parse_time(expires_at, services.clock())
-    is_key = kind_of(name) is Kind.API_KEY
-    if is_key and value_file is not None:
+    if kind_of(name) is Kind.API_KEY and value_file is not None:
         raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
-    with services.database.read() as connection:
-        owner_ids = [services.owners.get(connection, one).id for one in owner]
-    value = None if is_key else read_value(value_file, what=f"value of {name}")
-    with services.database.write() as connection:
-        created = services.vault.create(
-            connection,
-            name=name,
-            value=value,
-            owner_ids=owner_ids,
-            expires_at=expiry,
-            policy=built,
-            actor=who(),
-        )
+    created = services.items.create(
+        name,
+        read_value=lambda: read_value(value_file, what=f"value of {name}"),
+        owners=owner,
+        expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
+        policy=read_policy_change(
+            file=policy,
+            mode=mode,
+            rotator=rotator,
+            settings=assignments or (),
+            lifetime=lifetime,
+            lead=lead,
+            overlap=overlap,
+            windows=windows,
+            freezes=freezes,
+            canary=canary,
+            four_eyes=four_eyes,
+        ),
+        actor=who(),
+    )
     _warn_of_missing(services, created.item)
     answer = describe(created.item)
     if created.key is not None:
@@ -221,6 +229,10 @@ def update(
     mode: ModeOption = None,
     rotator: RotatorOption = None,
     assignments: Assignments = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="KEY", help="Take a setting of the rotator away; KEY.PART for a part."),
+    ] = None,
     lead: Lead = None,
     overlap: Overlap = None,
     windows: Windows = None,
@@ -233,50 +245,47 @@ def update(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Change what is given. A new value (--value or --value-file) is a new version, current at once."""
+    """Change what is given, and show what that changed. A new value (--value or --value-file) is a new version,
+    current at once.
+    """
     _ = home
     services = open_services()
     if (owner and no_owner) or (expires_at is not None and no_expiry):
         raise InvalidInputError("an option and its opposite were given: choose one")
-    with services.database.read() as connection:
-        item = services.vault.get(connection, name)
-        owner_ids = [services.owners.get(connection, one).id for one in owner or ()]
-    built = read_policy(
-        item.policy,
-        file=policy,
-        mode=mode,
-        rotator=rotator,
-        settings=assignments or (),
-        lifetime=lifetime,
-        lead=lead,
-        overlap=overlap,
-        windows=windows,
-        freezes=freezes,
-        canary=canary,
-        four_eyes=four_eyes,
-        default_rotator=_default_rotator(item.name),
+    change = ItemChange(
+        name=rename,
+        owners=() if no_owner else owner or UNCHANGED,
+        expires_at=UNCHANGED
+        if expires_at is None and not no_expiry
+        else None
+        if expires_at is None
+        else parse_time(expires_at, services.clock()),
+        policy=read_policy_change(
+            file=policy,
+            mode=mode,
+            rotator=rotator,
+            settings=assignments or (),
+            unset=unset or (),
+            lifetime=lifetime,
+            lead=lead,
+            overlap=overlap,
+            windows=windows,
+            freezes=freezes,
+            canary=canary,
+            four_eyes=four_eyes,
+        ),
     )
-    _check_settings(built)
-    expiry = None if expires_at is None else parse_time(expires_at, services.clock())
-    asked = value_file is not None or new_value
-    value = read_value(value_file, what=f"new value of {item.name}") if asked else None
-    with services.database.write() as connection:
-        changed = services.vault.update(
-            connection,
-            item.id,
-            name=rename,
-            value=value,
-            expires_at=expiry if expires_at is not None or no_expiry else UNCHANGED,
-            owner_ids=owner_ids if owner or no_owner else UNCHANGED,
-            policy=None if built == item.policy else built,
-            actor=who(),
-        )
-    _warn_of_canary(services, changed)
-    _warn_of_missing(services, changed)
+    value = None
+    if value_file is not None or new_value:
+        value = read_value(value_file, what=f"new value of {name}")
+    updated = services.items.update(name, change, value=value, actor=who())
+    _warn_of_canary(services, updated.item)
+    _warn_of_missing(services, updated.item)
     if json:
-        print_json(describe(changed))
+        print_json(describe(updated.item) | {"changes": describe_changes(updated.changes)})
     else:
-        print_lines([_line(changed)])
+        print_lines([_line(updated.item)])
+        print_changes(updated.changes)
 
 
 @app.command()
@@ -406,10 +415,6 @@ def _describe_policy(policy: Policy) -> str:
     return f"mode {policy.mode}{by}"
 
 
-def _default_rotator(name: str) -> str | None:
-    return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
-
-
 def _warn_of_canary(services: Any, item: Item) -> None:  # noqa: ANN401  # Services, imported late
     """A workflow that is to go first and does not use the item: none by that name, or none yet."""
     wanted = item.policy.canary
@@ -430,13 +435,3 @@ def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as a
         named = services.references.of_consumer(connection, item.id)
     for written in sorted({one.written for one in named if one.item_id is None}):
         note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
-
-
-def _check_settings(policy: Policy) -> None:
-    """The rotator's own check, before anything is stored."""
-    from worker.rotators.catalog import parse_settings  # noqa: PLC0415  # as the services
-
-    if policy.rotator is not None:
-        parse_settings(policy.rotator, policy.settings)
-    elif policy.settings:
-        raise InvalidInputError("settings were given, but no rotator: add --rotator NAME")

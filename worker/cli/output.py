@@ -29,7 +29,7 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], em
         print_lines([empty])
         return
     cells = [[column.replace("_", " ") for column in columns]]
-    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    cells += [[show_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     print_lines(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
@@ -66,7 +66,7 @@ def write_whole(path: Path, text: str) -> None:
         raise InvalidInputError(f"{path} cannot be written: {problem}")
 
 
-def _cell(value: object) -> str:
+def show_cell(value: object) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, datetime):
@@ -74,7 +74,7 @@ def _cell(value: object) -> str:
     if isinstance(value, timedelta):
         return show_duration(value)
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(part) for part in value) or "-"
+        return ", ".join(show_cell(part) for part in value) or "-"
     return str(value)
 
 

@@ -1,7 +1,7 @@
 """A policy from what somebody wrote: option by option, over what was there, with defaults that fit. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +13,74 @@ from worker.domain.windows import parse_window, show_window
 _LIFETIME = timedelta(days=90)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PolicyChange:
+    """What somebody wants of a policy: `parts` take the place of those that were there, as a file has them.
+
+    Of the rotator's settings, `unset` (dotted) are taken away first, then `assigned` (nested) are put over
+    what is left; what is not named stays.
+    """
+
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    assigned: Mapping[str, Any] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+
+def change_policy(base: Policy | None, change: PolicyChange, *, default_rotator: str | None = None) -> Policy:
+    """`base` (or the default policy) as the change wants it; nothing wanted: unchanged."""
+    given = dict(change.parts)
+    under = given.get("settings", {} if base is None else base.settings)
+    if (change.assigned or change.unset) and isinstance(under, Mapping):  # what is none is refused below
+        left = {**under}
+        for key in change.unset:
+            left = _take_away(left, key.split("."), key)
+        given["settings"] = _merge(left, change.assigned, "")
+    return build_policy(base, given, default_rotator=default_rotator)
+
+
+def _take_away(settings: Mapping[str, Any], path: list[str], key: str) -> dict[str, Any]:
+    first, *rest = path
+    inner = settings.get(first)
+    if first not in settings or (rest and not isinstance(inner, Mapping)):
+        known = ", ".join(sorted(settings)) or "none"
+        raise InvalidInputError(f"--unset {key}: there is no such setting; here there are {known}")
+    left = {name: value for name, value in settings.items() if name != first}
+    if rest and isinstance(inner, Mapping):
+        left = {**settings, first: _take_away(inner, rest, key)}
+    return left
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """`over` on top of `under`, part by part; parts of a list are named by their number, from 0."""
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value, f"{path}{key}.")
+        elif isinstance(old, list) and isinstance(value, Mapping):
+            merged[key] = _merge_list(old, value, f"{path}{key}")
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_list(under: list[Any], over: Mapping[str, Any], path: str) -> list[Any]:
+    numbered = {str(number): part for number, part in enumerate(under)}
+    strange = sorted(set(over) - set(numbered))
+    if strange:
+        raise InvalidInputError(
+            f"--set {path}.{strange[0]}: {path} is a list of {len(under)}, so name one by its number, from 0"
+        )
+    return list(_merge(numbered, over, f"{path}.").values())
+
+
 def build_policy(
     base: Policy | None, given: Mapping[str, Any], *, default_rotator: str | None = None
 ) -> Policy:
     """`base` (or the default policy) with what was given; nothing given: unchanged.
 
-    A lead that was not given follows the lifetime, and an overlap that was not given never exceeds
-    the lead. What Nightkey replaces has a lifetime, 90 days if none was given: a replacement that
+    A lead that nobody chose, or that fits no longer, follows the lifetime, and an overlap that was not given
+    never exceeds the lead. What Nightkey replaces has a lifetime, 90 days if none was given: a replacement that
     never lapsed would never be due again. Contradictions among what was given are left to
     `vaultcore.rules.check_policy`.
     """
@@ -32,7 +93,7 @@ def build_policy(
     changed = {"stated": True} | {name: _READ[name](name, given[name]) for name in given}
     if changed.get("mode") in (Mode.AUTO, Mode.APPROVE) and start.rotator is None and "rotator" not in given:
         changed["rotator"] = default_rotator
-    if "lead" not in changed and "lifetime" in changed:
+    if "lead" not in changed and "lifetime" in changed and not _keeps_lead(start, changed["lifetime"]):
         changed["lead"] = default_lead(changed["lifetime"])
     policy = replace(start, **changed)
     if policy.mode is not Mode.NOTIFY and policy.lifetime is None:
@@ -40,6 +101,12 @@ def build_policy(
     if "overlap" not in changed and policy.overlap > policy.lead:
         policy = replace(policy, overlap=policy.lead / 2)
     return policy
+
+
+def _keeps_lead(start: Policy, lifetime: timedelta) -> bool:
+    """Somebody chose the lead, since it is not what followed from the lifetime, and it fits the new one."""
+    chosen = start.lead != default_lead(start.lifetime)
+    return chosen and start.lead + (start.spread or timedelta(0)) < lifetime
 
 
 def _parse_duration(_: str, given: object) -> timedelta:

@@ -62,6 +62,15 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
     raise InvalidInputError(f"rotator {name}, setting {problem}")
 
 
+def foreign_settings(name: str, given: Mapping[str, Any]) -> list[str]:
+    """Which of these settings the rotator does not know, by name."""
+    settings = load_rotator(name).Settings
+    if settings.model_config.get("extra") != "forbid":
+        return []
+    known = {key for name, field in settings.model_fields.items() for key in (name, field.alias)}
+    return sorted(set(given) - known)
+
+
 def find_counterpart(policy: Policy) -> str | None:
     """Whom an item's rotator talks to: as the policy names it, else as the rotator does. None: nobody, or
     its settings are wrong, which the rotation itself will say.

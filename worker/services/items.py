@@ -1,0 +1,124 @@
+"""The use cases of items: what is given is composed and checked here, and stored in one transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
+from vaultcore.owners import Owners
+from vaultcore.rules import kind_of
+from vaultcore.secret import Secret
+from vaultcore.vault import Created, Vault
+from worker.domain.changes import Change, ItemChange, compare
+from worker.domain.policies import PolicyChange, change_policy
+from worker.rotators.catalog import foreign_settings, parse_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updated:
+    item: Item
+    changes: tuple[Change, ...]
+
+
+class Items:
+    def __init__(
+        self, *, database: Database, vault: Vault, owners: Owners, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._owners = owners
+        self._clock = clock
+
+    def create(
+        self,
+        name: str,
+        *,
+        read_value: Callable[[], Secret],
+        owners: Sequence[str],
+        expires_at: datetime | None,
+        policy: PolicyChange,
+        actor: str,
+    ) -> Created:
+        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs."""
+        built = change_policy(None, policy, default_rotator=_default_rotator(name))
+        _check_settings(built, None, name=name)
+        with self._database.read() as connection:
+            self._owner_ids(connection, owners)
+        value = None if kind_of(name) is Kind.API_KEY else read_value()
+        with self._database.write() as connection:
+            return self._vault.create(
+                connection,
+                name=name,
+                value=value,
+                owner_ids=self._owner_ids(connection, owners),
+                expires_at=expires_at,
+                policy=built,
+                actor=actor,
+            )
+
+    def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
+        """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
+        written. A new value is a new version, current at once.
+        """
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name, lock=True)
+            policy = self._policy_after(item, change)
+            owner_ids = (
+                UNCHANGED
+                if isinstance(change.owners, Unchanged)
+                else self._owner_ids(connection, change.owners)
+            )
+            if value is None and not _differs(item, change, policy):
+                return Updated(item=item, changes=())
+            after = self._vault.update(
+                connection,
+                item.id,
+                name=change.name,
+                value=value,
+                expires_at=change.expires_at,
+                owner_ids=owner_ids,
+                policy=None if policy == item.policy else policy,
+                actor=actor,
+            )
+        return Updated(item=after, changes=compare(item, after))
+
+    def _policy_after(self, item: Item, change: ItemChange) -> Policy:
+        policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))
+        _check_settings(policy, item.policy, name=item.name)
+        return policy
+
+    def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
+        return [self._owners.get(connection, one).id for one in names]
+
+
+def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:
+    return (
+        change.name not in (None, item.name)
+        or not (isinstance(change.expires_at, Unchanged) or change.expires_at == item.expires_at)
+        or not (isinstance(change.owners, Unchanged) or set(change.owners) == set(item.owners))
+        or policy != item.policy
+    )
+
+
+def _default_rotator(name: str) -> str | None:
+    return "workflow-api-key" if kind_of(name) is Kind.API_KEY else None
+
+
+def _check_settings(policy: Policy, before: Policy | None, *, name: str) -> None:
+    """The rotator's own check, before anything is stored. What another rotator had is not dropped silently."""
+    if policy.rotator is None:
+        if policy.settings:
+            raise InvalidInputError("settings were given, but no rotator: add --rotator NAME")
+        return
+    if before is not None and before.rotator not in (None, policy.rotator):
+        kept = [key for key in foreign_settings(policy.rotator, policy.settings) if key in before.settings]
+        if kept:
+            raise InvalidInputError(
+                f"{name} has settings of {before.rotator} that {policy.rotator} does not know: take them away "
+                f"with {' '.join(f'--unset {key}' for key in kept)}"
+            )
+    parse_settings(policy.rotator, policy.settings)
