@@ -106,7 +106,8 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
         add("prod-fax-password", "a lapsed password", "--mode", "notify", "--expires-at", "1s",
             owner="network")  # fmt: skip
         add("prod-alert-token", "a value replaced by hand", "--mode", "notify", "--expires-at", "90d")
-        nightkey("item", "update", "prod-alert-token", "--value-file", "-", value=canaries["its replacement"])
+        nightkey("item", "update", "prod-alert-token", "--value-file", "-", "--expires-at", "90d",
+                 value=canaries["its replacement"])  # fmt: skip
         key = nightkey.json("item", "create", "api-key:partner-portal", "--owner", "support", "--mode",
                             "auto", "--lifetime", "90d", "--expires-at", "5d")["key"]  # fmt: skip
         shown_once = nightkey.printed.pop(-2)

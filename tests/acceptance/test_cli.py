@@ -180,6 +180,18 @@ def test_an_update_leaves_what_it_does_not_name_and_shows_what_it_changed(owned:
     )
 
 
+def test_a_new_value_is_not_taken_without_a_word_on_its_expiry(owned: Nightkey) -> None:
+    create(owned, "prod-crm-password", "--expires-at", "5d")
+    update = ["item", "update", "prod-crm-password", "--value-file", "-"]
+    line = complaint(owned, *update, value="a-new-value", status=2)
+    assert "nothing says when the new value of prod-crm-password lapses: add --expires-at" in line
+    assert owned.json("item", "show", "prod-crm-password")["version"] == 1
+    changed = owned(*update, "--no-expiry", value="a-new-value").stdout.splitlines()[1:]
+    assert changed[0] == "  value: version 1 -> version 2"
+    assert changed[1].startswith("  expires at: ")
+    assert changed[1].endswith(" -> none")
+
+
 def test_deleting_what_is_used_is_refused_with_the_names_of_its_users(owned: Nightkey, tmp_path: Path) -> None:
     create(owned, "prod-crm-password")
     file = write_workflow(

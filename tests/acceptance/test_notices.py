@@ -1,5 +1,6 @@
 """Owners and what they are told, from the command line: who, when, in which words, and what did not arrive."""
 
+import shlex
 from pathlib import Path
 
 from icalendar import Calendar
@@ -51,7 +52,7 @@ def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
     preview = nightkey("notice", "preview", "maria").stdout
     assert f"- {CRM} lapses in 2 days" in preview
     assert "Used by crm-contacts." in preview
-    assert f"nightkey item update {CRM} --value-file PATH" in preview
+    command = next(line.strip() for line in preview.splitlines() if f"nightkey item update {CRM} " in line)
     html = nightkey("notice", "preview", "maria", "--format", "html").stdout
     assert f"<strong>{CRM}</strong> lapses" in html
     assert nightkey.json("notice", "list") == []
@@ -70,6 +71,14 @@ def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
     file = tmp_path / "all.ics"
     nightkey("calendar", "--output", str(file))
     assert len(Calendar.from_ical(file.read_bytes()).walk("VEVENT")) == 1
+
+    value = tmp_path / "a value"
+    value.write_text("their-next-value")
+    words = [str(value) if word == "PATH" else word for word in shlex.split(command)]
+    lapsed = nightkey.json("item", "show", CRM)["expires_at"]
+    nightkey(*words[1:])
+    item = nightkey.json("item", "show", CRM)
+    assert (item["version"], item["expires_at"] > lapsed) == (2, True)
 
 
 def test_what_does_not_arrive_is_listed_and_tried_again_and_reaches_the_deputy(

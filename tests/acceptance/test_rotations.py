@@ -181,7 +181,8 @@ def test_when_somebody_leaves_what_they_could_read_is_replaced(
         TOKEN: "replaced", "prod-crm-password": "by hand",
     }  # fmt: skip
     assert not counterparts.token_service.is_live(old)
-    vault("item", "update", "prod-crm-password", "--overlap", "0s", "--value-file", "-", value="a-new-value")
+    vault("item", "update", "prod-crm-password", "--overlap", "0s", "--expires-at", "60d", "--value-file", "-",
+          value="a-new-value")  # fmt: skip
     vault("night")
     done = vault.json("owner", "leave", "support", "--yes")
     assert {one["fate"] for one in done["items"]} == {"replaced"}

@@ -1,16 +1,20 @@
 """The use cases of items: what is named changes and the rest stays, whatever others change meanwhile."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from tests.conftest import Clock
 from tests.services.conftest import Moves, race
 from vaultcore.errors import InvalidInputError, NotFoundError
 from vaultcore.model import Policy
+from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
+from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, build_policy
 from worker.services.items import Updated
 
@@ -113,3 +117,54 @@ def test_a_change_that_is_refused_changes_nothing(services: Services, moves: Mov
     with pytest.raises(InvalidInputError):
         change(services, assigned={"lenght": "20"})
     assert moves.get(NAME) == item
+
+
+# A new value
+
+
+def replace_value(services: Services, **wanted: Any) -> Updated:
+    return services.items.update(NAME, ItemChange(**wanted), value=Secret("a-new-value"), actor="test")
+
+
+@pytest.mark.parametrize("days", [5, None])
+def test_a_new_value_of_which_nobody_says_when_it_lapses_is_refused(
+    services: Services, moves: Moves, days: float | None
+) -> None:
+    moves.add(NAME, days=days)
+    before = moves.get(NAME)
+    assert services.items.lacks_expiry(NAME, ItemChange())
+    with pytest.raises(InvalidInputError, match=r"add --expires-at .*90d.*--lifetime .*--no-expiry"):
+        replace_value(services)
+    assert moves.get(NAME) == before
+    assert moves.reveal(before.id, 1) == "the-first-value"
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted", "days"),
+    [
+        ({}, {"expires_at": 9}, 9),
+        ({}, {"expires_at": None}, None),
+        ({}, {"policy": PolicyChange(parts={"lifetime": "30d"})}, 30),
+        ({"lifetime": "60d"}, {}, 60),
+        ({"lifetime": "60d"}, {"expires_at": 9}, 9),
+        ({"lifetime": "60d"}, {"expires_at": None}, None),
+    ],
+)
+def test_a_new_value_lapses_when_somebody_said_it_would(
+    services: Services, moves: Moves, policy: Any, wanted: Any, days: int | None
+) -> None:
+    moves.add(NAME, days=5, policy=build_policy(None, policy))
+    if isinstance(wanted.get("expires_at"), int):
+        wanted = wanted | {"expires_at": services.clock() + wanted["expires_at"] * DAY}
+    assert not services.items.lacks_expiry(NAME, ItemChange(**wanted))
+    updated = replace_value(services, **wanted)
+    assert updated.item.expires_at == (None if days is None else services.clock() + days * DAY)
+    assert ("version", 1, 2) in [(one.field, one.before, one.after) for one in updated.changes]
+    assert "a-new-value" not in repr(updated)
+
+
+def test_what_a_digest_says_to_type_gives_an_expiry(services: Services, moves: Moves, clock: Clock) -> None:
+    moves.add(NAME, days=5, policy=build_policy(None, {"mode": "notify"}))
+    seen = services.nights.preview(clock())
+    commands = [found.command for found in seen.findings if found.kind is FindingKind.EXPIRING]
+    assert commands == [f"nightkey item update {NAME} --value-file PATH --expires-at 90d"]

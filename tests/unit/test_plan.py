@@ -32,6 +32,7 @@ DUE = DueItem(
     open_rotation=None,
     open_state=None,
 )
+GIVEN = "--value-file PATH --expires-at 90d"
 
 
 PLENTY = Room(caps=Caps(night=500, counterpart=100))
@@ -115,11 +116,11 @@ def test_the_decision_and_what_its_owner_is_told(due, action, kind, level):
         (item(**STUCK), "rotation rot_1 is stuck and needs a person"),
         (
             item(mode=Mode.NOTIFY),
-            "only its owner can replace it: nightkey item update prod-ticketing-api-token --value-file PATH",
+            f"only its owner can replace it: nightkey item update prod-ticketing-api-token {GIVEN}",
         ),
         (
             item(mode=Mode.NOTIFY, name="x; rm -rf $HOME"),
-            "only its owner can replace it: nightkey item update 'x; rm -rf $HOME' --value-file PATH",
+            f"only its owner can replace it: nightkey item update 'x; rm -rf $HOME' {GIVEN}",
         ),
         (item(mode=Mode.APPROVE), "expires in 10 days"),
         (item(**LAPSED), "lapsed 2 days ago"),
@@ -158,7 +159,11 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
     [
         (item(**LAPSED), "replaces it in this night", None),
         (item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False), "nothing: its window opens too late", True),
-        (item(mode=Mode.NOTIFY), None, "nightkey item update prod-ticketing-api-token --value-file PATH"),
+        (
+            item(mode=Mode.NOTIFY),
+            None,
+            f"nightkey item update prod-ticketing-api-token {GIVEN}",
+        ),
         (item(mode=Mode.APPROVE), "asks for an approval, in a message of its own", None),
         (
             item(mode=Mode.APPROVE, rotate_from=NOW + DAY),

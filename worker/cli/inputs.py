@@ -36,6 +36,17 @@ def read_value(path: str | None, *, what: str) -> Secret:
     return Secret(first)
 
 
+def ask_expiry(problem: str, now: datetime) -> datetime | None:
+    """When a new value lapses, asked of who sits there (`none`: never); nobody does: the problem."""
+    if not sys.stdin.isatty():
+        raise InvalidInputError(problem)
+    print("When does the new value lapse? (90d, 2026-12-24, or none) ", end="", file=sys.stderr, flush=True)  # noqa: T201  # a question
+    answer = sys.stdin.readline().strip()
+    if not answer:
+        raise InvalidInputError(problem)
+    return None if answer == NONE else parse_time(answer, now)
+
+
 def _read_input() -> str:
     problem = "it is not UTF-8 text"
     try:

@@ -1,6 +1,7 @@
 """`nightkey item`: create, list, show, update, delete, rotate."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +13,14 @@ from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
 from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
-from worker.cli.inputs import parse_time, read_policy_change, read_value
+from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
+from worker.domain.commands import explain_missing_expiry
 from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
@@ -246,7 +248,7 @@ def update(
     home: Home = None,
 ) -> None:
     """Change what is given, and show what that changed. A new value (--value or --value-file) is a new version,
-    current at once.
+    current at once; its expiry follows from the policy's lifetime, or is given (--expires-at, --no-expiry).
     """
     _ = home
     services = open_services()
@@ -277,6 +279,9 @@ def update(
     )
     value = None
     if value_file is not None or new_value:
+        if services.items.lacks_expiry(name, change):
+            asked = ask_expiry(explain_missing_expiry(name), services.clock())
+            change = replace(change, expires_at=asked)
         value = read_value(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
     _warn_of_canary(services, updated.item)

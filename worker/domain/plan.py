@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vaultcore.model import Mode
-from worker.domain.commands import quote_word
+from worker.domain.commands import quote_word, replace_command
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 from worker.domain.limits import Room, cannot_wait, when_to_begin
 
@@ -49,6 +49,8 @@ class DueItem:
     hold_until: datetime | None
     open_rotation: str | None
     open_state: str | None
+    lifetime: timedelta | None = None
+    """Of the next value, if the policy has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
         return _go_on(item.open_rotation, item.open_state)
     by_hand = f"nightkey item rotate {quote_word(item.name)}"
     if item.mode is Mode.NOTIFY:
-        command = f"nightkey item update {quote_word(item.name)} --value-file PATH"
+        command = replace_command(item.name, item.lifetime)
         return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
     if item.hold_until is not None and item.hold_until > now:
         again = f"next try after {_show(item.hold_until)}"

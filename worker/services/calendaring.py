@@ -12,7 +12,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.owners import Owners
 from vaultcore.tables import item_owners, items
 from vaultcore.vault import Vault
-from worker.domain.commands import quote_word
+from worker.domain.commands import quote_word, replace_command
 
 _PAGE = 500
 _LENGTH = timedelta(minutes=30)
@@ -93,10 +93,9 @@ class Calendaring:
 
 def _explain(item: Item) -> str:
     owners = ", ".join(item.owners) or "nobody"
-    name = quote_word(item.name)
-    show = f"nightkey item show {name}"
+    show = f"nightkey item show {quote_word(item.name)}"
     if item.policy.mode is Mode.NOTIFY or item.expires_at is None:
-        does = f"Only its owner can replace it: nightkey item update {name} --value-file PATH"
+        does = f"Only its owner can replace it: {replace_command(item.name, item.policy.lifetime)}"
     else:
         since = rules.rotate_from(item.policy, item.expires_at, item_id=item.id)
         what = "asks for an approval to replace it" if item.policy.mode is Mode.APPROVE else "replaces it"

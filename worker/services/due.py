@@ -175,4 +175,5 @@ def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Wind
         hold_until=row.hold_until,
         open_rotation=row.rotation_id,
         open_state=row.rotation_state,
+        lifetime=policy.lifetime,
     )

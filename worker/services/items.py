@@ -14,6 +14,7 @@ from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from vaultcore.vault import Created, Vault
 from worker.domain.changes import Change, ItemChange, compare
+from worker.domain.commands import explain_missing_expiry
 from worker.domain.policies import PolicyChange, change_policy
 from worker.rotators.catalog import foreign_settings, parse_settings
 
@@ -60,13 +61,25 @@ class Items:
                 actor=actor,
             )
 
+    def lacks_expiry(self, name: str, change: ItemChange) -> bool:
+        """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.
+
+        The expiry that the item has is its present value's. One that never had any is asked for, too: that a
+        value never lapses is somebody's word, and not a guess.
+        """
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+        return _lacks_expiry(change, self._policy_after(item, change))
+
     def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
-        written. A new value is a new version, current at once.
+        written. A new value is a new version, current at once, and refused without a word on its expiry.
         """
         with self._database.write() as connection:
             item = self._vault.get(connection, name, lock=True)
             policy = self._policy_after(item, change)
+            if value is not None and _lacks_expiry(change, policy):
+                raise InvalidInputError(explain_missing_expiry(item.name))
             owner_ids = (
                 UNCHANGED
                 if isinstance(change.owners, Unchanged)
@@ -93,6 +106,10 @@ class Items:
 
     def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
         return [self._owners.get(connection, one).id for one in names]
+
+
+def _lacks_expiry(change: ItemChange, policy: Policy) -> bool:
+    return isinstance(change.expires_at, Unchanged) and policy.lifetime is None
 
 
 def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:

@@ -19,7 +19,7 @@ from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
-from worker.domain.commands import quote_word
+from worker.domain.commands import quote_word, replace_command
 from worker.domain.saga import is_moving
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
@@ -201,7 +201,7 @@ class Leaving:
                     data={
                         "item": item.name,
                         "name": name,
-                        "command": f"nightkey item update {quote_word(item.name)} --value-file PATH",
+                        "command": replace_command(item.name, item.policy.lifetime),
                         "leave": f"nightkey owner leave {quote_word(name)}",
                     },
                     but=name,

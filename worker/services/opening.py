@@ -13,7 +13,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain.approvals import digest_request
-from worker.domain.commands import quote_word
+from worker.domain.commands import replace_command
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
@@ -60,7 +60,7 @@ class Opening:
         if item.policy.rotator is None or item.version is None:
             raise RefusedError(
                 f"{item.name} has no rotator: only its owner can replace it, with "
-                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
+                f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
         now = self._clock()
         requested = state is State.REQUESTED
@@ -223,7 +223,7 @@ class Opening:
         if item.policy.mode is Mode.NOTIFY:
             raise RefusedError(
                 f"{item.name} is replaced by its owner alone (mode notify): "
-                f"`nightkey item update {quote_word(item.name)} --value-file PATH`"
+                f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
 
     def _note(
