@@ -91,6 +91,18 @@ class References:
     def of_consumer(self, connection: Connection, consumer_id: str) -> list[Reference]:
         return self._select(connection, references.c.consumer_id == consumer_id)
 
+    def is_read(self, connection: Connection, item_id: str, *, active: bool = True) -> bool:
+        """Whether a workflow, or the rotator of another item, uses the item; an `active` one, or any."""
+        others = [references.c.item_id == item_id, references.c.consumer_id != item_id]
+        if active:
+            others.append(references.c.active.is_(True))
+        return connection.execute(select(references.c.node_id).where(*others).limit(1)).first() is not None
+
+    def is_awaited(self, connection: Connection, name: str) -> bool:
+        """Whether something active names an item that there is not, yet."""
+        named = (references.c.written == name, references.c.item_id.is_(None), references.c.active.is_(True))
+        return connection.execute(select(references.c.node_id).where(*named).limit(1)).first() is not None
+
     def note_run(
         self,
         connection: Connection,

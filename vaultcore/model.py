@@ -46,6 +46,14 @@ class Consumer(StrEnum):
     """The rotator of another item uses it, to be let in where it issues and revokes."""
 
 
+class Consumers(StrEnum):
+    """Whether something here must read an item before Nightkey may replace its value."""
+
+    REQUIRED = "required"
+    NONE = "none"
+    """Somebody says that nothing here needs to read it."""
+
+
 class Staleness(StrEnum):
     MISSING = "missing"
     EXPIRED = "expired"
@@ -72,7 +80,8 @@ class Policy:
     (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
     request waits for a person, `claim` how long a generated key waits to be collected, and `settle` how
     long the other side may take to accept a new value. `urgent`: its owners hear of it in their quiet
-    hours, too. `counterpart` names the other side, where the rotator's own name for it is not the one meant.
+    hours, too. `consumers` says whether something here must read what is replaced. `counterpart` names the
+    other side, where the rotator's own name for it is not the one meant.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -95,6 +104,7 @@ class Policy:
     urgent: bool = False
     settle: timedelta = timedelta(seconds=30)
     counterpart: str | None = None
+    consumers: Consumers = Consumers.REQUIRED
 
 
 @dataclass(frozen=True, kw_only=True)

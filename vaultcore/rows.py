@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from vaultcore import rules
 from vaultcore.errors import NightkeyError
-from vaultcore.model import Consumer, Item, Kind, Mode, Policy, Reference, Stage, Version
+from vaultcore.model import Consumer, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.tables import item_owners, items, owners, references, versions
 
 
@@ -34,6 +34,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "urgent": policy.urgent,
         "settle_seconds": _seconds(policy.settle),
         "counterpart": policy.counterpart,
+        "consumers": policy.consumers.value,
     }
 
 
@@ -62,6 +63,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         urgent=stored.get("urgent", default.urgent),
         settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
         counterpart=stored.get("counterpart", default.counterpart),
+        consumers=Consumers(stored.get("consumers", default.consumers)),
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from vaultcore.errors import InvalidInputError
 from vaultcore.forms import KEY_MAX, LIMITS, VALUE_MAX, Form, explain_form, form_of
 from vaultcore.model import (
+    Consumers,
     Hygiene,
     Kind,
     Mode,
@@ -155,6 +156,16 @@ def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
         raise InvalidInputError(
             f"policy of {name}: an {API_KEY_PREFIX} item is rotated by workflow-api-key alone"
         )
+
+
+def needs_consumer(policy: Policy, kind: Kind) -> bool:
+    """Whether a new value would be lost on everybody unless something here reads it.
+
+    Values leave the vault for workflows and rotators alone; a key for callers of ours is collected by its
+    owner, and what its owner replaces is theirs already.
+    """
+    replaced_here = policy.mode is not Mode.NOTIFY and kind is not Kind.API_KEY
+    return replaced_here and policy.consumers is Consumers.REQUIRED
 
 
 def default_lead(lifetime: timedelta | None) -> timedelta:

@@ -108,6 +108,13 @@ class Vault:
             raise NotFoundError(f"no item {name_or_id!r}: `nightkey item list` shows them all")
         return item_from_row(row, owners_of(connection, [row.id])[row.id])
 
+    def is_unread(self, connection: Connection, item: Item, *, active: bool = True) -> bool:
+        """Whether a new value that we make would be lost on everybody: nothing (active) here uses the item,
+        and its policy does not say that nothing needs to.
+        """
+        needed = rules.needs_consumer(item.policy, item.kind)
+        return needed and not self._references.is_read(connection, item.id, active=active)
+
     def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
         """Items by name, a page at a time: those after `after`."""
         rows = connection.execute(

@@ -160,7 +160,12 @@ class Services:
 
     @cached_property
     def items(self) -> Items:
-        return Items(database=self.database, vault=self.vault, owners=self.owners, clock=self.clock)
+        return Items(
+            database=self.database,
+            vault=self.vault,
+            owners=self.owners,
+            references=self.references,
+        )
 
     @cached_property
     def http(self) -> HttpClient:

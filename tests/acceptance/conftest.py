@@ -97,7 +97,9 @@ def write_workflow(folder: Path, name: str, nodes: list[dict[str, Any]], **extra
 
 
 def write_token_policy(folder: Path, url: str, account: str, **policy: str) -> Path:
-    """A policy for the rotator `http` against the token service."""
+    """A policy for the rotator `http` against the token service. Nothing needs to read the item: of many a test
+    looks at the rotation alone.
+    """
     admin = {"Authorization": "Bearer {{ vault.prod-tokenhub-admin-token }}"}
     document = {
         "mode": "auto",
@@ -105,6 +107,7 @@ def write_token_policy(folder: Path, url: str, account: str, **policy: str) -> P
         "lifetime": "90d",
         "lead": "14d",
         "overlap": "0s",
+        "consumers": "none",
         **policy,
         "settings": {
             "value": "token",

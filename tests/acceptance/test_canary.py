@@ -102,7 +102,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
                 owner="support" if account == "ticketing" else "billing")  # fmt: skip
         add("prod-crm-password", "a password", "--mode", "notify", "--expires-at", "5d")
         add("prod-erp-password", "a password sent as Basic", "--mode", "auto", "--rotator", "random",
-            "--lifetime", "30d", "--expires-at", "5d", "--overlap", "0s")  # fmt: skip
+            "--lifetime", "30d", "--expires-at", "5d", "--overlap", "0s", "--consumers", "none")  # fmt: skip
         add("prod-fax-password", "a lapsed password", "--mode", "notify", "--expires-at", "1s",
             owner="network")  # fmt: skip
         add("prod-alert-token", "a value replaced by hand", "--mode", "notify", "--expires-at", "90d")

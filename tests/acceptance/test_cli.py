@@ -138,7 +138,9 @@ def test_items_that_settings_name_and_that_are_not_there_are_warned_of_until_the
     admin = call | {"headers": {"Authorization": "{{ vault.prod-mail-admin }}"}, "body": "{{ rotation.new }}"}
     policy = tmp_path / "policy.json"
     settings = {"install": [admin], "verify": [admin], "undo": [admin]}
-    policy.write_text(json.dumps({"mode": "auto", "rotator": "recipe", "settings": settings}))
+    policy.write_text(
+        json.dumps({"mode": "auto", "rotator": "recipe", "consumers": "none", "settings": settings})
+    )
     made = ["item", "create", "prod-mail-password", "--owner", "support", "--value-file", "-"]
     warned = [
         "nightkey: warning: the settings of prod-mail-password name prod-mail-admin, which does not exist (yet)"
@@ -178,6 +180,18 @@ def test_an_update_leaves_what_it_does_not_name_and_shows_what_it_changed(owned:
     assert complaint(owned, *update, "--unset", "length", status=2) == (
         "nightkey: --unset length: there is no such setting; here there are alphabet"
     )
+
+
+def test_what_nothing_here_reads_is_not_given_to_nightkey_to_replace(owned: Nightkey, tmp_path: Path) -> None:
+    words = ["item", "create", "prod-hook-secret", "--owner", "support", "--value-file", "-", "--mode", "auto",
+             "--rotator", "random"]  # fmt: skip
+    line = complaint(owned, *words, value="v", status=3)
+    assert line.startswith("nightkey: no active workflow uses prod-hook-secret")
+    assert owned.json("item", "list") == []
+    assert owned.json(*words, "--consumers", "none", value="v")["consumers"] == "none"
+    owned("item", "update", "prod-hook-secret", "--consumers", "required", status=3)
+    hurried = owned("item", "rotate", "prod-hook-secret", "--compromised", "--yes").stderr
+    assert "no workflow uses it: nothing here can hand out the new value" in hurried
 
 
 def test_a_new_value_is_not_taken_without_a_word_on_its_expiry(owned: Nightkey) -> None:
@@ -225,7 +239,9 @@ def test_a_wrong_definition_is_told_with_file_node_and_field_and_nothing_is_stor
 
 
 def test_scan_says_what_would_be_done_and_dry_runs_write_nothing(owned: Nightkey) -> None:
-    create(owned, "prod-crm-password", "--expires-at", "40d", "--mode", "auto", "--rotator", "random")
+    create(owned, "prod-crm-password", "--expires-at", "40d", "--mode", "auto", "--rotator", "random",
+           "--consumers", "none")  # fmt: skip
+    create(owned, "prod-vpn-password", "--expires-at", "200d", "--mode", "notify")
     rows = owned.json("audit", "verify")["rows"]
     assert owned.json("scan", "--dry-run")["actions"] == []
     (action,) = owned.json("scan", "--dry-run", "--at", "30d")["actions"]
@@ -233,7 +249,7 @@ def test_scan_says_what_would_be_done_and_dry_runs_write_nothing(owned: Nightkey
     assert owned.json("status")["findings"] == []
     assert owned.json("audit", "verify")["rows"] == rows
     found = owned.json("scan")["findings"]
-    assert [(row["kind"], row["item"]) for row in found] == [("unused", "prod-crm-password")]
+    assert [(row["kind"], row["item"]) for row in found] == [("unused", "prod-vpn-password")]
     assert len(owned.json("status")["findings"]) == 1
 
 
@@ -242,7 +258,7 @@ def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
 ) -> None:
     nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
     create(nightkey, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random",
-           "--overlap", "0s")  # fmt: skip
+           "--consumers", "none", "--overlap", "0s")  # fmt: skip
     first = nightkey.json("night")
     assert first["outcome"] == "good"
     assert [(r["item"], r["state"]) for r in first["rotations"]] == [("prod-crm-password", "done")]
@@ -259,7 +275,6 @@ def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
 def test_a_night_that_failed_says_so_and_exits_with_one(
     owned: Nightkey, tmp_path: Path, counterparts: Counterparts
 ) -> None:
-    create(owned, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random")
     file = write_workflow(
         tmp_path, "crm-contacts",
         [{"id": "start", "componentId": "manual_trigger"},
@@ -268,7 +283,9 @@ def test_a_night_that_failed_says_so_and_exits_with_one(
          {"id": "call", "componentId": "webhook", "url": f"{counterparts.sink.url}/",
           "headers": {"Authorization": "{{ vault.prod-crm-password }}"}}],
     )  # fmt: skip
-    owned("workflow", "apply", str(file))
+    warned = owned("workflow", "apply", str(file)).stderr
+    assert warned.endswith("crm-contacts names prod-crm-password, which does not exist (yet)\n")
+    create(owned, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random")
     done = owned("night", status=1)
     assert "prod-crm-password was not replaced" in done.stderr
     assert "support could not be told" in done.stderr  # nobody listens at the route
@@ -355,7 +372,7 @@ def test_the_key_set_of_a_key_that_signs_holds_its_public_half_alone(
     nightkey("owner", "create", "platform")
     nightkey("item", "create", "prod-orders-signing-key", "--owner", "platform", "--expires-at", "90d",
              "--mode", "auto", "--rotator", "signing-key", "--set", "algorithm=ES256", "--value-file", "-",
-             value=key.expose())  # fmt: skip
+             "--consumers", "none", value=key.expose())  # fmt: skip
     (listed,) = json.loads(nightkey("key", "jwks", "prod-orders-signing-key").stdout)["keys"]
     assert (listed["kid"], listed["alg"], "d" in listed) == (read_key(key).kid, "ES256", False)
     file = tmp_path / "jwks.json"

@@ -81,7 +81,6 @@ def test_an_item_and_a_workflow_may_use_it_and_its_settings_are_checked(nightkey
     assert "colour: there is no such setting" in nightkey(
         *item, *token, "--set", "colour=blue", status=2, value="a-value"
     )
-    nightkey(*item, *token, value="a-value")
     file = tmp_path / "flow.json"
     login = {"componentId": "acme_login", "url": "https://mail.acme.example"}
     login["password"] = "{{ vault.prod-acme-password }}"
@@ -92,6 +91,7 @@ def test_an_item_and_a_workflow_may_use_it_and_its_settings_are_checked(nightkey
     edges = [{"id": "e1", "source": "start", "target": "login"}]
     file.write_text(json.dumps({"name": "flow", "nodes": nodes, "edges": edges}))
     nightkey("workflow", "apply", str(file))
+    nightkey(*item, *token, value="a-value")
     assert "prod-acme-password" in nightkey("workflow", "show", "flow")
 
 

@@ -158,6 +158,11 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
     ("due", "does", "command"),
     [
         (item(**LAPSED), "replaces it in this night", None),
+        (
+            item(unread=True),
+            "nothing: no active workflow uses it",
+            "nightkey item update prod-ticketing-api-token --mode notify",
+        ),
         (item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False), "nothing: its window opens too late", True),
         (
             item(mode=Mode.NOTIFY),

@@ -352,3 +352,10 @@ def test_the_order_of_the_rows_changes_nothing(found, random):
 
     assert choose_canary(shuffled, "auto", number=NEW) == choose_canary(found, "auto", number=NEW)
     assert watched_by(*shuffled, canary_id="x") == watched_by(*found, canary_id="x")
+
+
+def test_without_a_consumer_nothing_is_proven_whatever_time_has_gone_by():
+    waiting = watched_by(unread=True, ends=NOW - DAY)
+    assert waiting.state is State.WATCHING
+    assert waiting.waits_for == ("a workflow that uses it: nothing here has read the new value",)
+    assert watched_by(ends=NOW - DAY).state is State.RETIRING

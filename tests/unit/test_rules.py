@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import Hygiene, Kind, Mode, Policy, ReferenceState, Stage, Staleness
+from vaultcore.model import Consumers, Hygiene, Kind, Mode, Policy, ReferenceState, Stage, Staleness
 from vaultcore.rules import (
     check_expiry,
     check_move,
@@ -24,6 +24,7 @@ from vaultcore.rules import (
     is_generic,
     is_item_id,
     kind_of,
+    needs_consumer,
     parse_duration,
     rotate_from,
     show_duration,
@@ -554,3 +555,17 @@ def test_units_grow():
     lengths = [parse_duration(f"1{unit}") for unit in "smhdw"]
 
     assert all(shorter < longer for shorter, longer in pairwise(lengths))
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "expected"),
+    [
+        (Policy(mode=Mode.AUTO), Kind.SECRET, True),
+        (Policy(mode=Mode.APPROVE), Kind.SECRET, True),
+        (Policy(mode=Mode.NOTIFY), Kind.SECRET, False),
+        (Policy(mode=Mode.AUTO), Kind.API_KEY, False),
+        (Policy(mode=Mode.AUTO, consumers=Consumers.NONE), Kind.SECRET, False),
+    ],
+)
+def test_what_we_replace_needs_somebody_here_who_reads_it(policy, kind, expected):
+    assert needs_consumer(policy, kind) is expected

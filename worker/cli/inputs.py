@@ -114,6 +114,7 @@ def read_policy_change(
     freezes: list[str] | None = None,
     canary: str | None = None,
     four_eyes: bool | None = None,
+    consumers: str | None = None,
     unset: Iterable[str] = (),
 ) -> PolicyChange:
     """What the options ask of a policy, over what the file asks."""
@@ -127,6 +128,7 @@ def read_policy_change(
         "windows": _read_windows(windows),
         "freezes": _read_windows(freezes),
         "four_eyes": four_eyes,
+        "consumers": consumers,
         "canary": canary,
     }
     parts |= {name: value for name, value in options.items() if value is not None}

@@ -21,6 +21,7 @@ from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry
+from worker.domain.consumption import NO_WAY_OUT
 from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ Canary = Annotated[
 FourEyes = Annotated[
     bool | None, typer.Option("--four-eyes/--no-four-eyes", help="Who asks for a rotation may not approve it.")
 ]
+ConsumersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--consumers", metavar="required|none", help="none: nothing here needs to read what replaces its value."
+    ),
+]
 PolicyFile = Annotated[
     Path | None,
     typer.Option(
@@ -108,6 +115,7 @@ def create(  # the options document themselves
     freezes: Freezes = None,
     canary: Canary = None,
     four_eyes: FourEyes = None,
+    consumers: ConsumersOption = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     json: Json = False,
@@ -138,6 +146,7 @@ def create(  # the options document themselves
             freezes=freezes,
             canary=canary,
             four_eyes=four_eyes,
+            consumers=consumers,
         ),
         actor=who(),
     )
@@ -241,6 +250,7 @@ def update(
     freezes: Freezes = None,
     canary: Canary = None,
     four_eyes: FourEyes = None,
+    consumers: ConsumersOption = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
@@ -275,6 +285,7 @@ def update(
             freezes=freezes,
             canary=canary,
             four_eyes=four_eyes,
+            consumers=consumers,
         ),
     )
     value = None
@@ -360,7 +371,7 @@ def _confirm_harm(services: "Services", name: str, *, yes: bool) -> None:
     for consumer in found:
         note(f"  {consumer.name}: {_explain_harm(consumer)}")
     if not found:
-        note("  no workflow uses it")
+        note("  no workflow uses it" if item.kind is Kind.API_KEY else f"  {NO_WAY_OUT}")
     if item.kind is Kind.API_KEY:
         note("  every caller: the old key opens nothing until they use the new one")
     if yes:
@@ -402,6 +413,7 @@ def describe(item: Item) -> dict[str, Any]:
         "freezes": item.policy.freezes,
         "canary": item.policy.canary,
         "four_eyes": item.policy.four_eyes,
+        "consumers": item.policy.consumers,
         "due_at": item.due_at,
         "hold_until": item.hold_until,
         "updated_at": item.updated_at,

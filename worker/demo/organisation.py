@@ -10,7 +10,7 @@ from worker.config import Settings
 from worker.delivery.routes import check_route
 from worker.demo.sample import Sample, SampleItem, SampleWorkflow
 from worker.demo.token_service import TokenService
-from worker.domain.policies import build_policy
+from worker.domain.policies import PolicyChange
 
 ACTOR = "demo"
 
@@ -26,7 +26,9 @@ class DatedClock:
 
 
 class Organisation:
-    """Makes owners, items and workflows in the order of their age. Keeps the first values, for the proof.
+    """Makes owners, workflows and items in the order of their age: what uses an item comes first.
+
+    Keeps the first values, for the proof.
 
     `values` are those that work at the counterparts, by the names that the sample has for them.
     """
@@ -41,16 +43,16 @@ class Organisation:
     def set_up(self, sample: Sample) -> None:
         self._add_owners(sample)
         todo: list[tuple[timedelta, int, SampleItem | SampleWorkflow]] = [
-            (item.age, 0, item) for item in sample.items
+            (item.age, 1, item) for item in sample.items
         ]
-        todo += [(workflow.age, 1, workflow) for workflow in sample.workflows]
+        todo += [(workflow.age, 0, workflow) for workflow in sample.workflows]
         todo += [(w.ran, 2, w) for w in sample.workflows if w.ran is not None]
         todo += [(i.replaced, 3, i) for i in sample.items if i.replaced is not None]
         for ago, what, thing in sorted(todo, key=lambda entry: (-entry[0], entry[1])):
             self._clock.ago = ago
             if isinstance(thing, SampleItem):
-                self._add_item(thing) if what == 0 else self._replace(thing)
-            elif what == 1:
+                self._add_item(thing) if what == 1 else self._replace(thing)
+            elif what == 0:
                 self._services.definitions.apply([(thing.source, thing.text)], actor=ACTOR)
             else:
                 self._services.running.start(thing.source.removesuffix(".json"), actor=ACTOR)
@@ -72,18 +74,14 @@ class Organisation:
                     services.owners.add_route(connection, owner, url, shown=shown, actor=ACTOR)
 
     def _add_item(self, item: SampleItem) -> None:
-        services = self._services
-        expires_at = None if item.expires_in is None else utc_now() + item.expires_in
-        with services.database.write() as connection:
-            services.vault.create(
-                connection,
-                name=item.name,
-                value=self._first_value(item),
-                owner_ids=[services.owners.get(connection, item.owner).id],
-                expires_at=expires_at,
-                policy=build_policy(None, item.policy or {}),
-                actor=ACTOR,
-            )
+        self._services.items.create(
+            item.name,
+            read_value=lambda: self._first_value(item),
+            owners=[item.owner],
+            expires_at=None if item.expires_in is None else utc_now() + item.expires_in,
+            policy=PolicyChange(parts=item.policy or {}),
+            actor=ACTOR,
+        )
 
     def _replace(self, item: SampleItem) -> None:
         services = self._services
@@ -96,11 +94,10 @@ class Organisation:
                 actor=ACTOR,
             )
 
-    def _first_value(self, item: SampleItem) -> Secret | None:
-        if item.value is None:
-            return None
-        value = self._values.get(item.value) or secrets.token_urlsafe(24)
-        if item.value.startswith("token:"):
-            _, value = self._token_service.issue(item.value.removeprefix("token:"))
+    def _first_value(self, item: SampleItem) -> Secret:
+        source = item.value or ""
+        value = self._values.get(source) or secrets.token_urlsafe(24)
+        if source.startswith("token:"):
+            _, value = self._token_service.issue(source.removeprefix("token:"))
         self.first_values[item.name] = Secret(value)
         return self.first_values[item.name]

@@ -22,6 +22,7 @@ class FindingKind(StrEnum):
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
     UNPROVEN = "unproven"
+    NO_CONSUMER = "no-consumer"
     IDLE = "idle"
     UNUSED = "unused"
     NO_OWNER = "no-owner"

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from vaultcore.model import Mode
 from worker.domain.commands import quote_word, replace_command
+from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
 from worker.domain.limits import Room, cannot_wait, when_to_begin
 
@@ -51,6 +52,8 @@ class DueItem:
     open_state: str | None
     lifetime: timedelta | None = None
     """Of the next value, if the policy has one."""
+    unread: bool = False
+    """Nothing here reads it, and its policy does not say that nothing needs to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,9 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
     if item.mode is Mode.NOTIFY:
         command = replace_command(item.name, item.lifetime)
         return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
+    if item.unread:
+        why = f"no active workflow uses it: {UNREAD}"
+        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=advise_unread(item.name))
     if item.hold_until is not None and item.hold_until > now:
         again = f"next try after {_show(item.hold_until)}"
         return _Choice(

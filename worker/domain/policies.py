@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.model import Mode, Policy
+from vaultcore.model import Consumers, Mode, Policy
 from vaultcore.rules import default_lead, parse_duration
 from worker.domain.windows import parse_window, show_window
 
@@ -121,6 +121,14 @@ def _parse_mode(_: str, given: object) -> Mode:
     raise InvalidInputError(f"mode {str(given)[:40]!r} does not exist: choose auto, approve or notify")
 
 
+def _parse_consumers(_: str, given: object) -> Consumers:
+    try:
+        return Consumers(str(given))
+    except ValueError:
+        pass
+    raise InvalidInputError('consumers is "required", or "none" if nothing here needs to read the value')
+
+
 def _check_rotator(_: str, given: object) -> str | None:
     if given is None or isinstance(given, str):
         return given
@@ -177,5 +185,6 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "urgent": _check_switch,
     "settle": _parse_duration,
     "counterpart": _check_text,
+    "consumers": _parse_consumers,
 }
 """How each part of a policy is read from what somebody wrote."""

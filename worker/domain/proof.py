@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from worker.domain.consumption import AWAITS_READER
 from worker.domain.saga import State
 
 _LOOK_AGAIN = timedelta(hours=1)
@@ -69,6 +70,8 @@ class Overlap:
     others: tuple[str, ...] = ()
     lapses_soon: bool = False
     """The old value is about to lapse: nobody may be held back on it."""
+    unread: bool = False
+    """Nothing here uses the item, and something must: without a consumer there is no proof."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +135,8 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     reasons = []
     if overlap.ends is not None and now < overlap.ends:
         reasons.append(f"the overlap, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
+    if overlap.unread:
+        reasons.append(AWAITS_READER)
     reasons += overlap.others
     reasons += [s.why for s in standings if s.proof not in (Proof.PROVEN, Proof.WAIVED)]
     if not reasons and (overlap.opens is None or now < overlap.opens):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.rows import policy_from_json
-from vaultcore.tables import items
+from vaultcore.tables import items, references
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import Candidate, Room, cannot_wait, share_out
@@ -35,6 +35,17 @@ class SeenItem:
     counterpart: str | None = None
     urgent: bool = False
     """Whether it cannot wait for another night, caps or not."""
+
+
+_IS_READ = (
+    exists()
+    .where(
+        references.c.item_id == items.c.id,
+        references.c.consumer_id != items.c.id,
+        references.c.active.is_(True),
+    )
+    .label("is_read")
+)
 
 
 def walk_due(
@@ -108,6 +119,7 @@ def _due_page(
             items.c.expires_at,
             items.c.due_at,
             items.c.hold_until,
+            _IS_READ,
             rotations.c.id.label("rotation_id"),
             rotations.c.state.label("rotation_state"),
         )
@@ -176,4 +188,5 @@ def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Wind
         open_rotation=row.rotation_id,
         open_state=row.rotation_state,
         lifetime=policy.lifetime,
+        unread=not row.is_read and rules.needs_consumer(policy, rules.kind_of(row.name)),
     )

@@ -1,20 +1,22 @@
 """The use cases of items: what is given is composed and checked here, and stored in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
 from vaultcore.owners import Owners
-from vaultcore.rules import kind_of
+from vaultcore.rules import check_name, check_policy, kind_of, needs_consumer
 from vaultcore.secret import Secret
 from vaultcore.vault import Created, Vault
 from worker.domain.changes import Change, ItemChange, compare
 from worker.domain.commands import explain_missing_expiry
+from worker.domain.consumption import explain_unread_plan
 from worker.domain.policies import PolicyChange, change_policy
 from worker.rotators.catalog import foreign_settings, parse_settings
 
@@ -26,13 +28,11 @@ class Updated:
 
 
 class Items:
-    def __init__(
-        self, *, database: Database, vault: Vault, owners: Owners, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, *, database: Database, vault: Vault, owners: Owners, references: References) -> None:
         self._database = database
         self._vault = vault
         self._owners = owners
-        self._clock = clock
+        self._references = references
 
     def create(
         self,
@@ -44,13 +44,19 @@ class Items:
         policy: PolicyChange,
         actor: str,
     ) -> Created:
-        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs."""
+        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs.
+
+        Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
+        """
         built = change_policy(None, policy, default_rotator=_default_rotator(name))
         _check_settings(built, None, name=name)
+        check_policy(built, name=check_name(name), kind=kind_of(name))
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
+            self._check_awaited(connection, name, built)
         value = None if kind_of(name) is Kind.API_KEY else read_value()
         with self._database.write() as connection:
+            self._check_awaited(connection, name, built)
             return self._vault.create(
                 connection,
                 name=name,
@@ -80,6 +86,7 @@ class Items:
             policy = self._policy_after(item, change)
             if value is not None and _lacks_expiry(change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
+            self._check_read(connection, item, policy)
             owner_ids = (
                 UNCHANGED
                 if isinstance(change.owners, Unchanged)
@@ -103,6 +110,16 @@ class Items:
         policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))
         _check_settings(policy, item.policy, name=item.name)
         return policy
+
+    def _check_awaited(self, connection: Connection, name: str, policy: Policy) -> None:
+        if needs_consumer(policy, kind_of(name)) and not self._references.is_awaited(connection, name):
+            raise RefusedError(explain_unread_plan(name))
+
+    def _check_read(self, connection: Connection, item: Item, policy: Policy) -> None:
+        """It is not made one that we replace and nothing reads; one that is so already stays a finding."""
+        was = needs_consumer(item.policy, item.kind)
+        if not was and self._vault.is_unread(connection, replace(item, policy=policy)):
+            raise RefusedError(explain_unread_plan(item.name))
 
     def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
         return [self._owners.get(connection, one).id for one in names]

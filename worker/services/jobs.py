@@ -13,6 +13,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
+from worker.domain.consumption import explain_unread_rotation
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
@@ -48,8 +49,8 @@ class Jobs:
         return item, make_discreet(load_rotator(rotation.rotator))
 
     def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
-        """What its rotator lacks to begin: a package, settings that fit, or the value of an item that these
-        name. None: nothing.
+        """What it lacks to begin: somebody here who reads what it replaces (unless it is in a hurry), a
+        package, settings that fit, or the value of an item that these name. None: nothing.
         """
         try:
             parse_settings(rotation.rotator, item.policy.settings)
@@ -61,7 +62,10 @@ class Jobs:
                 for reference in self._references.of_consumer(connection, item.id)
                 if reference.node_id == ROTATOR_NODE
             }
+            unread = not rotation.hurried and self._vault.is_unread(connection, item)
             lacking = [name for name, item_id in named.items() if not self._has_value(connection, item_id)]
+        if unread:
+            return explain_unread_rotation(item.name)
         return f"its settings name what has no value: {', '.join(sorted(lacking))}" if lacking else None
 
     def _has_value(self, connection: Connection, item_id: str | None) -> bool:

@@ -20,6 +20,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
 from worker.domain.commands import quote_word, replace_command
+from worker.domain.consumption import NO_WAY_OUT
 from worker.domain.saga import is_moving
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
@@ -208,6 +209,13 @@ class Leaving:
                 )
 
     def _request(self, left: LeftItem, actor: str, *, in_freeze: bool) -> Rotation:
+        """Where nothing here reads the item there is nobody to test with or wait for: what they know goes."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, left.item_id)
+            unread = self._vault.is_unread(connection, item)
+        frozen = None if in_freeze else self._opening.explain_freeze(item)
+        if unread and frozen is None and item.policy.mode is not Mode.NOTIFY:
+            return self._opening.request_hurried(left.item_id, asked_by=actor)
         try:
             return self._opening.request(left.item_id, asked_by=actor, in_freeze=in_freeze)
         except ConflictError:  # one is open already: it is followed
@@ -271,7 +279,8 @@ class Leaving:
             if version.number <= left.number and version.stage is not Stage.DESTROYED
         ]
         if not kept:
-            return Fate.REPLACED, f"by version {item.version}"
+            unread = self._vault.is_unread(connection, item)
+            return Fate.REPLACED, f"by version {item.version}" + (f"; {NO_WAY_OUT}" if unread else "")
         rotation = store.find_open_rotation(connection, item.id)
         if rotation is not None and is_moving(
             rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried

@@ -14,6 +14,7 @@ from vaultcore.vault import Vault
 from worker import store
 from worker.domain.approvals import digest_request
 from worker.domain.commands import replace_command
+from worker.domain.consumption import explain_unread_rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
@@ -53,7 +54,8 @@ class Opening:
         begins_at: datetime | None = None,
         hurried: bool = False,
     ) -> Rotation:
-        """Opens a rotation in the caller's transaction; `ConflictError` if one is open.
+        """Opens a rotation in the caller's transaction; `ConflictError` if one is open. Refused where nothing
+        here could read the new value, unless the old one must go in a hurry.
 
         `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
         """
@@ -62,6 +64,8 @@ class Opening:
                 f"{item.name} has no rotator: only its owner can replace it, with "
                 f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
+        if not hurried and self._vault.is_unread(connection, item):
+            raise RefusedError(explain_unread_rotation(item.name))
         now = self._clock()
         requested = state is State.REQUESTED
         rotation = Rotation(
@@ -119,6 +123,8 @@ class Opening:
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(item)
+            if self._vault.is_unread(connection, item):
+                raise RefusedError(explain_unread_rotation(item.name))
             frozen = None if in_freeze else self.explain_freeze(item)
             if frozen is not None:
                 raise RefusedError(frozen)

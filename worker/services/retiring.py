@@ -59,11 +59,12 @@ class Retiring:
     def _retire(self, connection: Connection, row: Row[*tuple[Any, ...]], actor: str) -> bool:
         now = self._clock()
         ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
-        overlap = Overlap(number=row.current, ends=ends, opens=now, canary_id=None)
-        if judge(overlap, consumers_of(connection, row.item_id), now=now).state is not State.RETIRING:
-            return False
         try:
             item = self._vault.get(connection, row.item_id)
+            unread = self._vault.is_unread(connection, item, active=False)
+            overlap = Overlap(number=row.current, ends=ends, opens=now, canary_id=None, unread=unread)
+            if judge(overlap, consumers_of(connection, row.item_id), now=now).state is not State.RETIRING:
+                return False
             if _is_outside(item):
                 self._opening.open_retirement(connection, item, number=row.number, asked_by=actor)
                 return True

@@ -1,15 +1,18 @@
 """Stale references, unused items and what items lack: set by set, in keyset pages."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import Connection, Row, Text, and_, cast, exists, func, or_, select
 
 from vaultcore import rules
-from vaultcore.model import Consumer, Hygiene, ReferenceState, Stage
+from vaultcore.model import Consumer, Consumers, Hygiene, Policy, ReferenceState, Stage
+from vaultcore.rows import policy_from_json
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import quote_word
+from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import Finding, FindingKind, show_time_left
 
 SCANNED_KINDS = frozenset(FindingKind) - {
@@ -35,12 +38,16 @@ def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iter
 
 def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
     """Items that no active consumer uses, and items that lack what their creator should have given."""
-    used = exists().where(references.c.item_id == items.c.id, references.c.active.is_(True))
+    used = exists().where(
+        references.c.item_id == items.c.id,
+        references.c.consumer_id != items.c.id,
+        references.c.active.is_(True),
+    )
     for kind, where in (("unused", ~used), ("hygiene", items.c.hygiene != "")):
         last = ""
         while True:
             rows = connection.execute(
-                select(items.c.id, items.c.name, items.c.hygiene)
+                select(items.c.id, items.c.name, items.c.hygiene, cast(items.c.policy, Text).label("policy"))
                 .where(where, items.c.id > last)
                 .order_by(items.c.id)
                 .limit(page_size)
@@ -48,7 +55,7 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
             found = [
                 finding
                 for row in rows
-                for finding in ([_unused(row)] if kind == "unused" else _see_hygiene(row))
+                for finding in (_see_unused(row) if kind == "unused" else _see_hygiene(row))
             ]
             if found:
                 yield found
@@ -164,6 +171,34 @@ def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
     if kind is FindingKind.SUPERSEDED and row.pinned:
         return f"nightkey workflow unpin {workflow} {quote_word(name)}"
     return f"nightkey workflow run {workflow}"
+
+
+def _see_unused(row: Row[*tuple[Any, ...]]) -> Iterator[Finding]:
+    """Nobody reads it: it cannot be replaced here, or is of no use; unless its policy says so itself."""
+    try:
+        policy = policy_from_json(json.loads(row.policy))
+    except (KeyError, TypeError, ValueError, AttributeError):  # another part of the scan tells of it
+        policy = Policy()
+    if rules.needs_consumer(policy, rules.kind_of(row.name)):
+        yield _no_consumer(row)
+    elif policy.consumers is Consumers.REQUIRED:
+        yield _unused(row)
+
+
+def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
+    name = quote_word(row.name)
+    return Finding(
+        kind=FindingKind.NO_CONSUMER,
+        subject=row.id,
+        item_id=row.id,
+        item=row.name,
+        workflow=None,
+        level=1,
+        detail=f"no active workflow uses it: {UNREAD}. Apply one that does; or, if nothing here needs to read "
+        f"it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
+        does="nothing: its value stays as it is",
+        command=advise_unread(row.name),
+    )
 
 
 def _unused(row: Row[*tuple[Any, ...]]) -> Finding:

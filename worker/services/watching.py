@@ -154,6 +154,7 @@ class Watching:
         ]
         old = self._versions.get(connection, item.id, rotation.old_number)
         return Overlap(
+            unread=self._vault.is_unread(connection, item, active=False),
             lapses_soon=_lapses_soon(old.expires_at, now),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,

@@ -1,0 +1,32 @@
+"""What is said of an item that is replaced here and that nothing here reads. Pure.
+
+No consumer, no proof: its new value would be known to nobody, and the old one is still in somebody's hands.
+"""
+
+from worker.domain.commands import quote_word
+
+UNREAD = "nothing here could read what replaces it"
+NO_WAY_OUT = "no workflow uses it: nothing here can hand out the new value"
+AWAITS_READER = "a workflow that uses it: nothing here has read the new value"
+
+
+def explain_unread_plan(name: str) -> str:
+    """Why an item is not given a policy by which Nightkey would replace it."""
+    return (
+        f"no active workflow uses {name}, so {UNREAD}: apply one that does first (it may name an item that is "
+        "still to come), or add --consumers none if nothing here needs to read it, or --mode notify"
+    )
+
+
+def explain_unread_rotation(name: str) -> str:
+    """Why its rotation does not begin."""
+    return (
+        f"no active workflow uses {name}, so {UNREAD}: apply one that does, or say that nothing here needs to "
+        f"read it (nightkey item update {quote_word(name)} --consumers none); if somebody else knows the "
+        "value, add --compromised"
+    )
+
+
+def advise_unread(name: str) -> str:
+    """The command that is never wrong: its owner replaces what only they can read."""
+    return f"nightkey item update {quote_word(name)} --mode notify"
