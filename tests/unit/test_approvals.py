@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vaultcore.model import Item, Kind, Mode, Policy
+from vaultcore.model import Consumers, Item, Kind, Mode, Policy
 from worker.domain.approvals import digest_request
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -56,6 +56,7 @@ CHANGES = {
     "counterpart": "crm",
     "claim": DAY,
     "urgent": True,
+    "consumers": Consumers.NONE,
 }
 
 
