@@ -13,6 +13,7 @@ from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
 from worker.domain.saga import is_moving
 from worker.notice_rows import Notice, list_notices
+from worker.services.claiming import Collected
 from worker.store import Rotation
 
 ADMIN = "prod-tokenhub-admin-token"
@@ -132,6 +133,14 @@ class Organisation:
 
     def deliver(self) -> None:
         self.services.delivering.deliver()
+
+    def collect(self, token: str, *, actor: str = "test") -> Collected:
+        """The owner does what a notice says, and sees the key."""
+        return self.services.claiming.collect(token, actor=actor, show=lambda _: None)
+
+    def present(self, key: str) -> tuple[str, int] | None:
+        """A caller presents a key: whose it is, if it opens."""
+        return self.services.presenting.check(Secret(key))
 
     def rotations(self) -> list[Rotation]:
         with self.services.database.read() as connection:

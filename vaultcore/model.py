@@ -140,6 +140,9 @@ class Version:
     destroyed_at: datetime | None
     filled: bool
     external: Mapping[str, Any]
+    used_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """When a caller presented this key of ours: first, and last, which is noted while a newer one is there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,8 @@ def select_versions() -> Select[*tuple[Any, ...]]:
         versions.c.destroyed_at,
         versions.c.record.is_not(None).label("filled"),
         versions.c.external,
+        versions.c.used_at,
+        versions.c.last_used_at,
     )
 
 
@@ -174,6 +176,8 @@ def version_from_row(row: Row[*tuple[Any, ...]]) -> Version:
         destroyed_at=row.destroyed_at,
         filled=bool(row.filled),
         external=row.external,
+        used_at=row.used_at,
+        last_used_at=row.last_used_at,
     )
 
 

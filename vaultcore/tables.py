@@ -151,6 +151,8 @@ class VersionColumns(TypedColumns):
     activated_at: Named[datetime | None] = Column(UtcDateTime)
     superseded_at: Named[datetime | None] = Column(UtcDateTime)
     destroyed_at: Named[datetime | None] = Column(UtcDateTime)
+    used_at: Named[datetime | None] = Column(UtcDateTime)
+    last_used_at: Named[datetime | None] = Column(UtcDateTime)
     key_id: Named[str | None] = Column(String(32))
     wrapped_key: Named[bytes | None] = Column(LargeBinary)
     record: Named[bytes | None] = Column(LargeBinary)
@@ -170,7 +172,10 @@ versions = Table(
     ),
     CheckConstraint("(record IS NULL) = (wrapped_key IS NULL)", name="sealed_whole"),
 )
-"""A pending version may be empty: it is the intent to ask somebody else for a value."""
+"""A pending version may be empty: it is the intent to ask somebody else for a value.
+
+`used_at` is when a caller first presented this key to us, `last_used_at` when one last did, to the minute, and
+noted only while a newer key is there: both are empty for what is no key of ours."""
 
 for _stage in ("pending", "current"):
     Index(

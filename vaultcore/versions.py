@@ -6,7 +6,7 @@ are bound to a statement, and come out in one place: `reveal`.
 
 import hmac
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,8 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 
 _VALUE_PURPOSE = "item-value"
+_USE_GRAIN = timedelta(minutes=1)
+"""How often it is noted at most that a key is still presented."""
 
 
 class Purpose(StrEnum):
@@ -42,6 +44,14 @@ class Purpose(StrEnum):
     CLAIM = "claim"
     PUBLISH = "publish"
     """Its public half is shown to others."""
+
+
+class Use(StrEnum):
+    """What is noted of a key that a caller presents."""
+
+    FIRST = "first"
+    AGAIN = "again"
+    """It is an older one, and still needed."""
 
 
 class _Known(NamedTuple):
@@ -231,8 +241,23 @@ class Versions:
         except SealError:
             return None
 
-    def forget_value(self, connection: Connection, item_id: str, number: int, *, actor: str) -> None:
-        """A generated key was collected: its value goes, its digest stays and goes on working."""
+    def keep_value(self, connection: Connection, item_id: str, number: int, value: Secret) -> None:
+        """A key that was just generated is kept sealed beside its digest, until it has arrived."""
+        sealed = seal(value, key=self._keyring.active, binding=self._binding(item_id, number))
+        connection.execute(
+            update(versions)
+            .where(
+                versions.c.item_id == item_id,
+                versions.c.number == number,
+                versions.c.digest == apikeys.digest(value, self._keyring.pepper),
+            )
+            .values(vars(sealed))
+        )
+
+    def forget_value(
+        self, connection: Connection, item_id: str, number: int, *, actor: str, reason: str
+    ) -> None:
+        """A generated key has arrived: its value goes, its digest stays and goes on working."""
         connection.execute(
             update(versions)
             .where(
@@ -242,7 +267,32 @@ class Versions:
             )
             .values(key_id=None, wrapped_key=None, record=None)
         )
-        self._note(connection, actor, "version.forget-value", item_id, version=number)
+        self._note(connection, actor, "version.forget-value", item_id, version=number, reason=reason)
+
+    def find_news(self, connection: Connection, item_id: str, number: int) -> Use | None:
+        """What there is to note of a key that a caller has just presented; None: it is known to be in use."""
+        row = connection.execute(
+            select(versions.c.stage, versions.c.used_at, versions.c.last_used_at).where(
+                versions.c.item_id == item_id, versions.c.number == number
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        if row.used_at is None:
+            return Use.FIRST
+        told = row.last_used_at is not None and abs(self._clock() - row.last_used_at) < _USE_GRAIN
+        return Use.AGAIN if row.stage == Stage.PREVIOUS.value and not told else None
+
+    def note_use(self, connection: Connection, item_id: str, number: int) -> bool:
+        """A caller presented this key, and it opened: whether it was the first time."""
+        now = self._clock()
+        here = (versions.c.item_id == item_id, versions.c.number == number)
+        first = connection.execute(
+            update(versions).where(*here, versions.c.used_at.is_(None)).values(used_at=now, last_used_at=now)
+        ).rowcount
+        if not first:
+            connection.execute(update(versions).where(*here).values(last_used_at=now))
+        return bool(first)
 
     def check_key(
         self,

@@ -43,6 +43,7 @@ from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
 from worker.services.pinning import Pinning
+from worker.services.presenting import Presenting
 from worker.services.previewing import Previewing
 from worker.services.problems import Problems
 from worker.services.publishing import Publishing
@@ -165,6 +166,7 @@ class Services:
             vault=self.vault,
             owners=self.owners,
             references=self.references,
+            claiming=self.claiming,
         )
 
     @cached_property
@@ -201,6 +203,7 @@ class Services:
             references=self.references,
             definitions=self.definitions,
             runner=Runner(self.http, self.network),
+            presenting=self.presenting,
             clock=self.clock,
         )
 
@@ -208,7 +211,7 @@ class Services:
     def calling(self) -> Calling:
         return Calling(
             database=self.database,
-            versions=self.versions,
+            presenting=self.presenting,
             definitions=self.definitions,
             running=self.running,
             clock=self.clock,
@@ -220,8 +223,19 @@ class Services:
             database=self.database,
             vault=self.vault,
             versions=self.versions,
+            audit=self.audit,
             keyring=self.keyring,
             notifying=self.notifying,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def presenting(self) -> Presenting:
+        return Presenting(
+            database=self.database,
+            versions=self.versions,
+            audit=self.audit,
+            claiming=self.claiming,
             clock=self.clock,
         )
 
@@ -475,6 +489,7 @@ class Services:
             heartbeat=self.heartbeat,
             chasing=self.chasing,
             problems=self.problems,
+            claiming=self.claiming,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -510,6 +525,7 @@ class Services:
         return Resuming(
             database=self.database,
             running=self.running,
+            claiming=self.claiming,
             nights=self.nights,
             delivering=self.delivering,
             heartbeat=self.heartbeat,

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
-from vaultcore.tables import items, owners, routes, versions
-from worker import finding_rows, notice_rows
+from vaultcore.tables import items, owners, routes
+from worker import finding_rows, notice_rows, pickup_rows
 from worker.domain.findings import FindingKind
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
 from worker.store import rotation_from_row
-from worker.tables import claims, deliveries, findings, heartbeats, notices, rotations
+from worker.tables import deliveries, findings, heartbeats, notices, rotations
 
 
 def read_problems(connection: Connection, *, since: datetime, now: datetime, at_end: bool) -> list[Problem]:
@@ -198,15 +198,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
 
 def _pickups(connection: Connection, now: datetime) -> list[Problem]:
     """New keys that nobody has collected though no other works, or after their time."""
-    rows = connection.execute(
-        select(claims.c.created_at, items.c.name)
-        .join(items, items.c.id == claims.c.item_id)
-        .join(versions, and_(versions.c.item_id == claims.c.item_id, versions.c.number == claims.c.number))
-        .where(
-            claims.c.claimed_at.is_(None),
-            versions.c.record.is_not(None),
-            or_(claims.c.expires_at.is_(None), claims.c.expires_at <= now),
-        )
-        .order_by(claims.c.id)
-    )
-    return [Problem(kind=ProblemKind.PICKUP, subject=row.name, at=row.created_at) for row in rows]
+    return [
+        Problem(kind=ProblemKind.PICKUP, subject=one.item or one.item_id, id=one.id, at=one.created_at)
+        for one in pickup_rows.overdue(connection, now)
+    ]

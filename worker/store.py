@@ -12,7 +12,7 @@ from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
-from worker.tables import claims, rotation_steps, rotations, sweeps
+from worker.tables import rotation_steps, rotations, sweeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -531,13 +531,3 @@ def claim_sweep(
         ).returning(sweeps.c.slot)
     ).first()
     return claimed is not None
-
-
-# Claims
-
-
-def open_claim(connection: Connection, rotation_id: str) -> Row[*tuple[Any, ...]] | None:
-    """The claim that a rotation waits for, unless it was made or never needed."""
-    return connection.execute(
-        select(claims).where(claims.c.rotation_id == rotation_id, claims.c.claimed_at.is_(None))
-    ).one_or_none()

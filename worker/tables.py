@@ -326,14 +326,28 @@ class ClaimColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     item_id: Named[str] = Column(String(40))
     number: Named[int] = Column(Integer)
-    rotation_id: Named[str] = Column(String(40), index=True)
+    rotation_id: Named[str | None] = Column(String(40), index=True)
     created_at: Named[datetime] = Column(UtcDateTime)
     expires_at: Named[datetime | None] = Column(UtcDateTime)
+    taken_by: Named[str | None] = Column(String(100))
+    taken_at: Named[datetime | None] = Column(UtcDateTime)
     claimed_at: Named[datetime | None] = Column(UtcDateTime)
+    ended_at: Named[datetime | None] = Column(UtcDateTime)
 
 
 claims = Table("claims", metadata, ClaimColumns)
-"""The owner collects a generated key by a one-time token, which is derived and never stored."""
+"""A pickup: somebody collects a generated key by a token, which is derived and never stored.
+
+Without a `rotation_id` it is of an item's first key. `taken_by` is whom it is kept for, from before it was
+first shown to them; `claimed_at` is when it had arrived: written, or presented by a caller. Until `ended_at`
+the key is kept sealed; from then on there is nothing to collect."""
+Index("ix_claims_version", claims.c.item_id, claims.c.number)
+Index(
+    "ix_claims_ending",
+    claims.c.claimed_at,
+    sqlite_where=text("claimed_at IS NOT NULL AND ended_at IS NULL"),
+    postgresql_where=text("claimed_at IS NOT NULL AND ended_at IS NULL"),
+)
 
 
 class NoticeColumns(TypedColumns):

@@ -17,6 +17,7 @@ from vaultcore.tables import audit
 from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.services.claiming import Collected
 
 TOKEN = "prod-ticketing-api-token"
 T = TypeVar("T")
@@ -126,6 +127,14 @@ class Moves:
     def check_key(self, key: str) -> tuple[str, int] | None:
         with self.services.database.read() as connection:
             return self.services.versions.check_key(connection, Secret(key))
+
+    def present(self, key: str) -> tuple[str, int] | None:
+        """As a caller does."""
+        return self.services.presenting.check(Secret(key))
+
+    def collect(self, token: str, *, actor: str = "partner") -> Collected:
+        """Somebody collects a key, and sees it."""
+        return self.services.claiming.collect(token, actor=actor, show=lambda _: None)
 
     def stages(self, item_id: str) -> list[str]:
         with self.services.database.read() as connection:

@@ -90,7 +90,7 @@ def _collect(organisation: Organisation) -> str:
         str(one.body) for one in organisation.counterparts.sink.requests if "claim clm_" in str(one.body)
     ]
     token = "clm_" + body.split("nightkey claim clm_")[1].split("\\n", maxsplit=1)[0].split(maxsplit=1)[0]
-    return organisation.services.claiming.collect(token, actor="shop").key.expose()
+    return organisation.collect(token, actor="shop").key.expose()
 
 
 def test_a_caller_works_on_through_a_rotation(caller: Caller, clock: Any) -> None:
@@ -110,9 +110,16 @@ def test_a_caller_works_on_through_a_rotation(caller: Caller, clock: Any) -> Non
     rotation = caller.rotate(rotation, new, old)
     assert rotation.state is State.WATCHING
     assert any(reason.startswith("the first good production run of orders") for reason in rotation.waits_for)
+    assert ("unproven", KEY) in organisation.findings(), "its owner hears who has not moved"
 
     assert (caller.call(new), caller.notify(new)) == (200, 202)
     organisation.drive()
+    waiting = get_rotation(organisation, rotation.id)
+    assert waiting.waits_for == [
+        f"callers who still present the old key, last on {clock():%Y-%m-%d}, after the overlap"
+    ]
+    drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation.id).finished_at is not None)
+    assert ("unproven", KEY) not in organisation.findings()
     assert get_rotation(organisation, rotation.id).state is State.DONE
     assert organisation.stages(KEY) == ["destroyed", "current"]
     assert [(caller.call(key), caller.notify(key)) for key in (old, new)] == [(401, 401), (200, 202)]

@@ -398,7 +398,7 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
     bodies = "".join(str(one.body) for one in organisation.counterparts.sink.requests)
     token = re.search(r"clm_\w+", bodies)
     assert token is not None
-    services.claiming.collect(token[0], actor="user:ann")
+    organisation.collect(token[0], actor="user:ann")
     for name in ("ann", "user:ann"):
         assert [item.name for item in services.leaving.preview(name)] == [KEY, names[0], names[1]]
 

@@ -21,7 +21,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import metadata, owners, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
-from worker.tables import notices, tellings
+from worker.tables import claims, notices, tellings
 
 
 def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:
@@ -102,6 +102,37 @@ def _old_rows(now: datetime, later: datetime) -> list[tuple[str, dict[str, Any]]
         ("notices", notice | {"id": "ntc_2", "dedupe_key": "digest:2", "owner": "nobody"}),
         ("deliveries", {"notice_id": "ntc_2", "route_id": "r", "shown": "-", "state": "sent", "attempts": 1}),
     ]
+
+
+def test_what_was_collected_and_what_waits_come_along_when_pickups_may_be_repeated(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    settings = load_settings(tmp_path / "home", database_url=database_url)
+    initialise(settings, clock)
+    database = Database(settings.database)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    claim = {"item_id": "vlt_a", "rotation_id": "rot_a", "created_at": clock(), "number": 2}
+    with database.write() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.execute(
+            text(
+                "INSERT INTO claims (id, item_id, rotation_id, created_at, number, claimed_at) "
+                "VALUES (:id, :item_id, :rotation_id, :created_at, :number, :claimed_at)"
+            ),
+            [claim | {"id": "clm_1", "claimed_at": clock()}, claim | {"id": "clm_2", "claimed_at": None}],
+        )
+    database.migrate()
+    with database.read() as connection:
+        there = connection.execute(select(claims).order_by(claims.c.id)).all()
+        assert [(row.id, row.taken_by, row.taken_at, row.claimed_at, row.ended_at) for row in there] == [
+            ("clm_1", None, clock(), clock(), clock()),
+            ("clm_2", None, None, None, None),
+        ]
+    database.dispose()
 
 
 def test_a_vault_that_is_made_again_is_left_as_it_is(moves: Moves, clock: Any) -> None:

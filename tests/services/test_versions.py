@@ -307,7 +307,7 @@ def test_a_key_whose_value_was_forgotten_still_opens(moves: Moves) -> None:
     moves.activate(item.id, new=number, old=1)
     assert moves.reveal(item.id, number, Purpose.TEST) == key
     with moves.services.database.write() as connection:
-        moves.services.versions.forget_value(connection, item.id, number, actor="test")
+        moves.services.versions.forget_value(connection, item.id, number, actor="test", reason="a test")
     with pytest.raises(RefusedError, match="digest alone"):
         moves.reveal(item.id, number, Purpose.TEST)
     assert moves.check_key(key) == (item.id, number)
@@ -316,7 +316,7 @@ def test_a_key_whose_value_was_forgotten_still_opens(moves: Moves) -> None:
 def test_only_a_key_of_our_callers_can_be_forgotten(moves: Moves) -> None:
     item = moves.add().item
     with moves.services.database.write() as connection:
-        moves.services.versions.forget_value(connection, item.id, 1, actor="test")
+        moves.services.versions.forget_value(connection, item.id, 1, actor="test", reason="a test")
     assert moves.reveal(item.id, 1) == "the-first-value"
 
 

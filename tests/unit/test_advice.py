@@ -133,3 +133,15 @@ def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
     for one in advise("rot_1", state, stuck_in, 1, [standing(Proof.UNPROVABLE)]):
         assert one.does
         assert "\n" not in one.command + one.does
+
+
+def test_callers_are_given_more_time_or_answered_for():
+    callers = Standing(consumer=None, proof=Proof.UNPROVABLE, why="")
+    assert choices(State.WATCHING, standings=[callers]) == [
+        "extend rot_1 --until TIME",
+        "waive rot_1 --callers --why TEXT",
+        "rollback rot_1",
+    ]
+    assert choices(State.WATCHING, standings=[Standing(consumer=None, proof=Proof.AWAITED, why="")]) == [
+        "rollback rot_1"
+    ]

@@ -115,6 +115,8 @@ DATA = {
         "command": f"nightkey claim {CLAIM_MARK}",
         "left": "in 3 days",
         "expires_at": NIGHT,
+        "taken_by": "user:ann",
+        "first": False,
     },
     "stand-in": {"owner": "ops"},
     "test": {"owner": "ops"},

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.domain.proof import Consumer, Overlap, Proof, choose_canary, judge, stand
+from worker.domain.proof import (
+    Callers,
+    Consumer,
+    Overlap,
+    Proof,
+    choose_canary,
+    judge,
+    stand,
+    stand_callers,
+)
 from worker.domain.saga import State
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -359,3 +368,61 @@ def test_without_a_consumer_nothing_is_proven_whatever_time_has_gone_by():
     assert waiting.state is State.WATCHING
     assert waiting.waits_for == ("a workflow that uses it: nothing here has read the new value",)
     assert watched_by(ends=NOW - DAY).state is State.RETIRING
+
+
+# The callers of a key
+
+COLLECTED = Callers(
+    collected_at=ENDS - DAY,
+    collected_by="user:ann",
+    used_at=None,
+    old_used_at=None,
+    overlap=DAY,
+    waived=False,
+)
+USED = replace(COLLECTED, used_at=NOW)
+FIRST_CALL = "the first call with the new key, which was collected by user:ann on 2026-03-01"
+
+
+@pytest.mark.parametrize(
+    ("callers", "now", "proof", "why"),
+    [
+        (COLLECTED, NOW, Proof.AWAITED, FIRST_CALL),
+        (COLLECTED, ENDS, Proof.UNPROVABLE, f"{FIRST_CALL}; it did not come during the overlap"),
+        (replace(COLLECTED, collected_at=None), NOW, Proof.AWAITED, "the first call with the new key"),
+        (replace(COLLECTED, waived=True), ENDS, Proof.WAIVED, "its callers: somebody answers for them"),
+        (USED, NOW, Proof.PROVEN, "its callers present the new key, and no longer the old one"),
+        # The old one is waited for as long again as it is presented; beyond the overlap its owner hears of it.
+        (replace(USED, old_used_at=NOW), NOW + HOUR, Proof.AWAITED, "callers who still present the old key"),
+        (replace(USED, old_used_at=ENDS - HOUR), ENDS, Proof.AWAITED, "callers who still present the old key"),
+        (
+            replace(USED, old_used_at=ENDS),
+            ENDS + HOUR,
+            Proof.UNPROVABLE,
+            "last on 2026-03-02, after the overlap",
+        ),
+        (replace(USED, old_used_at=ENDS), ENDS + DAY, Proof.PROVEN, "no longer the old one"),
+        (replace(USED, old_used_at=ENDS, waived=True), ENDS + HOUR, Proof.WAIVED, "somebody answers"),
+    ],
+)
+def test_callers_have_moved_when_the_new_key_was_used_and_the_old_one_is_not(callers, now, proof, why):
+    found = stand_callers(callers, ends=ENDS, now=now)
+    assert (found.proof, found.name, found.consumer) == (proof, "its callers", None)
+    assert why in found.why
+
+
+@given(
+    used=st.none() | st.integers(-100, 100),
+    old_used=st.none() | st.integers(-100, 100),
+    later=st.integers(0, 200),
+    proven=st.booleans(),
+)
+def test_a_key_is_never_taken_from_callers_who_have_not_moved(used, old_used, later, proven):
+    def at(hours):
+        return None if hours is None else NOW + hours * HOUR
+
+    callers = replace(COLLECTED, used_at=at(used), old_used_at=at(old_used))
+    now = NOW + later * HOUR
+    verdict = watched_by(used_by(proven=NEW if proven else OLD), now=now, ends=ENDS, callers=callers)
+    moved = used is not None and (old_used is None or now >= NOW + old_used * HOUR + DAY)
+    assert (verdict.state is State.RETIRING) == (moved and proven and now >= ENDS)

@@ -1,24 +1,47 @@
-"""`nightkey claim`: collect a key that was generated while nobody looked, once."""
+"""`nightkey claim`: collect a key that was generated while nobody looked."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.output import note, print_json, print_lines
+from vaultcore.errors import NightkeyError
+from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.session import Home, Json, open_services, who
+
+if TYPE_CHECKING:
+    from worker.services.claiming import Collected
 
 
 def claim(
-    token: Annotated[str, typer.Argument(help="The one-time token from the notice.")],
+    token: Annotated[str, typer.Argument(help="The token from the notice.")],
     *,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Collect a generated key with the token from a notice. It is shown once, and never again."""
+    """Collect a generated key with the token from a notice.
+
+    Until the key is used for the first time, and for an hour at most, the same command shows it again, to who
+    collected it alone.
+    """
     _ = home
-    collected = open_services().claiming.collect(token, actor=who())
-    if json:
-        print_json({"item": collected.item, "version": collected.version, "key": collected.key.expose()})
-        return
-    note(f"the key of {collected.item}, version {collected.version}, shown this once:")
-    print_lines([collected.key.expose()])
+
+    def show(collected: "Collected") -> None:
+        if json:
+            hand_over_json(
+                {"item": collected.item, "version": collected.version, "key": collected.key.expose()}
+            )
+            return
+        hint(
+            f"the key of {collected.item}, version {collected.version}; until its first use, and for an hour "
+            "at most, this command shows it again to you:"
+        )
+        hand_over(collected.key.expose() + "\n")
+
+    problem = ""
+    check_output()
+    try:
+        open_services().claiming.collect(token, actor=who(), show=show)
+    except AnswerLostError as error:
+        problem = f"the key was not written ({error}), and still waits for you: the same command shows it again"
+    if problem:
+        raise NightkeyError(problem)

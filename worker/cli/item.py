@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
 from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
+from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
@@ -26,6 +27,7 @@ from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
+    from worker.services.claiming import Collected
 
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 
@@ -123,13 +125,15 @@ def create(  # the options document themselves
 ) -> None:
     """Create an item. Its value is asked for, or read from --value-file; never an argument.
 
-    A name that starts with api-key: generates its value, which is answered this once.
+    A name that starts with api-key: generates its value, which is answered here.
     """
     _ = home
     services = open_services()
     if kind_of(name) is Kind.API_KEY and value_file is not None:
         raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
-    created = services.items.create(
+    if kind_of(name) is Kind.API_KEY:
+        check_output()
+    created, first = services.items.create(
         name,
         read_value=lambda: read_value(value_file, what=f"value of {name}"),
         owners=owner,
@@ -150,17 +154,33 @@ def create(  # the options document themselves
         ),
         actor=who(),
     )
-    _warn_of_missing(services, created.item)
-    answer = describe(created.item)
-    if created.key is not None:
-        answer["key"] = created.key.expose()
-    if json:
-        print_json(answer)
-        return
-    print_lines([_line(created.item)])
-    if created.key is not None:
-        note("its key, shown this once:")
-        print_lines([created.key.expose()])
+    _warn_of_missing(services, created)
+    if first is not None:
+        _show_key(services, created, first, json=json)
+    elif json:
+        print_json(describe(created))
+    else:
+        print_lines([_line(created)])
+
+
+def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
+    """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
+    command = f"nightkey claim {services.claiming.token(first.claim_id)}"
+
+    def show(collected: "Collected") -> None:
+        hint(f"its key; until its first use, and for an hour at most, `{command}` shows it again to you:")
+        if json:
+            hand_over_json(describe(item) | {"key": collected.key.expose()})
+        else:
+            hand_over(f"{_line(item)}\n{collected.key.expose()}\n")
+
+    problem = ""
+    try:
+        services.claiming.deliver(first, actor=who(), show=show)
+    except AnswerLostError as error:
+        problem = f"{item.name} is there, and its key was not written ({error}): `{command}` shows it"
+    if problem:
+        raise NightkeyError(problem)
 
 
 @app.command("list")

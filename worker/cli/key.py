@@ -24,12 +24,15 @@ def check(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Check a key: 0 and whose it is, or 3 if it opens nothing. The key is asked for, or read from a file."""
+    """Check a key: 0 and whose it is, or 3 if it opens nothing. The key is asked for, or read from a file.
+
+    It counts as a use of the key.
+    """
     _ = home
     key = read_value(value_file, what="key")
     services = open_services()
+    found = services.presenting.check(key)
     with services.database.read() as connection:
-        found = services.versions.check_key(connection, key)
         item = None if found is None else services.vault.get(connection, found[0])
     if found is None or item is None:
         real = apikeys.looks_real(key.expose())

@@ -15,7 +15,7 @@ from vaultcore.rules import show_duration
 
 
 def print_json(document: object) -> None:
-    print(json.dumps(_plain(document), indent=2, ensure_ascii=False))  # noqa: T201  # the answer
+    print(json.dumps(to_plain(document), indent=2, ensure_ascii=False))  # noqa: T201  # the answer
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -38,7 +38,9 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], em
 
 
 def note(text: str) -> None:
-    """Something to know that is not the answer: on standard error."""
+    """Something to know that is not the answer: on standard error, and nowhere where that is closed."""
+    if sys.stderr is None:  # `print` would take that for standard output
+        return
     print(text, file=sys.stderr, flush=True)  # noqa: T201  # not the answer
 
 
@@ -78,7 +80,8 @@ def show_cell(value: object) -> str:
     return str(value)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  # JSON
+def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """What JSON knows: times as text, durations as they are written, enums by their value."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
     if isinstance(value, timedelta):
@@ -86,7 +89,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): to_plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [to_plain(part) for part in value]
     return value

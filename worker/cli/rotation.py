@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
@@ -53,10 +54,10 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         ]
     consumers = [
         {
-            "workflow": standing.consumer.name,
+            "workflow": standing.name,
             "state": standing.proof,
             "why": standing.why,
-            "next_run_at": standing.consumer.next_run_at,
+            "next_run_at": standing.consumer and standing.consumer.next_run_at,
         }
         for standing in standings
     ]
@@ -169,13 +170,18 @@ def extend(
 def waive(
     rotation_id: RotationId,
     *,
-    workflow: Workflow,
+    workflow: Annotated[
+        str | None, typer.Option("--workflow", help="The workflow that uses the item.", show_default=False)
+    ] = None,
+    callers: Annotated[bool, typer.Option("--callers", help="Those who present the key.")] = False,
     why: Annotated[str, typer.Option("--why", help="For the record.")],
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Answer for a consumer that is not proven: the old value no longer waits for it. It is audited."""
     _ = home
+    if (workflow is None) != callers:
+        raise InvalidInputError("for whom do you answer? give --workflow NAME, or --callers")
     services = open_services()
     _answer(services.deciding.waive(rotation_id, workflow, why=why, actor=who()), json=json)
 

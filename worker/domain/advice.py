@@ -57,7 +57,15 @@ def _choices(
 def _unproven(standing: Standing) -> Iterator[tuple[str, str, str]]:
     if standing.proof is not Proof.UNPROVABLE:
         return
-    name = standing.consumer.name
+    name = standing.name
+    if standing.consumer is None:
+        yield "extend", " --until TIME", "the old key works on until then"
+        yield (
+            "waive",
+            " --callers --why TEXT",
+            "you answer for its callers: the old key waits for them no longer",
+        )
+        return
     option = f" --workflow {quote_word(name)}"
     yield "prove", option, f"a controlled run of {name} now, with its sample context: a good one proves it"
     if standing.consumer.active:

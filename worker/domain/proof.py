@@ -10,6 +10,7 @@ from worker.domain.saga import State
 
 _LOOK_AGAIN = timedelta(hours=1)
 CANARY_AUTO = "auto"
+CALLERS = "its callers"
 
 
 class Proof(StrEnum):
@@ -46,12 +47,38 @@ class Consumer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How a consumer stands towards the new value, and why."""
+class Callers:
+    """Who presents a key to us: they are seen when they do so, and by nothing else.
 
-    consumer: Consumer
+    `used_at` is when the new key was first presented, `old_used_at` when the old one last was; `overlap` is for
+    how long the old one must not have been presented before it goes. `collected_at` and `collected_by`: of
+    the new key, where that is known.
+    """
+
+    collected_at: datetime | None
+    collected_by: str | None
+    used_at: datetime | None
+    old_used_at: datetime | None
+    overlap: timedelta
+    waived: bool
+
+    @property
+    def quiet_from(self) -> datetime | None:
+        """When nobody has presented the old key for long enough, if nobody does by then."""
+        return None if self.old_used_at is None else self.old_used_at + self.overlap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a consumer stands towards the new value, and why. `consumer` None: the callers of a key."""
+
+    consumer: Consumer | None
     proof: Proof
     why: str
+
+    @property
+    def name(self) -> str:
+        return CALLERS if self.consumer is None else self.consumer.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +87,7 @@ class Overlap:
 
     `ends` is None while a canary holds the overlap back; `opens` is when the old value may be taken away
     at the earliest, by windows and freezes, and None if they leave no such moment. `others` are reasons
-    that others give: a claim, a run.
+    that others give: a claim, a run. `callers`: of a key that was collected.
     """
 
     number: int
@@ -68,6 +95,7 @@ class Overlap:
     opens: datetime | None
     canary_id: str | None
     others: tuple[str, ...] = ()
+    callers: Callers | None = None
     lapses_soon: bool = False
     """The old value is about to lapse: nobody may be held back on it."""
     unread: bool = False
@@ -117,6 +145,36 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
     return found(Proof.AWAITED, awaited)
 
 
+def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> Standing:
+    """Whether the callers of a key have moved to the new one, while the old one opens until `ends`.
+
+    That it was collected proves nothing: the answer may have been lost. Its first use does; and who still
+    presents the old one has not moved.
+    """
+
+    def found(proof: Proof, why: str) -> Standing:
+        return Standing(consumer=None, proof=proof, why=why)
+
+    if callers.waived:
+        return found(Proof.WAIVED, f"{CALLERS}: somebody answers for them")
+    late = ends is not None and now >= ends
+    if callers.used_at is None:
+        awaited = "the first call with the new key"
+        if callers.collected_at is not None:
+            by = f" by {callers.collected_by}" if callers.collected_by else ""
+            awaited += f", which was collected{by} on {callers.collected_at:%Y-%m-%d}"
+        if late:
+            return found(Proof.UNPROVABLE, f"{awaited}; it did not come during the overlap")
+        return found(Proof.AWAITED, awaited)
+    last, quiet_from = callers.old_used_at, callers.quiet_from
+    if last is None or quiet_from is None or now >= quiet_from:
+        return found(Proof.PROVEN, f"{CALLERS} present the new key, and no longer the old one")
+    still = f"callers who still present the old key, last on {last:%Y-%m-%d}"
+    if ends is not None and last >= ends:
+        return found(Proof.UNPROVABLE, f"{still}, after the overlap")
+    return found(Proof.AWAITED, still)
+
+
 def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:
     """What follows from a look at the consumers: the canary first, then all, then the old value may go.
 
@@ -125,13 +183,17 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     """
     ordered = sorted(consumers, key=lambda consumer: consumer.name)
     standings = tuple(stand(c, number=overlap.number, ends=overlap.ends, now=now) for c in ordered)
-    held = any(s.consumer.held for s in standings)
-    if held:
-        first = next((s for s in standings if s.consumer.id == overlap.canary_id), None)
-        if first is None or first.proof in (Proof.PROVEN, Proof.WAIVED) or overlap.lapses_soon:
+    if overlap.callers is not None:
+        standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
+    if any(consumer.held for consumer in ordered):
+        canary = next((c for c in ordered if c.id == overlap.canary_id), None)
+        if canary is None or overlap.lapses_soon:
+            return _found(State.WATCHING, (), now, standings, widens=True)
+        first = stand(canary, number=overlap.number, ends=overlap.ends, now=now)
+        if first.proof in (Proof.PROVEN, Proof.WAIVED):
             return _found(State.WATCHING, (), now, standings, widens=True)
         reason = f"{first.why}, which goes first"
-        return _found(State.CANARY, (reason,), _next_look(now, first.consumer.next_run_at), standings)
+        return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
     reasons = []
     if overlap.ends is not None and now < overlap.ends:
         reasons.append(f"the overlap, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
@@ -144,8 +206,9 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
         reasons.append(f"a moment in which changes may be made{when}")
     if not reasons:
         return _found(State.RETIRING, (), now, standings)
-    looks = [time for time in (overlap.ends, overlap.opens) if time is not None and time > now]
-    return _found(State.WATCHING, tuple(reasons), _next_look(now, *looks), standings)
+    quiet = None if overlap.callers is None else overlap.callers.quiet_from
+    looks = _next_look(now, overlap.ends, overlap.opens, quiet)
+    return _found(State.WATCHING, tuple(reasons), looks, standings)
 
 
 def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: int) -> Consumer | None:

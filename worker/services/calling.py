@@ -12,9 +12,9 @@ from vaultcore.database import Database
 from vaultcore.model import Consumer
 from vaultcore.secret import Secret
 from vaultcore.tables import references
-from vaultcore.versions import Versions
 from worker import records
 from worker.services.definitions import Definitions, Workflow
+from worker.services.presenting import Presenting
 from worker.services.running import Outcome, Running
 from worker.tables import workflows
 
@@ -48,13 +48,13 @@ class Calling:
         self,
         *,
         database: Database,
-        versions: Versions,
+        presenting: Presenting,
         definitions: Definitions,
         running: Running,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._versions = versions
+        self._presenting = presenting
         self._definitions = definitions
         self._running = running
         self._clock = clock
@@ -65,10 +65,10 @@ class Calling:
         Empty for every reason there is. A key that opens nothing is told before any workflow is looked at,
         and another's key before any definition is read: neither learns by time which workflows there are.
         """
+        caller = self._presenting.check(key)
+        if caller is None:
+            return []
         with self._database.read() as connection:
-            caller = self._versions.check_key(connection, key)
-            if caller is None:
-                return []
             return self._find_opened(connection, caller, entrance, name)
 
     def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON

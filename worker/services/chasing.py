@@ -31,7 +31,15 @@ class Chasing:
         written = 0
         with self._database.write() as connection:
             waiting = connection.execute(
-                select(claims.c.id, claims.c.created_at, claims.c.expires_at, claims.c.item_id, items.c.name)
+                select(
+                    claims.c.id,
+                    claims.c.created_at,
+                    claims.c.expires_at,
+                    claims.c.item_id,
+                    claims.c.rotation_id,
+                    claims.c.taken_by,
+                    items.c.name,
+                )
                 .join(items, items.c.id == claims.c.item_id)
                 .join(
                     versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number)
@@ -58,6 +66,8 @@ class Chasing:
                             "command": f"nightkey claim {CLAIM_MARK}",
                             "expires_at": row.expires_at,
                             "left": row.expires_at and show_time_left(row.expires_at, now),
+                            "taken_by": row.taken_by,
+                            "first": row.rotation_id is None,
                         },
                         about=row.id,
                         claim_id=row.id,

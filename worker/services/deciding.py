@@ -178,15 +178,20 @@ class Deciding:
             )
             return store.get_rotation(connection, rotation_id)
 
-    def waive(self, rotation_id: str, workflow: str, *, why: str, actor: str) -> Rotation:
-        """Somebody answers for a consumer that is not proven: it is waited for no longer."""
+    def waive(self, rotation_id: str, workflow: str | None, *, why: str, actor: str) -> Rotation:
+        """Somebody answers for a consumer that is not proven: it is waited for no longer.
+
+        `workflow` None: for the callers of a key.
+        """
         if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
             raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
         with self._database.write() as connection:
-            rotation, _ = self._take(connection, rotation_id)
+            rotation, item = self._take(connection, rotation_id)
             if rotation.state not in saga.WATCHED:
                 _refuse(rotation, "waits for no consumer")
-            consumer = self._find_consumer(connection, rotation, workflow)
+            if workflow is None and item.kind is not Kind.API_KEY:
+                raise RefusedError(f"{item.name} is no key that callers present: name the workflow")
+            consumer = item.id if workflow is None else self._find_consumer(connection, rotation, workflow)
             consumers.waive(connection, rotation.id, consumer, by=actor, why=why, at=self._clock())
             self._set(
                 connection,
@@ -195,7 +200,7 @@ class Deciding:
                 "waive",
                 state=rotation.state,
                 next_at=self._clock(),
-                noted={"workflow": consumer, "why": why},
+                noted={"callers" if workflow is None else "workflow": consumer, "why": why},
             )
             return store.get_rotation(connection, rotation_id)
 

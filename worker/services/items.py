@@ -13,12 +13,13 @@ from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
 from vaultcore.owners import Owners
 from vaultcore.rules import check_name, check_policy, kind_of, needs_consumer
 from vaultcore.secret import Secret
-from vaultcore.vault import Created, Vault
+from vaultcore.vault import Vault
 from worker.domain.changes import Change, ItemChange, compare
 from worker.domain.commands import explain_missing_expiry
 from worker.domain.consumption import explain_unread_plan
 from worker.domain.policies import PolicyChange, change_policy
 from worker.rotators.catalog import foreign_settings, parse_settings
+from worker.services.claiming import Claiming, Collected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,14 @@ class Updated:
 
 
 class Items:
-    def __init__(self, *, database: Database, vault: Vault, owners: Owners, references: References) -> None:
+    def __init__(
+        self, *, database: Database, vault: Vault, owners: Owners, references: References, claiming: Claiming
+    ) -> None:
         self._database = database
         self._vault = vault
         self._owners = owners
         self._references = references
+        self._claiming = claiming
 
     def create(
         self,
@@ -43,8 +47,9 @@ class Items:
         expires_at: datetime | None,
         policy: PolicyChange,
         actor: str,
-    ) -> Created:
-        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs.
+    ) -> tuple[Item, Collected | None]:
+        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs, which is
+        kept until it has arrived with who created it.
 
         Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
         """
@@ -53,11 +58,12 @@ class Items:
         check_policy(built, name=check_name(name), kind=kind_of(name))
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
+            self._claiming.check_first(connection, name, actor=actor)
             self._check_awaited(connection, name, built)
         value = None if kind_of(name) is Kind.API_KEY else read_value()
         with self._database.write() as connection:
             self._check_awaited(connection, name, built)
-            return self._vault.create(
+            created = self._vault.create(
                 connection,
                 name=name,
                 value=value,
@@ -66,6 +72,7 @@ class Items:
                 policy=built,
                 actor=actor,
             )
+            return created.item, self._claiming.keep_first(connection, created, actor=actor)
 
     def lacks_expiry(self, name: str, change: ItemChange) -> bool:
         """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.

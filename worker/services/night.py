@@ -18,6 +18,7 @@ from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.chasing import Chasing
+from worker.services.claiming import Claiming
 from worker.services.digesting import Digesting
 from worker.services.due import SeenItem, walk_due
 from worker.services.heartbeat import Beat, Heartbeat
@@ -70,6 +71,7 @@ class Nights:
         heartbeat: Heartbeat,
         chasing: Chasing,
         problems: Problems,
+        claiming: Claiming,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -85,6 +87,7 @@ class Nights:
         self._heartbeat = heartbeat
         self._chasing = chasing
         self._problems = problems
+        self._claiming = claiming
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -111,6 +114,7 @@ class Nights:
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
+        self._claiming.end_arrived(actor=ACTOR)
         self._chasing.chase()
         opened, counts = self._scan(now, night=slot)
         with self._database.write() as connection:

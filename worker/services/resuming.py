@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from vaultcore.database import Database
 from worker import store
+from worker.services.claiming import Claiming
 from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.running import Running
 
+ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
 
 
@@ -32,6 +34,7 @@ class Resuming:
         *,
         database: Database,
         running: Running,
+        claiming: Claiming,
         nights: Nights,
         delivering: Delivering,
         heartbeat: Heartbeat,
@@ -39,16 +42,18 @@ class Resuming:
     ) -> None:
         self._database = database
         self._running = running
+        self._claiming = claiming
         self._nights = nights
         self._delivering = delivering
         self._heartbeat = heartbeat
         self._clock = clock
 
     def find_waiting(self) -> Waiting:
-        """Closes nights that have come to rest; then what is due: rotations, deliveries, and runs
-        that were opened a while ago and never begun.
+        """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
+        deliveries, and runs that were opened a while ago and never begun.
         """
         now = self._clock()
+        self._claiming.end_arrived(actor=ACTOR)
         for slot in self._nights.open_nights():
             self._nights.close(slot)
         with self._database.read() as connection:

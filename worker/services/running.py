@@ -20,6 +20,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import records, store
 from worker.services.definitions import Definitions, Workflow
+from worker.services.presenting import Presenting
 from worker.tables import workflows
 from worker.workflows.runner import NodeResult, Runner, RunResult
 from worker.workflows.schedule import next_run
@@ -67,6 +68,7 @@ class Running:
         references: References,
         definitions: Definitions,
         runner: Runner,
+        presenting: Presenting,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -75,6 +77,7 @@ class Running:
         self._references = references
         self._definitions = definitions
         self._runner = runner
+        self._presenting = presenting
         self._clock = clock
 
     # Production
@@ -96,6 +99,8 @@ class Running:
             run_id = records.open_run(
                 connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=self._clock()
             )
+        if caller is not None:
+            self._presenting.note(caller)
         context = {} if payload is None else {"webhook_payload": payload}
         return self._execute(run_id, workflow, context, actor=actor, caller=caller)
 

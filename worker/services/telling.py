@@ -120,10 +120,12 @@ class Telling:
         """
         now = self._clock()
         for standing in standings:
-            if standing.consumer.failed is not None and standing.proof in (Proof.AWAITED, Proof.UNPROVABLE):
-                self._tell_failed_run(connection, rotation, standing.consumer)
-            name = standing.consumer.name
-            subject = f"{rotation.item_id} {name}"
+            consumer = standing.consumer
+            waits = standing.proof in (Proof.AWAITED, Proof.UNPROVABLE)
+            if consumer is not None and consumer.failed is not None and waits:
+                self._tell_failed_run(connection, rotation, consumer)
+            name = None if consumer is None else consumer.name
+            subject = rotation.item_id if name is None else f"{rotation.item_id} {name}"
             if standing.proof is not Proof.UNPROVABLE:
                 finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
                 continue

@@ -8,11 +8,12 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.errors import Cause, CounterpartError
-from vaultcore.model import Item
+from vaultcore.model import Item, Kind, Version
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker import consumers, records, store
-from worker.domain.proof import Consumer, Overlap, Standing, Verdict, choose_canary, judge, stand
+from worker import consumers, pickup_rows, records
+from worker.domain.pickups import Pickup
+from worker.domain.proof import Callers, Consumer, Overlap, Standing, Verdict, choose_canary, judge
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.store import Rotation
@@ -57,22 +58,25 @@ class Watching:
             )
         if rotation.hurried:
             return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
-        claim = store.open_claim(connection, rotation.id)
-        if claim is not None and claim.expires_at is not None and claim.expires_at <= now:
-            why = f"nobody collected the new key by {claim.expires_at:%Y-%m-%d %H:%M} UTC"
+        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
+            until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
+            why = f"nobody collected the new key by {until}"
+            if pickup.taken_by is not None:
+                why = f"the new key did not arrive at {pickup.taken_by} by {until}"
             return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
         found = self._consumers_of(connection, rotation)
         return judge(self._overlap(connection, rotation, item, found, now), found, now=now)
 
     def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
-        """How each consumer stands towards the new value; none before the activation, and none in a hurry."""
+        """How each consumer stands towards the new value, and the callers of a key that was collected; none
+        before the activation, and none in a hurry.
+        """
         if rotation.state not in WATCHED or rotation.hurried:
             return ()
         item = self._vault.get(connection, rotation.item_id)
-        found = self._consumers_of(connection, rotation)
-        number, now = rotation.new_number or 0, self._clock()
-        ends = self._overlap(connection, rotation, item, found, now).ends
-        return tuple(stand(consumer, number=number, ends=ends, now=now) for consumer in found)
+        found, now = self._consumers_of(connection, rotation), self._clock()
+        return judge(self._overlap(connection, rotation, item, found, now), found, now=now).standings
 
     def when_allowed(self, item: Item, now: datetime) -> datetime | None:
         """The next moment at which windows and freezes allow a change; None: none within a year."""
@@ -144,17 +148,20 @@ class Watching:
     ) -> Overlap:
         activated_at = rotation.activated_at or rotation.created_at
         moved_at = rotation.widened_at or activated_at
-        ends = max(moved_at + item.policy.overlap, rotation.overlap_until or moved_at)
-        others = []
-        if store.open_claim(connection, rotation.id) is not None:
-            others.append("its owner, who has not collected the new key")
-        others += [
+        others = [
             f"a run of {name} that began with the old value"
             for name in consumers.running_since(connection, item.id, None, moved_at)
         ]
+        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        if pickup is not None and pickup.is_open:
+            others.insert(0, _explain_open(pickup))
+        if pickup is not None and pickup.arrived_at is not None:
+            moved_at = max(moved_at, pickup.arrived_at)
+        ends = max(moved_at + item.policy.overlap, rotation.overlap_until or moved_at)
         old = self._versions.get(connection, item.id, rotation.old_number)
         return Overlap(
             unread=self._vault.is_unread(connection, item, active=False),
+            callers=self._callers(connection, rotation, item, old, pickup),
             lapses_soon=_lapses_soon(old.expires_at, now),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,
@@ -162,6 +169,29 @@ class Watching:
             canary_id=rotation.canary_id,
             others=tuple(others),
         )
+
+    def _callers(
+        self, connection: Connection, rotation: Rotation, item: Item, old: Version, pickup: Pickup | None
+    ) -> Callers | None:
+        """None: it is no key of ours, or nobody has collected it yet."""
+        if item.kind is not Kind.API_KEY or (pickup is not None and pickup.is_open):
+            return None
+        new = self._versions.get(connection, item.id, rotation.new_number or 0)
+        waived = {row.workflow_id for row in consumers.waivers_of(connection, rotation.id)}
+        return Callers(
+            collected_at=None if pickup is None else pickup.arrived_at,
+            collected_by=None if pickup is None else pickup.taken_by,
+            used_at=new.used_at,
+            old_used_at=old.last_used_at,
+            overlap=item.policy.overlap,
+            waived=item.id in waived,
+        )
+
+
+def _explain_open(pickup: Pickup) -> str:
+    if pickup.taken_by is None:
+        return "its owner, who has not collected the new key"
+    return f"the new key to arrive at {pickup.taken_by}, who began to collect it"
 
 
 def _lapses_soon(expires_at: datetime | None, now: datetime) -> bool:

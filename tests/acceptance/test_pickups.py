@@ -1,0 +1,297 @@
+"""A key whose answer is lost on its way, by real processes: it waits to be collected again."""
+
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.acceptance.conftest import Nightkey
+from tests.services.staging import make_services
+from vaultcore.secret import Secret
+from vaultcore.tables import audit
+from worker.bootstrap import Services, utc_now
+from worker.cli.session import who
+from worker.domain.policies import build_policy
+from worker.domain.saga import State
+from worker.services.claiming import claim_token
+from worker.store import get_rotation
+from worker.tables import claims
+
+KEY, NEW = "api-key:partner", "api-key:another"
+CREATE = ("item", "create", NEW, "--owner", "support")
+WFK = re.compile(r"wfk_\w{49}")
+TOKEN = re.compile(r"nightkey claim (clm_\w+)")
+POLICY = {"mode": "auto", "rotator": "workflow-api-key", "lifetime": "90d", "overlap": "0s"}
+_SECONDS_MAX = 120
+
+
+@dataclass
+class Desk:
+    """A vault whose key was replaced, and the command line on it. The new one waits to be collected."""
+
+    nightkey: Nightkey
+    services: Services
+    old: str
+    token: str
+    rotation_id: str
+
+    def start(self, *words: str | bytes, stdout: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=self.nightkey.environment,
+        )
+
+    def run(self, *words: str | bytes, stdout: Any, status: int) -> str:
+        """What it said on standard error."""
+        with self.start(*words, stdout=stdout) as process:
+            said = process.communicate(timeout=_SECONDS_MAX)[1].decode()
+        assert process.returncode == status, said
+        assert "Traceback" not in said
+        assert "unexpected" not in said
+        assert "Exception ignored" not in said
+        return said
+
+    def claim(self, token: str = "") -> str:
+        return str(self.nightkey.json("claim", token or self.token)["key"])
+
+    def opens(self, key: str) -> bool:
+        """Whether it does, without being used."""
+        with self.services.database.read() as connection:
+            return self.services.versions.check_key(connection, Secret(key)) is not None
+
+    def arrived(self) -> list[bool]:
+        """Of each pickup, whether it counts as collected."""
+        with self.services.database.read() as connection:
+            return [row is not None for row in connection.execute(select(claims.c.claimed_at)).scalars()]
+
+    def count(self, action: str) -> int:
+        with self.services.database.read() as connection:
+            return connection.execute(select(func.count()).where(audit.c.action == action)).scalar_one()
+
+    def look(self) -> State:
+        """Where the rotation stands after another look at it."""
+        self.services.rotations.advance(self.rotation_id)
+        with self.services.database.read() as connection:
+            return get_rotation(connection, self.rotation_id).state
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    services = make_services(tmp_path / "home", "", utc_now)
+    with services.database.write() as connection:
+        owner = services.owners.create(connection, "support", actor="test")
+        created = services.vault.create(
+            connection,
+            name=KEY,
+            value=None,
+            owner_ids=(owner.id,),
+            policy=build_policy(None, POLICY),
+            actor="test",
+        )
+    assert created.key is not None
+    opened = services.opening.request(KEY, asked_by="test")
+    services.driving.run_rotation(opened.id, lambda _: None)
+    with services.database.read() as connection:
+        claim_id = connection.execute(select(claims.c.id)).scalar_one()
+    token = claim_token(services.keyring, claim_id)
+    yield Desk(Nightkey(tmp_path / "home"), services, created.key.expose(), token, opened.id)
+    services.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[int]:
+    number = os.open("/dev/full", os.O_WRONLY)
+    yield number
+    os.close(number)
+
+
+@contextmanager
+def pipe_without_reader() -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@contextmanager
+def terminal_that_hung_up() -> Iterator[int]:
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    yield theirs
+    os.close(theirs)
+
+
+@contextmanager
+def stuffed_pipe() -> Iterator[tuple[int, int]]:
+    """Reader and writer of one that takes nothing more: who writes to it waits."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"." * 65536)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        (full_disk, "No space left on device"),
+        (pipe_without_reader, "Broken pipe"),
+        (terminal_that_hung_up, "Input/output error"),
+    ],
+)
+def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[[], Any], reason: str) -> None:
+    with lost() as stdout:
+        said = desk.run("claim", desk.token, "--json", stdout=stdout, status=1)
+    why = f"the key was not written ({reason}), and still waits for you"
+    assert said == f"nightkey: {why}: the same command shows it again\n"
+    assert desk.arrived() == [False]
+    assert desk.look() is State.WATCHING
+    assert desk.opens(desk.old)
+    again = desk.services.claiming.collect(desk.token, actor=who(), show=lambda _: None)
+    assert desk.opens(again.key.expose())
+    assert desk.arrived() == [True]
+
+
+def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "worker.cli.main"]
+    for words in (["claim", desk.token], [*CREATE]):
+        done = subprocess.run(
+            [*closed, *words],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=desk.nightkey.environment,
+            timeout=_SECONDS_MAX,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr == b"nightkey: standard output is closed: there is nowhere to show a key\n"
+    with desk.services.database.read() as connection:
+        assert connection.execute(select(claims.c.taken_at, claims.c.claimed_at)).all() == [(None, None)]
+    assert desk.count("item.create") == 1
+
+
+def test_a_pipe_that_nobody_reads_loses_no_key(desk: Desk, tmp_path: Path) -> None:
+    """A pipe takes it all the same: so it is kept until it is used, and the old one with it."""
+    reader, writer = os.pipe()
+    desk.run("claim", desk.token, stdout=writer, status=0)
+    os.close(writer)
+    os.close(reader)
+    assert desk.arrived() == [True]
+    assert desk.look() is State.WATCHING, "the overlap is over, and nobody has used the new key"
+    assert desk.opens(desk.old)
+    with (tmp_path / "key.txt").open("w") as file:
+        desk.run("claim", desk.token, stdout=file, status=0)
+    key = (tmp_path / "key.txt").read_text().strip()
+    assert desk.nightkey.json("key", "check", "--value-file", str(tmp_path / "key.txt"))["version"] == 2
+    assert desk.look() is State.RETIRING
+    assert desk.look() is State.DONE
+    assert (desk.opens(desk.old), desk.opens(key)) == (False, True)
+    refused = desk.nightkey("claim", desk.token, status=3).stderr
+    assert "was collected already, at " in refused
+    assert len(refused.splitlines()) == 1
+
+
+def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: Desk, tmp_path: Path) -> None:
+    with stuffed_pipe() as (reader, writer):
+        before = _begin(desk, writer)  # it was audited, and waits to be written
+        before.send_signal(signal.SIGINT)
+        before.communicate(timeout=_SECONDS_MAX)
+        assert before.returncode != 0
+        process = _begin(desk, writer)
+        with closing(sqlite3.connect(tmp_path / "home" / "nightkey.db", isolation_level=None)) as held:
+            held.execute("BEGIN IMMEDIATE")  # so that it cannot note what it has written
+            key = _read_key(reader)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=_SECONDS_MAX)
+            held.execute("ROLLBACK")
+    assert desk.arrived() == [False]
+    assert desk.look() is State.WATCHING
+    assert desk.opens(desk.old)
+    assert desk.claim() == key
+
+
+def _begin(desk: Desk, writer: int) -> subprocess.Popen[bytes]:
+    """A process that has revealed the key, and waits for somebody to read it."""
+    shown = desk.count("version.reveal")
+    process = desk.start("claim", desk.token, stdout=writer)
+    _wait_until(lambda: desk.count("version.reveal") > shown)
+    return process
+
+
+def _read_key(reader: int) -> str:
+    text = ""
+    while (found := WFK.search(text)) is None:
+        text = text[-100:] + os.read(reader, 65536).decode()
+    return found[0]
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    ends = time.monotonic() + _SECONDS_MAX
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_the_first_key_of_an_item_is_never_lost(desk: Desk) -> None:
+    with full_disk() as stdout:
+        said = desk.run(*CREATE, stdout=stdout, status=1)
+    first, last = said.splitlines()
+    token = TOKEN.findall(first)[0]
+    assert last == (
+        f"nightkey: {NEW} is there, and its key was not written (No space left on device): "
+        f"`nightkey claim {token}` shows it"
+    )
+    key = desk.claim(token)
+    assert desk.opens(key)
+    assert f"`nightkey claim {token}` shows its key again" in desk.nightkey(*CREATE, status=3).stderr
+
+
+def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) -> None:
+    with stuffed_pipe() as (_, writer):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", *CREATE],
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+            stderr=writer,
+            env=desk.nightkey.environment,
+        )
+        _wait_until(lambda: desk.count("item.create") > 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait(_SECONDS_MAX)
+    (token,) = TOKEN.findall(desk.nightkey(*CREATE, status=3).stderr)
+    assert desk.opens(desk.claim(token))
+
+
+def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
+    desk.services.claiming.collect(desk.token, actor="user:somebody", show=lambda _: None)
+    said = desk.nightkey("claim", desk.token, status=3).stderr
+    assert re.fullmatch(
+        rf"nightkey: the key of {KEY} was collected already, at [-\d]+ [:\d]+ UTC by user:somebody: "
+        rf"if that should not have been, `nightkey item rotate {KEY} --compromised` replaces it\n",
+        said,
+    )
+
+
+def test_what_is_no_text_is_no_token(desk: Desk) -> None:
+    said = desk.run("claim", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=3)
+    assert said == "nightkey: no key waits for that token: it was taken back after its time, or mistyped\n"

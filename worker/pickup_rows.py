@@ -1,0 +1,146 @@
+"""Pickups as rows: opened, taken, arrived, ended. It decides nothing and commits nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+
+from vaultcore.tables import items, versions
+from worker.domain.pickups import REPEATS_FOR, Pickup
+from worker.tables import claims
+
+
+def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
+    connection.execute(insert(claims).values(id=pickup_id, **values))
+
+
+def find(connection: Connection, pickup_id: str) -> Pickup | None:
+    return _one(connection, _select().where(claims.c.id == pickup_id))
+
+
+def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
+    """The one that the rotation made; None: it needed none, or it was taken back."""
+    return _one(connection, _select().where(claims.c.rotation_id == rotation_id))
+
+
+def of_first_key(connection: Connection, item: str) -> Pickup | None:
+    """The one of the key with which the item of that name was created, if it had one."""
+    return _one(connection, _select().where(items.c.name == item, claims.c.rotation_id.is_(None)))
+
+
+def take(connection: Connection, pickup_id: str, *, by: str, at: datetime) -> bool:
+    """It is kept for them from now on; False: for somebody else already."""
+    taken = connection.execute(
+        update(claims)
+        .where(claims.c.id == pickup_id, or_(claims.c.taken_at.is_(None), claims.c.taken_by == by))
+        .values(taken_by=by, taken_at=func.coalesce(claims.c.taken_at, at))
+    )
+    return taken.rowcount == 1
+
+
+def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
+    """It counts as collected; False: it did so before, or was taken back."""
+    arrived = connection.execute(
+        update(claims)
+        .where(claims.c.id == pickup_id, claims.c.claimed_at.is_(None), claims.c.ended_at.is_(None))
+        .values(claimed_at=at)
+    )
+    return arrived.rowcount == 1
+
+
+def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
+    """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
+    ended = connection.execute(
+        update(claims)
+        .where(claims.c.item_id == item_id, claims.c.number == number, claims.c.ended_at.is_(None))
+        .values(claimed_at=func.coalesce(claims.c.claimed_at, at), ended_at=at)
+        .returning(claims.c.id)
+    )
+    return list(ended.scalars())
+
+
+def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
+    """Whether there are any of those that `end_arrived` ends."""
+    return connection.execute(_kept_since(arrived_by).limit(1)).first() is not None
+
+
+def end_arrived(
+    connection: Connection, *, arrived_by: datetime, at: datetime, limit: int
+) -> list[tuple[str, int]]:
+    """Those that had arrived by then are not kept any longer: item and version of each. By index, a page."""
+    due = _kept_since(arrived_by).order_by(claims.c.claimed_at).limit(limit)
+    ended = connection.execute(
+        update(claims)
+        .where(claims.c.id.in_(due), claims.c.ended_at.is_(None))
+        .values(ended_at=at)
+        .returning(claims.c.item_id, claims.c.number)
+    )
+    return [(row.item_id, row.number) for row in ended]
+
+
+def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:
+    """The key goes: who has seen it stays on record, and what nobody saw is gone. Which of them ended."""
+    here = (claims.c.rotation_id == rotation_id, claims.c.ended_at.is_(None))
+    gone = connection.execute(delete(claims).where(*here, claims.c.taken_at.is_(None)).returning(claims.c.id))
+    ended = list(gone.scalars())
+    kept = connection.execute(update(claims).where(*here).values(ended_at=at).returning(claims.c.id))
+    return ended + list(kept.scalars())
+
+
+def overdue(connection: Connection, now: datetime) -> list[Pickup]:
+    """Those that somebody began to collect an hour ago and that have not arrived, and those whose time is over,
+    while there is something to collect.
+    """
+    rows = connection.execute(
+        _select()
+        .where(
+            claims.c.claimed_at.is_(None),
+            claims.c.ended_at.is_(None),
+            versions.c.record.is_not(None),
+            or_(claims.c.taken_at <= now - REPEATS_FOR, claims.c.expires_at <= now),
+        )
+        .order_by(claims.c.id)
+    )
+    return [_pickup(row) for row in rows]
+
+
+def _kept_since(arrived_by: datetime) -> Select[*tuple[Any, ...]]:
+    return select(claims.c.id).where(
+        claims.c.claimed_at.is_not(None), claims.c.claimed_at <= arrived_by, claims.c.ended_at.is_(None)
+    )
+
+
+def _select() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            claims,
+            items.c.name.label("item"),
+            versions.c.used_at,
+            versions.c.record.is_not(None).label("kept"),
+        )
+        .outerjoin(items, items.c.id == claims.c.item_id)
+        .outerjoin(versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number))
+    )
+
+
+def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:
+    row = connection.execute(query.order_by(claims.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _pickup(row)
+
+
+def _pickup(row: Row[*tuple[Any, ...]]) -> Pickup:
+    return Pickup(
+        id=row.id,
+        item_id=row.item_id,
+        item=row.item,
+        number=row.number,
+        rotation_id=row.rotation_id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        taken_by=row.taken_by,
+        taken_at=row.taken_at,
+        arrived_at=row.claimed_at,
+        ended_at=row.ended_at,
+        used_at=row.used_at,
+        kept=bool(row.kept),
+    )

@@ -1,0 +1,73 @@
+"""Keys that callers present: whose they are, and that they were seen in use."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError
+from vaultcore.secret import Secret
+from vaultcore.versions import Use, Versions
+from worker import store
+from worker.services.claiming import Claiming
+
+
+class Presenting:
+    """Checks keys; the first use of one proves that it has arrived, and the last that it is still needed."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        versions: Versions,
+        audit: AuditLog,
+        claiming: Claiming,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._versions = versions
+        self._audit = audit
+        self._claiming = claiming
+        self._clock = clock
+
+    def check(self, key: Secret) -> tuple[str, int] | None:
+        """Which item's key this is, by id, and which version; None if it opens nothing. See `check_key`.
+
+        That it was used is noted for a key that opens, so that what does not takes the same steps as ever.
+        """
+        with self._database.read() as connection:
+            found = self._versions.check_key(connection, key)
+        if found is not None:
+            self.note(found)
+        return found
+
+    def note(self, presented: tuple[str, int]) -> None:
+        """A caller presented the key of this item and version. A busy database leaves it to the next call."""
+        item_id, number = presented
+        with self._database.read() as connection:
+            news = self._versions.find_news(connection, item_id, number)
+        ended = False
+        if news is not None:
+            with suppress(ConflictError), self._database.write() as connection:
+                if news is Use.FIRST:
+                    store.wake_watching(connection, [item_id], self._clock())  # rotations before versions
+                if self._versions.note_use(connection, item_id, number):
+                    ended = self._first_use(connection, item_id, number)
+        if ended:
+            self._database.scrub()
+
+    def _first_use(self, connection: Connection, item_id: str, number: int) -> bool:
+        """Somebody has the key: it is audited, and kept for nobody any longer. Whether a value went."""
+        actor = f"caller:{item_id}"
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action="version.first-use",
+            subject=item_id,
+            version=number,
+        )
+        return self._claiming.end_used(connection, item_id, number, actor=actor)
