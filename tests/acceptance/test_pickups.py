@@ -295,3 +295,10 @@ def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
 def test_what_is_no_text_is_no_token(desk: Desk) -> None:
     said = desk.run("claim", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=3)
     assert said == "nightkey: no key waits for that token: it was taken back after its time, or mistyped\n"
+
+
+def test_any_other_answer_that_is_lost_is_no_success(desk: Desk) -> None:
+    with full_disk() as stdout:
+        for words in (["item", "list"], ["item", "show", KEY, "--json"]):
+            said = desk.run(*words, stdout=stdout, status=1)
+            assert said == "nightkey: the answer could not be written: No space left on device\n"

@@ -84,13 +84,13 @@ def nightkey(
 def main() -> None:
     """The entry point: runs the command and turns whatever went wrong into one line."""
     try:
-        app()
+        _run()
     except NightkeyError as error:
         problem, exit_status = str(error), error.exit_status
     except KeyboardInterrupt:
         problem, exit_status = "interrupted", 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # who reads has read enough; an answer that is given once does not come here
+        _drop_output()
         sys.exit(0)
     except OSError as error:
         problem, exit_status = f"{error.strerror or type(error).__name__} {_where(error)}", 1
@@ -100,6 +100,41 @@ def main() -> None:
         return
     print(f"nightkey: {problem}", file=sys.stderr)  # noqa: T201  # the error
     sys.exit(exit_status)
+
+
+def _run() -> None:
+    """The command, with its answer written out: a full disk is told of here, and not after the exit status."""
+    lost = ""
+    try:
+        app()
+    except SystemExit as ended:
+        lost = _write_out()
+        if not lost or ended.code:
+            raise
+    except BaseException:
+        _write_out()
+        raise
+    if lost:
+        raise NightkeyError(f"the answer could not be written: {lost}")
+
+
+def _write_out() -> str:
+    """Why the answer was not taken whole; empty if it was, or if who reads it has read enough."""
+    problem = ""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+        _drop_output()
+    return problem
+
+
+def _drop_output() -> None:
+    """What is left in the buffer goes nowhere, so that the interpreter's own last try does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _where(error: BaseException) -> str:
