@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
@@ -48,6 +48,11 @@ def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
     return arrived.rowcount == 1
 
 
+def wait_on(connection: Connection, rotation_id: str) -> None:
+    """It is taken back no more, since there is no key before it."""
+    connection.execute(update(claims).where(claims.c.rotation_id == rotation_id).values(expires_at=None))
+
+
 def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
     """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
     ended = connection.execute(
@@ -88,8 +93,8 @@ def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list
 
 
 def overdue(connection: Connection, now: datetime) -> list[Pickup]:
-    """Those that somebody began to collect an hour ago and that have not arrived, and those whose time is over,
-    while there is something to collect.
+    """Those that somebody began to collect an hour ago and that have not arrived, those whose time is over, and
+    those of an emergency, where no other key works: while there is something to collect.
     """
     rows = connection.execute(
         _select()
@@ -97,7 +102,11 @@ def overdue(connection: Connection, now: datetime) -> list[Pickup]:
             claims.c.claimed_at.is_(None),
             claims.c.ended_at.is_(None),
             versions.c.record.is_not(None),
-            or_(claims.c.taken_at <= now - REPEATS_FOR, claims.c.expires_at <= now),
+            or_(
+                claims.c.taken_at <= now - REPEATS_FOR,
+                claims.c.expires_at <= now,
+                and_(claims.c.expires_at.is_(None), claims.c.rotation_id.is_not(None)),
+            ),
         )
         .order_by(claims.c.id)
     )

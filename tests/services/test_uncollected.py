@@ -146,7 +146,7 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
     assert row.detail.startswith("the first call with the new key, which was collected by user:ann on ")
     assert row.detail.endswith("; it did not come during the overlap")
     assert any(
-        f"{KEY} has not been used since it was replaced" in body for _, body in told(organisation, "digest")
+        f"{KEY} is not used by all since it was replaced" in body for _, body in told(organisation, "digest")
     )
     deciding = organisation.services.deciding
     deciding.extend(rotation_id, clock() + DAY, actor="user:ann")
@@ -232,6 +232,22 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
     assert ended.state is State.ROLLED_BACK
     assert "the new key did not arrive at user:ann by" in (ended.last_error or "")
     assert organisation.stages(KEY) == ["current", "destroyed"]
+
+
+def test_a_key_without_one_before_it_waits_for_ever_whatever_was_said_first(
+    organisation: Organisation, clock: Any
+) -> None:
+    """It was to be taken back, until somebody was in a hurry to see the old one go."""
+    add_key(organisation, claim="3d")
+    (rotation,) = organisation.night()
+    token = token_of(organisation)
+    organisation.services.opening.request_hurried(KEY, asked_by="test")
+    organisation.drive()
+    assert get_rotation(organisation, rotation.id).state is State.DONE
+    assert organisation.stages(KEY) == ["destroyed", "current"]
+    clock.advance(30 * DAY)
+    organisation.night()
+    assert organisation.collect(token).version == 2
 
 
 def organisation_claim(organisation: Organisation) -> str:

@@ -217,6 +217,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
                 "created_at": version.created_at,
                 "activated_at": version.activated_at,
                 "destroyed_at": version.destroyed_at,
+                "used_at": version.used_at,
             }
             for version in services.versions.of_item(connection, item.id)
         ]

@@ -169,4 +169,4 @@ def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterpa
     received = "\n".join(str(post.body) for post in counterparts.sink.requests)
     token = re.search(r"nightkey claim (clm_\w+)", received)
     if token is not None:
-        stage.say(f"{command} claim {token[1]}    (its owner was sent this: the new key, once)")
+        stage.say(f"{command} claim {token[1]}    (its owner was sent this: it shows the new key)")

@@ -27,7 +27,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.MISSING: ("does not exist", "Create it, or correct the workflow"),
     FindingKind.EXPIRED: ("is used after it lapsed", "Look"),
     FindingKind.SUPERSEDED: ("is used in an older version", "Move it to the current one"),
-    FindingKind.UNPROVEN: ("has not been used since it was replaced", "Decide"),
+    FindingKind.UNPROVEN: ("is not used by all since it was replaced", "Decide"),
     FindingKind.NO_CONSUMER: ("cannot be replaced here, since nothing here reads it", "Decide"),
     FindingKind.IDLE: ("is held by a workflow that no longer runs", "Run it, or deactivate it"),
     FindingKind.UNUSED: ("is used by no active workflow", "Delete it"),

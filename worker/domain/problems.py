@@ -153,8 +153,8 @@ _SENTENCES = {
     ProblemKind.UNREADABLE: "{subject}: {error}",
     ProblemKind.EXPIRED: "{subject}: {error}",
     ProblemKind.MISSING: "{subject} does not exist: {error}",
-    ProblemKind.PICKUP: "the new key of {subject} waits to be collected since {when}, "
-    "and no other key of it works",
+    ProblemKind.PICKUP: "the new key of {subject} waits since {when} and has arrived with nobody: "
+    "its owner collects it with the token of their notice (nightkey notice list)",
     ProblemKind.NOTICE_FAILED: "{subject} could not be told {error} (nightkey notice show {id})",
     ProblemKind.NOTICE_WAITING: "{subject} is not told yet, next try {when}: {error} "
     "(nightkey notice show {id})",

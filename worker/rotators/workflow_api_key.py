@@ -18,9 +18,9 @@ class WorkflowApiKeyRotator:
     """Makes a new `wfk_` key for callers of ours.
 
     It changes nothing outside: callers present the key to us, and both keys open while they overlap. The new
-    key is kept sealed until its owner collects it with the claim from their notice; until then, and until the
-    overlap is over, the old key goes on working. It needs nothing. A crash half-way leaves at most a pending
-    version, which is discarded.
+    key is kept sealed until its owner collects it with the claim from their notice; until then, until the
+    overlap is over, and until callers present the new one and no longer the old, the old key goes on working.
+    It needs nothing. A crash half-way leaves at most a pending version, which is discarded.
     """
 
     Settings: ClassVar[type[base.Settings]] = ApiKeySettings

@@ -199,6 +199,10 @@ class Claiming:
             self._database.scrub()
         return total
 
+    def wait_on(self, connection: Connection, rotation_id: str) -> None:
+        """The key from before goes: the rotation's own, if nobody has collected it yet, waits for ever."""
+        pickup_rows.wait_on(connection, rotation_id)
+
     def withdraw(self, connection: Connection, rotation_id: str) -> None:
         """The rotation was taken back: its key is not there to be collected any more."""
         for claim_id in pickup_rows.take_back(connection, rotation_id, at=self._clock()):

@@ -295,7 +295,7 @@ class Deciding:
 
     def _end_on_new(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
         self._watching.let_go(connection, rotation)
-        self._versions.destroy(connection, item.id, rotation.old_number, actor=actor, reason="given up")
+        self._returning.drop_old(connection, rotation, actor=actor, reason="given up")
         self._vault.hold(connection, item.id, None)
         self._telling.resolve(connection, item.id)
         self._telling.tell_done(connection, rotation)

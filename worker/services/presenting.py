@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -45,29 +46,31 @@ class Presenting:
         return found
 
     def note(self, presented: tuple[str, int]) -> None:
-        """A caller presented the key of this item and version. A busy database leaves it to the next call."""
+        """A caller presented the key of this item and version.
+
+        Where that cannot be written now, the next call is noted.
+        """
         item_id, number = presented
         with self._database.read() as connection:
             news = self._versions.find_news(connection, item_id, number)
         ended = False
         if news is not None:
-            with suppress(ConflictError), self._database.write() as connection:
-                if news is Use.FIRST:
-                    store.wake_watching(connection, [item_id], self._clock())  # rotations before versions
+            with suppress(ConflictError, OperationalError), self._database.write() as connection:
+                if news is Use.FIRST:  # rotations, claims, versions, then the audit head: as everybody else
+                    store.wake_watching(connection, [item_id], self._clock())
+                    ended = self._claiming.end_used(connection, item_id, number, actor=f"caller:{item_id}")
                 if self._versions.note_use(connection, item_id, number):
-                    ended = self._first_use(connection, item_id, number)
+                    self._record_first(connection, item_id, number)
         if ended:
             self._database.scrub()
 
-    def _first_use(self, connection: Connection, item_id: str, number: int) -> bool:
-        """Somebody has the key: it is audited, and kept for nobody any longer. Whether a value went."""
-        actor = f"caller:{item_id}"
+    def _record_first(self, connection: Connection, item_id: str, number: int) -> None:
+        """Somebody has the key: that proves to the record that it arrived."""
         self._audit.append(
             connection,
             at=self._clock(),
-            actor=actor,
+            actor=f"caller:{item_id}",
             action="version.first-use",
             subject=item_id,
             version=number,
         )
-        return self._claiming.end_used(connection, item_id, number, actor=actor)

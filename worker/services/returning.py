@@ -122,6 +122,11 @@ class Returning:
                 connection, rotation.item_id, good=rotation.old_number, bad=new.number, actor=actor
             )
 
+    def drop_old(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
+        """The old version is gone, and the claim of the new one waits on."""
+        self._versions.destroy(connection, rotation.item_id, rotation.old_number, actor=actor, reason=reason)
+        self._claiming.wait_on(connection, rotation.id)
+
     def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
         """The new version and its claim are gone."""
         self._claiming.withdraw(connection, rotation.id)

@@ -190,6 +190,7 @@ class Steps:
             self._versions.destroy(
                 connection, item.id, rotation.old_number, actor=rotation.id, reason="retired"
             )
+            self._claiming.wait_on(connection, rotation.id)
             self._watching.let_go(connection, rotation)
             self._vault.hold(connection, item.id, None)
 
