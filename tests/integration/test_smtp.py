@@ -79,6 +79,15 @@ def test_a_mail_arrives_as_it_was_written_and_bcc_stands_in_no_header(server: Ma
     assert {part.get_content_type() for part in message.iter_parts()} == {"text/plain", "text/html"}
 
 
+def test_a_password_and_a_domain_may_be_in_any_script(server: MailServer) -> None:
+    server.set_password(USER, "pässwörd-秘密")
+    outcome = act(server, value="pässwörd-秘密", to=["Jos <jos@exämple.org>"], cc=["b@straße.de"])
+    assert outcome.failure is None
+    (mail,) = server.messages
+    assert mail.recipients == ("jos@xn--exmple-cua.org", "b@xn--strae-oqa.de")
+    assert "jos@xn--exmple-cua.org" in str(mail.message["To"])
+
+
 def test_its_test_logs_in_and_sends_nothing(server: MailServer) -> None:
     assert act(server, tests=True).failure is None
     assert server.messages == []
@@ -217,6 +226,8 @@ def test_a_refused_login_stays_refused_whatever_is_said_to_quit(
         {"to": ["a@example.net, b@example.net"]},
         {"to": ["a@example.net\r\nX: y"]},
         {"to": [""]},
+        {"to": ["jös@example.org"]},
+        {"to": [f"jos@{'ä' * 70}.org"]},
     ],
 )
 def test_what_is_no_mail_is_a_mistake_and_nothing_is_sent(server: MailServer, data: dict[str, Any]) -> None:

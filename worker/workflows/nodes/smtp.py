@@ -1,6 +1,5 @@
 """`smtp`: a mail, sent over a connection that is encrypted."""
 
-import base64
 import io
 import smtplib
 import socket
@@ -15,7 +14,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from vaultcore.errors import Cause, CounterpartError
+from worker.domain.idn import encode_domains
 from worker.outbound import Network
+from worker.outbound.mail_login import log_in
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 
 _REFUSED = frozenset({534, 535})
@@ -99,8 +100,10 @@ def _compose(mail: MailFields, execution: Execution) -> tuple[EmailMessage, list
     try:
         message = EmailMessage()
         message["Subject"] = execution.render(mail.subject)
-        message["From"] = sender = execution.render(mail.sender)
-        to, cc, bcc = ([execution.render(text) for text in texts] for texts in (mail.to, mail.cc, mail.bcc))
+        message["From"] = sender = encode_domains(execution.render(mail.sender))
+        to, cc, bcc = (
+            [encode_domains(execution.render(text)) for text in texts] for texts in (mail.to, mail.cc, mail.bcc)
+        )
         message["To"] = to
         if cc:
             message["Cc"] = cc
@@ -121,7 +124,7 @@ def _read_address(text: str) -> str:
     probe = EmailMessage()
     probe["To"] = text
     (address,) = probe["To"].addresses
-    if not address.domain or not address.username:
+    if not address.domain or not address.username or not str(address.addr_spec).isascii():
         raise ValueError("no address")
     return str(address.addr_spec)
 
@@ -137,7 +140,7 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
     try:
         with _Session(execution.network, mail, seconds) as server:
             if username is not None and password is not None:
-                server.log_in(username, password)
+                log_in(server, username, password)
             yield server
         return
     except smtplib.SMTPAuthenticationError as error:
@@ -204,21 +207,6 @@ class _Session(smtplib.SMTP):
             made.close()
             raise
 
-    def log_in(self, username: str, password: str) -> None:
-        """By PLAIN or LOGIN, the first that is offered, and once: more tries would lock an account sooner."""
-        self.ehlo_or_helo_if_needed()
-        offered = self.esmtp_features.get("auth", "").upper().split()
-        if "PLAIN" in offered:
-            code, _ = self.docmd("AUTH", f"PLAIN {_encode('', username, password)}")
-        elif "LOGIN" in offered:
-            code, _ = self.docmd("AUTH", f"LOGIN {_encode(username)}")
-            if code == 334:
-                code, _ = self.docmd(_encode(password))
-        else:
-            raise smtplib.SMTPNotSupportedError
-        if code != 235:
-            raise smtplib.SMTPAuthenticationError(code, b"")
-
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
             self.file = io.BufferedReader(_Replies(self.sock, self._limit))
@@ -255,7 +243,3 @@ class _Replies(io.RawIOBase):
         if self._left < 0:
             raise OSError("the server says too much")
         return count
-
-
-def _encode(*parts: str) -> str:
-    return base64.b64encode("\0".join(parts).encode()).decode()
