@@ -208,9 +208,13 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """Where an owner is told. The URL holds tokens, so it is sealed; `shown` is its masked form."""
+    """Where an owner is told. The URL holds tokens, so it is sealed; `shown` is its masked form.
+
+    `recipients`: whom it leads to, by name; none where it leads to one place, or nobody has looked yet.
+    """
 
     id: str
     owner_id: str
     shown: str
+    recipients: tuple[str, ...]
     created_at: datetime

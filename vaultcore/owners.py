@@ -1,7 +1,7 @@
 """Owners and their routes: who is told, and where. Every method works in the caller's transaction."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -125,21 +125,46 @@ class Owners:
     def routes(self, connection: Connection, owner_id: str) -> tuple[Route, ...]:
         """In the order in which they were added, without their URLs."""
         rows = connection.execute(
-            select(routes.c.id, routes.c.owner_id, routes.c.shown, routes.c.created_at)
+            select(routes.c.id, routes.c.owner_id, routes.c.shown, routes.c.recipients, routes.c.created_at)
             .where(routes.c.owner_id == owner_id)
             .order_by(routes.c.id)
         )
         return tuple(
-            Route(id=row.id, owner_id=row.owner_id, shown=row.shown, created_at=row.created_at) for row in rows
+            Route(
+                id=row.id,
+                owner_id=row.owner_id,
+                shown=row.shown,
+                recipients=_named(row.recipients),
+                created_at=row.created_at,
+            )
+            for row in rows
         )
 
-    def add_route(self, connection: Connection, owner: Owner, url: Secret, *, shown: str, actor: str) -> Route:
-        """Seals the URL. Whether it is one that can be delivered to is checked by who delivers."""
+    def add_route(
+        self,
+        connection: Connection,
+        owner: Owner,
+        url: Secret,
+        *,
+        shown: str,
+        recipients: Sequence[str] | None = None,
+        actor: str,
+    ) -> Route:
+        """Seals the URL. Whether it is one that can be delivered to, and who its recipients are, is checked by
+        who delivers: None where that is still to be done.
+        """
         now = self._clock()
         route_id = new_id("rte", now)
         sealed = seal(url, key=self._keyring.active, binding=self._binding(route_id))
         connection.execute(
-            insert(routes).values(id=route_id, owner_id=owner.id, shown=shown, created_at=now, **vars(sealed))
+            insert(routes).values(
+                id=route_id,
+                owner_id=owner.id,
+                shown=shown,
+                recipients=None if recipients is None else list(recipients),
+                created_at=now,
+                **vars(sealed),
+            )
         )
         self._audit.append(
             connection,
@@ -150,7 +175,11 @@ class Owners:
             route=route_id,
             shown=shown,
         )
-        return Route(id=route_id, owner_id=owner.id, shown=shown, created_at=now)
+        return Route(id=route_id, owner_id=owner.id, shown=shown, recipients=_named(recipients), created_at=now)
+
+    def set_recipients(self, connection: Connection, route_id: str, recipients: Sequence[str]) -> None:
+        """What nobody had looked for when the route was added."""
+        connection.execute(update(routes).where(routes.c.id == route_id).values(recipients=list(recipients)))
 
     def remove_route(self, connection: Connection, owner: Owner, route_id: str, *, actor: str) -> Owner:
         """Takes a route and its sealed URL away; `NotFoundError` if the owner has none of that id."""
@@ -182,3 +211,7 @@ class Owners:
             version=1,
             purpose=_ROUTE_PURPOSE,
         )
+
+
+def _named(recipients: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(name for name in recipients or () if name)

@@ -89,6 +89,7 @@ class RouteColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"), index=True)
     shown: Named[str] = Column(Text)
+    recipients: Named[list[str] | None] = Column(JSON(none_as_null=True))
     key_id: Named[str] = Column(String(32))
     wrapped_key: Named[bytes] = Column(LargeBinary)
     record: Named[bytes] = Column(LargeBinary)
@@ -96,7 +97,8 @@ class RouteColumns(TypedColumns):
 
 
 routes = Table("routes", metadata, RouteColumns)
-"""Apprise URLs, sealed, since they hold tokens; `shown` is the masked form."""
+"""Apprise URLs, sealed, since they hold tokens; `shown` is the masked form. `recipients`: whom it leads to, by
+names that may be shown, one of them empty where it leads to one place; null: nobody has looked yet."""
 
 
 class ItemColumns(TypedColumns):

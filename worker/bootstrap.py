@@ -51,6 +51,7 @@ from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
+from worker.services.retrying import Retrying
 from worker.services.returning import Returning
 from worker.services.rotation import Rotations
 from worker.services.running import Running
@@ -284,7 +285,6 @@ class Services:
             database=self.database,
             owners=self.owners,
             keyring=self.keyring,
-            addressing=self.addressing,
             notifying=self.notifying,
             digesting=self.digesting,
             letters=self.letters,
@@ -293,8 +293,13 @@ class Services:
                 threads=self.settings.delivery_threads,
                 deadline=self.settings.delivery_timeout_seconds,
             ),
-            pause=timedelta(seconds=self.settings.delivery_retry_seconds),
-            tries=self.settings.delivery_tries,
+            retrying=Retrying(
+                addressing=self.addressing,
+                notifying=self.notifying,
+                pause=timedelta(seconds=self.settings.delivery_retry_seconds),
+                tries=self.settings.delivery_tries,
+                clock=self.clock,
+            ),
             clock=self.clock,
         )
 

@@ -16,15 +16,19 @@ _WORST_FIRST = ("failed", "waiting", "sent")
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One route of a notice. `stands_in`: for an owner whom none of their own routes has reached."""
+    """One recipient of one route. `recipient`: empty where the route leads to one place. `parts`: how many
+    parts of it were taken. `stands_in`: for an owner whom none of their own routes has reached.
+    """
 
     route: str
+    recipient: str
     state: str
     attempts: int
     next_at: datetime | None
     sent_at: datetime | None
     error: str | None
     stands_in: bool
+    parts: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,9 @@ def list_notices(connection: Connection, *, failed: bool = False, limit: int = 1
     rows = connection.execute(query).all()
     by_notice: dict[str, list[Row[*tuple[Any, ...]]]] = {row.id: [] for row in rows}
     for delivery in connection.execute(
-        select(deliveries).where(deliveries.c.notice_id.in_(by_notice)).order_by(deliveries.c.route_id)
+        select(deliveries)
+        .where(deliveries.c.notice_id.in_(by_notice))
+        .order_by(deliveries.c.route_id, deliveries.c.recipient)
     ):
         by_notice[delivery.notice_id].append(delivery)
     return [_notice(row, by_notice[row.id]) for row in rows]
@@ -69,7 +75,9 @@ def get_notice(connection: Connection, notice_id: str) -> Notice:
     if row is None:
         raise NotFoundError(f"no notice {notice_id[:60]!r}: `nightkey notice list` shows them all")
     tried = connection.execute(
-        select(deliveries).where(deliveries.c.notice_id == notice_id).order_by(deliveries.c.route_id)
+        select(deliveries)
+        .where(deliveries.c.notice_id == notice_id)
+        .order_by(deliveries.c.route_id, deliveries.c.recipient)
     ).all()
     return _notice(row, tried)
 
@@ -101,6 +109,11 @@ def count_unrouted(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
     ).all()
 
 
+def show_place(route: str, recipient: str) -> str:
+    """Where something went: the route, and whom of it."""
+    return f"{route} to {recipient}" if recipient else route
+
+
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
     states = {delivery.state for delivery in tried}
     otherwise = "withdrawn" if row.routed else "unrouted"
@@ -120,12 +133,14 @@ def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) 
         deliveries=tuple(
             Delivery(
                 route=delivery.shown,
+                recipient=delivery.recipient,
                 state=delivery.state,
                 attempts=delivery.attempts,
                 next_at=delivery.next_at,
                 sent_at=delivery.sent_at,
                 error=delivery.last_error,
                 stands_in=delivery.stands_in,
+                parts=delivery.parts_taken,
             )
             for delivery in tried
         ),

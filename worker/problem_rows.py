@@ -48,6 +48,7 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
             notices.c.owner,
             notices.c.subject,
             deliveries.c.shown,
+            deliveries.c.recipient,
             deliveries.c.state,
             deliveries.c.last_error,
             deliveries.c.next_at,
@@ -70,7 +71,7 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
                 kind=ProblemKind.NOTICE_FAILED if failed else ProblemKind.NOTICE_WAITING,
                 subject=row.owner,
                 id=row.id,
-                error=f"{row.subject!r} by {row.shown}: {why}",
+                error=f"{row.subject!r} by {notice_rows.show_place(row.shown, row.recipient)}: {why}",
                 at=row.next_at,
             )
         )

@@ -387,6 +387,7 @@ Index(
 class DeliveryColumns(TypedColumns):
     notice_id: Named[str] = Column(String(40), ForeignKey("notices.id"))
     route_id: Named[str] = Column(String(40))
+    recipient: Named[str] = Column(String(320), server_default="")
     shown: Named[str] = Column(Text)
     stands_in: Named[bool] = Column(Boolean, server_default=false())
     state: Named[str] = Column(String(10))
@@ -395,11 +396,17 @@ class DeliveryColumns(TypedColumns):
     next_at: Named[datetime | None] = Column(UtcDateTime)
     tried_at: Named[datetime | None] = Column(UtcDateTime)
     sent_at: Named[datetime | None] = Column(UtcDateTime)
+    parts_taken: Named[int] = Column(Integer, server_default="0")
+    draft: Named[dict[str, str] | None] = Column(JSON(none_as_null=True))
 
 
-deliveries = Table("deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint("notice_id", "route_id"))
-"""The outbox proper: one row per notice and route, tried by itself. `next_at` is also its lease. `stands_in`:
-the route of a deputy or the operators, for an owner whom none of their own has reached."""
+deliveries = Table(
+    "deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint("notice_id", "route_id", "recipient")
+)
+"""The outbox proper: one row per notice and recipient of a route, tried by itself. `next_at` is also its lease.
+`recipient` is empty where the route leads to one place, or nobody has looked yet whom it leads to. `stands_in`:
+the route of a deputy or the operators, for an owner whom none of their own has reached. Of a message that is
+too long for its service, the first `parts_taken` parts were taken, cut from the text that `draft` keeps."""
 
 Index(
     "ix_deliveries_failed",

@@ -9,6 +9,7 @@ from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.test_cli import complaint
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
+from worker.demo.mail_server import MailServer
 
 CRM = "prod-crm-password"
 
@@ -144,6 +145,70 @@ WRONG = [
     (("notice", "template", "nothing"), 2, "no kind of message 'nothing'"),
     (("calendar", "--owner", "nobody"), 2, "no owner 'nobody'"),
 ]
+
+
+WRONG_ROUTES = [
+    (("owner", "create", "bob", "--route", "slack://T1/A2/x"), 2, "holds a token: others see the command line"),
+    (("owner", "create", "bob", "--route", "json://u:p@host/"), 2, "holds a password: others see"),
+    (("owner", "route", "operators", "--route", "tgram://123:"), 2, "give --route-file PATH"),
+    (("owner", "create", "bob", "--route", "mailto://h.org?from=n@x.org&to=foo,b@r"), 2, "'b@r' is no mail"),
+    (("owner", "create", "bob", "--route", "json://host/?tp=x"), 2, "does not know 'tp'"),
+]
+
+
+def test_a_route_with_a_secret_or_a_mistake_in_it_is_refused_on_the_command_line(nightkey: Nightkey) -> None:
+    for words, status, says in WRONG_ROUTES:
+        assert says in complaint(nightkey, *words, status=status), words
+
+
+def test_a_route_file_that_cannot_be_used_is_one_line_without_a_word_of_its_token(
+    nightkey: Nightkey, tmp_path: Path
+) -> None:
+    file = tmp_path / "route"
+    for route, says in (
+        ("tgram://4711:", "not complete for tgram://"),
+        ("mailto://robot:4711-p\u00e4ss@mail.example.org?to=foo", "'foo' is no mail address"),
+    ):
+        file.write_text(route, encoding="utf-8")
+        said = complaint(nightkey, "owner", "create", "bob", "--route-file", str(file), status=2)
+        assert says in said
+        assert "4711" not in said
+    assert "bob" not in nightkey("owner", "list").stdout
+
+
+def test_each_recipient_of_a_route_is_shown_tried_and_retried_by_itself(
+    nightkey: Nightkey, counterparts: Counterparts, tmp_path: Path
+) -> None:
+    nightkey("owner", "create", "platform", "--route", route_to(counterparts.sink, "platform"))
+    with MailServer({"robot": "p\u00e4ssword"}) as server:
+        file = tmp_path / "mail.url"
+        file.write_text(
+            f"mailto://robot:p\u00e4ssword@localhost:{server.port}/?from=n@example.org"
+            "&to=maria@example.org&cc=team@ex\u00e4mple.org",
+            encoding="utf-8",
+        )
+        made = nightkey.json("owner", "create", "maria", "--route-file", str(file))
+        assert made["recipients"] == [["maria@example.org", "team@xn--exmple-cua.org"]]
+        assert "maria@example.org, team@xn--exmple-cua.org" in nightkey("owner", "show", "maria").stdout
+        server.answer_recipient("team@xn--exmple-cua.org", "550 5.1.1 No such user")
+        tested = nightkey.json("owner", "test", "maria", status=1)
+        assert [(one["recipient"], one["taken"]) for one in tested] == [
+            ("maria@example.org", True), ("team@xn--exmple-cua.org", False),
+        ]  # fmt: skip
+        add_item(nightkey, CRM, 3, "maria")
+        done = nightkey("night", status=1)
+        assert "by mailto://localhost" in done.stderr
+        assert "to team@xn--exmple-cua.org: localhost does not take mail for" in done.stderr
+        (failed,) = nightkey.json("notice", "list", "--failed")
+        assert {one["recipient"]: one["state"] for one in failed["deliveries"]} == {
+            "maria@example.org": "sent", "team@xn--exmple-cua.org": "failed",
+        }  # fmt: skip
+        assert "team@xn--exmple-cua.org" in nightkey("notice", "show", failed["id"]).stdout
+        server.answer_recipient("team@xn--exmple-cua.org", "250 OK")
+        assert nightkey.json("notice", "retry", failed["id"])["state"] == "sent"
+        digests = [mail.recipients for mail in server.messages if CRM in mail.message.as_string()]
+    assert digests == [("maria@example.org",), ("team@xn--exmple-cua.org",)]
+    assert "ssword" not in "".join(nightkey.printed)
 
 
 def test_what_is_wrong_is_one_line_that_says_what_to_do(nightkey: Nightkey) -> None:

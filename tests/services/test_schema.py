@@ -21,7 +21,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import metadata, owners, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
-from worker.tables import claims, notices, tellings
+from worker.tables import claims, deliveries, notices, tellings
 
 
 def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:
@@ -75,6 +75,9 @@ def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
         assert sorted(told) == [("own_a", "fnd_2", 1), ("own_a", f"vlt_a {expiry}", 3)]
         assert connection.execute(select(notices.c.id, notices.c.owner_id)).all() == [("ntc_1", "own_a")]
         assert connection.execute(select(versions.c.item_id)).scalars().all() == ["vlt_a"]
+        (left,) = connection.execute(select(deliveries)).all()  # nobody knows to whom: it is not sent again
+        assert (left.notice_id, left.recipient, left.state, left.attempts) == ("ntc_1", "", "sent", 2)
+        assert (left.parts_taken, left.draft) == (0, None)
         zone = connection.execute(select(owners.c.zone, owners.c.quiet, owners.c.deputy_id)).one()
         assert tuple(zone) == ("UTC", None, None)
     database.dispose()
@@ -100,6 +103,7 @@ def _old_rows(now: datetime, later: datetime) -> list[tuple[str, dict[str, Any]]
         ("findings", found | {"id": "fnd_3", "kind": "no-owner", "subject": "vlt_b", "item_id": "vlt_b"}),
         ("notices", notice | {"id": "ntc_1", "dedupe_key": "digest:1", "owner_id": "own_a", "owner": "ann"}),
         ("notices", notice | {"id": "ntc_2", "dedupe_key": "digest:2", "owner": "nobody"}),
+        ("deliveries", {"notice_id": "ntc_1", "route_id": "r", "shown": "-", "state": "sent", "attempts": 2}),
         ("deliveries", {"notice_id": "ntc_2", "route_id": "r", "shown": "-", "state": "sent", "attempts": 1}),
     ]
 

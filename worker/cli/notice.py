@@ -28,7 +28,7 @@ FormOption = Annotated[Form, typer.Option("--format", help="As plain text, Markd
 def list_notices(
     *,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only what a route did not take, last try included.")
+        bool, typer.Option("--failed", help="Only what somebody did not take, last try included.")
     ] = False,
     json: Json = False,
     home: Home = None,
@@ -48,7 +48,7 @@ def list_notices(
 
 @app.command()
 def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False, home: Home = None) -> None:
-    """Show a notice, and what came of each of its routes."""
+    """Show a notice, and what came of it at each recipient of its routes."""
     _ = home
     services = open_services()
     with services.database.read() as connection:
@@ -60,7 +60,7 @@ def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False, ho
     print_lines([notice.subject, "", _render(body, form).rstrip("\n"), ""])
     print_table(
         [vars(one) for one in notice.deliveries],
-        ("route", "state", "attempts", "next_at", "sent_at", "error"),
+        ("route", "recipient", "state", "parts", "attempts", "next_at", "sent_at", "error"),
         "it has no route",
     )
 
@@ -126,7 +126,7 @@ def template(
 
 @app.command()
 def retry(notice_id: str, *, json: Json = False, home: Home = None) -> None:
-    """Try the routes of a notice again that did not take it."""
+    """Try a notice again where it was not taken; nobody who has it gets it twice."""
     _ = home
     services = open_services()
     number = services.delivering.retry(notice_id)

@@ -1,8 +1,9 @@
 """`nightkey owner`: who is told, and where."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,11 +17,16 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.commands import quote_word
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from worker.bootstrap import Services
+
 app = typer.Typer(no_args_is_help=True, help="Who is told, and where.")
 
 RouteUrl = Annotated[
     str | None,
-    typer.Option("--route", metavar="URL", help="An apprise URL without tokens in it."),
+    typer.Option("--route", metavar="URL", help="An apprise URL without password or token."),
 ]
 RouteFile = Annotated[
     Path | None,
@@ -56,8 +62,7 @@ def create(
     """Create an owner, a person or a team, and with --route or --route-file where to tell them."""
     _ = home
     services = open_services()
-    url = _read_route(route, route_file)
-    shown = None if url is None else _check(services, url)
+    found = _check_route(services, route, route_file)
     with services.database.write() as connection:
         owner = services.owners.create(
             connection,
@@ -67,8 +72,8 @@ def create(
             deputy=deputy,
             actor=who(),
         )
-        if url is not None and shown is not None:
-            services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        if found is not None:
+            _add_route(services, connection, owner, found)
         owner = services.owners.get(connection, name)
     _show(owner, json=json)
 
@@ -118,17 +123,16 @@ def add_route(
 ) -> None:
     """Add a route to an owner, or take one away."""
     _ = home
-    url = _read_route(route, route_file)
-    if (url is None) == (remove is None):
+    if (route is None and route_file is None) == (remove is None):
         raise InvalidInputError(
             "which route? give --route-file PATH, or --route URL if it holds no token, or --remove ID"
         )
     services = open_services()
-    shown = None if url is None else _check(services, url)
+    found = _check_route(services, route, route_file)
     with services.database.write() as connection:
         owner = services.owners.get(connection, name)
-        if url is not None and shown is not None:
-            services.owners.add_route(connection, owner, url, shown=shown, actor=who())
+        if found is not None:
+            _add_route(services, connection, owner, found)
         elif remove is not None:
             services.owners.remove_route(connection, owner, remove, actor=who())
         owner = services.owners.get(connection, name)
@@ -137,32 +141,43 @@ def add_route(
 
 @app.command()
 def show(name: str, *, json: Json = False, home: Home = None) -> None:
-    """Show an owner: time zone, quiet hours, deputy, and routes, masked."""
+    """Show an owner: time zone, quiet hours, deputy, and routes, masked, with whom they lead to."""
     _ = home
     services = open_services()
     with services.database.read() as connection:
         owner = services.owners.get(connection, name)
     if json:
         print_json(describe(owner))
-        return
-    print_lines(
-        [f"owner {owner.name} ({owner.id}): {_describe_hours(owner)}, deputy {owner.deputy or 'nobody'}"]
-    )
-    print_table([vars(route) for route in owner.routes], ("id", "shown", "created_at"), "no route yet")
+    else:
+        print_lines(
+            [f"owner {owner.name} ({owner.id}): {_describe_hours(owner)}, deputy {owner.deputy or 'nobody'}"]
+        )
+        rows = [vars(route) | {"recipients": ", ".join(route.recipients)} for route in owner.routes]
+        print_table(rows, ("id", "shown", "recipients", "created_at"), "no route yet")
 
 
 @app.command("test")
 def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
-    """Send a test message to each route of an owner, and say what came of each. 1 if any did not take it."""
+    """Send a test message to each recipient of an owner's routes, and say what came of each.
+
+    1 if any did not take it.
+    """
     _ = home
     checked = open_services().checking_routes.check(name)
     rows = [
-        {"route": one.route, "id": one.id, "taken": one.error is None, "error": one.error} for one in checked
+        {
+            "route": one.route,
+            "id": one.id,
+            "recipient": one.recipient,
+            "taken": one.error is None,
+            "error": one.error,
+        }
+        for one in checked
     ]
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("route", "taken", "error"), f"{name} has no route")
+        print_table(rows, ("route", "recipient", "taken", "error"), f"{name} has no route")
     if not rows or any(one.error for one in checked):
         raise typer.Exit(1)
 
@@ -244,6 +259,7 @@ def describe(owner: Owner) -> dict[str, Any]:
         "name": owner.name,
         "routes": [route.shown for route in owner.routes],
         "route_ids": [route.id for route in owner.routes],
+        "recipients": [list(route.recipients) for route in owner.routes],
         "zone": owner.zone,
         "quiet": None if owner.quiet is None else str(owner.quiet),
         "deputy": owner.deputy,
@@ -264,17 +280,35 @@ def _show(owner: Owner, *, json: bool) -> None:
         print_lines([f"owner {owner.name} ({_describe_hours(owner)}{deputy}): {routes}"])
 
 
-def _read_route(url: str | None, file: Path | None) -> Secret | None:
-    if url is not None and file is not None:
-        raise InvalidInputError("give --route or --route-file, not both")
-    if url is not None:
-        return Secret(url)
-    return None if file is None else Secret(read_text(file).strip())
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """A route that can be delivered to, its masked form, and whom it leads to."""
+
+    url: Secret
+    shown: str
+    recipients: tuple[str, ...]
 
 
-def _check(services: Any, url: Secret) -> str:  # noqa: ANN401  # Services, imported late
+def _check_route(services: "Services", route: str | None, file: Path | None) -> _Checked | None:
+    """None: none was given. What holds a secret is taken from a file alone."""
     from worker.delivery.routes import check_route  # noqa: PLC0415  # as the services
 
+    if route is not None and file is not None:
+        raise InvalidInputError("give --route or --route-file, not both")
+    if route is None and file is None:
+        return None
+    url = Secret(read_text(file).strip() if file is not None else route or "")
     shown = check_route(url, schemes=services.settings.route_schemes)
-    services.sender.check(url)
-    return shown
+    secret = services.sender.find_secret(url) if file is None else None
+    if secret is not None:
+        raise InvalidInputError(
+            f"the route holds {secret}: others see the command line, and the shell's history keeps it: "
+            "write the route into a file and give --route-file PATH"
+        )
+    return _Checked(url=url, shown=shown, recipients=services.sender.check(url))
+
+
+def _add_route(services: "Services", connection: "Connection", owner: Owner, found: _Checked) -> None:
+    services.owners.add_route(
+        connection, owner, found.url, shown=found.shown, recipients=found.recipients, actor=who()
+    )

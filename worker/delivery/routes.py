@@ -7,7 +7,7 @@ from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 
 # Schemes in whose URLs the host is a host; in the others it may be a token, or the topic that is one.
-_HOST_IS_A_HOST = frozenset(
+HOST_IS_A_HOST = frozenset(
     "form forms gotify gotifys json jsons mailto mailtos mmost mmosts signal signals xml xmls".split()
 )
 
@@ -35,7 +35,7 @@ def check_route(url: Secret, *, schemes: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         host = port = ""
-    if scheme.lower() in _HOST_IS_A_HOST and host:
+    if scheme.lower() in HOST_IS_A_HOST and host:
         return f"{scheme.lower()}://{host}{port}"
     return f"{scheme.lower()}://…"
 

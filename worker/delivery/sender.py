@@ -1,21 +1,28 @@
-"""Sends a message to an apprise URL, and says why when that fails, without a word of the URL."""
+"""Sends a message to a recipient of an apprise URL, and says why when that fails, without a word of the URL."""
 
-import logging
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import apprise
+from apprise.plugins.email import NotifyEmail
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
+from worker.delivery.checking import check_url
 from worker.delivery.formats import to_html, to_text
+from worker.delivery.listening import listen
+from worker.delivery.mail import send_mail
+from worker.delivery.parts import COUNT_MAX, cut, shorten_subject
+from worker.delivery.private import find_secret
+from worker.delivery.reading import Fields, is_mail, make, read_url
+from worker.delivery.splitting import find_share, readers_of, split
 from worker.domain.notices import Message
+from worker.domain.recipients import WHOLE, Recipient, RecipientRefusedError
 
 _TIMEOUT_SECONDS = 20.0
 _STATUS = re.compile(r"error=(\d{3})")
+_UNREADABLE = "apprise cannot read the route: give another"
 
 
 class AppriseSender:
@@ -32,41 +39,83 @@ class AppriseSender:
             allow_templates=False,
         )
 
-    def check(self, url: Secret) -> None:
-        """Refuses a URL of which apprise can make nothing."""
-        with _listen():
-            made = apprise.Apprise.instantiate(url.expose(), asset=self._asset, suppress_exceptions=True)
-        if made is None:
-            raise InvalidInputError(
-                "the route is not complete for its scheme: see apprise's documentation of that service"
-            )
+    def check(self, url: Secret) -> tuple[str, ...]:
+        """The names of its recipients; refuses a URL of which apprise would drop a part, or make nothing."""
+        with listen():
+            return check_url(url.expose().strip(), self._asset)
 
-    def send(self, url: Secret, message: Message) -> None:
-        """Sends, in the form that the service likes best; what failed has a cause, and a mistake is not worth a
-        retry. Many threads may send at once. How long it takes is bounded by who calls.
+    def find_secret(self, url: Secret) -> str | None:
+        """What in the URL is a secret, in words; None: nothing."""
+        with listen():
+            return find_secret(url.expose().strip())
+
+    def recipients(self, url: Secret) -> tuple[Recipient, ...]:
+        """Whom it leads to, those included to whom nothing can be sent."""
+        with listen():
+            return tuple(share.recipient for share in split(self._read(url), self._asset))
+
+    def send(self, url: Secret, message: Message, *, recipient: str = WHOLE, part: int = 1) -> int:
+        """Sends one part to one recipient, in the form that the service likes best. How many parts there are.
+
+        What failed has a cause, and a mistake is not worth a retry. Many threads may send at once. How long it
+        takes is bounded by who calls.
         """
-        with _listen() as heard:
-            made = apprise.Apprise.instantiate(url.expose(), asset=self._asset, suppress_exceptions=True)
-            sent = made is not None and _notify(made, message)
-        if made is None:
-            raise CounterpartError("apprise cannot read the route", cause=Cause.MISTAKE)
-        if sent:
-            return
-        status = next((int(found[1]) for found in map(_STATUS.search, heard) if found), None)
-        if status is not None and status in range(400, 500) and status not in (408, 429):
-            raise CounterpartError(f"the service answered {status}", cause=Cause.MISTAKE)
-        if status is None:
-            raise CounterpartError("the service could not be reached", cause=Cause.OUTAGE, acted=False)
-        raise CounterpartError(f"the service answered {status}", cause=Cause.OUTAGE)
+        with listen() as heard:
+            share = find_share(self._read(url), recipient, self._asset)
+            if share.fields is None:
+                raise RecipientRefusedError(share.recipient.problem or _UNREADABLE, cause=Cause.MISTAKE)
+            made = make(share.fields, self._asset)
+            by_mail = isinstance(made, NotifyEmail)  # whose addresses are read here, and name each recipient
+            if made is None or (recipient == WHOLE if by_mail else _drops_any(heard)):
+                raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
+            if isinstance(made, NotifyEmail):
+                send_mail(made, recipient, message, readers_of(share.fields))
+                return 1
+            parts = [message] if is_mail(share.fields) else _cut(made, message)
+            taken = part > len(parts) or _notify(made, parts[part - 1])
+        if not taken:
+            _raise(heard)
+        return len(parts)
+
+    def _read(self, url: Secret) -> Fields:
+        fields = read_url(url.expose().strip())
+        if fields is None:
+            raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
+        return fields
+
+
+def _drops_any(heard: list[str]) -> bool:
+    """A route that was added before such routes were refused."""
+    return any(line.startswith("Dropped") for line in heard)
+
+
+def _cut(made: apprise.NotifyBase, message: Message) -> list[Message]:
+    """The parts in which the service takes it. A route with `overflow=truncate` asks for the first alone."""
+    if made.overflow_mode == apprise.OverflowMode.TRUNCATE:
+        return [message]
+    form, write = _form_of(made)
+    beside = len(message.subject) + COUNT_MAX
+    room = made.body_maxlen
+    if made.title_maxlen == 0:
+        room -= 2 * beside  # it becomes a line of the text, in the markup of the service
+    elif made.overflow_amalgamate_title:
+        room -= beside
+
+    return cut(message, lambda body: len(made.dialect_convert(write(body), form)), room)
 
 
 def _notify(made: apprise.NotifyBase, message: Message) -> bool:
+    if made.overflow_mode == apprise.OverflowMode.UPSTREAM:  # should a part be too long all the same
+        made.overflow_mode = apprise.OverflowMode.SPLIT
+    form, write = _form_of(made)
+    subject = shorten_subject(message.subject, made.title_maxlen) if made.title_maxlen > 0 else message.subject
+    return bool(made.notify(title=subject, body=write(message.body), body_format=form))
+
+
+def _form_of(made: apprise.NotifyBase) -> tuple[apprise.NotifyFormat, Callable[[str], str]]:
     likes: Any = made.notify_format  # one, or several with the best first
     best = likes[0] if isinstance(likes, tuple) else likes
-    if made.overflow_mode == apprise.OverflowMode.UPSTREAM:  # what is too long for the service comes in parts
-        made.overflow_mode = apprise.OverflowMode.SPLIT
-    form, write = _FORMS.get(best, _FORMS[apprise.NotifyFormat.TEXT])
-    return bool(made.notify(title=message.subject, body=write(message.body), body_format=form))
+    return _FORMS.get(best, _FORMS[apprise.NotifyFormat.TEXT])
 
 
 _FORMS: dict[apprise.NotifyFormat, tuple[apprise.NotifyFormat, Callable[[str], str]]] = {
@@ -76,39 +125,10 @@ _FORMS: dict[apprise.NotifyFormat, tuple[apprise.NotifyFormat, Callable[[str], s
 }
 
 
-class _Ear(logging.Handler):
-    """Hears what apprise logs, for the thread in which it was said."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._threads = threading.local()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        heard = getattr(self._threads, "heard", None)
-        if heard is not None:
-            heard.append(record.getMessage())
-
-    def begin(self) -> list[str]:
-        heard: list[str] = []
-        self._threads.heard = heard
-        return heard
-
-    def end(self) -> None:
-        self._threads.heard = None
-
-
-_EAR = _Ear()
-
-
-@contextmanager
-def _listen() -> Iterator[list[str]]:
-    """Apprise says why only in its log, and may say it with the URL: it is heard here and goes no further."""
-    logger = logging.getLogger("apprise")
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
-    if _EAR not in logger.handlers:
-        logger.addHandler(_EAR)
-    try:
-        yield _EAR.begin()
-    finally:
-        _EAR.end()
+def _raise(heard: list[str]) -> None:
+    status = next((int(found[1]) for found in map(_STATUS.search, heard) if found), None)
+    if status is None:
+        raise CounterpartError("the service could not be reached", cause=Cause.OUTAGE, acted=False)
+    if status in range(400, 500) and status not in (408, 429):
+        raise CounterpartError(f"the service answered {status}", cause=Cause.MISTAKE)
+    raise CounterpartError(f"the service answered {status}", cause=Cause.OUTAGE)

@@ -52,8 +52,9 @@ class Mail:
 class _Hooks:
     """What the library calls; apart from the server, whose every attribute it would look at."""
 
-    def __init__(self, deliver: Callable[[Mail], None]) -> None:
+    def __init__(self, deliver: Callable[[Mail], None], reply_to: Callable[[str], str]) -> None:
         self._deliver = deliver
+        self._reply_to = reply_to
 
     async def handle_MAIL(  # noqa: N802 - the library finds its hooks by this name
         self,
@@ -69,6 +70,20 @@ class _Hooks:
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - the library finds its hooks by this name
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        reply = self._reply_to(address)
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+            envelope.rcpt_options.extend(options)
+        return reply
 
     async def handle_DATA(  # noqa: N802 - the library finds its hooks by this name
         self, _server: SMTP, _session: Session, envelope: Envelope
@@ -139,6 +154,7 @@ class MailServer:
         self._tls = tls
         self._arrived = threading.Condition()
         self._mails: list[Mail] = []
+        self._replies: dict[str, list[str]] = {}
         self._controller: _Controller | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
@@ -171,6 +187,11 @@ class MailServer:
         with self._arrived:
             self._passwords[user] = password
 
+    def answer_recipient(self, address: str, reply: str, *, times: int = 1_000) -> None:
+        """Say this, such as `550 5.1.1 No such user`, to the next who name that address."""
+        with self._arrived:
+            self._replies[address] = [reply] * times
+
     def wait_for(self, count: int, timeout: float) -> list[Mail]:
         """All mail once there is `count`; TimeoutError after `timeout` seconds."""
         with self._arrived:
@@ -186,7 +207,7 @@ class MailServer:
         library.propagate = False
         library.setLevel(logging.CRITICAL + 1)
         controller = _Controller(
-            _Hooks(self._keep),
+            _Hooks(self._keep, self._reply_to),
             socket.create_server((_HOST, 0)),
             authenticator=self._authenticate,
             tls_context=self._make_context() if self._tls else None,
@@ -215,6 +236,11 @@ class MailServer:
         with self._arrived:
             self._mails.append(mail)
             self._arrived.notify_all()
+
+    def _reply_to(self, address: str) -> str:
+        with self._arrived:
+            replies = self._replies.get(address)
+            return replies.pop() if replies else "250 2.1.5 OK"
 
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, offered: object

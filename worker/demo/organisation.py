@@ -71,7 +71,10 @@ class Organisation:
                 for route in routes:
                     url = Secret(route)
                     shown = check_route(url, schemes=services.settings.route_schemes)
-                    services.owners.add_route(connection, owner, url, shown=shown, actor=ACTOR)
+                    names = services.sender.check(url)
+                    services.owners.add_route(
+                        connection, owner, url, shown=shown, recipients=names, actor=ACTOR
+                    )
 
     def _add_item(self, item: SampleItem) -> None:
         self._services.items.create(

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from worker.demo.lines import Line
 from worker.domain.saga import State, is_moving
+from worker.notice_rows import show_place
 from worker.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
 
 
@@ -91,12 +92,12 @@ class Watcher:
             .order_by(deliveries.c.sent_at)
         )
         for row in rows:
-            if self._is_new(("notice", row.notice_id, row.route_id)):
+            if self._is_new(("notice", row.notice_id, row.route_id, row.recipient)):
                 yield Line(
                     at=row.sent_at or self._began,
                     what=f"notice {row.state}",
                     subject=row.owner,
-                    text=f"{row.subject} by {row.shown}",
+                    text=f"{row.subject} by {show_place(row.shown, row.recipient)}",
                     bad=row.state != "sent",
                 )
 

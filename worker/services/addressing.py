@@ -76,9 +76,11 @@ class Addressing:
         return bool(self.find_routes(connection, self.find_reachable(connection, owner_id).id))
 
     def find_routes(self, connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Id and masked form of each, in the order in which they were added."""
+        """Id, masked form and recipients of each, in the order in which they were added."""
         return connection.execute(
-            select(routes.c.id, routes.c.shown).where(routes.c.owner_id == owner_id).order_by(routes.c.id)
+            select(routes.c.id, routes.c.shown, routes.c.recipients)
+            .where(routes.c.owner_id == owner_id)
+            .order_by(routes.c.id)
         ).all()
 
     def find_moment(self, connection: Connection, route_id: str, after: datetime, *, urgent: bool) -> datetime:

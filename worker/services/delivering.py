@@ -1,43 +1,39 @@
-"""Delivery: what is due in the outbox is claimed, sent and marked; each route by itself, many at a time.
+"""Delivery: what is due in the outbox is claimed, sent and marked; each recipient by itself, many at once.
 
-A crash between the send and its mark sends the same notice again, with the same key in its subject.
+A crash between the send and its mark sends the same notice, or part of one, again, with the same key in its
+subject.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NightkeyError
 from vaultcore.owners import Owners
+from vaultcore.secret import Secret
 from vaultcore.tables import routes
 from worker.domain.notices import CLAIM_MARK, Message
-from worker.services.addressing import Addressing
+from worker.domain.recipients import WHOLE
 from worker.services.claiming import claim_token
 from worker.services.digesting import Digesting
 from worker.services.notifying import Letters, Notifying
-from worker.services.sending import Job, Result, Sending
+from worker.services.retrying import Failure, Retrying, is_delivery
+from worker.services.sending import Job, Key, Result, Sending
 from worker.tables import deliveries, notices
 
 _LEASE = timedelta(minutes=5)
-_PAUSE_MAX = timedelta(hours=1)
 _PAGE = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Failure:
-    """A try that failed. `tries`: this one included. `permanent` and `away` as in `Result`."""
-
-    notice_id: str
-    route_id: str
-    tries: int
-    problem: str
-    permanent: bool
-    away: bool = False
+_FOUND = (
+    select(notices, deliveries.c.stands_in, deliveries.c.draft, deliveries.c.parts_taken, routes.c.recipients)
+    .join(deliveries, deliveries.c.notice_id == notices.c.id)
+    .outerjoin(routes, routes.c.id == deliveries.c.route_id)
+)
 
 
 class Delivering:
@@ -47,25 +43,21 @@ class Delivering:
         database: Database,
         owners: Owners,
         keyring: Keyring,
-        addressing: Addressing,
         notifying: Notifying,
         digesting: Digesting,
         letters: Letters,
         sending: Sending,
-        pause: timedelta,
-        tries: int,
+        retrying: Retrying,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._owners = owners
         self._keyring = keyring
-        self._addressing = addressing
         self._notifying = notifying
         self._digesting = digesting
         self._letters = letters
         self._sending = sending
-        self._pause = pause
-        self._tries = tries
+        self._retrying = retrying
         self._clock = clock
 
     def is_due(self) -> bool:
@@ -91,7 +83,7 @@ class Delivering:
     def deliver(self) -> None:
         """Sends what is due, until nothing is. Others may do the same: every row is claimed first."""
         self._route_late()
-        waiting: deque[tuple[str, str]] = deque()
+        waiting: deque[Key] = deque()
         while True:
             if not waiting and self._sending.room:
                 waiting.extend(self._find_due(busy=self._sending.busy))
@@ -99,11 +91,13 @@ class Delivering:
                 return
             for job in self._claim(_choose(waiting, self._sending.busy, self._sending.room)):
                 self._sending.start(job)
-            self._record(self._sending.collect())
+            for job in self._record(self._sending.collect()):
+                self._sending.start(job)
 
     def retry(self, notice_id: str) -> int:
-        """The routes of a notice that did not take it are due again, with all their tries; so are those that
-        its owner has got since. Routes that were taken away are not waited for. How many are due.
+        """Who did not take a notice gets it again, with all tries; so do those whom its owner has got since.
+        Of one that took some parts, the rest is due. Routes that were taken away are not waited for. How many
+        are due.
         """
         mine = deliveries.c.notice_id == notice_id
         with self._database.write() as connection:
@@ -132,11 +126,11 @@ class Delivering:
                 with self._database.write() as connection:
                     routed = self._notifying.route_late(connection, owner_id, limit=_PAGE)
 
-    def _find_due(self, *, busy: Collection[str]) -> list[tuple[str, str]]:
-        """Notice and route of what may be sent now: routes that have not failed first, then by time."""
+    def _find_due(self, *, busy: Collection[str]) -> list[Key]:
+        """What may be sent now: what has not failed first, then by time."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(deliveries.c.notice_id, deliveries.c.route_id)
+                select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
                 .where(
                     deliveries.c.state == "waiting",
                     deliveries.c.next_at <= self._clock(),
@@ -145,154 +139,148 @@ class Delivering:
                 .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.notice_id)
                 .limit(_PAGE)
             )
-            return [(row.notice_id, row.route_id) for row in rows]
+            return [Key(*row) for row in rows]
 
-    def _claim(self, chosen: Sequence[tuple[str, str]]) -> list[Job]:
+    def _claim(self, chosen: Sequence[Key]) -> list[Job]:
         """Those of them that nobody else has taken, with what is to be sent."""
         if not chosen:
             return []
         try:
             with self._database.write() as connection:
-                return [job for one in sorted(chosen) for job in self._claim_one(connection, *one)]
+                return [job for key in sorted(chosen) for job in self._claim_one(connection, key)]
         except ConflictError:  # with another worker: what is still due is found again
             return []
 
-    def _claim_one(self, connection: Connection, notice_id: str, route_id: str) -> list[Job]:
+    def _claim_one(self, connection: Connection, key: Key) -> list[Job]:
         now = self._clock()
         tries = connection.execute(
             update(deliveries)
-            .where(_is(notice_id, route_id), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
+            .where(is_delivery(key), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
             .values(next_at=now + _LEASE, attempts=deliveries.c.attempts + 1)
             .returning(deliveries.c.attempts)
         ).scalar_one_or_none()
-        return [] if tries is None else self._prepare(connection, notice_id, route_id, tries)
+        return [] if tries is None else self._prepare(connection, key, tries)
 
-    def _prepare(self, connection: Connection, notice_id: str, route_id: str, tries: int) -> list[Job]:
+    def _prepare(self, connection: Connection, key: Key, tries: int) -> list[Job]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
         problem, permanent = "", True
         try:
             with connection.begin_nested():
-                message = self._write(connection, notice_id, route_id)
-                if message is None:
-                    self._notifying.withdraw_notice(connection, notice_id)
-                    return []
-                url = self._owners.open_route(connection, route_id)
-                return [Job(notice_id=notice_id, route_id=route_id, tries=tries, url=url, message=message)]
+                row = connection.execute(_FOUND.where(is_delivery(key))).one()
+                url = self._owners.open_route(connection, key.route_id)
+                if key.recipient == WHOLE and row.recipients != [WHOLE]:
+                    names = row.recipients or self._find_recipients(connection, key.route_id, url)
+                    if names != [WHOLE]:
+                        _spread(connection, key, names, self._clock())
+                        return []
+                return self._write(connection, key, row, tries, url)
         except ConflictError:
             raise
         except NightkeyError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  # one notice that cannot be written holds up no other
             problem, permanent = f"it cannot be written ({type(error).__name__})", False
-        failure = _Failure(
-            notice_id=notice_id, route_id=route_id, tries=tries, problem=problem, permanent=permanent
-        )
-        self._end_try(connection, failure)
+        failure = Failure(key=key, tries=tries, problem=problem, permanent=permanent, alone=True)
+        self._retrying.end(connection, failure)
         return []
 
-    def _write(self, connection: Connection, notice_id: str, route_id: str) -> Message | None:
-        """The message as it leaves; a claim's token exists nowhere but in it."""
-        row = connection.execute(
-            select(notices, deliveries.c.stands_in)
-            .join(deliveries, deliveries.c.notice_id == notices.c.id)
-            .where(_is(notice_id, route_id))
-        ).one()
+    def _find_recipients(self, connection: Connection, route_id: str, url: Secret) -> list[str]:
+        """By the names under which they are kept with the route from now on."""
+        names = [one.name for one in self._sending.sender.recipients(url)]
+        self._owners.set_recipients(connection, route_id, names)
+        return names
+
+    def _write(
+        self, connection: Connection, key: Key, row: Row[*tuple[Any, ...]], tries: int, url: Secret
+    ) -> list[Job]:
+        """The message as it leaves; a claim's token exists nowhere but in it.
+
+        Of one whose first parts were taken, the rest of the same text. Empty where nothing is left to say: then
+        it is withdrawn.
+        """
+        draft = self._compose(connection, row) if row.draft is None else Message(**row.draft)
+        if draft is None:
+            self._notifying.withdraw_notice(connection, key.notice_id)
+            return []
+        message = draft
+        if row.claim_id is not None:
+            token = claim_token(self._keyring, row.claim_id)
+            message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
+        return [Job(key=key, tries=tries, url=url, message=message, draft=draft, part=row.parts_taken + 1)]
+
+    def _compose(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Message | None:
+        """A digest says how things stand, at each try; None: nothing of it is left to tell."""
         subject, body = row.subject, row.body
-        if row.night is not None:  # a digest says how things stand, at each try
+        if row.night is not None:
             composed = self._digesting.compose(connection, row.owner_id, row.night)
             if composed is None:
                 return None
             subject, body = composed.subject, composed.body
-            connection.execute(
-                update(notices).where(notices.c.id == notice_id).values(subject=subject, body=body)
-            )
-        if row.claim_id is not None:
-            body = body.replace(CLAIM_MARK, claim_token(self._keyring, row.claim_id))
+            connection.execute(update(notices).where(notices.c.id == row.id).values(subject=subject, body=body))
         if row.stands_in:
             body = self._letters.write("stand-in", {"owner": row.owner}, zone="UTC").body + "\n" + body
-        return Message(subject=f"{subject} [{show_key(notice_id)}]", body=body)
+        return Message(subject=f"{subject} [{show_key(row.id)}]", body=body)
 
-    def _record(self, ended: Sequence[Result]) -> None:
-        """In one transaction; what it loses to another worker's is recorded again, since it has been sent."""
+    def _record(self, ended: Sequence[Result]) -> list[Job]:
+        """In one transaction; what it loses to another worker's is recorded again, since it has been sent.
+
+        The parts that come next: each is sent when the one before it is recorded.
+        """
         while ended:
             try:
                 with self._database.write() as connection:
-                    for result in ended:
-                        self._record_one(connection, result)
+                    return [job for result in ended for job in self._record_one(connection, result)]
             except ConflictError:
                 continue
-            return
+        return []
 
-    def _record_one(self, connection: Connection, result: Result) -> None:
+    def _record_one(self, connection: Connection, result: Result) -> list[Job]:
         job, now = result.job, self._clock()
-        if result.problem is None:
-            connection.execute(
-                update(deliveries)
-                .where(_is(job.notice_id, job.route_id))
-                .values(state="sent", sent_at=now, tried_at=now, next_at=None, last_error=None)
+        if result.problem is not None:
+            failure = Failure(
+                key=job.key,
+                tries=job.tries,
+                problem=result.problem,
+                permanent=result.permanent,
+                away=result.away,
+                alone=result.alone,
             )
-            return
-        failure = _Failure(
-            notice_id=job.notice_id,
-            route_id=job.route_id,
-            tries=job.tries,
-            problem=result.problem,
-            permanent=result.permanent,
-            away=result.away,
-        )
-        self._end_try(connection, failure)
-        if not failure.permanent:
-            self._end_others(connection, failure)
-
-    def _end_others(self, connection: Connection, failure: _Failure) -> None:
-        """A route that is away is away for all that is due on it, which counts as tried.
-
-        Where it answered, that may have been for this one alone: the others wait, to be tried before it.
-        """
-        due = and_(
-            deliveries.c.route_id == failure.route_id,
-            deliveries.c.state == "waiting",
-            deliveries.c.next_at <= self._clock(),
-        )
-        if not failure.away:
-            again = self._clock() + self._pause_after(failure.tries)
-            connection.execute(update(deliveries).where(due).values(next_at=again))
-            return
-        others = connection.execute(
-            update(deliveries)
-            .where(due)
-            .values(attempts=deliveries.c.attempts + 1)
-            .returning(deliveries.c.notice_id, deliveries.c.attempts)
-        ).all()
-        for row in others:
-            self._end_try(connection, replace(failure, notice_id=row.notice_id, tries=row.attempts))
-
-    def _end_try(self, connection: Connection, failure: _Failure) -> None:
-        """Another try later, or none: then others hear of it, if no other route reaches the owner."""
-        now = self._clock()
-        ends = failure.permanent or failure.tries >= self._tries
-        again = now + self._pause_after(failure.tries)
-        notice_id, route_id = failure.notice_id, failure.route_id
-        urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
-        again = self._addressing.find_moment(connection, route_id, again, urgent=urgent)
+            self._retrying.end(connection, failure)
+            return []
+        if job.part < result.parts:
+            return self._go_on(connection, job)
         connection.execute(
             update(deliveries)
-            .where(_is(notice_id, route_id))
+            .where(is_delivery(job.key))
             .values(
+                state="sent",
+                sent_at=now,
                 tried_at=now,
-                last_error=failure.problem,
-                state="failed" if ends else "waiting",
-                next_at=None if ends else again,
+                next_at=None,
+                last_error=None,
+                parts_taken=job.part,
+                draft=None,
             )
         )
-        if ends:
-            self._notifying.route_again(connection, notice_id)  # by what the owner has got since
-            if not _reaches_its_owner(connection, notice_id):
-                self._notifying.stand_in(connection, notice_id)
+        return []
 
-    def _pause_after(self, tries: int) -> timedelta:
-        doubled: int = 2 ** (tries - 1)
-        return min(self._pause * doubled, _PAUSE_MAX)
+    def _go_on(self, connection: Connection, job: Job) -> list[Job]:
+        """The next part, with all its tries; none if the notice was withdrawn meanwhile."""
+        now = self._clock()
+        taken = connection.execute(
+            update(deliveries)
+            .where(is_delivery(job.key), deliveries.c.state == "waiting")
+            .values(
+                parts_taken=job.part,
+                draft=asdict(job.draft),
+                attempts=1,
+                tried_at=now,
+                next_at=now + _LEASE,
+                last_error=None,
+            )
+            .returning(deliveries.c.notice_id)
+        ).first()
+        return [] if taken is None else [replace(job, part=job.part + 1, tries=1)]
 
 
 def show_key(notice_id: str) -> str:
@@ -300,28 +288,18 @@ def show_key(notice_id: str) -> str:
     return notice_id[-8:]
 
 
-def _choose(waiting: deque[tuple[str, str]], busy: Collection[str], room: int) -> list[tuple[str, str]]:
+def _spread(connection: Connection, key: Key, names: Sequence[str], now: datetime) -> None:
+    """A delivery by a route of which nobody had looked whom it leads to becomes one for each of them."""
+    row = connection.execute(delete(deliveries).where(is_delivery(key)).returning(deliveries)).mappings().one()
+    shared = dict(row) | {"attempts": 0, "next_at": now}
+    connection.execute(insert(deliveries), [shared | {"recipient": name} for name in names])
+
+
+def _choose(waiting: deque[Key], busy: Collection[str], room: int) -> list[Key]:
     """The next of those that wait, one for each route; what is behind another of its route is read again."""
-    taken: dict[str, tuple[str, str]] = {}
+    taken: dict[str, Key] = {}
     while waiting and len(taken) < room:
-        one = waiting.popleft()
-        if one[1] not in busy:
-            taken.setdefault(one[1], one)
+        key = waiting.popleft()
+        if key.route_id not in busy:
+            taken.setdefault(key.route_id, key)
     return list(taken.values())
-
-
-def _reaches_its_owner(connection: Connection, notice_id: str) -> bool:
-    """Whether another route of the notice has taken it, or may still."""
-    found = connection.execute(
-        select(deliveries.c.route_id)
-        .where(
-            deliveries.c.notice_id == notice_id,
-            or_(deliveries.c.stands_in.is_(True), deliveries.c.state.in_(["sent", "waiting"])),
-        )
-        .limit(1)
-    ).first()
-    return found is not None
-
-
-def _is(notice_id: str, route_id: str) -> ColumnElement[bool]:
-    return and_(deliveries.c.notice_id == notice_id, deliveries.c.route_id == route_id)

@@ -11,6 +11,7 @@ from vaultcore.ids import new_id
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items
 from worker.domain.notices import Message
+from worker.domain.recipients import WHOLE
 from worker.services.addressing import Addressing, Hearer
 from worker.tables import deliveries, notices
 
@@ -201,18 +202,24 @@ class Notifying:
     def _route(
         self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False
     ) -> None:
-        found = self._addressing.find_routes(connection, hearer.id)
+        """To each recipient of each of their routes; not by a route that the notice has been given before."""
+        tried = select(deliveries.c.route_id).where(deliveries.c.notice_id == notice_id)
+        before = set(connection.execute(tried.distinct()).scalars())
+        next_at = hearer.may_be_told(self._clock(), urgent=urgent)
         rows = [
             {
                 "notice_id": notice_id,
                 "route_id": route.id,
+                "recipient": recipient,
                 "shown": route.shown,
                 "stands_in": stands_in,
                 "state": "waiting",
                 "attempts": 0,
-                "next_at": hearer.may_be_told(self._clock(), urgent=urgent),
+                "next_at": next_at,
             }
-            for route in found
+            for route in self._addressing.find_routes(connection, hearer.id)
+            if route.id not in before
+            for recipient in route.recipients or [WHOLE]
         ]
         if rows:
             connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)

@@ -2,44 +2,64 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vaultcore.errors import CounterpartError, NightkeyError
 from vaultcore.secret import Secret
 from worker.domain.notices import Message
+from worker.domain.recipients import Recipient, RecipientRefusedError
 
 
 class Sender(Protocol):
-    """Sends one message to one route; raises `CounterpartError` with a cause."""
+    """Knows whom a route leads to, and sends to one of them; raises `CounterpartError` with a cause."""
 
-    def send(self, url: Secret, message: Message) -> None: ...
+    def recipients(self, url: Secret) -> Sequence[Recipient]: ...
+
+    def send(self, url: Secret, message: Message, *, recipient: str, part: int) -> int:
+        """Sends one part of a message that may be too long for one; how many parts there are."""
+        ...
+
+
+class Key(NamedTuple):
+    """Which delivery."""
+
+    notice_id: str
+    route_id: str
+    recipient: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One delivery, ready to be sent. `tries`: this one included."""
+    """One part of one delivery, ready to be sent. `tries`: this one included.
 
-    notice_id: str
-    route_id: str
+    `draft`: the message as it may be kept, without the token of a claim.
+    """
+
+    key: Key
     tries: int
     url: Secret
     message: Message
+    draft: Message
+    part: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a try came to; `problem` None: it was taken.
+    """What a try came to; `problem` None: the part was taken, of so many `parts`.
 
-    `permanent`: another try would change nothing; `away`: the other side did not answer.
+    `permanent`: another try would change nothing; `away`: the other side did not answer; `alone`: its answer
+    was about this recipient.
     """
 
     job: Job
+    parts: int = 1
     problem: str | None = None
     permanent: bool = False
     away: bool = False
+    alone: bool = False
 
 
 @dataclass(eq=False)
@@ -56,7 +76,7 @@ class Sending:
     """
 
     def __init__(self, sender: Sender, *, threads: int, deadline: float) -> None:
-        self._sender = sender
+        self.sender = sender
         self._threads = threads
         self._deadline = deadline
         self._alive = 0
@@ -76,7 +96,7 @@ class Sending:
     def start(self, job: Job) -> None:
         """Sends it, as soon as may be; its route must not be busy."""
         flight = _Flight(job=job, deadline=time.monotonic() + self._deadline)
-        self._flights[job.route_id] = flight
+        self._flights[job.key.route_id] = flight
         self._waiting.put(flight)
         if self._alive < len(self._flights):
             self._alive += 1
@@ -94,7 +114,7 @@ class Sending:
                 flight, result = self._ended.get(timeout=patience)
                 patience = 0.0
                 if not flight.given_up:
-                    del self._flights[flight.job.route_id]
+                    del self._flights[flight.job.key.route_id]
                     results.append(result)
         except Empty:
             pass
@@ -105,7 +125,7 @@ class Sending:
         for flight in late:
             flight.given_up = True
             self._alive -= 1
-            del self._flights[flight.job.route_id]
+            del self._flights[flight.job.key.route_id]
         problem = f"no answer within {self._deadline:g} seconds"
         return [Result(job=flight.job, problem=problem, away=True) for flight in late]
 
@@ -119,10 +139,15 @@ class Sending:
 
     def _try(self, job: Job) -> Result:
         try:
-            self._sender.send(job.url, job.message)
+            parts = self.sender.send(job.url, job.message, recipient=job.key.recipient, part=job.part)
         except NightkeyError as error:
-            away = isinstance(error, CounterpartError) and not error.acted
-            return Result(job=job, problem=str(error), permanent=not error.can_retry, away=away)
+            return Result(
+                job=job,
+                problem=str(error),
+                permanent=not error.can_retry,
+                away=isinstance(error, CounterpartError) and not error.acted,
+                alone=isinstance(error, RecipientRefusedError),
+            )
         except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others
             return Result(job=job, problem=f"the route failed ({type(error).__name__})")
-        return Result(job=job)
+        return Result(job=job, parts=parts)

@@ -1,0 +1,29 @@
+"""Fixtures for tests of what leaves: an outbox, and a sink that it may lead to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Clock
+from tests.integration.outbox import TOO_LONG, Outbox
+from worker.bootstrap import Services, initialise
+from worker.config import load_settings
+from worker.demo.http_sink import HttpSink
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
+    settings = load_settings(
+        tmp_path / "home", delivery_tries=4, delivery_timeout_seconds=TOO_LONG, delivery_threads=8
+    )
+    initialise(settings, clock)
+    services = Services(settings, clock)
+    yield Outbox(services)
+    services.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as started:
+        yield started
