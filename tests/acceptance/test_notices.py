@@ -211,6 +211,22 @@ def test_each_recipient_of_a_route_is_shown_tried_and_retried_by_itself(
     assert "ssword" not in "".join(nightkey.printed)
 
 
+def test_who_would_hear_of_nothing_is_said_at_once(tmp_path: Path) -> None:
+    nightkey = Nightkey(tmp_path / "home")
+    nobody = "operators, who hear of what nobody owns and of whole nights, have no route: nightkey owner route"
+    assert nobody in nightkey("init").stderr
+    made = nightkey("owner", "create", "maria")
+    assert nobody in made.stderr
+    assert "maria has no route, and neither a deputy nor the operators have one" in made.stderr
+    nightkey("owner", "route", "operators", "--route", "json://127.0.0.1:9/operators")
+    assert nightkey("owner", "show", "maria").stderr == ""
+    nightkey("owner", "create", "bob", "--route", "json://127.0.0.1:9/bob", "--deputy", "maria")
+    assert "maria, deputy of bob, has no route" in nightkey("owner", "update", "bob", "--zone", "UTC").stderr
+    nightkey.settings["NIGHTKEY_OPERATORS"] = "operatros"
+    said = nightkey("owner", "show", "bob").stderr
+    assert "the setting operators names 'operatros', which no owner is called" in said
+
+
 def test_what_is_wrong_is_one_line_that_says_what_to_do(nightkey: Nightkey) -> None:
     for words, status, says in WRONG:
         assert says in complaint(nightkey, *words, status=status), words

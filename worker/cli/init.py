@@ -1,7 +1,8 @@
 """`nightkey init`: makes the data folder, or what is missing of it."""
 
 from worker.cli.output import print_json, print_lines
-from worker.cli.session import Home, Json, open_settings
+from worker.cli.reach import warn_of_unreached
+from worker.cli.session import Home, Json, open_services, open_settings
 
 
 def init(*, json: Json = False, home: Home = None) -> None:
@@ -13,6 +14,7 @@ def init(*, json: Json = False, home: Home = None) -> None:
     made = initialise(settings)
     if json:
         print_json({"home": str(settings.home), "made": made})
-        return
-    print_lines(f"made {thing}" for thing in made)
-    print_lines([f"ready: {settings.home}" if made else f"all there already: {settings.home}"])
+    else:
+        print_lines(f"made {thing}" for thing in made)
+        print_lines([f"ready: {settings.home}" if made else f"all there already: {settings.home}"])
+    warn_of_unreached(open_services())

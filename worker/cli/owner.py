@@ -14,6 +14,7 @@ from vaultcore.secret import Secret
 from worker.cli.inputs import read_text
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
+from worker.cli.reach import warn_of_unreached
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.commands import quote_word
 
@@ -76,6 +77,7 @@ def create(
             _add_route(services, connection, owner, found)
         owner = services.owners.get(connection, name)
     _show(owner, json=json)
+    warn_of_unreached(services, about={name})
 
 
 @app.command()
@@ -107,6 +109,7 @@ def update(
             actor=who(),
         )
     _show(owner, json=json)
+    warn_of_unreached(services, about={name})
 
 
 @app.command("route")
@@ -137,6 +140,7 @@ def add_route(
             services.owners.remove_route(connection, owner, remove, actor=who())
         owner = services.owners.get(connection, name)
     _show(owner, json=json)
+    warn_of_unreached(services, about={name})
 
 
 @app.command()
@@ -154,6 +158,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
         )
         rows = [vars(route) | {"recipients": ", ".join(route.recipients)} for route in owner.routes]
         print_table(rows, ("id", "shown", "recipients", "created_at"), "no route yet")
+    warn_of_unreached(services, about={name})
 
 
 @app.command("test")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 
 from vaultcore.owners import Owners
 from vaultcore.quiet import parse_quiet, quiet_until
 from vaultcore.tables import item_owners, owners, routes
+from worker.domain.reach import Person, Unreached, find_unreached
 
 ACTOR = "nightkey"
 
@@ -74,6 +75,19 @@ class Addressing:
     def is_reachable(self, connection: Connection, owner_id: str) -> bool:
         """Whether the owner has a route, or somebody in their place."""
         return bool(self.find_routes(connection, self.find_reachable(connection, owner_id).id))
+
+    def find_unreached(self, connection: Connection) -> list[Unreached]:
+        """Who is to hear something, and has no way to: the operators, owners and deputies."""
+        deputies = owners.alias()
+        rows = connection.execute(
+            select(
+                owners.c.name,
+                deputies.c.name.label("deputy"),
+                exists().where(routes.c.owner_id == owners.c.id).label("routed"),
+            ).outerjoin(deputies, deputies.c.id == owners.c.deputy_id)
+        )
+        people = [Person(name=row.name, deputy=row.deputy, routed=bool(row.routed)) for row in rows]
+        return find_unreached(people, self._operators)
 
     def find_routes(self, connection: Connection, owner_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
         """Id, masked form and recipients of each, in the order in which they were added."""
