@@ -91,7 +91,9 @@ def add_owners(services: Services, number: int, port: int) -> list[str]:
         for n in range(number):
             owner = services.owners.create(connection, f"owner-{n}", actor="bench")
             url = Secret(f"json://127.0.0.1:{port}/{n}")
-            services.owners.add_route(connection, owner, url, shown="json://127.0.0.1", actor="bench")
+            services.owners.add_route(
+                connection, owner, url, shown="json://127.0.0.1", recipients=[""], actor="bench"
+            )
             ids.append(owner.id)
     return ids
 

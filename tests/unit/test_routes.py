@@ -2,7 +2,7 @@
 
 import apprise
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vaultcore.errors import InvalidInputError
@@ -80,6 +80,16 @@ def test_a_scheme_that_is_not_allowed_is_refused_with_those_that_are(scheme):
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", ["json", "mailto", "MAILTOS"])
+def test_an_at_sign_in_a_password_does_not_make_another_host_of_it(scheme):
+    """Apprise would call `ss.example`."""
+    with pytest.raises(InvalidInputError, match="write %40 for those in its name or password") as caught:
+        check(f"{scheme}://user:{TOKEN}@ss.example@mail.example.org/?to=a@example.org")
+
+    assert TOKEN not in str(caught.value)
+    assert check(f"{scheme}://user:{TOKEN}%40ss@mail.example.org/?to=a@x.org").endswith("mail.example.org")
+
+
 def test_the_setting_decides_which_schemes_are_allowed():
     assert check("json://host", schemes="json") == "json://host"
     with pytest.raises(InvalidInputError, match="'json' are not allowed: use one of xml"):
@@ -129,6 +139,7 @@ PARTS = "? & ; # / = + - : %20 %3F %26 %25 % a yes no redirect REDIRECT %72edire
 queries = st.lists(st.sampled_from(PARTS), max_size=10).map("".join)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(queries)
 @example("/?a;redirect=yes")
 def test_no_route_that_is_taken_makes_apprise_follow_redirects(rest):
@@ -144,6 +155,7 @@ def test_no_route_that_is_taken_makes_apprise_follow_redirects(rest):
     assert made is None or made.redirects is False
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(max_size=60), st.sampled_from(["json", "slack"]))
 def test_any_text_is_masked_or_refused_on_one_line(text, scheme):
     try:

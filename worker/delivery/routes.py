@@ -29,6 +29,11 @@ def check_route(url: Secret, *, schemes: str) -> str:
             f"routes of scheme {scheme[:20].lower()!r} are not allowed: use one of {', '.join(allowed)} "
             "(setting route_schemes)"
         )
+    if scheme.lower() in HOST_IS_A_HOST and re.split("[/?#]", text.partition("://")[2])[0].count("@") > 1:
+        raise InvalidInputError(
+            "the route has more than one @ before its host, so that another part would be taken for the host: "
+            "write %40 for those in its name or password"
+        )
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
