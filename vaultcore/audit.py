@@ -18,12 +18,26 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert, select, update
 
+from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError
 from vaultcore.tables import audit, audit_head
 
 _GENESIS = bytes(32)
 _PROBLEMS_MAX = 20
 _PAGE = 1000
+_DECISIVE = frozenset(
+    {
+        "item.create",
+        "item.delete",
+        "item.update",
+        "version.fill",
+        "version.activate",
+        "version.reactivate",
+        "version.destroy",
+        "vault.restore",
+    }
+)
+"""What a database that is put back must not have forgotten: after each of them the head is anchored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +87,8 @@ class AuditLog:
         digest = self._chain(head.hash, row)
         connection.execute(insert(audit).values(**vars(row), hash=digest))
         connection.execute(update(audit_head).values(seq=row.seq, hash=digest))
+        if action in _DECISIVE:
+            connection.info[DECISIVE] = True
 
     def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verdict:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
@@ -100,6 +116,13 @@ class AuditLog:
             problems.append("the head does not belong to the last row")
         problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
         return Verdict(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
+
+    def holds(self, connection: Connection, anchor: "Anchor") -> bool:
+        """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""
+        if anchor.seq == 0:
+            return True
+        found = connection.execute(select(audit.c.hash).where(audit.c.seq == anchor.seq)).scalar_one_or_none()
+        return isinstance(found, bytes) and hmac.compare_digest(found, anchor.hash)
 
     def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
         head = connection.execute(select(audit_head)).one_or_none()

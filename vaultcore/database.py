@@ -5,12 +5,13 @@ takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait i
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     Table,
@@ -31,13 +32,15 @@ SCHEMA_REVISION = "0012"
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
+DECISIVE = "decisive"
+"""The mark, in `info` of a connection, of a transaction that made, moved or destroyed a value."""
 IDLE_SECONDS = 300
 
 
 class Database:
     """One engine, and the two ways to use it: `read()` and `write()`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -48,6 +51,8 @@ class Database:
                 "postgresql+psycopg://user@host/name"
             )
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.after_change: Callable[[], None] | None = None
+        """Called after each commit that made, moved or destroyed a value. It must not raise."""
         self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
 
     @contextmanager
@@ -67,6 +72,7 @@ class Database:
         `ConflictError`: look again, then decide. The driver's own error quotes the row, and stays here.
         """
         conflict = ""
+        decisive = False
         try:
             with self.engine.connect() as connection:
                 connection.info["write"] = True
@@ -75,6 +81,7 @@ class Database:
                         yield connection
                 finally:
                     connection.info.pop("write", None)
+                    decisive = connection.info.pop(DECISIVE, False)
         except IntegrityError:
             conflict = "another change was made at the same moment"
         except OperationalError as error:
@@ -83,6 +90,8 @@ class Database:
             conflict = "the database was busy with another change"
         if conflict:
             raise ConflictError(f"{conflict}: look again, then repeat it")
+        if decisive and self.after_change is not None:
+            self.after_change()
 
     def scrub(self) -> None:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.
@@ -173,7 +182,7 @@ def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  #
     return dialect.insert(table)
 
 
-def _make_engine(url: str, *, is_sqlite: bool) -> Engine:
+def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
     try:
         engine = create_engine(
             url,

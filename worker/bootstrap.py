@@ -1,5 +1,6 @@
 """The one place that builds adapters and wires services. Nothing else reads the keyring or settings."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,15 +22,19 @@ from worker.config import SETTINGS_FILE, Settings
 from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
+from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
 from worker.services.addressing import Addressing
 from worker.services.admitting import Admitting
-from worker.services.anchoring import Anchoring
+from worker.services.anchoring import ANCHORS_FILE, Anchoring
+from worker.services.asking import AskingTargets
+from worker.services.backing_up import BackingUp
 from worker.services.calendaring import Calendaring
 from worker.services.calling import Calling
 from worker.services.chasing import Chasing
 from worker.services.checking_routes import CheckingRoutes
 from worker.services.claiming import Claiming
+from worker.services.comparing import Comparing
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.delivering import Delivering
@@ -49,6 +54,7 @@ from worker.services.problems import Problems
 from worker.services.publishing import Publishing
 from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
+from worker.services.restoring import Restoring
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
 from worker.services.retrying import Retrying
@@ -88,15 +94,22 @@ class Services:
         harden_process()
         self.settings = settings
         self.clock = clock
+        self._lock: int | None = None
 
     def check(self) -> None:
-        """Refuses a database, a schema or a keyring that it could never run with, before anything is done."""
+        """Refuses a database, a schema or a keyring that it could never run with, and a database that is older
+        than its anchors, before anything is done.
+        """
         _ = self.deployment_id
+        self.anchoring.refuse_older()
 
     def close(self) -> None:
         """Gives back what is held open: the connections to the database."""
         if "database" in vars(self):
             self.database.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @cached_property
     def database(self) -> Database:
@@ -105,12 +118,14 @@ class Services:
                 f"there is no data folder {self.settings.home}: run `nightkey init`, "
                 "or name another by --home or NIGHTKEY_HOME"
             )
+        self._lock = share_vault(self.settings.home)
         database = Database(self.settings.database)
         try:
             database.check_schema()
         except NightkeyError:
             database.dispose()
             raise
+        database.after_change = lambda: self.anchoring.anchor_quietly()  # noqa: PLW0108  # it needs the database
         return database
 
     @cached_property
@@ -355,6 +370,8 @@ class Services:
             watching=self.watching,
             admitting=self.admitting,
             telling=self.telling,
+            anchoring=self.anchoring,
+            comparing=self.comparing,
             limits=self.settings.limits,
             lease=self.settings.lease,
             clock=self.clock,
@@ -390,7 +407,20 @@ class Services:
             vault=self.vault,
             audit=self.audit,
             telling=self.telling,
+            anchoring=self.anchoring,
+            comparing=self.comparing,
             freezes=self.settings.freeze_windows,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def comparing(self) -> Comparing:
+        return Comparing(
+            database=self.database,
+            vault=self.vault,
+            audit=self.audit,
+            asking=AskingTargets(database=self.database, jobs=self.jobs),
+            notifying=self.notifying,
             clock=self.clock,
         )
 
@@ -469,6 +499,7 @@ class Services:
             vault=self.vault,
             opening=self.opening,
             versions=self.versions,
+            comparing=self.comparing,
             clock=self.clock,
         )
 
@@ -478,7 +509,20 @@ class Services:
             database=self.database,
             audit=self.audit,
             clock=self.clock,
-            file=self.settings.home / "audit-anchors.jsonl",
+            file=self.settings.home / ANCHORS_FILE,
+        )
+
+    @cached_property
+    def backing_up(self) -> BackingUp:
+        return BackingUp(
+            database=self.database,
+            audit=self.audit,
+            anchoring=self.anchoring,
+            keyring=self.keyring,
+            keyring_file=self.settings.keyring_path,
+            settings_file=self.settings.home / SETTINGS_FILE,
+            deployment_id=self.deployment_id,
+            clock=self.clock,
         )
 
     @cached_property
@@ -495,6 +539,7 @@ class Services:
             chasing=self.chasing,
             problems=self.problems,
             claiming=self.claiming,
+            comparing=self.comparing,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -518,7 +563,11 @@ class Services:
     @cached_property
     def standing(self) -> StandingReader:
         return StandingReader(
-            database=self.database, problems=self.problems, settings=self.settings, clock=self.clock
+            database=self.database,
+            problems=self.problems,
+            anchoring=self.anchoring,
+            settings=self.settings,
+            clock=self.clock,
         )
 
     @cached_property
@@ -556,6 +605,12 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
             f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
             "put it back from its backup; no other opens these values"
         )
+    if not had_schema and (settings.home / ANCHORS_FILE).exists():
+        database.dispose()
+        raise ConfigurationError(
+            f"there was a vault in {settings.home} ({ANCHORS_FILE} knows it), and its database is gone: "
+            "`nightkey restore FILE` puts its backup back; for a new vault, name another home"
+        )
     if not had_keyring:
         Keyring.create(settings.keyring_path)
         made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
@@ -572,7 +627,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     if database.is_sqlite:
         _make_private(settings.home / "nightkey.db")
     services = Services(settings, clock)
-    services.check()
+    _ = services.deployment_id
     with services.database.write() as connection:
         found = connection.execute(select(owners.c.id).where(owners.c.name == settings.operators)).first()
         if found is None:
@@ -585,6 +640,20 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {file}")
     database.dispose()
     return made
+
+
+def make_restoring(settings: Settings, clock: Clock = utc_now) -> Restoring:
+    """What puts a vault back: it needs the keyring and no vault."""
+    harden_process()
+    _make_home(settings.home)
+    return Restoring(
+        home=settings.home,
+        address=settings.database,
+        keyring=Keyring.load(settings.keyring_path),
+        anchors_file=settings.home / ANCHORS_FILE,
+        settings_file=settings.home / SETTINGS_FILE,
+        clock=clock,
+    )
 
 
 def _make_home(folder: Path) -> None:

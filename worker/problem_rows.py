@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
 from vaultcore.tables import items, owners, routes
-from worker import finding_rows, notice_rows, pickup_rows
+from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
 from worker.domain.findings import FindingKind
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
@@ -24,6 +24,7 @@ def read_problems(connection: Connection, *, since: datetime, now: datetime, at_
     replaced = _rotations(connection, since=since, now=now, at_end=at_end)
     known = {problem.subject for problem in replaced}
     return [
+        *_restored(connection),
         *replaced,
         *(problem for problem in _due_again(connection, now) if problem.subject not in known),
         *_findings(connection, now),
@@ -105,6 +106,18 @@ def read_operators(connection: Connection, name: str) -> list[Problem]:
 
 
 # Inside
+
+
+def _restored(connection: Connection) -> list[Problem]:
+    """What a restore has left: items that differ from their targets, and how many were not asked yet."""
+    found = [
+        Problem(kind=ProblemKind.DIFFERS, subject=row.item, error=row.detail)
+        for row in comparison_rows.list_differing(connection)
+    ]
+    waiting = comparison_rows.count_waiting(connection)
+    if waiting:
+        found.append(Problem(kind=ProblemKind.NOT_COMPARED, subject="", number=waiting))
+    return found
 
 
 def _rotations(connection: Connection, *, since: datetime, now: datetime, at_end: bool) -> list[Problem]:

@@ -420,3 +420,40 @@ Index(
     sqlite_where=text("state = 'waiting'"),
     postgresql_where=text("state = 'waiting'"),
 )
+
+
+class RestorationColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    how: Named[str] = Column(String(10))
+    at: Named[datetime] = Column(UtcDateTime)
+    made_at: Named[datetime | None] = Column(UtcDateTime)
+    seq: Named[int] = Column(BigInteger)
+    by: Named[str] = Column(String(100))
+
+
+restorations = Table("restorations", metadata, RestorationColumns)
+"""This database was put back: from a backup `made_at` some time (`restored`), or by hand, which somebody then
+told (`adopted`). `seq`: the last row of its audit log then."""
+
+
+class ComparisonColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), primary_key=True)
+    restoration_id: Named[str] = Column(String(40), ForeignKey("restorations.id"))
+    result: Named[str] = Column(String(20))
+    detail: Named[str] = Column(Text)
+    next_at: Named[datetime] = Column(UtcDateTime)
+    compared_at: Named[datetime | None] = Column(UtcDateTime)
+    settled_at: Named[datetime | None] = Column(UtcDateTime)
+    settled_by: Named[str | None] = Column(String(100))
+
+
+comparisons = Table("comparisons", metadata, ComparisonColumns)
+"""One row per item of a vault that was put back: what its target accepts. Until it is settled, by agreement or
+by a person, nothing of the item is rotated or revoked."""
+
+Index(
+    "ix_comparisons_open",
+    comparisons.c.next_at,
+    sqlite_where=text("settled_at IS NULL"),
+    postgresql_where=text("settled_at IS NULL"),
+)

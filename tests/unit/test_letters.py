@@ -98,6 +98,15 @@ DATA = {
     "run-failed": ROTATION | {"workflow": "intake", "rollback": "nightkey rotation rollback rot_1"},
     "night-stopped": {"night": NIGHT, "failed": ["prod-smtp: 503 (rot_1)", "prod-crm: 401 (rot_2)"]},
     "night-failed": {"night": NIGHT, "problems": ["prod-smtp was not replaced", "a route is away"]},
+    "drifted": {
+        "item": "prod-smtp",
+        "detail": "version 1, the current one here, is refused; unknown here: tok_2 (nightkey-rot_2)",
+        "made_at": NIGHT,
+        "update": "nightkey item update prod-smtp --value-file PATH",
+        "accept": "nightkey reconcile accept prod-smtp",
+        "rotate": "nightkey item rotate prod-smtp",
+    },
+    "restored": {"at": NIGHT, "made_at": None, "differing": ["prod-smtp: refused", "prod-crm: refused"]},
     "departure": {
         "item": "prod-smtp",
         "name": "ann",

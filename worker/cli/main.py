@@ -13,6 +13,7 @@ import typer
 from vaultcore.errors import NightkeyError
 from worker.cli import (
     audit,
+    backup,
     calendar,
     claim,
     demo,
@@ -23,6 +24,8 @@ from worker.cli import (
     kinds,
     notice,
     owner,
+    reconcile,
+    restore,
     rotation,
     run,
     scan,
@@ -59,6 +62,9 @@ app.add_typer(key.app, name="key")
 app.add_typer(kinds.nodes, name="node")
 app.add_typer(kinds.rotators, name="rotator")
 app.add_typer(audit.app, name="audit")
+app.command("backup")(backup.backup)
+app.command("restore")(restore.restore)
+app.add_typer(reconcile.app, name="reconcile")
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 

@@ -17,6 +17,8 @@ class FindingKind(StrEnum):
     STUCK = "stuck"
     ROTATION_FAILED = "rotation-failed"
     UNREADABLE = "unreadable"
+    DRIFTED = "drifted"
+    """After a restore: what the target accepts is not what the vault holds."""
     EXPIRING = "expiring"
     MISSING = "missing"
     EXPIRED = "expired"

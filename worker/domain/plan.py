@@ -54,6 +54,8 @@ class DueItem:
     """Of the next value, if the policy has one."""
     unread: bool = False
     """Nothing here reads it, and its policy does not say that nothing needs to."""
+    differs: bool = False
+    """From its target, since a restore."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,12 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
 def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
     if item.open_rotation is not None:
         return _go_on(item.open_rotation, item.open_state)
+    if item.differs:
+        why = "it differs from its target since the restore"
+        command = f"nightkey reconcile accept {quote_word(item.name)}"
+        return _Choice(
+            action=Action.HOLD, why=f"{why}: nightkey reconcile list", does=f"nothing: {why}", command=command
+        )
     by_hand = f"nightkey item rotate {quote_word(item.name)}"
     if item.mode is Mode.NOTIFY:
         command = replace_command(item.name, item.lifetime)

@@ -25,10 +25,14 @@ RESTING_LATE = timedelta(hours=25)
 class ProblemKind(StrEnum):
     """Worst first: the order in which they are told."""
 
+    OLDER = "older"
+    """The database is not the one that was here."""
     NOBODY_WORKS = "nobody-works"
     NIGHT_LATE = "night-late"
     NIGHT_CUT_OFF = "night-cut-off"
     NIGHT_FAILED = "night-failed"
+    DIFFERS = "differs"
+    NOT_COMPARED = "not-compared"
     STUCK = "stuck"
     NOT_REPLACED = "not-replaced"
     GOING_BACK = "going-back"
@@ -134,6 +138,11 @@ def describe(problem: Problem) -> str:
 
 
 _SENTENCES = {
+    ProblemKind.OLDER: "{error}",
+    ProblemKind.DIFFERS: "{subject} differs from its target since the restore, and is neither rotated nor "
+    "revoked: {error} (nightkey reconcile list)",
+    ProblemKind.NOT_COMPARED: "{number} item{s} not compared with the target since the restore, and "
+    "not rotated before that (nightkey reconcile run)",
     ProblemKind.NOBODY_WORKS: "no worker is running, the last was seen {when}: start `nightkey up`",
     ProblemKind.NIGHT_LATE: "the night of {when} was not begun: start `nightkey up`, or run `nightkey night`",
     ProblemKind.NIGHT_CUT_OFF: "the night of {when} was begun and has not ended: run `nightkey night`",

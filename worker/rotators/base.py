@@ -5,7 +5,7 @@ last call off before or after it took effect. Failures are `CounterpartError` wi
 else should leave a rotator, and whatever does is taken for a mistake of ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -58,12 +58,32 @@ class Candidate:
     expires_at: datetime | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """A credential that exists on the other side, as that calls it; `label` is what it bears there, if told."""
+
+    id: str
+    label: str | None = None
+
+
+class Lists(Protocol):
+    """What a rotator may have beside the rest: after a restore, it tells of what the vault has forgotten."""
+
+    def list_outside(self, job: Job, own: Sequence[Secret]) -> list[Outside] | None:
+        """The credentials that work there, without the vault's `own`: those of the item's account, or at least
+        those that bear `job.label`. None: the settings name no way to ask.
+        """
+
+
 class Rotator(Protocol):
     """`create → install → verify → revoke`, and `undo` for the way back.
 
     The docstring of its class is its page in `nightkey rotator show`: what it changes on the other side, what
     it needs, what happens when it fails half-way. `needs` is a module that comes with an extra of ours, as
     (module, extra). `example` are settings that work as they stand.
+
+    Two things are its own to have or not: `asks_nobody = True`, where the value works here alone and no other
+    side could say whether it is accepted; and `list_outside`, see `Lists`.
     """
 
     Settings: ClassVar[type[Settings]]

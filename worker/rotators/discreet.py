@@ -23,7 +23,10 @@ class _Discreet:
         self._rotator = rotator
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the rotator has
-        return getattr(self._rotator, name)
+        found = getattr(self._rotator, name)
+        if name == "list_outside":
+            return lambda job, own: _mask(job, lambda: found(job, own), *own)
+        return found
 
     def create(self, job: Job) -> Candidate:
         return _mask(job, lambda: self._rotator.create(job))

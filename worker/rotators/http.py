@@ -1,7 +1,7 @@
 """Rotator `http`: asks a service for the new value by a templated request, revokes the old by another."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ _SEEN: Mapping[str, frozenset[str]] = {
     "verify": _ALWAYS | {"value"},
     "revoke": _ALWAYS | {"value", "id"},
     "find": _ALWAYS,
+    "inventory": frozenset({"item"}),
 }
 """What each request sees of `rotation`."""
 
@@ -82,6 +83,17 @@ class HttpSettings(base.Settings):
         default=None,
         description="the path in each entry of what must be rotation.label, where find lists others too",
     )
+    inventory: Request | None = Field(
+        default=None,
+        description="a request that lists all credentials of the account, in the shape that find has: after a "
+        "restore, what the vault does not know is named",
+    )
+    inventory_label: str = Field(
+        default="label", description="the path in each entry of the label that it bears"
+    )
+    inventory_gone: str | None = Field(
+        default=None, description="the path in each entry of what is true once it works no longer (revoked)"
+    )
 
     @model_validator(mode="after")
     def _check_find(self) -> "HttpSettings":
@@ -116,7 +128,8 @@ class HttpRotator:
     `{{ rotation.label }}`: if the answer is lost half-way, `find` looks that label up, and what it finds is
     revoked before another is issued, so that nothing is left behind; when the old credential is revoked, it
     is asked once more, for what took effect late. Without `find` a lost answer needs a person: the rotation
-    is stuck, and says where to look.
+    is stuck, and says where to look. `inventory` lists all credentials of the account: after a vault was
+    restored from a backup, those that it does not know are named, and none is touched.
 
     What the templates see: `rotation.label` and `rotation.item`; of the credential that is verified or
     revoked, `rotation.value`; and of the one that is revoked `rotation.id`, as `id` or `verify_id` tells it.
@@ -217,6 +230,19 @@ class HttpRotator:
         if job.new is not None and not self._is_refused(job, job.new):
             raise CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
         return f"revoked what was issued ({len(ids)})"
+
+    def list_outside(self, job: base.Job, own: Sequence[Secret]) -> list[base.Outside] | None:
+        """What works there, by `inventory`, or else what bears this rotation's label, by `find`."""
+        settings = _settings(job)
+        what = "find" if settings.inventory is None else "inventory"
+        request = settings.inventory or settings.find
+        if request is None:
+            return None
+        answer = _send(request, job, what=what)
+        _expect(answer, what)
+        found = _all_outside(answer.body, settings, None if settings.inventory else job.label)
+        ours = {str(self._learn_id(job, value).get("id")) for value in own} if found else set()
+        return [one for one in found if one.id not in ours]
 
     def _issued_ids(self, job: base.Job) -> set[str | None]:
         """Of what this rotation issued, as far as it is known; None is the new one, where it has no id."""
@@ -398,6 +424,32 @@ def _all_ids(data: Any, settings: HttpSettings, label: str) -> list[str | int]: 
     if settings.find_label is not None:
         wanted = [entry for entry in wanted if take_path(entry, settings.find_label) == label]
     return [_check_id(take_path(entry, tail.strip(".")), tail.strip("."), "find") for entry in wanted]
+
+
+def _all_outside(data: Any, settings: HttpSettings, label: str | None) -> list[base.Outside]:  # noqa: ANN401  # JSON
+    """Every entry that works still, and bears the label where one is asked for."""
+    head, star, tail = settings.find_ids.partition("*")
+    if not star:
+        return [base.Outside(id=str(found), label=label) for found in _all_ids(data, settings, label or "")]
+    entries = take_path(data, head.strip("."))
+    if not isinstance(entries, list | None):
+        raise CounterpartError(f"no list at {head}*", cause=Cause.MISTAKE)
+    path, found = tail.strip("."), []
+    for entry in entries or ():
+        bears = _look(entry, settings.inventory_label if label is None else settings.find_label)
+        gone = _look(entry, settings.inventory_gone) is True
+        if not gone and (label is None or settings.find_label is None or bears == label):
+            shown = bears if isinstance(bears, str) else label
+            found.append(base.Outside(id=str(_check_id(take_path(entry, path), path, "list")), label=shown))
+    return found
+
+
+def _look(entry: Any, path: str | None) -> Any:  # noqa: ANN401  # JSON
+    """What lies at the path; None where nothing does."""
+    try:
+        return None if path is None else take_path(entry, path)
+    except CounterpartError:
+        return None
 
 
 def _read_id(answer: Response, path: str, what: str) -> str | int:

@@ -55,6 +55,7 @@ class RandomRotator:
     Settings: ClassVar[type[base.Settings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
+    asks_nobody: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {"length": 48, "alphabet": "base62"}
 

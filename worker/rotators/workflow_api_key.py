@@ -26,6 +26,7 @@ class WorkflowApiKeyRotator:
     Settings: ClassVar[type[base.Settings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
+    asks_nobody: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 

@@ -5,13 +5,24 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from vaultcore.audit import Anchor, AuditLog, Verdict
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
+
+_log = structlog.get_logger(__name__)
+ANCHORS_FILE = "audit-anchors.jsonl"
+_TAIL = 4096
+"""How much of the file's end is looked at for its newest anchor, in bytes: a dozen lines, since processes that
+write at the same moment may have written in another order than that of their heads."""
 
 
 class Anchoring:
-    """Appends an anchor to the file after each night, and verifies the log against them all."""
+    """Appends an anchor to the file after each night and after each change of a value, verifies the log against
+    them all, and tells a database that is older than they are.
+    """
 
     def __init__(
         self, *, database: Database, audit: AuditLog, file: Path, clock: Callable[[], datetime]
@@ -20,17 +31,20 @@ class Anchoring:
         self._audit = audit
         self._file = file
         self._clock = clock
+        self._seen: tuple[tuple[int, int, int], Anchor | None] | None = None
 
     def anchor(self) -> str:
-        """Signs today's head and appends it; the line is also what to keep elsewhere."""
-        with self._database.read() as connection:
-            line = self._audit.sign(self._audit.make_anchor(connection, self._clock()))
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "a") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return line
+        """Signs today's head and appends it, on the disk; the line is also what to keep elsewhere."""
+        return self._append(sync=True)
+
+    def anchor_quietly(self) -> None:
+        """After a change that is committed: it stands, whatever becomes of its anchor. Not waited for: a
+        machine that loses its power may forget the anchor, and the change is still there.
+        """
+        try:
+            self._append(sync=False)
+        except (OSError, NightkeyError, SQLAlchemyError) as error:
+            _log.warning("anchor.not-written", error=type(error).__name__)
 
     def verify(self, extra: Path | None = None) -> Verdict:
         """Walks the chain and holds it against the anchors here and, if given, those of a file."""
@@ -39,6 +53,83 @@ class Anchoring:
             anchors += self._read(extra)
         with self._database.read() as connection:
             return self._audit.verify(connection, anchors)
+
+    def explain_older(self) -> str | None:
+        """What is wrong if the database is older than the newest anchor beside it, or another; None: nothing.
+
+        One look at the file's end and one at the row that the anchor was made of, so that every start may ask.
+        """
+        problem = ""
+        try:
+            newest = self._find_newest()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        except InvalidInputError:
+            problem = "it ends with no anchor that this vault's keyring signed"
+        if problem:
+            return (
+                f"{self._file} cannot be read: {problem}. It tells a database that was put back: mend it, or "
+                "move it away and run `nightkey restore --adopt`"
+            )
+        if newest is None:
+            return None
+        with self._database.read() as connection:
+            if self._audit.holds(connection, newest):
+                return None
+            last = self._audit.make_anchor(connection, self._clock()).seq
+        found = f"ends at row {last}" if last < newest.seq else f"has another row {newest.seq}"
+        return (
+            f"the database is not the one that was here at {newest.at:%Y-%m-%d %H:%M} UTC: its log {found}, "
+            f"and {self._file.name} knows row {newest.seq}. Was an older one put back? `nightkey restore FILE "
+            "--replace` brings a backup back; `nightkey restore --adopt` keeps this one, and compares every "
+            "value with its target before anything is rotated"
+        )
+
+    def refuse_older(self) -> None:
+        """Before anything is begun, rotated or revoked."""
+        problem = self.explain_older()
+        if problem is not None:
+            raise RefusedError(problem)
+
+    def _append(self, *, sync: bool) -> str:
+        """One write of one line, so that processes that append at the same moment do not mix theirs."""
+        with self._database.read() as connection:
+            line = self._audit.sign(self._audit.make_anchor(connection, self._clock()))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        descriptor = os.open(self._file, flags, 0o600)
+        try:
+            os.write(descriptor, f"{line}\n".encode())
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return line
+
+    def _find_newest(self) -> Anchor | None:
+        """Of those at the file's end. A line that cannot be read is passed over, as long as another can be:
+        `verify` complains of it.
+        """
+        with self._file.open("rb") as file:
+            found = os.fstat(file.fileno())
+            state = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if self._seen is not None and self._seen[0] == state:
+                return self._seen[1]
+            file.seek(max(found.st_size - _TAIL, 0))
+            lines = file.read(_TAIL).splitlines()
+        newest: Anchor | None = None
+        for line in lines:
+            try:
+                anchor = self._audit.read_anchor(line.decode(), source=str(self._file))
+            except (InvalidInputError, UnicodeDecodeError):
+                continue
+            if newest is None or anchor.seq > newest.seq:
+                newest = anchor
+        if newest is None and any(lines):
+            raise InvalidInputError(f"{self._file} ends with no anchor")
+        self._seen = (state, newest)
+        return newest
 
     def _read(self, file: Path) -> tuple[Anchor, ...]:
         try:

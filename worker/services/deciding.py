@@ -12,7 +12,7 @@ from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker import consumers, store
+from worker import comparison_rows, consumers, store
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.saga import State
@@ -116,8 +116,8 @@ class Deciding:
     def roll_back(self, rotation_id: str, *, actor: str) -> Rotation:
         """Ends on the old value.
 
-        The worker takes the new one away outside; where that is what got stuck, the new one is dropped
-        here, and whoever decides so has seen to it outside.
+        The worker takes the new one away outside; where that is what got stuck, or where the item differs from
+        its target since a restore, it is dropped here, and whoever decides so has seen to it outside.
         """
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
@@ -126,7 +126,8 @@ class Deciding:
                 _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
             if rotation.by_owner:
                 _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
-            if rotation.state is State.STUCK and state in (State.UNDOING, State.DISCARDING):
+            held = comparison_rows.find_open(connection, item.id) is not None
+            if rotation.state is State.STUCK and (held or state in (State.UNDOING, State.DISCARDING)):
                 self._end_on_old(connection, rotation, item, actor)
             elif rotation.state in (State.UNDOING, State.DISCARDING):
                 _refuse(rotation, "goes back already")

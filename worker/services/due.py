@@ -15,6 +15,7 @@ from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items, references
+from worker.comparison_rows import differs
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.limits import Candidate, Room, cannot_wait, share_out
@@ -122,6 +123,7 @@ def _due_page(
             _IS_READ,
             rotations.c.id.label("rotation_id"),
             rotations.c.state.label("rotation_state"),
+            differs(items.c.id).label("differs"),
         )
         .select_from(items)
         .outerjoin(
@@ -189,4 +191,5 @@ def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Wind
         open_state=row.rotation_state,
         lifetime=policy.lifetime,
         unread=not row.is_read and rules.needs_consumer(policy, rules.kind_of(row.name)),
+        differs=row.differs,
     )

@@ -1,6 +1,7 @@
 """What a rotator is given for one step: settings, values and the way out, revealed for this rotation alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -8,7 +9,7 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
-from vaultcore.model import Item, Kind, Version
+from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
@@ -19,6 +20,17 @@ from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.store import Rotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What is needed to ask the other side of an item without changing anything: a job, each version that holds
+    a value, with it, and what the other side calls those and all before them.
+    """
+
+    job: Job
+    values: Sequence[tuple[Version, Secret]]
+    known: frozenset[str]
 
 
 class Jobs:
@@ -105,6 +117,46 @@ class Jobs:
                 accepted=rotation.activated_at is not None,
             )
 
+    def make_asking(self, item: Item, *, rotation: Rotation | None, actor: str) -> Asking:
+        """For whoever asks, and changes nothing: a rotation need not be open, nor held."""
+        with self._database.write() as connection:
+            versions = self._versions.of_item(connection, item.id)
+            values = [
+                (
+                    version,
+                    self._versions.reveal(
+                        connection, item.id, version.number, purpose=Purpose.ROTATION, actor=actor
+                    ),
+                )
+                for version in versions
+                if version.stage is not Stage.DESTROYED and version.filled
+            ]
+            by_number = {version.number: (version, value) for version, value in values}
+            numbers = (item.version, None) if rotation is None else (rotation.old_number, rotation.new_number)
+            old, new = (by_number.get(number or 0) for number in numbers)
+            named = {
+                reference.written: self._reveal_now(connection, reference.item_id, actor)
+                for reference in self._references.of_consumer(connection, item.id)
+                if reference.node_id == ROTATOR_NODE and reference.item_id is not None
+            }
+        rotator = item.policy.rotator or ""
+        job = Job(
+            label=f"nightkey-{'none' if rotation is None else rotation.id}",
+            item=item.name,
+            settings=parse_settings(rotator, item.policy.settings),
+            old=None if old is None else old[1],
+            new=None if new is None else new[1],
+            old_external={} if old is None else old[0].external,
+            new_external={} if new is None else new[0].external,
+            values=named,
+            http=self._http,
+            network=self._network,
+            unanswered=rotation is not None and rotation.issuing,
+            accepted=True,
+        )
+        known = frozenset(str(one.external["id"]) for one in versions if one.external.get("id") is not None)
+        return Asking(job=job, values=values, known=known)
+
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
         if version is None or not version.filled:
             return None
@@ -113,7 +165,8 @@ class Jobs:
         )
 
     def _reveal_current(self, connection: Connection, item_id: str, rotation: Rotation) -> Secret:
+        return self._reveal_now(connection, item_id, rotation.id)
+
+    def _reveal_now(self, connection: Connection, item_id: str, actor: str) -> Secret:
         number = self._vault.get(connection, item_id).version
-        return self._versions.reveal(
-            connection, item_id, number or 0, purpose=Purpose.ROTATION, actor=rotation.id
-        )
+        return self._versions.reveal(connection, item_id, number or 0, purpose=Purpose.ROTATION, actor=actor)

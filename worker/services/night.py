@@ -19,6 +19,7 @@ from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.chasing import Chasing
 from worker.services.claiming import Claiming
+from worker.services.comparing import Comparing
 from worker.services.digesting import Digesting
 from worker.services.due import SeenItem, walk_due
 from worker.services.heartbeat import Beat, Heartbeat
@@ -72,6 +73,7 @@ class Nights:
         chasing: Chasing,
         problems: Problems,
         claiming: Claiming,
+        comparing: Comparing,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -88,6 +90,7 @@ class Nights:
         self._chasing = chasing
         self._problems = problems
         self._claiming = claiming
+        self._comparing = comparing
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -105,7 +108,12 @@ class Nights:
         return Preview(at=at, due=due, findings=found)
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
-        """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already."""
+        """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already.
+
+        `RefusedError` on a database that is older than its anchors. After a restore targets are asked first.
+        """
+        self._anchoring.refuse_older()
+        self._comparing.compare_due()
         now = self._clock()
         with self._database.write() as connection:
             if not store.claim_sweep(

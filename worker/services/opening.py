@@ -18,6 +18,8 @@ from worker.domain.consumption import explain_unread_rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
+from worker.services.anchoring import Anchoring
+from worker.services.comparing import Comparing
 from worker.services.telling import Telling
 from worker.store import Rotation
 
@@ -32,6 +34,8 @@ class Opening:
         vault: Vault,
         audit: AuditLog,
         telling: Telling,
+        anchoring: Anchoring,
+        comparing: Comparing,
         freezes: Sequence[Window],
         clock: Callable[[], datetime],
     ) -> None:
@@ -39,6 +43,8 @@ class Opening:
         self._vault = vault
         self._audit = audit
         self._telling = telling
+        self._anchoring = anchoring
+        self._comparing = comparing
         self._freezes = tuple(freezes)
         self._clock = clock
 
@@ -66,6 +72,7 @@ class Opening:
             )
         if not hurried and self._vault.is_unread(connection, item):
             raise RefusedError(explain_unread_rotation(item.name))
+        self._comparing.refuse_differing(connection, item)
         now = self._clock()
         requested = state is State.REQUESTED
         rotation = Rotation(
@@ -96,6 +103,7 @@ class Opening:
         """A rotation that has only its last step left: its owner has replaced the value, everybody has moved,
         and what the version from before opens is taken away outside.
         """
+        self._comparing.refuse_differing(connection, item)
         now = self._clock()
         rotation = Rotation(
             id=new_id("rot", now),
@@ -120,6 +128,7 @@ class Opening:
         Where four eyes are asked for it waits for somebody else's approval. What the night has planned
         for the item begins now. Mode `notify` is never touched.
         """
+        self._anchoring.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(item)
@@ -149,6 +158,7 @@ class Opening:
         One that is open is hurried: before its activation it replaces the value, after it it takes the
         old one away. `RefusedError` where one goes back or is stuck.
         """
+        self._anchoring.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(item)

@@ -16,6 +16,7 @@ from worker.consumers import consumers_of
 from worker.domain.proof import Overlap, judge
 from worker.domain.saga import State
 from worker.rotators.catalog import load_rotator
+from worker.services.comparing import Comparing
 from worker.services.opening import Opening
 from worker.tables import rotations
 
@@ -30,12 +31,14 @@ class Retiring:
         vault: Vault,
         opening: Opening,
         versions: Versions,
+        comparing: Comparing,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._opening = opening
         self._versions = versions
+        self._comparing = comparing
         self._clock = clock
 
     def retire_replaced(self, *, actor: str, page_size: int) -> int:
@@ -59,6 +62,8 @@ class Retiring:
     def _retire(self, connection: Connection, row: Row[*tuple[Any, ...]], actor: str) -> bool:
         now = self._clock()
         ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
+        if self._comparing.is_open(connection, row.item_id):
+            return False
         try:
             item = self._vault.get(connection, row.item_id)
             unread = self._vault.is_unread(connection, item, active=False)

@@ -32,6 +32,8 @@ from worker.domain.saga import Failure, Limits, Progress, State, Step, Transitio
 from worker.outbound import permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.services.admitting import Admitting
+from worker.services.anchoring import Anchoring
+from worker.services.comparing import Comparing, Hold
 from worker.services.done import Done
 from worker.services.leasing import Lease
 from worker.services.returning import Returning
@@ -88,6 +90,8 @@ class Rotations:
         watching: Watching,
         admitting: Admitting,
         telling: Telling,
+        anchoring: Anchoring,
+        comparing: Comparing,
         limits: Limits,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -99,6 +103,8 @@ class Rotations:
         self._watching = watching
         self._admitting = admitting
         self._telling = telling
+        self._anchoring = anchoring
+        self._comparing = comparing
         self._limits = limits
         self._lease = lease
         self._clock = clock
@@ -115,7 +121,11 @@ class Rotations:
         }
 
     def advance(self, rotation_id: str) -> Advanced | None:
-        """Does the step that is due; None if none is, or somebody else is at it."""
+        """Does the step that is due; None if none is, or somebody else is at it.
+
+        `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
+        """
+        self._anchoring.refuse_older()
         with self._database.write() as connection:
             claimed = store.claim_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
         if claimed is None:
@@ -175,6 +185,9 @@ class Rotations:
             return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
         if step is Step.ADMIT:
             return partial(self._admit, claimed, item)
+        untrue = self._comparing.hold(item)
+        if untrue is not None:
+            return partial(self._hold, claimed, untrue)
         self._check_allowed(claimed, item)
         unready = self._returning.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
@@ -233,6 +246,20 @@ class Rotations:
             message=why,
             cause=Cause.MISTAKE,
             values={"last_cause": Cause.MISTAKE.value, "last_error": why},
+        )
+
+    def _hold(self, claimed: Rotation, hold: Hold, connection: Connection) -> _End:
+        """After a restore: it neither goes on nor back before its target agrees, or a person has decided."""
+        if hold.again_at is not None:
+            to = Transition(state=claimed.state, next_at=hold.again_at, waits_for=(hold.why,))
+            return _wait(claimed, to)
+        self._telling.tell_failure(connection, claimed, State.STUCK, hold.why)
+        return _End(
+            to=Transition(state=State.STUCK, next_at=None),
+            result="failed",
+            message=hold.why,
+            cause=Cause.MISTAKE,
+            values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
         )
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:

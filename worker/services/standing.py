@@ -12,8 +12,9 @@ from vaultcore.tables import items
 from worker import finding_rows, notice_rows, store
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST, FindingKind
-from worker.domain.problems import Problem
+from worker.domain.problems import Problem, ProblemKind
 from worker.domain.slots import next_slot
+from worker.services.anchoring import Anchoring
 from worker.services.problems import Problems
 from worker.store import Night
 from worker.tables import rotations, workflows
@@ -39,14 +40,23 @@ class Standing:
 
 class StandingReader:
     def __init__(
-        self, *, database: Database, problems: Problems, settings: Settings, clock: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        problems: Problems,
+        anchoring: Anchoring,
+        settings: Settings,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._problems = problems
+        self._anchoring = anchoring
         self._settings = settings
         self._clock = clock
 
     def read(self) -> Standing:
+        found = self._anchoring.explain_older()
+        older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
         with self._database.read() as connection:
             scheduled = store.last_night(connection, by_hand=False)
             by_hand = store.last_night(connection, by_hand=True)
@@ -56,7 +66,7 @@ class StandingReader:
                 select(rotations.c.state, func.count()).group_by(rotations.c.state)
             ).all()
             return Standing(
-                problems=self._problems.now(connection),
+                problems=older + self._problems.now(connection),
                 last_night=scheduled,
                 by_hand=by_hand,
                 next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),

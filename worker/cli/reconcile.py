@@ -1,0 +1,81 @@
+"""`nightkey reconcile`: after a restore, what the targets say of each item, and what a person answers."""
+
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.session import Home, Json, open_services, who
+from worker.domain.drift import DIFFERS, SETTLED, Result
+
+app = typer.Typer(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
+
+_COLUMNS = ("item", "result", "settled_by", "detail")
+
+
+@app.command("list")
+def list_all(*, json: Json = False, home: Home = None) -> None:
+    """List what came of each item's comparison, those that wait for you first."""
+    _ = home
+    rows = [_describe(row) for row in open_services().comparing.list_all()]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, _COLUMNS, "this vault was not restored: there is nothing to compare")
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ITEM]...", help="These items; without any: all that wait.")
+    ] = None,
+    *,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Compare now: asks each target, and changes nothing there. 1 if anything differs or could not be asked."""
+    _ = home
+    services = open_services()
+    services.anchoring.refuse_older()
+    done = services.comparing.compare_now(names or None)
+    rows = [vars(one) for one in done]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("item", "result", "detail"), "nothing waits for a comparison")
+        if any(one.result in DIFFERS for one in done):
+            note("nightkey: what differs is not rotated: mend it, or `nightkey reconcile accept ITEM`")
+    if any(one.result not in SETTLED for one in done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def accept(
+    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items of which you know.")],
+    *,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Answer for items that differ: Nightkey goes on with what the vault holds. It is audited.
+
+    What is in use outside and unknown here is not looked for again: see to it there first.
+    """
+    _ = home
+    services = open_services()
+    done = [services.comparing.accept(name, actor=who()) for name in names]
+    if json:
+        print_json([vars(one) for one in done])
+    else:
+        print_lines(f"{one.item}: accepted as it is ({one.result})" for one in done)
+
+
+def _describe(row: Any) -> dict[str, Any]:  # noqa: ANN401  # a row
+    return {
+        "item": row.item,
+        "item_id": row.item_id,
+        "result": Result(row.result).value,
+        "detail": row.detail,
+        "compared_at": row.compared_at,
+        "settled_at": row.settled_at,
+        "settled_by": row.settled_by or ("agreement" if row.settled_at is not None else None),
+    }

@@ -1,0 +1,91 @@
+"""What a restored vault and a target say of one item, held against each other. Pure.
+
+After an older copy was put back, a target may have moved on: what the vault calls current may be refused there,
+and what is in use there may be unknown here. Nothing is rotated or revoked before that is known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vaultcore.model import Stage
+
+
+class Result(StrEnum):
+    WAITING = "waiting"
+    """Not compared yet."""
+    UNREACHABLE = "unreachable"
+    """The target was away: it is asked again."""
+    AGREES = "agrees"
+    HERE_ALONE = "here-alone"
+    """The value is made and used here alone: there is nobody who could say anything else."""
+    NOT_ASKED = "not-asked"
+    """No rotator knows how to ask: its owner does."""
+    CANNOT_ASK = "cannot-ask"
+    """Its rotator could not ask: a person must mend that, or look."""
+    PREVIOUS_ACCEPTED = "previous-accepted"
+    PENDING_ACCEPTED = "pending-accepted"
+    NONE_ACCEPTED = "none-accepted"
+    MORE_OUTSIDE = "more-outside"
+    """The current value is accepted, and there is something else of ours which the vault does not know."""
+
+
+DIFFERS = frozenset(
+    {
+        Result.CANNOT_ASK,
+        Result.PREVIOUS_ACCEPTED,
+        Result.PENDING_ACCEPTED,
+        Result.NONE_ACCEPTED,
+        Result.MORE_OUTSIDE,
+    }
+)
+"""Compared, and a person must decide before anything is rotated or revoked."""
+
+SETTLED = frozenset({Result.AGREES, Result.HERE_ALONE, Result.NOT_ASKED})
+"""Nothing stands in the way of a rotation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One version that is not destroyed, and whether the target accepts its value."""
+
+    number: int
+    stage: Stage
+    accepted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The result, and what it means, as a sentence without the item's name."""
+
+    result: Result
+    detail: str
+
+
+def judge(asked: Sequence[Asked], unknown: Sequence[str], *, overlaps: bool, rotating: bool) -> Judged:
+    """`unknown`: what exists outside and is not known here, as people can find it there. `rotating`: a rotation
+    of the item is open. Where both values do not work side by side, such a rotation stands between them.
+    """
+    accepted = [one for one in asked if one.accepted]
+    current = [one.number for one in asked if one.stage is Stage.CURRENT]
+    others = f"; unknown here, and there: {', '.join(unknown)}" if unknown else ""
+    shown = f"version {current[0]}" if current else "no version"
+    if any(one.stage is Stage.CURRENT for one in accepted):
+        if unknown:
+            return Judged(result=Result.MORE_OUTSIDE, detail=f"{shown} is accepted{others}")
+        return Judged(result=Result.AGREES, detail=f"{shown} is accepted")
+    if accepted and rotating and not overlaps and not unknown:
+        return Judged(
+            result=Result.AGREES, detail=f"version {accepted[-1].number} is accepted, as its rotation knows"
+        )
+    refused = f"{shown}, the current one here, is refused"
+    for stage, result in ((Stage.PENDING, Result.PENDING_ACCEPTED), (Stage.PREVIOUS, Result.PREVIOUS_ACCEPTED)):
+        found = [one.number for one in accepted if one.stage is stage]
+        if found:
+            return Judged(
+                result=result, detail=f"{refused}, and version {found[-1]} ({stage.value}) is accepted{others}"
+            )
+    return Judged(
+        result=Result.NONE_ACCEPTED,
+        detail=f"{refused}, and so is every other value of it here: it was replaced after the copy{others}",
+    )
