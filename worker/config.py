@@ -4,16 +4,17 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
@@ -22,8 +23,9 @@ from worker.domain.guard import Guard, build_guard
 from worker.domain.limits import Breaker, Caps
 from worker.domain.saga import Limits
 from worker.domain.windows import Window, parse_window, show_window
+from worker.origins import HOME_VARIABLE as HOME_VARIABLE  # noqa: PLC0414  # it is named with the settings
+from worker.origins import PREFIX, explain_setting, find_unknown, read_file, read_list
 
-HOME_VARIABLE = "NIGHTKEY_HOME"
 DEFAULT_HOME = Path("~/.nightkey")
 SETTINGS_FILE = "nightkey.toml"
 
@@ -34,11 +36,13 @@ ROUTE_SCHEMES = (
     "ses tgram twilio webex workflows wxteams xml xmls zulip"
 )
 
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
+
 
 class Settings(BaseSettings):
     """Every setting. Durations are seconds; `night_at` is a cron expression in `time_zone`."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTKEY_", extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
     home: Path
     database_url: str = ""
     keyring: Path | None = None
@@ -60,12 +64,12 @@ class Settings(BaseSettings):
     counterpart_cap: int = Field(default=100, ge=1)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_share: float = Field(default=0.25, ge=0, le=1)
-    freezes: tuple[str, ...] = ()
+    freezes: Texts = ()
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)
-    outbound_only: tuple[str, ...] = ()
-    outbound_private: tuple[str, ...] = ()
+    outbound_only: Texts = ()
+    outbound_private: Texts = ()
     outbound_redirects: int = Field(default=3, ge=0, le=20)
     outbound_proxy: str = ""
     outbound_ca: Path | None = None
@@ -77,7 +81,7 @@ class Settings(BaseSettings):
     delivery_threads: int = Field(default=64, ge=1, le=256)
     log_level: str = "INFO"
 
-    _toml: ClassVar[Path | None] = None
+    _stored: ClassVar[dict[str, Any]] = {}
 
     @field_validator("night_at")
     @classmethod
@@ -154,8 +158,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, cls._toml)
-        return (init_settings, env_settings, toml)
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, cls._stored))
 
     @property
     def database(self) -> str:
@@ -220,21 +223,54 @@ class Settings(BaseSettings):
 
 def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # noqa: ANN401  # any field
     """The settings of the data folder `home` (default: `NIGHTKEY_HOME`, then `~/.nightkey`)."""
-    folder = (home or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)).expanduser().absolute()
+    _check_encoding()
+    folder = _find_home(home)
     file = folder / SETTINGS_FILE
+    stored = read_file(file)
     problem = ""
     try:
 
         class Located(Settings):
-            _toml = file if file.exists() else None
+            _stored = stored
 
         return Located(home=folder, **overrides)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        unknown = first["type"] == "extra_forbidden"
-        said = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
-        problem = f"setting {' '.join(name.split())}: {said}"
-    except (ValueError, OSError) as error:  # TOML that does not parse, or may not be read
-        problem = f"{file}: {error}"
-    raise ConfigurationError(f"{problem} (from NIGHTKEY_… variables or {file})")
+        problem = explain_setting(first, file=file, environment=os.environ, known=Settings.model_fields)
+    raise ConfigurationError(problem)
+
+
+def unknown_variables() -> dict[str, str]:
+    """Each `NIGHTKEY_…` variable that has no effect, with the sentence that says so."""
+    return find_unknown(os.environ, Settings.model_fields)
+
+
+def _check_encoding() -> None:
+    """What a variable holds is text, or nothing of it could be stored or said."""
+    for variable, value in os.environ.items():
+        if variable.upper().startswith(PREFIX):
+            try:
+                f"{variable}{value}".encode()
+            except UnicodeEncodeError:
+                break
+    else:
+        return
+    raise ConfigurationError(f"the variable {variable!a} is no UTF-8 text: write it in UTF-8")
+
+
+def _find_home(home: Path | None) -> Path:
+    given = home or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    problem = ""
+    try:
+        folder = given.expanduser().absolute()
+        str(folder).encode()
+        return folder
+    except UnicodeEncodeError:
+        problem = "the path of the data folder is no UTF-8 text: choose another"
+    except RuntimeError:  # neither HOME nor an entry for this user
+        problem = f"user {os.getuid()} has no home folder for {given}: name the data folder"
+    except FileNotFoundError:
+        problem = (
+            "the folder that this command was started in is gone: change to another, or name the data folder"
+        )
+    raise ConfigurationError(f"{problem} by --home or {HOME_VARIABLE}, as a whole path")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from vaultcore.errors import ConfigurationError
-from worker.config import SETTINGS_FILE, load_settings
+from worker.config import SETTINGS_FILE, load_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -122,35 +122,45 @@ WRONG = [
     ('time_zone = "Europe"', "setting time_zone: 'Europe' is no time zone"),
     ('time_zone = "../etc/passwd"', "setting time_zone: '../etc/passwd' is no time zone"),
     ('log_level = "loud"', "setting log_level: use DEBUG, INFO, WARNING or ERROR"),
-    ("ring_seconds = 0", "setting ring_seconds: Input should be greater than 0"),
-    ("ring_seconds = 3601", "setting ring_seconds: Input should be less than or equal to 3600"),
-    ("ring_seconds = nan", "setting ring_seconds: Input should be a finite number"),
-    ("retry_seconds = inf", "setting retry_seconds: Input should be a finite number"),
-    ("lease_seconds = inf", "setting lease_seconds: Input should be a finite number"),
-    ("lease_seconds = 1e15", "setting lease_seconds: Input should be less than or equal to 86400"),
-    ("lease_seconds = 1", "setting lease_seconds: Input should be greater than or equal to 2"),
-    ("failed_hold_hours = 1e12", "setting failed_hold_hours: Input should be less than or equal to 8760"),
-    ("concurrency = 0", "setting concurrency: Input should be greater than or equal to 1"),
-    ('concurrency = "many"', "setting concurrency: Input should be a valid integer"),
-    ("page_size = 10001", "setting page_size: Input should be less than or equal to 10000"),
-    ("attempts = 1.5", "setting attempts: Input should be a valid integer"),
-    ("patience_hours = 0", "setting patience_hours: Input should be greater than 0"),
-    ("candidates = 0", "setting candidates: Input should be greater than or equal to 1"),
-    ("night_cap = 0", "setting night_cap: Input should be greater than or equal to 1"),
-    ("counterpart_cap = 0", "setting counterpart_cap: Input should be greater than or equal to 1"),
-    ("breaker_share = 1.5", "setting breaker_share: Input should be less than or equal to 1"),
+    ("ring_seconds = 0", "setting ring_seconds: write a number that is more than 0"),
+    ("ring_seconds = 3601", "setting ring_seconds: write a number that is at most 3600"),
+    ("ring_seconds = nan", "setting ring_seconds: write a number that is finite"),
+    ("retry_seconds = inf", "setting retry_seconds: write a number that is finite"),
+    ("lease_seconds = inf", "setting lease_seconds: write a number that is finite"),
+    ("lease_seconds = 1e15", "setting lease_seconds: write a number that is at most 86400"),
+    ("lease_seconds = 1", "setting lease_seconds: write a number that is at least 2"),
+    ("failed_hold_hours = 1e12", "setting failed_hold_hours: write a number that is at most 8760"),
+    ("concurrency = 0", "setting concurrency: write a number that is at least 1"),
+    ('concurrency = "many"', "setting concurrency: write a whole number"),
+    ("page_size = 10001", "setting page_size: write a number that is at most 10000"),
+    ("attempts = 1.5", "setting attempts: write a whole number"),
+    ("patience_hours = 0", "setting patience_hours: write a number that is more than 0"),
+    ("candidates = 0", "setting candidates: write a number that is at least 1"),
+    ("night_cap = 0", "setting night_cap: write a number that is at least 1"),
+    ("counterpart_cap = 0", "setting counterpart_cap: write a number that is at least 1"),
+    ("breaker_share = 1.5", "setting breaker_share: write a number that is at most 1"),
     ('freezes = ["christmas"]', "setting freezes: window 'christmas': it is no cron expression"),
-    ('freezes = "2026-12-24/2027-01-02"', "setting freezes: Input should be a valid tuple"),
-    ("http_max_bytes = 1", "setting http_max_bytes: Input should be greater than or equal to 1024"),
-    ("operaters = 1", "setting operaters: there is no such setting"),
-    ("[night_at]\nhour = 2", "setting night_at: Input should be a valid string"),
-    ("night_at = ", "nightkey.toml: Invalid value"),
-    ('night_at = "0 2', "nightkey.toml: Unterminated string"),
-    ("attempts = 1\nattempts = 2", "nightkey.toml: Cannot overwrite a value"),
+    ('freezes = "2026-12-24/2027-01-02"', "setting freezes: window '2026-12-24/2027-01-02': it is no"),
+    ("freezes = 7", 'setting freezes: write a list of texts, such as ["…"]'),
+    ("outbound_private = [7]", 'setting outbound_private: write a list of texts, such as ["…"]'),
+    ('outbound_private = "[\\"127.0.0.1\\""', "setting outbound_private: this list does not end well"),
+    ('outbound_private = "127.0.0.1,127.0.0.2"', "setting outbound_private: '127.0.0.1,127.0.0.2' is no host"),
+    ("page_size = 1e300", "setting page_size: write a"),
+    ("http_max_bytes = 1", "setting http_max_bytes: write a number that is at least 1024"),
+    ("operaters = 1", "setting operaters: there is no such setting: did you mean operators?"),
+    ("[night_at]\nhour = 2", "setting night_at: write a text in quotes"),
+    ("night_at = ", "nightkey.toml: it is no TOML: Invalid value"),
+    ('night_at = "0 2', "nightkey.toml: it is no TOML: Unterminated string"),
+    ("x = " + "[" * 5000, "nightkey.toml: it holds a number too long or is nested too deeply"),
+    ("x = " + "1" * 5000, "nightkey.toml: it holds a number too long or is nested too deeply"),
+    (
+        "attempts = 1\nattempts = 2",
+        "nightkey.toml: it is no TOML: Cannot overwrite a value",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "says"), WRONG, ids=[text for text, _ in WRONG])
+@pytest.mark.parametrize(("text", "says"), WRONG, ids=[text[:40] for text, _ in WRONG])
 def test_what_is_wrong_in_the_file_is_said_on_one_line_with_the_file(write, text, says):
     home = write(text)
 
@@ -159,25 +169,106 @@ def test_what_is_wrong_in_the_file_is_said_on_one_line_with_the_file(write, text
 
     message = str(caught.value)
     assert says in message
-    assert message.endswith(f"(from NIGHTKEY_… variables or {home / SETTINGS_FILE})")
+    assert "Input should" not in message
+    assert str(home / SETTINGS_FILE) in message
+    assert message.startswith("the settings ") or message.endswith(f"(from line 1 of {home / SETTINGS_FILE})")
     assert "\n" not in message
     assert caught.value.exit_status == 2
 
 
-def test_what_is_wrong_in_the_environment_is_said_alike(tmp_path, monkeypatch):
-    monkeypatch.setenv("NIGHTKEY_RING_SECONDS", "soon")
+@pytest.mark.parametrize(
+    ("variable", "given", "says"),
+    [
+        ("NIGHTKEY_RING_SECONDS", "soon", "setting ring_seconds: write a number"),
+        ("nightkey_ring_seconds", "soon", "setting ring_seconds: write a number"),
+        ("NIGHTKEY_FREEZES", "christmas", "setting freezes: window 'christmas': it is no cron expression"),
+        ("NIGHTKEY_FREEZES", '["christmas"', "setting freezes: this list does not end well"),
+        ("NIGHTKEY_FREEZES", "[7]", "setting freezes: write a list of texts"),
+        ("NIGHTKEY_OUTBOUND_PRIVATE", "a b", "setting outbound_private: 'a b' is no host and no network"),
+        ("NIGHTKEY_PAGE_SIZE", "9" * 5000, "setting page_size: write a smaller number"),
+        ("NIGHTKEY_LEASE_SECONDS", "nan", "setting lease_seconds: write a number that is finite"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_blamed_on_its_variable(write, monkeypatch, variable, given, says):
+    home = write("ring_seconds = 5\n")
+    monkeypatch.setenv(variable, given)
 
-    with pytest.raises(ConfigurationError, match=r"setting ring_seconds: .*valid number") as caught:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(home)
+
+    message = str(caught.value)
+    assert message.startswith(says)
+    assert message.endswith(f"(from the variable {variable})")
+    assert "\n" not in message
+
+
+def test_the_line_that_is_wrong_is_named(write):
+    home = write("# settings\n\nattempts = 2\n  page_size = 0\n")
+
+    with pytest.raises(ConfigurationError, match=rf"from line 4 of {home / SETTINGS_FILE}\)"):
+        load_settings(home)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ('["127.0.0.1", "10.0.0.0/8"]', ("127.0.0.1", "10.0.0.0/8")),
+        (" ", ()),
+        ("[]", ()),
+    ],
+)
+def test_one_text_is_a_list_of_one(write, monkeypatch, given, read):
+    monkeypatch.setenv("NIGHTKEY_OUTBOUND_PRIVATE", given)
+    assert load_settings(write("")).outbound_private == read
+
+    monkeypatch.delenv("NIGHTKEY_OUTBOUND_PRIVATE")
+    assert load_settings(write(f"outbound_private = {given!r}")).outbound_private == read
+
+
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("NIGHTKEY_FOO", "variable NIGHTKEY_FOO is no setting, and has no effect"),
+        ("NIGHTKEY_OPERATOR", "variable NIGHTKEY_OPERATOR is no setting: did you mean NIGHTKEY_OPERATORS?"),
+        ("NIGHTKEY_HOEM", "variable NIGHTKEY_HOEM is no setting: did you mean NIGHTKEY_HOME?"),
+        ("nightkey_foo", "variable nightkey_foo is no setting, and has no effect"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told(monkeypatch, variable, says):
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("NIGHTKEY_HOME", "/somewhere")
+    monkeypatch.setenv("nightkey_operators", "us")
+
+    assert unknown_variables() == {variable: says}
+
+    monkeypatch.setenv("NIGHTKEY_WARNED", variable)
+    assert unknown_variables() == {}, "what a parent has told is not told again"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: file.write_bytes(b"\xff\xfe"), "it is not UTF-8 text"),
+        (lambda file: file.mkdir(), "it is no file"),
+        (os.mkfifo, "it is no file"),
+        (lambda file: file.write_bytes(b"#" * 2_000_000), "it is larger than 1048576 bytes"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path, make, says):
+    make(tmp_path / SETTINGS_FILE)
+
+    with pytest.raises(ConfigurationError, match=rf"nightkey\.toml: {says}"):
         load_settings(tmp_path)
 
-    assert "\n" not in str(caught.value)
 
+def test_a_home_that_nobody_has_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
 
-def test_a_file_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / SETTINGS_FILE).write_bytes(b"\xff\xfe")
-
-    with pytest.raises(ConfigurationError, match=r"nightkey\.toml: 'utf-8' codec"):
-        load_settings(tmp_path)
+    with pytest.raises(ConfigurationError, match="name the data folder by --home or NIGHTKEY_HOME"):
+        load_settings(Path("~nobody-of-that-name/x"))
+    with pytest.raises(ConfigurationError, match="no UTF-8 text"):
+        load_settings(tmp_path / "\udcff")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -185,7 +276,7 @@ def test_a_file_that_may_not_be_read_is_refused(write):
     home = write("attempts = 2")
     (home / SETTINGS_FILE).chmod(0)
 
-    with pytest.raises(ConfigurationError, match="Permission denied"):
+    with pytest.raises(ConfigurationError, match="cannot be read: Permission denied"):
         load_settings(home)
 
 

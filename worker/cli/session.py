@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.config import HOME_VARIABLE, Settings, load_settings
+from worker.cli.output import note
+from worker.config import Settings, load_settings, unknown_variables
 from worker.log import configure_logging
+from worker.origins import HOME_VARIABLE, WARNED_VARIABLE
 
 if TYPE_CHECKING:  # imported when a command needs it: it takes most of the start-up time
     from worker.bootstrap import Services
@@ -37,7 +39,14 @@ Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON documen
 
 
 def open_settings() -> Settings:
-    return load_settings()
+    """The settings; variables that are none of them are told once, also to the children of `up`."""
+    settings = load_settings()
+    unknown = unknown_variables()
+    for sentence in unknown.values():
+        note(f"nightkey: warning: {sentence}")
+    if unknown:
+        os.environ[WARNED_VARIABLE] = " ".join([os.environ.get(WARNED_VARIABLE, ""), *unknown]).strip()
+    return settings
 
 
 def open_services() -> "Services":
