@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, NodeReference, Reference
+from vaultcore.names import normalise, spellings
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.tables import items, references
 
@@ -50,11 +51,12 @@ class References:
                 )
             )
         for node_id, written in sorted(wanted.keys() - stored.keys()):
-            item = connection.execute(
-                select(items.c.id, items.c.idle_seconds).where(
-                    (items.c.name == written) | (items.c.id == written)
+            found_items = connection.execute(
+                select(items.c.id, items.c.name, items.c.idle_seconds).where(
+                    items.c.name.in_(spellings(written)) | (items.c.id == written)
                 )
-            ).one_or_none()
+            ).all()
+            item = min(found_items, key=lambda row: row.name != written, default=None)
             connection.execute(
                 insert(references).values(
                     consumer=consumer.value,
@@ -76,9 +78,13 @@ class References:
 
     def link(self, connection: Connection, *, item_id: str, name: str, idle_at: datetime) -> None:
         """A new item: references that named it before it existed now lead to it."""
+        written = [name]
+        if not name.isascii():
+            waiting = select(references.c.written).where(references.c.item_id.is_(None)).distinct()
+            written += [other for other in connection.execute(waiting).scalars() if normalise(other) == name]
         connection.execute(
             update(references)
-            .where(references.c.item_id.is_(None), references.c.written == name)
+            .where(references.c.item_id.is_(None), references.c.written.in_(written))
             .values(item_id=item_id, idle_at=idle_at)
         )
 

@@ -9,9 +9,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Owner, Route, Unchanged
+from vaultcore.names import judge, skeleton, spellings
+from vaultcore.namesakes import refuse_namesake
 from vaultcore.quiet import QuietHours, check_zone, parse_quiet
 from vaultcore.secret import Secret
 from vaultcore.tables import owners, routes
@@ -47,19 +49,15 @@ class Owners:
         actor: str,
     ) -> Owner:
         """A new owner. `deputy` is the name of another; `RefusedError` for a name that is taken."""
-        if not name or len(name) > OWNER_NAME_MAX or not name.isprintable() or name != name.strip():
-            raise InvalidInputError(
-                f"owner name {name[:OWNER_NAME_MAX]!r}: use 1 to {OWNER_NAME_MAX} printable "
-                "characters without blanks at the ends"
-            )
-        if connection.execute(select(owners.c.id).where(owners.c.name == name)).first():
-            raise RefusedError(f"an owner named {name} exists already")
+        name = judge(name, what="owner", least=1, most=OWNER_NAME_MAX, example="platform")
+        refuse_namesake(connection, owners, name, what="owner")
         now = self._clock()
         owner_id = new_id("own", now)
         connection.execute(
             insert(owners).values(
                 id=owner_id,
                 name=name,
+                skeleton=skeleton(name),
                 zone=check_zone(zone),
                 quiet=None if quiet is None else str(quiet),
                 deputy_id=None if deputy is None else self.get(connection, deputy).id,
@@ -71,9 +69,11 @@ class Owners:
 
     def get(self, connection: Connection, name: str) -> Owner:
         """The owner of that name; `NotFoundError` if there is none."""
-        row = connection.execute(select(owners).where(owners.c.name == name)).one_or_none()
+        rows = connection.execute(select(owners).where(owners.c.name.in_(spellings(name)))).all()
+        row = min(rows, key=lambda row: row.name != name, default=None)
         if row is None:
-            raise NotFoundError(f"no owner {name!r}: `nightkey owner create {shlex.quote(name)}` makes one")
+            shown = name[:OWNER_NAME_MAX]
+            raise NotFoundError(f"no owner {shown!r}: `nightkey owner create {shlex.quote(shown)}` makes one")
         deputy = select(owners.c.name).where(owners.c.id == row.deputy_id)
         return Owner(
             id=row.id,
@@ -87,8 +87,10 @@ class Owners:
 
     def find_or_create(self, connection: Connection, name: str, *, actor: str) -> str:
         """The id of the owner of that name, who is made if there is none."""
-        found = connection.execute(select(owners.c.id).where(owners.c.name == name)).scalar_one_or_none()
-        return found or self.create(connection, name, actor=actor).id
+        try:
+            return self.get(connection, name).id
+        except NotFoundError:
+            return self.create(connection, name, actor=actor).id
 
     def update(
         self,

@@ -1,7 +1,8 @@
 """Liquid text → the items that it names, by static analysis: nothing is rendered here. Pure.
 
-`{{ vault.NAME }}`, `{{ vault['api-key:x'] }}`, and in a header a bare `vlt_…`. Text whose items
-cannot all be told in advance is refused: nobody could be warned before such an item changes.
+`{{ vault.NAME }}`, `{{ vault['api-key:x'] }}`, `{{ vault["My App's key"] }}`, and in a header a bare
+`vlt_…`. Text whose items cannot all be told in advance is refused: nobody could be warned before such an
+item changes.
 """
 
 import re
@@ -15,7 +16,7 @@ from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.rules import check_name, is_item_id
+from vaultcore.rules import check_written, is_item_id
 
 VAULT = "vault"
 TEXT_MAX = 100_000
@@ -23,6 +24,8 @@ TEXT_MAX = 100_000
 
 _LOADING_TAGS = ("include", "render", "extends", "block", "import", "macro", "call", "snippet")
 _BARE_ID = re.compile(r"(?<![0-9A-Za-z_-])vlt_[0-9a-hjkmnp-tv-z]{26}(?![0-9A-Za-z_-])")
+_LOOSE = re.compile(r"\bvault\.([^\"\[\]{}|%]{1,80}?)\s*(?:\||-?[%}]\})")
+"""A name after `vault.`, with all that stands before the next filter or the end."""
 _MARKUP = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -93,7 +96,7 @@ def parse(text: str, environment: Environment) -> BoundTemplate:
         return environment.from_string(text)
     found = next((m for m in _MARKUP.finditer(text) if _problem_in(m[0], environment)), None)
     where = _position(problem) or _line_and_column(text, found.start() if found else 0)
-    raise InvalidInputError(f"{where}: {_say(problem)}")
+    raise InvalidInputError(f"{where}: {_suggest_quotes(found[0] if found else '') or _say(problem)}")
 
 
 def analyze(template: BoundTemplate) -> TemplateAnalysis:
@@ -133,7 +136,7 @@ def _use_of(variable: Variable, text: str) -> Use:
         if is_item_id(name):
             return Use(item_id=name)
         try:
-            return Use(name=check_name(name))
+            return Use(name=check_written(name))
         except InvalidInputError as error:
             problem = str(error)
     raise InvalidInputError(f"{where}: {_one_line(problem)}")
@@ -155,6 +158,18 @@ def _say(problem: Exception) -> str:
         if message == f"unexpected tag '{tag}'":
             return f"tag '{tag}' loads another template: write its text here"
     return _one_line(message)
+
+
+def _suggest_quotes(markup: str) -> str | None:
+    """How the item is written that this markup seems to mean; None: it is something else that is wrong."""
+    found = _LOOSE.search(markup)
+    name = "" if found is None else found[1].strip()
+    try:
+        check_written(name)
+    except InvalidInputError:
+        return None
+    quote = '"' if "'" in name else "'"
+    return f"a name with such characters is written in quotes: {{{{ {VAULT}[{quote}{name}{quote}] }}}}"
 
 
 def _position(problem: Exception) -> str | None:

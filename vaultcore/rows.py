@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, select
 from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.model import Consumer, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
+from vaultcore.names import skeleton
 from vaultcore.tables import item_owners, items, owners, references, versions
 
 
@@ -77,6 +78,7 @@ def derived_columns(
 ) -> dict[str, Any]:
     """The columns that follow from the others, written together wherever one of those changes."""
     return {
+        "skeleton": skeleton(name),
         "policy": policy_to_json(policy),
         "overlap_seconds": int(policy.overlap.total_seconds()),
         "idle_seconds": int(policy.idle_after.total_seconds()),

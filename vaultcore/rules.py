@@ -19,11 +19,16 @@ from vaultcore.model import (
     Stage,
     Staleness,
 )
+from vaultcore.names import describe_character, judge
 
 NAME_MIN, NAME_MAX = 3, 50
+MASKED_MIN = 4
+"""Characters of a value that masking can take out of a text; what is shorter hides the whole text."""
 API_KEY_PREFIX = "api-key:"
 
-_FORBIDDEN_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff'\"{}\\|%]")
+_EXAMPLE = "prod-ticketing-api-token"
+_NO_TEMPLATE = re.compile(r'["{}\\|%]')
+_NEVER_WRITTEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"{}\\|%]')
 _ITEM_ID = re.compile(r"vlt_[0-9a-hjkmnp-tv-z]{26}")
 
 _MOVES: dict[Stage, frozenset[Stage]] = {
@@ -43,21 +48,30 @@ _GENERIC_WORDS = frozenset(
 
 
 def check_name(name: str) -> str:
-    """The name, if it is one: 3 to 50 characters, usable inside `{{ vault['…'] }}`, and no id."""
-    if not NAME_MIN <= len(name) <= NAME_MAX:
+    """The name as it is kept, if it is one: 3 to 50 characters, usable inside `{{ vault["…"] }}`, and no id."""
+    name = judge(name, what="item", least=NAME_MIN, most=NAME_MAX, example=_EXAMPLE)
+    found = _NO_TEMPLATE.search(name)
+    if found is not None:
         raise InvalidInputError(
-            f"item name {name[:60]!r} has {len(name)} characters: "
-            f"use {NAME_MIN} to {NAME_MAX}, for example prod-ticketing-api-token"
-        )
-    if name != name.strip() or _FORBIDDEN_IN_NAMES.search(name):
-        raise InvalidInputError(
-            f"item name {name!r} holds a character that a template cannot name: leave out quotes, "
-            "braces, backslash, bar, percent, control characters and blanks at the ends"
+            f"item name {name!r} holds {describe_character(found[0])} at position {found.start() + 1}, which a "
+            "template cannot name: leave out double quotes, braces, backslash, bar and percent"
         )
     if name == API_KEY_PREFIX:
         raise InvalidInputError(f"item name {name!r} is a prefix alone: write on whose key it is")
     if _ITEM_ID.fullmatch(name):
         raise InvalidInputError(f"item name {name!r} looks like an item's id: choose another")
+    return name
+
+
+def check_written(name: str) -> str:
+    """The name as a template has it, if an item may have been given it, by this release or an older one."""
+    if not NAME_MIN <= len(name) <= NAME_MAX:
+        raise InvalidInputError(
+            f"item name {name[:60]!r} has {len(name)} characters: "
+            f"use {NAME_MIN} to {NAME_MAX}, for example {_EXAMPLE}"
+        )
+    if name != name.strip() or _NEVER_WRITTEN.search(name):
+        raise InvalidInputError(f"item name {name!r} holds a character that no item's name has")
     return name
 
 
@@ -255,17 +269,17 @@ def is_generic(name: str) -> bool:
 
 
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(\d{1,9})([wdhms])")
+_DURATION = re.compile(r"([0-9]{1,9})([wdhms])")
 
 
 def parse_duration(text: str) -> timedelta:
     """`90d`, `12h`, `30m`, `10s`, `2w`, and sums of them such as `1d12h`; at most 100 years."""
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
-        raise InvalidInputError(f"{text!r} is no duration: write it like 90d, 12h, 30m or 1d12h")
+        raise InvalidInputError(f"{text[:40]!r} is no duration: write it like 90d, 12h, 30m or 1d12h")
     seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if seconds > 100 * 366 * 86400:
-        raise InvalidInputError(f"{text!r} is longer than a hundred years")
+        raise InvalidInputError(f"{text[:40]!r} is longer than a hundred years")
     return timedelta(seconds=seconds)
 
 

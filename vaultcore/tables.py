@@ -75,6 +75,7 @@ keyring, tells a keyring of another vault before anything is sealed with it."""
 class OwnerColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(100), unique=True)
+    skeleton: Named[str | None] = Column(Text, index=True)
     zone: Named[str] = Column(String(64), server_default="UTC")
     quiet: Named[str | None] = Column(String(11))
     deputy_id: Named[str | None] = Column(String(40), ForeignKey("owners.id"))
@@ -104,6 +105,7 @@ names that may be shown, one of them empty where it leads to one place; null: no
 class ItemColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(50), unique=True)
+    skeleton: Named[str | None] = Column(Text, index=True)
     kind: Named[str] = Column(String(10))
     policy: Named[dict[str, Any]] = Column(JSON)
     overlap_seconds: Named[int] = Column(BigInteger)
@@ -117,7 +119,8 @@ class ItemColumns(TypedColumns):
 
 
 items = Table("items", metadata, ItemColumns)
-"""`expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
+"""`skeleton` is what a reader sees of the name (`vaultcore.names`), for items, owners and workflows alike.
+`expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
 the night selects by index what it must look at, and computes nothing over what it need not."""
 
 

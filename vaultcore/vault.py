@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -18,6 +18,8 @@ from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Consumer, Item, Kind, NodeReference, Policy, Stage, Unchanged
+from vaultcore.names import spellings
+from vaultcore.namesakes import refuse_namesake
 from vaultcore.references import find_uses, texts_in
 from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
 from vaultcore.secret import Secret
@@ -68,11 +70,10 @@ class Vault:
         key is generated, answered once, and kept as a digest alone.
         """
         now = self._clock()
-        rules.check_name(name)
+        name = rules.check_name(name)
         kind = rules.kind_of(name)
         rules.check_policy(policy, name=name, kind=kind)
-        if connection.execute(select(items.c.id).where(items.c.name == name)).first():
-            raise RefusedError(f"an item named {name} exists already: choose another name")
+        refuse_namesake(connection, items, name, what="item")
         first = self._first_value(kind, value, name=name)
         expires_at = expires_at or _expiry_after(policy, now)
         rules.check_expiry(expires_at, name=name, now=now)
@@ -102,10 +103,11 @@ class Vault:
         by nobody else until this transaction ends.
         """
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
-        query = select_items().where(column == name_or_id)
-        row = connection.execute(query.with_for_update(of=items) if lock else query).one_or_none()
+        query = select_items().where(column.in_(spellings(name_or_id)))
+        rows = connection.execute(query.with_for_update(of=items) if lock else query).all()
+        row = min(rows, key=lambda row: row.name != name_or_id, default=None)
         if row is None:
-            raise NotFoundError(f"no item {name_or_id!r}: `nightkey item list` shows them all")
+            raise NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
         return item_from_row(row, owners_of(connection, [row.id])[row.id])
 
     def is_unread(self, connection: Connection, item: Item, *, active: bool = True) -> bool:
@@ -264,10 +266,13 @@ class Vault:
                 f"{item.name} cannot become {name}: the prefix {rules.API_KEY_PREFIX} decides the "
                 "kind of an item, which never changes"
             )
-        if connection.execute(select(items.c.id).where(items.c.name == name)).first():
-            raise RefusedError(f"an item named {name} exists already: choose another name")
+        refuse_namesake(connection, items, name, what="item", but=item.id)
         users = sorted(
-            {r.consumer_name for r in self._references.of_item(connection, item.id) if r.written == item.name}
+            {
+                r.consumer_name
+                for r in self._references.of_item(connection, item.id)
+                if not rules.is_item_id(r.written)
+            }
         )
         if users:
             raise RefusedError(

@@ -14,6 +14,7 @@ from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.ids import new_id
+from vaultcore.names import spellings
 from vaultcore.owners import Owners
 from vaultcore.tables import deployment, owners
 from vaultcore.vault import Vault
@@ -629,7 +630,8 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:
-        found = connection.execute(select(owners.c.id).where(owners.c.name == settings.operators)).first()
+        named = owners.c.name.in_(spellings(settings.operators))
+        found = connection.execute(select(owners.c.id).where(named)).first()
         if found is None:
             services.owners.create(connection, settings.operators, actor="init")
             made.append(f"owner {settings.operators}")

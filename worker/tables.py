@@ -31,6 +31,7 @@ from vaultcore.tables import UtcDateTime, metadata
 class WorkflowColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(200), unique=True)
+    skeleton: Named[str | None] = Column(Text, index=True)
     definition: Named[dict[str, Any]] = Column(JSON)
     active: Named[bool] = Column(Boolean)
     schedule_type: Named[str] = Column(String(10))

@@ -71,7 +71,7 @@ def test_a_key_is_answered_once_and_checked_afterwards(owned: Nightkey) -> None:
         ("prod-x-token", ["--rotator", "random", "--set", "length"], "v", "write it as KEY=VALUE"),
         ("prod-x-token", ["--set", "length=40"], "v", "no rotator"),
         ("prod-x-token", ["--rotator", "random", "--lead", "1d", "--overlap", "3d"], "v", "the overlap"),
-        ("vault'name", [], "v", "cannot name"),
+        ('vault"name', [], "v", "cannot name"),
     ],
 )
 def test_bad_input_gets_one_line_that_says_what_to_do(

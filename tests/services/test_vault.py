@@ -47,7 +47,7 @@ def test_what_is_not_there_is_said_to_be_missing(moves: Moves) -> None:
 def test_names_of_3_to_50_characters_are_taken_and_no_others(moves: Moves) -> None:
     moves.add("abc")
     moves.add("x" * 50)
-    for wrong in ("", "ab", "x" * 51, "with'quote", " blank", "vlt_01jq8zk4m5n6p7q8r9s0t1v2w3"):
+    for wrong in ("", "ab", "x" * 51, 'with"quote', " blank", "vlt_01jq8zk4m5n6p7q8r9s0t1v2w3"):
         with pytest.raises(InvalidInputError, match="item name"):
             moves.add(wrong)
         with pytest.raises(InvalidInputError, match="item name"):

@@ -18,6 +18,7 @@ from vaultcore.rules import (
     check_name,
     check_policy,
     check_value,
+    check_written,
     default_lead,
     due_at,
     hygiene,
@@ -68,7 +69,7 @@ def test_a_name_of_the_wrong_length_is_refused_with_its_length(name):
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("character", ["'", '"', "{", "}", "\\", "|", "%", "\n", "\t", "\x00", "\x7f", "\x85"])
+@pytest.mark.parametrize("character", ['"', "{", "}", "\\", "|", "%"])
 def test_a_character_that_a_template_cannot_name_is_refused_on_one_line(character):
     with pytest.raises(InvalidInputError, match="cannot name") as caught:
         check_name(f"prod{character}smtp")
@@ -76,10 +77,17 @@ def test_a_character_that_a_template_cannot_name_is_refused_on_one_line(characte
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", [" abc", "abc ", "\u00a0abc", "ab\u2028c", "ab\u2029c", "ab\ud800c"])
-def test_blank_ends_and_what_is_no_text_are_refused(name):
-    with pytest.raises(InvalidInputError, match="cannot name"):
-        check_name(name)
+@pytest.mark.parametrize(
+    "name", ["My App's API Token", "prod-<b>x</b>-token", "stripe_production_key", "ab\u00a0c"]
+)
+def test_what_a_template_names_may_be_older_than_the_rules_of_today(name):
+    assert check_written(name) == name
+
+
+@pytest.mark.parametrize("name", ["ab", "x" * 51, " abc", "ab\ncd", 'ab"cd', "ab\ud800cd", "ab|cd"])
+def test_what_no_release_ever_took_is_no_name_in_a_template(name):
+    with pytest.raises(InvalidInputError):
+        check_written(name)
 
 
 def test_a_name_that_looks_like_an_id_is_refused():

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
 
+from vaultcore.names import spellings
 from vaultcore.owners import Owners
 from vaultcore.quiet import parse_quiet, quiet_until
 from vaultcore.tables import item_owners, owners, routes
@@ -51,7 +52,7 @@ class Addressing:
     def find_operators(self, connection: Connection) -> str:
         """The id of the owner who hears of what has no owner; they are made if nobody has that name."""
         found = connection.execute(
-            select(owners.c.id).where(owners.c.name == self._operators)
+            select(owners.c.id).where(owners.c.name.in_(spellings(self._operators)))
         ).scalar_one_or_none()
         return found or self._owners.find_or_create(connection, self._operators, actor=ACTOR)
 

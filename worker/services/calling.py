@@ -10,6 +10,7 @@ from sqlalchemy import Connection, or_, select
 
 from vaultcore.database import Database
 from vaultcore.model import Consumer
+from vaultcore.names import spellings
 from vaultcore.secret import Secret
 from vaultcore.tables import references
 from worker import records
@@ -98,7 +99,7 @@ class Calling:
                 references.c.item_id == caller[0],
                 references.c.consumer == Consumer.WORKFLOW.value,
                 workflows.c.active,
-                *([] if name is None else [or_(workflows.c.id == name, workflows.c.name == name)]),
+                *([] if name is None else [or_(workflows.c.id == name, workflows.c.name.in_(spellings(name)))]),
             )
             .order_by(workflows.c.name)
         ).all()

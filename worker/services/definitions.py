@@ -10,12 +10,16 @@ from sqlalchemy import Connection, Row, insert, select, update
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Consumer, NodeReference
+from vaultcore.names import judge, skeleton, spellings
+from vaultcore.namesakes import refuse_namesake
 from worker.tables import workflows
 from worker.workflows.definition import Definition, load_definition, parse_stored
 from worker.workflows.schedule import next_run
+
+NAME_MAX = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,28 +65,35 @@ class Definitions:
         """Applies definitions given as (source, text): all of them, or none if one is wrong."""
         loaded = [load_definition(text, source=source) for source, text in files]
         with self._database.write() as connection:
-            return [self._store(connection, definition, actor) for definition in loaded]
+            return [
+                self._store(connection, definition, source, actor)
+                for definition, (source, _) in zip(loaded, files, strict=True)
+            ]
 
     def get(self, connection: Connection, name_or_id: str) -> Workflow:
-        row = connection.execute(
-            select(workflows).where((workflows.c.name == name_or_id) | (workflows.c.id == name_or_id))
-        ).first()
+        rows = connection.execute(
+            select(workflows).where(
+                workflows.c.name.in_(spellings(name_or_id)) | (workflows.c.id == name_or_id)
+            )
+        ).all()
+        row = min(rows, key=lambda row: name_or_id not in (row.name, row.id), default=None)
         if row is None:
-            raise NotFoundError(f"no workflow {name_or_id!r}: `nightkey workflow list` shows them all")
+            raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")
         return _workflow(row)
 
     def all(self, connection: Connection) -> list[Workflow]:
         return [_workflow(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
 
-    def _store(self, connection: Connection, definition: Definition, actor: str) -> Applied:
+    def _store(self, connection: Connection, definition: Definition, source: str, actor: str) -> Applied:
         now = self._clock()
-        stored = connection.execute(
+        found = connection.execute(
             select(workflows).where(
                 workflows.c.id == definition.id
                 if definition.id is not None
-                else workflows.c.name == definition.name
+                else workflows.c.name.in_(spellings(definition.name))
             )
-        ).one_or_none()
+        ).all()
+        stored = min(found, key=lambda row: row.name != definition.name, default=None)
         namesake = connection.execute(
             select(workflows.c.id).where(workflows.c.name == definition.name)
         ).scalar_one_or_none()
@@ -91,9 +102,19 @@ class Definitions:
                 f"a workflow named {definition.name} exists already with id {namesake}: "
                 "give its id in the file, or choose another name"
             )
+        if stored is None or stored.name != definition.name:  # one that it has already is not judged again
+            definition = definition.named(_judge(definition.name, source))
+            refuse_namesake(
+                connection,
+                workflows,
+                definition.name,
+                what="workflow",
+                but=None if stored is None else stored.id,
+            )
         workflow_id = stored.id if stored is not None else definition.id or new_id("fl", now)
         values = {
             "name": definition.name,
+            "skeleton": skeleton(definition.name),
             "definition": definition.stored(),
             "active": definition.is_active,
             "schedule_type": definition.schedule_type,
@@ -147,6 +168,15 @@ class Definitions:
             created=stored is None,
             missing=tuple(missing),
         )
+
+
+def _judge(name: str, source: str) -> str:
+    problem = ""
+    try:
+        return judge(name, what="workflow", least=1, most=NAME_MAX, example="ticket-sync")
+    except InvalidInputError as error:
+        problem = str(error)
+    raise InvalidInputError(f"{source}: field name: {problem}")
 
 
 def _workflow(row: Row[*tuple[Any, ...]]) -> Workflow:

@@ -54,7 +54,7 @@ class Publishing:
         """
         try:
             if not rules.is_item_id(name):
-                rules.check_name(name)
+                rules.check_written(name)
             with self._database.read() as connection:
                 stored = self._versions.of_rotator(connection, name, rotator=_ROTATOR)
             found = [self._public(version) for version in _listed(stored)]

@@ -93,6 +93,10 @@ class Definition:
     def name(self) -> str:
         return self.document.name
 
+    def named(self, name: str) -> "Definition":
+        """The same under this name: the spelling of it that is kept."""
+        return Definition(self.document.model_copy(update={"name": name}))
+
     @property
     def is_active(self) -> bool:
         return self.document.is_active
