@@ -1,17 +1,46 @@
 """A real PostgreSQL for the tests alone, and databases on it."""
 
 import os
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that a test may stop in the middle of something."""
+
+    address: str
+    _server: Any
+
+    def stop(self) -> None:
+        """At once, as an administrator does: whoever is connected is cut off."""
+        pid = self._server.get_pid()
+        os.kill(pid, signal.SIGINT)
+        while (Path(self._server.pgdata) / "postmaster.pid").exists():
+            time.sleep(0.05)
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+
 @contextmanager
 def start_postgres() -> Iterator[str]:
-    """The address of a server that lives for this block.
+    """The address of a server that lives for this block."""
+    with start_server() as server:
+        yield server.address
+
+
+@contextmanager
+def start_server() -> Iterator[Server]:
+    """A server that lives for this block.
 
     Its folder is a temporary one: the server opens the folders above its data for others to read.
     """
@@ -26,7 +55,7 @@ def start_postgres() -> Iterator[str]:
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             _stop_syncing(server.get_uri())
-            yield server.get_uri()
+            yield Server(server.get_uri(), server)
         finally:
             server.cleanup()
             for name, value in before.items():

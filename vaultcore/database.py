@@ -22,10 +22,18 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from vaultcore.errors import ConfigurationError, ConflictError
+from vaultcore.errors import (
+    ConfigurationError,
+    ConflictError,
+    InvalidInputError,
+    LockedError,
+    Trouble,
+    TroubleError,
+)
+from vaultcore.troubles import explain_database
 
 SCHEMA_REVISION = "0012"
 """The newest file in `migrations/versions`; a test holds the two together."""
@@ -38,12 +46,16 @@ IDLE_SECONDS = 300
 
 
 class Database:
-    """One engine, and the two ways to use it: `read()` and `write()`."""
+    """One engine, and the two ways to use it: `read()` and `write()`.
+
+    Whatever the driver raises in there leaves as a `TroubleError`, or as what `write` says: neither the
+    statement nor what it was given comes along.
+    """
 
     def __init__(self, url: str | URL) -> None:
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # the second: a port that is no number
             parsed = None
         if parsed is None or parsed.get_backend_name() not in ("sqlite", "postgresql"):
             raise ConfigurationError(
@@ -53,12 +65,14 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.after_change: Callable[[], None] | None = None
         """Called after each commit that made, moved or destroyed a value. It must not raise."""
+        self.where = f"the database {_name_place(parsed)}"
+        """What it is called in a sentence: its file, or its host and name, and never who logs in."""
         self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection whose reads all see one state; nothing it does is kept."""
-        with self.engine.connect() as connection:
+        with self._edge(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -71,10 +85,10 @@ class Database:
         What it loses to another transaction (a constraint, a deadlock, a lock that was not given) is a
         `ConflictError`: look again, then decide. The driver's own error quotes the row, and stays here.
         """
-        conflict = ""
+        conflict: ConflictError | None = None
         decisive = False
         try:
-            with self.engine.connect() as connection:
+            with self._edge(), self.engine.connect() as connection:
                 connection.info["write"] = True
                 try:
                     with connection.begin():
@@ -83,15 +97,36 @@ class Database:
                     connection.info.pop("write", None)
                     decisive = connection.info.pop(DECISIVE, False)
         except IntegrityError:
-            conflict = "another change was made at the same moment"
-        except OperationalError as error:
-            if not _is_contention(error):
+            conflict = ConflictError("another change was made at the same moment: look again, then repeat it")
+        except OperationalError:
+            conflict = ConflictError("the database was busy with another change: look again, then repeat it")
+        except TroubleError as error:
+            if error.trouble is not Trouble.LOCKED:
                 raise
-            conflict = "the database was busy with another change"
-        if conflict:
-            raise ConflictError(f"{conflict}: look again, then repeat it")
+            conflict = LockedError(f"{BUSY_SECONDS} seconds were not enough: {error}")
+        if conflict is not None:
+            raise conflict
         if decisive and self.after_change is not None:
             self.after_change()
+
+    @contextmanager
+    def _edge(self) -> Iterator[None]:
+        """Turns what the driver raises into a coded error, but for what a transaction lost to another."""
+        told: TroubleError | InvalidInputError
+        try:
+            yield
+            return
+        except IntegrityError:
+            raise
+        except OperationalError as error:
+            if _is_lost(error):
+                raise
+            told = explain_database(error, where=self.where)
+        except DBAPIError as error:
+            told = explain_database(error, where=self.where)
+        except UnicodeEncodeError:
+            told = InvalidInputError("a text holds half a character (a lone surrogate): write it as UTF-8")
+        raise told
 
     def scrub(self) -> None:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.
@@ -101,7 +136,7 @@ class Database:
         waiting, too. PostgreSQL keeps dead rows until vacuum.
         """
         if self.is_sqlite:
-            with self.engine.connect() as connection:
+            with self._edge(), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA busy_timeout=0")
                 try:
                     connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -110,16 +145,10 @@ class Database:
 
     def revision(self) -> str | None:
         """The schema revision that the database is at; None: it has no schema of ours."""
-        try:
-            with self.read() as connection:
-                if not inspect(connection).has_table("alembic_version"):
-                    return None
-                return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        except OperationalError as error:
-            problem = f"cannot be reached ({type(error.orig).__name__}): check database_url and that it runs"
-        except DatabaseError as error:
-            problem = f"is none, or is damaged ({type(error.orig).__name__}): restore it from its backup"
-        raise ConfigurationError(f"the database {problem}")
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     def check_schema(self) -> None:
         """Refuses a database of another release, before anything is read from it."""
@@ -167,10 +196,18 @@ class Database:
         self.engine.dispose()
 
 
-def _is_contention(error: OperationalError) -> bool:
-    """A deadlock, a serialization failure, or a lock that was not given in time."""
-    state = getattr(error.orig, "sqlstate", None)
-    return state in ("40001", "40P01", "55P03") or "database is locked" in str(error.orig)
+def _is_lost(error: OperationalError) -> bool:
+    """A deadlock, or a serialization failure: the same again may go well at once."""
+    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+
+
+def _name_place(url: URL) -> str:
+    """The file, or `host:port/name`: of an address, what is no secret."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or "in memory"
+    host = url.host or url.query.get("host") or "on this machine"
+    port = f":{url.port}" if url.port else ""
+    return f"{url.database or ''} at {host}{port}".strip()
 
 
 def upsert_into(connection: Connection, table: Table) -> Any:  # noqa: ANN401  # two dialects, one API

@@ -7,7 +7,6 @@ whether the same call may succeed later without anybody changing anything.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
 
 
 class Cause(StrEnum):
@@ -24,7 +23,7 @@ class Cause(StrEnum):
 class NightkeyError(Exception):
     """The root: everything that Nightkey raises on purpose."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
     can_retry: bool = False
 
 
@@ -58,6 +57,86 @@ class ConflictError(RefusedError):
     can_retry = True
 
 
+class LockedError(ConflictError):
+    """The database was held by another process for as long as anybody waits for it."""
+
+    exit_status = 1
+
+
+class Trouble(StrEnum):
+    """What this machine, or the database, did not give. `vaultcore.troubles` has a sentence for each."""
+
+    DISK_FULL = "disk-full"
+    DISK_LIMIT = "disk-limit"
+    DISK_FAILS = "disk-fails"
+    READ_ONLY = "read-only"
+    DENIED = "denied"
+    MISSING = "missing"
+    WRONG_KIND = "wrong-kind"
+    NAME_TOO_LONG = "name-too-long"
+    MEMORY = "memory"
+    FILES = "files"
+    PROCESSES = "processes"
+    HOST = "host"
+    CANNOT_OPEN = "cannot-open"
+    LOCKED = "locked"
+    AWAY = "away"
+    STARTING = "starting"
+    CROWDED = "crowded"
+    LOGIN = "login"
+    NO_DATABASE = "no-database"
+    NOT_ALLOWED = "not-allowed"
+    DAMAGED = "damaged"
+    SCHEMA = "schema"
+    NOT_STORABLE = "not-storable"
+    STATEMENT = "statement"
+
+
+_PASSES = frozenset(
+    {
+        Trouble.DISK_FULL,
+        Trouble.DISK_LIMIT,
+        Trouble.MEMORY,
+        Trouble.FILES,
+        Trouble.PROCESSES,
+        Trouble.HOST,
+        Trouble.LOCKED,
+        Trouble.AWAY,
+        Trouble.STARTING,
+        Trouble.CROWDED,
+    }
+)
+"""What may be over by itself: the same call is worth another try."""
+
+_OUR_SIDE = frozenset(
+    {
+        Trouble.DENIED,
+        Trouble.MISSING,
+        Trouble.WRONG_KIND,
+        Trouble.NAME_TOO_LONG,
+        Trouble.CANNOT_OPEN,
+        Trouble.LOGIN,
+        Trouble.NO_DATABASE,
+        Trouble.NOT_ALLOWED,
+        Trouble.NOT_STORABLE,
+    }
+)
+"""Wrong use or configuration: it stays as it is until a person changes something."""
+
+
+class TroubleError(NightkeyError):
+    """The machine or the database did not give what was needed: it says nothing of a credential.
+
+    The message is of `vaultcore.troubles`: neither a statement nor anything that it was given.
+    """
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.can_retry = trouble in _PASSES
+        self.exit_status = 2 if trouble in _OUR_SIDE else 1
+
+
 class AuditError(NightkeyError):
     """Nothing can be recorded, so nothing may be changed."""
 
@@ -71,7 +150,7 @@ class AuditError(NightkeyError):
 class SealError(NightkeyError):
     """A stored record does not open. One message for every reason, so that it tells an attacker nothing."""
 
-    MESSAGE: ClassVar[str] = (
+    MESSAGE = (
         "a stored record does not open: it was changed, moved, or sealed with another key; "
         "restore the row and the keyring that belong together"
     )

@@ -10,13 +10,15 @@ from sqlalchemy import insert, select
 
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.consumers import References
+from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
-from vaultcore.errors import ConfigurationError, NightkeyError
+from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
 from vaultcore.names import spellings
 from vaultcore.owners import Owners
 from vaultcore.tables import deployment, owners
+from vaultcore.troubles import explain
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import SETTINGS_FILE, Settings
@@ -118,6 +120,10 @@ class Services:
             raise ConfigurationError(
                 f"there is no data folder {self.settings.home}: run `nightkey init`, "
                 "or name another by --home or NIGHTKEY_HOME"
+            )
+        if not self.settings.database_url and not (self.settings.home / "nightkey.db").exists():
+            raise ConfigurationError(
+                f"the database {self.settings.home / 'nightkey.db'} holds no vault yet: run `nightkey init`"
             )
         self._lock = share_vault(self.settings.home)
         database = Database(self.settings.database)
@@ -630,16 +636,15 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:
-        named = owners.c.name.in_(spellings(settings.operators))
-        found = connection.execute(select(owners.c.id).where(named)).first()
+        found = connection.execute(
+            select(owners.c.id).where(owners.c.name.in_(spellings(settings.operators)))
+        ).first()
         if found is None:
             services.owners.create(connection, settings.operators, actor="init")
             made.append(f"owner {settings.operators}")
     services.close()
-    file = settings.home / SETTINGS_FILE
-    if not file.exists():
-        file.write_text(_SETTINGS_TEMPLATE)
-        made.append(f"settings {file}")
+    if _write_settings(settings.home):
+        made.append(f"settings {settings.home / SETTINGS_FILE}")
     database.dispose()
     return made
 
@@ -658,13 +663,31 @@ def make_restoring(settings: Settings, clock: Clock = utc_now) -> Restoring:
     )
 
 
+def _write_settings(home: Path) -> bool:
+    """The file is there whole, or not at all: one that ends in the middle would stop every command."""
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return write_new(folder, SETTINGS_FILE, _SETTINGS_TEMPLATE.encode())
+    except OSError as error:
+        trouble = explain(error, where=f"the settings {home / SETTINGS_FILE}")
+        if trouble is None:
+            raise
+    finally:
+        os.close(folder)
+    raise trouble
+
+
 def _make_home(folder: Path) -> None:
+    trouble: TroubleError | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
+        trouble = explain(error)
         problem = error.strerror or type(error).__name__
     else:
         return
+    if trouble is not None and trouble.can_retry:
+        raise trouble
     raise ConfigurationError(f"the data folder {folder} cannot be made: {problem}; name another by --home")
 
 

@@ -104,7 +104,7 @@ def insert_rotation(connection: Connection, rotation: Rotation) -> None:
 def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
     row = connection.execute(select(rotations).where(rotations.c.id == rotation_id)).one_or_none()
     if row is None:
-        raise NotFoundError(f"no rotation {rotation_id!r}: `nightkey rotation list` shows them all")
+        raise NotFoundError(f"no rotation {rotation_id[:60]!r}: `nightkey rotation list` shows them all")
     return rotation_from_row(row)
 
 

@@ -12,6 +12,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 from kombu.exceptions import OperationalError
 
+from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.domain.saga import is_moving
 from worker.domain.slots import latest_slot
@@ -109,6 +110,8 @@ def _at_the_edge(name: str, function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep
-            _log.error("task.failed", task=name, error=type(error).__name__, ids=list(args))
+            trouble = explain(error)
+            problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
+            _log.error("task.failed", task=name, error=type(error).__name__, ids=list(args), **problem)
 
     return call

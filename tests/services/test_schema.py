@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
-from vaultcore.errors import ConfigurationError, RefusedError
+from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import metadata, owners, versions
@@ -177,13 +177,13 @@ def test_a_vault_whose_keyring_is_gone_is_not_given_a_new_one(moves: Moves, cloc
     assert initialise(moves.services.settings, clock) == []
 
 
-def test_an_unreachable_database_is_said_without_its_address(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_said_without_its_password(tmp_path: Path) -> None:
     for url in (
         f"sqlite:///{tmp_path}/nowhere/test.db",
         f"postgresql+psycopg://somebody:a-password@/nightkey?host={tmp_path}",
     ):
         database = Database(url)
-        with pytest.raises(ConfigurationError, match="cannot be reached") as caught:
+        with pytest.raises(TroubleError, match="cannot be reached") as caught:
             database.revision()
         assert "a-password" not in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1

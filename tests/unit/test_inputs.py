@@ -131,7 +131,7 @@ def test_json_is_read_and_bad_json_is_refused_by_its_line(tmp_path):
     assert read_json(file) == {"a": [1]}
 
     file.write_text('{"a":\n hunter2}')
-    with pytest.raises(InvalidInputError, match=r"x\.json is no JSON: line 2: Expecting value") as caught:
+    with pytest.raises(InvalidInputError, match=r"x\.json: line 2: no JSON: Expecting value") as caught:
         read_json(file)
     assert "hunter2" not in str(caught.value)
 
@@ -384,7 +384,7 @@ def test_options_go_over_the_file_and_settings_are_merged(write):
     ("text", "name", "says"),
     [
         ("mode = ", "policy.toml", r"policy\.toml: Invalid value"),
-        ("{", "policy.json", r"policy\.json: Expecting property name"),
+        ("{", "policy.json", r"policy\.json: line 1: no JSON: Expecting property name"),
         ('["auto"]', "policy.json", "holds no policy, but something else than an object"),
         ("colour = 1", "policy.toml", "colour is not part of a policy: it has mode, rotator, settings"),
         ("stated = true", "policy.toml", "stated is not part of a policy"),

@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vaultcore.crypto.keyfile import make_folder, open_folder, read_file, write_new
-from vaultcore.errors import ConfigurationError, SealError
+from vaultcore.errors import ConfigurationError, SealError, TroubleError
+from vaultcore.troubles import explain
 
 _VERSION: Final = 1
 _MATERIAL: Final = 32
@@ -73,15 +74,20 @@ class Keyring:
         """A new keyring in a file of mode 0600; makes the folder (0700) where there is none.
 
         It is on the disk when this returns. `ConfigurationError` if anything is there already,
-        which is never replaced, or if the folder is not its owner's alone.
+        which is never replaced, or if the folder is not its owner's alone. `TroubleError` if this machine
+        has no room for it.
         """
+        trouble: TroubleError | None = None
         try:
             make_folder(path.parent)
             with open_folder(path) as folder:
                 written = write_new(folder, path.name, _make_document(datetime.now(UTC)))
             problem = None if written else "is there already, and is never replaced"
         except OSError as error:
+            trouble = explain(error, where=f"keyring {path}")
             problem = f"cannot be written: {error.strerror}"
+        if trouble is not None and trouble.can_retry:
+            raise trouble
         if problem is not None:
             raise ConfigurationError(f"keyring {path} {problem}: choose another path")
         return cls.load(path)
@@ -94,17 +100,21 @@ class Keyring:
         there. A symbolic link is refused for the file; the folder may be one, since what it leads
         to is checked.
         """
+        trouble: TroubleError | None = None
         try:
             with open_folder(path) as folder:
                 contents = _parse(read_file(folder, path))
         except FileNotFoundError:
             contents = "does not exist: restore it from its backup, or name the right path"
         except OSError as error:
+            trouble = explain(error, where=f"keyring {path}")
             contents = (
                 "is a symbolic link: name the file itself"
                 if error.errno == errno.ELOOP
                 else f"cannot be read: {error.strerror}"
             )
+        if trouble is not None and trouble.can_retry:
+            raise trouble
         if isinstance(contents, str):
             raise ConfigurationError(f"keyring {path} {contents}")
         return contents

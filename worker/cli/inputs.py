@@ -1,6 +1,6 @@
 """What comes in: values by prompt, standard input or file, times, and policies from options or a file."""
 
-import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -13,7 +13,9 @@ from typing import Any
 from vaultcore.errors import InvalidInputError
 from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
+from worker.cli.terminal import fit_cell
 from worker.domain.policies import PolicyChange
+from worker.workflows.strict_json import parse_json
 
 _FILE_MAX = 64 * 1024
 NONE = "none"
@@ -30,8 +32,14 @@ def read_value(path: str | None, *, what: str) -> Secret:
         raise InvalidInputError(
             f"there is no terminal to ask for {what}: give --value-file PATH, or - for standard input"
         )
-    first = getpass(f"{what}: ")
-    if first != getpass("again: "):
+    try:
+        first = getpass(f"{fit_cell(what)}: ")
+        again = getpass("again: ")
+    except UnicodeDecodeError:
+        again = None
+    if again is None:
+        raise InvalidInputError("what was typed is no text in this terminal's encoding: give --value-file PATH")
+    if first != again:
         raise InvalidInputError("the two did not agree: nothing was changed")
     return Secret(first)
 
@@ -48,24 +56,23 @@ def ask_expiry(problem: str, now: datetime) -> datetime | None:
 
 
 def _read_input() -> str:
-    problem = "it is not UTF-8 text"
+    content = sys.stdin.buffer.read(_FILE_MAX + 1)
+    problem = _too_large(content)
     try:
-        read = sys.stdin.buffer.read(_FILE_MAX + 1)
-        if len(read) <= _FILE_MAX:
-            return read.decode()
-        problem = f"it is larger than {_FILE_MAX} bytes"
+        if not problem:
+            return content.decode()
     except UnicodeDecodeError:
-        pass
+        problem = "it is not UTF-8 text"
     raise InvalidInputError(f"standard input cannot be read: {problem}")
 
 
 def read_text(path: Path) -> str:
     """A small text file, newlines as they are; the error names it and says why it cannot be read."""
     try:
-        if path.stat().st_size > _FILE_MAX:
-            problem = f"it is larger than {_FILE_MAX} bytes"
-        else:
-            return path.read_bytes().decode()
+        content = _read_some(path)
+        problem = _too_large(content)
+        if not problem:
+            return content.decode()
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except OSError as error:
@@ -73,14 +80,31 @@ def read_text(path: Path) -> str:
     raise InvalidInputError(f"{path} cannot be read: {problem}")
 
 
+def _read_some(path: Path) -> bytes:
+    """What a file or a pipe holds, without waiting or reading for ever: a device has no end, a pipe perhaps
+    nobody who writes to it.
+    """
+    with open(path, "rb", opener=_open_at_once) as stream:  # only this one takes an opener
+        os.set_blocking(stream.fileno(), True)
+        return stream.read(_FILE_MAX + 1)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _too_large(content: bytes) -> str:
+    return f"it is larger than {_FILE_MAX} bytes" if len(content) > _FILE_MAX else ""
+
+
 def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON
+    """The document, which holds what can be stored and sent on: no NaN, and no depth without end."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        problem = f"line {error.lineno}: {error.msg}"
-    except (ValueError, RecursionError) as error:
-        problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
-    raise InvalidInputError(f"{path} is no JSON: {problem}")
+        return parse_json(text)
+    except InvalidInputError as error:
+        problem = str(error)
+    raise InvalidInputError(f"{path}: {problem}")
 
 
 def parse_time(text: str, now: datetime) -> datetime:
@@ -92,12 +116,13 @@ def parse_time(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         with suppress(InvalidInputError):
             time = now + parse_duration(text.removeprefix("+"))
-    if time is not None and time - now > _FAR:
-        raise InvalidInputError(f"{text!r} lies more than two hundred years ahead")
+    if time is not None and abs(time - now) > _FAR:
+        way = "ahead" if time > now else "back"
+        raise InvalidInputError(f"{text[:40]!r} lies more than two hundred years {way}")
     if time is not None:
         return time
     raise InvalidInputError(
-        f"{text!r} is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
+        f"{text[:40]!r} is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
     )
 
 
@@ -145,8 +170,8 @@ def _read_windows(given: list[str] | None) -> list[str] | None:
 def _read_policy_file(file: Path) -> dict[str, Any]:
     text = read_text(file)
     try:
-        found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        found = parse_json(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (InvalidInputError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     except (ValueError, RecursionError) as error:
         problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
@@ -163,7 +188,7 @@ def _parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         path, separator, value = text.partition("=")
         if not separator or not all(path.split(".")):
-            raise InvalidInputError(f"--set {path!r}: write it as KEY=VALUE, or KEY.PART=VALUE")
+            raise InvalidInputError(f"--set {path[:80]!r}: write it as KEY=VALUE, or KEY.PART=VALUE")
         *parents, last = path.split(".")
         place = found
         for parent in parents:

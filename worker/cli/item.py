@@ -10,7 +10,8 @@ import typer
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
-from vaultcore.rules import kind_of
+from vaultcore.rules import MASKED_MIN, kind_of
+from vaultcore.secret import Secret
 from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
@@ -135,7 +136,7 @@ def create(  # the options document themselves
         check_output()
     created, first = services.items.create(
         name,
-        read_value=lambda: read_value(value_file, what=f"value of {name}"),
+        read_value=lambda: _read_new(value_file, what=f"value of {name}"),
         owners=owner,
         expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
         policy=read_policy_change(
@@ -314,7 +315,7 @@ def update(
         if services.items.lacks_expiry(name, change):
             asked = ask_expiry(explain_missing_expiry(name), services.clock())
             change = replace(change, expires_at=asked)
-        value = read_value(value_file, what=f"new value of {name}")
+        value = _read_new(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
     _warn_of_canary(services, updated.item)
     _warn_of_missing(services, updated.item)
@@ -473,3 +474,18 @@ def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as a
         named = services.references.of_consumer(connection, item.id)
     for written in sorted({one.written for one in named if one.item_id is None}):
         note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
+
+
+def _read_new(value_file: str | None, *, what: str) -> Secret:
+    value = read_value(value_file, what=what)
+    _warn_of_short(value)
+    return value
+
+
+def _warn_of_short(value: Secret) -> None:
+    """A value that is found in every text hides every text: it is taken, since a vault elsewhere takes it."""
+    if len(value) < MASKED_MIN:
+        note(
+            f"nightkey: warning: a value of fewer than {MASKED_MIN} characters cannot be masked by itself: "
+            "every text of a run that holds it is shown as [masked] whole; choose a longer one if you can"
+        )

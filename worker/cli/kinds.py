@@ -53,7 +53,7 @@ def show_node(component: str, *, json: Json = False) -> None:
 
     found = find_component(component)
     if found is None:
-        raise NotFoundError(f"no component {component!r}: there are {', '.join(component_ids())}")
+        raise NotFoundError(f"no component {component[:60]!r}: there are {', '.join(component_ids())}")
     example = {"componentId": component, **found.example}
     _show(component, found, found.Fields, example, missing=explain_missing(found), json=json)
 

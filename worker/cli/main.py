@@ -3,14 +3,12 @@
 0 done, 1 something in the night failed, 2 wrong use or configuration, 3 refused.
 """
 
-import os
 import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
-from vaultcore.errors import NightkeyError
 from worker.cli import (
     audit,
     backup,
@@ -34,7 +32,10 @@ from worker.cli import (
     up,
     workflow,
 )
+from worker.cli.edge import check_words, describe_error, shorten
+from worker.cli.output import drop_output, finish_output, note, settle_output
 from worker.cli.session import Home
+from worker.cli.terminal import prepare_streams
 
 app = typer.Typer(
     name="nightkey",
@@ -89,70 +90,32 @@ def nightkey(
 
 def main() -> None:
     """The entry point: runs the command and turns whatever went wrong into one line."""
+    prepare_streams()
+    problem = check_words(sys.argv[1:])
+    exit_status = 2
     try:
-        _run()
-    except NightkeyError as error:
-        problem, exit_status = str(error), error.exit_status
+        if problem is None:
+            _run()
+            return
     except KeyboardInterrupt:
         problem, exit_status = "interrupted", 130
-    except BrokenPipeError:  # who reads has read enough; an answer that is given once does not come here
-        _drop_output()
+    except BrokenPipeError:
+        drop_output()
         sys.exit(0)
-    except OSError as error:
-        problem, exit_status = f"{error.strerror or type(error).__name__} {_where(error)}", 1
-    except Exception as error:  # noqa: BLE001  # the edge: its text and frames may quote anything
-        problem, exit_status = f"unexpected {type(error).__name__} {_where(error)}", 1
-    else:
-        return
-    print(f"nightkey: {problem}", file=sys.stderr)  # noqa: T201  # the error
+    except Exception as error:  # noqa: BLE001  # the edge
+        problem, exit_status = describe_error(error)
+    settle_output()
+    note(f"nightkey: {shorten(problem)}")
     sys.exit(exit_status)
 
 
 def _run() -> None:
-    """The command, with its answer written out: a full disk is told of here, and not after the exit status."""
-    lost = ""
+    """The command, and what it still has to write; typer ends by `SystemExit`, with the status."""
     try:
         app()
-    except SystemExit as ended:
-        lost = _write_out()
-        if not lost or ended.code:
-            raise
-    except BaseException:
-        _write_out()
+    except SystemExit:
+        finish_output()
         raise
-    if lost:
-        raise NightkeyError(f"the answer could not be written: {lost}")
-
-
-def _write_out() -> str:
-    """Why the answer was not taken whole; empty if it was, or if who reads it has read enough."""
-    problem = ""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-        _drop_output()
-    return problem
-
-
-def _drop_output() -> None:
-    """What is left in the buffer goes nowhere, so that the interpreter's own last try does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _where(error: BaseException) -> str:
-    """File and line of the innermost frame of ours: enough to report it, nothing of what it held."""
-    where = ""
-    trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_globals.get("__name__", "")
-        if name.startswith(("worker.", "vaultcore.")):
-            where = f"at {name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return where
 
 
 if __name__ == "__main__":

@@ -3,24 +3,32 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, Trouble, TroubleError
 from vaultcore.rules import show_duration
+from vaultcore.troubles import explain
+from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
 
 
 def print_json(document: object) -> None:
-    print(json.dumps(to_plain(document), indent=2, ensure_ascii=False))  # noqa: T201  # the answer
+    """As it is where the stream takes every character, else with escapes: JSON either way."""
+    as_it_is = is_unicode(sys.stdout)
+    text = json.dumps(to_plain(document), indent=2, ensure_ascii=not as_it_is)
+    with _told():
+        print(fit_json(text))  # noqa: T201  # the answer
 
 
 def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line)  # noqa: T201  # the answer
+        with _told():
+            print(fit(line))  # noqa: T201  # the answer
 
 
 def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], empty: str) -> None:
@@ -37,23 +45,63 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], em
     )
 
 
+def finish_output() -> None:
+    """What is still to be written is written while somebody hears that it cannot be."""
+    with _told():
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def settle_output() -> None:
+    """After a failure: what cannot be written now is dropped, or Python would complain of it at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        drop_output()
+
+
+def drop_output() -> None:
+    """Nobody takes it any more: what Python would write at its end goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """An answer that cannot be written says so; one that nobody reads any more is no failure."""
+    failed: TroubleError | None = None
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        failed = explain(error, where="standard output") or TroubleError(
+            Trouble.DISK_FAILS, f"standard output cannot be written: {error.strerror or type(error).__name__}"
+        )
+    if failed is not None:
+        drop_output()
+        raise failed
+
+
 def note(text: str) -> None:
     """Something to know that is not the answer: on standard error, and nowhere where that is closed."""
     if sys.stderr is None:  # `print` would take that for standard output
         return
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # not the answer
+    print(fit(text), file=sys.stderr, flush=True)  # noqa: T201  # not the answer
 
 
 def note_at_once(text: str) -> None:
     """Past the stream: a signal may come while that is being written, and it cannot be entered twice."""
-    os.write(sys.stderr.fileno(), f"{text}\n".encode())
+    os.write(sys.stderr.fileno(), f"{fit(text)}\n".encode(sys.stderr.encoding, sys.stderr.errors or "replace"))
 
 
 def write_whole(path: Path, text: str) -> None:
     """The file is there whole or as it was: others may read it at any moment. For what everybody may read."""
     problem, made = "", None
     try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
             made = Path(file.name)
             file.write(text)
             file.flush()
@@ -77,7 +125,7 @@ def show_cell(value: object) -> str:
         return show_duration(value)
     if isinstance(value, list | tuple):
         return ", ".join(show_cell(part) for part in value) or "-"
-    return str(value)
+    return fit_cell(str(value))
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from worker.cli.output import note, note_at_once
+from worker.cli.terminal import fit_cell
 from worker.domain.saga import FINISHED, State
 from worker.store import Rotation
 
@@ -87,15 +88,21 @@ def _told() -> Iterator[Callable[[Rotation], None]]:
     from rich.progress import BarColumn, Progress, TaskID, TextColumn  # noqa: PLC0415  # as above
 
     tasks: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[state]}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bars:
 
         def tell(rotation: Rotation) -> None:
             if rotation.id not in tasks:
-                tasks[rotation.id] = bars.add_task(escape(rotation.item), total=len(_ORDER) - 1, state="")
+                tasks[rotation.id] = bars.add_task(
+                    escape(fit_cell(rotation.item)), total=len(_ORDER) - 1, state=""
+                )
             bars.update(tasks[rotation.id], state=rotation.state.value, completed=_reached(rotation.state))
             if rotation.last_error:
-                bars.console.print(escape(f"{rotation.item}: {_describe(rotation)}"), soft_wrap=True)
+                bars.console.print(escape(fit_cell(f"{rotation.item}: {_describe(rotation)}")), soft_wrap=True)
 
         yield tell
 

@@ -84,6 +84,8 @@ def _parse_used(texts: list[str]) -> dict[str, int]:
     for text in texts:
         name, separator, number = text.rpartition("=")
         if not separator or not number.isdecimal() or len(number) > 9:
-            raise InvalidInputError(f"--used {text!r}: write it as ITEM=VERSION, such as prod-smtp-password=3")
+            raise InvalidInputError(
+                f"--used {text[:80]!r}: write it as ITEM=VERSION, such as prod-smtp-password=3"
+            )
         found[name] = int(number)
     return found

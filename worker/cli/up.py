@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from vaultcore.errors import ConfigurationError
+from vaultcore.troubles import explain
 from worker.cli.output import note, note_at_once
 from worker.cli.session import Home, open_settings
 from worker.config import HOME_VARIABLE, Settings
@@ -101,7 +102,7 @@ def _run_one(process: Process, settings: Settings) -> None:
     try:
         _become(process, settings)
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = str(explain(error) or error.strerror or type(error).__name__)
     if problem:
         raise ConfigurationError(
             f"the {process.value} cannot go on: {problem}; look at {settings.home}, then start again"

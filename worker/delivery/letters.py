@@ -36,6 +36,7 @@ _BEGINS = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 """What would make a list or a heading of a line that begins with it."""
 _BREAKS = re.compile(r"\s+")
 _SUBJECT_MAX = 200
+_KIND_MAX = 40
 _LAYOUT = "layout.md"
 _END = "\x1e"
 """Between subject and body, in what a template renders; no text holds it."""
@@ -90,7 +91,7 @@ class Letters:
 
     def source(self, kind: str) -> str:
         """The built-in template of a kind: where an organisation's own begins."""
-        text = _read_built_in(f"{kind}.md")
+        text = _read_built_in(f"{kind}.md") if len(kind) <= _KIND_MAX else None
         if text is None:
             raise NotFoundError(f"no kind of message {kind[:40]!r}: there are {', '.join(self.kinds())}")
         return text

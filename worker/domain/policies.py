@@ -1,8 +1,9 @@
 """A policy from what somebody wrote: option by option, over what was there, with defaults that fit. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import isfinite
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
@@ -11,6 +12,9 @@ from vaultcore.rules import default_lead, parse_duration
 from worker.domain.windows import parse_window, show_window
 
 _LIFETIME = timedelta(days=90)
+_DAYS_MAX = 100 * 366
+_DEPTH_MAX = 50
+"""Objects and lists inside one another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +158,34 @@ def _check_text(name: str, given: object) -> str | None:
 
 
 def _check_settings(_: str, given: object) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InvalidInputError("settings is an object: the rotator's settings by name")
+    for path, value in _walk(given, "settings", depth=0):
+        if isinstance(value, float) and not isfinite(value):
+            raise InvalidInputError(f"{path} is {value}: write a number that is finite")
+        if not isinstance(value, str | int | float | None):
+            raise InvalidInputError(f"{path} is a {type(value).__name__}: write it as text, in quotes")
+    return given
+
+
+def _walk(given: object, path: str, *, depth: int) -> Iterator[tuple[str, object]]:
+    """Every value in it that is no list and no object, with where it stands."""
+    if depth > _DEPTH_MAX:
+        raise InvalidInputError("settings are nested too deeply")
     if isinstance(given, Mapping):
-        return given
-    raise InvalidInputError("settings is an object: the rotator's settings by name")
+        for name, part in given.items():
+            yield from _walk(part, f"{path}.{name}", depth=depth + 1)
+    elif isinstance(given, list | tuple):
+        for number, part in enumerate(given):
+            yield from _walk(part, f"{path}[{number}]", depth=depth + 1)
+    else:
+        yield path, given
 
 
 def _parse_thresholds(_: str, given: object) -> tuple[int, ...]:
     if isinstance(given, list) and given and all(type(days) is int for days in given):
+        if max(given) > _DAYS_MAX:
+            raise InvalidInputError(f"thresholds of more than {_DAYS_MAX} days cannot be meant")
         return tuple(sorted(set(given), reverse=True))
     raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
 

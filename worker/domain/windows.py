@@ -107,7 +107,7 @@ def find_moment(
 
 
 def _refusal(text: str, why: str) -> InvalidInputError:
-    return InvalidInputError(f"window {text!r}: {why}; a right one is {_EXAMPLE}")
+    return InvalidInputError(f"window {text[:80]!r}: {why}; a right one is {_EXAMPLE}")
 
 
 def _check_cron(cron: str, text: str) -> None:

@@ -23,7 +23,7 @@ def find_rotator(name: str) -> Rotator:
     """The rotator of that name, made anew; it holds no state between calls, and may lack a package."""
     entry = _found().get(name)
     if entry is None:
-        raise InvalidInputError(f"no rotator {name!r}: there are {', '.join(rotator_names())}")
+        raise InvalidInputError(f"no rotator {name[:60]!r}: there are {', '.join(rotator_names())}")
     try:
         made: Rotator = entry.load()()
     except ImportError as error:

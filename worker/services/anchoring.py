@@ -133,7 +133,9 @@ class Anchoring:
 
     def _read(self, file: Path) -> tuple[Anchor, ...]:
         try:
-            lines = file.read_text().splitlines()
+            if file.exists() and not file.is_file():  # a device has no end, and a pipe perhaps no writer
+                raise InvalidInputError(f"{file} is no file of anchors")
+            lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             problem = type(error).__name__
         else:

@@ -233,7 +233,7 @@ class Leaving:
             select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor == actor)
         ).all()
         if owner_id is None and not done:
-            raise NotFoundError(f"no owner and no login {name!r}: `nightkey owner list` shows the owners")
+            raise NotFoundError(f"no owner and no login {name[:60]!r}: `nightkey owner list` shows the owners")
         ids = {row.subject for row in done if _had_value_in_hand(row.action, row.details)}
         if owner_id is not None:
             owned = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)

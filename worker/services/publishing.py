@@ -6,7 +6,7 @@ from typing import Any
 
 from vaultcore import rules
 from vaultcore.database import Database
-from vaultcore.errors import CounterpartError, NightkeyError, RefusedError
+from vaultcore.errors import CounterpartError, NightkeyError, RefusedError, TroubleError
 from vaultcore.model import Kind, Stage, Version
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
@@ -58,6 +58,8 @@ class Publishing:
             with self._database.read() as connection:
                 stored = self._versions.of_rotator(connection, name, rotator=_ROTATOR)
             found = [self._public(version) for version in _listed(stored)]
+        except TroubleError:
+            raise  # the database is away: nobody may take that for a key set that is gone
         except NightkeyError:
             return None
         keys = [public for public in found if not isinstance(public, str)]

@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -22,8 +21,11 @@ from vaultcore.errors import (
     CounterpartError,
     NightkeyError,
     NotFoundError,
+    Trouble,
+    TroubleError,
 )
 from vaultcore.model import Item
+from vaultcore.troubles import explain
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain import saga
@@ -47,6 +49,9 @@ _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
 """States in which those who wait behind a rotation look again."""
+
+_OF_THE_STEP = frozenset({Trouble.NOT_STORABLE, Trouble.STATEMENT})
+"""What the database does not take comes from what the step brought; everything else is the database's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,15 +167,18 @@ class Rotations:
         try:
             item = self._find_item(claimed.item_id)
             self._commit(claimed, step, self._act(claimed, item, step))
-        except (ConflictError, OperationalError, InterfaceError):
-            raise  # it was taken over, or the database is away: no outcome of the step
+        except ConflictError:
+            raise  # it was taken over: no outcome of the step
+        except TroubleError as error:
+            if error.trouble not in _OF_THE_STEP:
+                raise  # the database is away, or this machine has no room: as little
+            failure = Failure(cause=Cause.MISTAKE, message=str(error))
         except CounterpartError as error:
             failure = Failure(cause=error.cause, message=str(error), retry_at=error.retry_at)
         except NightkeyError as error:
             failure = Failure(cause=Cause.MISTAKE, message=str(error))
         except Exception as error:  # noqa: BLE001  # one bad item never stops the night
-            _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
-            failure = Failure(cause=Cause.MISTAKE, message=f"unexpected {type(error).__name__} in step {step}")
+            failure = _judge(error, claimed, step)
         else:
             return
         self._commit(claimed, step, partial(self._fail, claimed, item, step, failure))
@@ -397,6 +405,15 @@ class Rotations:
             subject=claimed.id,
             item=claimed.item_id,
         )
+
+
+def _judge(error: Exception, claimed: Rotation, step: Step) -> Failure:
+    """What nobody raised on purpose: this machine has no room, which is waited out, or a mistake of ours."""
+    trouble = explain(error, where=f"step {step}")
+    if trouble is not None:
+        return Failure(cause=Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE, message=str(trouble))
+    _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
+    return Failure(cause=Cause.MISTAKE, message=f"unexpected {type(error).__name__} in step {step}")
 
 
 def _wait(claimed: Rotation, held: Transition) -> _End:

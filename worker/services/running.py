@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError, TroubleError
 from vaultcore.model import Consumer, Reference, Stage
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
@@ -260,6 +260,8 @@ class Running:
             with self._database.write() as connection:
                 references = self._references.of_consumer(connection, workflow.id)
                 resolved = self._resolve(connection, workflow, references, overrides or {}, purpose, actor)
+        except TroubleError:
+            raise  # the database is away: that says nothing of the run
         except NightkeyError as error:
             problem = error
         if problem is not None:

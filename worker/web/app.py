@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
 from worker.web.ingress import Ingress
@@ -55,8 +56,14 @@ def _is_there(services: Services) -> bool:
 
 
 async def _answer_failure(_: Request, error: Exception) -> Response:
-    """What nobody foresaw: logged by its type, since its text may quote anything."""
-    _log.error("call.failed", error=type(error).__name__)
+    """What nobody foresaw: logged by its type, since its text may quote anything. What this machine or the
+    database does not give for a while is no fault of the request, and worth another try.
+    """
+    trouble = explain(error)
+    problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
+    _log.error("call.failed", error=type(error).__name__, **problem)
+    if trouble is not None and trouble.can_retry:
+        return tell_problem(Problem(503, "unavailable", "this cannot be answered now: try again later"))
     return tell_problem(
         Problem(500, "internal_error", "something failed here, and not in your request: the log names it")
     )

@@ -14,11 +14,12 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from vaultcore.forms import VALUE_MAX
+from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
 from worker.workflows.templates import Rendered
 
 MASK: Final = "[masked]"
-SHORT: Final = 4
+SHORT: Final = MASKED_MIN
 """A form shorter than this is masked together with the whole string that holds it."""
 TOKEN_MIN: Final = 8
 LEARNED_MAX: Final = 500

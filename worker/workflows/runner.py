@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
-from vaultcore.errors import Cause, ConflictError, CounterpartError
+from vaultcore.errors import Cause, ConflictError, CounterpartError, TroubleError
 from vaultcore.secret import Secret
+from vaultcore.troubles import explain
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, conceal, cut
@@ -328,7 +329,11 @@ def try_component(act: Callable[[Any, Execution], Outcome], fields: Fields, exec
         return act(fields, execution)
     except CounterpartError as error:
         return Outcome(output=None, failure=str(error), cause=error.cause)
-    except ConflictError:  # whoever runs this no longer may
+    except (ConflictError, TroubleError):  # whoever runs this no longer may, or cannot know whether they may
         raise
     except Exception as error:  # noqa: BLE001  # its text may quote a value
+        trouble = explain(error, where="this node")
+        if trouble is not None:
+            cause = Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE
+            return Outcome(output=None, failure=str(trouble), cause=cause)
         return Outcome(output=None, failure=f"unexpected {type(error).__name__}", cause=Cause.MISTAKE)
