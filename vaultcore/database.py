@@ -63,6 +63,7 @@ class Database:
                 "postgresql+psycopg://user@host/name"
             )
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._file = parsed.database if self.is_sqlite else None
         self.after_change: Callable[[], None] | None = None
         """Called after each commit that made, moved or destroyed a value. It must not raise."""
         self.where = f"the database {_name_place(parsed)}"
@@ -88,7 +89,7 @@ class Database:
         conflict: ConflictError | None = None
         decisive = False
         try:
-            with self._edge(), self.engine.connect() as connection:
+            with self._edge(lost=True), self.engine.connect() as connection:
                 connection.info["write"] = True
                 try:
                     with connection.begin():
@@ -110,20 +111,16 @@ class Database:
             self.after_change()
 
     @contextmanager
-    def _edge(self) -> Iterator[None]:
-        """Turns what the driver raises into a coded error, but for what a transaction lost to another."""
+    def _edge(self, *, lost: bool = False) -> Iterator[None]:
+        """Turns what the driver raises into a coded error; with `lost`, but for what was lost to another."""
         told: TroubleError | InvalidInputError
         try:
             yield
             return
-        except IntegrityError:
-            raise
-        except OperationalError as error:
-            if _is_lost(error):
-                raise
-            told = explain_database(error, where=self.where)
         except DBAPIError as error:
-            told = explain_database(error, where=self.where)
+            if lost and (isinstance(error, IntegrityError) or _is_lost(error)):
+                raise
+            told = explain_database(error, where=self.where, file=self._file)
         except UnicodeEncodeError:
             told = InvalidInputError("a text holds half a character (a lone surrogate): write it as UTF-8")
         raise told
@@ -196,7 +193,7 @@ class Database:
         self.engine.dispose()
 
 
-def _is_lost(error: OperationalError) -> bool:
+def _is_lost(error: DBAPIError) -> bool:
     """A deadlock, or a serialization failure: the same again may go well at once."""
     return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 

@@ -118,6 +118,8 @@ _OUR_SIDE = frozenset(
         Trouble.LOGIN,
         Trouble.NO_DATABASE,
         Trouble.NOT_ALLOWED,
+        Trouble.DAMAGED,
+        Trouble.SCHEMA,
         Trouble.NOT_STORABLE,
     }
 )

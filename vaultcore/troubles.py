@@ -5,6 +5,7 @@ statement, a value, or the password in an address.
 """
 
 import errno
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from vaultcore.errors import Trouble, TroubleError
 _SENTENCES: Final[Mapping[Trouble, str]] = {
     Trouble.DISK_FULL: "no space is left for {where}: free some on its disk, then repeat it",
     Trouble.DISK_LIMIT: "{where} may not grow: a quota, or this process's limit (ulimit -f), is reached",
-    Trouble.DISK_FAILS: "the disk of {where} does not read or write as it should: see the system's log",
+    Trouble.DISK_FAILS: "the disk of {where} does not read or write: see the system's log, and ulimit -f",
     Trouble.READ_ONLY: (
         "{where} cannot be written: its disk or file is read-only, or this user may not write there: "
         "look at its owner, its mode and its mount"
@@ -68,6 +69,8 @@ _ERRNO: Final[Mapping[int, Trouble]] = {
 
 _SQLITE: Final[Mapping[str, Trouble]] = {
     "SQLITE_FULL": Trouble.DISK_FULL,
+    "SQLITE_IOERR_SHMSIZE": Trouble.DISK_FULL,
+    "SQLITE_IOERR_NOMEM": Trouble.MEMORY,
     "SQLITE_IOERR": Trouble.DISK_FAILS,
     "SQLITE_READONLY": Trouble.READ_ONLY,
     "SQLITE_PERM": Trouble.DENIED,
@@ -142,9 +145,11 @@ def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
     return None
 
 
-def explain_database(error: DBAPIError, *, where: str) -> TroubleError:
-    """What the database did not do. `where` names it without user and password."""
+def explain_database(error: DBAPIError, *, where: str, file: str | None = None) -> TroubleError:
+    """What the database did not do. `where` names it without user and password; `file` is SQLite's."""
     trouble, code = _judge(error)
+    if trouble is Trouble.CANNOT_OPEN and file is not None:
+        trouble = _try_to_open(file)
     told = say(trouble, where)
     shown = f" ({code})" if code and trouble in (Trouble.STATEMENT, Trouble.SCHEMA, Trouble.DISK_FAILS) else ""
     return TroubleError(trouble, told + shown)
@@ -155,7 +160,8 @@ def _judge(error: DBAPIError) -> tuple[Trouble, str]:
     name = getattr(error.orig, "sqlite_errorname", None)
     if isinstance(name, str):
         kind = "_".join(name.split("_")[:2])
-        return _SQLITE.get(kind, _of_sqlite_text(str(error.orig))), name
+        found = _SQLITE.get(name) or _SQLITE.get(kind)
+        return found or _of_sqlite_text(str(error.orig)), name
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
         found = next((trouble for start, trouble in _SQLSTATE if state.startswith(start)), Trouble.STATEMENT)
@@ -166,6 +172,16 @@ def _judge(error: DBAPIError) -> tuple[Trouble, str]:
             return trouble, ""
     away = error.connection_invalidated or type(error.orig).__name__ in ("OperationalError", "InterfaceError")
     return (Trouble.AWAY, "") if away else (Trouble.STATEMENT, type(error.orig).__name__)
+
+
+def _try_to_open(file: str) -> Trouble:
+    """Why it cannot be opened, which SQLite does not say."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_NONBLOCK))
+    except OSError as error:
+        trouble = _ERRNO.get(error.errno or 0)
+        return trouble if trouble in (Trouble.FILES, Trouble.DENIED, Trouble.READ_ONLY) else Trouble.CANNOT_OPEN
+    return Trouble.CANNOT_OPEN
 
 
 def _of_sqlite_text(text: str) -> Trouble:

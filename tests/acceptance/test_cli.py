@@ -145,7 +145,7 @@ def test_items_that_settings_name_and_that_are_not_there_are_warned_of_until_the
     warned = [
         "nightkey: warning: the settings of prod-mail-password name prod-mail-admin, which does not exist (yet)"
     ]
-    assert warnings(*made, "--policy", str(policy), value="v") == warned
+    assert warnings(*made, "--policy", str(policy), value="a-value") == warned
     assert warnings("item", "update", "prod-mail-password", "--lead", "3d") == warned
     ended = owned.json("item", "rotate", "prod-mail-password", status=1)
     assert (ended["state"], ended["error"]) == (

@@ -23,6 +23,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.STUCK: ("needs a person", "Decide"),
     FindingKind.ROTATION_FAILED: ("was not replaced", "What happened"),
     FindingKind.UNREADABLE: ("could not be looked at", "Look"),
+    FindingKind.DRIFTED: ("differs from its target since the restore", "Look, and decide"),
     FindingKind.EXPIRING: ("lapses", "Replace it"),
     FindingKind.MISSING: ("does not exist", "Create it, or correct the workflow"),
     FindingKind.EXPIRED: ("is used after it lapsed", "Look"),

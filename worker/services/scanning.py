@@ -18,9 +18,10 @@ from worker.domain.findings import Finding, FindingKind, show_time_left
 SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.STUCK,
     FindingKind.ROTATION_FAILED,
+    FindingKind.DRIFTED,
     FindingKind.UNPROVEN,
 }
-"""What a whole scan sees again each time; the others are opened and resolved by rotations."""
+"""What a whole scan sees again each time; the others are opened and resolved by rotations and restores."""
 
 
 def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
