@@ -9,17 +9,19 @@ kept elsewhere) shows a log that was cut back together with its head.
 import hmac
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vaultcore.database import DECISIVE
-from vaultcore.errors import AuditError, InvalidInputError
+from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
+from vaultcore.paging import walk_pages
+from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
 
 _GENESIS = bytes(32)
@@ -81,7 +83,10 @@ class AuditLog:
     ) -> None:
         """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
         head = connection.execute(select(audit_head).with_for_update()).one_or_none()
-        if head is None:
+        if head is None or unreadable_fields(head):
+            raise AuditError
+        last = connection.execute(select(func.coalesce(func.max(audit.c.seq), 0))).scalar_one()
+        if head.seq != last:
             raise AuditError
         row = AuditRow(seq=head.seq + 1, at=at, actor=actor, action=action, subject=subject, details=details)
         digest = self._chain(head.hash, row)
@@ -96,18 +101,21 @@ class AuditLog:
         expected, previous = 1, _GENESIS
         due = {anchor.seq: anchor for anchor in anchors}
         for seq, row, stored in _rows(connection):
+            chained = None if row is None else self._chain(previous, row)
             if seq != expected:
                 problems.append(_missing(expected, seq - 1))
-            elif row is None or not hmac.compare_digest(self._chain(previous, row), stored):
+            elif chained is None or stored is None or not hmac.compare_digest(chained, stored):
                 problems.append(f"row {seq} was edited, or put in another's place")
             anchor = due.pop(seq, None)
             if anchor is not None and anchor.hash != stored:
                 problems.append(f"row {seq} is not the one that the anchor was made of")
-            expected, previous = seq + 1, stored
+            expected, previous = seq + 1, stored or chained or _GENESIS
         last = expected - 1
         head = connection.execute(select(audit_head)).one_or_none()
         if head is None:
             problems.append("the head row is missing")
+        elif unreadable_fields(head):
+            problems.append(f"the head row cannot be read ({', '.join(unreadable_fields(head))})")
         elif head.seq > last:
             problems.append(f"{_missing(expected, head.seq)}: the log was cut off")
         elif head.seq < last:
@@ -126,7 +134,7 @@ class AuditLog:
 
     def make_anchor(self, connection: Connection, at: datetime) -> "Anchor":
         head = connection.execute(select(audit_head)).one_or_none()
-        if head is None:
+        if head is None or unreadable_fields(head):
             raise AuditError
         return Anchor(seq=head.seq, hash=head.hash, at=at)
 
@@ -175,44 +183,35 @@ def start_chain(connection: Connection) -> None:
     connection.execute(insert(audit_head).values(id=1, seq=0, hash=_GENESIS))
 
 
-def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes]]:
+def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes | None]]:
     """The log in order, in pages, so that memory does not grow with it: number, row, stored hash.
 
-    The row is None where it cannot even be read, which an edit behind the vault's back can bring about.
+    Row and hash are None where they cannot even be read, which an edit behind the vault's back can bring about.
     """
-    last = 0
-    while True:
-        page = connection.execute(
-            select(audit.c.seq, audit.c.hash).where(audit.c.seq > last).order_by(audit.c.seq).limit(_PAGE)
-        ).all()
-        if not page:
-            return
-        last = page[-1].seq
-        found = _read(connection, page[0].seq, last)
+
+    def read_page(last: tuple[int] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+        after = 0 if last is None else last[0]
+        query = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(_PAGE)
+        return connection.execute(query).all()
+
+    for page in walk_pages(read_page, _seq_of, size=_PAGE):
         for stored in page:
-            yield stored.seq, found.get(stored.seq), stored.hash
+            row = read_apart(stored, _audit_row)
+            chained = None if stored.hash is UNREADABLE else stored.hash
+            yield stored.seq, None if isinstance(row, Unread) else row, chained
 
 
-def _read(connection: Connection, first: int, last: int) -> dict[int, AuditRow]:
-    """The rows from `first` to `last`, by number, without those that cannot be read."""
-    try:
-        rows = connection.execute(select(audit).where(audit.c.seq.between(first, last))).all()
-    except (ValueError, TypeError):
-        if first == last:
-            return {}
-        middle = (first + last) // 2
-        return _read(connection, first, middle) | _read(connection, middle + 1, last)
-    return {
-        row.seq: AuditRow(
-            seq=row.seq,
-            at=row.at,
-            actor=row.actor,
-            action=row.action,
-            subject=row.subject,
-            details=row.details,
-        )
-        for row in rows
-    }
+def _seq_of(row: Row[*tuple[Any, ...]]) -> tuple[int]:
+    return (row.seq,)
+
+
+def _audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
+    made = AuditRow(
+        seq=row.seq, at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details
+    )
+    if UNREADABLE in vars(made).values():
+        raise UnreadableError(f"row {row.seq} of the audit log", "edited")
+    return made
 
 
 def _missing(first: int, last: int) -> str:

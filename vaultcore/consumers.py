@@ -12,6 +12,7 @@ from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, NodeReference, Reference
 from vaultcore.names import normalise, spellings
 from vaultcore.rows import reference_from_row, select_references
+from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import items, references
 
 
@@ -109,6 +110,11 @@ class References:
         named = (references.c.written == name, references.c.item_id.is_(None), references.c.active.is_(True))
         return connection.execute(select(references.c.node_id).where(*named).limit(1)).first() is not None
 
+    def written_by(self, connection: Connection, consumer_id: str) -> list[str]:
+        """The names and ids that stand in the consumer's nodes."""
+        query = select(references.c.written).where(references.c.consumer_id == consumer_id).distinct()
+        return sorted(str(written) for written in connection.execute(query).scalars())
+
     def note_run(
         self,
         connection: Connection,
@@ -125,18 +131,18 @@ class References:
         branch that was not taken proves nothing. What was proven on a newer version stays so if the
         run had begun before that: a long one on the version before may end later.
         """
-        idle_seconds = dict(
-            connection.execute(
-                select(items.c.id, items.c.idle_seconds)
-                .join(references, references.c.item_id == items.c.id)
-                .where(references.c.consumer_id == workflow_id)
-            ).all()
-        )
-        for item_id, seconds in idle_seconds.items():
-            values: dict[str, object] = {
-                "last_run_at": at,
-                "idle_at": at + timedelta(seconds=seconds),
-            }
+        rows = connection.execute(
+            select(items.c.id, items.c.idle_seconds)
+            .join(references, references.c.item_id == items.c.id)
+            .where(references.c.consumer_id == workflow_id)
+            .distinct()
+        ).all()
+        for row in rows:
+            item_id = row.id
+            idle_at = read_apart(row, lambda one: at + timedelta(seconds=one.idle_seconds))
+            values: dict[str, object] = {"last_run_at": at}
+            if not isinstance(idle_at, Unread):  # else it stays what it was, as the scan will say
+                values["idle_at"] = idle_at
             if item_id in used:
                 values["last_version"] = used[item_id]
             of_both = (references.c.consumer_id == workflow_id) & (references.c.item_id == item_id)

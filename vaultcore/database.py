@@ -4,7 +4,6 @@ SQLite (WAL, foreign keys, full sync, secure delete) or PostgreSQL, by URL. A wr
 takes its lock at the start (`BEGIN IMMEDIATE` on SQLite), so two writers wait instead of failing.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ from vaultcore.errors import (
     Trouble,
     TroubleError,
 )
+from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
 
 SCHEMA_REVISION = "0012"
@@ -221,7 +221,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
-            json_deserializer=_read_json,
+            json_deserializer=read_json,
             pool_pre_ping=not is_sqlite,
             connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {},
         )
@@ -231,6 +231,7 @@ def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
         raise ConfigurationError(
             "the driver for database_url is not installed: pip install 'nightkey[postgres]'"
         )
+    keep_damage_apart(engine)
     if is_sqlite:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin)
@@ -239,15 +240,8 @@ def _make_engine(url: str | URL, *, is_sqlite: bool) -> Engine:
     return engine
 
 
-def _read_json(text: str) -> Any:  # noqa: ANN401  # JSON
-    """What is stored; None where it is no JSON any more, so that one such row does not hide the others."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
+    prepare_sqlite(connection)
     connection.isolation_level = None  # the driver begins nothing by itself: _begin does
     for pragma in (
         "journal_mode=WAL",
@@ -261,6 +255,7 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa
 
 def _set_timeouts(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401  # DBAPI
     """A process that stalls in the middle of a transaction must not hold up all others for ever."""
+    prepare_postgresql(connection)
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")

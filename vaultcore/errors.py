@@ -144,9 +144,17 @@ class AuditError(NightkeyError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the audit log has lost its head, and without a record nothing is changed: "
-            "restore the database from its backup"
+            "the audit log has lost its head, or its head does not belong to it (nightkey audit verify), and "
+            "without a record nothing is changed: restore the database from its backup"
         )
+
+
+class UnreadableError(NightkeyError):
+    """A stored row has a value that none of us wrote: `problem` says in which fields, or of which kind."""
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(f"the stored row of {what} cannot be read ({problem}): restore it from a backup")
+        self.problem = problem
 
 
 class SealError(NightkeyError):

@@ -3,19 +3,21 @@
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.errors import InvalidInputError, NotFoundError
+from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
 from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Owner, Route, Unchanged
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.quiet import QuietHours, check_zone, parse_quiet
 from vaultcore.secret import Secret
+from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import owners, routes
 
 OWNER_NAME_MAX = 100
@@ -74,13 +76,17 @@ class Owners:
         if row is None:
             shown = name[:OWNER_NAME_MAX]
             raise NotFoundError(f"no owner {shown!r}: `nightkey owner create {shlex.quote(shown)}` makes one")
+        return self._read(connection, row)
+
+    def _read(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Owner:
+        check_row(row, f"owner {row.name}")
         deputy = select(owners.c.name).where(owners.c.id == row.deputy_id)
         return Owner(
             id=row.id,
             name=row.name,
             zone=row.zone,
             quiet=None if row.quiet is None else parse_quiet(row.quiet),
-            deputy=None if row.deputy_id is None else connection.execute(deputy).scalar_one(),
+            deputy=None if row.deputy_id is None else connection.execute(deputy).scalar_one_or_none(),
             created_at=row.created_at,
             routes=self.routes(connection, row.id),
         )
@@ -124,6 +130,12 @@ class Owners:
         for name in connection.execute(select(owners.c.name).order_by(owners.c.name)).scalars():
             yield self.get(connection, name)
 
+    def walk(self, connection: Connection) -> Iterator[Owner | UnreadableError]:
+        """By name; in the place of one that cannot be read, the error that says so."""
+        for row in connection.execute(select(owners).order_by(owners.c.name)).all():
+            owner = read_apart(row, lambda one: self._read(connection, one))
+            yield owner.explain(f"owner {row.name} ({row.id})") if isinstance(owner, Unread) else owner
+
     def routes(self, connection: Connection, owner_id: str) -> tuple[Route, ...]:
         """In the order in which they were added, without their URLs."""
         rows = connection.execute(
@@ -131,16 +143,7 @@ class Owners:
             .where(routes.c.owner_id == owner_id)
             .order_by(routes.c.id)
         )
-        return tuple(
-            Route(
-                id=row.id,
-                owner_id=row.owner_id,
-                shown=row.shown,
-                recipients=_named(row.recipients),
-                created_at=row.created_at,
-            )
-            for row in rows
-        )
+        return tuple(read_all(rows, _route)[0])
 
     def add_route(
         self,
@@ -217,3 +220,14 @@ class Owners:
 
 def _named(recipients: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in recipients or () if name)
+
+
+def _route(row: Row[*tuple[Any, ...]]) -> Route:
+    check_row(row, f"route {row.id}")
+    return Route(
+        id=row.id,
+        owner_id=row.owner_id,
+        shown=row.shown,
+        recipients=_named(row.recipients),
+        created_at=row.created_at,
+    )

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from vaultcore import rules
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import UnreadableError
 from vaultcore.model import Consumer, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import skeleton
+from vaultcore.stored import check_row
 from vaultcore.tables import item_owners, items, owners, references, versions
 
 
@@ -123,13 +124,17 @@ def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tupl
 
 
 def item_from_row(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
-    """The item; `NightkeyError`, naming it, if what is stored of it cannot be meant."""
+    """The item; `UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    what = f"item {row.name}"
+    check_row(row, what)
+    if not row.name:
+        raise UnreadableError(row.id, "name")
     problem = ""
     try:
         return _item(row, owners)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = type(error).__name__
-    raise NightkeyError(f"the stored row of item {row.name} cannot be read ({problem}): restore it")
+    raise UnreadableError(what, problem)
 
 
 def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
@@ -167,6 +172,7 @@ def select_versions() -> Select[*tuple[Any, ...]]:
 
 
 def version_from_row(row: Row[*tuple[Any, ...]]) -> Version:
+    check_row(row, f"version {row.number} of item {row.item_id}")
     return Version(
         item_id=row.item_id,
         number=row.number,
@@ -188,6 +194,7 @@ def select_references() -> Select[*tuple[Any, ...]]:
 
 
 def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
+    check_row(row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
     return Reference(
         consumer=Consumer(row.consumer),
         consumer_id=row.consumer_id,

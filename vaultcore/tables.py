@@ -1,11 +1,13 @@
 """The vault's tables, typed. Everything that must hold is a constraint here, not a convention.
 
 Times are aware UTC (`UtcDateTime`); ids are `prefix_ulid`; sealed bytes are what
-`vaultcore.crypto.envelope` made of a value. The worker adds its own tables to `metadata`.
+`vaultcore.crypto.envelope` made of a value. The worker adds its own tables to `metadata`. `info` says what a
+column may hold beyond its type: `one_of` a few words, an empty text (`may_be_empty`), JSON of another `shape`
+than an object.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -29,6 +31,12 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
+
+from vaultcore.model import Consumer, Kind, Stage
+from vaultcore.stored import UNREADABLE
+
+_EARLIEST = 2000
+"""No time of ours is from a year before that."""
 
 metadata = MetaData(
     naming_convention={
@@ -56,8 +64,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # the library\'s
-        if value is None:
-            return None
+        if not isinstance(value, datetime):  # none, or none that can be read
+            return value
+        if value.year < _EARLIEST:
+            return cast("datetime", UNREADABLE)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -106,11 +116,11 @@ class ItemColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(50), unique=True)
     skeleton: Named[str | None] = Column(Text, index=True)
-    kind: Named[str] = Column(String(10))
+    kind: Named[str] = Column(String(10), info={"one_of": Kind})
     policy: Named[dict[str, Any]] = Column(JSON)
     overlap_seconds: Named[int] = Column(BigInteger)
     idle_seconds: Named[int] = Column(BigInteger)
-    hygiene: Named[str] = Column(String(100))
+    hygiene: Named[str] = Column(String(100), info={"may_be_empty": True})
     expires_at: Named[datetime | None] = Column(UtcDateTime)
     due_at: Named[datetime | None] = Column(UtcDateTime)
     hold_until: Named[datetime | None] = Column(UtcDateTime)
@@ -150,7 +160,7 @@ Index(
 class VersionColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
     number: Named[int] = Column(Integer)
-    stage: Named[str] = Column(String(10))
+    stage: Named[str] = Column(String(10), info={"one_of": Stage})
     expires_at: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime)
     activated_at: Named[datetime | None] = Column(UtcDateTime)
@@ -199,7 +209,7 @@ Index(
 
 
 class ReferenceColumns(TypedColumns):
-    consumer: Named[str] = Column(String(10))
+    consumer: Named[str] = Column(String(10), info={"one_of": Consumer})
     consumer_id: Named[str] = Column(String(40))
     consumer_name: Named[str] = Column(String(200))
     active: Named[bool] = Column(Boolean)

@@ -5,24 +5,27 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 """
 
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, Row, delete, insert, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
-from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Consumer, Item, Kind, NodeReference, Policy, Stage, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
+from vaultcore.paging import walk_pages
 from vaultcore.references import find_uses, texts_in
 from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
 from vaultcore.secret import Secret
+from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
 from vaultcore.versions import Versions
 
@@ -124,6 +127,23 @@ class Vault:
         ).all()
         names = owners_of(connection, [row.id for row in rows])
         return [item_from_row(row, names[row.id]) for row in rows]
+
+    def walk(self, connection: Connection, *, page_size: int = 500) -> Iterator[Item | UnreadableError]:
+        """Items by name, read in pages; in the place of one that cannot be read, the error that says so."""
+
+        def read_page(last: tuple[str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+            query = select_items().order_by(items.c.name).limit(page_size)
+            return connection.execute(query if last is None else query.where(items.c.name > last[0])).all()
+
+        for rows in walk_pages(read_page, lambda row: (row.name,), size=page_size):
+            names = owners_of(connection, [row.id for row in rows])
+
+            def read(row: Row[*tuple[Any, ...]], names: Mapping[str, tuple[str, ...]] = names) -> Item:
+                return item_from_row(row, names[row.id])
+
+            for row in rows:
+                item = read_apart(row, read)
+                yield item.explain(f"item {row.name} ({row.id})") if isinstance(item, Unread) else item
 
     def update(
         self,

@@ -17,6 +17,7 @@ from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
 from vaultcore.names import spellings
 from vaultcore.owners import Owners
+from vaultcore.stored import unreadable_fields
 from vaultcore.tables import deployment, owners
 from vaultcore.troubles import explain
 from vaultcore.vault import Vault
@@ -143,7 +144,12 @@ class Services:
     def deployment_id(self) -> str:
         """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
-            found = connection.execute(select(deployment.c.id, deployment.c.keyring_check)).one()
+            rows = connection.execute(select(deployment.c.id, deployment.c.keyring_check)).all()
+        if len(rows) != 1 or unreadable_fields(rows[0]):
+            raise ConfigurationError(
+                "the database does not say which vault it is (table deployment): restore it from its backup"
+            )
+        found = rows[0]
         if found.keyring_check != self.keyring.fingerprint(found.id.encode()):
             raise ConfigurationError(
                 f"the keyring {self.settings.keyring_path} is not the one of this vault: "
@@ -564,6 +570,7 @@ class Services:
             delivering=self.delivering,
             heartbeat=self.heartbeat,
             problems=self.problems,
+            resuming=self.resuming,
             clock=self.clock,
         )
 

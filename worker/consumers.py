@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
+from vaultcore.stored import check_row
 from vaultcore.tables import references
 from worker.domain.proof import Consumer
-from worker.tables import runs, waivers, workflows
+from worker.tables import rotations, runs, waivers, workflows
 
 
 def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | None = None) -> list[Consumer]:
@@ -36,7 +37,24 @@ def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | Non
     waived = set(
         connection.execute(select(waivers.c.workflow_id).where(waivers.c.rotation_id == rotation_id)).scalars()
     )
-    return [_consumer(row, waived) for row in rows]
+    at_it = set(
+        connection.execute(
+            select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+        ).scalars()
+    )
+    return [_consumer(row, waived, at_it) for row in rows]
+
+
+def users_of(connection: Connection, item_id: str) -> list[str]:
+    """The names of the active workflows that use the item: for who is told of it, whatever else can be read."""
+    r = references.c
+    names = connection.execute(
+        select(r.consumer_name)
+        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, r.active.is_(True))
+        .distinct()
+        .order_by(r.consumer_name)
+    ).scalars()
+    return [str(name) for name in names]
 
 
 def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, number: int, by: str) -> None:
@@ -133,8 +151,10 @@ def is_running(connection: Connection, workflow_id: str) -> bool:
     )
 
 
-def _consumer(row: Row[*tuple[Any, ...]], waived: set[str]) -> Consumer:
-    held = row.held_by is not None
+def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str]) -> Consumer:
+    """What a rotation that is over, or was never there, holds is pinned: nobody will let it go."""
+    check_row(row, f"workflow {row.consumer_name}")
+    held = row.held_by in at_it
     return Consumer(
         id=row.consumer_id,
         name=row.consumer_name,

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from vaultcore.rows import owners_of
+from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners, items, owners, references
 from worker import finding_rows
 from worker.domain.findings import WORST_FIRST, FindingKind
@@ -106,11 +107,13 @@ def find_findings(
     if not rows:
         return [], 0
     total = len(rows) if len(rows) < LINES_MAX else connection.execute(_NUMBER, asked).scalar_one()
-    ids = sorted({row.item_id for row in rows if row.item_id is not None})
+    ids = sorted({row.item_id for row in rows if isinstance(row.item_id, str)})
     users = _users_of(connection, ids)
     names = owners_of(connection, ids)
-    return [
-        FoundLine(
+
+    def write(row: Row[*tuple[Any, ...]]) -> FoundLine:
+        check_row(row, f"finding {row.id}")
+        return FoundLine(
             kind=FindingKind(row.kind),
             subject=row.present_name or row.item or row.subject,
             detail=row.detail,
@@ -119,24 +122,27 @@ def find_findings(
             users=() if row.workflow is not None else users.get(row.item_id, ()),
             belongs=() if owner in names.get(row.item_id, ()) else names.get(row.item_id, ()),
         )
-        for row in rows
-    ], total
+
+    lines, unread = read_all(rows, write)
+    return lines, total - len(unread)
 
 
 def find_rotated(connection: Connection, *, owner_id: str, night: datetime, nobodys: bool) -> list[RotatedLine]:
     """The owner's rotations of which that night's digest tells; `nobodys`: those of unowned items, too."""
     rows = connection.execute(_ROTATED, {"owner": owner_id, "night": night, "nobodys": nobodys})
-    return [
-        RotatedLine(
-            id=row.id,
-            item=row.item,
-            state=State(row.state),
-            version=row.new_number,
-            error=row.last_error,
-            waits_for=tuple(row.waits_for),
-        )
-        for row in rows
-    ]
+    return read_all(rows, _rotated_line)[0]
+
+
+def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
+    check_row(row, f"rotation {row.id}")
+    return RotatedLine(
+        id=row.id,
+        item=row.item,
+        state=State(row.state),
+        version=row.new_number,
+        error=row.last_error,
+        waits_for=tuple(row.waits_for),
+    )
 
 
 def _describe_help(row: Row[*tuple[Any, ...]]) -> dict[str, str | None]:

@@ -23,6 +23,8 @@ from sqlalchemy import (
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
+from vaultcore.paging import walk_pages
+from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners, owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.findings import Finding, FindingKind, topic_of
@@ -120,15 +122,22 @@ def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] 
 def list_open(
     connection: Connection, *, owner_id: str | None = None, limit: int = 10_000
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Oldest first; of an owner's items, or all."""
+    """Oldest first; of an owner's items, or all. One that cannot be read is told by the next scan."""
     mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
     whose = true() if owner_id is None else findings.c.item_id.in_(mine)
-    return connection.execute(
+    rows = connection.execute(
         select(findings)
         .where(findings.c.resolved_at.is_(None), whose)
         .order_by(findings.c.opened_at, findings.c.id)
         .limit(limit)
-    ).all()
+    )
+    return read_all(rows, _check)[0]
+
+
+def _check(row: Row[*tuple[Any, ...]]) -> Row[*tuple[Any, ...]]:
+    check_row(row, f"finding {row.id}")
+    FindingKind(row.kind)
+    return row
 
 
 # What a person knows of
@@ -177,39 +186,36 @@ def walk_untold(
     Of what has lapsed for days all are there: deputies and operators may not have heard of it yet.
     """
     owner = func.coalesce(item_owners.c.owner_id, operators)
-    last = ("", "")
-    while True:
-        rows = connection.execute(
-            select(
-                findings.c.id,
-                findings.c.level,
-                findings.c.topic,
-                owner.label("key"),
-                item_owners.c.owner_id,
-                owners.c.deputy_id,
-            )
-            .select_from(findings)
-            .outerjoin(item_owners, item_owners.c.item_id == findings.c.item_id)
-            .outerjoin(owners, owners.c.id == item_owners.c.owner_id)
-            .outerjoin(tellings, and_(tellings.c.topic == findings.c.topic, tellings.c.owner_id == owner))
-            .where(
-                findings.c.resolved_at.is_(None),
-                not_(is_quiet(now)),
-                or_(
-                    tellings.c.level.is_(None),
-                    tellings.c.level < findings.c.level,
-                    findings.c.level >= DEPUTY_LEVEL,
-                ),
-                tuple_(findings.c.id, owner) > last,
-            )
-            .order_by(findings.c.id, owner)
-            .limit(page_size)
-        ).all()
-        if rows:
-            yield rows
-        if len(rows) < page_size:
-            return
-        last = (rows[-1].id, rows[-1].key)
+    query = (
+        select(
+            findings.c.id,
+            findings.c.level,
+            findings.c.topic,
+            owner.label("key"),
+            item_owners.c.owner_id,
+            owners.c.deputy_id,
+        )
+        .select_from(findings)
+        .outerjoin(item_owners, item_owners.c.item_id == findings.c.item_id)
+        .outerjoin(owners, owners.c.id == item_owners.c.owner_id)
+        .outerjoin(tellings, and_(tellings.c.topic == findings.c.topic, tellings.c.owner_id == owner))
+        .where(
+            findings.c.resolved_at.is_(None),
+            not_(is_quiet(now)),
+            or_(
+                tellings.c.level.is_(None),
+                tellings.c.level < findings.c.level,
+                findings.c.level >= DEPUTY_LEVEL,
+            ),
+        )
+        .order_by(findings.c.id, owner)
+        .limit(page_size)
+    )
+    return walk_pages(
+        lambda last: connection.execute(query.where(tuple_(findings.c.id, owner) > (last or ("", "")))).all(),
+        lambda row: (row.id, row.key),
+        size=page_size,
+    )
 
 
 def told_levels(connection: Connection, topics: Collection[str]) -> dict[tuple[str, str], int]:

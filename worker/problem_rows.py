@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
+from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, routes
 from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
 from worker.domain.findings import FindingKind
@@ -149,8 +150,7 @@ def _rotations(connection: Connection, *, since: datetime, now: datetime, at_end
         .order_by(rotations.c.id)
     )
     found = []
-    for row in rows:
-        one = rotation_from_row(row)
+    for one in read_all(rows, rotation_from_row)[0]:  # of others the scan makes a finding
         kind = judge_rotation(
             one.state,
             waits_for=tuple(one.waits_for),

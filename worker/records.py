@@ -147,18 +147,20 @@ def pending_runs(connection: Connection, *, opened_before: datetime) -> list[str
     )
 
 
-def fail_lost_runs(connection: Connection, *, begun_before: datetime, at: datetime) -> None:
-    """Runs that were begun so long ago that whoever ran them is gone."""
-    connection.execute(
+def fail_lost_runs(connection: Connection, *, begun_before: datetime, at: datetime) -> list[str]:
+    """Runs that were begun so long ago that whoever ran them is gone: the ids of their workflows."""
+    lost = connection.execute(
         update(runs)
-        .where(runs.c.status == "running", runs.c.started_at < begun_before)
+        .where(runs.c.completed_at.is_(None), runs.c.status != "pending", runs.c.started_at < begun_before)
         .values(
             status="failed",
             completed_at=at,
             error_cause=Cause.OUTAGE.value,
             error_message="the worker that ran it was lost",
         )
+        .returning(runs.c.workflow_id)
     )
+    return sorted(set(lost.scalars()))
 
 
 def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> list[dict[str, Any]]:

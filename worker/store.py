@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
+from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
@@ -72,6 +74,8 @@ NO_TRIES: Mapping[str, Any] = {
 }
 """What was tried in a step no longer counts in the one that follows."""
 
+_STATES = frozenset(State)
+
 NIGHT_JOB = "night"
 """The sweeps that are nights."""
 
@@ -79,9 +83,15 @@ BY_OWNER = "its owner replaced it"
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
+    """`UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    what = f"rotation {row.id}"
+    check_row(row, what)
+    if row.state not in _STATES or row.stuck_in not in (None, *_STATES):
+        raise UnreadableError(what, "state")
     stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+    waits_for = [str(reason) for reason in stored["waits_for"]]
     stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
-    return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in})
+    return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in, "waits_for": waits_for})
 
 
 # Rotations
@@ -116,8 +126,15 @@ def find_open_rotation(connection: Connection, item_id: str, *, lock: bool = Fal
 
 
 def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
+    """Newest first, those that can be read."""
+    return [one for one in walk_rotations(connection, limit=limit) if isinstance(one, Rotation)]
+
+
+def walk_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation | UnreadableError]:
+    """Newest first; in the place of one that cannot be read, the error that says so."""
     rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
-    return [rotation_from_row(row) for row in rows]
+    found = [(row, read_apart(row, rotation_from_row)) for row in rows]
+    return [one.explain(f"rotation {row.id}") if isinstance(one, Unread) else one for row, one in found]
 
 
 def claim_rotation(
@@ -251,7 +268,10 @@ def set_intent(
 
 
 def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
-    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held."""
+    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held.
+
+    One that cannot be read is nobody's: it would be due for ever.
+    """
     return list(
         connection.execute(
             select(rotations.c.id)
@@ -262,6 +282,7 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
                     rotations.c.lease_until.is_(None),
                     rotations.c.lease_until < _lease_clock(connection, now),
                 ),
+                is_whole(connection, rotations),
             )
             .order_by(rotations.c.next_at)
             .limit(limit)
@@ -302,7 +323,7 @@ def wake_queued(connection: Connection, night: datetime, counterpart: str, now: 
 def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation]:
     """In the order in which they were opened."""
     rows = connection.execute(select(rotations).where(rotations.c.night == night).order_by(rotations.c.id))
-    return [rotation_from_row(row) for row in rows]
+    return read_all(rows, rotation_from_row)[0]
 
 
 def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rotation]:
@@ -319,7 +340,7 @@ def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rota
         )
         .order_by(rotations.c.id)
     )
-    found = map(rotation_from_row, rows)
+    found = read_all(rows, rotation_from_row)[0]
     return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
 
 
@@ -344,7 +365,7 @@ def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotatio
         )
         .order_by(rotations.c.id)
     )
-    return [rotation_from_row(row) for row in rows]
+    return read_all(rows, rotation_from_row)[0]
 
 
 def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]:
@@ -354,7 +375,7 @@ def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]
         .where(rotations.c.night == night, rotations.c.last_error.is_not(None))
         .order_by(rotations.c.id)
     )
-    return [rotation_from_row(row) for row in rows]
+    return read_all(rows, rotation_from_row)[0]
 
 
 def count_failures(connection: Connection, item_id: str) -> int:
@@ -483,7 +504,12 @@ def last_night(
     by_hand: bool | None = None,
 ) -> Night | None:
     """The newest one; of those before a time, that have ended, or that were (not) begun by hand."""
-    query = select(*_NIGHT_COLUMNS).where(_IS_NIGHT).order_by(sweeps.c.slot.desc()).limit(1)
+    query = (
+        select(*_NIGHT_COLUMNS)
+        .where(_IS_NIGHT, is_whole(connection, sweeps))
+        .order_by(sweeps.c.slot.desc())
+        .limit(1)
+    )
     if before is not None:
         query = query.where(sweeps.c.slot < before)
     if closed:
@@ -516,9 +542,19 @@ def vault_made_at(connection: Connection) -> datetime:
 
 
 def claim_sweep(
-    connection: Connection, *, job: str, slot: datetime, now: datetime, lease: timedelta, by_hand: bool = False
+    connection: Connection,
+    *,
+    job: str,
+    slot: datetime,
+    now: datetime,
+    lease: timedelta,
+    tries: int,
+    by_hand: bool = False,
 ) -> bool:
-    """Whether this process does the slot: once done, or while somebody is at it, nobody else does."""
+    """Whether this process does the slot: once done, or while somebody is at it, nobody else does.
+
+    One that has been begun `tries` times, and never was done, is given up.
+    """
     lease_now = _lease_clock(connection, now)
     made = upsert_into(connection, sweeps).values(
         job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
@@ -527,7 +563,49 @@ def claim_sweep(
         made.on_conflict_do_update(
             index_elements=["job", "slot"],
             set_={"lease_until": lease_now + lease, "started_at": now},
-            where=and_(sweeps.c.scanned_at.is_(None), sweeps.c.lease_until < lease_now),
-        ).returning(sweeps.c.slot)
+            where=and_(
+                sweeps.c.scanned_at.is_(None), sweeps.c.done_at.is_(None), sweeps.c.lease_until < lease_now
+            ),
+        ).returning(sweeps.c.counts)
     ).first()
-    return claimed is not None
+    if claimed is None:
+        return False
+    begun = _tries_of(claimed.counts)
+    values: dict[str, Any] = {"counts": {_TRIES: begun + 1}} if begun < tries else {"done_at": now}
+    if begun:  # whoever began it before has not come back
+        values["outcome"] = "failed"
+    connection.execute(update(sweeps).where(sweeps.c.job == job, sweeps.c.slot == slot).values(values))
+    return begun < tries
+
+
+def fail_sweep(connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int) -> None:
+    """It came to nothing this time; after the last of its `tries` it is over."""
+    this = and_(sweeps.c.job == job, sweeps.c.slot == slot)
+    counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
+    ended = {"done_at": now} if _tries_of(counts) >= tries else {}
+    connection.execute(update(sweeps).where(this).values(outcome="failed", **ended))
+
+
+def list_failed_sweeps(connection: Connection, job: str, *, since: datetime) -> list[datetime]:
+    """Slots since then of which nothing has come: each was begun, and its scan failed or was cut off."""
+    return list(
+        connection.execute(
+            select(sweeps.c.slot)
+            .where(
+                sweeps.c.job == job,
+                sweeps.c.slot >= since,
+                sweeps.c.scanned_at.is_(None),
+                sweeps.c.outcome == "failed",
+            )
+            .order_by(sweeps.c.slot)
+        ).scalars()
+    )
+
+
+_TRIES = "tries"
+
+
+def _tries_of(counts: object) -> int:
+    """How often a scan was begun that has not succeeded; 0 where that cannot be read."""
+    tries = counts.get(_TRIES, 0) if isinstance(counts, dict) else 0
+    return tries if isinstance(tries, int) else 0

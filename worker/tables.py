@@ -25,7 +25,15 @@ from sqlalchemy import (
     text,
 )
 
+from vaultcore.errors import Cause
 from vaultcore.tables import UtcDateTime, metadata
+from worker.domain.findings import FindingKind
+from worker.domain.saga import State
+
+RUN_PURPOSES = ("production", "test", "controlled")
+DELIVERY_STATES = ("waiting", "sent", "failed", "withdrawn")
+BEATS = ("start", "success", "fail")
+BEAT_STATES = ("waiting", "sent", "failed", "outdated")
 
 
 class WorkflowColumns(TypedColumns):
@@ -54,14 +62,14 @@ class RunColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     workflow_id: Named[str] = Column(String(40), ForeignKey("workflows.id"))
     workflow_name: Named[str] = Column(String(200))
-    purpose: Named[str] = Column(String(10))
+    purpose: Named[str] = Column(String(10), info={"one_of": RUN_PURPOSES})
     trigger: Named[str] = Column(String(10))
     external_id: Named[str | None] = Column(String(200))
     rotation_id: Named[str | None] = Column(String(40))
     status: Named[str] = Column(String(30))
     error_message: Named[str | None] = Column(Text)
     error_node: Named[str | None] = Column(String(100))
-    error_cause: Named[str | None] = Column(String(10))
+    error_cause: Named[str | None] = Column(String(10), info={"one_of": Cause})
     created_at: Named[datetime] = Column(UtcDateTime)
     started_at: Named[datetime | None] = Column(UtcDateTime)
     completed_at: Named[datetime | None] = Column(UtcDateTime)
@@ -92,7 +100,7 @@ class RunLogColumns(TypedColumns):
     node_id: Named[str] = Column(String(100))
     component_id: Named[str] = Column(String(100))
     status: Named[str] = Column(String(10))
-    output: Named[Any] = Column(JSON)
+    output: Named[Any] = Column(JSON, info={"shape": "any"})
     created_at: Named[datetime] = Column(UtcDateTime)
 
 
@@ -116,7 +124,7 @@ class SweepColumns(TypedColumns):
     started_at: Named[datetime] = Column(UtcDateTime)
     scanned_at: Named[datetime | None] = Column(UtcDateTime)
     done_at: Named[datetime | None] = Column(UtcDateTime)
-    outcome: Named[str | None] = Column(String(10))
+    outcome: Named[str | None] = Column(String(10), info={"one_of": ("good", "failed")})
     by_hand: Named[bool] = Column(Boolean, server_default=false())
     counts: Named[dict[str, Any]] = Column(JSON)
     problems: Named[list[dict[str, Any]]] = Column(JSON, server_default="[]")
@@ -129,7 +137,7 @@ wrong when it had ended."""
 
 class FindingColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
-    kind: Named[str] = Column(String(20))
+    kind: Named[str] = Column(String(20), info={"one_of": FindingKind})
     subject: Named[str] = Column(String(250))
     item_id: Named[str | None] = Column(String(40), index=True)
     item: Named[str | None] = Column(String(60))
@@ -187,10 +195,10 @@ class RotationColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     item_id: Named[str] = Column(String(40), index=True)
     item: Named[str] = Column(String(50))
-    rotator: Named[str] = Column(String(60))
+    rotator: Named[str] = Column(String(60), info={"may_be_empty": True})
     counterpart: Named[str | None] = Column(String(250))
-    state: Named[str] = Column(String(20))
-    stuck_in: Named[str | None] = Column(String(20))
+    state: Named[str] = Column(String(20), info={"one_of": State})
+    stuck_in: Named[str | None] = Column(String(20), info={"one_of": State})
     reason: Named[str] = Column(String(100))
     asked_by: Named[str] = Column(String(100))
     approved_by: Named[str | None] = Column(String(100))
@@ -209,9 +217,9 @@ class RotationColumns(TypedColumns):
     failing_since: Named[datetime | None] = Column(UtcDateTime)
     polls: Named[int] = Column(Integer, server_default="0")
     settling_since: Named[datetime | None] = Column(UtcDateTime)
-    last_cause: Named[str | None] = Column(String(10))
+    last_cause: Named[str | None] = Column(String(10), info={"one_of": Cause})
     last_error: Named[str | None] = Column(Text)
-    waits_for: Named[list[str]] = Column(JSON)
+    waits_for: Named[list[str]] = Column(JSON, info={"shape": "array"})
     next_at: Named[datetime | None] = Column(UtcDateTime)
     lease_until: Named[datetime | None] = Column(UtcDateTime)
     fence: Named[int] = Column(Integer)
@@ -310,9 +318,9 @@ departure_items = Table(
 
 class HeartbeatColumns(TypedColumns):
     slot: Named[datetime] = Column(UtcDateTime)
-    beat: Named[str] = Column(String(10))
+    beat: Named[str] = Column(String(10), info={"one_of": BEATS})
     text: Named[str] = Column(Text)
-    state: Named[str] = Column(String(10))
+    state: Named[str] = Column(String(10), info={"one_of": BEAT_STATES})
     attempts: Named[int] = Column(Integer)
     next_at: Named[datetime | None] = Column(UtcDateTime)
     last_error: Named[str | None] = Column(Text)
@@ -391,7 +399,7 @@ class DeliveryColumns(TypedColumns):
     recipient: Named[str] = Column(String(320), server_default="")
     shown: Named[str] = Column(Text)
     stands_in: Named[bool] = Column(Boolean, server_default=false())
-    state: Named[str] = Column(String(10))
+    state: Named[str] = Column(String(10), info={"one_of": DELIVERY_STATES})
     attempts: Named[int] = Column(BigInteger)
     last_error: Named[str | None] = Column(Text)
     next_at: Named[datetime | None] = Column(UtcDateTime)

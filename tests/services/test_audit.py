@@ -197,7 +197,7 @@ def test_a_change_whose_audit_row_cannot_be_written_is_not_kept(moves: Moves) ->
         lambda: _create_owner(moves, "support"),
     )
     for change in changes:
-        with pytest.raises(ConflictError):
+        with pytest.raises(AuditError):
             change()
     moves.sql(delete(audit_head))
     for change in changes:
@@ -314,3 +314,17 @@ def _anchor(moves: Moves, at: datetime) -> Anchor:
 def _create_owner(moves: Moves, name: str) -> None:
     with moves.services.database.write() as connection:
         moves.services.owners.create(connection, name, actor="test")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_cannot_be_read_is_told_as_edited_and_hides_no_other(moves: Moves) -> None:
+    moves.add()
+    moves.add("prod-crm-api-token")
+    last = moves.log()[-1].seq
+    moves.sql("UPDATE audit SET hash = 'a text' WHERE seq = 2")
+    assert moves.verify().problems == ("row 2 was edited, or put in another's place",)
+    moves.sql("UPDATE audit_head SET hash = 'a text'")
+    assert moves.verify().problems[1:] == ("the head row cannot be read (hash)",)
+    with pytest.raises(AuditError):
+        moves.add("prod-mail-password")
+    assert moves.log()[-1].seq == last

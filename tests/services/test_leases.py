@@ -476,7 +476,7 @@ def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
     with moves.services.database.write() as connection:
-        return store.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE)
+        return store.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
 
 
 def _renew(moves: Moves, claimed: Rotation) -> bool:

@@ -16,7 +16,7 @@ from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
@@ -189,10 +189,9 @@ def list_items(*, json: Json = False, home: Home = None) -> None:
     """List items."""
     _ = home
     services = open_services()
-    rows: list[dict[str, Any]] = []
     with services.database.read() as connection:
-        while page := services.vault.page(connection, after=rows[-1]["name"] if rows else ""):
-            rows += [describe(item) for item in page]
+        items, errors = sort_out(services.vault.walk(connection))
+    rows = [describe(item) for item in items]
     if json:
         print_json(rows)
     else:
@@ -201,6 +200,7 @@ def list_items(*, json: Json = False, home: Home = None) -> None:
             ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
             "no items yet: nightkey item create NAME --owner OWNER",
         )
+    tell_unreadable(errors)
 
 
 @app.command()

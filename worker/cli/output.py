@@ -9,12 +9,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, TypeVar
 
-from vaultcore.errors import InvalidInputError, Trouble, TroubleError
+import typer
+
+from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError
 from vaultcore.rules import show_duration
 from vaultcore.troubles import explain
 from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
+
+T = TypeVar("T")
 
 
 def print_json(document: object) -> None:
@@ -81,6 +85,26 @@ def _told() -> Iterator[None]:
     if failed is not None:
         drop_output()
         raise failed
+
+
+def sort_out(found: Iterable[T | NightkeyError]) -> tuple[list[T], list[NightkeyError]]:
+    """What a list has to show, and the errors that stand in it for what cannot be read."""
+    read: list[T] = []
+    errors: list[NightkeyError] = []
+    for one in found:
+        if isinstance(one, NightkeyError):
+            errors.append(one)
+        else:
+            read.append(one)
+    return read, errors
+
+
+def tell_unreadable(errors: Sequence[NightkeyError]) -> None:
+    """A line for each that is missing from a list, which then ends with 1."""
+    for error in errors:
+        note(f"nightkey: {error}")
+    if errors:
+        raise typer.Exit(1)
 
 
 def note(text: str) -> None:

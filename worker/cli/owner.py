@@ -12,7 +12,7 @@ from vaultcore.model import UNCHANGED, Owner
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_text
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.reach import warn_of_unreached
 from worker.cli.session import Home, Json, open_services, who
@@ -193,11 +193,13 @@ def list_owners(*, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.read() as connection:
-        rows = [describe(owner) for owner in services.owners.all(connection)]
+        owners, errors = sort_out(services.owners.walk(connection))
+    rows = [describe(owner) for owner in owners]
     if json:
         print_json(rows)
     else:
         print_table(rows, ("name", "routes", "zone", "quiet", "deputy", "created_at"), "no owners yet")
+    tell_unreadable(errors)
 
 
 @app.command()

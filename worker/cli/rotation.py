@@ -6,12 +6,12 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import parse_time
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.advice import Advice, advise
 from worker.domain.saga import ON_THE_WAY, State
-from worker.store import Rotation, get_rotation, list_rotations, steps_of
+from worker.store import Rotation, get_rotation, steps_of, walk_rotations
 
 app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
@@ -25,12 +25,14 @@ def list_all(*, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.read() as connection:
-        rows = [describe(rotation) for rotation in list_rotations(connection)]
+        rotations, errors = sort_out(walk_rotations(connection))
+    rows = [describe(rotation) for rotation in rotations]
     if json:
         print_json(rows)
     else:
         columns = ("id", "item", "state", "reason", "error", "next_at", "created_at", "finished_at")
         print_table(rows, columns, "no rotations yet")
+    tell_unreadable(errors)
 
 
 @app.command()

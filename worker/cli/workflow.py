@@ -9,7 +9,7 @@ import typer
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.cli.inputs import read_json, read_text
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.records import last_runs
@@ -58,6 +58,7 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.read() as connection:
+        found, errors = sort_out(services.definitions.walk(connection))
         rows = [
             {
                 "id": workflow.id,
@@ -66,9 +67,9 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
                 "schedule_type": workflow.schedule_type,
                 "schedule_value": workflow.schedule_value,
                 "next_run_at": workflow.next_run_at,
-                "items": sorted({r.written for r in services.references.of_consumer(connection, workflow.id)}),
+                "items": services.references.written_by(connection, workflow.id),
             }
-            for workflow in services.definitions.all(connection)
+            for workflow in found
         ]
     if json:
         print_json(rows)
@@ -78,6 +79,7 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
             ("name", "is_active", "schedule_type", "schedule_value", "next_run_at", "items"),
             "no workflows yet: nightkey workflow apply FILE",
         )
+    tell_unreadable(errors)
 
 
 @app.command()

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from worker.domain.commands import quote_word
+
+_SUBJECT_MAX = 250
+_NAME_MAX = 60
+_WORKFLOW_MAX = 200
 LAPSED_LEVEL = 100
 """The level of what has just lapsed: it rises by one a day."""
 
@@ -55,6 +60,33 @@ class Finding:
     deadline: datetime | None = None
     does: str | None = None
     command: str | None = None
+
+
+def find_unreadable(
+    subject: object,
+    problem: str,
+    *,
+    item_id: object = None,
+    item: object = None,
+    workflow: object = None,
+    what: str = "it",
+) -> Finding:
+    """A stored row that holds what none of us wrote; `problem` names the fields, `what` the row.
+
+    What it says of the row may itself be what cannot be read.
+    """
+    name = str(item)[:_NAME_MAX] if item else None
+    show = "nightkey audit verify" if name is None else f"nightkey item show {quote_word(name)}"
+    return Finding(
+        kind=FindingKind.UNREADABLE,
+        subject=str(subject)[:_SUBJECT_MAX],
+        item_id=item_id if isinstance(item_id, str) else None,
+        item=name,
+        workflow=None if workflow is None else str(workflow)[:_WORKFLOW_MAX],
+        level=1,
+        detail=f"what is stored of {what} cannot be read ({problem}): restore its row from a backup",
+        command=show,
+    )
 
 
 def expiry_level(expires_at: datetime, thresholds: tuple[int, ...], now: datetime) -> int | None:

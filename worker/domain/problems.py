@@ -30,6 +30,7 @@ class ProblemKind(StrEnum):
     NOBODY_WORKS = "nobody-works"
     NIGHT_LATE = "night-late"
     NIGHT_CUT_OFF = "night-cut-off"
+    NIGHT_NOT_SCANNED = "night-not-scanned"
     NIGHT_FAILED = "night-failed"
     DIFFERS = "differs"
     NOT_COMPARED = "not-compared"
@@ -146,6 +147,7 @@ _SENTENCES = {
     ProblemKind.NOBODY_WORKS: "no worker is running, the last was seen {when}: start `nightkey up`",
     ProblemKind.NIGHT_LATE: "the night of {when} was not begun: start `nightkey up`, or run `nightkey night`",
     ProblemKind.NIGHT_CUT_OFF: "the night of {when} was begun and has not ended: run `nightkey night`",
+    ProblemKind.NIGHT_NOT_SCANNED: "the night of {when} could not be scanned: see the worker's log",
     ProblemKind.NIGHT_FAILED: "the night of {when} did not end well",
     ProblemKind.STUCK: "{subject} is stuck: {error} (nightkey rotation show {id})",
     ProblemKind.NOT_REPLACED: "{subject} was not replaced: {error} (nightkey rotation show {id})",

@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
 
+from vaultcore.errors import NightkeyError
 from vaultcore.names import spellings
 from vaultcore.owners import Owners
-from vaultcore.quiet import parse_quiet, quiet_until
+from vaultcore.quiet import check_zone, parse_quiet, quiet_until
+from vaultcore.stored import UNREADABLE
 from vaultcore.tables import item_owners, owners, routes
 from worker.domain.reach import Person, Unreached, find_unreached
 
@@ -28,8 +30,9 @@ class Hearer:
 
     def may_be_told(self, now: datetime, *, urgent: bool) -> datetime:
         """When: now, or at the end of their quiet hours."""
-        quiet = None if self.quiet is None or urgent else parse_quiet(self.quiet)
-        return quiet_until(quiet, self.zone, now)
+        if self.quiet is None or urgent:
+            return now
+        return quiet_until(parse_quiet(self.quiet), self.zone, now)
 
 
 class Addressing:
@@ -62,7 +65,7 @@ class Addressing:
                 owners.c.id == owner_id
             )
         ).one()
-        return Hearer(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+        return _hearer(row)
 
     def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
         """Who is told: the owner, or their deputy, or the operators: the first who has a route."""
@@ -106,3 +109,24 @@ class Addressing:
         if owner_id is None:  # the route was taken away meanwhile
             return after
         return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
+
+
+def _hearer(row: Row[*tuple[Any, ...]]) -> Hearer:
+    """What of an owner cannot be read keeps nobody from hearing: their times are then in UTC, and not quiet."""
+    values = zip(row._fields, row, strict=True)
+    stored: dict[str, Any] = {name: None if value is UNREADABLE else value for name, value in values}
+    try:
+        zone = check_zone(stored["zone"] or "UTC")
+    except NightkeyError:
+        zone = "UTC"
+    try:
+        quiet = None if stored["quiet"] is None else str(parse_quiet(stored["quiet"]))
+    except NightkeyError:
+        quiet = None
+    return Hearer(
+        id=stored["id"],
+        name=stored["name"] or stored["id"],
+        zone=zone,
+        quiet=quiet,
+        deputy_id=stored["deputy_id"],
+    )

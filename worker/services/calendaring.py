@@ -1,15 +1,18 @@
 """Coming expiries as a calendar that other programs read (iCalendar, RFC 5545)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from vaultcore import rules
+from vaultcore.damage import is_sound
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError
 from vaultcore.model import Item, Mode
 from vaultcore.owners import Owners
+from vaultcore.paging import walk_pages
+from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import item_owners, items
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
@@ -43,14 +46,12 @@ class Calendaring:
         now, problems = self._clock(), list[str]()
         with self._database.read() as connection:
             owner_id = None if owner is None else self._owners.get(connection, owner).id
-            for item_id in self._walk(connection, owner_id, now):
-                try:
-                    item = self._vault.get(connection, item_id)
-                except NightkeyError as error:
-                    problems.append(str(error))
-                    continue
+
+            def write_event(row: Row[*tuple[Any, ...]]) -> Event | None:
+                check_row(row, f"item {row.name}")
+                item = self._vault.get(connection, row.id)
                 if item.expires_at is None:
-                    continue
+                    return None
                 event = Event()
                 event.add("uid", f"{item.id}-{item.version}@nightkey")
                 event.add("dtstamp", now)
@@ -60,35 +61,41 @@ class Calendaring:
                 event.add("description", _explain(item))
                 event.add("categories", [str(item.policy.mode)])
                 event.add("transp", "TRANSPARENT")
-                calendar.add_component(event)
+                return event
+
+            for row in self._walk(connection, owner_id, now):
+                event = read_apart(row, write_event)
+                if isinstance(event, Unread):
+                    problems.append(str(event.explain(f"item {row.name}")))
+                elif event is not None:
+                    calendar.add_component(event)
         written: bytes = calendar.to_ical()
         return written, problems
 
-    def _walk(self, connection: Connection, owner_id: str | None, now: datetime) -> Iterator[str]:
-        last: tuple[datetime, str] | None = None
-        while True:
-            query = (
-                select(items.c.id, items.c.expires_at)
-                .where(items.c.expires_at > now)
-                .order_by(items.c.expires_at, items.c.id)
-                .limit(_PAGE)
+    def _walk(
+        self, connection: Connection, owner_id: str | None, now: datetime
+    ) -> Iterator[Row[*tuple[Any, ...]]]:
+        """By their expiry; at the end those whose expiry is no time."""
+        sound = is_sound(items.c.expires_at, connection.dialect.name)
+        every = select(items.c.id, items.c.name, items.c.expires_at)
+        if owner_id is not None:
+            mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+            every = every.where(items.c.id.in_(mine))
+        query = (
+            every.where(items.c.expires_at > now, sound).order_by(items.c.expires_at, items.c.id).limit(_PAGE)
+        )
+
+        def read(last: tuple[datetime, str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+            if last is None:
+                return list(connection.execute(query))
+            further = or_(
+                items.c.expires_at > last[0], (items.c.expires_at == last[0]) & (items.c.id > last[1])
             )
-            if owner_id is not None:
-                mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
-                query = query.where(items.c.id.in_(mine))
-            if last is not None:
-                query = query.where(
-                    or_(
-                        items.c.expires_at > last[0],
-                        (items.c.expires_at == last[0]) & (items.c.id > last[1]),
-                    )
-                )
-            rows = connection.execute(query).all()
-            for row in rows:
-                yield row.id
-            if len(rows) < _PAGE:
-                return
-            last = (rows[-1].expires_at, rows[-1].id)
+            return list(connection.execute(query.where(further)))
+
+        for rows in walk_pages(read, lambda row: (row.expires_at, row.id), size=_PAGE):
+            yield from rows
+        yield from connection.execute(every.where(~sound).order_by(items.c.id))
 
 
 def _explain(item: Item) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from vaultcore.database import Database
+from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.tables import items, versions
-from worker.domain.findings import expiry_level, show_time_left
+from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
 from worker.domain.notices import CLAIM_MARK
 from worker.services.notifying import Notifying
 from worker.tables import claims
@@ -25,10 +27,12 @@ class Chasing:
         self._notifying = notifying
         self._clock = clock
 
-    def chase(self) -> int:
-        """One notice for each threshold that a claim has crossed since the last one. To how many owners."""
+    def chase(self) -> tuple[int, list[Finding]]:
+        """One notice for each threshold that a claim has crossed since the last one. To how many owners, and
+        which claims cannot be read.
+        """
         now = self._clock()
-        written = 0
+        written, unreadable = 0, list[Finding]()
         with self._database.write() as connection:
             waiting = connection.execute(
                 select(
@@ -52,28 +56,46 @@ class Chasing:
                 .order_by(claims.c.expires_at, claims.c.id)
             ).all()
             for row in waiting:
-                level = _level(row.expires_at, row.created_at, now)
-                if level is None:
-                    continue
-                written += len(
-                    self._notifying.tell_owners(
-                        connection,
-                        row.item_id,
-                        kind="claim-reminder",
-                        dedupe_key=f"claim:{row.id}:{level}",
-                        data={
-                            "item": row.name,
-                            "command": f"nightkey claim {CLAIM_MARK}",
-                            "expires_at": row.expires_at,
-                            "left": row.expires_at and show_time_left(row.expires_at, now),
-                            "taken_by": row.taken_by,
-                            "first": row.rotation_id is None,
-                        },
-                        about=row.id,
-                        claim_id=row.id,
-                    )
-                )
-        return written
+                told = do_apart(connection, row, lambda one: self._remind(connection, one, now))
+                if isinstance(told, Unread):
+                    unreadable.append(_find(told))
+                else:
+                    written += told
+        return written, unreadable
+
+    def _remind(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> int:
+        check_row(row, f"the key of {row.name} that waits to be collected")
+        level = _level(row.expires_at, row.created_at, now)
+        if level is None:
+            return 0
+        told = self._notifying.tell_owners(
+            connection,
+            row.item_id,
+            kind="claim-reminder",
+            dedupe_key=f"claim:{row.id}:{level}",
+            data={
+                "item": row.name,
+                "command": f"nightkey claim {CLAIM_MARK}",
+                "expires_at": row.expires_at,
+                "left": row.expires_at and show_time_left(row.expires_at, now),
+                "taken_by": row.taken_by,
+                "first": row.rotation_id is None,
+            },
+            about=row.id,
+            claim_id=row.id,
+        )
+        return len(told)
+
+
+def _find(unread: Unread[int]) -> Finding:
+    row = unread.row
+    return find_unreadable(
+        f"claims {row.id}",
+        unread.problem,
+        item_id=row.item_id,
+        item=str(row.name),
+        what="the key that waits to be collected",
+    )
 
 
 def _level(expires_at: datetime | None, created_at: datetime, now: datetime) -> int | None:

@@ -1,6 +1,6 @@
 """Workflow definitions: applied from files, kept as rows, their references recorded with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import new_id
 from vaultcore.model import Consumer, NodeReference
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
+from vaultcore.stored import Unread, check_row, read_apart
 from worker.tables import workflows
 from worker.workflows.definition import Definition, load_definition, parse_stored
 from worker.workflows.schedule import next_run
@@ -83,6 +84,15 @@ class Definitions:
 
     def all(self, connection: Connection) -> list[Workflow]:
         return [_workflow(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
+
+    def walk(self, connection: Connection) -> Iterator[Workflow | UnreadableError]:
+        """By name; in the place of one that cannot be read, the error that says so."""
+        for row in connection.execute(select(workflows).order_by(workflows.c.name)).all():
+            workflow = read_apart(row, _workflow)
+            if isinstance(workflow, Unread):
+                yield workflow.explain(f"workflow {row.name} ({row.id})")
+            else:
+                yield workflow
 
     def _store(self, connection: Connection, definition: Definition, source: str, actor: str) -> Applied:
         now = self._clock()
@@ -180,6 +190,7 @@ def _judge(name: str, source: str) -> str:
 
 
 def _workflow(row: Row[*tuple[Any, ...]]) -> Workflow:
+    check_row(row, f"workflow {row.name}")
     return Workflow(
         id=row.id,
         name=row.name,

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from vaultcore.crypto.keyring import Keyring
+from vaultcore.damage import is_whole
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NightkeyError
 from vaultcore.owners import Owners
@@ -65,7 +66,11 @@ class Delivering:
         with self._database.read() as connection:
             due = connection.execute(
                 select(deliveries.c.notice_id)
-                .where(deliveries.c.state == "waiting", deliveries.c.next_at <= self._clock())
+                .where(
+                    deliveries.c.state == "waiting",
+                    deliveries.c.next_at <= self._clock(),
+                    is_whole(connection, deliveries),
+                )
                 .limit(1)
             ).first()
             return due is not None or bool(self._notifying.find_late(connection))
@@ -75,7 +80,7 @@ class Delivering:
         with self._database.read() as connection:
             return connection.execute(
                 select(deliveries.c.next_at)
-                .where(deliveries.c.state == "waiting")
+                .where(deliveries.c.state == "waiting", is_whole(connection, deliveries))
                 .order_by(deliveries.c.next_at)
                 .limit(1)
             ).scalar_one_or_none()
@@ -135,6 +140,7 @@ class Delivering:
                     deliveries.c.state == "waiting",
                     deliveries.c.next_at <= self._clock(),
                     deliveries.c.route_id.not_in(busy),
+                    is_whole(connection, deliveries),
                 )
                 .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.notice_id)
                 .limit(_PAGE)

@@ -2,12 +2,15 @@
 digest leaves, which may be hours later: what was settled meanwhile is not told.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
+from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners
 from worker import digest_rows, finding_rows
 from worker.domain.audience import hearers, is_news
@@ -48,13 +51,8 @@ class Digesting:
         operators = self._addressing.find_operators(connection)
         for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
             told = finding_rows.told_levels(connection, {row.topic for row in page})
-            news = [
-                (hearer, row.topic, row.level)
-                for row in page
-                for hearer in hearers(row.level, owner=row.owner_id, deputy=row.deputy_id, operators=operators)
-                if is_news(row.level, told=told.get((hearer, row.topic)))
-            ]
-            finding_rows.mark_told(connection, news, night=night, now=now)
+            news, _ = read_all(page, partial(_find_news, told=told, operators=operators))
+            finding_rows.mark_told(connection, chain.from_iterable(news), night=night, now=now)
         connection.execute(
             update(rotations)
             .where(
@@ -93,6 +91,19 @@ class Digesting:
         )
         rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
         return build_digest(hearer.name, found, rotated, night=night, now=now, total=total, tonight=tonight)
+
+
+def _find_news(
+    row: Row[*tuple[Any, ...]], *, told: Mapping[tuple[str, str], int], operators: str
+) -> list[tuple[str, str, int]]:
+    """Who is to hear of a finding that they do not know of, or not as bad as it is: owner, topic, level."""
+    check_row(row, f"finding {row.id}")
+    who = hearers(row.level, owner=row.owner_id, deputy=row.deputy_id, operators=operators)
+    return [
+        (hearer, row.topic, row.level)
+        for hearer in who
+        if is_news(row.level, told=told.get((hearer, row.topic)))
+    ]
 
 
 def _find_to_tell(connection: Connection, night: datetime, operators: str) -> list[str]:

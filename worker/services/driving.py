@@ -15,6 +15,7 @@ from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.opening import Opening
 from worker.services.problems import Problems
+from worker.services.resuming import Resuming
 from worker.services.rotation import Rotations
 from worker.store import Rotation
 
@@ -50,6 +51,7 @@ class Driving:
         delivering: Delivering,
         heartbeat: Heartbeat,
         problems: Problems,
+        resuming: Resuming,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -60,6 +62,7 @@ class Driving:
         self._delivering = delivering
         self._heartbeat = heartbeat
         self._problems = problems
+        self._resuming = resuming
         self._clock = clock
         self._stopping = Event()
 
@@ -84,8 +87,14 @@ class Driving:
         that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
         due has one try, and what is to be tried again is left to whoever comes next.
         """
+        self._resuming.carry_on()
         began = self._clock()
-        self._nights.begin(began, by_hand=True)
+        try:
+            self._nights.begin(began, by_hand=True)
+        except Exception:  # it is told of, as its outcome would be
+            self._beat()
+            self._deliver(say, wait=wait)
+            raise
         self._beat()
         self._drive(tell, say, began, wait=wait)
         for slot in self._nights.open_nights():

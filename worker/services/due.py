@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from vaultcore import rules
-from vaultcore.errors import NightkeyError
+from vaultcore.damage import is_sound
+from vaultcore.paging import walk_pages
 from vaultcore.rows import policy_from_json
+from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, references
 from worker.comparison_rows import differs
-from worker.domain.commands import quote_word
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import Candidate, Room, cannot_wait, share_out
 from worker.domain.plan import Action, Decision, DueItem, plan_item
 from worker.domain.windows import Window, find_moment, parse_window
@@ -59,7 +60,9 @@ def walk_due(
     """
     chosen = _choose(connection, now, page_size=page_size, room=room, freezes=freezes)
     for rows in _pages(connection, now, page_size):
-        yield [_see_item(row, now, room if chosen is None else chosen.room_of(row.id), freezes) for row in rows]
+        yield [
+            _see_apart(row, now, room if chosen is None else chosen.room_of(row.id), freezes) for row in rows
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ def _choose(
     waiting: list[Candidate] = []
     for rows in _pages(connection, now, page_size):
         for row in rows:
-            seen = _see_item(row, now, free, freezes)
+            seen = _see_apart(row, now, free, freezes)
             if seen.decision is not None and seen.decision.action is Action.ROTATE:
                 waiting.append(
                     Candidate(
@@ -98,15 +101,12 @@ def _choose(
     return _Chosen(ids=ids, full=full)
 
 
-def _pages(connection: Connection, now: datetime, page_size: int) -> Iterator[list[Row[*tuple[Any, ...]]]]:
-    last: tuple[datetime, str] | None = None
-    while True:
-        rows = _due_page(connection, now, last, page_size)
-        if rows:
-            yield rows
-        if len(rows) < page_size:
-            return
-        last = (rows[-1].due_at, rows[-1].id)
+def _pages(connection: Connection, now: datetime, page_size: int) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    return walk_pages(
+        lambda last: _due_page(connection, now, last, page_size),
+        lambda row: (row.due_at, row.id),
+        size=page_size,
+    )
 
 
 def _due_page(
@@ -130,7 +130,13 @@ def _due_page(
             rotations,
             and_(rotations.c.item_id == items.c.id, rotations.c.finished_at.is_(None)),
         )
-        .where(items.c.due_at.is_not(None), items.c.due_at <= now)
+        .where(
+            items.c.due_at.is_not(None),
+            items.c.due_at <= now,
+            is_sound(
+                items.c.due_at, connection.dialect.name
+            ),  # the walk goes by it; `walk_damage` tells the others
+        )
         .order_by(items.c.due_at, items.c.id)
         .limit(page_size)
     )
@@ -143,33 +149,27 @@ def _due_page(
     return list(connection.execute(query))
 
 
+def _see_apart(row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Sequence[Window]) -> SeenItem:
+    seen = read_apart(row, lambda one: _see_item(one, now, room, freezes))
+    if not isinstance(seen, Unread):
+        return seen
+    name = str(row.name)
+    finding = find_unreadable(row.id, seen.problem, item_id=row.id, item=name)
+    return SeenItem(item_id=row.id, name=name, decision=None, finding=finding)
+
+
 def _see_item(row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Sequence[Window]) -> SeenItem:
-    problem = ""
-    try:
-        item = _read_item(row, now, freezes)
-        decision = plan_item(item, now, room)
-    except (KeyError, TypeError, ValueError, AttributeError, NightkeyError) as error:
-        problem = type(error).__name__
-    else:
-        return SeenItem(
-            item_id=row.id,
-            name=row.name,
-            decision=decision,
-            finding=decision.finding,
-            counterpart=item.counterpart,
-            urgent=cannot_wait(item.expires_at, item.overlap, now),
-        )
-    finding = Finding(
-        kind=FindingKind.UNREADABLE,
-        subject=row.id,
+    check_row(row, f"item {row.name}")
+    item = _read_item(row, now, freezes)
+    decision = plan_item(item, now, room)
+    return SeenItem(
         item_id=row.id,
-        item=row.name,
-        workflow=None,
-        level=1,
-        detail=f"what is stored of it cannot be read ({problem}): restore its row",
-        command=f"nightkey item show {quote_word(row.name)}",
+        name=row.name,
+        decision=decision,
+        finding=decision.finding,
+        counterpart=item.counterpart,
+        urgent=cannot_wait(item.expires_at, item.overlap, now),
     )
-    return SeenItem(item_id=row.id, name=row.name, decision=None, finding=finding)
 
 
 def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Window]) -> DueItem:

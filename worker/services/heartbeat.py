@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, select, update
 
+from vaultcore.damage import is_whole
 from vaultcore.database import Database, upsert_into
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
@@ -29,9 +30,6 @@ class Beat(StrEnum):
     SUCCESS = "success"
     FAIL = "fail"
 
-
-_OUTDATED_BY = {Beat.START: (), Beat.SUCCESS: (Beat.START,), Beat.FAIL: (Beat.START, Beat.SUCCESS)}
-"""What is not said any more, once this was heard: it would pass for what is so now."""
 
 _PATHS = {Beat.START: "/start", Beat.SUCCESS: "", Beat.FAIL: "/fail"}
 
@@ -79,7 +77,11 @@ class Heartbeat:
         with self._database.read() as connection:
             rows = connection.execute(
                 select(heartbeats.c.slot, heartbeats.c.beat)
-                .where(heartbeats.c.state == "waiting", heartbeats.c.next_at <= self._clock())
+                .where(
+                    heartbeats.c.state == "waiting",
+                    heartbeats.c.next_at <= self._clock(),
+                    is_whole(connection, heartbeats),
+                )
                 .order_by(heartbeats.c.posted_at)
             )
             return [f"{row.slot.isoformat()} {row.beat}" for row in rows]
@@ -113,11 +115,11 @@ class Heartbeat:
             still = mine & (heartbeats.c.state == "waiting")
             connection.execute(update(heartbeats).where(still).values(values))
             if problem is None and beat != Beat.START:
-                outdated = _OUTDATED_BY[Beat(beat)]
+                before = (heartbeats.c.beat == Beat.START.value) | (heartbeats.c.posted_at < row.posted_at)
                 late = (
                     (heartbeats.c.slot == datetime.fromisoformat(slot))
-                    & heartbeats.c.beat.in_([one.value for one in outdated])
                     & (heartbeats.c.state == "waiting")
+                    & before  # a night that failed at first may yet end well, and the other way round
                 )
                 connection.execute(update(heartbeats).where(late).values(state="outdated", next_at=None))
 

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import Connection, select, update
 
+from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import NotFoundError, RefusedError
+from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
-from worker.domain.findings import Finding
+from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
 from worker.domain.problems import Problem, describe
@@ -28,10 +30,14 @@ from worker.services.opening import Opening
 from worker.services.problems import Problems
 from worker.services.retiring import Retiring
 from worker.services.scanning import SCANNED_KINDS, walk_items, walk_stale
+from worker.services.unreadable import walk_unreadable
 from worker.store import NIGHT_JOB, Night
 from worker.tables import sweeps
 
 ACTOR = "night"
+_log = structlog.get_logger(__name__)
+_SCAN_TRIES = 8
+"""How often one night's scan is begun before it is given up: two hours of tries."""
 _SCAN_LEASE = timedelta(minutes=15)
 """How long a scan may take before another process begins it again."""
 
@@ -105,10 +111,15 @@ class Nights:
                 found += page
             for page in walk_items(connection, page_size=self._page_size):
                 found += page
-        return Preview(at=at, due=due, findings=found)
+            found += walk_unreadable(connection, at)
+        once = {(finding.kind, finding.subject): finding for finding in reversed(found)}
+        return Preview(at=at, due=due, findings=list(reversed(once.values())))
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already.
+
+        A scan that raises is told of before it is raised: to the operators, and to whoever listens for the
+        heartbeat. Another process tries it again when its lease is over, a bounded number of times.
 
         `RefusedError` on a database that is older than its anchors. After a restore targets are asked first.
         """
@@ -117,21 +128,56 @@ class Nights:
         now = self._clock()
         with self._database.write() as connection:
             if not store.claim_sweep(
-                connection, job=NIGHT_JOB, slot=slot, now=now, lease=_SCAN_LEASE, by_hand=by_hand
+                connection,
+                job=NIGHT_JOB,
+                slot=slot,
+                now=now,
+                lease=_SCAN_LEASE,
+                tries=_SCAN_TRIES,
+                by_hand=by_hand,
             ):
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
-        retired = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
-        self._claiming.end_arrived(actor=ACTOR)
-        self._chasing.chase()
-        opened, counts = self._scan(now, night=slot)
-        with self._database.write() as connection:
-            connection.execute(
-                update(sweeps)
-                .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
-                .values(scanned_at=self._clock(), counts={**asdict(counts), "retired": retired})
-            )
+        try:
+            retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
+            self._claiming.end_arrived(actor=ACTOR)
+            unreadable += self._chasing.chase()[1]
+            opened, counts = self._scan(now, night=slot, unreadable=unreadable)
+            with self._database.write() as connection:
+                connection.execute(
+                    update(sweeps)
+                    .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
+                    .values(
+                        scanned_at=self._clock(), outcome=None, counts={**asdict(counts), "retired": retired}
+                    )
+                )
+        except Exception as error:
+            self._tell_failed_scan(slot, error)
+            raise
         return opened
+
+    def _tell_failed_scan(self, slot: datetime, error: Exception) -> None:
+        """By its type: what it says may quote anything. What cannot be told for the same cause is logged."""
+        problem = f"the night of {slot:%Y-%m-%d %H:%M} UTC could not be scanned: {type(error).__name__}"
+        _log.error("night.failed", slot=slot.isoformat(), error=type(error).__name__)
+        for tell in (self._mark_failed, self._tell_failed):
+            try:
+                with self._database.write() as connection:
+                    tell(connection, slot, problem)
+            except Exception as second:  # noqa: BLE001  # the first error is the one that counts
+                _log.error("night.not-told", slot=slot.isoformat(), error=type(second).__name__)
+
+    def _mark_failed(self, connection: Connection, slot: datetime, problem: str) -> None:
+        self._heartbeat.post(connection, slot, Beat.FAIL, problem)
+        store.fail_sweep(connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES)
+
+    def _tell_failed(self, connection: Connection, slot: datetime, problem: str) -> None:
+        self._notifying.tell_operators(
+            connection,
+            kind="night-failed",
+            dedupe_key=f"night-not-scanned:{slot.isoformat()}",
+            data={"night": slot, "problems": [f"{problem}; see the worker's log"]},
+        )
 
     def record(self) -> Counts:
         """A scan by hand: findings are opened, updated and resolved; nothing is rotated or sent."""
@@ -147,6 +193,7 @@ class Nights:
                         sweeps.c.job == NIGHT_JOB,
                         sweeps.c.scanned_at.is_not(None),
                         sweeps.c.done_at.is_(None),
+                        is_whole(connection, sweeps),
                     )
                     .order_by(sweeps.c.slot)
                 ).scalars()
@@ -208,40 +255,58 @@ class Nights:
 
     # The scan that writes
 
-    def _scan(self, now: datetime, *, night: datetime | None) -> tuple[list[str], Counts]:
+    def _scan(
+        self, now: datetime, *, night: datetime | None, unreadable: Sequence[Finding] = ()
+    ) -> tuple[list[str], Counts]:
+        """`unreadable`: what was found before it. A row that cannot be read is counted once, however often it
+        is met.
+        """
         opened: list[str] = []
-        due = found = unreadable = 0
+        due = found = 0
+        damaged = _Damaged()
         with self._database.read() as reading:
             for page in self._walk_due(reading, now, night=night):
                 due += len(page)
-                unreadable += sum(seen.decision is None for seen in page)
                 with self._database.write() as connection:
                     for seen in page:
-                        found += self._record_item(connection, seen, now)
+                        found += self._record_item(connection, seen, now, damaged)
                         if night is not None:
-                            opened += self._open_rotation(connection, seen, night)
+                            opened += self._open_rotation(connection, seen, night, damaged)
             for walk in (
                 walk_stale(reading, now, page_size=self._page_size),
                 walk_items(reading, page_size=self._page_size),
+                iter([[*unreadable, *walk_unreadable(reading, now)]]),
             ):
                 for findings_page in walk:
-                    found += len(findings_page)
                     with self._database.write() as connection:
                         for finding in findings_page:
+                            if finding.kind is FindingKind.UNREADABLE:
+                                damaged.add(finding)
+                                continue
+                            found += 1
                             finding_rows.record(connection, finding, now)
         with self._database.write() as connection:
+            for finding in damaged.findings:
+                finding_rows.record(connection, finding, now)
+                if finding.item_id is not None:
+                    finding_rows.touch(connection, finding.item_id, now)
             finding_rows.resolve_unseen(connection, SCANNED_KINDS, before=now, now=now)
-        return opened, Counts(due=due, rotations=len(opened), findings=found, unreadable=unreadable)
+        found += len(damaged.findings)
+        counts = Counts(due=due, rotations=len(opened), findings=found, unreadable=len(damaged.findings))
+        return opened, counts
 
-    def _record_item(self, connection: Connection, seen: SeenItem, now: datetime) -> int:
-        if seen.decision is None:
-            finding_rows.touch(connection, seen.item_id, now)
+    def _record_item(self, connection: Connection, seen: SeenItem, now: datetime, damaged: "_Damaged") -> int:
         if seen.finding is None:
+            return 0
+        if seen.decision is None:
+            damaged.add(seen.finding)
             return 0
         finding_rows.record(connection, seen.finding, now)
         return 1
 
-    def _open_rotation(self, connection: Connection, seen: SeenItem, night: datetime) -> list[str]:
+    def _open_rotation(
+        self, connection: Connection, seen: SeenItem, night: datetime, damaged: "_Damaged"
+    ) -> list[str]:
         if seen.decision is None or seen.decision.action not in (Action.ROTATE, Action.REQUEST):
             return []
         try:
@@ -256,6 +321,9 @@ class Nights:
                 begins_at=seen.decision.begins_at,
             )
         except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
+            return []
+        except UnreadableError as error:
+            damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))
             return []
         return [rotation.id]
 
@@ -273,6 +341,20 @@ def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> boo
     """Whether operators are told: of each night that ends badly, and of one by hand if they can learn of it."""
     known = set() if before is None or not night.by_hand else before.subjects
     return any(problem.subject not in known for problem in problems)
+
+
+class _Damaged:
+    """What cannot be read, one finding for each row: the first that was made of it."""
+
+    def __init__(self) -> None:
+        self._by_subject: dict[str, Finding] = {}
+
+    def add(self, finding: Finding) -> None:
+        self._by_subject.setdefault(finding.subject, finding)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return list(self._by_subject.values())
 
 
 def _first_state(decision: Decision, now: datetime) -> State:

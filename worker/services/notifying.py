@@ -230,5 +230,5 @@ def _is_urgent(stored: Mapping[str, Any] | None) -> bool:
     """A policy that cannot be read makes no notice wait."""
     try:
         return stored is None or policy_from_json(stored).urgent
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return True

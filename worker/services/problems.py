@@ -34,7 +34,7 @@ class Problems:
         if before is not None and before.done_at is not None:
             since = min(since, before.done_at + _TICK)
         found = problem_rows.read_problems(connection, since=since, now=self._clock(), at_end=at_end)
-        return worst_first(found)
+        return worst_first([*found, *_not_scanned(connection, since=slot)])
 
     def now(self, connection: Connection) -> list[Problem]:
         """The same at this moment, since the last night began; and whether nights come as they should."""
@@ -51,7 +51,7 @@ class Problems:
 
     def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""
-        found = []
+        found = [] if last is None else _not_scanned(connection, since=last.slot)
         closed = store.last_night(connection, closed=True)
         if closed is not None and closed.outcome == "failed":
             found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
@@ -76,3 +76,10 @@ class Problems:
 
     def _slot_before(self, slot: datetime) -> datetime:
         return latest_slot(self._settings.night_at, self._settings.zone, slot - _TICK)
+
+
+def _not_scanned(connection: Connection, *, since: datetime) -> list[Problem]:
+    return [
+        Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot)
+        for slot in store.list_failed_sweeps(connection, store.NIGHT_JOB, since=since)
+    ]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from vaultcore.database import Database
 from worker import store
 from worker.services.claiming import Claiming
@@ -12,6 +14,7 @@ from worker.services.heartbeat import Heartbeat
 from worker.services.night import Nights
 from worker.services.running import Running
 
+_log = structlog.get_logger(__name__)
 ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
 
@@ -54,8 +57,7 @@ class Resuming:
         """
         now = self._clock()
         self._claiming.end_arrived(actor=ACTOR)
-        for slot in self._nights.open_nights():
-            self._nights.close(slot)
+        self._close_nights()
         with self._database.read() as connection:
             rotations = store.due_rotations(connection, now)
         return Waiting(
@@ -64,3 +66,20 @@ class Resuming:
             notices=self._delivering.is_due(),
             heartbeats=self._heartbeat.waiting(),
         )
+
+    def carry_on(self) -> None:
+        """For who has no worker, before a night: the runs that a worker would do now, one after the other.
+
+        What was cut off is ended, and what its schedule has due is run. Rotations, notices and heartbeats are
+        the night's own.
+        """
+        waiting = self.find_waiting()
+        for run_id in (*waiting.runs, *self._running.claim_due()):
+            try:
+                self._running.execute(run_id, actor="night")
+            except Exception as error:  # noqa: BLE001  # one bad run stops no night: it is ended as lost, and told
+                _log.error("run.failed", run=run_id, error=type(error).__name__)
+
+    def _close_nights(self) -> None:
+        for slot in self._nights.open_nights():
+            self._nights.close(slot)

@@ -1,18 +1,21 @@
 """Versions that an owner replaced by hand: taken away once nobody needs them, like a rotation's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, exists, select
 
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.model import Item, Mode, Stage
+from vaultcore.paging import walk_pages
+from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.tables import items, versions
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.consumers import consumers_of
+from worker.domain.findings import Finding, find_unreadable
 from worker.domain.proof import Overlap, judge
 from worker.domain.saga import State
 from worker.rotators.catalog import load_rotator
@@ -41,25 +44,34 @@ class Retiring:
         self._comparing = comparing
         self._clock = clock
 
-    def retire_replaced(self, *, actor: str, page_size: int) -> int:
-        """Goes through the candidates in pages, a transaction each. How many nobody needs any more.
+    def retire_replaced(self, *, actor: str, page_size: int) -> tuple[int, list[Finding]]:
+        """Goes through the candidates in pages, a transaction each. How many nobody needs any more, and what
+        cannot be read.
 
         What the other side had issued is revoked there first, by a rotation that has that step alone.
         """
-        retired, last = 0, ("", 0)
-        while True:
+        retired, unreadable = 0, list[Finding]()
+
+        def retire_page(last: tuple[str, int] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+            nonlocal retired
             with self._database.write() as connection:
-                page = connection.execute(_candidates(last, page_size)).all()
+                page = connection.execute(_candidates(last or ("", 0), page_size)).all()
                 for row in page:
-                    retired += self._retire(connection, row, actor)
-            if len(page) < page_size:
-                break
-            last = (page[-1].item_id, page[-1].number)
+                    done = do_apart(connection, row, lambda one: self._retire(connection, one, actor))
+                    if isinstance(done, Unread):
+                        unreadable.append(_find(done))
+                    else:
+                        retired += done
+            return page
+
+        for _ in walk_pages(retire_page, lambda row: (row.item_id, row.number), size=page_size):
+            pass
         if retired:
             self._database.scrub()
-        return retired
+        return retired, unreadable
 
     def _retire(self, connection: Connection, row: Row[*tuple[Any, ...]], actor: str) -> bool:
+        check_row(row, f"version {row.number} of {row.name}")
         now = self._clock()
         ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
         if self._comparing.is_open(connection, row.item_id):
@@ -73,10 +85,21 @@ class Retiring:
             if _is_outside(item):
                 self._opening.open_retirement(connection, item, number=row.number, asked_by=actor)
                 return True
-        except NightkeyError:  # its row cannot be read, as the scan says, or another of its versions goes first
+        except RefusedError:  # another of its versions goes first
             return False
         self._versions.destroy(connection, row.item_id, row.number, actor=actor, reason="replaced")
         return True
+
+
+def _find(unread: Unread[bool]) -> Finding:
+    row = unread.row
+    return find_unreadable(
+        f"versions {row.item_id} {row.number}",
+        unread.problem,
+        item_id=row.item_id,
+        item=str(row.name),
+        what=f"version {row.number} of it",
+    )
 
 
 def _is_outside(item: Item) -> bool:
@@ -98,6 +121,7 @@ def _candidates(last: tuple[str, int], limit: int) -> Select[*tuple[Any, ...]]:
             versions.c.item_id,
             versions.c.number,
             versions.c.superseded_at,
+            items.c.name,
             items.c.overlap_seconds,
             current.c.number.label("current"),
         )

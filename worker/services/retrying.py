@@ -82,8 +82,11 @@ class Retrying:
         ends = failure.permanent or failure.tries >= self._tries
         again = now + self._pause_after(failure.tries)
         notice_id, route_id, _ = failure.key
-        urgent = connection.execute(select(notices.c.urgent).where(notices.c.id == notice_id)).scalar_one()
-        again = self._addressing.find_moment(connection, route_id, again, urgent=urgent)
+        urgent = connection.execute(
+            select(notices.c.urgent).where(notices.c.id == notice_id)
+        ).scalar_one_or_none()
+        ends = ends or urgent is None  # its notice is gone
+        again = self._addressing.find_moment(connection, route_id, again, urgent=bool(urgent))
         connection.execute(
             update(deliveries)
             .where(is_delivery(failure.key))
@@ -94,7 +97,7 @@ class Retrying:
                 next_at=None if ends else again,
             )
         )
-        if ends:
+        if ends and urgent is not None:
             self._notifying.route_again(connection, notice_id)  # by what the owner has got since
             if not _reaches_its_owner(connection, notice_id):
                 self._notifying.stand_in(connection, notice_id)

@@ -23,6 +23,7 @@ from vaultcore.errors import (
     NotFoundError,
     Trouble,
     TroubleError,
+    UnreadableError,
 )
 from vaultcore.model import Item
 from vaultcore.troubles import explain
@@ -45,6 +46,8 @@ from worker.services.watching import Watching
 from worker.store import Rotation
 
 _log = structlog.get_logger(__name__)
+_PAUSE = timedelta(minutes=1)
+"""How long a step waits at least that has led to no other state."""
 _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
@@ -131,8 +134,12 @@ class Rotations:
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
         self._anchoring.refuse_older()
-        with self._database.write() as connection:
-            claimed = store.claim_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
+        try:
+            with self._database.write() as connection:
+                claimed = store.claim_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
+        except UnreadableError:  # nothing was written: the scan makes a finding of it
+            _log.error("rotation.unreadable", rotation=rotation_id)
+            return None
         if claimed is None:
             return None
         log = _log.bind(rotation=claimed.id, item=claimed.item_id, state=claimed.state.value)
@@ -392,7 +399,10 @@ class Rotations:
             values |= {"finished_at": now, "waits_for": []}
         else:
             values["waits_for"] = list(to.waits_for)
-        store.release_rotation(connection, claimed, now=now, state=to.state, next_at=to.next_at, **values)
+        next_at = to.next_at
+        if to.state is claimed.state and next_at is not None and next_at <= now:
+            next_at = now + _PAUSE  # nothing has moved: who did the same again at once would never end
+        store.release_rotation(connection, claimed, now=now, state=to.state, next_at=next_at, **values)
         if to.state is claimed.state:
             return
         if claimed.night is not None and claimed.counterpart is not None and to.state in _ENDS:

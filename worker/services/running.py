@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+import structlog
+from sqlalchemy import Connection, Row, select, update
 
 from vaultcore.consumers import References
+from vaultcore.damage import is_whole
 from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError, TroubleError
 from vaultcore.model import Consumer, Reference, Stage
 from vaultcore.secret import Secret
+from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import records, store
@@ -25,6 +28,7 @@ from worker.tables import workflows
 from worker.workflows.runner import NodeResult, Runner, RunResult
 from worker.workflows.schedule import next_run
 
+_log = structlog.get_logger(__name__)
 RUN_LIMIT = timedelta(hours=1)
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
@@ -114,37 +118,57 @@ class Running:
         with self._database.write() as connection:
             due = connection.execute(
                 select(workflows)
-                .where(workflows.c.next_run_at <= now)
+                .where(workflows.c.next_run_at <= now, is_whole(connection, workflows))
                 .order_by(workflows.c.next_run_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             ).all()
             for row in due:
-                following = next_run(row.schedule_type, row.schedule_value, now)
-                connection.execute(
-                    update(workflows).where(workflows.c.id == row.id).values(next_run_at=following)
-                )
-                opened.append(
-                    records.open_run(
-                        connection, row.id, row.name, purpose="production", trigger="schedule", at=now
-                    )
-                )
+                run_id = do_apart(connection, row, lambda one: self._open_due(connection, one, now))
+                if isinstance(run_id, Unread):  # the scan makes a finding of it
+                    _log.error("workflow.unreadable", workflow=row.id, problem=run_id.problem)
+                else:
+                    opened.append(run_id)
         return opened
 
+    def _open_due(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> str:
+        check_row(row, f"workflow {row.name}")
+        following = next_run(row.schedule_type, row.schedule_value, now)
+        connection.execute(update(workflows).where(workflows.c.id == row.id).values(next_run_at=following))
+        return records.open_run(connection, row.id, row.name, purpose="production", trigger="schedule", at=now)
+
     def waiting_runs(self, *, opened_before: datetime) -> list[str]:
-        """Runs that were opened and never begun: their message was lost. Fails those that died."""
+        """Runs that were opened and never begun: their message was lost.
+
+        Ends those whose worker died, and wakes the rotations that waited for them.
+        """
         now = self._clock()
         with self._database.write() as connection:
-            records.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
+            lost = records.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
+            used = {
+                reference.item_id
+                for workflow_id in lost
+                for reference in self._references.of_consumer(connection, workflow_id)
+                if reference.item_id is not None
+            }
+            if used:
+                store.wake_watching(connection, used, now)
             return records.pending_runs(connection, opened_before=opened_before)
 
     def execute(self, run_id: str, *, actor: str) -> Outcome | None:
-        """Executes a run that `claim_due` opened; None: somebody else has begun it."""
+        """Executes a run that `claim_due` opened; None: somebody else has begun it, or it cannot be read."""
         with self._database.write() as connection:
             begun = records.begin_run(connection, run_id, at=self._clock())
-            if begun is None:
-                return None
-            workflow = self._definitions.get(connection, begun)
+        if begun is None:
+            return None
+        try:
+            with self._database.read() as connection:
+                workflow = self._definitions.get(connection, begun)
+        except NightkeyError as error:  # what cannot be read would wait for ever
+            unread = RunResult.not_begun(str(error))
+            with self._database.write() as connection:
+                records.end_run(connection, run_id, unread, {}, at=self._clock())
+            return None
         return self._execute(run_id, workflow, {}, actor=actor)
 
     def execute_call(

@@ -1,19 +1,21 @@
 """Stale references, unused items and what items lack: set by set, in keyset pages."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, and_, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, true
 
 from vaultcore import rules
-from vaultcore.model import Consumer, Consumers, Hygiene, Policy, ReferenceState, Stage
+from vaultcore.model import Consumer, Consumers, Hygiene, ReferenceState, Stage
+from vaultcore.paging import walk_pages
 from vaultcore.rows import policy_from_json
+from vaultcore.stored import Unread, check_row, read_all
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import quote_word
 from worker.domain.consumption import UNREAD, advise_unread
-from worker.domain.findings import Finding, FindingKind, show_time_left
+from worker.domain.findings import Finding, FindingKind, find_unreadable, show_time_left
 
 SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.STUCK,
@@ -26,15 +28,13 @@ SCANNED_KINDS = frozenset(FindingKind) - {
 
 def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
     """Stale references: one join selects the candidates, `rules.staleness` decides."""
-    last: tuple[str, str, str] | None = None
-    while True:
-        rows = _reference_page(connection, now, last, page_size)
-        found = [finding for row in rows for finding in _see_reference(row, now)]
-        if found:
-            yield found
-        if len(rows) < page_size:
-            return
-        last = (rows[-1].consumer_id, rows[-1].node_id, rows[-1].written)
+    pages = walk_pages(
+        lambda last: _reference_page(connection, now, last, page_size),
+        lambda row: (row.consumer_id, row.node_id, row.written),
+        size=page_size,
+    )
+    for rows in pages:
+        yield from _see(rows, lambda row: list(_see_reference(row, now)), _unreadable_reference)
 
 
 def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
@@ -44,25 +44,51 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
         references.c.consumer_id != items.c.id,
         references.c.active.is_(True),
     )
-    for kind, where in (("unused", ~used), ("hygiene", items.c.hygiene != "")):
-        last = ""
-        while True:
-            rows = connection.execute(
-                select(items.c.id, items.c.name, items.c.hygiene, cast(items.c.policy, Text).label("policy"))
-                .where(where, items.c.id > last)
-                .order_by(items.c.id)
-                .limit(page_size)
-            ).all()
-            found = [
-                finding
-                for row in rows
-                for finding in (_see_unused(row) if kind == "unused" else _see_hygiene(row))
-            ]
-            if found:
-                yield found
-            if len(rows) < page_size:
-                break
-            last = rows[-1].id
+    for where, see in ((~used, _see_unused), (items.c.hygiene != "", _see_hygiene)):
+        pages = walk_pages(
+            partial(_item_page, connection, where, page_size), lambda row: (row.id,), size=page_size
+        )
+        for rows in pages:
+            yield from _see(rows, see, _unreadable_item)
+
+
+def _item_page(
+    connection: Connection, where: ColumnElement[bool], page_size: int, last: tuple[str] | None
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    query = (
+        select(items.c.id, items.c.name, items.c.hygiene, items.c.policy).order_by(items.c.id).limit(page_size)
+    )
+    return list(connection.execute(query.where(where, true() if last is None else items.c.id > last[0])))
+
+
+def _see(
+    rows: Sequence[Row[*tuple[Any, ...]]],
+    see: Callable[[Row[*tuple[Any, ...]]], list[Finding]],
+    tell: Callable[[Unread[list[Finding]]], Finding],
+) -> Iterator[list[Finding]]:
+    """What is found of a page, a row that cannot be read included; nothing where nothing is."""
+    made, unread = read_all(rows, see)
+    found = [finding for one in made for finding in one] + [tell(one) for one in unread]
+    if found:
+        yield found
+
+
+def _unreadable_item(unread: Unread[list[Finding]]) -> Finding:
+    row = unread.row
+    return find_unreadable(row.id, unread.problem, item_id=row.id, item=str(row.name))
+
+
+def _unreadable_reference(unread: Unread[list[Finding]]) -> Finding:
+    row = unread.row
+    key = f"{row.consumer_id} {row.node_id} {row.written}"
+    return find_unreadable(
+        f"item_references {key}",
+        unread.problem,
+        item_id=row.item_id,
+        item=str(row.written),
+        workflow=str(row.consumer_name),
+        what=f"a reference to it ({key})",
+    )
 
 
 def _reference_page(
@@ -119,6 +145,7 @@ def _reference_page(
 
 
 def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Finding]:
+    check_row(row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
     state = ReferenceState(
         active=row.active,
         item_id=row.item_id,
@@ -174,16 +201,12 @@ def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
     return f"nightkey workflow run {workflow}"
 
 
-def _see_unused(row: Row[*tuple[Any, ...]]) -> Iterator[Finding]:
+def _see_unused(row: Row[*tuple[Any, ...]]) -> list[Finding]:
     """Nobody reads it: it cannot be replaced here, or is of no use; unless its policy says so itself."""
-    try:
-        policy = policy_from_json(json.loads(row.policy))
-    except (KeyError, TypeError, ValueError, AttributeError):  # another part of the scan tells of it
-        policy = Policy()
+    policy = policy_from_json(row.policy)
     if rules.needs_consumer(policy, rules.kind_of(row.name)):
-        yield _no_consumer(row)
-    elif policy.consumers is Consumers.REQUIRED:
-        yield _unused(row)
+        return [_no_consumer(row)]
+    return [_unused(row)] if policy.consumers is Consumers.REQUIRED else []
 
 
 def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
@@ -224,16 +247,20 @@ _LACKS: dict[Hygiene, tuple[str, str]] = {
 """What it means that an item lacks it, and the options that give it."""
 
 
-def _see_hygiene(row: Row[*tuple[Any, ...]]) -> Iterator[Finding]:
+def _see_hygiene(row: Row[*tuple[Any, ...]]) -> list[Finding]:
+    found = []
     for lack in row.hygiene.split():
         why, options = _LACKS[Hygiene(lack)]
-        yield Finding(
-            kind=FindingKind(lack),
-            subject=row.id,
-            item_id=row.id,
-            item=row.name,
-            workflow=None,
-            level=1,
-            detail=why,
-            command=f"nightkey item update {quote_word(row.name)} {options}",
+        found.append(
+            Finding(
+                kind=FindingKind(lack),
+                subject=row.id,
+                item_id=row.id,
+                item=row.name,
+                workflow=None,
+                level=1,
+                detail=why,
+                command=f"nightkey item update {quote_word(row.name)} {options}",
+            )
         )
+    return found

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
-from worker.consumers import consumers_of
+from worker.consumers import users_of
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
 from worker.domain.proof import Consumer, Proof, Standing
@@ -201,7 +201,7 @@ class Telling:
 
     def _describe(self, connection: Connection, rotation: Rotation) -> dict[str, Any]:
         """What the message of every kind may say of it."""
-        users = [consumer.name for consumer in consumers_of(connection, rotation.item_id) if consumer.active]
+        users = users_of(connection, rotation.item_id)
         return {
             "item": rotation.item,
             "users": ", ".join(users) or "no active workflow",

@@ -1,0 +1,104 @@
+"""A night whose scan raises is told of, tried again, and given up."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from tests.services.conftest import Moves
+from tests.services.staging import make_services
+from vaultcore.errors import AuditError
+from worker.bootstrap import Services
+from worker.demo.http_sink import HttpSink
+from worker.notice_rows import list_notices
+from worker.tables import sweeps
+
+MINUTES = timedelta(minutes=16)
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as made:
+        yield made
+
+
+@pytest.fixture
+def services(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Iterator[Services]:
+    made = make_services(tmp_path / "home", database_url, clock, heartbeat_url=f"{sink.url}/beat")
+    yield made
+    made.close()
+
+
+def take_away(services: Services, table: str) -> None:
+    with services.database.write() as connection:
+        connection.execute(text(f"ALTER TABLE {table} RENAME TO put_away"))
+
+
+def put_back(services: Services, table: str) -> None:
+    with services.database.write() as connection:
+        connection.execute(text(f"ALTER TABLE put_away RENAME TO {table}"))
+
+
+def end_lease(services: Services, clock: Any) -> None:
+    """As its time does: on PostgreSQL, leases go by the server's clock."""
+    clock.advance(MINUTES)
+    with services.database.write() as connection:
+        connection.execute(update(sweeps).values(lease_until=clock.now - MINUTES))
+
+
+def beats(services: Services, sink: HttpSink) -> list[str]:
+    for name in services.heartbeat.waiting():
+        services.heartbeat.send(name)
+    return [post.path.removeprefix("/beat") for post in sink.requests]
+
+
+def ring(services: Services, slot: Any) -> bool:
+    """Whether the scan was begun, and raised what the driver says of a table that is not there."""
+    try:
+        return services.nights.begin(slot) is not None
+    except (OperationalError, ProgrammingError):
+        return True
+
+
+def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sink: HttpSink) -> None:
+    slot = clock.now
+    take_away(services, "claims")
+    assert ring(services, slot)
+    assert beats(services, sink) == ["/start", "/fail"]
+    assert not ring(services, slot), "not before its lease is over"
+    tries = 1
+    for _ in range(20):
+        end_lease(services, clock)
+        tries += ring(services, slot)
+    assert tries == 8
+    put_back(services, "claims")
+    standing = services.standing.read()
+    assert standing.last_night is not None
+    assert standing.last_night["outcome"] == "failed"
+    assert any("could not be scanned" in problem for problem in standing.problems)
+    with services.database.read() as connection:
+        (notice,) = list_notices(connection)
+    assert "could not be scanned" in (notice.body or "")
+    assert beats(services, sink) == ["/start", "/fail"], "once a night"
+
+
+def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any, sink: HttpSink) -> None:
+    slot = clock.now
+    take_away(services, "claims")
+    ring(services, slot)
+    put_back(services, "claims")
+    end_lease(services, clock)
+    assert services.nights.begin(slot) == []
+    assert services.nights.close(slot) == "good"
+    assert beats(services, sink)[-1] == ""
+
+
+def test_a_log_without_its_head_is_one_line(services: Services, moves: Moves) -> None:
+    moves.add()
+    moves.sql("UPDATE audit_head SET seq = seq + 7")
+    with pytest.raises(AuditError, match="does not belong to it"):
+        moves.add("prod-crm-api-token")

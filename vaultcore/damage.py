@@ -1,0 +1,155 @@
+"""Rows with a value that none of us wrote, found by the database itself, set by set.
+
+SQLite keeps whatever it is given: a word in a column of times, text in one of bytes. Such a row may be
+one that no walk ever meets again (what is due is asked for by its time), so the walks cannot find it. What
+each column may hold follows from its type; `info={"one_of": …}` names the values of a column that has few.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from vaultcore.tables import UtcDateTime
+
+_DAY = "[2-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]"
+_CLOCK = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]"
+_FOUND_MAX = 1000
+"""How many damaged rows of a table are told one by one: where there are more, one restores the whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """A row that cannot be read. `key`: its primary key, to be shown; `row`: what was asked for beside it."""
+
+    table: str
+    key: str
+    fields: tuple[str, ...]
+    row: Row[*tuple[Any, ...]]
+
+
+def find_damage(
+    connection: Connection,
+    table: Table,
+    *,
+    where: ColumnElement[bool],
+    beside: Mapping[str, ColumnElement[Any]],
+    rules: Mapping[str, ColumnElement[bool]],
+) -> Iterator[Damage]:
+    """The damaged rows of a table, or of those of them that count; `beside` is read with each.
+
+    `rules` are what must hold beside the types, by the name of the field that is wrong where one does not.
+    """
+    dialect = connection.dialect.name
+    sound = {column.name: is_sound(column, dialect) for column in table.columns}
+    for name, rule in rules.items():
+        sound[name] = and_(sound.get(name, true()), func.coalesce(rule, false()))
+    checks = [check.label(f"sound_{position}") for position, check in enumerate(sound.values())]
+    keys = [column.label(f"key_{column.name}") for column in table.primary_key]
+    others = [column.label(f"beside_{name}") for name, column in beside.items()]
+    rows = connection.execute(
+        select(*checks, *keys, *others).where(where, not_(and_(*sound.values()))).limit(_FOUND_MAX)
+    )
+    for row in rows:
+        fields = tuple(name for name, is_good in zip(sound, row, strict=False) if not is_good)
+        key = " ".join(str(value) for value in row[len(checks) : len(checks) + len(keys)])
+        yield Damage(table=table.name, key=key, fields=fields, row=row)
+
+
+def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:
+    """Whether each column of a row is: for a select of what is due, which must be able to go on to the next."""
+    return and_(*(is_sound(column, connection.dialect.name) for column in table.columns))
+
+
+def is_sound(column: Column[Any], dialect: str) -> ColumnElement[bool]:
+    """Whether the column holds what its type says, as the database sees it; never null."""
+    check = _of_sqlite(column) if dialect == "sqlite" else _of_postgresql(column)
+    values = column.info.get("one_of")
+    if values is not None:
+        check = and_(check, column.in_([str(value) for value in values]))
+    check = func.coalesce(check, false())
+    return or_(column.is_(None), check) if column.nullable else check
+
+
+def _of_sqlite(column: Column[Any]) -> ColumnElement[bool]:
+    raw = type_coerce(column, Text())
+    kind = func.typeof(raw)
+    if isinstance(column.type, UtcDateTime):
+        day = func.substr(raw, 1, 10)
+        shaped = raw.op("GLOB")(f"{_DAY} {_CLOCK}")
+        return and_(kind == "text", shaped, func.date(day, "+0 days") == day)
+    if isinstance(column.type, Boolean):
+        return and_(kind == "integer", column.in_([False, True]))
+    if isinstance(column.type, Integer):
+        return and_(kind == "integer", column >= 0)
+    if isinstance(column.type, JSON):
+        return case((_is_json(raw), _has_shape(column, func.json_type(raw))), else_=false())
+    if isinstance(column.type, LargeBinary):
+        return kind == "blob"
+    return and_(kind == "text", *_fits(column))
+
+
+def _of_postgresql(column: Column[Any]) -> ColumnElement[bool]:
+    if isinstance(column.type, UtcDateTime):
+        return and_(
+            func.isfinite(column),
+            column >= literal_column("timestamptz '2000-01-01 00:00:00+00'"),
+            column < literal_column("timestamptz '9999-12-31 23:59:59.999999+00'"),
+        )
+    if isinstance(column.type, Boolean | LargeBinary):
+        return true()
+    if isinstance(column.type, Integer):
+        return column >= 0
+    if isinstance(column.type, JSON):
+        return _has_shape(column, func.json_typeof(column))
+    return and_(*_fits(column))
+
+
+def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[Any]:
+    """A number in a column of JSON; null where that is none."""
+    number = column[key].as_integer()
+    return case((_is_json(type_coerce(column, Text())), number)) if dialect == "sqlite" else number
+
+
+def _is_json(raw: ColumnElement[Any]) -> ColumnElement[bool]:
+    """SQLite's functions of JSON raise where it is none: only a CASE keeps them from being called."""
+    return and_(func.typeof(raw) == "text", func.json_valid(raw) == 1)
+
+
+def _has_shape(column: Column[Any], found: ColumnElement[str]) -> ColumnElement[bool]:
+    shape = column.info.get("shape", "object")
+    return true() if shape == "any" else found == shape
+
+
+def _fits(column: Column[Any]) -> list[ColumnElement[bool]]:
+    """As long as its type allows; and not empty, where it says which of several something is."""
+    longest = column.type.length if isinstance(column.type, String) else None
+    fits: list[ColumnElement[bool]] = [true()]
+    if longest is not None:
+        fits.append(func.length(column) <= longest)
+    if longest is not None and not column.info.get("may_be_empty", False):
+        fits.append(func.length(column) > 0)
+    return fits
