@@ -1,24 +1,23 @@
 """The Celery app: queues, schedule and what its brokers need. Made by a function: importing starts nothing."""
 
-from pathlib import Path
 from typing import Any
 
 from celery import Celery
 
-from worker.broker import SCHEME, use_whole_messages
+from worker.broker import SCHEME, make_folder, use_whole_messages
 from worker.config import Settings
 
 QUEUE = "nightkey"
 POLLING_SECONDS = 0.05
+SCHEDULER = "worker.supervision.bells:Bells"
 
 
 def make_app(settings: Settings) -> Celery:
-    """JSON messages that hold ids alone, no results, late acknowledgement; beat only rings."""
+    """JSON messages that hold ids alone, no results, late acknowledgement; beat only rings.
+
+    No message has an end of its own: that would go by the wall clock, which may be set between two processes.
+    """
     app = Celery("nightkey")
-    ring = {
-        "schedule": settings.ring_seconds,
-        "options": {"expires": max(settings.ring_seconds, 5)},
-    }
     app.conf.update(
         **_broker(settings),
         task_default_queue=QUEUE,
@@ -36,8 +35,11 @@ def make_app(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         timezone="UTC",
-        beat_schedule_filename=str(settings.home / "broker" / "beat-schedule"),
-        beat_schedule={name: {"task": f"nightkey.{name}", **ring} for name in ("night", "resume", "schedule")},
+        beat_scheduler=SCHEDULER,
+        beat_schedule={
+            name: {"task": f"nightkey.{name}", "schedule": settings.ring_seconds}
+            for name in ("night", "resume", "schedule")
+        },
     )
     app.set_default()
     return app
@@ -47,17 +49,14 @@ def _broker(settings: Settings) -> dict[str, Any]:
     """The embedded default is a folder; a broker of another kind comes by its URL alone."""
     if settings.broker_url:
         return {"broker_url": settings.broker_url}
-    folder = settings.home / "broker"
-    messages, control = folder / "messages", folder / "control"
-    for path in (folder, messages, control):
-        Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    messages = settings.home / "broker" / "messages"
+    make_folder(messages)
     use_whole_messages()
     return {
         "broker_url": f"{SCHEME}://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(messages),
             "data_folder_out": str(messages),
-            "control_folder": str(control),
             "polling_interval": POLLING_SECONDS,
         },
     }

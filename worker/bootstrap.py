@@ -48,6 +48,8 @@ from worker.services.heartbeat import Heartbeat
 from worker.services.items import Items
 from worker.services.jobs import Jobs
 from worker.services.leaving import Leaving
+from worker.services.living import Living
+from worker.services.mending import Mending
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
@@ -65,6 +67,7 @@ from worker.services.retrying import Retrying
 from worker.services.returning import Returning
 from worker.services.rotation import Rotations
 from worker.services.running import Running
+from worker.services.scheduling import Scheduling
 from worker.services.sending import Sending
 from worker.services.standing import StandingReader
 from worker.services.steps import Steps
@@ -78,6 +81,7 @@ _SETTINGS_TEMPLATE = """\
 # Nightkey's settings. Each can also be given as NIGHTKEY_<NAME>, which wins over this file.
 # night_at = "0 2 * * *"         # cron: when the night begins
 # time_zone = "UTC"              # in this zone
+# catch_up_hours = 24            # one missed while nothing ran for so long at most is made up at start
 # operators = "operators"        # the owner who hears of what has no owner, and of failed nights
 # templates = "/etc/nightkey/templates"   # messages of your own: `nightkey notice template`
 # night_cap = 500                # at most so many rotations a night
@@ -571,6 +575,26 @@ class Services:
             heartbeat=self.heartbeat,
             problems=self.problems,
             resuming=self.resuming,
+            mending=self.mending,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def mending(self) -> Mending:
+        return Mending(database=self.database, lease=self.settings.lease, clock=self.clock)
+
+    @cached_property
+    def living(self) -> Living:
+        return Living(database=self.database, silence=self.settings.catch_up, clock=self.clock)
+
+    @cached_property
+    def scheduling(self) -> Scheduling:
+        settings = self.settings
+        return Scheduling(
+            database=self.database,
+            cron=settings.night_at,
+            zone=settings.zone,
+            catch_up=settings.catch_up,
             clock=self.clock,
         )
 
@@ -597,6 +621,7 @@ class Services:
             nights=self.nights,
             delivering=self.delivering,
             heartbeat=self.heartbeat,
+            mending=self.mending,
             clock=self.clock,
         )
 

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     night_at: str = "0 2 * * *"
     time_zone: str = "UTC"
     ring_seconds: float = Field(default=60, gt=0, le=3600)
+    catch_up_hours: float = Field(default=24, ge=0, le=87_600)
     operators: str = "operators"
     route_schemes: str = ROUTE_SCHEMES
     concurrency: int = Field(default=2, ge=1, le=64)
@@ -191,6 +192,10 @@ class Settings(BaseSettings):
     @property
     def retry(self) -> timedelta:
         return timedelta(seconds=self.retry_seconds)
+
+    @property
+    def catch_up(self) -> timedelta:
+        return timedelta(hours=self.catch_up_hours)
 
     @property
     def limits(self) -> Limits:

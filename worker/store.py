@@ -51,6 +51,7 @@ class Rotation:
     waits_for: list[str] = field(default_factory=list)
     next_at: datetime | None
     lease_until: datetime | None = None
+    touched_at: datetime | None = None
     fence: int = 0
     created_at: datetime
     activated_at: datetime | None = None
@@ -145,7 +146,7 @@ def claim_rotation(
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
     that kills its worker is not tried for ever.
     """
-    lease_now = _lease_clock(connection, now)
+    lease_now = lease_clock(connection, now)
     row = connection.execute(
         update(rotations)
         .where(
@@ -158,6 +159,7 @@ def claim_rotation(
             lease_until=lease_now + lease,
             fence=rotations.c.fence + 1,
             attempts=rotations.c.attempts + 1,
+            touched_at=now,
         )
         .returning(rotations)
     ).one_or_none()
@@ -176,7 +178,7 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
             rotations.c.finished_at.is_(None),
             or_(
                 rotations.c.lease_until.is_(None),
-                rotations.c.lease_until < _lease_clock(connection, now),
+                rotations.c.lease_until < lease_clock(connection, now),
             ),
         )
         .values(fence=rotations.c.fence + 1, lease_until=None)
@@ -192,7 +194,7 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
 
 def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
     """Holds on to the rotation; False for who lost it, or let its lease lapse."""
-    lease_now = _lease_clock(connection, now)
+    lease_now = lease_clock(connection, now)
     renewed = connection.execute(
         update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
     )
@@ -200,7 +202,7 @@ def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lea
 
 
 def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
-    lease_now = _lease_clock(connection, now)
+    lease_now = lease_clock(connection, now)
     return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
 
 
@@ -214,7 +216,7 @@ def release_rotation(
     """Writes the step's result and gives the lease back; `ConflictError` for who lost it or let it lapse."""
     written = connection.execute(
         update(rotations)
-        .where(_is_held(claimed, _lease_clock(connection, now)))
+        .where(_is_held(claimed, lease_clock(connection, now)))
         .values(lease_until=None, **values)
     )
     if written.rowcount != 1:
@@ -238,7 +240,7 @@ def release_lease(connection: Connection, claimed: Rotation) -> None:
 def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
     """In a transaction that changes the vault for a rotation: only its holder may commit it."""
     held = connection.execute(
-        select(rotations.c.id).where(_is_held(claimed, _lease_clock(connection, now))).with_for_update()
+        select(rotations.c.id).where(_is_held(claimed, lease_clock(connection, now))).with_for_update()
     ).first()
     if held is None:
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
@@ -280,7 +282,7 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
                 rotations.c.next_at <= now,
                 or_(
                     rotations.c.lease_until.is_(None),
-                    rotations.c.lease_until < _lease_clock(connection, now),
+                    rotations.c.lease_until < lease_clock(connection, now),
                 ),
                 is_whole(connection, rotations),
             )
@@ -417,7 +419,7 @@ def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _lease_clock(connection: Connection, now: datetime) -> datetime:
+def lease_clock(connection: Connection, now: datetime) -> datetime:
     """What leases go by: where several machines may share the database, its clock and not theirs."""
     if connection.dialect.name != "postgresql":
         return now
@@ -555,7 +557,7 @@ def claim_sweep(
 
     One that has been begun `tries` times, and never was done, is given up.
     """
-    lease_now = _lease_clock(connection, now)
+    lease_now = lease_clock(connection, now)
     made = upsert_into(connection, sweeps).values(
         job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
     )

@@ -222,6 +222,7 @@ class RotationColumns(TypedColumns):
     waits_for: Named[list[str]] = Column(JSON, info={"shape": "array"})
     next_at: Named[datetime | None] = Column(UtcDateTime)
     lease_until: Named[datetime | None] = Column(UtcDateTime)
+    touched_at: Named[datetime | None] = Column(UtcDateTime)
     fence: Named[int] = Column(Integer)
     created_at: Named[datetime] = Column(UtcDateTime)
     activated_at: Named[datetime | None] = Column(UtcDateTime)
@@ -237,7 +238,8 @@ stuck. `gated`: windows and freezes hold for it. `issuing`: the
 other side was asked for a value and its answer is not recorded; such a request may take effect up to
 `late_until`. `candidates`: replacements that were thrown away. `attempts` are the tries of the present
 step, `outages` those of them that say nothing of the value, `polls` those of a value that is not accepted
-yet. `canary_id`: the workflow that moves first; the others move at `widened_at`."""
+yet. `canary_id`: the workflow that moves first; the others move at `widened_at`. `touched_at`: when its
+present step was claimed, by the clock that then set `next_at`."""
 
 Index(
     "uq_rotations_open",
@@ -314,6 +316,20 @@ departure_items = Table(
     "departure_items", metadata, DepartureItemColumns, PrimaryKeyConstraint("departure_id", "position")
 )
 """What is to be replaced, in order: done when no version up to `number` is left."""
+
+
+class SignOfLifeColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    kind: Named[str] = Column(String(10))
+    host: Named[str] = Column(String(255))
+    pid: Named[int] = Column(Integer)
+    started_at: Named[datetime] = Column(UtcDateTime)
+    seen_at: Named[datetime] = Column(UtcDateTime)
+    every_seconds: Named[int] = Column(Integer)
+
+
+signs_of_life = Table("signs_of_life", metadata, SignOfLifeColumns)
+"""One row for each process of a worker or of beat: seen while it works, and again within `every_seconds`."""
 
 
 class HeartbeatColumns(TypedColumns):

@@ -9,20 +9,19 @@ from typing import Any, ParamSpec
 
 import structlog
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.domain.saga import is_moving
-from worker.domain.slots import latest_slot
 
 _log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 
 
 def register_tasks(app: Celery, services: Services) -> None:
-    """Gives the app its tasks. Each process of the pool opens its own connections."""
+    """Gives the app its tasks."""
 
     def task(name: str) -> Callable[[Callable[P, None]], Any]:
         def register(function: Callable[P, None]) -> Any:  # noqa: ANN401  # a Celery task
@@ -32,10 +31,9 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("night")
     def night() -> None:
-        settings = services.settings
-        slot = latest_slot(settings.night_at, settings.zone, services.clock())
-        opened = services.nights.begin(slot)
-        if opened is not None:
+        slot = services.scheduling.due_night()
+        opened = None if slot is None else services.nights.begin(slot)
+        if slot is not None and opened is not None:
             _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
             for rotation_id in opened:
                 ring(rotate, rotation_id)
@@ -91,14 +89,10 @@ def register_tasks(app: Celery, services: Services) -> None:
         except OperationalError:
             _log.warning("broker.away", task=bell.name)
 
-    def forget_connections(**_: object) -> None:
-        services.database.engine.dispose(close=False)
-
     def ring_at_start(**_: object) -> None:
         for bell in (night, resume, schedule):
             ring(bell)
 
-    worker_process_init.connect(forget_connections, weak=False)
     worker_ready.connect(ring_at_start, weak=False)
 
 

@@ -14,7 +14,10 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import pytest
+
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
+from tests.acceptance.running_up import look_back
 from tests.acceptance.test_up import wait_until
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
@@ -60,6 +63,7 @@ def test_the_hunt_finds_every_encoding() -> None:
     assert hunt({"it": value}, {"there": b"nothing of the kind"}) == []
 
 
+@pytest.mark.timeout(300)
 def test_no_value_is_found_anywhere_after_a_whole_night(
     tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
 ) -> None:
@@ -149,6 +153,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
         nightkey("workflow", "test", "ticket-sync")
         nightkey("workflow", "run", "erp-export")
 
+        look_back(nightkey)
         places: dict[str, bytes] = {}
         log = tmp_path / "home" / "up.log"
         with log.open("wb") as output, subprocess.Popen(

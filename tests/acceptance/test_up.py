@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
+from tests.acceptance.running_up import look_back
 from worker.demo.counterparts import Counterparts
 
 
@@ -46,6 +49,7 @@ def _environ(folder: Path) -> bytes:
         return b""
 
 
+@pytest.mark.timeout(300)
 def test_a_night_happens_under_up_and_sigterm_ends_it(
     tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
 ) -> None:
@@ -99,6 +103,7 @@ def test_a_night_happens_under_up_and_sigterm_ends_it(
         schedule_value="1 second",
     )
     nightkey("workflow", "apply", str(workflow))
+    look_back(nightkey)
     with (
         (tmp_path / "up.log").open("wb") as log,
         subprocess.Popen(
@@ -137,30 +142,3 @@ def test_a_night_happens_under_up_and_sigterm_ends_it(
 def test_up_refuses_at_once_what_it_could_never_run_with(tmp_path: Path) -> None:
     nightkey = Nightkey(tmp_path / "nothing")
     assert "run `nightkey init`" in nightkey("up", status=2).stderr
-
-
-def test_up_ends_when_one_of_its_processes_dies(nightkey: Nightkey) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "worker.cli.main", "up"],
-        env=nightkey.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        assert "nightkey is up" in process.stderr.readline()
-        beat = _child(process.pid, b"beat")
-        os.kill(beat, signal.SIGKILL)
-        assert process.wait(60) == 1
-        assert "ended by itself" in process.stderr.read()
-
-
-def _child(parent: int, word: bytes) -> int:
-    """The child of a process whose command line ends with a word."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-            if Path(f"/proc/{child}/cmdline").read_bytes().rstrip(b"\0").endswith(word):
-                return int(child)
-        time.sleep(0.1)
-    raise AssertionError("no such child")

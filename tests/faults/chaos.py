@@ -4,11 +4,13 @@
 
 The seed decides what happens to which message, request and worker; how two processes then fall in with
 each other is the machine's. The invariants must hold whatever comes of it: every few dozen rotations all
-faults stop, everything comes to rest by the resume sweep, and every item is looked at.
+faults stop, everything comes to rest by the resume sweep, and every item is looked at. Beside all that, a real
+`nightkey up` goes through jumps of its wall clock (`tests.faults.beating`).
 """
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from tests.faults.beating import Beating, keep_beating
 from tests.faults.game import Game
 from tests.faults.trials import DATABASES
 from tests.faults.trouble import CHANCES
@@ -100,6 +103,9 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="nightkey-chaos-") as folder,
         start_postgres() if given.database == "postgresql" else nullcontext() as server,
         given.log.open("w") if given.log else nullcontext() as log,
+        keep_beating(Path(folder) / "up", random.Random(given.seed))
+        if shutil.which("cc")
+        else nullcontext(Beating()) as beating,
     ):
         outcome = run_chaos(
             rotations=given.rotations,
@@ -109,6 +115,8 @@ def main() -> int:
             without=tuple(given.without),
             log=log,
         )
+    outcome.faults += beating.faults
+    outcome.violations += beating.violations
     sys.stdout.write(outcome.line(given.database, given.seed) + "\n")
     for violation in outcome.violations:
         sys.stdout.write(f"  {violation}\n")

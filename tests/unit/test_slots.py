@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.domain.slots import latest_slot, next_slot
+from worker.domain.slots import latest_slot, may_begin, next_slot
 
 ZURICH = ZoneInfo("Europe/Zurich")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -158,3 +158,26 @@ def first_minute(local):
 def test_slots_are_in_utc(cron, zone, now):
     assert latest_slot(cron, zone, now).tzinfo is UTC
     assert next_slot(cron, zone, now).tzinfo is UTC
+
+
+MADE, SLOT, NOW = utc("2026-03-01 12:00"), utc("2026-03-05 02:00"), utc("2026-03-05 12:00")
+
+
+@pytest.mark.parametrize(
+    ("made", "awake", "begins"),
+    [
+        (MADE, MADE, True),
+        (MADE, SLOT, True),
+        (MADE, SLOT + INSTANT, False),  # begun after it, and nobody was there before
+        (MADE, NOW, False),
+        (SLOT, SLOT, True),
+        (SLOT + INSTANT, SLOT - timedelta(days=9), False),  # older than the vault
+        (NOW, NOW, False),  # made and begun just now
+        (NOW + timedelta(days=730), MADE, True),  # made by a clock that was two years ahead
+        (NOW + timedelta(days=730), NOW, False),
+        (None, MADE, True),
+        (None, NOW, False),
+    ],
+)
+def test_no_night_is_older_than_the_vault_or_than_the_start_after_a_silence(made, awake, begins):
+    assert may_begin(SLOT, made_at=made, awake_since=awake, now=NOW) is begins

@@ -22,7 +22,7 @@ from worker.demo.sample import load_sample
 from worker.demo.watching import Watcher
 from worker.signing.keys import generate
 
-_NIGHT_SECONDS = 45
+_NIGHT_SECONDS = 90
 _STOP_SECONDS = 20
 _POLL_SECONDS = 0.2
 
@@ -42,6 +42,7 @@ def show_night(home: Path | None) -> bool:
         watcher = Watcher(began)
         services = Services(settings)
         with _worker_and_beat(settings):
+            services.nights.begin(utc_now())  # by hand: by itself it begins at night_at
             over = _watch(services, watcher, stage)
         stage.title("A second sweep of the same night")
         before = _count(services)

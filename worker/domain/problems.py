@@ -28,6 +28,8 @@ class ProblemKind(StrEnum):
     OLDER = "older"
     """The database is not the one that was here."""
     NOBODY_WORKS = "nobody-works"
+    NO_WORKER = "no-worker"
+    NO_BEAT = "no-beat"
     NIGHT_LATE = "night-late"
     NIGHT_CUT_OFF = "night-cut-off"
     NIGHT_NOT_SCANNED = "night-not-scanned"
@@ -144,7 +146,9 @@ _SENTENCES = {
     "revoked: {error} (nightkey reconcile list)",
     ProblemKind.NOT_COMPARED: "{number} item{s} not compared with the target since the restore, and "
     "not rotated before that (nightkey reconcile run)",
-    ProblemKind.NOBODY_WORKS: "no worker is running, the last was seen {when}: start `nightkey up`",
+    ProblemKind.NOBODY_WORKS: "nobody is working: the last worker was seen {when}; start `nightkey up`",
+    ProblemKind.NO_WORKER: "beat rings, and no worker hears it, since {when}: start `nightkey up`",
+    ProblemKind.NO_BEAT: "workers wait, and no beat rings, since {when}: start `nightkey up`",
     ProblemKind.NIGHT_LATE: "the night of {when} was not begun: start `nightkey up`, or run `nightkey night`",
     ProblemKind.NIGHT_CUT_OFF: "the night of {when} was begun and has not ended: run `nightkey night`",
     ProblemKind.NIGHT_NOT_SCANNED: "the night of {when} could not be scanned: see the worker's log",

@@ -162,7 +162,7 @@ class Delivering:
         tries = connection.execute(
             update(deliveries)
             .where(is_delivery(key), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
-            .values(next_at=now + _LEASE, attempts=deliveries.c.attempts + 1)
+            .values(next_at=now + _LEASE, tried_at=now, attempts=deliveries.c.attempts + 1)
             .returning(deliveries.c.attempts)
         ).scalar_one_or_none()
         return [] if tries is None else self._prepare(connection, key, tries)

@@ -12,6 +12,7 @@ from worker.domain.problems import Problem
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
+from worker.services.mending import Mending
 from worker.services.night import Nights
 from worker.services.opening import Opening
 from worker.services.problems import Problems
@@ -52,6 +53,7 @@ class Driving:
         heartbeat: Heartbeat,
         problems: Problems,
         resuming: Resuming,
+        mending: Mending,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -63,6 +65,7 @@ class Driving:
         self._heartbeat = heartbeat
         self._problems = problems
         self._resuming = resuming
+        self._mending = mending
         self._clock = clock
         self._stopping = Event()
 
@@ -87,6 +90,7 @@ class Driving:
         that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
         due has one try, and what is to be tried again is left to whoever comes next.
         """
+        self._mending.mend()
         self._resuming.carry_on()
         began = self._clock()
         try:

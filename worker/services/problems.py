@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from worker import problem_rows, store
+from worker import problem_rows, sign_rows, store
 from worker.config import Settings
 from worker.domain.problems import Problem, ProblemKind, worst_first
+from worker.domain.signs import Presence, find_presence, last_seen
 from worker.domain.slots import latest_slot
 from worker.store import Night
 
@@ -57,6 +58,7 @@ class Problems:
             found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
         if last is not None and last.done_at is None and last.started_at + _RUN_LATE < now:
             found.append(Problem(kind=ProblemKind.NIGHT_CUT_OFF, subject="", at=last.slot))
+        found += _absent(connection, last, now)
         late = self._find_late(connection, last, now)
         if late is not None:
             found.append(Problem(kind=ProblemKind.NIGHT_LATE, subject="", at=late))
@@ -83,3 +85,20 @@ def _not_scanned(connection: Connection, *, since: datetime) -> list[Problem]:
         Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot)
         for slot in store.list_failed_sweeps(connection, store.NIGHT_JOB, since=since)
     ]
+
+
+_ABSENT = {
+    Presence.SILENT: ProblemKind.NOBODY_WORKS,
+    Presence.NO_WORKER: ProblemKind.NO_WORKER,
+    Presence.NO_BEAT: ProblemKind.NO_BEAT,
+}
+
+
+def _absent(connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
+    """Whoever worked here and is not there any more; unless somebody runs the nights by hand since then."""
+    signs = sign_rows.list_signs(connection)
+    kind = _ABSENT.get(find_presence(signs, now))
+    seen = last_seen(signs, now)
+    if kind is None or (last is not None and last.by_hand and seen is not None and last.started_at > seen):
+        return []
+    return [Problem(kind=kind, subject="", at=seen)]

@@ -11,6 +11,7 @@ from worker import store
 from worker.services.claiming import Claiming
 from worker.services.delivering import Delivering
 from worker.services.heartbeat import Heartbeat
+from worker.services.mending import Mending
 from worker.services.night import Nights
 from worker.services.running import Running
 
@@ -41,6 +42,7 @@ class Resuming:
         nights: Nights,
         delivering: Delivering,
         heartbeat: Heartbeat,
+        mending: Mending,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -49,12 +51,14 @@ class Resuming:
         self._nights = nights
         self._delivering = delivering
         self._heartbeat = heartbeat
+        self._mending = mending
         self._clock = clock
 
     def find_waiting(self) -> Waiting:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         deliveries, and runs that were opened a while ago and never begun.
         """
+        self._mending.mend()
         now = self._clock()
         self._claiming.end_arrived(actor=ACTOR)
         self._close_nights()

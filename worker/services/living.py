@@ -1,0 +1,69 @@
+"""Signs of life of this vault's workers and beat."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from vaultcore.database import Database
+from vaultcore.ids import new_id
+from worker import sign_rows
+from worker.domain.pulses import Kind
+from worker.domain.signs import Presence, SignOfLife, begun_at, find_presence
+
+EVERY = timedelta(minutes=1)
+_KEPT = timedelta(days=40)
+
+
+class Living:
+    """Says that this process lives, and who else does."""
+
+    def __init__(self, *, database: Database, silence: timedelta, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._silence = silence
+        self._kept = max(_KEPT, 2 * silence)
+        self._clock = clock
+
+    def begin(self, kind: Kind) -> Callable[[], None]:
+        """Says that this process works from now on. What it gets, it calls every minute while it does.
+
+        Its row is right again one minute after the wall clock is.
+        """
+        began = time.monotonic()
+        begun = seen = self._clock()
+        sign_id = new_id("sgn", begun)
+
+        def renew(*, first: bool = False) -> None:
+            nonlocal begun, seen
+            now = self._clock()
+            age = timedelta(seconds=time.monotonic() - began)
+            begun = begun_at(begun, seen, now, age=age, silence=self._silence)
+            seen = now
+            with self._database.write() as connection:
+                if first:
+                    sign_rows.forget(connection, before=now - self._kept, now=now)
+                sign_rows.save(
+                    connection,
+                    SignOfLife(
+                        id=sign_id,
+                        kind=kind,
+                        host=socket.gethostname(),
+                        pid=os.getpid(),
+                        started_at=begun,
+                        seen_at=now,
+                        every=EVERY,
+                    ),
+                )
+
+        renew(first=True)
+        return renew
+
+    def read(self) -> list[SignOfLife]:
+        """All that are known, the latest first."""
+        with self._database.read() as connection:
+            return sign_rows.list_signs(connection)
+
+    def presence(self) -> Presence:
+        """Whether anybody is working. `NEVER` is no fault where nights come in time by other means."""
+        return find_presence(self.read(), self._clock())

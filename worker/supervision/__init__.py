@@ -1,0 +1,1 @@
+"""`nightkey up`: beat and workers, kept at work."""

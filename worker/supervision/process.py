@@ -1,0 +1,97 @@
+"""What a process that `up` begins becomes: beat, or a worker that does one thing at a time.
+
+A worker has no pool: Celery's children share one lock on what they are given, and one that is killed while it
+holds that lock takes it along, so that the others wait for ever. Several workers share nothing but the broker.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from celery.platforms import SecurityWarning
+from celery.signals import task_postrun, task_prerun, worker_ready
+
+from vaultcore.errors import ConfigurationError
+from vaultcore.troubles import explain
+from worker.app import make_app
+from worker.bootstrap import Services
+from worker.config import Settings
+from worker.domain.pulses import Kind
+from worker.hardening import is_orphan
+from worker.services.living import EVERY
+from worker.supervision.bells import Bells
+from worker.supervision.pulse import Pulse
+from worker.tasks import register_tasks
+
+_log = structlog.get_logger(__name__)
+
+
+def become(kind: Kind, settings: Settings, *, pipe: int, parent: int) -> int:
+    """Runs until SIGTERM, or until `parent` ends, and lets itself be heard in `pipe`; its exit status."""
+    problem = ""
+    try:
+        return _run(kind, settings, Pulse(pipe), parent)
+    except OSError as error:
+        problem = str(explain(error) or error.strerror or type(error).__name__)
+    raise ConfigurationError(f"the {kind} cannot go on: {problem}; look at {settings.home}, then start again")
+
+
+def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
+    # Celery warns of root because of pickle; only JSON is accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app = make_app(settings)
+    services = Services(settings)
+    services.check()
+    register_tasks(app, services)
+    _let_be_seen(services, kind, pulse, parent)
+    if kind is Kind.BEAT:
+        beat = app.Beat(
+            scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
+        )
+        beat.run()
+        return 0
+    task_prerun.connect(pulse.begin, weak=False)
+    task_postrun.connect(pulse.end, weak=False)
+    worker_ready.connect(pulse.follow, weak=False)
+    worker = app.Worker(
+        concurrency=1,
+        pool="solo",
+        loglevel=settings.log_level,
+        hostname=f"nightkey-{os.getpid()}@{socket.gethostname()}",
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _let_be_seen(services: Services, kind: Kind, pulse: Pulse, parent: int) -> None:
+    """Before anything is rung: whether a night is made up goes by who was there when."""
+    renew = services.living.begin(kind)
+    threading.Thread(target=_renew, args=(renew, pulse, parent), name="sign-of-life", daemon=True).start()
+
+
+def _renew(renew: Callable[[], None], pulse: Pulse, parent: int) -> None:
+    """As long as it moves: one that hangs is seen no more."""
+    moves = pulse.moves
+    while True:
+        for _ in range(round(EVERY.total_seconds())):
+            time.sleep(1)
+            if sys.platform != "linux" and is_orphan(parent):
+                os.kill(os.getpid(), signal.SIGKILL)
+        if pulse.moves == moves:
+            continue
+        moves = pulse.moves
+        try:
+            renew()
+        except Exception as error:  # noqa: BLE001  # the next one comes in a minute
+            _log.warning("sign-of-life.not-written", error=type(error).__name__)
