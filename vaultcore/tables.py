@@ -100,7 +100,7 @@ class RouteColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"), index=True)
     shown: Named[str] = Column(Text)
-    recipients: Named[list[str] | None] = Column(JSON(none_as_null=True))
+    recipients: Named[list[str] | None] = Column(JSON(none_as_null=True), info={"shape": "array"})
     key_id: Named[str] = Column(String(32))
     wrapped_key: Named[bytes] = Column(LargeBinary)
     record: Named[bytes] = Column(LargeBinary)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, and_, func, or_, select, update
 
+from vaultcore.damage import is_whole
 from worker.domain.clocks import SKEW, at_the_latest, end_of_lease, put_off_again
 from worker.tables import (
     claims,
@@ -40,7 +41,9 @@ def mend_rotations(connection: Connection, now: datetime, lease: timedelta) -> i
     touched = func.coalesce(rotations.c.touched_at, rotations.c.created_at)
     rows = connection.execute(
         select(rotations).where(
-            rotations.c.finished_at.is_(None), or_(rotations.c.lease_until > ahead + lease, touched > ahead)
+            rotations.c.finished_at.is_(None),
+            or_(rotations.c.lease_until > ahead + lease, touched > ahead),
+            is_whole(connection, rotations),
         )
     ).all()
     for row in rows:
@@ -70,14 +73,30 @@ def mend_deliveries(connection: Connection, now: datetime) -> int:
     """What is to be sent again, or for the first time when quiet hours end."""
     since = func.coalesce(deliveries.c.tried_at, notices.c.created_at)
     rows = connection.execute(
-        select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.next_at, since.label("since"))
+        select(
+            deliveries.c.notice_id,
+            deliveries.c.route_id,
+            deliveries.c.recipient,
+            deliveries.c.next_at,
+            since.label("since"),
+        )
         .join(notices, notices.c.id == deliveries.c.notice_id)
-        .where(deliveries.c.state == "waiting", since > now + SKEW)
+        .where(
+            deliveries.c.state == "waiting",
+            since > now + SKEW,
+            is_whole(connection, deliveries),
+            is_whole(connection, notices),
+        )
     ).all()
     for row in rows:
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.notice_id == row.notice_id, deliveries.c.route_id == row.route_id)
+            .where(
+                deliveries.c.notice_id == row.notice_id,
+                deliveries.c.route_id == row.route_id,
+                deliveries.c.recipient == row.recipient,
+                deliveries.c.state == "waiting",
+            )
             .values(tried_at=now, next_at=put_off_again(row.next_at, row.since, now))
         )
     return len(rows)
@@ -117,7 +136,9 @@ def mend_nights(connection: Connection, now: datetime, lease: timedelta) -> int:
     mended = _set(connection, sweeps, and_(ahead, held), scanned_at=now, started_at=now, lease_until=now)
     mended += _set(connection, sweeps, held, lease_until=now + lease)
     over = connection.execute(
-        select(sweeps.c.job, sweeps.c.slot).where(ahead, sweeps.c.done_at.is_not(None)).order_by(sweeps.c.slot)
+        select(sweeps.c.job, sweeps.c.slot)
+        .where(ahead, sweeps.c.done_at.is_not(None), is_whole(connection, sweeps))
+        .order_by(sweeps.c.slot)
     ).all()
     for number, row in enumerate(over):
         slot = now + timedelta(microseconds=number)
@@ -138,7 +159,9 @@ def mend_nights(connection: Connection, now: datetime, lease: timedelta) -> int:
 def mend_claims(connection: Connection, now: datetime) -> int:
     """A key waits to be collected for as long as it was to, from now."""
     rows = connection.execute(
-        select(claims).where(claims.c.claimed_at.is_(None), claims.c.created_at > now + SKEW)
+        select(claims).where(
+            claims.c.claimed_at.is_(None), claims.c.created_at > now + SKEW, is_whole(connection, claims)
+        )
     ).all()
     for row in rows:
         connection.execute(
@@ -166,4 +189,5 @@ def _earlier_run(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
 
 
 def _set(connection: Connection, table: Table, which: Any, **values: Any) -> int:  # noqa: ANN401  # columns
-    return connection.execute(update(table).where(which).values(**values)).rowcount
+    """Only rows that can be read: to a database a word may be later than any time, and a scan must find it."""
+    return connection.execute(update(table).where(which, is_whole(connection, table)).values(**values)).rowcount

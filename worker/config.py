@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         try:
             CronSim(text, datetime.now(UTC))
         except CronSimError as error:
-            raise ValueError(f"{text!r} is no cron expression ({error})") from None
+            raise ValueError(f"{text!r} is no cron expression ({error}): write one like 0 3 * * *") from None
         return text
 
     @field_validator("time_zone")

@@ -144,7 +144,13 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.claims,
             item=clm.item_id,
             name=_name_of(clm.item_id),
-            over="claimed_at",
+            over="ended_at",
+        ),
+        _Check(
+            table=ours.comparisons,
+            item=ours.comparisons.c.item_id,
+            name=_name_of(ours.comparisons.c.item_id),
+            over="settled_at",
         ),
         _Check(
             table=ours.notices,

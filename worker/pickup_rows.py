@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
+from vaultcore.damage import is_whole
+from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
 from worker.tables import claims
@@ -66,14 +68,14 @@ def end_used(connection: Connection, item_id: str, number: int, *, at: datetime)
 
 def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
     """Whether there are any of those that `end_arrived` ends."""
-    return connection.execute(_kept_since(arrived_by).limit(1)).first() is not None
+    return connection.execute(_kept_since(connection, arrived_by).limit(1)).first() is not None
 
 
 def end_arrived(
     connection: Connection, *, arrived_by: datetime, at: datetime, limit: int
 ) -> list[tuple[str, int]]:
     """Those that had arrived by then are not kept any longer: item and version of each. By index, a page."""
-    due = _kept_since(arrived_by).order_by(claims.c.claimed_at).limit(limit)
+    due = _kept_since(connection, arrived_by).order_by(claims.c.claimed_at).limit(limit)
     ended = connection.execute(
         update(claims)
         .where(claims.c.id.in_(due), claims.c.ended_at.is_(None))
@@ -105,17 +107,24 @@ def overdue(connection: Connection, now: datetime) -> list[Pickup]:
             or_(
                 claims.c.taken_at <= now - REPEATS_FOR,
                 claims.c.expires_at <= now,
-                and_(claims.c.expires_at.is_(None), claims.c.rotation_id.is_not(None)),
+                and_(
+                    claims.c.expires_at.is_(None),
+                    claims.c.rotation_id.is_not(None),
+                    claims.c.created_at <= now - REPEATS_FOR,
+                ),
             ),
         )
         .order_by(claims.c.id)
     )
-    return [_pickup(row) for row in rows]
+    return read_all(rows, _pickup)[0]  # of others the scan makes a finding
 
 
-def _kept_since(arrived_by: datetime) -> Select[*tuple[Any, ...]]:
+def _kept_since(connection: Connection, arrived_by: datetime) -> Select[*tuple[Any, ...]]:
     return select(claims.c.id).where(
-        claims.c.claimed_at.is_not(None), claims.c.claimed_at <= arrived_by, claims.c.ended_at.is_(None)
+        claims.c.claimed_at.is_not(None),
+        claims.c.claimed_at <= arrived_by,
+        claims.c.ended_at.is_(None),
+        is_whole(connection, claims),
     )
 
 
@@ -138,6 +147,7 @@ def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | No
 
 
 def _pickup(row: Row[*tuple[Any, ...]]) -> Pickup:
+    check_row(row, f"the key of {row.item} that waits to be collected")
     return Pickup(
         id=row.id,
         item_id=row.item_id,

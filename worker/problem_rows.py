@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
+from vaultcore.names import spellings
 from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, routes
 from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
@@ -17,12 +18,15 @@ from worker.store import rotation_from_row
 from worker.tables import deliveries, findings, heartbeats, notices, rotations
 
 
-def read_problems(connection: Connection, *, since: datetime, now: datetime, at_end: bool) -> list[Problem]:
+def read_problems(
+    connection: Connection, *, since: datetime, now: datetime, waited_for: datetime | None = None
+) -> list[Problem]:
     """Whatever is unfinished, failed since a time, or overdue.
 
-    `at_end`: a rotation that still moves is unfinished, since nobody waits for it any longer.
+    `waited_for`: at the end of a night a rotation is unfinished that was opened by then and still moves, since
+    nobody waits for it any longer.
     """
-    replaced = _rotations(connection, since=since, now=now, at_end=at_end)
+    replaced = _rotations(connection, since=since, now=now, waited_for=waited_for)
     known = {problem.subject for problem in replaced}
     return [
         *_restored(connection),
@@ -84,7 +88,7 @@ def read_heartbeat(connection: Connection) -> list[Problem]:
     """What did not arrive of the last night, at the last try."""
     row = connection.execute(
         select(heartbeats.c.slot, heartbeats.c.beat, heartbeats.c.last_error)
-        .where(heartbeats.c.last_error.is_not(None))
+        .where(heartbeats.c.last_error.is_not(None), heartbeats.c.state.in_(["waiting", "failed"]))
         .order_by(heartbeats.c.posted_at.desc())
         .limit(1)
     ).first()
@@ -98,9 +102,9 @@ def read_operators(connection: Connection, name: str) -> list[Problem]:
     """Whether anybody hears of what has no owner, and of nights that fail."""
     row = connection.execute(
         select(owners.c.id, exists().where(routes.c.owner_id == owners.c.id).label("reached")).where(
-            owners.c.name == name
+            owners.c.name.in_(spellings(name))
         )
-    ).one_or_none()
+    ).first()
     if row is None:
         return [Problem(kind=ProblemKind.NO_OPERATORS, subject=name)]
     return [] if row.reached else [Problem(kind=ProblemKind.OPERATORS_UNREACHED, subject=name)]
@@ -121,7 +125,9 @@ def _restored(connection: Connection) -> list[Problem]:
     return found
 
 
-def _rotations(connection: Connection, *, since: datetime, now: datetime, at_end: bool) -> list[Problem]:
+def _rotations(
+    connection: Connection, *, since: datetime, now: datetime, waited_for: datetime | None
+) -> list[Problem]:
     """Open ones that are in trouble, and those that ended badly since, unless the item was replaced later."""
     later = rotations.alias()
     healed = exists().where(
@@ -160,7 +166,7 @@ def _rotations(connection: Connection, *, since: datetime, now: datetime, at_end
             next_at=one.next_at,
             lease_until=one.lease_until,
             now=now,
-            at_end=at_end,
+            at_end=waited_for is not None and one.created_at <= waited_for,
         )
         if kind is not None:
             at = one.lease_until if kind is ProblemKind.HELD else one.next_at

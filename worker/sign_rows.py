@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, or_, select
 
 from vaultcore.database import upsert_into
+from vaultcore.errors import UnreadableError
+from vaultcore.stored import check_row
 from worker.domain.clocks import SKEW
 from worker.domain.pulses import Kind
 from worker.domain.signs import SignOfLife
@@ -38,6 +40,7 @@ def list_signs(connection: Connection) -> list[SignOfLife]:
 def _read(connection: Connection, sign_id: str) -> SignOfLife | None:
     try:
         row = connection.execute(select(signs_of_life).where(signs_of_life.c.id == sign_id)).one()
+        check_row(row, f"the sign of life {sign_id}")
         return SignOfLife(
             id=row.id,
             kind=Kind(row.kind),
@@ -47,7 +50,7 @@ def _read(connection: Connection, sign_id: str) -> SignOfLife | None:
             seen_at=row.seen_at,
             every=timedelta(seconds=row.every_seconds),
         )
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, UnreadableError):
         return None
 
 

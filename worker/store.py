@@ -12,7 +12,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import deployment
-from worker.domain.problems import Problem
+from worker.domain.problems import Problem, ProblemKind
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.tables import rotation_steps, rotations, sweeps
 
@@ -505,15 +505,17 @@ def last_night(
     closed: bool = False,
     by_hand: bool | None = None,
 ) -> Night | None:
-    """The newest one; of those before a time, that have ended, or that were (not) begun by hand."""
+    """The one that was begun last, whatever its slot; of those begun before a time, that have ended, or that
+    were (not) begun by hand.
+    """
     query = (
         select(*_NIGHT_COLUMNS)
         .where(_IS_NIGHT, is_whole(connection, sweeps))
-        .order_by(sweeps.c.slot.desc())
+        .order_by(sweeps.c.started_at.desc(), sweeps.c.slot.desc())
         .limit(1)
     )
     if before is not None:
-        query = query.where(sweeps.c.slot < before)
+        query = query.where(sweeps.c.started_at < before)
     if closed:
         query = query.where(sweeps.c.done_at.is_not(None))
     if by_hand is not None:
@@ -539,8 +541,10 @@ def end_night(
     )
 
 
-def vault_made_at(connection: Connection) -> datetime:
-    return connection.execute(select(deployment.c.created_at)).scalar_one()
+def vault_made_at(connection: Connection) -> datetime | None:
+    """None where that cannot be read: no night is lost for it, or goes unmissed."""
+    made_at = connection.execute(select(deployment.c.created_at)).scalar()
+    return made_at if isinstance(made_at, datetime) else None
 
 
 def claim_sweep(
@@ -580,28 +584,35 @@ def claim_sweep(
     return begun < tries
 
 
-def fail_sweep(connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int) -> None:
-    """It came to nothing this time; after the last of its `tries` it is over."""
+def fail_sweep(
+    connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int, cause: str
+) -> None:
+    """It came to nothing this time, and why; after the last of its `tries` it is over."""
     this = and_(sweeps.c.job == job, sweeps.c.slot == slot)
     counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
     ended = {"done_at": now} if _tries_of(counts) >= tries else {}
-    connection.execute(update(sweeps).where(this).values(outcome="failed", **ended))
+    problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": cause}
+    connection.execute(update(sweeps).where(this).values(outcome="failed", problems=[problem], **ended))
 
 
-def list_failed_sweeps(connection: Connection, job: str, *, since: datetime) -> list[datetime]:
-    """Slots since then of which nothing has come: each was begun, and its scan failed or was cut off."""
-    return list(
-        connection.execute(
-            select(sweeps.c.slot)
+def list_failed_sweeps(
+    connection: Connection, job: str, *, since: datetime
+) -> list[tuple[datetime, str | None]]:
+    """Slots of which nothing has come, begun since then, each with why: their scan failed or was cut off."""
+    return [
+        (row.slot, row.problems[0]["error"] if row.problems else None)
+        for row in connection.execute(
+            select(sweeps.c.slot, sweeps.c.problems)
             .where(
                 sweeps.c.job == job,
-                sweeps.c.slot >= since,
+                sweeps.c.started_at >= since,
                 sweeps.c.scanned_at.is_(None),
                 sweeps.c.outcome == "failed",
+                is_whole(connection, sweeps),
             )
             .order_by(sweeps.c.slot)
-        ).scalars()
-    )
+        )
+    ]
 
 
 _TRIES = "tries"

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from vaultcore.errors import Cause
 from vaultcore.tables import UtcDateTime, metadata
+from worker.domain.drift import Result
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 
@@ -127,7 +128,7 @@ class SweepColumns(TypedColumns):
     outcome: Named[str | None] = Column(String(10), info={"one_of": ("good", "failed")})
     by_hand: Named[bool] = Column(Boolean, server_default=false())
     counts: Named[dict[str, Any]] = Column(JSON)
-    problems: Named[list[dict[str, Any]]] = Column(JSON, server_default="[]")
+    problems: Named[list[dict[str, Any]]] = Column(JSON, server_default="[]", info={"shape": "array"})
 
 
 sweeps = Table("sweeps", metadata, SweepColumns, PrimaryKeyConstraint("job", "slot"))
@@ -412,7 +413,7 @@ Index(
 class DeliveryColumns(TypedColumns):
     notice_id: Named[str] = Column(String(40), ForeignKey("notices.id"))
     route_id: Named[str] = Column(String(40))
-    recipient: Named[str] = Column(String(320), server_default="")
+    recipient: Named[str] = Column(String(320), server_default="", info={"may_be_empty": True})
     shown: Named[str] = Column(Text)
     stands_in: Named[bool] = Column(Boolean, server_default=false())
     state: Named[str] = Column(String(10), info={"one_of": DELIVERY_STATES})
@@ -464,7 +465,7 @@ told (`adopted`). `seq`: the last row of its audit log then."""
 class ComparisonColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), primary_key=True)
     restoration_id: Named[str] = Column(String(40), ForeignKey("restorations.id"))
-    result: Named[str] = Column(String(20))
+    result: Named[str] = Column(String(20), info={"one_of": Result})
     detail: Named[str] = Column(Text)
     next_at: Named[datetime] = Column(UtcDateTime)
     compared_at: Named[datetime | None] = Column(UtcDateTime)

@@ -65,7 +65,7 @@ def test_a_restored_vault_asks_its_targets_first_and_says_what_differs(
     assert any(ITEM in problem for problem in bad["problems"])
     assert service.live_tokens("orders") == [in_use]
     assert "differs from its target" in complaint(nightkey, "item", "rotate", ITEM, status=3)
-    assert "differs from its target" in nightkey("status", status=1).stderr
+    assert "differs from its target" in nightkey("status", status=1).stdout
     listed = {row["item"]: row["result"] for row in nightkey.json("reconcile", "list")}
     assert listed == {
         ITEM: "none-accepted",
@@ -91,7 +91,7 @@ def test_an_older_database_put_back_by_hand_stops_the_night_and_up(nightkey: Nig
         line = complaint(nightkey, *words, status=3)
         assert "the database is not the one that was here" in line
         assert "nightkey restore FILE" in line
-    assert "the database is not the one that was here" in nightkey("status", status=1).stderr
+    assert "the database is not the one that was here" in nightkey("status", status=1).stdout
     assert nightkey.json("restore", "--adopt")["items"] == 0
     nightkey("backup", str(tmp_path / "backup"))
 

@@ -31,8 +31,13 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
     """Two items are due, a third is being rotated, a key waits to be collected; something of all else."""
     services = open_vault(home, clock, sink, new=True)
     with services.database.write() as connection:
-        for name in ("support", "crm-team"):
-            owner = services.owners.create(connection, name, quiet=None, actor="test")
+        for name in ("operators", "support", "crm-team"):
+            made = name == "operators"  # with the vault
+            owner = (
+                services.owners.get(connection, name)
+                if made
+                else services.owners.create(connection, name, quiet=None, actor="test")
+            )
             services.owners.add_route(
                 connection, owner, Secret(f"json://{sink}/{name}"), shown=f"json://{name}", actor="test"
             )

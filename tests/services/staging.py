@@ -12,6 +12,7 @@ import pytest
 
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK
+from vaultcore.secret import Secret
 from worker import store
 from worker.bootstrap import Clock, Services, initialise
 from worker.config import load_settings
@@ -20,6 +21,7 @@ from worker.demo import loopback
 from worker.demo.counterparts import start_counterparts
 from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
+from worker.domain.problems import describe
 from worker.domain.saga import State
 from worker.store import Rotation
 
@@ -166,6 +168,20 @@ def reopen(organisation: Organisation, **settings: Any) -> Iterator[Services]:
     finally:
         organisation.services = first
         again.close()
+
+
+def add_route(organisation: Organisation, owner: str) -> None:
+    """To the sink of its counterparts, for somebody who is there already."""
+    services = organisation.services
+    url = f"json://{organisation.counterparts.sink.url[7:]}/{owner}"
+    with services.database.write() as connection:
+        found = services.owners.get(connection, owner)
+        services.owners.add_route(connection, found, Secret(url), shown="json://sink", actor="test")
+
+
+def what_is_wrong(services: Services) -> list[str]:
+    """As `status` says it, worst first."""
+    return [describe(problem) for problem in services.standing.read().problems]
 
 
 def turn_to_next(organisation: Organisation, clock: Any) -> None:

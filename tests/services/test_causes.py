@@ -282,7 +282,10 @@ def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
     ((owner, body),) = told(organisation, "night-failed")
     assert owner == "operators"
     when = f"{resting.next_at:%Y-%m-%d %H:%M} UTC"
-    assert f"- {TOKEN} is not replaced yet, next try {when}: {resting.last_error} ({rotation_id})" in body
+    assert (
+        f"- {TOKEN} is not replaced yet, next try {when}: {resting.last_error} "
+        f"(nightkey rotation show {rotation_id})" in body
+    )
     assert organisation.stages(TOKEN) == ["current", "pending"]
 
     service._failures.clear()

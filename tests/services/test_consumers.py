@@ -34,7 +34,7 @@ def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
 
 
 def create(services: Services, name: str = NAME, **parts: Any) -> Any:
-    return services.items.create(
+    made, _ = services.items.create(
         name,
         read_value=lambda: Secret("the-first-value"),
         owners=[],
@@ -42,6 +42,7 @@ def create(services: Services, name: str = NAME, **parts: Any) -> Any:
         policy=PolicyChange(parts=parts),
         actor="test",
     )
+    return made
 
 
 def change(organisation: Organisation, **parts: Any) -> None:
@@ -80,7 +81,7 @@ def test_what_nothing_reads_is_not_made_one_that_is_replaced_here(
     moves.use("orders", NAME)
     made = create(services, **parts)
     with services.database.read() as connection:
-        (reference,) = services.references.of_item(connection, made.item.id)
+        (reference,) = services.references.of_item(connection, made.id)
     assert reference.consumer_name == "orders"
 
 
@@ -94,7 +95,7 @@ def test_what_nothing_reads_is_not_made_one_that_is_replaced_here(
     ],
 )
 def test_what_nothing_needs_to_read_is_made(services: Services, name: str, parts: Any) -> None:
-    assert create(services, name, **parts).item.name == name
+    assert create(services, name, **parts).name == name
 
 
 def test_what_nothing_reads_does_not_become_one_that_is_replaced_here(services: Services, moves: Moves) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from tests.services.conftest import Moves
-from tests.services.staging import make_services
-from vaultcore.errors import AuditError
+from tests.services.staging import make_services, what_is_wrong
+from vaultcore.errors import AuditError, TroubleError
+from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
 from worker.notice_rows import list_notices
@@ -29,6 +29,10 @@ def sink() -> Iterator[HttpSink]:
 @pytest.fixture
 def services(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Iterator[Services]:
     made = make_services(tmp_path / "home", database_url, clock, heartbeat_url=f"{sink.url}/beat")
+    with made.database.write() as connection:
+        operators = made.owners.get(connection, "operators")
+        url = Secret(f"json://{sink.url[7:]}/operators")
+        made.owners.add_route(connection, operators, url, shown="json://sink", actor="test")
     yield made
     made.close()
 
@@ -57,10 +61,10 @@ def beats(services: Services, sink: HttpSink) -> list[str]:
 
 
 def ring(services: Services, slot: Any) -> bool:
-    """Whether the scan was begun, and raised what the driver says of a table that is not there."""
+    """Whether the scan was begun, and raised what is said of a table that is not there."""
     try:
         return services.nights.begin(slot) is not None
-    except (OperationalError, ProgrammingError):
+    except TroubleError:
         return True
 
 
@@ -78,8 +82,8 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
     put_back(services, "claims")
     standing = services.standing.read()
     assert standing.last_night is not None
-    assert standing.last_night["outcome"] == "failed"
-    assert any("could not be scanned" in problem for problem in standing.problems)
+    assert standing.last_night.outcome == "failed"
+    assert any("could not be scanned" in problem for problem in what_is_wrong(services))
     with services.database.read() as connection:
         (notice,) = list_notices(connection)
     assert "could not be scanned" in (notice.body or "")
@@ -91,6 +95,7 @@ def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any
     take_away(services, "claims")
     ring(services, slot)
     put_back(services, "claims")
+    services.delivering.deliver()
     end_lease(services, clock)
     assert services.nights.begin(slot) == []
     assert services.nights.close(slot) == "good"

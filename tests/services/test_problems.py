@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, ScriptedService, Staged, drive_on, stage
-from vaultcore.secret import Secret
+from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
 from worker import store
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming
@@ -32,14 +31,6 @@ def staged(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Ite
         organisation = made[0]
         add_route(organisation, "operators")
         yield made
-
-
-def add_route(organisation: Organisation, owner: str) -> None:
-    services = organisation.services
-    url = f"json://{organisation.counterparts.sink.url[7:]}/{owner}"
-    with services.database.write() as connection:
-        found = services.owners.get(connection, owner)
-        services.owners.add_route(connection, found, Secret(url), shown="json://sink", actor="test")
 
 
 def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[ProblemKind]]:

@@ -18,6 +18,7 @@ from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.signs import Presence
 from worker.services.night import NIGHT_JOB
+from worker.services.sending import Key
 from worker.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -145,7 +146,7 @@ def test_a_night_of_the_future_gets_its_slot_now_and_that_time_has_its_own_night
     organisation.services.mending.mend()
     assert _slots(organisation) == [clock()]
     assert get_rotation(organisation, opened.id).night == clock()
-    assert organisation.services.standing.read().last_night["slot"] == clock()
+    assert organisation.services.standing.read().last_night.slot == clock()
     clock.now = slot
     assert organisation.services.nights.begin(slot) is not None
     assert _slots(organisation) == [slot - ahead, slot]
@@ -159,7 +160,7 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
 
     def claim() -> bool:
         with organisation.services.database.write() as connection:
-            return store.claim_sweep(connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease)
+            return store.claim_sweep(connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8)
 
     clock.advance(ahead)
     assert claim()
@@ -230,8 +231,11 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     clock.advance(ahead)
     organisation.services.delivering._route_late()
     with organisation.services.database.write() as connection:
-        found = connection.execute(select(deliveries.c.notice_id, deliveries.c.route_id)).all()
-        assert [organisation.services.delivering._claim_one(connection, *one) for one in found]
+        found = connection.execute(
+            select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
+        )
+        keys = [Key(*row) for row in found]
+        assert [organisation.services.delivering._claim_one(connection, key) for key in keys]
     clock.advance(-ahead)
     organisation.services.mending.mend()
     assert max(_waiting(organisation)) <= clock() + 6 * MINUTE
@@ -333,7 +337,7 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services.living.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
-        store.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE)
+        store.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
         connection.execute(
             insert(heartbeats).values(
                 slot=clock(), beat="success", text="-", state="waiting", attempts=0, posted_at=clock() + HOURS,

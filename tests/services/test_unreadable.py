@@ -13,9 +13,10 @@ from worker.bootstrap import Services
 from worker.consumers import consumers_of
 from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
+from worker.domain.problems import describe
 
 OTHER = "prod-crm-api-token"
-DUE = {"mode": "auto", "rotator": "random", "lifetime": "60d", "lead": "14d"}
+DUE = {"mode": "auto", "rotator": "random", "lifetime": "60d", "lead": "14d", "consumers": "none"}
 
 
 def add_due(moves: Moves, *names: str) -> None:
@@ -54,9 +55,9 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     assert TOKEN not in rotated or column in ("overlap_seconds", "hygiene"), "nothing of it is decided by these"
     assert unreadable(services).keys() == {TOKEN}
     with services.database.read() as connection:
-        assert services.nights.describe(connection, services.clock())["unreadable"] == 1
-        problems = services.nights.problems_of(connection, services.clock())
-    assert any(TOKEN in problem for problem in problems)
+        assert store.get_night(connection, services.clock()).counts["unreadable"] == 1
+        problems = services.problems.of_night(connection, services.clock())
+    assert any(TOKEN in describe(problem) for problem in problems)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -6,7 +6,7 @@ import typer
 
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services, who
-from worker.domain.drift import DIFFERS, SETTLED, Result
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
 
 app = typer.Typer(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
@@ -77,5 +77,12 @@ def _describe(row: Any) -> dict[str, Any]:  # noqa: ANN401  # a row
         "detail": row.detail,
         "compared_at": row.compared_at,
         "settled_at": row.settled_at,
-        "settled_by": row.settled_by or ("agreement" if row.settled_at is not None else None),
+        "settled_by": row.settled_by or _settled_by(row.result, settled=row.settled_at is not None),
     }
+
+
+def _settled_by(result: str, *, settled: bool) -> str | None:
+    """What cannot be asked whole is nobody's agreement: nothing waits for it, and its owner looks."""
+    if not settled:
+        return None
+    return "left to its owner" if result in OWNERS_LOOK else "agreement"

@@ -2,7 +2,7 @@
 
 import typer
 
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 from worker.domain.problems import describe
 from worker.services.standing import Standing
@@ -27,8 +27,9 @@ def status(*, json: Json = False, home: Home = None) -> None:
             }
         )
     else:
-        for problem in problems:
-            note(f"nightkey: {problem}")
+        print_lines(
+            ["not well:", *(f"  {problem}" for problem in problems), ""] if problems else ["all is well"]
+        )
         print_lines(_lines(standing))
         print_lines(["", "open findings:"])
         print_table(standing.findings, ("kind", "item", "workflow", "detail"), "none")
@@ -37,8 +38,7 @@ def status(*, json: Json = False, home: Home = None) -> None:
 
 
 def _lines(standing: Standing) -> list[str]:
-    lines = ["not well: see above" if standing.problems else "all is well"]
-    lines.append(f"last night: {_show_night(standing.last_night)}")
+    lines = [f"last night: {_show_night(standing.last_night)}"]
     if standing.by_hand is not None:
         lines.append(f"since then, by hand: {_show_night(standing.by_hand)}")
     lines += [
@@ -54,7 +54,7 @@ def _lines(standing: Standing) -> list[str]:
 def _show_night(night: Night | None) -> str:
     if night is None:
         return "none yet"
-    outcome = {"good": "ended well", "failed": "did not end well"}.get(night.outcome or "", "under way")
+    outcome = {"good": "ended well", "failed": "did not end well"}.get(night.outcome or "", "has not ended")
     return f"{night.slot:%Y-%m-%d %H:%M} UTC, {outcome}"
 
 

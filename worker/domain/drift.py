@@ -21,6 +21,8 @@ class Result(StrEnum):
     """The value is made and used here alone: there is nobody who could say anything else."""
     NOT_ASKED = "not-asked"
     """No rotator knows how to ask: its owner does."""
+    UNLISTED = "unlisted"
+    """The current value is accepted; what else of ours exists there, nobody can list: its owner looks."""
     CANNOT_ASK = "cannot-ask"
     """Its rotator could not ask: a person must mend that, or look."""
     PREVIOUS_ACCEPTED = "previous-accepted"
@@ -41,7 +43,10 @@ DIFFERS = frozenset(
 )
 """Compared, and a person must decide before anything is rotated or revoked."""
 
-SETTLED = frozenset({Result.AGREES, Result.HERE_ALONE, Result.NOT_ASKED})
+OWNERS_LOOK = frozenset({Result.NOT_ASKED, Result.UNLISTED})
+"""Nothing stands in the way of a rotation, and yet a finding: part of the question was asked of nobody."""
+
+SETTLED = OWNERS_LOOK | {Result.AGREES, Result.HERE_ALONE}
 """Nothing stands in the way of a rotation."""
 
 
@@ -62,9 +67,10 @@ class Judged:
     detail: str
 
 
-def judge(asked: Sequence[Asked], unknown: Sequence[str], *, overlaps: bool, rotating: bool) -> Judged:
-    """`unknown`: what exists outside and is not known here, as people can find it there. `rotating`: a rotation
-    of the item is open. Where both values do not work side by side, such a rotation stands between them.
+def judge(asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bool, rotating: bool) -> Judged:
+    """`unknown`: what exists outside and is not known here, as people can find it there; None: nobody can list
+    that. `rotating`: a rotation of the item is open. Where both values do not work side by side, such a
+    rotation stands between them, and nothing else can exist.
     """
     accepted = [one for one in asked if one.accepted]
     current = [one.number for one in asked if one.stage is Stage.CURRENT]
@@ -73,6 +79,12 @@ def judge(asked: Sequence[Asked], unknown: Sequence[str], *, overlaps: bool, rot
     if any(one.stage is Stage.CURRENT for one in accepted):
         if unknown:
             return Judged(result=Result.MORE_OUTSIDE, detail=f"{shown} is accepted{others}")
+        if unknown is None and overlaps:
+            return Judged(
+                result=Result.UNLISTED,
+                detail=f"{shown} is accepted, and what else was made there since the copy cannot be listed: "
+                "look there for labels that begin with nightkey-, and revoke what is not in use",
+            )
         return Judged(result=Result.AGREES, detail=f"{shown} is accepted")
     if accepted and rotating and not overlaps and not unknown:
         return Judged(

@@ -151,7 +151,7 @@ _SENTENCES = {
     ProblemKind.NO_BEAT: "workers wait, and no beat rings, since {when}: start `nightkey up`",
     ProblemKind.NIGHT_LATE: "the night of {when} was not begun: start `nightkey up`, or run `nightkey night`",
     ProblemKind.NIGHT_CUT_OFF: "the night of {when} was begun and has not ended: run `nightkey night`",
-    ProblemKind.NIGHT_NOT_SCANNED: "the night of {when} could not be scanned: see the worker's log",
+    ProblemKind.NIGHT_NOT_SCANNED: "the night of {when} could not be scanned: {error}",
     ProblemKind.NIGHT_FAILED: "the night of {when} did not end well",
     ProblemKind.STUCK: "{subject} is stuck: {error} (nightkey rotation show {id})",
     ProblemKind.NOT_REPLACED: "{subject} was not replaced: {error} (nightkey rotation show {id})",

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vaultcore.names import spellings
+
 
 class Gap(StrEnum):
     """What is missing, worst first."""
@@ -37,6 +39,7 @@ class Unreached:
 def find_unreached(people: Sequence[Person], operators: str) -> list[Unreached]:
     """Everybody who would be told something and could not be, worst first, then by name."""
     by_name = {person.name: person for person in people}
+    operators = next((name for name in spellings(operators) if name in by_name), operators)
     found = []
     if operators not in by_name:
         found.append(Unreached(gap=Gap.NO_OPERATORS, name=operators))

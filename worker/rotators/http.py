@@ -232,7 +232,9 @@ class HttpRotator:
         return f"revoked what was issued ({len(ids)})"
 
     def list_outside(self, job: base.Job, own: Sequence[Secret]) -> list[base.Outside] | None:
-        """What works there, by `inventory`, or else what bears this rotation's label, by `find`."""
+        """What works there, by `inventory`, or else what bears this rotation's label, by `find`; None where
+        that lists nothing, since others may bear labels that are not known here.
+        """
         settings = _settings(job)
         what = "find" if settings.inventory is None else "inventory"
         request = settings.inventory or settings.find
@@ -242,7 +244,8 @@ class HttpRotator:
         _expect(answer, what)
         found = _all_outside(answer.body, settings, None if settings.inventory else job.label)
         ours = {str(self._learn_id(job, value).get("id")) for value in own} if found else set()
-        return [one for one in found if one.id not in ours]
+        others = [one for one in found if one.id not in ours]
+        return others if others or settings.inventory is not None else None
 
     def _issued_ids(self, job: base.Job) -> set[str | None]:
         """Of what this rotation issued, as far as it is known; None is the new one, where it has no id."""

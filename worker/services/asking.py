@@ -88,10 +88,14 @@ class AskingTargets:
 
     def _find_unknown(
         self, item: Item, rotator: Rotator, asking: Asking, accepted: Sequence[Secret]
-    ) -> list[str]:
-        """What exists outside, bears a label of ours or none, and is nothing that the vault knows of."""
+    ) -> list[str] | None:
+        """What exists outside, bears a label of ours or none, and is nothing that the vault knows of; None
+        where that cannot be listed.
+        """
         ask = getattr(rotator, "list_outside", None)
-        found: list[Outside] = [] if ask is None else ask(asking.job, accepted) or []
+        found: list[Outside] | None = None if ask is None else ask(asking.job, accepted)
+        if found is None:
+            return None
         others = [one for one in found if one.id not in asking.known]
         with self._database.read() as connection:
             return [_show(one) for one in others if self._is_ours(connection, item, one)]

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Row
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError, NotFoundError, RefusedError
+from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
 from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker import comparison_rows, finding_rows, store
 from worker.domain.commands import quote_word, replace_command
-from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Judged, Result
 from worker.domain.findings import Finding, FindingKind
 from worker.services.asking import AskingTargets
 from worker.services.notifying import Notifying
@@ -107,14 +107,18 @@ class Comparing:
 
         `away`: counterparts that did not answer, by what they said; added to here.
         """
-        with self._database.read() as connection:
-            rotation = store.find_open_rotation(connection, item_id)
-            try:
+        item, problem = None, ""
+        try:
+            with self._database.read() as connection:
                 item = self._vault.get(connection, item_id)
-            except NotFoundError:
-                item = None
-            except NightkeyError as error:
-                return self._record(item_id, item_id, Judged(result=Result.CANNOT_ASK, detail=str(error)))
+                rotation = store.find_open_rotation(connection, item_id)
+        except NotFoundError:
+            pass
+        except UnreadableError as error:
+            problem = str(error)
+        if problem:
+            name = item_id if item is None else item.name
+            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=problem))
         if item is None:
             with self._database.write() as connection:
                 comparison_rows.forget(connection, item_id)
@@ -141,7 +145,7 @@ class Comparing:
     def refuse_differing(self, connection: Connection, item: Item) -> None:
         """Before a rotation is opened: one whose item differs would only get stuck."""
         found = comparison_rows.find_open(connection, item.id)
-        if found is not None and Result(found.result) in DIFFERS:
+        if found is not None and found.result in DIFFERS:
             raise RefusedError(_explain(item.name, found.detail))
 
     def is_open(self, connection: Connection, item_id: str) -> bool:
@@ -154,14 +158,14 @@ class Comparing:
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             found = comparison_rows.find(connection, item.id)
-            if found is None or (found.settled_at is not None and found.result != Result.NOT_ASKED.value):
+            if found is None or (found.settled_at is not None and found.result not in OWNERS_LOOK):
                 raise RefusedError(f"{item.name} waits for no comparison: there is nothing to accept")
             comparison_rows.settle(connection, item.id, at=now, by=actor)
             finding_rows.resolve(connection, FindingKind.DRIFTED, item.id, now)
             self._audit.append(
                 connection, at=now, actor=actor, action="vault.accept", subject=item.id, result=found.result
             )
-        return Compared(item_id=item.id, item=item.name, result=Result(found.result), detail=str(found.detail))
+        return Compared(item_id=item.id, item=item.name, result=_result(found), detail=str(found.detail))
 
     def list_all(self) -> list[Row[*tuple[Any, ...]]]:
         """Every item that was in the vault when it was put back, and what came of it."""
@@ -175,7 +179,7 @@ class Comparing:
         with self._database.write() as connection:
             again = _LATER if judged.result in DIFFERS else _AGAIN
             comparison_rows.record(connection, item_id, judged, now=now, next_at=now + again)
-            if judged.result in DIFFERS or judged.result is Result.NOT_ASKED:
+            if judged.result in DIFFERS | OWNERS_LOOK:
                 self._tell(connection, item_id, name, judged)
             elif judged.result in SETTLED:
                 finding_rows.resolve(connection, FindingKind.DRIFTED, item_id, now)
@@ -237,6 +241,11 @@ class Comparing:
                     "differing": [f"{one.item}: {one.detail}" for one in differing],
                 },
             )
+
+
+def _result(row: Row[*tuple[Any, ...]]) -> Result:
+    """What is stored; a word that none of us wrote says as much as no answer."""
+    return Result(row.result) if row.result in list(Result) else Result.CANNOT_ASK
 
 
 def _explain(name: str, detail: str) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, NightkeyError
+from vaultcore.errors import ConflictError, LockedError, NightkeyError
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
 from vaultcore.tables import routes
@@ -154,6 +154,8 @@ class Delivering:
         try:
             with self._database.write() as connection:
                 return [job for key in sorted(chosen) for job in self._claim_one(connection, key)]
+        except LockedError:
+            raise
         except ConflictError:  # with another worker: what is still due is found again
             return []
 
@@ -236,6 +238,8 @@ class Delivering:
             try:
                 with self._database.write() as connection:
                     return [job for result in ended for job in self._record_one(connection, result)]
+            except LockedError:
+                raise
             except ConflictError:
                 continue
         return []

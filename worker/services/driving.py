@@ -90,10 +90,10 @@ class Driving:
         that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
         due has one try, and what is to be tried again is left to whoever comes next.
         """
-        self._mending.mend()
-        self._resuming.carry_on()
-        began = self._clock()
         try:
+            self._mending.mend()
+            self._resuming.carry_on()
+            began = self._clock()
             self._nights.begin(began, by_hand=True)
         except Exception:  # it is told of, as its outcome would be
             self._beat()

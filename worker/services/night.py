@@ -9,13 +9,13 @@ from sqlalchemy import Connection, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
-from worker.domain.problems import Problem, describe
+from worker.domain.problems import Problem, ProblemKind, describe
 from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
@@ -124,7 +124,6 @@ class Nights:
         `RefusedError` on a database that is older than its anchors. After a restore targets are asked first.
         """
         self._anchoring.refuse_older()
-        self._comparing.compare_due()
         now = self._clock()
         with self._database.write() as connection:
             if not store.claim_sweep(
@@ -139,6 +138,7 @@ class Nights:
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         try:
+            self._comparing.compare_due()
             retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
             self._claiming.end_arrived(actor=ACTOR)
             unreadable += self._chasing.chase()[1]
@@ -157,26 +157,31 @@ class Nights:
         return opened
 
     def _tell_failed_scan(self, slot: datetime, error: Exception) -> None:
-        """By its type: what it says may quote anything. What cannot be told for the same cause is logged."""
-        problem = f"the night of {slot:%Y-%m-%d %H:%M} UTC could not be scanned: {type(error).__name__}"
+        """Of errors of ours by what they say, of others by their type: what those say may quote anything. What
+        cannot be told for the same cause is logged.
+        """
+        cause = str(error) if isinstance(error, NightkeyError) else f"unexpected {type(error).__name__}"
+        problem = describe(Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause))
         _log.error("night.failed", slot=slot.isoformat(), error=type(error).__name__)
         for tell in (self._mark_failed, self._tell_failed):
             try:
                 with self._database.write() as connection:
-                    tell(connection, slot, problem)
+                    tell(connection, slot, problem, cause)
             except Exception as second:  # noqa: BLE001  # the first error is the one that counts
                 _log.error("night.not-told", slot=slot.isoformat(), error=type(second).__name__)
 
-    def _mark_failed(self, connection: Connection, slot: datetime, problem: str) -> None:
+    def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: str) -> None:
         self._heartbeat.post(connection, slot, Beat.FAIL, problem)
-        store.fail_sweep(connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES)
+        store.fail_sweep(
+            connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES, cause=cause
+        )
 
-    def _tell_failed(self, connection: Connection, slot: datetime, problem: str) -> None:
+    def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: str) -> None:
         self._notifying.tell_operators(
             connection,
             kind="night-failed",
             dedupe_key=f"night-not-scanned:{slot.isoformat()}",
-            data={"night": slot, "problems": [f"{problem}; see the worker's log"]},
+            data={"night": slot, "problems": [problem]},
         )
 
     def record(self) -> Counts:
@@ -223,10 +228,11 @@ class Nights:
             ).one_or_none()
             if night is None or store.moving_rotations(connection, begun_by=night.scanned_at or slot):
                 return None
-            before = store.last_night(connection, before=slot, closed=True)
             problems = self._problems.of_night(connection, slot)
             self._digesting.post(connection, slot)
-            if _is_news(store.get_night(connection, slot), before, problems):
+            this = store.get_night(connection, slot)
+            before = store.last_night(connection, before=this.started_at, closed=True)
+            if _is_news(this, before, problems):
                 self._notifying.tell_operators(
                     connection,
                     kind="night-failed",
@@ -285,12 +291,14 @@ class Nights:
                                 continue
                             found += 1
                             finding_rows.record(connection, finding, now)
+        # What a night finds beside its scan, a scan by hand did not look for.
+        kinds = SCANNED_KINDS if night is not None else SCANNED_KINDS - {FindingKind.UNREADABLE}
         with self._database.write() as connection:
             for finding in damaged.findings:
                 finding_rows.record(connection, finding, now)
                 if finding.item_id is not None:
                     finding_rows.touch(connection, finding.item_id, now)
-            finding_rows.resolve_unseen(connection, SCANNED_KINDS, before=now, now=now)
+            finding_rows.resolve_unseen(connection, kinds, before=now, now=now)
         found += len(damaged.findings)
         counts = Counts(due=due, rotations=len(opened), findings=found, unreadable=len(damaged.findings))
         return opened, counts

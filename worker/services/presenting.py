@@ -5,11 +5,10 @@ from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError
+from vaultcore.errors import ConflictError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Use, Versions
 from worker import store
@@ -55,7 +54,7 @@ class Presenting:
             news = self._versions.find_news(connection, item_id, number)
         ended = False
         if news is not None:
-            with suppress(ConflictError, OperationalError), self._database.write() as connection:
+            with suppress(ConflictError, TroubleError), self._database.write() as connection:
                 if news is Use.FIRST:  # rotations, claims, versions, then the audit head: as everybody else
                     store.wake_watching(connection, [item_id], self._clock())
                     ended = self._claiming.end_used(connection, item_id, number, actor=f"caller:{item_id}")

@@ -27,15 +27,17 @@ class Problems:
         self._settings = settings
         self._clock = clock
 
-    def of_night(self, connection: Connection, slot: datetime, *, at_end: bool = True) -> list[Problem]:
+    def of_night(self, connection: Connection, slot: datetime) -> list[Problem]:
         """Whatever is unfinished, failed or overdue since the night before has ended, whoever began it."""
         night = store.get_night(connection, slot)
-        before = store.last_night(connection, before=slot, closed=True)
+        before = store.last_night(connection, before=night.started_at, closed=True)
         since = night.started_at
         if before is not None and before.done_at is not None:
             since = min(since, before.done_at + _TICK)
-        found = problem_rows.read_problems(connection, since=since, now=self._clock(), at_end=at_end)
-        return worst_first([*found, *_not_scanned(connection, since=slot)])
+        found = problem_rows.read_problems(
+            connection, since=since, now=self._clock(), waited_for=night.scanned_at or night.started_at
+        )
+        return worst_first([*found, *_not_scanned(connection, since=night.started_at)])
 
     def now(self, connection: Connection) -> list[Problem]:
         """The same at this moment, since the last night began; and whether nights come as they should."""
@@ -44,7 +46,7 @@ class Problems:
         since = now if last is None else last.started_at
         return worst_first(
             [
-                *problem_rows.read_problems(connection, since=since, now=now, at_end=False),
+                *problem_rows.read_problems(connection, since=since, now=now),
                 *problem_rows.read_operators(connection, self._settings.operators),
                 *self._nights(connection, last, now),
             ]
@@ -52,7 +54,7 @@ class Problems:
 
     def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""
-        found = [] if last is None else _not_scanned(connection, since=last.slot)
+        found = [] if last is None else _not_scanned(connection, since=last.started_at)
         closed = store.last_night(connection, closed=True)
         if closed is not None and closed.outcome == "failed":
             found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
@@ -70,7 +72,8 @@ class Problems:
         Where nights are begun by hand, or by another scheduler, one between two slots is on time.
         """
         slot = latest_slot(self._settings.night_at, self._settings.zone, now - _BEGIN_LATE)
-        if store.vault_made_at(connection) >= slot:
+        made_at = store.vault_made_at(connection)
+        if made_at is not None and made_at >= slot:
             return None
         if last is None or last.started_at < self._slot_before(slot):
             return slot
@@ -82,8 +85,8 @@ class Problems:
 
 def _not_scanned(connection: Connection, *, since: datetime) -> list[Problem]:
     return [
-        Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot)
-        for slot in store.list_failed_sweeps(connection, store.NIGHT_JOB, since=since)
+        Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause or "it was cut off")
+        for slot, cause in store.list_failed_sweeps(connection, store.NIGHT_JOB, since=since)
     ]
 
 

@@ -4,11 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
-
 from vaultcore.database import Database
-from vaultcore.tables import deployment
-from worker import sign_rows
+from worker import sign_rows, store
 from worker.domain.signs import awake_since
 from worker.domain.slots import latest_slot, may_begin
 
@@ -36,14 +33,6 @@ class Scheduling:
         now = self._clock()
         slot = latest_slot(self._cron, self._zone, now)
         with self._database.read() as connection:
-            made_at = _made_at(connection)
+            made_at = store.vault_made_at(connection)
             since = awake_since(sign_rows.list_signs(connection), now, silence=self._catch_up)
         return slot if may_begin(slot, made_at=made_at, awake_since=since, now=now) else None
-
-
-def _made_at(connection: Connection) -> datetime | None:
-    """When the vault was made; None where that cannot be read: no night is lost for it."""
-    try:
-        return connection.execute(select(deployment.c.created_at)).scalar()
-    except (ValueError, TypeError):
-        return None

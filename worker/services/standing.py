@@ -60,7 +60,7 @@ class StandingReader:
         with self._database.read() as connection:
             scheduled = store.last_night(connection, by_hand=False)
             by_hand = store.last_night(connection, by_hand=True)
-            if scheduled is not None and by_hand is not None and by_hand.slot < scheduled.slot:
+            if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
                 by_hand = None
             counted = connection.execute(
                 select(rotations.c.state, func.count()).group_by(rotations.c.state)
