@@ -23,9 +23,9 @@ cover: env
 servers: env
 	$(BIN)/pytest -m long tests/integration
 
-# The stories of a rotation that `make test` leaves out, on both databases
+# What `make test` leaves out: more stories of a rotation, on both databases, and a night for each damaged field
 faults: env
-	$(BIN)/pytest --numprocesses 2 -m long tests/faults
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/faults tests/services tests/acceptance
 
 # Rotations among kills, doubled and lost messages, faults and clock jumps: make chaos N=10000 SEED=1
 N := 1000

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from vaultcore.errors import NightkeyError
 from worker.cli.output import note_at_once, to_plain
+from worker.cli.terminal import was_closed
 
 
 class AnswerLostError(NightkeyError):
@@ -17,7 +18,7 @@ class AnswerLostError(NightkeyError):
 
 def check_output() -> None:
     """Before anything is made or marked: an answer could go nowhere."""
-    if sys.stdout is None:
+    if sys.stdout is None or was_closed("stdout"):
         raise AnswerLostError("standard output is closed: there is nowhere to show a key")
 
 

@@ -134,9 +134,15 @@ def create(  # the options document themselves
         raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
     if kind_of(name) is Kind.API_KEY:
         check_output()
+    given: list[Secret] = []
+
+    def read_once() -> Secret:
+        given.append(read_value(value_file, what=f"value of {name}"))
+        return given[0]
+
     created, first = services.items.create(
         name,
-        read_value=lambda: _read_new(value_file, what=f"value of {name}"),
+        read_value=read_once,
         owners=owner,
         expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
         policy=read_policy_change(
@@ -156,6 +162,8 @@ def create(  # the options document themselves
         actor=who(),
     )
     _warn_of_missing(services, created)
+    for value in given:
+        _warn_of_short(value)
     if first is not None:
         _show_key(services, created, first, json=json)
     elif json:
@@ -315,10 +323,12 @@ def update(
         if services.items.lacks_expiry(name, change):
             asked = ask_expiry(explain_missing_expiry(name), services.clock())
             change = replace(change, expires_at=asked)
-        value = _read_new(value_file, what=f"new value of {name}")
+        value = read_value(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
     _warn_of_canary(services, updated.item)
     _warn_of_missing(services, updated.item)
+    if value is not None:
+        _warn_of_short(value)
     if json:
         print_json(describe(updated.item) | {"changes": describe_changes(updated.changes)})
     else:
@@ -474,12 +484,6 @@ def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as a
         named = services.references.of_consumer(connection, item.id)
     for written in sorted({one.written for one in named if one.item_id is None}):
         note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
-
-
-def _read_new(value_file: str | None, *, what: str) -> Secret:
-    value = read_value(value_file, what=what)
-    _warn_of_short(value)
-    return value
 
 
 def _warn_of_short(value: Secret) -> None:

@@ -58,6 +58,9 @@ def fit_json(text: str) -> str:
     )
 
 
+_closed: set[str] = set()
+
+
 def prepare_streams() -> None:
     """Before the first word: no stream is closed, and none ends the command by what it cannot encode."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -67,6 +70,11 @@ def prepare_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors=_SHOWN)
+
+
+def was_closed(name: str) -> bool:
+    """Whether the stream of that name in `sys` was closed when the command began: what is written is lost."""
+    return name in _closed
 
 
 def is_unicode(stream: TextIO) -> bool:
@@ -82,6 +90,7 @@ def _open_closed(number: int, name: str) -> None:
     try:
         os.fstat(number)
     except OSError:
+        _closed.add(name)
         opened = os.open(os.devnull, os.O_RDWR)
         if opened != number:
             os.dup2(opened, number)

@@ -77,7 +77,7 @@ class Organisation:
                     )
 
     def _add_item(self, item: SampleItem) -> None:
-        self._services.items.create(
+        _, first = self._services.items.create(
             item.name,
             read_value=lambda: self._first_value(item),
             owners=[item.owner],
@@ -85,6 +85,8 @@ class Organisation:
             policy=PolicyChange(parts=item.policy or {}),
             actor=ACTOR,
         )
+        if first is not None:  # its callers have it
+            self._services.claiming.deliver(first, actor=ACTOR, show=lambda _: None)
 
     def _replace(self, item: SampleItem) -> None:
         services = self._services

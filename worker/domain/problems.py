@@ -66,6 +66,10 @@ FAILING_FINDINGS = {
 """Findings that are no advice: an item was passed over, or an active workflow fails at its next run."""
 
 
+TOLD_IN_DIGESTS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING})
+"""Of these their owners hear, and in time their deputies and the operators."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """`subject` is a name: of an item, an owner, a workflow, a night. `id` is the row's, `error` what was said,

@@ -15,7 +15,7 @@ from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
-from worker.domain.problems import Problem, ProblemKind, describe
+from worker.domain.problems import TOLD_IN_DIGESTS, Problem, ProblemKind, describe
 from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
@@ -38,6 +38,7 @@ ACTOR = "night"
 _log = structlog.get_logger(__name__)
 _SCAN_TRIES = 8
 """How often one night's scan is begun before it is given up: two hours of tries."""
+_SAME_NIGHT = timedelta(hours=12)
 _SCAN_LEASE = timedelta(minutes=15)
 """How long a scan may take before another process begins it again."""
 
@@ -346,9 +347,13 @@ class Nights:
 
 
 def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:
-    """Whether operators are told: of each night that ends badly, and of one by hand if they can learn of it."""
-    known = set() if before is None or not night.by_hand else before.subjects
-    return any(problem.subject not in known for problem in problems)
+    """Whether operators are told: of each night that ends badly, and of one soon after it if they learn of it.
+
+    What a workflow names and cannot use is told in digests, which go on to the operators in their own time.
+    """
+    soon = before is not None and night.started_at - before.started_at < _SAME_NIGHT
+    known = before.subjects if before is not None and soon else set()
+    return any(one.subject not in known for one in problems if one.kind not in TOLD_IN_DIGESTS)
 
 
 class _Damaged:
