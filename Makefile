@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test cover servers faults chaos bench env lock clean
+.PHONY: run test cover servers faults damage chaos bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -23,9 +23,13 @@ cover: env
 servers: env
 	$(BIN)/pytest -m long tests/integration
 
-# What `make test` leaves out: more stories of a rotation, on both databases, and a night for each damaged field
+# The stories of a rotation that `make test` leaves out, on both databases, and an `up` whose wall clock jumps
 faults: env
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/faults tests/services tests/acceptance
+	$(BIN)/pytest --numprocesses 2 -m long tests/faults
+
+# A whole night for each kind of damage that each stored field can take
+damage: env
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/services/test_damage.py
 
 # Rotations among kills, doubled and lost messages, faults and clock jumps: make chaos N=10000 SEED=1
 N := 1000

@@ -105,7 +105,7 @@ def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
 
 @pytest.mark.timeout(300)
 def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, ringing: Nightkey) -> None:
-    due = "--value-file - --mode auto --rotator random --lifetime 30d --expires-at 5d"
+    due = "--value-file - --mode auto --rotator random --lifetime 30d --expires-at 5d --consumers none"
     ringing("item", "create", "prod-crm-password", "--owner", "operators", *due.split(), value="a-value")
     count = apply_clockwork(ringing, tmp_path)
     with run_up(ringing) as up:

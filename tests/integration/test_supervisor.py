@@ -217,12 +217,11 @@ def test_a_home_is_held_once_and_free_again_however_its_holder_ended(tmp_path: P
     held, hold = (
         os.pipe(),
         f"""
-import os, time
+import os, subprocess, time
 from pathlib import Path
 from worker.supervision.home_lock import hold_home
 with hold_home(Path({str(tmp_path)!r})):
-    if os.fork() == 0:
-        os.execvp("sleep", ["sleep", "60"])
+    subprocess.Popen(["sleep", "60"])  # it has been begun when this returns
     os.write(1, b"held")
     time.sleep(60)
 """,

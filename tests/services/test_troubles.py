@@ -262,10 +262,15 @@ def test_a_database_that_goes_in_a_step_judges_no_value(
     initialise(settings, clock)
     services = Services(settings, clock)
     moves = Moves(services)
-    from vaultcore.model import Mode, Policy  # noqa: PLC0415  # for this one story
+    from vaultcore.model import Consumers, Mode, Policy  # noqa: PLC0415  # for this one story
 
     policy = Policy(
-        stated=True, mode=Mode.AUTO, rotator="random", lifetime=timedelta(days=90), overlap=timedelta(0)
+        stated=True,
+        mode=Mode.AUTO,
+        rotator="random",
+        lifetime=timedelta(days=90),
+        overlap=timedelta(0),
+        consumers=Consumers.NONE,
     )
     item = moves.add("prod-webhook-secret", "the-first-value", days=1, policy=policy).item
     rotation = services.opening.request(item.name, asked_by="test")

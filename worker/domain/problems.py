@@ -66,8 +66,9 @@ FAILING_FINDINGS = {
 """Findings that are no advice: an item was passed over, or an active workflow fails at its next run."""
 
 
-TOLD_IN_DIGESTS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING})
-"""Of these their owners hear, and in time their deputies and the operators."""
+NO_NEWS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING, ProblemKind.UNREACHED})
+"""What operators are not told of as such: of the first two owners hear in digests, which go on to them in time;
+the third means that nothing reaches the operators either."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
-from worker.domain.problems import TOLD_IN_DIGESTS, Problem, ProblemKind, describe
+from worker.domain.problems import NO_NEWS, Problem, ProblemKind, describe
 from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
@@ -353,7 +353,7 @@ def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> boo
     """
     soon = before is not None and night.started_at - before.started_at < _SAME_NIGHT
     known = before.subjects if before is not None and soon else set()
-    return any(one.subject not in known for one in problems if one.kind not in TOLD_IN_DIGESTS)
+    return any(one.subject not in known for one in problems if one.kind not in NO_NEWS)
 
 
 class _Damaged:

@@ -139,12 +139,13 @@ class Supervisor:
 
     def _listen(self) -> None:
         """Until something is heard, or it is time to look. While it was stopped itself, nobody was late."""
+        ready = self._selector.select(_LOOK_SECONDS)
         now = time.monotonic()
         stopped, self._looked_at = now - self._looked_at, now
         if stopped > _STOPPED_SECONDS:
             for post in self._posts:
                 post.life = postpone(post.life, stopped)
-        for key, _ in self._selector.select(_LOOK_SECONDS):
+        for key, _ in ready:
             post = key.data
             if post is None:
                 _drain(key.fileobj)
