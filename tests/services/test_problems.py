@@ -13,6 +13,7 @@ from worker import store
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.problems import Problem, ProblemKind, describe
+from worker.domain.pulses import Kind
 from worker.domain.saga import State
 
 DAY = timedelta(days=1)
@@ -225,6 +226,25 @@ def test_a_night_that_does_not_come_is_missed(staged: Staged, clock: Any) -> Non
     clock.advance(10 * DAY)
     (problem,) = problems(organisation)
     assert problem.kind is ProblemKind.NIGHT_LATE
+
+
+def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by_hand(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, _ = staged
+    living = organisation.services.living
+    assert problems(organisation) == [], "nobody was ever here: the nights may be begun by hand"
+    renew = living.begin(Kind.BEAT)
+    assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
+    living.begin(Kind.WORKER)
+    assert problems(organisation) == []
+    clock.advance(timedelta(minutes=10))
+    assert [one.kind for one in problems(organisation)] == [ProblemKind.NOBODY_WORKS]
+    renew()
+    assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
+    clock.advance(timedelta(hours=1))
+    organisation.services.driving.run_night(lambda _: None, wait=False)
+    assert problems(organisation) == []
 
 
 def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, clock: Any) -> None:

@@ -11,7 +11,6 @@ from worker.domain.signs import (
     awake_since,
     begun_at,
     find_presence,
-    is_deserted,
     last_seen,
 )
 
@@ -81,25 +80,6 @@ def test_since_when_somebody_was_there_without_a_silence_of_a_day(signs, since):
 )
 def test_when_a_process_was_begun_whose_wall_clock_may_have_been_set(begun, seen, age, expected):
     assert begun_at(NOW - begun, NOW - seen, NOW, age=age, silence=DAY) == NOW - expected
-
-
-@pytest.mark.parametrize(
-    ("presence", "last_night", "due", "deserted"),
-    [
-        (Presence.WORKING, None, NOW, False),  # the night itself is judged elsewhere
-        (Presence.NO_BEAT, NOW, NOW, True),
-        (Presence.NO_WORKER, NOW, NOW, True),
-        (Presence.SILENT, NOW - HOUR, NOW - HOUR, False),  # stopped, and nothing was missed yet
-        (Presence.SILENT, NOW - DAY - HOUR, NOW - HOUR, True),
-        (Presence.SILENT, NOW - MINUTE, NOW - HOUR, False),  # since then by hand
-        (Presence.NEVER, None, None, False),  # made today
-        (Presence.NEVER, None, NOW - HOUR, True),
-        (Presence.NEVER, NOW - 20 * HOUR, NOW - HOUR, False),  # by a timer of its owner's, at another hour
-        (Presence.NEVER, NOW - 10 * DAY, NOW - HOUR, True),
-    ],
-)
-def test_whether_nobody_works_here(presence, last_night, due, deserted):
-    assert is_deserted(presence, last_night=last_night, due=due) is deserted
 
 
 def test_when_anybody_was_last_seen():

@@ -63,21 +63,6 @@ def find_presence(signs: Iterable[SignOfLife], now: datetime) -> Presence:
     return Presence.NO_BEAT if Kind.WORKER in there else Presence.NO_WORKER
 
 
-def is_deserted(presence: Presence, *, last_night: datetime | None, due: datetime | None) -> bool:
-    """Whether nobody works here: half of what there must be is missing, or nobody is there and no night begins.
-
-    `last_night`: the slot of the last one, by whomever; `due`: the latest slot, if the vault is older. A vault
-    whose nights are begun by hand, or by its owner's own timer, never had anybody; its nights may come at
-    another hour than `night_at` says.
-    """
-    if presence is Presence.WORKING:
-        return False
-    if presence in (Presence.NO_WORKER, Presence.NO_BEAT):
-        return True
-    slack = timedelta(days=1) if presence is Presence.NEVER else timedelta(0)
-    return due is not None and (last_night is None or last_night < due - slack)
-
-
 def last_seen(signs: Iterable[SignOfLife], now: datetime) -> datetime | None:
     """When anybody was last seen; None: never, or only by a clock that was wrong."""
     return max((sign.seen_at for sign in signs if not is_ahead(sign.seen_at, now)), default=None)

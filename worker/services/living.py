@@ -10,7 +10,7 @@ from vaultcore.database import Database
 from vaultcore.ids import new_id
 from worker import sign_rows
 from worker.domain.pulses import Kind
-from worker.domain.signs import Presence, SignOfLife, begun_at, find_presence
+from worker.domain.signs import SignOfLife, begun_at
 
 EVERY = timedelta(minutes=1)
 _KEPT = timedelta(days=40)
@@ -58,12 +58,3 @@ class Living:
 
         renew(first=True)
         return renew
-
-    def read(self) -> list[SignOfLife]:
-        """All that are known, the latest first."""
-        with self._database.read() as connection:
-            return sign_rows.list_signs(connection)
-
-    def presence(self) -> Presence:
-        """Whether anybody is working. `NEVER` is no fault where nights come in time by other means."""
-        return find_presence(self.read(), self._clock())
