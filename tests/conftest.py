@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
@@ -18,6 +19,13 @@ _numbers = itertools.count(1)
 # A busy machine is no failure: what must not take long is bounded where it is asked for.
 hypothesis_settings.register_profile("nightkey", deadline=None)
 hypothesis_settings.load_profile("nightkey")
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own() -> Iterator[None]:
+    """What a test, or a command in its process, sets for the log ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 class Clock:

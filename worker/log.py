@@ -1,10 +1,30 @@
 """Logging: one JSON line an event on standard error, with ids and never values, locals or parameters."""
 
+import io
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is when a line is written. A line that it does not take, for its disk is full or its
+    reader gone, is lost: work never ends, and no call is refused, for want of its log.
+    """
+
+    def write(self, text: str, /) -> int:
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return
 
 
 def configure_logging(level: str) -> None:
@@ -18,7 +38,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
 

@@ -5,6 +5,8 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -98,6 +100,22 @@ def test_a_worker_says_the_same_in_its_log(capfd: pytest.CaptureFixture[str]) ->
     assert (logged["event"], logged["trouble"], logged["ids"]) == ("task.failed", "disk-full", ["rot_1"])
     assert logged["problem"] == "no space is left for /broker/message: free some on its disk, then repeat it"
     assert "the-value" not in line
+
+
+def test_no_work_ends_because_its_log_is_not_taken() -> None:
+    logs = """
+import structlog
+from worker.log import configure_logging
+configure_logging("ERROR")
+structlog.get_logger().error("nobody.reads")
+print("went on")
+"""
+    reader, gone = os.pipe()
+    os.close(reader)
+    for log in (gone, os.open("/dev/full", os.O_WRONLY)):
+        ended = subprocess.run([sys.executable, "-c", logs], stdout=subprocess.PIPE, stderr=log, check=False)
+        assert ended.stdout == b"went on\n"
+        os.close(log)
 
 
 # SQLite
