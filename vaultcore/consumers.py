@@ -5,8 +5,9 @@ Every method works in the caller's transaction.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
 from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, NodeReference, Reference
@@ -14,6 +15,9 @@ from vaultcore.names import normalise, spellings
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import items, references
+
+_AT_ONCE: Final = 400
+"""Names in one query."""
 
 
 class References:
@@ -43,39 +47,74 @@ class References:
             )
         }
         wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
-        for node_id, written in stored.keys() - wanted.keys():
+        gone = [{"node": node_id, "was": written} for node_id, written in stored.keys() - wanted.keys()]
+        if gone:
             connection.execute(
                 delete(references).where(
                     references.c.consumer_id == consumer_id,
-                    references.c.node_id == node_id,
-                    references.c.written == written,
-                )
+                    references.c.node_id == bindparam("node"),
+                    references.c.written == bindparam("was"),
+                ),
+                gone,
             )
-        for node_id, written in sorted(wanted.keys() - stored.keys()):
-            found_items = connection.execute(
-                select(items.c.id, items.c.name, items.c.idle_seconds).where(
-                    items.c.name.in_(spellings(written)) | (items.c.id == written)
-                )
-            ).all()
-            item = min(found_items, key=lambda row: row.name != written, default=None)
-            connection.execute(
-                insert(references).values(
-                    consumer=consumer.value,
-                    consumer_id=consumer_id,
-                    consumer_name=consumer_name,
-                    active=active,
-                    node_id=node_id,
-                    written=written,
-                    item_id=None if item is None else item.id,
-                    idle_at=None if item is None else now + timedelta(seconds=item.idle_seconds),
-                    **({} if item is None else kept.get(item.id, {})),
-                )
+        added = sorted(wanted.keys() - stored.keys())
+        named = self.find_items(connection, {written for _, written in added})
+        rows = []
+        for node_id, written in added:
+            item = named.get(written)
+            pin = {} if item is None else kept.get(item.id, {})
+            rows.append(
+                {
+                    "consumer": consumer.value,
+                    "consumer_id": consumer_id,
+                    "consumer_name": consumer_name,
+                    "active": active,
+                    "node_id": node_id,
+                    "written": written,
+                    "mentioned": wanted[node_id, written].mentioned,
+                    "item_id": None if item is None else item.id,
+                    "idle_at": None if item is None else now + timedelta(seconds=item.idle_seconds),
+                    "pinned": pin.get("pinned"),
+                    "held_by": pin.get("held_by"),
+                }
             )
+        if rows:
+            connection.execute(insert(references), rows)
+        for key, was in stored.items():
+            if key in wanted and wanted[key].mentioned != was.mentioned:
+                connection.execute(
+                    update(references)
+                    .where(
+                        references.c.consumer_id == consumer_id,
+                        references.c.node_id == was.node_id,
+                        references.c.written == was.written,
+                    )
+                    .values(mentioned=wanted[key].mentioned)
+                )
         connection.execute(
             update(references)
             .where(references.c.consumer_id == consumer_id)
             .values(consumer_name=consumer_name, active=active)
         )
+
+    def find_items(self, connection: Connection, written: Iterable[str]) -> dict[str, Row[*tuple[Any, ...]]]:
+        """The item that each of these names or ids means, where there is one."""
+        found: dict[str, Row[*tuple[Any, ...]]] = {}
+        every = sorted(written)
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            wanted = {spelling for text in some for spelling in spellings(text)}
+            rows = connection.execute(
+                select(items.c.id, items.c.name, items.c.idle_seconds).where(
+                    items.c.name.in_(wanted) | items.c.id.in_(some)
+                )
+            ).all()
+            by_name, by_id = {row.name: row for row in rows}, {row.id: row for row in rows}
+            for text in some:
+                meant = [by_name[each] for each in spellings(text) if each in by_name]
+                if meant or text in by_id:
+                    found[text] = meant[0] if meant else by_id[text]
+        return found
 
     def link(self, connection: Connection, *, item_id: str, name: str, idle_at: datetime) -> None:
         """A new item: references that named it before it existed now lead to it."""
@@ -89,6 +128,14 @@ class References:
             .values(item_id=item_id, idle_at=idle_at)
         )
 
+    def unlink(self, connection: Connection, item_id: str) -> None:
+        """The item goes: what only mentions it names something that is not there any more."""
+        connection.execute(
+            update(references)
+            .where(references.c.item_id == item_id, references.c.mentioned)
+            .values(item_id=None, idle_at=None, pinned=None, held_by=None)
+        )
+
     def forget(self, connection: Connection, consumer_id: str) -> None:
         connection.execute(delete(references).where(references.c.consumer_id == consumer_id))
 
@@ -100,14 +147,19 @@ class References:
 
     def is_read(self, connection: Connection, item_id: str, *, active: bool = True) -> bool:
         """Whether a workflow, or the rotator of another item, uses the item; an `active` one, or any."""
-        others = [references.c.item_id == item_id, references.c.consumer_id != item_id]
+        others = [references.c.item_id == item_id, references.c.consumer_id != item_id, ~references.c.mentioned]
         if active:
             others.append(references.c.active.is_(True))
         return connection.execute(select(references.c.node_id).where(*others).limit(1)).first() is not None
 
     def is_awaited(self, connection: Connection, name: str) -> bool:
         """Whether something active names an item that there is not, yet."""
-        named = (references.c.written == name, references.c.item_id.is_(None), references.c.active.is_(True))
+        named = (
+            references.c.written == name,
+            references.c.item_id.is_(None),
+            references.c.active.is_(True),
+            ~references.c.mentioned,
+        )
         return connection.execute(select(references.c.node_id).where(*named).limit(1)).first() is not None
 
     def written_by(self, connection: Connection, consumer_id: str) -> list[str]:

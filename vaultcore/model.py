@@ -147,11 +147,14 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeReference:
-    """What static analysis found: a node (or a rotator) names an item, by name or by id."""
+    """What static analysis found: a node (or a rotator) names an item, by name or by id. `mentioned`: nothing
+    looks the item up there.
+    """
 
     node_id: str
     name: str | None
     item_id: str | None
+    mentioned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,7 @@ class Reference:
     active: bool
     node_id: str
     written: str
+    mentioned: bool
     item_id: str | None
     pinned: int | None
     held_by: str | None

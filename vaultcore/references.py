@@ -2,7 +2,7 @@
 
 `{{ vault.NAME }}`, `{{ vault['api-key:x'] }}`, `{{ vault["My App's key"] }}`, and in a header a bare
 `vlt_…`. Text whose items cannot all be told in advance is refused: nobody could be warned before such an
-item changes.
+item changes. `find_uses` is strict, for what is rendered here; `find_named` reads whatever there is.
 """
 
 import re
@@ -16,7 +16,8 @@ from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.rules import check_written, is_item_id
+from vaultcore.markup import Piece, PieceKind, split_markup
+from vaultcore.rules import check_written, is_item_id, is_written
 
 VAULT = "vault"
 TEXT_MAX = 100_000
@@ -26,7 +27,19 @@ _LOADING_TAGS = ("include", "render", "extends", "block", "import", "macro", "ca
 _BARE_ID = re.compile(r"(?<![0-9A-Za-z_-])vlt_[0-9a-hjkmnp-tv-z]{26}(?![0-9A-Za-z_-])")
 _LOOSE = re.compile(r"\bvault\.([^\"\[\]{}|%]{1,80}?)\s*(?:\||-?[%}]\})")
 """A name after `vault.`, with all that stands before the next filter or the end."""
-_MARKUP = re.compile(r"\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_PLAIN = re.compile(
+    r"""\{\{-?\s*vault(?:\.(?P<dotted>[A-Za-z_][0-9A-Za-z_-]*(?<!-))|\[(?P<quote>['"])(?P<quoted>[^'"\\]+)(?P=quote)\])\s*-?\}\}""",
+    re.ASCII,
+)
+_PROBLEMS_MAX = 50
+"""How many names of one text that no item can have are told."""
+_PIECES_MAX = 2000
+"""In how many pieces of a text the one that is no Liquid is looked for."""
+_WRITTEN_OUT = re.compile(
+    r"""(?<![\w.'"-])vault\s*(?:\.\s*(?P<dotted>[A-Za-z_][\w-]*)|\[\s*(?P<quote>['"])(?P<quoted>[^"]{1,60}?)(?P=quote)\s*\])"""
+    r"""|(?P<literal>'[^']*'|"[^"]*")|(?<![\w.'"-])(?P<alone>vault)(?![\w'"-])"""
+)
+"""In markup that no parser of ours takes: an item as it is written out, a text in quotes, `vault` by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +67,55 @@ class ClosedEnvironment(Environment):
 _environment = ClosedEnvironment()
 
 
+class UntoldError(InvalidInputError):
+    """A text takes `vault` in a way from which the item cannot be told in advance."""
+
+
+class ForeignError(InvalidInputError):
+    """A template that another engine may well take, and that is not rendered here."""
+
+
+class NoSuchNameError(InvalidInputError):
+    """A text names an item by what no item's name can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a text names: items, and the names that none can have, each with the reason."""
+
+    uses: tuple[Use, ...] = ()
+    impossible: tuple[str, ...] = ()
+
+
 def find_uses(text: str, *, header: bool = False) -> tuple[Use, ...]:
     """The items that the text names, in order and without doubles.
 
     Raises `InvalidInputError`, one line with the position, for text that is no Liquid, that loads
     other templates, or that takes `vault` in a way from which the item cannot be told.
     """
-    template = parse(expand_ids(text) if header else text, _environment)
-    return uses_in(template, analyze(template))
+    check_length(text)
+    template, analysis = parse(expand_ids(text) if header else text, _environment)
+    return uses_in(template, analysis)
+
+
+def find_named(text: str) -> Named:
+    """The items that any text names, whatever is to become of it: as `find_uses` does, and bare ids wherever
+    they stand. Where it is no Liquid of ours it is read piece by piece.
+
+    Raises `UntoldError` where an item cannot be told.
+    """
+    if VAULT not in text and "vlt_" not in text:
+        return Named()
+    pieces = list(split_markup(text))
+    found: list[Use | str] = []
+    if any(VAULT in piece.text for piece in pieces if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG)):
+        found += _find_in_markup(text, pieces)
+    shown = [piece.text for piece in pieces if piece.kind is not PieceKind.KEPT]
+    found += [Use(item_id=found_id) for part in shown for found_id in _BARE_ID.findall(part)]
+    return Named(
+        uses=tuple(dict.fromkeys(use for use in found if isinstance(use, Use))),
+        impossible=tuple(dict.fromkeys(problem for problem in found if isinstance(problem, str))),
+    )
 
 
 def texts_in(data: object) -> list[str]:
@@ -80,74 +134,181 @@ def expand_ids(text: str) -> str:
 
     Only ids in the template itself are meant: one that arrives in data is never looked up.
     """
-    done, parts = 0, []
-    for markup in _MARKUP.finditer(text):
-        parts += [_BARE_ID.sub(_as_markup, text[done : markup.start()]), markup[0]]
-        done = markup.end()
-    return "".join([*parts, _BARE_ID.sub(_as_markup, text[done:])])
+    if "vlt_" not in text:
+        return text
+    return "".join(
+        _BARE_ID.sub(_as_markup, piece.text) if piece.kind is PieceKind.TEXT else piece.text
+        for piece in split_markup(text)
+    )
 
 
-def parse(text: str, environment: Environment) -> BoundTemplate:
-    """The parsed template; `InvalidInputError` for what is no Liquid."""
+def parse(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateAnalysis]:
+    """The parsed template with what it names; `InvalidInputError` for what is no Liquid."""
+    try:
+        return _parse(text, environment)
+    except Exception as error:  # noqa: BLE001  # whatever the parser stumbles over is no template
+        problem = error
+    at = _find_problem(text, problem, environment)
+    where = _position(problem) or _line_and_column(text, at.start if at else 0)
+    line = f"{where}: {_suggest_quotes(at.text if at else '') or _say(problem)}"
+    raise ForeignError(line) if _has_other_tag(problem) else InvalidInputError(line)
+
+
+def _parse(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateAnalysis]:
+    template = environment.from_string(text)
+    return template, template.analyze(include_partials=False)
+
+
+def check_length(text: str) -> None:
+    """`InvalidInputError` for a template that is too long to be rendered."""
     if len(text) > TEXT_MAX:
-        raise InvalidInputError(f"the template has {len(text)} characters: {TEXT_MAX} at most, so split it")
-    problem = _problem_in(text, environment)
-    if problem is None:
-        return environment.from_string(text)
-    found = next((m for m in _MARKUP.finditer(text) if _problem_in(m[0], environment)), None)
-    where = _position(problem) or _line_and_column(text, found.start() if found else 0)
-    raise InvalidInputError(f"{where}: {_suggest_quotes(found[0] if found else '') or _say(problem)}")
-
-
-def analyze(template: BoundTemplate) -> TemplateAnalysis:
-    return template.analyze(include_partials=False)
+        raise ForeignError(f"the template has {len(text)} characters: {TEXT_MAX} at most, so split it")
 
 
 def uses_in(template: BoundTemplate, analysis: TemplateAnalysis) -> tuple[Use, ...]:
-    """As `find_uses`, of a template that was parsed before."""
-    text = _source(template)
-    every = [variable for found in analysis.variables.values() for variable in found]
-    for variable in every:
-        if not isinstance(variable.segments[0], str):
-            raise InvalidInputError(
-                f"{_where(text, variable)}: {variable} chooses a variable while it runs: write its name"
-            )
+    """The items that a parsed template names, in order, without doubles; `InvalidInputError` as `find_uses`."""
+    return tuple(dict.fromkeys(_read_variable(one, template) for one in _find_variables(template, analysis)))
+
+
+def _find_variables(template: BoundTemplate, analysis: TemplateAnalysis) -> list[Variable]:
+    """Where the template takes `vault`; `UntoldError` where it may do so under another name."""
+    for found in analysis.variables.values():
+        for variable in found:
+            if not isinstance(variable.segments[0], str):
+                where = _where(_source(template), variable)
+                raise UntoldError(f"{where}: {variable} chooses a variable while it runs: write its name")
     named = sorted(analysis.variables.get(VAULT, []), key=lambda variable: variable.span.index)
     hidden = len(named) != len(analysis.globals.get(VAULT, []))
     if hidden or VAULT in analysis.locals:
-        raise InvalidInputError(
+        raise UntoldError(
             "line 1, column 1: the template makes a variable of its own named vault: choose another name"
         )
-    return tuple(dict.fromkeys(_use_of(variable, text) for variable in named))
+    return named
 
 
-def _use_of(variable: Variable, text: str) -> Use:
-    where = _where(text, variable)
+def _read_variable(variable: Variable, template: BoundTemplate) -> Use:
+    problem = ""
     match variable.segments:
         case [_, str() as name]:
-            problem = ""
+            return _read_name(name, template, variable)
         case [_]:
-            name, problem = "", "vault is taken whole: name one item, {{ vault.NAME }}"
+            problem = "vault is taken whole: name one item, {{ vault.NAME }}"
         case [_, str() as name, *_]:
             problem = f"vault.{name} has nothing inside: an item is one value"
         case _:
-            name, problem = "", (f"{variable} chooses an item while it runs: name it, {{{{ vault['NAME'] }}}}")
-    if not problem:
-        if is_item_id(name):
-            return Use(item_id=name)
-        try:
-            return Use(name=check_written(name))
-        except InvalidInputError as error:
-            problem = str(error)
-    raise InvalidInputError(f"{where}: {_one_line(problem)}")
+            problem = f"{variable} chooses an item while it runs: name it, {{{{ vault['NAME'] }}}}"
+    raise UntoldError(f"{_where(_source(template), variable)}: {_one_line(problem)}")
 
 
-def _problem_in(text: str, environment: Environment) -> Exception | None:
+def _read_name(name: str, template: BoundTemplate, variable: Variable) -> Use:
+    if is_item_id(name):
+        return Use(item_id=name)
     try:
-        analyze(environment.from_string(text))
-    except Exception as error:  # noqa: BLE001  # whatever the parser stumbles over is no template
-        return error
+        return Use(name=check_written(name))
+    except InvalidInputError as error:
+        problem = str(error)
+    raise NoSuchNameError(f"{_where(_source(template), variable)}: {_one_line(problem)}")
+
+
+def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
+    """Items, and in their place the reason where none can have that name."""
+    plain = _find_plain(pieces)
+    if plain is not None:
+        return plain
+    try:
+        template, analysis = _parse(text, _environment)
+    except Exception:  # noqa: BLE001  # no Liquid of ours
+        return [
+            one
+            for piece in pieces
+            if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG) and VAULT in piece.text
+            for one in _find_written_out(text, piece)
+        ]
+    found: list[Use | str] = []
+    problems = 0
+    for variable in _find_variables(template, analysis):
+        if problems >= _PROBLEMS_MAX and not _can_be_named(variable):
+            continue
+        try:
+            found.append(_read_variable(variable, template))
+        except NoSuchNameError as error:
+            problems += 1
+            found.append(str(error))
+    return found
+
+
+def _can_be_named(variable: Variable) -> bool:
+    name = variable.segments[1] if len(variable.segments) == 2 else None
+    return not isinstance(name, str) or is_item_id(name) or is_written(name)
+
+
+def _find_plain(pieces: list[Piece]) -> list[Use | str] | None:
+    """The items of a text whose markup does nothing but to name one each, as most do; None: it does more."""
+    found: list[Use | str] = []
+    for piece in pieces:
+        if piece.kind is PieceKind.TEXT:
+            continue
+        match = _PLAIN.fullmatch(piece.text) if piece.kind is PieceKind.OUTPUT else None
+        if match is None:
+            return None
+        name = match["dotted"] or match["quoted"]
+        try:
+            found.append(Use(item_id=name) if is_item_id(name) else Use(name=check_written(name)))
+        except InvalidInputError:
+            return None
+    return found
+
+
+def _find_written_out(text: str, piece: Piece) -> list[Use | str]:
+    found: list[Use | str] = []
+    for match in _WRITTEN_OUT.finditer(piece.text):
+        if match["literal"] is not None:
+            continue
+        name = match["dotted"] or match["quoted"]
+        if name is None:
+            where = _line_and_column(text, piece.start + match.start())
+            raise UntoldError(f"{where}: which item is meant cannot be told: write {{{{ vault['NAME'] }}}}")
+        if is_item_id(name):
+            found.append(Use(item_id=name))
+            continue
+        try:
+            found.append(Use(name=check_written(name)))
+        except InvalidInputError as error:
+            where = _line_and_column(text, piece.start + match.start())
+            found.append(f"{where}: {_one_line(str(error))}")
+    return found
+
+
+def _find_problem(text: str, problem: Exception, environment: Environment) -> Piece | None:
+    """The piece of markup that is no Liquid: where the parser says, else the first that is none by itself."""
+    tried = 0
+    index = _index_of(problem)
+    for piece in split_markup(text):
+        if piece.kind not in (PieceKind.OUTPUT, PieceKind.TAG):
+            continue
+        if index is not None:
+            if piece.start <= index < piece.start + len(piece.text):
+                return piece
+            continue
+        tried += 1
+        if tried > _PIECES_MAX:
+            return None
+        try:
+            _parse(piece.text, environment)
+        except Exception:  # noqa: BLE001  # as everywhere here
+            return piece
     return None
+
+
+def _index_of(problem: Exception) -> int | None:
+    token = problem.token if isinstance(problem, LiquidError) and _position(problem) else None
+    return None if token is None else token.start_index
+
+
+def _has_other_tag(problem: Exception) -> bool:
+    """The end of a tag that was never begun is no tag of another engine."""
+    message = str(problem.message or "") if isinstance(problem, LiquidError) else ""
+    return message.startswith("unexpected tag '") and not message.startswith("unexpected tag 'end")
 
 
 def _say(problem: Exception) -> str:
@@ -196,8 +357,7 @@ def _where(text: str, variable: Variable) -> str:
 
 
 def _line_and_column(text: str, index: int) -> str:
-    before = text[:index]
-    return f"line {before.count(chr(10)) + 1}, column {index - before.rfind(chr(10))}"
+    return f"line {text.count(chr(10), 0, index) + 1}, column {index - text.rfind(chr(10), 0, index)}"
 
 
 def _one_line(text: str) -> str:

@@ -202,6 +202,7 @@ def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
         active=row.active,
         node_id=row.node_id,
         written=row.written,
+        mentioned=row.mentioned,
         item_id=row.item_id,
         pinned=row.pinned,
         held_by=row.held_by,

@@ -70,9 +70,14 @@ def check_written(name: str) -> str:
             f"item name {name[:60]!r} has {len(name)} characters: "
             f"use {NAME_MIN} to {NAME_MAX}, for example {_EXAMPLE}"
         )
-    if name != name.strip() or _NEVER_WRITTEN.search(name):
+    if not is_written(name):
         raise InvalidInputError(f"item name {name!r} holds a character that no item's name has")
     return name
+
+
+def is_written(name: str) -> bool:
+    """Whether `check_written` takes it."""
+    return NAME_MIN <= len(name) <= NAME_MAX and name == name.strip() and not _NEVER_WRITTEN.search(name)
 
 
 def is_item_id(text: str) -> bool:

@@ -29,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     TypeDecorator,
+    false,
     text,
 )
 
@@ -215,6 +216,7 @@ class ReferenceColumns(TypedColumns):
     active: Named[bool] = Column(Boolean)
     node_id: Named[str] = Column(String(100))
     written: Named[str] = Column(String(60))
+    mentioned: Named[bool] = Column(Boolean, server_default=false())
     item_id: Named[str | None] = Column(String(40), ForeignKey("items.id"), index=True)
     pinned: Named[int | None] = Column(Integer)
     held_by: Named[str | None] = Column(String(40))
@@ -232,7 +234,8 @@ references = Table(
     PrimaryKeyConstraint("consumer_id", "node_id", "written"),
 )
 """Who uses what. `written` is the name or id as the template has it; `item_id` is null while no such
-item exists. The proof of a production run stands here, because runs themselves are not kept for ever."""
+item exists. The proof of a production run stands here, because runs themselves are not kept for ever. One that
+is only `mentioned` stands where nothing looks the item up: it is scanned, and has nothing to prove."""
 
 Index(
     "ix_item_references_missing",

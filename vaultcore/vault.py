@@ -222,7 +222,7 @@ class Vault:
             {
                 f"{'rotator of ' if r.consumer is Consumer.ROTATOR else ''}{r.consumer_name}"
                 for r in self._references.of_item(connection, item.id)
-                if r.consumer_id != item.id
+                if r.consumer_id != item.id and not r.mentioned
             }
         )
         if users:
@@ -230,6 +230,7 @@ class Vault:
         if self._versions.pending(connection, item.id) is not None:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then delete it")
         self._references.forget(connection, item.id)
+        self._references.unlink(connection, item.id)
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
         self._set_owners(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))

@@ -10,12 +10,18 @@ from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
 from vaultcore.stored import check_row
 from vaultcore.tables import references
+from worker.domain.places import Place
 from worker.domain.proof import Consumer
 from worker.tables import rotations, runs, waivers, workflows
+from worker.workflows.schedule import next_run
 
 
-def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | None = None) -> list[Consumer]:
-    """The workflows that use the item, one each, with what proves them; waivers are the rotation's."""
+def consumers_of(
+    connection: Connection, item_id: str, *, rotation_id: str | None = None, now: datetime | None = None
+) -> list[Consumer]:
+    """The workflows that use the item, one each, with what proves them; waivers are the rotation's. With `now`
+    also when those run next whose schedule another engine keeps.
+    """
     r = references.c
     rows = connection.execute(
         select(
@@ -27,11 +33,14 @@ def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | Non
             func.max(r.proven_version).label("proven"),
             func.max(r.last_run_at).label("last_run_at"),
             workflows.c.next_run_at,
-            workflows.c.definition,
+            workflows.c.critical,
+            workflows.c.runs,
+            workflows.c.schedule_type,
+            workflows.c.schedule_value,
         )
         .outerjoin(workflows, workflows.c.id == r.consumer_id)
-        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value)
-        .group_by(r.consumer_id, r.consumer_name, r.active, workflows.c.next_run_at, workflows.c.id)
+        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
+        .group_by(r.consumer_id, r.consumer_name, r.active, workflows.c.id)
         .order_by(r.consumer_name)
     )
     waived = set(
@@ -42,7 +51,7 @@ def consumers_of(connection: Connection, item_id: str, *, rotation_id: str | Non
             select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
         ).scalars()
     )
-    return [_consumer(row, waived, at_it) for row in rows]
+    return [_consumer(row, waived, at_it, now) for row in rows]
 
 
 def users_of(connection: Connection, item_id: str) -> list[str]:
@@ -50,7 +59,12 @@ def users_of(connection: Connection, item_id: str) -> list[str]:
     r = references.c
     names = connection.execute(
         select(r.consumer_name)
-        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, r.active.is_(True))
+        .where(
+            r.item_id == item_id,
+            r.consumer == ConsumerKind.WORKFLOW.value,
+            r.active.is_(True),
+            ~r.mentioned,
+        )
         .distinct()
         .order_by(r.consumer_name)
     ).scalars()
@@ -124,6 +138,7 @@ def running_since(connection: Connection, item_id: str, since: datetime | None, 
             .join(references, references.c.consumer_id == runs.c.workflow_id)
             .where(
                 references.c.item_id == item_id,
+                ~references.c.mentioned,
                 runs.c.purpose == "production",
                 runs.c.completed_at.is_(None),
                 runs.c.started_at <= until,
@@ -151,19 +166,24 @@ def is_running(connection: Connection, workflow_id: str) -> bool:
     )
 
 
-def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str]) -> Consumer:
+def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:
     """What a rotation that is over, or was never there, holds is pinned: nobody will let it go."""
     check_row(row, f"workflow {row.consumer_name}")
     held = row.held_by in at_it
+    elsewhere = row.runs == Place.ELSEWHERE.value
+    next_run_at = row.next_run_at
+    if elsewhere and row.active and now is not None:
+        next_run_at = next_run(row.schedule_type, row.schedule_value, now)
     return Consumer(
         id=row.consumer_id,
         name=row.consumer_name,
         active=row.active,
-        critical=bool((row.definition or {}).get("critical", False)),
+        critical=bool(row.critical),
+        elsewhere=elsewhere,
         pinned=None if held else row.pinned,
         held=held,
         proven=row.proven,
         last_run_at=row.last_run_at,
-        next_run_at=row.next_run_at,
+        next_run_at=next_run_at,
         waived=row.consumer_id in waived,
     )

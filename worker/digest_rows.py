@@ -75,6 +75,7 @@ _USERS = (
     .where(
         references.c.item_id.in_(bindparam("items", expanding=True)),
         references.c.active.is_(True),
+        ~references.c.mentioned,
         references.c.consumer_id != references.c.item_id,
     )
     .distinct()

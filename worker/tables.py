@@ -29,6 +29,7 @@ from vaultcore.errors import Cause
 from vaultcore.tables import UtcDateTime, metadata
 from worker.domain.drift import Result
 from worker.domain.findings import FindingKind
+from worker.domain.places import Place
 from worker.domain.saga import State
 
 RUN_PURPOSES = ("production", "test", "controlled")
@@ -41,7 +42,11 @@ class WorkflowColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(200), unique=True)
     skeleton: Named[str | None] = Column(Text, index=True)
-    definition: Named[dict[str, Any]] = Column(JSON)
+    given_id: Named[str | None] = Column(String(200))
+    document: Named[str] = Column(Text)
+    runs: Named[str] = Column(String(10), info={"one_of": Place})
+    stays_away: Named[bool] = Column(Boolean, server_default=false())
+    critical: Named[bool] = Column(Boolean, server_default=false())
     active: Named[bool] = Column(Boolean)
     schedule_type: Named[str] = Column(String(10))
     schedule_value: Named[str | None] = Column(String(100))
@@ -51,6 +56,16 @@ class WorkflowColumns(TypedColumns):
 
 
 workflows = Table("workflows", metadata, WorkflowColumns)
+"""`document` is the text as it was given; `given_id` the id that it has there, where that is none of ours.
+`runs` says where it runs, `stays_away` that somebody said so; the rest is what the document says."""
+
+Index(
+    "uq_workflows_given_id",
+    workflows.c.given_id,
+    unique=True,
+    sqlite_where=text("given_id IS NOT NULL"),
+    postgresql_where=text("given_id IS NOT NULL"),
+)
 Index(
     "ix_workflows_next_run",
     workflows.c.next_run_at,

@@ -19,6 +19,7 @@ from vaultcore.names import skeleton
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.delivery.formats import to_html, to_text
+from worker.services.definitions import Change
 from worker.tables import workflows
 
 COMPOSED, DECOMPOSED = "prod-caf\u00e9", "prod-cafe\u0301"
@@ -123,7 +124,7 @@ def test_names_of_an_older_release_go_on_working(moves: Moves) -> None:
     assert moves.get(odd).id == item.id
     assert moves.update(odd, value="the-second-value").version == 2
     again = apply(services, odd, f"{{{{ vault['{odd}'] }}}}")
-    assert (again.workflow.id, again.created, again.missing) == (applied.workflow.id, False, ())
+    assert (again.workflow.id, again.change, again.missing) == (applied.workflow.id, Change.UPDATED, ())
     assert services.running.start(odd, payload=None, actor="test").error_message == CALLED
 
 

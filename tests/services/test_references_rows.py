@@ -34,6 +34,7 @@ def test_a_reference_by_name_or_by_id_leads_to_its_item(moves: Moves, clock: Any
         active=True,
         node_id="call",
         written=TOKEN,
+        mentioned=False,
         item_id=item.id,
         pinned=None,
         held_by=None,

@@ -18,6 +18,7 @@ def standing(proof, *, name="report", active=True):
         name=name,
         active=active,
         critical=False,
+        elsewhere=False,
         pinned=None,
         held=False,
         proven=None,

@@ -29,6 +29,7 @@ REPORT = Consumer(
     name="report",
     active=True,
     critical=False,
+    elsewhere=False,
     pinned=None,
     held=False,
     proven=OLD,
@@ -83,6 +84,13 @@ def watched_by(*consumers, now=NOW, **fields):
         ),
         (used_by(next_run_at=None), Proof.AWAITED, "the first good production run of report"),
         (used_by(next_run_at=None, last_run_at=None), Proof.UNPROVABLE, "run of report, which has never run"),
+        (
+            used_by(elsewhere=True, next_run_at=None, last_run_at=None),
+            Proof.UNPROVABLE,
+            "run of report elsewhere, as it is reported (nightkey run report); none was ever reported",
+        ),
+        (used_by(elsewhere=True, next_run_at=None), Proof.AWAITED, "as it is reported (nightkey run report)"),
+        (used_by(elsewhere=True, proven=NEW), Proof.PROVEN, "ran well"),
         (used_by(last_run_at=None), Proof.AWAITED, "the first good production run of report"),
     ],
 )
@@ -282,6 +290,7 @@ consumers = st.builds(
     name=st.text(min_size=1, max_size=5),
     active=st.booleans(),
     critical=st.booleans(),
+    elsewhere=st.booleans(),
     pinned=versions,
     held=st.booleans(),
     proven=versions,
@@ -346,7 +355,7 @@ def test_nothing_is_taken_away_while_somebody_is_held(found, first, opens):
 @given(st.lists(consumers, max_size=5), st.none() | st.just("auto") | st.text(min_size=1, max_size=5))
 def test_who_goes_first_can_move_and_leaves_somebody_behind(found, wanted):
     chosen = choose_canary(found, wanted, number=NEW)
-    movable = [c for c in found if c.active and (c.pinned is None or c.pinned >= NEW)]
+    movable = [c for c in found if c.active and not c.elsewhere and (c.pinned is None or c.pinned >= NEW)]
 
     assert (chosen is None) == (wanted is None or len(movable) < 2)
     assert chosen is None or chosen in movable

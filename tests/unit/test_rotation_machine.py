@@ -91,6 +91,7 @@ class Workflow:
             name=self.name,
             active=self.active,
             critical=self.critical,
+            elsewhere=False,
             pinned=None if held else self.pinned,
             held=held,
             proven=self.proven,

@@ -25,7 +25,7 @@ _FAR = timedelta(days=200 * 366)
 def read_value(path: str | None, *, what: str) -> Secret:
     """The value: of the file, of standard input (`-`), or typed twice. One final newline is no part of it."""
     if path == "-":
-        return Secret(_strip_newline(_read_input()))
+        return Secret(_strip_newline(read_input()))
     if path is not None:
         return Secret(_strip_newline(read_text(Path(path))))
     if not sys.stdin.isatty():
@@ -55,9 +55,10 @@ def ask_expiry(problem: str, now: datetime) -> datetime | None:
     return None if answer == NONE else parse_time(answer, now)
 
 
-def _read_input() -> str:
-    content = sys.stdin.buffer.read(_FILE_MAX + 1)
-    problem = _too_large(content)
+def read_input(*, most: int = _FILE_MAX) -> str:
+    """Standard input to its end, as text of at most so many bytes."""
+    content = sys.stdin.buffer.read(most + 1)
+    problem = _too_large(content, most)
     try:
         if not problem:
             return content.decode()
@@ -66,11 +67,13 @@ def _read_input() -> str:
     raise InvalidInputError(f"standard input cannot be read: {problem}")
 
 
-def read_text(path: Path) -> str:
-    """A small text file, newlines as they are; the error names it and says why it cannot be read."""
+def read_text(path: Path, *, most: int = _FILE_MAX) -> str:
+    """A text file of at most so many bytes, newlines as they are; the error names it and says why it cannot be
+    read.
+    """
     try:
-        content = _read_some(path)
-        problem = _too_large(content)
+        content = _read_some(path, most)
+        problem = _too_large(content, most)
         if not problem:
             return content.decode()
     except UnicodeDecodeError:
@@ -80,21 +83,21 @@ def read_text(path: Path) -> str:
     raise InvalidInputError(f"{path} cannot be read: {problem}")
 
 
-def _read_some(path: Path) -> bytes:
+def _read_some(path: Path, most: int) -> bytes:
     """What a file or a pipe holds, without waiting or reading for ever: a device has no end, a pipe perhaps
     nobody who writes to it.
     """
     with open(path, "rb", opener=_open_at_once) as stream:  # only this one takes an opener
         os.set_blocking(stream.fileno(), True)
-        return stream.read(_FILE_MAX + 1)
+        return stream.read(most + 1)
 
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _too_large(content: bytes) -> str:
-    return f"it is larger than {_FILE_MAX} bytes" if len(content) > _FILE_MAX else ""
+def _too_large(content: bytes, most: int) -> str:
+    return f"it is larger than {most} bytes" if len(content) > most else ""
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  # JSON

@@ -23,7 +23,8 @@ from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry
-from worker.domain.consumption import NO_WAY_OUT
+from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
+from worker.domain.places import Place
 from worker.domain.proof import CANARY_AUTO, Consumer
 
 if TYPE_CHECKING:
@@ -230,18 +231,22 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             }
             for version in services.versions.of_item(connection, item.id)
         ]
+        found = services.references.of_item(connection, item.id)
+        places = services.definitions.places(connection, {one.consumer_id for one in found})
         references = [
             {
                 "consumer": reference.consumer,
                 "name": reference.consumer_name,
                 "node": reference.node_id,
                 "active": reference.active,
+                "runs": places.get(reference.consumer_id),
+                "mentioned": reference.mentioned,
                 "pinned": reference.pinned,
                 "last_version": reference.last_version,
                 "last_run_at": reference.last_run_at,
                 "proven_version": reference.proven_version,
             }
-            for reference in services.references.of_item(connection, item.id)
+            for reference in found
         ]
     answer = describe(item) | {"versions": versions, "references": references}
     if json:
@@ -252,9 +257,22 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
     print_lines(["", "used by:"])
     print_table(
         references,
-        ("name", "node", "active", "pinned", "last_version", "last_run_at", "proven_version"),
+        (
+            "name",
+            "node",
+            "active",
+            "runs",
+            "mentioned",
+            "pinned",
+            "last_version",
+            "last_run_at",
+            "proven_version",
+        ),
         "nobody",
     )
+    away = sorted({one.consumer_name for one in found if places.get(one.consumer_id) is Place.ELSEWHERE})
+    if away:
+        print_lines(["", explain_elsewhere(away)])
 
 
 @app.command()

@@ -29,6 +29,12 @@ def print_json(document: object) -> None:
         print(fit_json(text))  # noqa: T201  # the answer
 
 
+def write_text(text: str) -> None:
+    """A document as it is, not a character more: for a file, or for another program."""
+    with _told():
+        sys.stdout.write(text)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         with _told():

@@ -1,4 +1,4 @@
-"""`nightkey workflow`: apply, list, show, test, run, pin."""
+"""`nightkey workflow`: apply, lint, list, show, test, run, pin."""
 
 import json as jsonlib
 from pathlib import Path
@@ -8,48 +8,117 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
+from worker.cli.documents import describe_applied, describe_remark, read_documents, show_place, show_remarks
 from worker.cli.inputs import read_json, read_text
-from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
+from worker.domain.places import Place
 from worker.records import last_runs
+from worker.services.definitions import Applied, Change
+from worker.workflows.document import OUTSIDE
 
 if TYPE_CHECKING:
     from worker.services.running import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
 
-Files = Annotated[list[Path], typer.Argument(help="JSON files, or folders of them.")]
+Files = Annotated[
+    list[Path] | None, typer.Argument(help="JSON files, folders of them, or - for standard input.")
+]
 Payload = Annotated[Path | None, typer.Option("--payload", metavar="FILE", help="JSON, as webhook_payload.")]
+Runs = Annotated[
+    Place | None,
+    typer.Option("--runs", help="Where they run. Without it: as before, or as they say, or here if they can."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse what is not understood or cannot run here, too.")
+]
 
 
 @app.command()
-def apply(files: Files, *, json: Json = False, home: Home = None) -> None:
-    """Validate definitions and store them, with their references: all of them, or none."""
+def apply(
+    files: Files = None,
+    *,
+    runs: Runs = None,
+    strict: Strict = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Store documents as they are, with their references: all of them, or none if one is wrong.
+
+    A file holds one workflow or a list of them, as the vault's own product gives them out. What is not
+    understood is kept and told; a workflow that cannot run here runs elsewhere. 1 if one had to be left out.
+    """
     _ = home
     services = open_services()
-    sources = [(str(file), read_text(file)) for file in _expand(files)]
-    applied = services.definitions.apply(sources, actor=who())
+    applied = services.definitions.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
     for one in applied:
+        if one.workflow is None:
+            note(f"nightkey: warning: {one.name} was left out: {one.why}")
         for name in one.missing:
-            note(f"nightkey: warning: {one.workflow.name} names {name}, which does not exist (yet)")
+            note(f"nightkey: warning: {one.name} names {name}, which does not exist (yet)")
+    if json:
+        print_json([describe_applied(one) for one in applied])
+    else:
+        for one in applied:
+            _print_applied(one)
+    if any(one.change is Change.LEFT_OUT for one in applied):
+        raise typer.Exit(1)
+
+
+@app.command()
+def lint(
+    files: Files = None,
+    *,
+    runs: Runs = None,
+    strict: Strict = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Say what `apply` would do with documents, line by line, without doing it. 1 if it would refuse one."""
+    _ = home
+    services = open_services()
+    foreseen = services.definitions.lint(read_documents(files or []), place=runs, strict=strict)
     if json:
         print_json(
-            [
-                {
-                    "id": one.workflow.id,
-                    "name": one.workflow.name,
-                    "created": one.created,
-                    "missing": one.missing,
-                }
-                for one in applied
-            ]
+            [describe_applied(one) if isinstance(one, Applied) else {"refused": str(one)} for one in foreseen]
         )
     else:
-        print_lines(
-            f"{one.workflow.name} ({one.workflow.id}) {'created' if one.created else 'updated'}"
-            for one in applied
-        )
+        for one in foreseen:
+            _print_foreseen(one)
+    if not all(isinstance(one, Applied) and one.change is not Change.LEFT_OUT for one in foreseen):
+        raise typer.Exit(1)
+
+
+def _print_applied(applied: Applied) -> None:
+    workflow = applied.workflow
+    if workflow is None:
+        return
+    print_lines([f"{workflow.name} ({workflow.id}) {applied.change}"])
+    if applied.change is not Change.UNCHANGED:
+        print_lines([*show_place(applied), *show_remarks(workflow)])
+
+
+def _print_foreseen(foreseen: Applied | Exception) -> None:
+    if not isinstance(foreseen, Applied):
+        print_lines(f"refused: {line}" for line in str(foreseen).split("\n"))
+        return
+    workflow = foreseen.workflow
+    if workflow is None:
+        print_lines([f"{foreseen.name} would be left out: {foreseen.why}"])
+        return
+    would = (
+        "is there already, unchanged" if foreseen.change is Change.UNCHANGED else f"would be {foreseen.change}"
+    )
+    where = "runs here" if workflow.runs_here else "runs elsewhere"
+    print_lines([f"{workflow.name} {would}: {where}", *show_place(foreseen)])
+    for use in workflow.definition.uses(here=workflow.runs_here):
+        verb = "mentions" if use.mentioned else "uses"
+        ending = ", which does not exist (yet)" if use.use.written in foreseen.missing else ""
+        place = "the document" if use.node_id == OUTSIDE else f"node {use.node_id}"
+        print_lines([f"  {place} {verb} {use.use.written}{ending}"])
+    print_lines(show_remarks(workflow, most=None))
 
 
 @app.command("list")
@@ -67,6 +136,7 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
                 "schedule_type": workflow.schedule_type,
                 "schedule_value": workflow.schedule_value,
                 "next_run_at": workflow.next_run_at,
+                "runs": workflow.runs,
                 "items": services.references.written_by(connection, workflow.id),
             }
             for workflow in found
@@ -76,15 +146,23 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
     else:
         print_table(
             rows,
-            ("name", "is_active", "schedule_type", "schedule_value", "next_run_at", "items"),
+            ("name", "is_active", "schedule_type", "schedule_value", "next_run_at", "runs", "items"),
             "no workflows yet: nightkey workflow apply FILE",
         )
     tell_unreadable(errors)
 
 
 @app.command()
-def show(name: str, *, json: Json = False, home: Home = None) -> None:
-    """Show a workflow's definition, its references and its last runs."""
+def show(
+    name: str,
+    *,
+    document: Annotated[
+        bool, typer.Option("--document", help="The document alone, exactly as it was given.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Show a workflow's document, where it runs, its references and its last runs."""
     _ = home
     services = open_services()
     with services.database.read() as connection:
@@ -94,6 +172,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
                 "node": r.node_id,
                 "item": r.written,
                 "item_id": r.item_id,
+                "mentioned": r.mentioned,
                 "pinned": r.pinned,
                 "last_version": r.last_version,
                 "proven_version": r.proven_version,
@@ -102,18 +181,32 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             for r in services.references.of_consumer(connection, workflow.id)
         ]
         runs = last_runs(connection, workflow.id)
-    answer = {
-        "id": workflow.id,
-        **workflow.raw,
-        "next_run_at": workflow.next_run_at,
-        "references": references,
-        "runs": runs,
-    }
-    if json:
-        print_json(answer)
+    if document:
+        write_text(workflow.text)
         return
-    print_lines([jsonlib.dumps(workflow.raw, indent=2, ensure_ascii=False), "", "uses:"])
-    print_table(references, ("node", "item", "pinned", "last_version", "proven_version"), "no item")
+    if json:
+        print_json(
+            {
+                "id": workflow.id,
+                "name": workflow.name,
+                "given_id": workflow.given_id,
+                "document": jsonlib.loads(workflow.text),
+                "runs": workflow.runs,
+                "why": workflow.explain_place(),
+                "remarks": [describe_remark(remark) for remark in workflow.definition.remarks],
+                "next_run_at": workflow.next_run_at,
+                "references": references,
+                "last_runs": runs,
+            }
+        )
+        return
+    where = "it runs here" if workflow.runs_here else f"it runs elsewhere: {workflow.explain_place()}"
+    given = f", {workflow.given_id} in its document" if workflow.given_id else ""
+    print_lines([workflow.text.rstrip("\n"), "", f"id {workflow.id}{given}", where, *show_remarks(workflow)])
+    print_lines(["", "uses:"])
+    print_table(
+        references, ("node", "item", "mentioned", "pinned", "last_version", "proven_version"), "no item"
+    )
     print_lines(["", "last runs:"])
     print_table(runs, ("id", "purpose", "status", "started_at", "error_node", "error_message"), "none")
 
@@ -225,13 +318,6 @@ def _answer(answer: dict[str, Any], *, good: bool, json: bool) -> None:
             print_lines([jsonlib.dumps(answer["output"], indent=2, ensure_ascii=False)])
     if not good:
         raise typer.Exit(1)
-
-
-def _expand(paths: list[Path]) -> list[Path]:
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
-    if not files:
-        raise InvalidInputError(f"there is no .json file in {', '.join(str(path) for path in paths)}")
-    return files
 
 
 def _read_object(file: Path) -> dict[str, Any]:

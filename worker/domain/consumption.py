@@ -3,6 +3,8 @@
 No consumer, no proof: its new value would be known to nobody, and the old one is still in somebody's hands.
 """
 
+from collections.abc import Sequence
+
 from worker.domain.commands import quote_word
 
 UNREAD = "nothing here could read what replaces it"
@@ -30,3 +32,12 @@ def explain_unread_rotation(name: str) -> str:
 def advise_unread(name: str) -> str:
     """The command that is never wrong: its owner replaces what only they can read."""
     return f"nightkey item update {quote_word(name)} --mode notify"
+
+
+def explain_elsewhere(workflows: Sequence[str]) -> str:
+    """What it means for an item that these use it."""
+    run = "runs" if len(workflows) == 1 else "run"
+    return (
+        f"{', '.join(workflows)} {run} elsewhere: a new value is proven there by reported runs alone "
+        "(nightkey run report), and the old one is kept until then"
+    )

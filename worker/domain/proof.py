@@ -30,12 +30,15 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
-    """A workflow that uses the item. `pinned` is set by a person, `held` by the rotation itself."""
+    """A workflow that uses the item. `pinned` is set by a person, `held` by the rotation itself; one that runs
+    `elsewhere` is proven by the runs that are reported, and moves when its engine is given the new value.
+    """
 
     id: str
     name: str
     active: bool
     critical: bool
+    elsewhere: bool
     pinned: int | None
     held: bool
     proven: int | None
@@ -131,6 +134,8 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
     if consumer.held:
         return found(Proof.HELD, f"{name}, which moves after the canary")
     awaited = f"the first good production run of {name}"
+    if consumer.elsewhere:
+        awaited += " elsewhere, as it is reported (nightkey run report)"
     if consumer.failed is not None:
         awaited += f" (its last one failed: {consumer.failed})"
     if not consumer.active:
@@ -141,7 +146,8 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
         next_run = f"{consumer.next_run_at:%Y-%m-%d %H:%M} UTC"
         return found(Proof.UNPROVABLE, f"{awaited}, whose next run ({next_run}) is after the overlap")
     if consumer.next_run_at is None and consumer.last_run_at is None:
-        return found(Proof.UNPROVABLE, f"{awaited}, which has never run")
+        never = "; none was ever reported" if consumer.elsewhere else ", which has never run"
+        return found(Proof.UNPROVABLE, awaited + never)
     return found(Proof.AWAITED, awaited)
 
 
@@ -217,7 +223,8 @@ def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: 
     The one that the policy names, or the one that runs soonest and is not critical. Where less than two
     could move, none goes first.
     """
-    movable = [c for c in consumers if c.active and (c.pinned is None or c.pinned >= number)]
+    here = [c for c in consumers if not c.elsewhere]  # the others move when their engine does
+    movable = [c for c in here if c.active and (c.pinned is None or c.pinned >= number)]
     if wanted is None or len(movable) < 2:
         return None
     named = next((c for c in movable if c.name == wanted), None)

@@ -15,7 +15,8 @@ from worker.rotators.random import RandomSettings, draw
 from worker.workflows.definition import Definition, chain_nodes
 from worker.workflows.runner import Runner, RunResult
 from worker.workflows.templates import check_reads
-from worker.workflows.uses import find_data_paths, find_texts
+from worker.workflows.texts import find_texts
+from worker.workflows.uses import find_data_paths
 
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
@@ -171,14 +172,15 @@ def _check_reads(definition: Definition) -> None:
     """`InvalidInputError`, naming the node and the field, for a template that needs what it will not see."""
     seen: dict[str, frozenset[str] | None] = {"rotation": frozenset({"label", "item", "new", "old"})}
     for node_id in definition.order():
-        for field, text in find_texts(definition.nodes[node_id].data):
+        for one in find_texts(definition.nodes[node_id].data):
             problem = ""
             try:
-                check_reads(text, seen, header=field.startswith("headers."))
+                check_reads(one.text, seen, header=one.path.startswith("headers."))
             except InvalidInputError as error:
                 problem = str(error)
             if problem:
-                raise InvalidInputError(f"{definition.name}: node {node_id}, field data.{field}: {problem}")
+                where = f"{definition.name}: node {node_id}, field data.{one.path}"
+                raise InvalidInputError(f"{where}: {problem}")
         seen[node_id] = None
 
 

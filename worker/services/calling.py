@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from vaultcore.database import Database
 from vaultcore.model import Consumer
@@ -14,6 +14,7 @@ from vaultcore.names import spellings
 from vaultcore.secret import Secret
 from vaultcore.tables import references
 from worker import records
+from worker.domain.places import Place
 from worker.services.definitions import Definitions, Workflow
 from worker.services.presenting import Presenting
 from worker.services.running import Outcome, Running
@@ -99,7 +100,8 @@ class Calling:
                 references.c.item_id == caller[0],
                 references.c.consumer == Consumer.WORKFLOW.value,
                 workflows.c.active,
-                *([] if name is None else [or_(workflows.c.id == name, workflows.c.name.in_(spellings(name)))]),
+                workflows.c.runs == Place.HERE.value,
+                *([] if name is None else [_is_called(name)]),
             )
             .order_by(workflows.c.name)
         ).all()
@@ -111,3 +113,8 @@ class Calling:
             if row.node_id == trigger_id and component.component_id == entrance.component_id:
                 found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
         return found
+
+
+def _is_called(name: str) -> ColumnElement[bool]:
+    c = workflows.c
+    return or_(c.id == name, c.given_id == name, c.name.in_(spellings(name)))

@@ -45,6 +45,7 @@ _IS_READ = (
         references.c.item_id == items.c.id,
         references.c.consumer_id != items.c.id,
         references.c.active.is_(True),
+        ~references.c.mentioned,
     )
     .label("is_read")
 )

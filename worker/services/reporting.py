@@ -123,7 +123,7 @@ class Reporting:
         ids = {
             reference.item_id
             for reference in self._references.of_consumer(connection, workflow.id)
-            if reference.item_id is not None
+            if reference.item_id is not None and not reference.mentioned
         }
         items = [self._vault.get(connection, item_id) for item_id in sorted(ids)]
         unknown = sorted(set(used) - {item.name for item in items})

@@ -22,6 +22,8 @@ from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import records, store
+from worker.domain.commands import quote_word
+from worker.domain.places import Place
 from worker.services.definitions import Definitions, Workflow
 from worker.services.presenting import Presenting
 from worker.tables import workflows
@@ -97,6 +99,7 @@ class Running:
         """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
         with self._database.write() as connection:
             workflow = self._definitions.get(connection, name)
+            refuse_elsewhere(workflow)
             if not workflow.active:
                 raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
             caller = self._check_caller(connection, workflow, key)
@@ -118,7 +121,11 @@ class Running:
         with self._database.write() as connection:
             due = connection.execute(
                 select(workflows)
-                .where(workflows.c.next_run_at <= now, is_whole(connection, workflows))
+                .where(
+                    workflows.c.next_run_at <= now,
+                    workflows.c.runs == Place.HERE.value,
+                    is_whole(connection, workflows),
+                )
                 .order_by(workflows.c.next_run_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -206,6 +213,9 @@ class Running:
                 f"workflow {workflow.name} has no node {node_id!r}: "
                 f"it has {', '.join(workflow.definition.node_ids())}"
             )
+        why = None if workflow.runs_here else workflow.definition.why_untested(node_id)
+        if why is not None:
+            raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
         with self._database.write() as connection:
             references = [
                 reference
@@ -231,6 +241,7 @@ class Running:
         actor: str,
     ) -> Outcome:
         """The whole workflow, really executed, with its sample context; it proves no production run."""
+        refuse_elsewhere(workflow)
         with self._database.write() as connection:
             run_id = records.open_run(
                 connection,
@@ -250,6 +261,7 @@ class Running:
         """The whole workflow with its sample context, active or not, watched by a person: it proves as a
         production run does.
         """
+        refuse_elsewhere(workflow)
         with self._database.write() as connection:
             run_id = records.open_run(
                 connection,
@@ -343,7 +355,7 @@ class Running:
         beside: dict[str, tuple[Secret, ...]] = {}
         inbound = workflow.definition.trigger_id()
         for reference in references:
-            if reference.item_id is None or reference.written in numbers:
+            if reference.item_id is None or reference.mentioned or reference.written in numbers:
                 continue
             item = self._vault.get(connection, reference.item_id)
             number = overrides.get(item.id) or reference.pinned or item.version
@@ -357,7 +369,7 @@ class Running:
                 connection, item.id, number, purpose=purpose, actor=actor
             )
         for reference in references:
-            if workflow.definition.component(reference.node_id).reads_beside and reference.written in numbers:
+            if reference.written in numbers and workflow.definition.reads_beside(reference.node_id):
                 item_id, number = numbers[reference.written]
                 beside[reference.written] = tuple(
                     self._versions.reveal(connection, item_id, other, purpose=purpose, actor=actor)
@@ -398,3 +410,13 @@ class Running:
                 f"workflow {workflow.name} is called with the key {wanted[0].written}: give it by --key-file"
             )
         return found
+
+
+def refuse_elsewhere(workflow: Workflow) -> None:
+    """`RefusedError` for a workflow that another engine runs."""
+    why = workflow.explain_place()
+    if why is not None:
+        raise RefusedError(
+            f"workflow {workflow.name} runs elsewhere: {why}; what its engine ran is told by "
+            f"nightkey run report {quote_word(workflow.name)}"
+        )

@@ -16,6 +16,9 @@ from vaultcore.tables import items, references, versions
 from worker.domain.commands import quote_word
 from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import Finding, FindingKind, find_unreadable, show_time_left
+from worker.domain.places import Place
+from worker.tables import workflows
+from worker.workflows.document import OUTSIDE
 
 SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.STUCK,
@@ -43,6 +46,7 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
         references.c.item_id == items.c.id,
         references.c.consumer_id != items.c.id,
         references.c.active.is_(True),
+        ~references.c.mentioned,
     )
     for where, see in ((~used, _see_unused), (items.c.hygiene != "", _see_hygiene)):
         pages = walk_pages(
@@ -103,10 +107,12 @@ def _reference_page(
             r.written,
             r.active,
             r.item_id,
+            r.mentioned,
             r.pinned,
             r.last_version,
             r.last_run_at,
             r.idle_at,
+            workflows.c.runs,
             items.c.name.label("item"),
             items.c.expires_at,
             items.c.overlap_seconds,
@@ -115,6 +121,7 @@ def _reference_page(
         )
         .select_from(references)
         .outerjoin(items, items.c.id == r.item_id)
+        .outerjoin(workflows, workflows.c.id == r.consumer_id)
         .outerjoin(
             versions,
             and_(versions.c.item_id == r.item_id, versions.c.stage == Stage.CURRENT.value),
@@ -125,8 +132,8 @@ def _reference_page(
             or_(
                 r.item_id.is_(None),
                 items.c.expires_at <= now,
-                func.coalesce(r.pinned, r.last_version) != versions.c.number,
-                r.idle_at <= now,
+                and_(~r.mentioned, func.coalesce(r.pinned, r.last_version) != versions.c.number),
+                and_(~r.mentioned, r.idle_at <= now),
             ),
         )
         .order_by(r.consumer_id, r.node_id, r.written)
@@ -153,9 +160,9 @@ def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Findin
         current=row.current,
         activated_at=row.activated_at,
         overlap=timedelta(seconds=row.overlap_seconds or 0),
-        pinned=row.pinned,
-        last_version=row.last_version,
-        idle_at=row.idle_at,
+        pinned=None if row.mentioned else row.pinned,
+        last_version=None if row.mentioned else row.last_version,
+        idle_at=None if row.mentioned else row.idle_at,
     )
     for kind in rules.staleness(state, now):
         finding_kind = FindingKind(kind.value)
@@ -173,11 +180,13 @@ def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Findin
 
 
 def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> str:
-    where = f"node {row.node_id} of workflow {row.consumer_name}"
+    node = "the document" if row.node_id == OUTSIDE else f"node {row.node_id}"
+    where = f"{node} of workflow {row.consumer_name}"
     if kind is FindingKind.MISSING:
-        return f"{where} names it"
+        return f"{where} {'mentions' if row.mentioned else 'names'} it"
     if kind is FindingKind.EXPIRED:
-        return f"{where} uses it, and it lapsed {show_time_left(row.expires_at, now)}"
+        verb = "mentions" if row.mentioned else "uses"
+        return f"{where} {verb} it, and it lapsed {show_time_left(row.expires_at, now)}"
     if kind is FindingKind.SUPERSEDED:
         held = (
             f"is pinned to version {row.pinned}"
@@ -192,12 +201,16 @@ def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> st
 def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
     """What settles it, as a person would type it."""
     workflow = quote_word(row.consumer_name)
+    if kind is FindingKind.MISSING and rules.is_item_id(name):
+        return f"nightkey workflow show {workflow}"
     if kind is FindingKind.MISSING:
         return f"nightkey item create {quote_word(name)} --owner OWNER --value-file PATH"
     if kind is FindingKind.EXPIRED:
         return f"nightkey item show {quote_word(name)}"
     if kind is FindingKind.SUPERSEDED and row.pinned:
         return f"nightkey workflow unpin {workflow} {quote_word(name)}"
+    if row.runs == Place.ELSEWHERE.value:
+        return f"nightkey run report {workflow} --status completed --started-at TIME"
     return f"nightkey workflow run {workflow}"
 
 

@@ -116,6 +116,10 @@ class Steps:
         item, _ = self._jobs.load(rotation)
         tested, skipped = [], []
         for workflow, node_id in self._consuming_nodes(item):
+            untested = None if workflow.runs_here else workflow.definition.why_untested(node_id)
+            if untested is not None:
+                skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
+                continue
             result = self._running.test_node(
                 workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
             )
@@ -132,11 +136,14 @@ class Steps:
         return Done(message=passed + (f"; not tried alone: {', '.join(skipped)}" if skipped else ""))
 
     def test_workflows(self, rotation: Rotation) -> Done:
-        """Each workflow that uses it runs whole, with its sample context and the new value."""
+        """Each workflow that uses it and runs here runs whole, with its sample context and the new value."""
         item, _ = self._jobs.load(rotation)
         nodes = {(workflow.id, node_id) for workflow, node_id in self._consuming_nodes(item)}
-        tested = []
+        tested, away = [], []
         for workflow in self._consuming_workflows(item):
+            if not workflow.runs_here:
+                away.append(workflow.name)
+                continue
             outcome = self._running.test_workflow(
                 workflow,
                 overrides={item.id: rotation.new_number or 0},
@@ -150,7 +157,8 @@ class Steps:
                     cause = Cause.MISTAKE  # another credential was refused, not this candidate
                 raise CounterpartError(f"workflow {workflow.name}{where}: {outcome.error_message}", cause=cause)
             tested.append(workflow.name)
-        return Done(message=f"passed: {', '.join(tested) or 'no workflow uses it'}")
+        passed = f"passed: {', '.join(tested) or ('none' if away else 'no workflow uses it')}"
+        return Done(message=passed + (f"; run elsewhere: {', '.join(away)}" if away else ""))
 
     def activate(self, rotation: Rotation) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.
@@ -249,7 +257,7 @@ class Steps:
                 {
                     (reference.consumer_id, reference.node_id)
                     for reference in self._references.of_item(connection, item.id)
-                    if reference.consumer is Consumer.WORKFLOW and reference.active
+                    if reference.consumer is Consumer.WORKFLOW and reference.active and not reference.mentioned
                 }
             )
             return [(self._definitions.get(connection, workflow_id), node_id) for workflow_id, node_id in pairs]

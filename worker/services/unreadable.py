@@ -11,6 +11,7 @@ from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import owners
 from worker import damage_rows
 from worker.domain.findings import Finding, find_unreadable
+from worker.domain.places import Place
 from worker.tables import workflows
 from worker.workflows.schedule import next_run
 
@@ -43,7 +44,7 @@ def walk_unreadable(connection: Connection, now: datetime) -> Iterator[Finding]:
             workflows.c.schedule_type,
             workflows.c.schedule_value,
             workflows.c.next_run_at,
-        ).where(workflows.c.active.is_(True))
+        ).where(workflows.c.active.is_(True), workflows.c.runs == Place.HERE.value)
     ):
         late = read_apart(row, lambda one: _is_late(one, now))
         if isinstance(late, Unread) or late:

@@ -93,7 +93,7 @@ class Watching:
         chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
         if chosen is None or rotation.hurried or _lapses_soon(item.expires_at, self._clock()):
             return None
-        others = [consumer.id for consumer in found if consumer.id != chosen.id]
+        others = [consumer.id for consumer in found if consumer.id != chosen.id and not consumer.elsewhere]
         consumers.hold(connection, item.id, others, number=rotation.old_number, by=rotation.id)
         return chosen.id
 
@@ -135,7 +135,7 @@ class Watching:
             number=rotation.new_number or 0,
             since=rotation.activated_at or rotation.created_at,
         )
-        found = consumers.consumers_of(connection, rotation.item_id, rotation_id=rotation.id)
+        found = consumers.consumers_of(connection, rotation.item_id, rotation_id=rotation.id, now=self._clock())
         return [replace(consumer, failed=failures.get(consumer.id)) for consumer in found]
 
     def _overlap(

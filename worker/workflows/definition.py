@@ -1,101 +1,63 @@
-"""A workflow's definition in SDX's own shape: read, checked whole, with every problem named where it is."""
+"""A workflow's definition: a document as it was given, and what it means here."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from graphlib import TopologicalSorter
 from itertools import pairwise
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.references import Use
-from worker.workflows.graph import check_graph
+from worker.workflows.document import OUTSIDE, Document, Edge, Node, find_unknown, read_document
+from worker.workflows.graph import ERROR, check_graph, reach, sort
+from worker.workflows.judging import Judged, find_triggers, goes_on, judge_node, own_fields
 from worker.workflows.nodes.base import Component, Fields, NodeKind
-from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component
+from worker.workflows.nodes.catalog import find_component
+from worker.workflows.remarks import Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
 from worker.workflows.strict_json import parse_json
-from worker.workflows.uses import find_node_uses
+from worker.workflows.uses import Found, Trouble, find_all_uses, find_data_paths
 
-_NODE_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_OURS = frozenset({"uiId", "componentId", "onError"})
 _PROBLEMS_MAX = 50
-_RESERVED = frozenset({"vault", "webhook_payload", "rotation"})
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Position(_Strict):
-    x: float
-    y: float
-
-
-class Node(_Strict):
-    id: str
-    type: Literal["trigger", "action", "condition"]
-    position: Position | None = None
-    data: dict[str, Any]
-
-
-class Edge(_Strict):
-    id: str
-    source: str
-    target: str
-    source_handle: str | None = Field(default=None, alias="sourceHandle")
-    target_handle: str | None = Field(default=None, alias="targetHandle")
-    type: str | None = None
-
-
-class Document(_Strict):
-    """The file. `sample_context` and `critical` are ours: what tests run with, and who comes last."""
-
-    id: str | None = Field(default=None, pattern=r"^fl_[0-9a-hjkmnp-tv-z]{26}$")
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")
-    description: str | None = None
-    nodes: list[Node] = Field(min_length=1, max_length=500)
-    edges: list[Edge] = Field(default_factory=list, max_length=2000)
-    is_active: bool = True
-    schedule_type: str = "manual"
-    schedule_value: str | None = None
-    next_run_at: str | None = None
-    webhook_url: str | None = None
-    authorization: Any = None
-    created_at: str | None = None
-    updated_at: str | None = None
-    sample_context: dict[str, Any] = Field(default_factory=dict)
-    critical: bool = False
+_PARTS = frozenset({"nodes", "edges"})
+_NOTES = frozenset({"name", "description", "sample_context"})
+"""Fields of the document that no engine renders."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeUse:
-    """A node names an item."""
+    """A node names an item. `mentioned`: nothing looks it up there when the workflow runs."""
 
     node_id: str
     use: Use
+    mentioned: bool = False
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A checked definition. Whatever it is asked for can no longer fail."""
+    """A definition in which nothing is wrong. `text` is the document as it was given. What runs here, and why
+    not, is worked out when it is asked for.
+    """
 
-    document: Document
+    text: str
+    document: Document = field(compare=False)
+    kept_name: str = ""
 
     @property
     def id(self) -> str | None:
+        """As the document has it, which need not be an id of ours."""
         return self.document.id
 
     @property
     def name(self) -> str:
-        return self.document.name
+        return self.kept_name or self.document.name
 
     def named(self, name: str) -> "Definition":
         """The same under this name: the spelling of it that is kept."""
-        return Definition(self.document.model_copy(update={"name": name}))
+        return replace(self, kept_name=name)
 
     @property
     def is_active(self) -> bool:
@@ -103,15 +65,20 @@ class Definition:
 
     @property
     def schedule_type(self) -> str:
-        return self.document.schedule_type
+        """As far as it is one of ours; `manual` otherwise."""
+        return "manual" if self._schedule_remark else self.document.schedule_type or "manual"
 
     @property
     def schedule_value(self) -> str | None:
-        return self.document.schedule_value
+        return None if self.schedule_type == "manual" else self.document.schedule_value
 
     @property
     def sample_context(self) -> Mapping[str, Any]:
         return self.document.sample_context
+
+    @property
+    def critical(self) -> bool:
+        return self.document.critical
 
     @cached_property
     def nodes(self) -> dict[str, Node]:
@@ -120,64 +87,123 @@ class Definition:
     def node_ids(self) -> tuple[str, ...]:
         return tuple(self.nodes)
 
+    @cached_property
+    def _triggers(self) -> list[str]:
+        return find_triggers(self.document)
+
     def trigger_id(self) -> str:
-        return next(node.id for node in self.document.nodes if node.type == "trigger")
+        return self._triggers[0]
 
     def component(self, node_id: str) -> Component:
-        return _component(self.nodes[node_id])
+        """`ConfigurationError` if it is none of ours, or was uninstalled."""
+        node = self.nodes[node_id]
+        component = find_component(node.component_id)
+        if component is None:
+            raise ConfigurationError(f"node {node.id}: component {node.component_id} is not installed")
+        return component
+
+    def reads_beside(self, node_id: str) -> bool:
+        component = find_component(self.nodes[node_id].component_id) if node_id in self.nodes else None
+        return component is not None and component.reads_beside
 
     def fields(self, node_id: str) -> Fields:
-        node = self.nodes[node_id]
-        return self.component(node_id).Fields.model_validate(_own_fields(node))
+        component = self.component(node_id)
+        return component.Fields.model_validate(own_fields(self.nodes[node_id], component))
 
     def goes_on_after_error(self, node_id: str) -> bool:
-        return self.nodes[node_id].data.get("onError") == "branch"
+        return goes_on(self.nodes[node_id]) and bool(self._leads[node_id].get(ERROR))
 
     def order(self) -> tuple[str, ...]:
-        """The nodes, each behind every node that leads to it."""
-        sorter: TopologicalSorter[str] = TopologicalSorter({node_id: set() for node_id in self.nodes})
+        """The nodes, each behind every node that leads to it; of a definition that runs here."""
+        return tuple(sort(self.nodes, self.document.edges).static_order())
+
+    @cached_property
+    def _leads(self) -> Mapping[str, Mapping[str, list[str]]]:
+        """Where each node leads, by handle. A handle of one that does not branch says nothing."""
+        leads: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for edge in self.document.edges:
-            sorter.add(edge.target, edge.source)
-        return tuple(sorter.static_order())
+            leads[edge.source][self._handle(edge)].append(edge.target)
+        return leads
+
+    def _handle(self, edge: Edge) -> str:
+        handle = edge.source_handle or ""
+        component = find_component(self.nodes[edge.source].component_id)
+        if handle != ERROR and component is not None and component.kind is not NodeKind.CONDITION:
+            return ""
+        return handle
 
     def following(self, node_id: str, handle: str | None) -> list[str]:
-        """The nodes that an edge of that handle leads to, in the order of the file."""
-        return [
-            edge.target
-            for edge in self.document.edges
-            if edge.source == node_id and (edge.source_handle or None) == handle
-        ]
+        """The nodes that an edge of that handle leads to, in the order of the document."""
+        return self._leads[node_id].get(handle or "", [])
 
-    def uses(self) -> tuple[NodeUse, ...]:
-        """Every item that a node names, by static analysis."""
-        return tuple(
-            dict.fromkeys(
-                NodeUse(node_id=node.id, use=use)
-                for node in self.document.nodes
-                for _, use in find_node_uses(_own_fields(node), _component(node))
-            )
-        )
+    # What it means here
 
-    def stored(self) -> dict[str, Any]:
-        return self.document.model_dump(mode="json", by_alias=True, exclude_none=True)
+    @cached_property
+    def _judged(self) -> dict[str, Judged]:
+        return {node.id: judge_node(node) for node in self.document.nodes}
+
+    @cached_property
+    def remarks(self) -> tuple[Remark, ...]:
+        """All that is to be said of it."""
+        return tuple(_find_remarks(self.document, self._judged, self._triggers, self._schedule_remark))
+
+    @cached_property
+    def away(self) -> tuple[Remark, ...]:
+        """Why it cannot run here; empty: it can."""
+        return tuple(of_weight(self.remarks, Weight.ELSEWHERE))
+
+    def why_untested(self, node_id: str) -> str | None:
+        """Why a node of a workflow that runs elsewhere cannot be tested here; None: it can."""
+        judged = judge_node(self.nodes[node_id])
+        if judged.component is None or judged.fields is None:
+            return "it cannot run here" if judged.away is None else judged.away.what
+        for path in find_data_paths(own_fields(judged.node, judged.component)):
+            if not _holds(self.sample_context, path):
+                return f"it needs {'.'.join(map(str, path))[:100]}, which sample_context does not have"
+        return None
+
+    def uses(self, *, here: bool) -> tuple[NodeUse, ...]:
+        """Every item that the document names, by static analysis. `here`: it runs here, so that what no field
+        of ours looks up, or stands where no run comes, is only mentioned.
+        """
+        reached = reach(self.trigger_id(), self.document.edges) if here else self.nodes.keys()
+        found: dict[tuple[str, Use], bool] = {}
+        for node_id, one in self._find(here=here):
+            mentioned = one.mentioned or (node_id != OUTSIDE and node_id not in reached)
+            key = (node_id, one.use)
+            found[key] = mentioned and found.get(key, True)
+        return tuple(NodeUse(node_id=n, use=use, mentioned=m) for (n, use), m in found.items())
+
+    def _find(self, *, here: bool) -> Iterator[tuple[str, Found]]:
+        for node_id, judged in self._judged.items():
+            yield from ((node_id, one) for one in judged.found)
+        for one in _find_outside(self.document, here=here):
+            if isinstance(one, Found):
+                yield OUTSIDE, one
+
+    @cached_property
+    def _schedule_remark(self) -> Remark | None:
+        return _check_schedule(self.document)
 
 
-def load_definition(text: str, *, source: str) -> Definition:
-    """Reads and checks a file's text. `InvalidInputError` holds every problem, a line each, naming
-    the file, the node and the field.
+def load_definition(text: str, *, source: str, strict: bool = False) -> Definition:
+    """Reads and checks a document's text. `InvalidInputError` holds all that is wrong, a line each, naming the
+    file, the node and the field; `strict`: all that is to be said of it.
     """
+    text = text.removeprefix("\ufeff")
     problem = ""
     try:
-        raw = parse_json(text)
+        raw = parse_json(text, unique=True)
     except InvalidInputError as error:
         problem = str(error)
     if problem:
         raise InvalidInputError(f"{source}: {problem}")
-    return _check(raw, source)
+    return _check(text, raw, source, strict=strict)
 
 
 def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
-    """A definition of actions that follow each other, from their `data`, each with an `id` or numbered.
+    """A definition of actions that follow each other, from their `data`, each with an `id` or numbered. All of
+    it must run here.
 
     `InvalidInputError` as `load_definition`'s, with the list's name for the file.
     """
@@ -194,144 +220,77 @@ def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
             for number, (source, target) in enumerate(pairwise([f"{name}_start", *ids]))
         ],
     }
-    return _check(raw, name)
+    return _check(json.dumps(raw), raw, name, strict=True)
 
 
-def parse_stored(stored: Mapping[str, Any]) -> Definition:
+def parse_stored(text: str) -> Definition:
     """A definition that was checked when it was stored."""
-    return Definition(Document.model_validate(stored))
+    return Definition(text, Document.model_validate(json.loads(text)))
 
 
-def _check(raw: object, source: str) -> Definition:
-    try:
-        document = Document.model_validate(raw)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = [_explain(problem, raw) for problem in found]
-    else:
-        problems = list(_find_problems(document))
-        if not problems:
-            return Definition(document)
-    raise InvalidInputError("\n".join(f"{source}: {_on_one_line(p)}" for p in problems[:_PROBLEMS_MAX]))
+def refuse(remarks: Iterable[Remark], source: str) -> InvalidInputError:
+    return InvalidInputError("\n".join(f"{source}: {remark}" for remark in list(remarks)[:_PROBLEMS_MAX]))
 
 
-def _on_one_line(problem: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in problem)
+def _check(text: str, raw: object, source: str, *, strict: bool) -> Definition:
+    document = read_document(raw)
+    if isinstance(document, list):
+        raise refuse(document, source)
+    definition = Definition(text, document)
+    refused = [r for r in definition.remarks if strict or r.weight is Weight.WRONG]
+    if refused:
+        raise refuse(refused, source)
+    return definition
 
 
-def _find_problems(document: Document) -> Iterator[str]:
-    yield from _check_schedule(document)
+def _find_remarks(
+    document: Document, judged: Mapping[str, Judged], triggers: list[str], schedule: Remark | None
+) -> Iterator[Remark]:
+    if schedule is not None:
+        yield schedule
+    yield from find_unknown(document)
+    for one in _find_outside(document, here=False):
+        if isinstance(one, Trouble):
+            yield Remark(weight=one.weight, where=f"field {one.path}", what=one.what)
     seen: set[str] = set()
     for node in document.nodes:
-        if not _NODE_ID.fullmatch(node.id) or node.id in _RESERVED:
-            yield (
-                f"node {node.id[:70]!r}, field id: use letters, digits, _ and -, not beginning with a "
-                f"digit, and none of {', '.join(sorted(_RESERVED))}"
-            )
         if node.id in seen:
-            yield f"node {node.id}, field id: two nodes have it"
+            yield Remark(weight=Weight.WRONG, where=f"node {node.id}, field id", what="two nodes have it")
         seen.add(node.id)
-        yield from (f"node {node.id}, {problem}" for problem in _check_node(node))
-    handles = {node.id: _handles(node) for node in document.nodes}
+        yield from judged[node.id].remarks
     yield from check_graph(
-        triggers=[node.id for node in document.nodes if node.type == "trigger"],
-        handles=handles,
-        edges=[(e.id, e.source, e.target, e.source_handle or None) for e in document.edges],
+        triggers=triggers,
+        exits={node_id: one.exits for node_id, one in judged.items()},
+        edges=document.edges,
     )
 
 
-def _check_schedule(document: Document) -> Iterator[str]:
-    problem = ""
-    try:
-        next_run(document.schedule_type, document.schedule_value, datetime(2026, 1, 1, tzinfo=UTC))
-    except InvalidInputError as error:
-        problem = str(error)
-    if problem:
-        yield f"field schedule_value: {problem}"
+def _find_outside(document: Document, *, here: bool) -> Iterator[Found | Trouble]:
+    """What is named beside the nodes: by edges, by fields of the document."""
+    for number, edge in enumerate(document.edges):
+        if edge.model_extra:
+            yield from find_all_uses(edge.model_extra, mentioned=here, path=f"edges.{number}")
+    for name, part in document:
+        if name not in _PARTS:
+            yield from find_all_uses({name: part}, mentioned=here or name in _NOTES)
 
 
-def _check_node(node: Node) -> Iterator[str]:
-    component_id = node.data.get("componentId")
-    component = find_component(component_id)
-    if component is None:
-        yield (
-            f"field data.componentId: unknown component {str(component_id)[:50]!r}: "
-            f"there are {', '.join(component_ids())}"
-        )
-        return
-    missing = explain_missing(component)
-    if missing is not None:
-        yield f"field data.componentId: {missing}"
-    if component.kind.value != node.type:
-        yield f"field type: {component_id} is of type {component.kind.value}, not {node.type}"
-    if node.data.get("onError") not in (None, "stop", "branch"):
-        yield "field data.onError: use stop or branch"
-    try:
-        component.Fields.model_validate(_own_fields(node))
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            yield f"field data.{_explain_field(problem)}"
-        return
-    yield from _check_uses(node, component)
-
-
-def _check_uses(node: Node, component: Component) -> Iterator[str]:
-    problem = ""
-    try:
-        list(find_node_uses(_own_fields(node), component))
-    except InvalidInputError as error:
-        problem = str(error)
-    if problem:
-        yield f"field data.{problem}"
-
-
-def _handles(node: Node) -> tuple[str, ...] | None:
-    """The handles that edges may leave by; None: unknown, since the node itself is wrong."""
-    component = find_component(node.data.get("componentId"))
-    if component is None:
+def _check_schedule(document: Document) -> Remark | None:
+    kind, value = document.schedule_type or "manual", document.schedule_value
+    if kind == "manual":
         return None
     try:
-        own = component.handles(component.Fields.model_validate(_own_fields(node)))
-    except ValidationError:
-        return None
-    error = ("error",) if node.data.get("onError") == "branch" else ()
-    if component.kind is NodeKind.CONDITION:
-        return own + error
-    return ("", *error)
+        next_run(kind, value, datetime(2026, 1, 1, tzinfo=UTC))
+    except InvalidInputError as error:
+        return Remark(weight=Weight.ELSEWHERE, where="field schedule_value", what=str(error))
+    return None
 
 
-def _component(node: Node) -> Component:
-    """Of a definition that was checked; `ConfigurationError` if it was uninstalled since."""
-    component_id = node.data.get("componentId")
-    component = find_component(component_id)
-    if component is None:
-        raise ConfigurationError(f"node {node.id}: component {component_id} is no longer installed")
-    return component
-
-
-def _own_fields(node: Node) -> dict[str, Any]:
-    return {name: value for name, value in node.data.items() if name not in _OURS}
-
-
-def _explain(problem: Any, raw: object) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
-    """A problem of the document's own shape, with the node's id where it lies inside one."""
-    where = list(problem["loc"])
-    if len(where) > 1 and where[0] in ("nodes", "edges") and isinstance(where[1], int):
-        what = "node" if where[0] == "nodes" else "edge"
-        entry = raw[where[0]][where[1]] if isinstance(raw, dict) else None
-        name = entry.get("id") if isinstance(entry, dict) else None
-        rest = ".".join(str(part) for part in where[2:])
-        return f"{what} {name or f'number {where[1] + 1}'}, field {rest or 'itself'}: {_say(problem)}"
-    return f"field {'.'.join(str(part) for part in where) or 'itself'}: {_say(problem)}"
-
-
-def _explain_field(problem: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
-    field = ".".join(str(part) for part in problem["loc"])
-    return f"{field}: {_say(problem)}" if field else _say(problem)
-
-
-def _say(problem: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
-    if problem["type"] == "extra_forbidden":
-        return "there is no such field"
-    text: str = problem["msg"].removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
+def _holds(context: Mapping[str, Any], path: tuple[str | int, ...]) -> bool:
+    part: Any = context
+    for segment in path:
+        try:
+            part = part[segment]
+        except (LookupError, TypeError):
+            return False
+    return True

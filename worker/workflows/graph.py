@@ -1,70 +1,114 @@
-"""The shape of a workflow: one trigger, edges that lead somewhere, no circle, nothing out of reach. Pure."""
+"""The shape of a workflow: one trigger, edges that lead somewhere, what is out of reach. Pure, and linear."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-EdgeRow = tuple[str, str, str, str | None]
-"""(id, source, target, handle)"""
+from worker.workflows.document import Edge
+from worker.workflows.remarks import Remark, Weight
+
+ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exits:
+    """How a node is left. `branches` are its own handles, empty where one way leads on, whatever the handle
+    says; `on_error`: it goes on after a failure.
+    """
+
+    branches: tuple[str, ...] = ()
+    on_error: bool = False
 
 
 def check_graph(
-    *,
-    triggers: Sequence[str],
-    handles: Mapping[str, tuple[str, ...] | None],
-    edges: Sequence[EdgeRow],
-) -> Iterator[str]:
-    """Each problem as a sentence. `handles` are those that edges may leave a node by; "" is none."""
+    *, triggers: Sequence[str], exits: Mapping[str, Exits | None], edges: Sequence[Edge]
+) -> Iterator[Remark]:
+    """`exits` of every node, by id; None where that is not known here."""
     if len(triggers) != 1:
-        yield f"field nodes: a workflow has one trigger, and this has {len(triggers)}"
-    yield from _check_edges(handles, edges)
-    known = [(s, t) for _, s, t, _ in edges if s in handles and t in handles]
-    yield from _check_order(handles, known)
+        yield Remark(
+            weight=Weight.WRONG,
+            where="field nodes",
+            what=f"a workflow has one trigger, and this has {len(triggers)}"
+            + (f": {', '.join(triggers[:5])}" if triggers else ""),
+        )
+    yield from _check_ends(exits, edges)
+    known = [edge for edge in edges if edge.source in exits and edge.target in exits]
+    yield from _check_handles(exits, known)
+    yield from _check_order(exits, known)
     if len(triggers) == 1:
-        reached = _reach(triggers[0], known)
-        for node in handles:
+        reached = reach(triggers[0], known)
+        for node in exits:
             if node not in reached:
-                yield f"node {node}: no edge leads to it from the trigger"
+                what = "no edge leads to it from the trigger: it never runs"
+                yield Remark(weight=Weight.KEPT, where=f"node {node}", what=what, node_id=node)
 
 
-def _check_edges(handles: Mapping[str, tuple[str, ...] | None], edges: Sequence[EdgeRow]) -> Iterator[str]:
-    seen: set[str] = set()
-    for edge_id, source, target, handle in edges:
-        if edge_id in seen:
-            yield f"edge {edge_id}, field id: two edges have it"
-        seen.add(edge_id)
-        for end, node in (("source", source), ("target", target)):
-            if node not in handles:
-                yield f"edge {edge_id}, field {end}: there is no node {node}"
-        allowed = handles.get(source)
-        if allowed is not None and (handle or "") not in allowed:
-            named = ", ".join(h or "none" for h in allowed)
-            yield f"edge {edge_id}, field sourceHandle: {source} is left by {named}, not by {handle or 'none'}"
-    for node, allowed in handles.items():
-        if allowed and "error" in allowed:
-            leaves = {handle for _, source, _, handle in edges if source == node}
-            if "error" not in leaves:
-                yield f"node {node}, field data.onError: branch needs an edge whose sourceHandle is error"
-
-
-def _check_order(handles: Mapping[str, object], known: Sequence[tuple[str, str]]) -> Iterator[str]:
-    sorter: TopologicalSorter[str] = TopologicalSorter({node: set() for node in handles})
-    for source, target in known:
-        sorter.add(target, source)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        circle = " → ".join(reversed(error.args[1]))
-    else:
-        return
-    yield f"field edges: they lead in a circle: {circle}"
-
-
-def _reach(start: str, known: Sequence[tuple[str, str]]) -> set[str]:
+def reach(start: str, edges: Sequence[Edge]) -> set[str]:
+    """The nodes to which edges lead from there."""
+    following: dict[str, list[str]] = defaultdict(list)
+    for edge in edges:
+        following[edge.source].append(edge.target)
     reached, ahead = {start}, [start]
     while ahead:
-        node = ahead.pop()
-        for source, target in known:
-            if source == node and target not in reached:
+        for target in following[ahead.pop()]:
+            if target not in reached:
                 reached.add(target)
                 ahead.append(target)
     return reached
+
+
+def _check_ends(exits: Mapping[str, object], edges: Sequence[Edge]) -> Iterator[Remark]:
+    for edge in edges:
+        for end, node in (("source", edge.source), ("target", edge.target)):
+            if node not in exits:
+                yield Remark(
+                    weight=Weight.WRONG,
+                    where=f"edge {edge.shown}, field {end}",
+                    what=f"there is no node {node[:100]}",
+                )
+
+
+def _check_handles(exits: Mapping[str, Exits | None], edges: Sequence[Edge]) -> Iterator[Remark]:
+    leaves: dict[str, set[str]] = defaultdict(set)
+    for edge in edges:
+        handle = edge.source_handle or ""
+        leaves[edge.source].add(handle)
+        left = exits[edge.source]
+        if left is None or (handle == ERROR and left.on_error):
+            continue
+        where = f"edge {edge.shown}, field sourceHandle"
+        if handle == ERROR:
+            what = f"{edge.source} does not go on after a failure (continue_on_error): it is never taken"
+            yield Remark(weight=Weight.KEPT, where=where, what=what)
+        elif left.branches and handle not in left.branches:
+            named = ", ".join(left.branches)
+            what = f"{edge.source} is left by {named}, not by {handle or 'none'}"
+            yield Remark(weight=Weight.ELSEWHERE, where=where, what=what)
+    for node, left in exits.items():
+        if left is not None and left.on_error and ERROR not in leaves[node]:
+            yield Remark(
+                weight=Weight.KEPT,
+                where=f"node {node}, field data",
+                what="it goes on after a failure, but no edge leaves it by error: a failure ends the run",
+                node_id=node,
+            )
+
+
+def _check_order(exits: Mapping[str, object], edges: Sequence[Edge]) -> Iterator[Remark]:
+    try:
+        sort(exits, edges).prepare()
+    except CycleError as error:
+        circle = error.args[1][::-1]
+    else:
+        return
+    shown = " → ".join([*circle[:10], *(["…"] if len(circle) > 10 else [])])
+    yield Remark(weight=Weight.ELSEWHERE, where="field edges", what=f"they lead in a circle: {shown}")
+
+
+def sort(nodes: Mapping[str, object], edges: Sequence[Edge]) -> TopologicalSorter[str]:
+    """Each node behind every node that leads to it."""
+    sorter: TopologicalSorter[str] = TopologicalSorter({node: set() for node in nodes})
+    for edge in edges:
+        sorter.add(edge.target, edge.source)
+    return sorter

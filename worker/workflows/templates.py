@@ -21,8 +21,9 @@ from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.references import (
     VAULT,
     ClosedEnvironment,
+    ForeignError,
     Use,
-    analyze,
+    check_length,
     expand_ids,
     parse,
     uses_in,
@@ -56,7 +57,8 @@ class _LimitedEnvironment(ClosedEnvironment):
 _environment = _LimitedEnvironment(undefined=StrictDefaultUndefined, autoescape=False)
 
 _WITH_DEFAULT = re.compile(r"\{[{%](?:(?![%}]\}).)*\|\s*default\b(?:(?![%}]\}).)*[%}]\}", re.DOTALL)
-_RANGE_OF_VAULT = re.compile(r"\.\.[\s'\"]*vault\b|\bvault\b[^|%}]*\.\.")
+_TO_VAULT = re.compile(r"\.\.[\s'\"]{0,20}vault\b")
+_VAULT_TO = re.compile(r"\bvault\b")
 
 Path = tuple[str | int, ...]
 
@@ -101,19 +103,21 @@ class _Exposed:
 def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     """The items that the template names, as `find_uses`; a filter that does not exist is refused too.
 
-    A template that names an item must leave its value whole: what cuts it up, or chooses by it,
-    could bring parts of it out that no masking finds again.
+    A template that names an item must leave its value whole: what cuts it up, or chooses by it, could bring
+    parts of it out that no masking finds again. `ForeignError` where another engine may do what we do not.
     """
-    template = parse(expand_ids(text) if header else text, _environment)
-    analysis = analyze(template)
+    if "{" not in text and not (header and "vlt_" in text):
+        return ()
+    check_length(text)
+    template, analysis = parse(expand_ids(text) if header else text, _environment)
     for name in analysis.filters:
         if name not in _environment.filters:
-            raise InvalidInputError(f"there is no filter {name[:50]!r}")
+            raise ForeignError(f"there is no filter {name[:50]!r}")
     uses = uses_in(template, analysis)
     if uses:
         _check_wholeness(analysis)
-    if _RANGE_OF_VAULT.search(text):  # which the analysis does not look into
-        raise InvalidInputError("a range may not be made of a vault item: its value is text")
+    if _makes_range(text):  # which the analysis does not look into
+        raise ForeignError("a range may not be made of a vault item: its value is text")
     return uses
 
 
@@ -123,7 +127,7 @@ def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
     Variables of its own are left out, and what stands before the filter `default`: that may be missing.
     """
     text = expand_ids(text) if header else text
-    analysis = analyze(parse(text, _environment))
+    _, analysis = parse(text, _environment)
     optional = [found.span() for found in _WITH_DEFAULT.finditer(text)]
     needed = {
         root: [each for each in found if not any(begin < each.span.index < end for begin, end in optional)]
@@ -149,6 +153,19 @@ def check_reads(
     return paths
 
 
+def _makes_range(text: str) -> bool:
+    """`(1..vault.NAME)` or `(vault.NAME..9)`; in one pass, however long the text is."""
+    if ".." not in text or VAULT not in text:
+        return False
+    if _TO_VAULT.search(text):
+        return True
+    for part in re.split(r"[|%}]", text):
+        last = part.rfind("..")
+        if last != -1 and _VAULT_TO.search(part, 0, last):
+            return True
+    return False
+
+
 def _list_names(seen: Mapping[str, frozenset[str] | None]) -> str:
     names = [
         name
@@ -165,7 +182,7 @@ def _check_wholeness(analysis: TemplateAnalysis) -> None:
     ):
         for name in used:
             if name not in allowed:
-                raise InvalidInputError(
+                raise ForeignError(
                     f"{what} {name!r} may not stand in a template that names a vault item, since parts of "
                     f"its value could not be masked: there are {', '.join(sorted(allowed))}"
                 )
@@ -173,7 +190,7 @@ def _check_wholeness(analysis: TemplateAnalysis) -> None:
         for variable in variables:
             chosen = any(isinstance(segment, list) for segment in variable.segments)
             if chosen or (root in analysis.locals and "size" in variable.segments):
-                raise InvalidInputError(
+                raise ForeignError(
                     f"{variable} may not stand in a template that names a vault item, since what measures "
                     "a value, or chooses by it, could not be masked: write a fixed path"
                 )
@@ -188,8 +205,7 @@ def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
         return _in_header(Rendered(text=text, template=text, holds_value=False), header=header)
     problem, wanted = "", set[str]()
     try:
-        template = parse(expand_ids(text) if header else text, _environment)
-        analysis = analyze(template)
+        template, analysis = parse(expand_ids(text) if header else text, _environment)
         wanted = {use.written for use in uses_in(template, analysis)}
     except InvalidInputError as error:
         problem = str(error)

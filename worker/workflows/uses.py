@@ -1,72 +1,126 @@
-"""Which items a node's fields name, and whether they may be named there. Pure."""
+"""Which items the texts of a node, or of anything else, name: and whether that can be followed here. Pure."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.references import Use
+from vaultcore.references import ForeignError, UntoldError, Use, find_named
 from vaultcore.rules import API_KEY_PREFIX
 from worker.workflows.nodes.base import Component, NodeKind
+from worker.workflows.remarks import Weight
 from worker.workflows.templates import Path, check, find_reads
+from worker.workflows.texts import Text, find_texts
 
 
-def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[tuple[str, Use]]:
-    """(field, use) of every item named; `InvalidInputError`, beginning with the field, where one may not be."""
-    for field, text in find_texts(data):
-        top = field.split(".", 1)[0]
-        problem = ""
-        try:
-            uses = check(text, header=top == "headers")
-        except InvalidInputError as error:
-            problem = str(error)
-            uses = ()
-        if problem:
-            raise InvalidInputError(f"{field}: {problem}")
-        if uses and top not in component.value_fields:
-            raise InvalidInputError(
-                f"{field}: a vault item may not be used here: only in "
-                + (", ".join(sorted(component.value_fields)) or "nodes that call out, such as webhook")
-            )
-        inbound = component.kind is NodeKind.TRIGGER
-        if inbound and top in component.value_fields:
-            _check_inbound(field, text, uses)
-        for use in uses:
-            if not inbound and use.name is not None and use.name.startswith(API_KEY_PREFIX):
-                raise InvalidInputError(
-                    f"{field}: {use.name} is a key for callers of ours, kept as a digest: "
-                    "a key to send to somebody else is an ordinary item"
-                )
-            yield field, use
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A text names an item. `mentioned`: that is all; nothing here looks it up there."""
+
+    use: Use
+    mentioned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """What is to be said of one text, by its dotted path."""
+
+    weight: Weight
+    path: str
+    what: str
+
+
+def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[Found | Trouble]:
+    """What the fields of a component name, and what is wrong with a template of them, or cannot run here."""
+    for text in find_texts(data):
+        yield from _read_field(text, component)
+
+
+def find_all_uses(data: object, *, mentioned: bool, path: str = "") -> Iterator[Found | Trouble]:
+    """What any texts name, known to us or not. Only an item that cannot be told is wrong."""
+    for text in find_texts(data, path):
+        yield from _read_any(text, mentioned=mentioned)
 
 
 def find_data_paths(data: object) -> Iterator[Path]:
     """The paths of whatever else the templates inside a JSON-like structure read."""
-    for _, text in find_texts(data):
-        yield from find_reads(text)
+    for text in find_texts(data):
+        if not text.is_key:
+            yield from find_reads(text.text)
 
 
-def _check_inbound(field: str, text: str, uses: tuple[Use, ...]) -> None:
+def _read_field(text: Text, component: Component) -> Iterator[Found | Trouble]:
+    top = text.path.partition(".")[0]
+    header = top == "headers"
+    if text.is_key and "{" in text.text:
+        yield _away(text, "a name of a field cannot be a template here")
+    if text.is_key:
+        yield from _read_any(text, mentioned=True)
+        return
+    problem = ""
+    try:
+        uses = check(text.text, header=header)
+    except ForeignError as error:
+        problem, foreign = str(error), True
+    except InvalidInputError as error:
+        problem, foreign = str(error), False
+    if problem and not foreign:
+        yield Trouble(weight=Weight.WRONG, path=text.path, what=problem)
+    elif problem:
+        yield _away(text, problem)
+        yield from _read_any(text, mentioned=False)
+    else:
+        yield from _place(text, uses, component, top)
+        yield from _mention_bare_ids(text, uses)
+
+
+def _mention_bare_ids(text: Text, uses: tuple[Use, ...]) -> Iterator[Found]:
+    """Outside headers an id stands for itself."""
+    if "vlt_" in text.text:
+        for use in find_named(text.text).uses:
+            if use.item_id is not None and use not in uses:
+                yield Found(use=use, mentioned=True)
+
+
+def _place(text: Text, uses: tuple[Use, ...], component: Component, top: str) -> Iterator[Found | Trouble]:
+    """Whether these items may be named in this field."""
+    inbound = component.kind is NodeKind.TRIGGER
+    yield from (Found(use=use, mentioned=False) for use in uses)
+    if uses and top not in component.value_fields:
+        allowed = ", ".join(sorted(component.value_fields)) or "nodes that call out, such as webhook"
+        yield _away(text, f"a vault item may not be used here: only in {allowed}")
+    elif inbound and top in component.value_fields and not _is_one_key(text.text, uses):
+        example = f"{{{{ vault['{API_KEY_PREFIX}NAME'] }}}}"
+        what = f"name exactly one key that callers present: {example}"
+        yield Trouble(weight=Weight.WRONG, path=text.path, what=what)
+    elif not inbound:
+        for use in uses:
+            if use.name is not None and use.name.startswith(API_KEY_PREFIX):
+                yield _away(
+                    text,
+                    f"{use.name} is a key for callers of ours, kept as a digest: a key to send to somebody "
+                    "else is an ordinary item",
+                )
+
+
+def _is_one_key(text: str, uses: tuple[Use, ...]) -> bool:
     (name,) = [use.name or "" for use in uses] if len(uses) == 1 else ("",)
-    if (
-        not name.startswith(API_KEY_PREFIX)
-        or not text.strip().startswith("{{")
-        or not text.strip().endswith("}}")
-    ):
-        raise InvalidInputError(
-            f"{field}: name exactly one key that callers present: {{{{ vault['{API_KEY_PREFIX}NAME'] }}}}"
-        )
+    whole = text.strip().startswith("{{") and text.strip().endswith("}}")
+    return whole and name.startswith(API_KEY_PREFIX)
 
 
-def find_texts(data: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every string inside a JSON-like structure, with its dotted path; a key that is a template is refused."""
-    if isinstance(data, str):
-        yield path, data
-    elif isinstance(data, Mapping):
-        for key, part in data.items():
-            below = f"{path}.{key}" if path else str(key)
-            if "{{" in str(key) or "{%" in str(key):
-                raise InvalidInputError(f"{path or 'data'}: a name of a field cannot be a template")
-            yield from find_texts(part, below)
-    elif isinstance(data, list):
-        for number, part in enumerate(data):
-            yield from find_texts(part, f"{path}.{number}")
+def _read_any(text: Text, *, mentioned: bool) -> Iterator[Found | Trouble]:
+    try:
+        named = find_named(text.text)
+    except UntoldError as error:
+        problem = str(error)
+    else:
+        yield from (Found(use=use, mentioned=mentioned) for use in named.uses)
+        for impossible in named.impossible:
+            yield Trouble(weight=Weight.KEPT, path=text.path, what=impossible)
+        return
+    yield Trouble(weight=Weight.WRONG, path=text.path, what=problem)
+
+
+def _away(text: Text, what: str) -> Trouble:
+    return Trouble(weight=Weight.ELSEWHERE, path=text.path, what=what)

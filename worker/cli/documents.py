@@ -1,0 +1,104 @@
+"""How the documents of workflows are read, and what is said of them line by line."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from vaultcore.errors import InvalidInputError
+from worker.cli.inputs import read_input, read_text
+from worker.domain.places import Place
+from worker.services.definitions import Applied, Change, Workflow
+from worker.workflows.remarks import Remark, Weight
+
+INPUT: Final = Path("-")
+_FILE_MAX: Final = 64 * 1024 * 1024
+_REMARKS_MAX: Final = 20
+_SAID: Final = {
+    Weight.WRONG: "wrong",
+    Weight.ELSEWHERE: "cannot run here",
+    Weight.KEPT: "kept",
+}
+
+
+def read_documents(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """(name, text) of each file; of a folder its `.json` files; `-` is standard input."""
+    if not paths:
+        if sys.stdin.isatty():
+            raise InvalidInputError("give files, folders of them, or - for standard input")
+        paths = [INPUT]
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if not files:
+        raise InvalidInputError(f"there is no .json file in {', '.join(str(path) for path in paths)}")
+    return [
+        ("standard input", read_input(most=_FILE_MAX))
+        if file == INPUT
+        else (str(file), read_text(file, most=_FILE_MAX))
+        for file in files
+    ]
+
+
+def describe_applied(applied: Applied) -> dict[str, Any]:
+    workflow = applied.workflow
+    if workflow is None:
+        return {"name": applied.name, "change": applied.change, "why": applied.why}
+    return {
+        "id": workflow.id,
+        "name": workflow.name,
+        "change": applied.change,
+        "created": applied.change is Change.CREATED,
+        "runs": workflow.runs,
+        "why": workflow.explain_place(),
+        "missing": applied.missing,
+        "remarks": [describe_remark(remark) for remark in workflow.definition.remarks],
+    }
+
+
+def describe_remark(remark: Remark) -> dict[str, Any]:
+    return {"weight": remark.weight, "where": remark.where, "what": remark.what}
+
+
+def show_remarks(workflow: Workflow, *, most: int | None = _REMARKS_MAX) -> Iterator[str]:
+    """What is kept without being understood, and what cannot run here."""
+    remarks = workflow.definition.remarks
+    for remark in remarks[:most]:
+        yield f"  {_SAID[remark.weight]}: {remark}"
+    if most is not None and len(remarks) > most:
+        yield f"  … and {len(remarks) - most} more: nightkey workflow lint shows them all"
+
+
+def show_place(applied: Applied) -> Iterator[str]:
+    """What it means for the items it uses, and for whoever runs it by now."""
+    workflow = applied.workflow
+    if workflow is None or applied.change is Change.UNCHANGED:
+        return
+    if workflow.runs is Place.ELSEWHERE:
+        yield f"  it runs elsewhere: {workflow.explain_place()}"
+        yield (
+            "  a new value of an item that it uses is proven by its runs alone, as `nightkey run report` tells "
+            "them; the old value is kept until then"
+        )
+        tested = [
+            node_id
+            for node_id in workflow.definition.node_ids()
+            if workflow.definition.why_untested(node_id) is None
+            and workflow.definition.component(node_id).value_fields
+        ]
+        if tested:
+            yield f"  tested here all the same: {_list(tested, 'node')}"
+    elif workflow.active and workflow.schedule_type != "manual" and _was_retrieved(workflow):
+        yield (
+            f"  it runs here by its schedule from now on ({workflow.schedule_type} {workflow.schedule_value}); "
+            "if another engine goes on running it, apply it with --runs elsewhere"
+        )
+
+
+def _was_retrieved(workflow: Workflow) -> bool:
+    """Whether the document was given out by an engine that has it."""
+    document = workflow.definition.document
+    return any((document.created_at, document.updated_at, document.next_run_at, document.webhook_url))
+
+
+def _list(names: Sequence[str], what: str) -> str:
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"{what}{'s' if len(names) > 1 else ''} {shown}"

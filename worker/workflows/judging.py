@@ -1,0 +1,213 @@
+"""What becomes of a document's nodes here: the component that runs each, its fields, and what is in the way.
+
+A node that we do not know, or that asks for what we do not do, is no mistake: its workflow runs elsewhere.
+Pure.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from worker.workflows.document import DRAWN, Document, Node, say
+from worker.workflows.graph import Exits
+from worker.workflows.nodes.base import Component, Fields, NodeKind
+from worker.workflows.nodes.catalog import explain_missing, find_component
+from worker.workflows.remarks import Remark, Weight
+from worker.workflows.uses import Found, Trouble, find_all_uses, find_node_uses
+
+_NOTES: Final = frozenset("uiId componentId description label notes operation".split())
+"""Fields of any node's `data` by which people tell it from others, and which component it is."""
+_ON_ERROR: Final = frozenset({"onError", "continue_on_error", "continueOnError"})
+_TRIGGER = re.compile(r"(^|[_.\s-])trigger$", re.IGNORECASE)
+_KINDS: Final = frozenset(kind.value for kind in NodeKind)
+_MARKUP = re.compile(r"\{\{|\{%")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A node as it is understood here. `fields` is None where it cannot run here, and `remarks` say why."""
+
+    node: Node
+    component: Component | None
+    fields: Fields | None
+    found: tuple[Found, ...]
+    remarks: tuple[Remark, ...]
+
+    @property
+    def is_wrong(self) -> bool:
+        return any(remark.weight is Weight.WRONG for remark in self.remarks)
+
+    @property
+    def away(self) -> Remark | None:
+        """The first reason why it cannot run here."""
+        return next((remark for remark in self.remarks if remark.weight is Weight.ELSEWHERE), None)
+
+    @property
+    def exits(self) -> Exits | None:
+        on_error = goes_on(self.node)
+        if self.component is None or self.fields is None:
+            return None
+        if self.component.kind is NodeKind.CONDITION:
+            return Exits(branches=self.component.handles(self.fields), on_error=on_error)
+        return Exits(on_error=on_error)
+
+
+def goes_on(node: Node) -> bool:
+    """Whether it goes on by its error branch after a failure."""
+    said = node.data.get("continue_on_error", node.data.get("continueOnError"))
+    return said is True or node.data.get("onError") == "branch"
+
+
+def judge_node(node: Node) -> Judged:
+    found: list[Found] = []
+    remarks: list[Remark] = []
+    for one in _judge(node):
+        (found if isinstance(one, Found) else remarks).append(one)  # type: ignore[arg-type]  # sorted by type
+    component = find_component(node.component_id)
+    fields = None
+    if component is not None and all(remark.weight is Weight.KEPT for remark in remarks):
+        fields = component.Fields.model_validate(own_fields(node, component))
+    return Judged(
+        node=node, component=component, fields=fields, found=tuple(dict.fromkeys(found)), remarks=tuple(remarks)
+    )
+
+
+def find_triggers(document: Document) -> list[str]:
+    """The nodes at which a run begins. Of components that we do not know it is told by type or name, and else
+    the one node to which no edge leads is taken for it.
+    """
+    found = [node.id for node in document.nodes if _is_trigger(node)]
+    if found:
+        return found
+    targets = {edge.target for edge in document.edges}
+    first = [node.id for node in document.nodes if node.id not in targets and _may_be_trigger(node)]
+    return first if len(first) == 1 else []
+
+
+def own_fields(node: Node, component: Component) -> dict[str, Any]:
+    """What of `data` is the component's own, by the names that it has for them."""
+    names = field_names(component)
+    return {names[name]: value for name, value in node.data.items() if name in names}
+
+
+def field_names(component: Component) -> Mapping[str, str]:
+    """How a field may be spelled, and its name: `testMethod` as `test_method`."""
+    return _names_of(component.Fields)
+
+
+@cache
+def _names_of(fields: type[Fields]) -> Mapping[str, str]:
+    names: dict[str, str] = {}
+    for name, field in fields.model_fields.items():
+        names[name] = names[field.alias or name] = field.alias or name
+    return names
+
+
+def _is_trigger(node: Node) -> bool:
+    component = find_component(node.component_id)
+    if component is not None:
+        return component.kind is NodeKind.TRIGGER
+    return node.type == NodeKind.TRIGGER or bool(_TRIGGER.search(node.component_id))
+
+
+def _may_be_trigger(node: Node) -> bool:
+    return find_component(node.component_id) is None and node.type not in ("action", "condition")
+
+
+def _judge(node: Node) -> Iterator[Found | Remark]:
+    component = find_component(node.component_id)
+    yield from _judge_common(node)
+    if component is None:
+        named = node.component_id[:60]
+        what = f"component {named} is not known here" if named else "it names no component"
+        yield _remark(node, Weight.ELSEWHERE, "data.componentId", what)
+        yield from _in_node(node, find_all_uses(_without_notes(node), mentioned=False))
+    else:
+        yield from _judge_known(node, component)
+    outside = {name: part for name, part in (node.model_extra or {}).items() if name not in DRAWN}
+    for one in find_all_uses(outside, mentioned=component is not None):
+        yield one if isinstance(one, Found) else _remark(node, one.weight, one.path, one.what)
+    notes = {name: part for name, part in node.data.items() if name in _NOTES - {"componentId"}}
+    if component is not None:
+        notes = {name: part for name, part in notes.items() if name not in field_names(component)}
+    yield from _in_node(node, find_all_uses(notes, mentioned=True))
+
+
+def _judge_common(node: Node) -> Iterator[Remark]:
+    named = node.data.get("componentId")
+    if named is not None and not isinstance(named, str):
+        yield _remark(node, Weight.WRONG, "data.componentId", "input should be a valid string")
+    if node.data.get("onError") not in (None, "stop", "branch"):
+        yield _remark(node, Weight.WRONG, "data.onError", "use stop or branch")
+    for name in ("continue_on_error", "continueOnError"):
+        if not isinstance(node.data.get(name), bool | None):
+            yield _remark(node, Weight.WRONG, f"data.{name}", "input should be a valid boolean")
+
+
+def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
+    missing = explain_missing(component)
+    if missing is not None:
+        yield _remark(node, Weight.ELSEWHERE, "data.componentId", missing)
+    if node.type in _KINDS and node.type != component.kind.value:
+        what = f"{component.component_id} is of kind {component.kind.value}, and is taken for that"
+        yield _remark(node, Weight.KEPT, "type", what)
+    unknown = _unknown_fields(node, component)
+    own = own_fields(node, component)
+    yield from _judge_fields(node, component, own, has_unknown=bool(unknown))
+    yield from _in_node(node, find_node_uses(own, component))
+    for name, part in unknown.items():
+        inside = list(find_all_uses({name: part}, mentioned=False))
+        matters = any(isinstance(one, Found) for one in inside)
+        if matters or component.kind is NodeKind.CONDITION:
+            names = " and names a vault item" if matters else ""
+            what = f"it is not known here{names}: without it this would do something else"
+            yield _remark(node, Weight.ELSEWHERE, f"data.{name}", what)
+        else:
+            yield _remark(node, Weight.KEPT, f"data.{name}", "it is kept, and means nothing here")
+        yield from _in_node(node, inside)
+
+
+def _judge_fields(
+    node: Node, component: Component, own: Mapping[str, Any], *, has_unknown: bool
+) -> Iterator[Remark]:
+    try:
+        component.Fields.model_validate(own)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    else:
+        return
+    for problem in problems:
+        field = ".".join(str(part) for part in problem["loc"])
+        given = problem.get("input")
+        away = (
+            problem["type"] in ("literal_error", "extra_forbidden")
+            or (problem["type"] == "missing" and has_unknown)
+            or (isinstance(given, str) and bool(_MARKUP.search(given)) and problem["type"] != "missing")
+        )
+        what = say(problem)
+        if problem["type"] == "missing" and has_unknown:
+            what = "it is missing, and other fields stand there that are not known here"
+        path = f"data.{field}" if field else "data"
+        yield _remark(node, Weight.ELSEWHERE if away else Weight.WRONG, path, what)
+
+
+def _unknown_fields(node: Node, component: Component) -> dict[str, Any]:
+    known = _NOTES | _ON_ERROR | field_names(component).keys()
+    return {name: part for name, part in node.data.items() if name not in known}
+
+
+def _without_notes(node: Node) -> dict[str, Any]:
+    return {name: part for name, part in node.data.items() if name not in _NOTES}
+
+
+def _in_node(node: Node, found: Iterator[Found | Trouble] | list[Found | Trouble]) -> Iterator[Found | Remark]:
+    for one in found:
+        yield one if isinstance(one, Found) else _remark(node, one.weight, f"data.{one.path}", one.what)
+
+
+def _remark(node: Node, weight: Weight, field: str, what: str) -> Remark:
+    return Remark(weight=weight, where=f"node {node.id}, field {field[:200]}", what=what, node_id=node.id)
