@@ -123,6 +123,10 @@ def _define_workflows(services: Services, url: str) -> None:
             define("hook-asleep", "webhook_trigger", SHOP, SUM, is_active=False),
             define("hook-other", "webhook_trigger", OTHER, SUM),
             define("by-hand", "manual_trigger", None, SUM),
+            define("keyless", "api_trigger", None, SUM),
+            define("hook-keyless", "webhook_trigger", None, SUM),
+            define("by-workflow", "workflow_trigger", None, SUM),
+            define("as-part", "subflow_trigger", None, SUM),
         ],
         actor="test",
     )
@@ -225,6 +229,8 @@ def test_a_webhook_runs_every_active_workflow_that_its_key_opens(house, by):
 
 KEYS = ("empty", "malformed", "mistyped", "long", "ordinary", "unknown", "revoked", "pending", "lapsed")
 """Keys that open nothing. All take the same steps."""
+NOT_CALLED = ("by-hand", "keyless", "hook-keyless", "by-workflow", "as-part")
+"""Workflows whose trigger names no key: they can be started here, and nobody can call them."""
 DOORS = (
     "/workflows/sync/orders",
     "/workflows/sync/asleep",
@@ -249,14 +255,18 @@ def test_every_refusal_is_the_same_answer(house):
     refused += [house.front.call(f"/workflows/webhooks/{house.keys[name]}") for name in KEYS if name != "empty"]
     refused += [  # good keys, for what they do not open
         house.front.call(f"/workflows/sync/{name}", key=house.keys["shop"])
-        for name in ("asleep", "nobody", "hook-one", "hook-other", "by-hand", "")
+        for name in ("asleep", "nobody", "hook-one", "hook-other", *NOT_CALLED, "")
     ]
+    refused += [house.front.call(f"/workflows/sync/{name}") for name in NOT_CALLED]
     refused += [
         house.front.call("/workflows/sync/orders", key=house.keys["other"]),
         house.front.call("/workflows/sync/orders", headers={"Authorization": f"Basic {house.keys['shop']}"}),
         house.front.call(f"/workflows/sync/orders?key={house.keys['shop']}"),
         house.front.call(f"/workflows/webhooks/{house.keys['shop']}x"),
         house.front.send("POST", "/workflows/sync/orders", b"no JSON", {"Content-Type": "text/plain"}),
+    ]
+    refused += [
+        house.front.call(f"/workflows/sync/{house.id_of(name)}", key=house.keys["shop"]) for name in NOT_CALLED
     ]
     assert [one for one in refused if refusal(one) != refusal(nobody)] == []
     assert house.runs() == []

@@ -37,15 +37,23 @@ COMES_TO = {
     "boolean_condition": {"result": True},
     "data_mapper": {"customer": {"name": "ADA"}, "lines": ["120", 0]},
     "date_condition": {"result": True},
+    "date_transform": {
+        "date": "2027-01-14T01:00:00+01:00",
+        "text": "14.01.2027",
+        "timestamp": 1799884800,
+    },
     "json_parser": 7,
     "manual_trigger": {"webhook_payload": SENT},
     "number_condition": {"result": True},
     "schedule_trigger": {"webhook_payload": SENT},
     "status_condition": {"result": True},
+    "string_condition": {"result": True},
+    "subflow_trigger": SENT,
     "switch_condition": {"result": "next_door"},
     "tag_condition": {"result": True},
     "terminate": {"message": "no order A-1"},
     "text_transform": {"text": "+49301234"},
+    "workflow_trigger": SENT,
 }
 REACH_NOTHING = [name for name in component_ids() if not find_component(name).value_fields]
 

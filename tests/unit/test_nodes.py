@@ -44,6 +44,10 @@ def run(component_id, **data):
         ("api_trigger", {"apiKey": "{{ vault['api-key:x-portal'] }}"}, CONTEXT["webhook_payload"]),
         ("manual_trigger", {}, CONTEXT),
         ("schedule_trigger", {}, CONTEXT),
+        ("workflow_trigger", {}, CONTEXT["webhook_payload"]),
+        ("subflow_trigger", {}, CONTEXT["webhook_payload"]),
+        ("api_trigger", {}, CONTEXT["webhook_payload"]),
+        ("api_trigger", {"apiKey": None}, CONTEXT["webhook_payload"]),
         ("json_parser", {"text": '{"a": [1, {"b": null}]}'}, {"a": [1, {"b": None}]}),
         ("json_parser", {"text": "{{ fetch.body | json }}", "path": "items.1"}, "b"),
         ("text_transform", {"operation": "upper", "text": "{{ fetch.body.name }}"}, {"text": "ADA"}),
@@ -165,6 +169,48 @@ def test_gives(component, data, output):
         ),
         *(("boolean_condition", {"value": text}, "true") for text in ("true", " TRUE ", "1", "Yes")),
         *(("boolean_condition", {"value": text}, "false") for text in ("false", "0", "no", "", "  ")),
+        *(
+            ("string_condition", {"value": "Nightkey", "operator": operator, "expected": expected}, handle)
+            for operator, expected, handle in (
+                ("equals", "Nightkey", "true"),
+                ("equals", "nightkey", "false"),
+                ("equals", " Nightkey", "false"),
+                ("not_equals", "nightkey", "true"),
+                ("not_equals", "Nightkey", "false"),
+                ("contains", "ghtk", "true"),
+                ("contains", "GHTK", "false"),
+                ("not_contains", "GHTK", "true"),
+                ("not_contains", "ghtk", "false"),
+                ("starts_with", "Night", "true"),
+                ("starts_with", "key", "false"),
+                ("ends_with", "key", "true"),
+                ("ends_with", "Night", "false"),
+                ("is_empty", "", "false"),
+                ("is_not_empty", "", "true"),
+            )
+        ),
+        *(
+            (
+                "string_condition",
+                {"value": "STRASSE 7", "operator": operator, "expected": expected, "ignoreCase": True},
+                handle,
+            )
+            for operator, expected, handle in (
+                ("equals", "stra\u00dfe 7", "true"),
+                ("not_equals", "Strasse 7", "false"),
+                ("contains", "asse", "true"),
+                ("not_contains", "asse", "false"),
+                ("starts_with", "str", "true"),
+                ("ends_with", "E 7", "true"),
+            )
+        ),
+        ("string_condition", {"value": "{{ fetch.body.name }}", "expected": "{{ fetch.body.name }}"}, "true"),
+        ("string_condition", {"value": "a b", "operator": "contains", "expected": " "}, "true"),
+        ("string_condition", {"value": "ab", "operator": "contains", "expected": " "}, "false"),
+        ("string_condition", {"value": "", "operator": "is_empty"}, "true"),
+        ("string_condition", {"value": " \n", "operator": "is_empty"}, "true"),
+        ("string_condition", {"value": " \n", "operator": "is_not_empty"}, "false"),
+        ("string_condition", {"value": ""}, "true"),
         ("switch_condition", {"value": " Ada ", "cases": {"bob": "Bob", "ada": "Ada"}}, "ada"),
         ("switch_condition", {"value": "ada", "cases": {"ada": "Ada"}}, "default"),
         ("switch_condition", {"value": "", "cases": {"none": ""}}, "none"),
@@ -247,12 +293,21 @@ def test_input_that_does_not_fit_is_a_mistake(component, data, problem):
         ),
         ("switch_condition", {"value": "x", "cases": {"": "x"}}, "'' cannot be the name of a case"),
         ("boolean_condition", {"value": "x", "operator": "equals"}, "operator"),
+        ("string_condition", {"value": "x", "operator": "matches", "expected": "x"}, "operator"),
+        *(
+            ("string_condition", {"value": "x", "operator": operator}, f"operator {operator} needs expected")
+            for operator in ("contains", "not_contains", "starts_with", "ends_with")
+        ),
         ("terminate", {"status": "running"}, "status"),
         ("webhook", {"url": ""}, "url"),
+        ("webhook", {"url": 5}, "url"),
+        ("webhook", {"url": "x", "method": 5}, "method"),
         ("webhook", {"url": "x", "method": "OPTIONS"}, "method"),
         ("webhook", {"url": "x", "timeout": 0}, "timeout"),
         ("webhook", {"url": "x", "timeout": 300.1}, "timeout"),
         ("manual_trigger", {"apiKey": "x"}, "apiKey"),
+        ("workflow_trigger", {"apiKey": "x"}, "apiKey"),
+        ("subflow_trigger", {"apiKey": "x"}, "apiKey"),
     ],
 )
 def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
@@ -266,6 +321,7 @@ def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
     [
         ("boolean_condition", {"value": "x"}, ("true", "false")),
         ("number_condition", {"value": "1", "expected": "1"}, ("true", "false")),
+        ("string_condition", {"value": "1", "expected": "1"}, ("true", "false")),
         (
             "switch_condition",
             {"value": "x", "cases": {"ada": "Ada", "bob": "Bob"}},
@@ -280,6 +336,18 @@ def test_only_conditions_lead_on_by_handles(component, data, handles):
     found = find_component(component)
     assert found.handles(found.Fields.model_validate(data)) == handles
     assert (found.kind is NodeKind.CONDITION) == bool(handles)
+
+
+@pytest.mark.parametrize(
+    ("other", "ours"),
+    [
+        ("scheduled_trigger", "schedule_trigger"),
+        ("trigger_by_another_workflow", "workflow_trigger"),
+    ],
+)
+def test_a_component_is_found_by_another_name_that_the_field_has_for_it(other, ours):
+    assert find_component(other) is find_component(ours)
+    assert other not in component_ids()
 
 
 def test_an_item_may_only_be_named_where_it_is_sent_or_asked_for():

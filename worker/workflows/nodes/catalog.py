@@ -1,5 +1,6 @@
 """Finds components by entry point, and says so where one is not there or lacks a package."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -8,6 +9,13 @@ from vaultcore.errors import ConfigurationError
 from worker.workflows.nodes.base import Component
 
 GROUP = "nightkey.nodes"
+_ALSO_NAMED: Mapping[str, str] = {
+    "scheduled_trigger": "schedule_trigger",
+    "trigger_by_another_workflow": "workflow_trigger",
+}
+"""Other names under which the field knows a component of ours: where nothing else can be meant, and no field
+can be meant differently. A document keeps the name that it was given with.
+"""
 
 
 def component_ids() -> list[str]:
@@ -15,8 +23,12 @@ def component_ids() -> list[str]:
 
 
 def find_component(component_id: object) -> Component | None:
-    """The component of that id; None: there is none. `ConfigurationError` if it cannot be loaded."""
-    entry = _found().get(component_id) if isinstance(component_id, str) else None
+    """The component of that id, or of another name for it; None: there is none. `ConfigurationError` if it
+    cannot be loaded.
+    """
+    if not isinstance(component_id, str):
+        return None
+    entry = _found().get(component_id) or _found().get(_ALSO_NAMED.get(component_id, ""))
     return None if entry is None else _load(entry)
 
 

@@ -36,17 +36,47 @@ class ScheduleTrigger(ManualTrigger):
     example: ClassVar[Mapping[str, Any]] = {}
 
 
-class _Called(OneWayOn):
-    """Started by a call; what it sent is at `webhook_payload`."""
+class _Started(OneWayOn):
+    """Started by somebody else, who gives along what is at `webhook_payload`."""
 
     kind: ClassVar[NodeKind] = NodeKind.TRIGGER
-    value_fields: ClassVar[frozenset[str]] = frozenset({"apiKey"})
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401, ARG002  # the contract's
         return Outcome(output=execution.scope.context.get("webhook_payload"))
 
 
-class WebhookFields(Fields):
+class WorkflowTrigger(_Started):
+    """Started by another workflow; what that gives along is at `webhook_payload`, and is its output.
+
+    It has no key, and nobody calls it from outside; hands may start it, too.
+    It reaches nothing: its test gives on the sample context's `webhook_payload`.
+    """
+
+    component_id: ClassVar[str] = "workflow_trigger"
+    Fields: ClassVar[type[Fields]] = Fields
+    example: ClassVar[Mapping[str, Any]] = {}
+
+
+class SubflowTrigger(_Started):
+    """Started as a part of another workflow, such as once for each thing in a list.
+
+    What it is given is at `webhook_payload`, and is its output. It has no key, and nobody calls it from
+    outside; hands may start it, too.
+    It reaches nothing: its test gives on the sample context's `webhook_payload`.
+    """
+
+    component_id: ClassVar[str] = "subflow_trigger"
+    Fields: ClassVar[type[Fields]] = Fields
+    example: ClassVar[Mapping[str, Any]] = {}
+
+
+class _Called(_Started):
+    """Started by a call from outside, whose sender presents a key."""
+
+    value_fields: ClassVar[frozenset[str]] = frozenset({"apiKey"})
+
+
+class CalledFields(Fields):
     api_key: str | None = Field(
         default=None,
         max_length=200,
@@ -71,12 +101,8 @@ class WebhookTrigger(_Called):
     """
 
     component_id: ClassVar[str] = "webhook_trigger"
-    Fields: ClassVar[type[Fields]] = WebhookFields
+    Fields: ClassVar[type[Fields]] = CalledFields
     example: ClassVar[Mapping[str, Any]] = {"apiKey": "{{ vault['api-key:prod-shop'] }}"}
-
-
-class ApiFields(Fields):
-    api_key: str = Field(max_length=200, description="names the one api-key: item whose key callers present")
 
 
 class ApiTrigger(_Called):
@@ -99,5 +125,5 @@ class ApiTrigger(_Called):
     """
 
     component_id: ClassVar[str] = "api_trigger"
-    Fields: ClassVar[type[Fields]] = ApiFields
+    Fields: ClassVar[type[Fields]] = CalledFields
     example: ClassVar[Mapping[str, Any]] = {"apiKey": "{{ vault['api-key:prod-shop'] }}"}
