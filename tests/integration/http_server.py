@@ -52,6 +52,11 @@ class Handler(BaseHTTPRequestHandler):
         sent = {"headers": dict(self.headers), "body": body, "path": self.path, "method": self.command}
         self.send(200, json.dumps(sent).encode(), **{"Set-Cookie": "session=1"})
 
+    def answer_headers(self, _: str) -> None:
+        """The headers that it was sent, as pairs and as they came."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send(200, json.dumps(self.headers.items()).encode())
+
     def answer_reply(self, _: str) -> None:
         """The body that it was sent, as it came."""
         self.send(200, self.rfile.read(int(self.headers.get("Content-Length") or 0)))

@@ -149,9 +149,10 @@ def test_what_changes_nothing_follows_with_its_headers_at_home(first: Hops, stat
     assert first.seen[1].headers["authorization"] == "Bearer s3cr3t"
 
 
-def test_another_host_is_sent_no_header_that_may_hold_a_value(first: Hops, second: Hops) -> None:
+@pytest.mark.parametrize("headers", [AUTH, [*AUTH.items(), ("x-key", "another")]], ids=["mapping", "pairs"])
+def test_another_host_is_sent_no_header_that_may_hold_a_value(first: Hops, second: Hops, headers: Any) -> None:
     first.location = f"{second.url}/there"
-    HttpClient(NETWORK).request("GET", f"{first.url}/go", headers=AUTH)
+    HttpClient(NETWORK).request("GET", f"{first.url}/go", headers=headers)
     (seen,) = second.seen
     assert seen.headers["accept"] == "text/plain"
     assert "authorization" not in seen.headers

@@ -116,6 +116,21 @@ def test_content_and_headers_are_sent_as_given(http, server):
     assert "cookie" not in sent
 
 
+def test_a_header_that_is_given_twice_is_sent_twice_and_in_order(http, server):
+    given = [("X-Tag", "one"), ("Accept-Encoding", "identity"), ("x-tag", "two"), ("X-TAG", "one")]
+    answer = http.request("POST", f"{server.url}/headers", headers=given, content="")
+    sent = [(name.lower(), text) for name, text in answer.body]
+    assert [text for name, text in sent if name == "x-tag"] == ["one", "two", "one"]
+    assert [text for name, text in sent if name == "accept-encoding"] == ["identity"]
+
+
+@pytest.mark.parametrize("name", ["Host", "Content-Length"])
+def test_a_header_that_http_has_once_is_a_mistake_when_it_is_given_twice(http, server, name):
+    message, cause = fail(http, "POST", f"{server.url}/headers", headers=[(name, "1"), (name, "2")], content="")
+    assert message.endswith(": look at its URL and headers")
+    assert cause is Cause.MISTAKE
+
+
 def test_nothing_is_kept_between_calls_neither_cookie_nor_connection(http, server):
     before = len(server.seen)
     for _ in range(3):

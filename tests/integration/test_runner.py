@@ -214,6 +214,51 @@ def test_a_body_is_sent_but_not_with_get_or_delete(runner, base, method, receive
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "received", "content_type"),
+    [
+        ({"a": "{{ x }}"}, None, '{"a": "1"}', "application/json"),
+        ([{"a": "{{ x }}"}], [], '[{"a": "1"}]', "application/json"),
+        ({}, {"content-type": "application/vnd.api+json"}, "{}", "application/vnd.api+json"),
+        ('{"run_id": "{{ start.x }}",\n "n": {{ x }} }', {}, '{"run_id": "1",\n "n": 1 }', "application/json"),
+        (" [{{ x }}]\n", {}, " [1]\n", "application/json"),
+        ('{"a": 1}', [{"key": "Content-Type", "value": "text/plain"}], '{"a": 1}', "text/plain"),
+        ('{"a": 1}', {"CONTENT-TYPE": "text/plain"}, '{"a": 1}', "text/plain"),
+        ('{"a": NaN}', {}, '{"a": NaN}', None),
+        ('{"a": {{ x }}', {}, '{"a": 1', None),
+        ("[" * 5000, {}, "[" * 5000, None),
+        ("a={{ x }}&b=2", {}, "a=1&b=2", None),
+        ("{{ x }}", {}, "1", None),
+        ('"text"', {}, '"text"', None),
+        ("", {}, "", None),
+        (None, None, "", None),
+    ],
+)
+def test_a_body_is_sent_as_it_is_written_and_told_as_json_where_it_is(
+    runner, base, body, headers, received, content_type
+):
+    result = run(runner, workflow(call(base, method="post", body=body, headers=headers)), x=1)
+    sent = {name.lower(): text for name, text in result.output["body"]["headers"].items()}
+    assert (result.output["body"]["body"], sent.get("content-type")) == (received, content_type)
+
+
+def test_a_list_of_pairs_is_sent_with_a_name_that_comes_twice(runner, base):
+    pairs = [
+        {"key": "X-Tag", "value": "{{ x }}"},
+        {"name": "X-Tag", "value": 2},
+        {"key": "X-Dry", "value": True},
+        {"key": "Authorization", "value": AUTH["Authorization"]},
+    ]
+    result = run(runner, workflow(call(base, "/headers", headers=pairs)), x=1)
+    assert [pair for pair in result.output["body"] if pair[0] in ("X-Tag", "X-Dry", "Authorization")] == [
+        ["X-Tag", "1"],
+        ["X-Tag", "2"],
+        ["X-Dry", "true"],
+        ["Authorization", MASK],
+    ]
+    assert result.used == {"prod-x"}
+
+
+@pytest.mark.parametrize(
     ("path", "cause", "message"),
     [
         ("/status/401", Cause.REJECTED, "401"),

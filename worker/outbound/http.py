@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ _NOT_MODIFIED = 304
 """An answer, and no redirect."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
+Pairs = Sequence[tuple[str, str]]
+"""(name, text) of headers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class HttpClient:
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Pairs | None = None,
         content: str | None = None,
         timeout: float | None = None,
     ) -> Response:
@@ -81,6 +83,7 @@ class HttpClient:
 
         A timeout, a connection or a protocol that fails is an outage; a bad URL, header,
         certificate, redirect or an outsized body is a mistake. What `permitted_by` refuses is not sent.
+        `headers` as pairs may have a name more than once: each is sent, in their order.
         A GET or HEAD follows redirects, each guarded anew; to another host without the caller's headers,
         and never from https to http. A login in the URL is sent unless the headers hold an Authorization.
         """
@@ -89,9 +92,10 @@ class HttpClient:
         where = _show(url)
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
+        pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
         message, cause, acted = "", Cause.MISTAKE, True
         try:
-            return self._follow(method.upper(), url, headers or {}, content, deadline)
+            return self._follow(method.upper(), url, pairs, content, deadline)
         except CounterpartError as error:
             if error.acted or method.upper() not in _FOLLOWED:
                 raise
@@ -123,9 +127,7 @@ class HttpClient:
             )
         raise CounterpartError(message, cause=cause, acted=acted)
 
-    def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], content: str | None, deadline: float
-    ) -> Response:
+    def _follow(self, method: str, url: str, headers: Pairs, content: str | None, deadline: float) -> Response:
         at, sent = httpx.URL(url), headers
         for _ in range(self._redirects + 1):
             answer = self._send(method, at, sent, content, deadline)
@@ -147,12 +149,12 @@ class HttpClient:
                     cause=Cause.MISTAKE,
                 )
             if (at.scheme, at.host, at.port) != (to.scheme, to.host, to.port):
-                sent = {name: text for name, text in sent.items() if name.lower() in _HARMLESS}
+                sent = [(name, text) for name, text in sent if name.lower() in _HARMLESS]
             at = to
         raise CounterpartError(f"{_show(url)} redirects more than {self._redirects} times", cause=Cause.MISTAKE)
 
     def _send(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: str | None, deadline: float
+        self, method: str, url: httpx.URL, headers: Pairs, content: str | None, deadline: float
     ) -> "Response | _Redirect":
         where = _show(url)
         if (url.port or 0) > 65_535:

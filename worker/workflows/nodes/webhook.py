@@ -4,18 +4,27 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from worker.outbound import cause_of
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.headers import Headers, render_headers
 
 
 class CallFields(Fields):
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="POST", description="in any case"
+    )
     url: str = Field(min_length=1, max_length=4000, description="a template, as headers and body are")
-    headers: dict[str, str] = Field(default_factory=dict, max_length=50)
+    headers: Headers = Field(
+        default_factory=dict,
+        max_length=50,
+        description="an object, or a list of pairs; numbers, true and false are sent as JSON writes them",
+    )
     body: str | dict[str, Any] | list[Any] | None = Field(
-        default=None, description="text, or JSON whose strings are templates; dropped for GET and DELETE"
+        default=None,
+        description="text, sent as it is rendered, or JSON whose strings are templates; dropped for GET and "
+        "DELETE",
     )
     timeout: float = Field(default=30, gt=0, le=300, description="seconds")
     test_method: Literal["GET", "HEAD", "OPTIONS"] | None = Field(
@@ -23,12 +32,18 @@ class CallFields(Fields):
         description="the method by which the node is tested, to the same URL with the same headers and no body",
     )
 
+    @field_validator("method", "test_method", mode="before")
+    @classmethod
+    def _in_capitals(cls, method: object) -> object:
+        return method.upper() if isinstance(method, str) else method
+
 
 class Webhook(OneWayOn):
     """Calls a service by HTTP.
 
     A status of 400 or more is a failure, and judges the credential where it is 401, 403 or 407. A GET or HEAD
-    follows redirects, to another host without its headers.
+    follows redirects, to another host without its headers. A body that is a JSON object or array, also one that
+    is written as text, is sent as `application/json` unless the headers say a type.
     Its test sends the request by the method that `testMethod` names, without a body; a node whose own method
     is GET or HEAD is its own test. Any other names one, or is tested with its workflow alone.
     """
@@ -57,12 +72,13 @@ class Webhook(OneWayOn):
         return self._call(call.model_copy(update={"method": method, "body": None}), execution)
 
     def _call(self, call: CallFields, execution: Execution) -> Outcome:
-        headers = {name: execution.render(text, header=True) for name, text in call.headers.items()}
+        headers = render_headers(call.headers, execution)
         content = None
         if call.body is not None and call.method not in ("GET", "HEAD", "DELETE"):
             content = self._render_body(call, execution)
-            if not isinstance(call.body, str) and "content-type" not in map(str.lower, headers):
-                headers["Content-Type"] = "application/json"
+            stated = any(name.lower() == "content-type" for name, _ in headers)
+            if not stated and (not isinstance(call.body, str) or _is_json(content)):
+                headers.append(("Content-Type", "application/json"))
         answer = execution.http.request(
             call.method,
             execution.render(call.url),
@@ -83,3 +99,18 @@ class Webhook(OneWayOn):
         if isinstance(call.body, str):
             return execution.render(call.body)
         return json.dumps(execution.render_all(call.body))
+
+
+def _is_json(text: str) -> bool:
+    """Whether it is an object or an array: any other text may be meant as one."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,89 @@
+"""HTTP headers as nodes are given them, in either form; that they are sent is met in the integration tests."""
+
+import pytest
+from pydantic import ValidationError
+
+from tests.unit.test_nodes import ID, execution
+from vaultcore.errors import Cause, CounterpartError
+from worker.workflows.nodes.headers import render_headers
+from worker.workflows.nodes.webhook import CallFields
+
+
+def read(headers):
+    fields = CallFields.model_validate({"url": "https://example.org", "headers": headers})
+    again = CallFields.model_validate(fields.model_copy(update={"method": "GET"}))
+    assert again.headers == fields.headers
+    return render_headers(fields.headers, execution())
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        (None, []),
+        ({}, []),
+        ([], []),
+        ({"X-One": "1", "x-two": "{{ fetch.body.name }}"}, [("X-One", "1"), ("x-two", "Ada")]),
+        (
+            {"X-N": 5, "X-F": 1.5, "X-T": True, "X-No": False},
+            [("X-N", "5"), ("X-F", "1.5"), ("X-T", "true"), ("X-No", "false")],
+        ),
+        ([{"key": "X-One", "value": "1"}], [("X-One", "1")]),
+        ([{"name": "X-One", "value": "{{ vault.prod-x }}"}], [("X-One", "value-of-x")]),
+        ([{"key": "X-One", "value": f"Bearer {ID}"}], [("X-One", "Bearer value-of-id")]),
+        ({"X-One": ID}, [("X-One", "value-of-id")]),
+        ([{"key": "X", "value": 0}, {"key": "Y", "value": False}], [("X", "0"), ("Y", "false")]),
+        ([{"key": "X", "value": "1"}, {"key": "x", "value": "2"}], [("X", "1"), ("x", "2")]),
+        ([{"key": "X-{{ fetch.body.name }}", "value": "1"}], [("X-Ada", "1")]),
+        ({"X-{{ fetch.body.name }}": "1"}, [("X-Ada", "1")]),
+        ([{"key": "X", "value": ""}], [("X", "")]),
+        # A row that somebody left empty, as builders keep it; and what a builder adds to each.
+        ([{"key": "", "value": ""}, {"key": None, "value": None}, {}], []),
+        ({"": ""}, []),
+        ([{"key": "X", "value": "1", "id": "row-1", "description": "{{ not read }}"}], [("X", "1")]),
+        ([{"key": "", "name": "X", "value": "1"}], [("X", "1")]),
+    ],
+)
+def test_either_form_is_read(headers, sent):
+    assert read(headers) == sent
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ("s3cr3t", "use an object"),
+        (5, "use an object"),
+        ({"X": None}, "X: its value is text, a number, true or false"),
+        ({"X": ["s3cr3t"]}, "X: its value is text, a number, true or false"),
+        ({"X": float("nan")}, "X: its value is text, a number, true or false"),
+        ({"": "s3cr3t"}, "a value has no name"),
+        (["s3cr3t"], "number 1 is no pair"),
+        ([{"key": "X", "value": "1"}, ["X", "s3cr3t"]], "number 2 is no pair"),
+        ([{"value": "s3cr3t"}], "number 1 has no name: write it as key"),
+        ([{"key": "", "value": "s3cr3t"}], "number 1 has no name: write it as key"),
+        ([{"key": 5, "value": "s3cr3t"}], "number 1 has no name: write it as key"),
+        ([{"key": "X", "value": {"a": "s3cr3t"}}], "X: its value is text, a number, true or false"),
+        ([{"key": "X", "value": None}], "X: its value is text, a number, true or false"),
+        ({f"X-{number}": "1" for number in range(51)}, "at most 50"),
+        ([{"key": "X", "value": "1"}] * 51, "at most 50"),
+    ],
+)
+def test_what_cannot_be_headers_is_refused_in_one_sentence_without_a_value(headers, problem):
+    with pytest.raises(ValidationError) as caught:
+        read(headers)
+    (error,) = caught.value.errors(include_input=False)
+    assert error["loc"] == ("headers",)
+    assert problem in error["msg"]
+    assert "s3cr3t" not in error["msg"]
+
+
+@pytest.mark.parametrize("form", [lambda text: {"X": text}, lambda text: [{"key": "X", "value": text}]])
+def test_no_line_break_comes_into_a_header_in_either_form(form):
+    with pytest.raises(CounterpartError, match=r"^a header holds a line break$") as caught:
+        read(form("1\r\nX-Admin: 1"))
+    assert caught.value.cause is Cause.MISTAKE
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "GET"])
+def test_a_method_is_taken_in_any_case(method):
+    fields = CallFields.model_validate({"url": "x", "method": method, "testMethod": method})
+    assert (fields.method, fields.test_method) == ("GET", "GET")

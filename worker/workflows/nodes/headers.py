@@ -1,0 +1,74 @@
+"""HTTP headers as a node's `data` writes them: an object, or a list of pairs, where a name may come twice."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from worker.workflows.nodes.base import Execution, Fields
+
+Value = str | int | float | bool
+
+
+class Header(Fields):
+    key: str = Field(description="of a pair: a template; `name` in its stead is taken, too")
+    value: Value = Field(default="", description="of a pair: a template, or a number, true or false")
+
+
+def _read(raw: object) -> dict[str, Value] | list[Header]:
+    """Either form, checked; nothing is an empty object, and what has neither name nor value a row left empty.
+
+    `ValueError` says in one sentence what is wrong, and never a value.
+    """
+    if raw is None:
+        return {}
+    if isinstance(raw, Mapping):
+        return {
+            name: _check(str(name), value) for name, value in raw.items() if name or value not in ("", None)
+        }
+    if isinstance(raw, list):
+        return list(_read_pairs(raw))
+    raise ValueError(
+        'use an object, {"NAME": "VALUE"}, or a list of pairs, [{"key": "NAME", "value": "VALUE"}]'
+    )
+
+
+def _read_pairs(raw: list[Any]) -> Iterator[Header]:
+    for number, pair in enumerate(raw, start=1):
+        if isinstance(pair, Header):
+            yield pair
+            continue
+        if not isinstance(pair, Mapping):
+            raise ValueError(f'number {number} is no pair: use {{"key": "NAME", "value": "VALUE"}}')  # noqa: TRY004  # pydantic's
+        name, value = pair.get("key") or pair.get("name"), pair.get("value")
+        if not name and value in (None, ""):
+            continue
+        shown = name if isinstance(name, str) else ""
+        if not shown:
+            raise ValueError(f"number {number} has no name: write it as key")
+        yield Header(key=shown, value=_check(shown, value))
+
+
+def _check(name: str, value: object) -> Value:
+    if not name:
+        raise ValueError("a value has no name")
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"{name[:100]}: its value is text, a number, true or false")
+
+
+Headers = Annotated[dict[str, Value] | list[Header], BeforeValidator(_read)]
+
+
+def render_headers(headers: dict[str, Value] | list[Header], execution: Execution) -> list[tuple[str, str]]:
+    """(name, text) of each, in order; a name that stands there twice comes twice. What is no text is JSON."""
+    pairs = headers.items() if isinstance(headers, dict) else ((pair.key, pair.value) for pair in headers)
+    return [
+        (
+            execution.render(name, header=True),
+            execution.render(value, header=True) if isinstance(value, str) else json.dumps(value),
+        )
+        for name, value in pairs
+    ]
