@@ -33,7 +33,6 @@ def move(date, amount, unit, operation="add", **more):
         ("2026-03-04", "%A, %-d %B %Y", "Wednesday, 4 March 2026"),
         ("2026-03-04", "{{ form }}", "2026"),
         ("2026-03-04", "100%% of %Y", "100% of 2026"),
-        ("2026-03-04", "in words", "in words"),
         ("2026-W10-3", "%G-W%V", "2026-W10"),
     ],
 )
@@ -152,6 +151,7 @@ def test_what_was_added_is_taken_away_again(date, amount, unit):
             "timezone gives no time zone",
         ),
         ({"date": "2026-03-04", "format": "{{ directive }}"}, "format gives what no date can be written by"),
+        ({"date": "2026-03-04", "format": "{{ sent }}"}, "format gives what no date can be written by"),
         ({"date": "2026-03-04", "format": "%Y{{ nul }}"}, "format gives what no date can be written by"),
         ({"date": "{{ gone }}", "format": "%Y"}, "the template cannot be rendered: gone is undefined"),
     ],
@@ -180,6 +180,8 @@ def test_what_does_not_fit_is_a_mistake_told_without_what_was_sent(data, problem
         ({"date": "now", "format": "%s"}, "format: '%s' is no directive that is known here"),
         ({"date": "now", "format": "at %"}, "format: '%' is no directive that is known here"),
         ({"date": "now", "format": "%999Y"}, "format: '%99' is no directive that is known here"),
+        ({"date": "now", "format": "YYYY-MM-DD"}, "format: it holds no directive: write it as strftime has it"),
+        ({"date": "now", "format": "100%%"}, "format: it holds no directive"),
         ({"date": "now", "operation": "tell", "format": "%Y"}, "operation"),
     ],
 )
@@ -187,3 +189,18 @@ def test_fields_that_cannot_be_right_are_refused_by_name(data, problem):
     with pytest.raises(ValidationError) as caught:
         find_component("date_transform").Fields.model_validate(data)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"date": "now", "operation": "add", "unit": "days"}, "missing"),
+        ({"date": "now", "format": "Y-m-d"}, "literal_error"),
+        ({"date": "now", "operation": "convert", "timezone": "+02:00"}, "literal_error"),
+        ({"date": "now", "operation": "add", "amount": "P1D", "unit": "days"}, "literal_error"),
+    ],
+)
+def test_what_another_engine_may_mean_is_told_as_what_is_missing_or_not_known_here(data, kind):
+    with pytest.raises(ValidationError) as caught:
+        find_component("date_transform").Fields.model_validate(data)
+    assert [error["type"] for error in caught.value.errors()] == [kind]

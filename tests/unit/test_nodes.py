@@ -210,7 +210,7 @@ def test_gives(component, data, output):
         ("string_condition", {"value": "", "operator": "is_empty"}, "true"),
         ("string_condition", {"value": " \n", "operator": "is_empty"}, "true"),
         ("string_condition", {"value": " \n", "operator": "is_not_empty"}, "false"),
-        ("string_condition", {"value": ""}, "true"),
+        ("string_condition", {"value": "", "expected": ""}, "true"),
         ("switch_condition", {"value": " Ada ", "cases": {"bob": "Bob", "ada": "Ada"}}, "ada"),
         ("switch_condition", {"value": "ada", "cases": {"ada": "Ada"}}, "default"),
         ("switch_condition", {"value": "", "cases": {"none": ""}}, "none"),
@@ -296,6 +296,14 @@ def test_input_that_does_not_fit_is_a_mistake(component, data, problem):
         ("string_condition", {"value": "x", "operator": "matches", "expected": "x"}, "operator"),
         *(
             ("string_condition", {"value": "x", "operator": operator}, f"operator {operator} needs expected")
+            for operator in ("equals", "not_equals", "contains", "not_contains", "starts_with", "ends_with")
+        ),
+        *(
+            (
+                "string_condition",
+                {"value": "x", "operator": operator, "expected": ""},
+                f"operator {operator} needs expected",
+            )
             for operator in ("contains", "not_contains", "starts_with", "ends_with")
         ),
         ("terminate", {"status": "running"}, "status"),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
@@ -25,6 +26,16 @@ class Fields(BaseModel):
     """A component's own fields in `data`, camel case as SDX has them; unknown ones are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+def lacks(what: str) -> PydanticCustomError:
+    """For a field that others make necessary, told as pydantic tells one that always is."""
+    return PydanticCustomError("missing", "{what}", {"what": what})
+
+
+def unknown(what: str) -> PydanticCustomError:
+    """For a value that is none of those known here, but may be elsewhere, as pydantic tells one of a list."""
+    return PydanticCustomError("literal_error", "{what}", {"what": what})
 
 
 @dataclass(frozen=True, kw_only=True)

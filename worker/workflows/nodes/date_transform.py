@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.quiet import check_zone
-from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome, lacks, unknown
 
 _CLOCK: Final = frozenset({"seconds", "minutes", "hours"})
 """Units of time that passes; the others are of the calendar, and keep the time of the day."""
@@ -50,13 +50,13 @@ class DateTransformFields(Fields):
         needed = {"format": ["format"], "convert": ["timezone"]}.get(self.operation, ["amount", "unit"])
         missing = [name for name in needed if getattr(self, name) in (None, "")]
         if missing:
-            raise ValueError(f"operation {self.operation} needs {' and '.join(missing)}")
+            raise lacks(f"operation {self.operation} needs {' and '.join(missing)}")
         if isinstance(self.amount, str) and not _is_template(self.amount) and not _is_whole(self.amount):
-            raise ValueError("amount: write a whole number, or a template that gives one")
-        if self.format is not None and not _is_template(self.format):
-            problem = _find_no_directive(self.format)
+            raise unknown("amount: write a whole number, or a template that gives one")
+        if self.format and not _is_template(self.format):
+            problem = _find_problem(self.format)
             if problem is not None:
-                raise ValueError(f"format: {problem!r} is no directive that is known here; a % is written %%")
+                raise unknown(f"format: {problem}")
         if self.timezone and not _is_template(self.timezone):
             _check_zone(self.timezone)
         return self
@@ -141,7 +141,7 @@ def _move(date: datetime, amount: int, unit: str) -> datetime:
 
 
 def _write(date: datetime, form: str) -> str:
-    if "\0" in form or _find_no_directive(form) is not None:  # at a NUL the C library would stop
+    if "\0" in form or _find_problem(form) is not None:  # at a NUL the C library would stop
         raise CounterpartError("format gives what no date can be written by", cause=Cause.MISTAKE)
     return date.strftime(form)
 
@@ -153,13 +153,16 @@ def _check_zone(name: str) -> None:
     except InvalidInputError as error:
         problem = str(error)
     if problem:
-        raise ValueError(f"timezone: {problem}")
+        raise unknown(f"timezone: {problem}")
 
 
-def _find_no_directive(form: str) -> str | None:
-    """The first thing in it that begins with % and is no directive."""
-    found = _NO_DIRECTIVE.search(form.replace("%%", ""))
-    return None if found is None else found[0]
+def _find_problem(form: str) -> str | None:
+    """What makes it none for strftime: a directive that is not known, or none at all, as in YYYY-MM-DD."""
+    plain = form.replace("%%", "")
+    found = _NO_DIRECTIVE.search(plain)
+    if found is not None:
+        return f"{found[0]!r} is no directive that is known here; a % is written %%"
+    return None if "%" in plain else "it holds no directive: write it as strftime has it, %Y-%m-%d"
 
 
 def _is_template(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from worker.workflows.nodes.base import Execution, Fields
+from worker.workflows.nodes.base import Execution, Fields, unknown
 
 Value = str | int | float | bool
 
@@ -18,16 +18,15 @@ class Header(Fields):
 
 
 def _read(raw: object) -> dict[str, Value] | list[Header]:
-    """Either form, checked; nothing is an empty object, and what has neither name nor value a row left empty.
+    """Either form, checked; null is as if it were left out, and so is a row without name and value.
 
     `ValueError` says in one sentence what is wrong, and never a value.
     """
     if raw is None:
         return {}
     if isinstance(raw, Mapping):
-        return {
-            name: _check(str(name), value) for name, value in raw.items() if name or value not in ("", None)
-        }
+        given = {name: value for name, value in raw.items() if value is not None and (name or value != "")}
+        return {name: _check(str(name), value) for name, value in given.items()}
     if isinstance(raw, list):
         return list(_read_pairs(raw))
     raise ValueError(
@@ -43,7 +42,9 @@ def _read_pairs(raw: list[Any]) -> Iterator[Header]:
         if not isinstance(pair, Mapping):
             raise ValueError(f'number {number} is no pair: use {{"key": "NAME", "value": "VALUE"}}')  # noqa: TRY004  # pydantic's
         name, value = pair.get("key") or pair.get("name"), pair.get("value")
-        if not name and value in (None, ""):
+        if name and "value" not in pair:
+            raise unknown(f"number {number} has no value")
+        if value is None or (not name and value == ""):
             continue
         shown = name if isinstance(name, str) else ""
         if not shown:

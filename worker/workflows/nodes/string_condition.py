@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from worker.workflows.nodes.base import Execution, Fields, Outcome
+from worker.workflows.nodes.base import Execution, Fields, Outcome, lacks
 from worker.workflows.nodes.conditions import Condition
 
 _HOLDS: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -18,8 +18,9 @@ _HOLDS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "is_empty": lambda value, _: not value.strip(),
     "is_not_empty": lambda value, _: bool(value.strip()),
 }
-_NEED_EXPECTED: Final = frozenset({"contains", "not_contains", "starts_with", "ends_with"})
-"""What any text does where nothing is expected of it: such a condition was not finished."""
+_OF_ITSELF: Final = frozenset({"is_empty", "is_not_empty"})
+_NEVER_OF_NOTHING: Final = frozenset({"contains", "not_contains", "starts_with", "ends_with"})
+"""What any text does where it is compared with nothing: such a condition was not finished."""
 
 
 class StringFields(Fields):
@@ -34,13 +35,16 @@ class StringFields(Fields):
         "is_empty",
         "is_not_empty",
     ] = Field(default="equals", description="what must hold of the value")
-    expected: str = Field(default="", description="a template: what the value is compared with")
+    expected: str | None = Field(
+        default=None, description="a template: what the value is compared with; not for is_empty, is_not_empty"
+    )
     ignore_case: bool = Field(default=False, description="whether capital and small letters are the same")
 
     @model_validator(mode="after")
     def _check(self) -> "StringFields":
-        if self.operator in _NEED_EXPECTED and not self.expected:
-            raise ValueError(f"operator {self.operator} needs expected")
+        nothing = ("",) if self.operator in _NEVER_OF_NOTHING else ()
+        if self.operator not in _OF_ITSELF and self.expected in (None, *nothing):
+            raise lacks(f"operator {self.operator} needs expected")
         return self
 
 
@@ -61,7 +65,7 @@ class StringCondition(Condition):
     }
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
-        texts = [execution.render(fields.value), execution.render(fields.expected)]
+        texts = [execution.render(fields.value), execution.render(fields.expected or "")]
         value, expected = map(str.casefold, texts) if fields.ignore_case else texts
         holds = _HOLDS[fields.operator](value, expected)
         return Outcome(output={"result": holds}, handle="true" if holds else "false")
