@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, insert, select, text
 
 from tests.ingress import Answered, Front, define, read_answer, serve
 from tests.integration import http_server
@@ -270,6 +270,20 @@ def test_every_refusal_is_the_same_answer(house):
     ]
     assert [one for one in refused if refusal(one) != refusal(nobody)] == []
     assert house.runs() == []
+
+
+def test_a_key_that_a_trigger_only_mentions_opens_nothing(house):
+    """What a trigger names beside its `apiKey` is a reference, too, and no permission."""
+    with house.services.database.write() as connection:
+        named = select(references).where(references.c.consumer_name == "orders")
+        (row,) = [one for one in connection.execute(named).mappings() if one.node_id == "start"]
+        for name in ("keyless", "hook-keyless"):
+            mention = {**row, "consumer_id": house.id_of(name), "consumer_name": name}
+            connection.execute(insert(references).values(mention))
+    nobody = house.front.call("/workflows/sync/orders")
+    assert refusal(house.front.call("/workflows/sync/keyless", key=house.keys["shop"])) == refusal(nobody)
+    answered = house.front.call("/workflows/webhooks", {"amount": 5, "who": "Bob"}, key=house.keys["shop"])
+    assert [run["workflow"] for run in answered.body["runs"]] == ["hook-one", "hook-two"]
 
 
 def test_every_key_that_opens_nothing_takes_the_same_steps(house, monkeypatch):

@@ -152,6 +152,10 @@ def test_what_was_added_is_taken_away_again(date, amount, unit):
         ),
         ({"date": "2026-03-04", "format": "{{ directive }}"}, "format gives what no date can be written by"),
         ({"date": "2026-03-04", "format": "{{ sent }}"}, "format gives what no date can be written by"),
+        (
+            {"date": "2026-03-04", "format": "{% for i in (1..501) %}%c{% endfor %}"},
+            "format gives what no date can be written by",
+        ),
         ({"date": "2026-03-04", "format": "%Y{{ nul }}"}, "format gives what no date can be written by"),
         ({"date": "{{ gone }}", "format": "%Y"}, "the template cannot be rendered: gone is undefined"),
     ],

@@ -14,6 +14,7 @@ from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.quiet import check_zone
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome, lacks, unknown
 
+_FORM_MAX: Final = 1000
 _CLOCK: Final = frozenset({"seconds", "minutes", "hours"})
 """Units of time that passes; the others are of the calendar, and keep the time of the day."""
 _NO_DIRECTIVE = re.compile(r"%(?!-?[aAbBcdeGHIjmMpSuUVwWxXyYzZf]|%).{0,2}", re.DOTALL)
@@ -36,7 +37,7 @@ class DateTransformFields(Fields):
     )
     format: str | None = Field(
         default=None,
-        max_length=200,
+        max_length=_FORM_MAX,
         description="a template: how text is written, as strftime has it (%Y-%m-%d); without it by ISO 8601",
     )
     timezone: str | None = Field(
@@ -141,7 +142,8 @@ def _move(date: datetime, amount: int, unit: str) -> datetime:
 
 
 def _write(date: datetime, form: str) -> str:
-    if "\0" in form or _find_problem(form) is not None:  # at a NUL the C library would stop
+    # At a NUL the C library would stop, and a long text would become a longer one.
+    if "\0" in form or len(form) > _FORM_MAX or _find_problem(form) is not None:
         raise CounterpartError("format gives what no date can be written by", cause=Cause.MISTAKE)
     return date.strftime(form)
 
