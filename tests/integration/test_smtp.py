@@ -81,7 +81,7 @@ def test_a_mail_arrives_as_it_was_written_and_bcc_stands_in_no_header(server: Ma
 
 def test_a_password_and_a_domain_may_be_in_any_script(server: MailServer) -> None:
     server.set_password(USER, "pässwörd-秘密")
-    outcome = act(server, value="pässwörd-秘密", to=["Jos <jos@exämple.org>"], cc=["b@straße.de"])
+    outcome = act(server, value="pässwörd-秘密", to="Jos <jos@exämple.org>", cc=["b@straße.de"])
     assert outcome.failure is None
     (mail,) = server.messages
     assert mail.recipients == ("jos@xn--exmple-cua.org", "b@xn--strae-oqa.de")

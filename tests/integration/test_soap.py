@@ -174,6 +174,7 @@ WAYS = {
         {"auth": {"type": "usernameToken", "username": USER, "password": PASSWORD, "digest": True}},
     ),
     "bearer": ("/bearer", {"headers": {"Authorization": "Bearer {{ vault.prod-x }}"}}),
+    "pairs": ("/bearer", {"headers": [{"key": "Authorization", "value": "Bearer {{ vault.prod-x }}"}]}),
 }
 
 
@@ -181,7 +182,7 @@ WAYS = {
 @pytest.mark.parametrize("port", ["Plain", "Twelve"])
 def test_a_credential_is_accepted_by_a_service_that_checks_it_and_a_wrong_one_rejected(orders, way, port):
     path, fields = WAYS[way]
-    if way == "bearer":
+    if way in ("bearer", "pairs"):
         orders.password = fields_value = "plain-Value-of-a-bearer"
     else:
         fields_value = VALUE
@@ -695,6 +696,7 @@ def test_an_error_carries_nothing_behind_its_message(orders):
             {"auth": WAYS["http"][1]["auth"], "headers": {"AUTHORIZATION": "x"}},
             "headers",
         ),
+        ({"headers": {"X": "1", "x": "2"}}, "headers: a SOAP call takes each name once"),
         ({"timeout": 301}, "timeout"),
         ({"wsdl": ""}, "wsdl"),
         ({"oepration": "x"}, "oepration"),

@@ -205,6 +205,13 @@ def test_gives(component, data, output):
             )
         ),
         ("string_condition", {"value": "{{ fetch.body.name }}", "expected": "{{ fetch.body.name }}"}, "true"),
+        ("status_condition", {"value": "{{ fetch.status_code }}", "expected": 200}, "true"),
+        ("number_condition", {"value": 2.5, "operator": "less", "expected": 3}, "true"),
+        ("boolean_condition", {"value": True}, "true"),
+        ("boolean_condition", {"value": False}, "false"),
+        ("string_condition", {"value": "{{ webhook_payload.ok }}", "expected": True}, "true"),
+        ("string_condition", {"value": 30, "operator": "ends_with", "expected": 0}, "true"),
+        ("switch_condition", {"value": "{{ fetch.body.n }}", "cases": {"three": 3, "four": 4}}, "three"),
         ("string_condition", {"value": "a b", "operator": "contains", "expected": " "}, "true"),
         ("string_condition", {"value": "ab", "operator": "contains", "expected": " "}, "false"),
         ("string_condition", {"value": "", "operator": "is_empty"}, "true"),
@@ -322,6 +329,35 @@ def test_fields_that_do_not_fit_are_refused_by_name(component, data, field):
     with pytest.raises(ValidationError) as caught:
         find_component(component).Fields.model_validate(data)
     assert field in str(caught.value)
+
+
+OPTIONAL = [
+    (name, field.alias or field_name)
+    for name in component_ids()
+    for field_name, field in find_component(name).Fields.model_fields.items()
+    if not field.is_required()
+]
+
+
+@pytest.mark.parametrize(("component", "field"), OPTIONAL)
+def test_null_is_as_if_a_field_were_left_out(component, field):
+    found = find_component(component)
+    without = {name: part for name, part in found.example.items() if name != field}
+    results = [try_reading(found, given) for given in (without, {**without, field: None})]
+    assert results[0] == results[1]
+
+
+def test_what_is_needed_is_missing_where_it_is_null_and_what_is_not_known_is_not_hidden_by_it():
+    for data, kind in (({"url": None}, "missing"), ({"url": "x", "urll": None}, "extra_forbidden")):
+        assert try_reading(find_component("webhook"), data) == [((next(reversed(data)),), kind)]
+
+
+def try_reading(component, data):
+    """The fields, or where something is wrong with them and what."""
+    try:
+        return component.Fields.model_validate(data)
+    except ValidationError as error:
+        return [(one["loc"], one["type"]) for one in error.errors()]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from types import NoneType
+from typing import Any, ClassVar, Protocol, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
@@ -23,19 +23,23 @@ class NodeKind(StrEnum):
 
 
 class Fields(BaseModel):
-    """A component's own fields in `data`, camel case as SDX has them; unknown ones are refused by name."""
+    """A component's own fields in `data`, camel case as SDX has them; unknown ones are refused by name. Null is
+    as if a field were left out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
-
-def lacks(what: str) -> PydanticCustomError:
-    """For a field that others make necessary, told as pydantic tells one that always is."""
-    return PydanticCustomError("missing", "{what}", {"what": what})
-
-
-def unknown(what: str) -> PydanticCustomError:
-    """For a value that is none of those known here, but may be elsewhere, as pydantic tells one of a list."""
-    return PydanticCustomError("literal_error", "{what}", {"what": what})
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, given: Any) -> Any:  # noqa: ANN401  # JSON
+        if not isinstance(given, Mapping):
+            return given
+        takes = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        return {
+            name: part
+            for name, part in given.items()
+            if part is not None or takes.get(name, Any) is Any or NoneType in get_args(takes[name])
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

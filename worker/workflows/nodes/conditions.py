@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from vaultcore.errors import Cause, CounterpartError
 from worker.workflows.nodes.base import Execution, Fields, Harmless, NodeKind, Outcome
+from worker.workflows.nodes.readings import Text
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "equals": lambda left, right: bool(left == right),
@@ -32,48 +33,48 @@ _VALUE = "a template: what is looked at"
 
 
 class TextFields(Fields):
-    value: str = Field(description=_VALUE)
+    value: Text = Field(description=_VALUE)
     operator: Literal["equals", "not_equals", "contains", "not_contains"] = Field(
         default="equals", description="what must hold of the value"
     )
-    expected: str = Field(default="", description="a template: what the value is compared with")
+    expected: Text = Field(default="", description="a template: what the value is compared with")
 
 
 class NumberFields(Fields):
-    value: str = Field(description=f"{_VALUE}, a number")
+    value: Text = Field(description=f"{_VALUE}, a number")
     operator: Operator = Field(default="equals", description="what must hold of the value")
-    expected: str = Field(description="a template: the number that it is compared with")
+    expected: Text = Field(description="a template: the number that it is compared with")
 
 
 class DateFields(Fields):
-    value: str = Field(description=f"{_VALUE}, a date by ISO 8601; without a zone it is UTC")
+    value: Text = Field(description=f"{_VALUE}, a date by ISO 8601; without a zone it is UTC")
     operator: Literal["before", "after", "equals"] = Field(
         default="before", description="what must hold of the value"
     )
-    expected: str = Field(description="a template: the date that it is compared with, as value")
+    expected: Text = Field(description="a template: the date that it is compared with, as value")
 
 
 class BooleanFields(Fields):
-    value: str = Field(description=f"{_VALUE}: true, yes, 1, or false, no, 0, or nothing, which is false")
+    value: Text = Field(description=f"{_VALUE}: true, yes, 1, or false, no, 0, or nothing, which is false")
 
 
 class ArrayFields(Fields):
-    value: str = Field(description=f"{_VALUE}, an array as JSON: use the filter json")
+    value: Text = Field(description=f"{_VALUE}, an array as JSON: use the filter json")
     operator: Literal["contains", "not_contains", "is_empty", "is_not_empty"] = Field(
         default="contains", description="what must hold of the value"
     )
-    expected: str = Field(default="", description="a template: the text that it contains, or does not")
+    expected: Text = Field(default="", description="a template: the text that it contains, or does not")
 
 
 class SwitchFields(Fields):
-    value: str = Field(description=_VALUE)
-    cases: dict[str, str] = Field(
+    value: Text = Field(description=_VALUE)
+    cases: dict[str, Text] = Field(
         min_length=1, max_length=50, description="for each handle the text that leads there, as it is written"
     )
 
     @field_validator("cases")
     @classmethod
-    def _check_handles(cls, cases: dict[str, str]) -> dict[str, str]:
+    def _check_handles(cls, cases: dict[str, Text]) -> dict[str, str]:
         if taken := {"", "default", "error"} & cases.keys():
             raise ValueError(f"{min(taken)!r} cannot be the name of a case: it is a way on of its own")
         return cases

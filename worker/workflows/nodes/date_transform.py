@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.quiet import check_zone
-from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome, lacks, unknown
+from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.readings import lacks, unknown
 
 _FORM_MAX: Final = 1000
 _CLOCK: Final = frozenset({"seconds", "minutes", "hours"})

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from worker.workflows.nodes.base import Execution, Fields, unknown
+from worker.workflows.nodes.base import Execution, Fields
+from worker.workflows.nodes.readings import unknown
 
 Value = str | int | float | bool
 
@@ -61,6 +62,10 @@ def _check(name: str, value: object) -> Value:
 
 
 Headers = Annotated[dict[str, Value] | list[Header], BeforeValidator(_read)]
+
+
+def names_of(headers: dict[str, Value] | list[Header]) -> list[str]:
+    return list(headers) if isinstance(headers, dict) else [pair.key for pair in headers]
 
 
 def render_headers(headers: dict[str, Value] | list[Header], execution: Execution) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from worker.domain.idn import encode_domains
 from worker.outbound import Network
 from worker.outbound.mail_login import log_in
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.readings import Texts
 
 _REFUSED = frozenset({534, 535})
 """What a server says of a login whose password is wrong, or no longer enough."""
@@ -36,9 +37,9 @@ class MailFields(Fields):
     username: str | None = Field(default=None, max_length=320, description="a template, as password is")
     password: str | None = Field(default=None, max_length=4000)
     sender: str = Field(alias="from", max_length=320, description="a template: an address, or Name <address>")
-    to: list[str] = Field(min_length=1, max_length=100, description="templates, as sender is")
-    cc: list[str] = Field(default_factory=list, max_length=100)
-    bcc: list[str] = Field(default_factory=list, max_length=100)
+    to: Texts = Field(min_length=1, max_length=100, description="templates, as sender is; or one")
+    cc: Texts = Field(default_factory=list, max_length=100)
+    bcc: Texts = Field(default_factory=list, max_length=100)
     subject: str = Field(default="", max_length=998, description="a template")
     text: str = Field(default="", description="a template")
     html: str | None = Field(default=None, description="a template: the same for who reads HTML")

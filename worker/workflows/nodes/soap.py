@@ -10,6 +10,8 @@ from vaultcore.errors import Cause, CounterpartError
 from worker.outbound.soap import SoapCall, UsernameToken, call_soap
 from worker.outbound.soap_answers import SoapFault
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.headers import Headers, names_of, render_headers
+from worker.workflows.nodes.readings import unknown
 from worker.workflows.templates import Rendered
 
 
@@ -53,7 +55,9 @@ class SoapFields(Fields):
         default_factory=dict, description="SOAP headers that the WSDL names, as payload"
     )
     auth: SoapAuth = Field(default=SoapAuth(), description="how the node says who it is, beside headers")
-    headers: dict[str, str] = Field(default_factory=dict, max_length=50, description="HTTP headers: templates")
+    headers: Headers = Field(
+        default_factory=dict, max_length=50, description="HTTP headers, as webhook has them, each name once"
+    )
     rejected_codes: list[str] = Field(
         default_factory=list,
         max_length=50,
@@ -67,8 +71,11 @@ class SoapFields(Fields):
 
     @model_validator(mode="after")
     def _check_authorization(self) -> "SoapFields":
-        if self.auth.type == "http" and "authorization" in map(str.lower, self.headers):
+        names = [name.lower() for name in names_of(self.headers)]
+        if self.auth.type == "http" and "authorization" in names:
             raise ValueError("headers: auth by http makes the header Authorization itself")
+        if len(set(names)) < len(names):
+            raise unknown("headers: a SOAP call takes each name once")
         return self
 
 
@@ -122,7 +129,7 @@ class Soap(OneWayOn):
 
 
 def _call(soap: SoapFields, operation: str, payload: dict[str, Any], execution: Execution) -> Outcome:
-    headers = {name: execution.render(text, header=True) for name, text in soap.headers.items()}
+    headers = dict(render_headers(soap.headers, execution))
     token = None
     if soap.auth.type == "http":
         headers["Authorization"] = _write_basic(soap.auth, execution)

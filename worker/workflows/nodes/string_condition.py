@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
-from worker.workflows.nodes.base import Execution, Fields, Outcome, lacks
+from worker.workflows.nodes.base import Execution, Fields, Outcome
 from worker.workflows.nodes.conditions import Condition
+from worker.workflows.nodes.readings import Text, lacks
 
 _HOLDS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "equals": lambda value, expected: value == expected,
@@ -24,7 +25,7 @@ _NEVER_OF_NOTHING: Final = frozenset({"contains", "not_contains", "starts_with",
 
 
 class StringFields(Fields):
-    value: str = Field(description="a template: what is looked at")
+    value: Text = Field(description="a template: what is looked at")
     operator: Literal[
         "equals",
         "not_equals",
@@ -35,7 +36,7 @@ class StringFields(Fields):
         "is_empty",
         "is_not_empty",
     ] = Field(default="equals", description="what must hold of the value")
-    expected: str | None = Field(
+    expected: Text | None = Field(
         default=None, description="a template: what the value is compared with; not for is_empty, is_not_empty"
     )
     ignore_case: bool = Field(default=False, description="whether capital and small letters are the same")
