@@ -208,3 +208,29 @@ def test_what_another_engine_may_mean_is_told_as_what_is_missing_or_not_known_he
     with pytest.raises(ValidationError) as caught:
         find_component("date_transform").Fields.model_validate(data)
     assert [error["type"] for error in caught.value.errors()] == [kind]
+
+
+@given(
+    date=st.datetimes(timezones=st.timezones()).map(datetime.isoformat)
+    | st.datetimes().map(str)
+    | st.text(min_size=1),
+    operation=st.sampled_from(["format", "add", "subtract", "convert"]),
+    amount=st.integers() | st.integers(-40, 40) | st.text("0123456789-+ \u00b2"),
+    unit=st.sampled_from("seconds minutes hours days weeks months years".split()),
+    form=st.none() | st.text("%YmdHMSzZjUaAbBpfc-eV \n\u2603{}", max_size=12),
+    zone=st.sampled_from([None, ZURICH, "America/Lord_Howe", "Pacific/Apia", "Europe", "..", "A" * 199, "\0"]),
+)
+def test_whatever_is_given_is_a_date_or_a_mistake(date, operation, amount, unit, form, zone):
+    data = {
+        "date": date,
+        "operation": operation,
+        "amount": amount,
+        "unit": unit,
+        "format": form,
+        "timezone": zone,
+    }
+    try:
+        output = transform(**data)
+    except (ValidationError, CounterpartError):
+        return
+    assert datetime.fromisoformat(output["date"]).timestamp() // 1 == output["timestamp"]

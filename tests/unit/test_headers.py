@@ -1,11 +1,13 @@
 """HTTP headers as nodes are given them, in either form; that they are sent is met in the integration tests."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.test_nodes import ID, execution
 from vaultcore.errors import Cause, CounterpartError
-from worker.workflows.nodes.headers import render_headers
+from worker.workflows.nodes.headers import names_of, render_headers
 from worker.workflows.nodes.webhook import CallFields
 
 
@@ -88,3 +90,22 @@ def test_no_line_break_comes_into_a_header_in_either_form(form):
 def test_a_method_is_taken_in_any_case(method):
     fields = CallFields.model_validate({"url": "x", "method": method, "testMethod": method})
     assert (fields.method, fields.test_method) == ("GET", "GET")
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda part: st.lists(part) | st.dictionaries(st.text() | st.sampled_from(["key", "name", "value"]), part),
+    max_leaves=10,
+)
+
+
+@given(ANY_JSON)
+def test_whatever_stands_there_is_headers_or_is_refused_at_its_place(given_json):
+    problems: set[tuple[int | str, ...]] = set()
+    names: list[str] = []
+    try:
+        names = names_of(CallFields.model_validate({"url": "x", "headers": given_json}).headers)
+    except ValidationError as error:
+        problems = {one["loc"] for one in error.errors()}
+    assert problems <= {("headers",)}
+    assert "" not in names
