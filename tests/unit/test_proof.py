@@ -87,9 +87,9 @@ def watched_by(*consumers, now=NOW, **fields):
         (
             used_by(elsewhere=True, next_run_at=None, last_run_at=None),
             Proof.UNPROVABLE,
-            "run of report elsewhere, as it is reported (nightkey run report); none was ever reported",
+            "a report (nightkey run report) of the first good run of report elsewhere; none was ever reported",
         ),
-        (used_by(elsewhere=True, next_run_at=None), Proof.AWAITED, "as it is reported (nightkey run report)"),
+        (used_by(elsewhere=True, next_run_at=None), Proof.AWAITED, "a report (nightkey run report) of"),
         (used_by(elsewhere=True, proven=NEW), Proof.PROVEN, "ran well"),
         (used_by(last_run_at=None), Proof.AWAITED, "the first good production run of report"),
     ],

@@ -135,7 +135,7 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
         return found(Proof.HELD, f"{name}, which moves after the canary")
     awaited = f"the first good production run of {name}"
     if consumer.elsewhere:
-        awaited += " elsewhere, as it is reported (nightkey run report)"
+        awaited = f"a report (nightkey run report) of the first good run of {name} elsewhere"
     if consumer.failed is not None:
         awaited += f" (its last one failed: {consumer.failed})"
     if not consumer.active:

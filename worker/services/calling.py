@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 from vaultcore.database import Database
 from vaultcore.model import Consumer
 from vaultcore.names import spellings
-from vaultcore.references import find_uses
 from vaultcore.secret import Secret
 from vaultcore.tables import references
 from worker import records
@@ -20,7 +19,6 @@ from worker.services.definitions import Definitions, Workflow
 from worker.services.presenting import Presenting
 from worker.services.running import Outcome, Running
 from worker.tables import workflows
-from worker.workflows.nodes.triggers import CalledFields
 
 
 class Entrance(StrEnum):
@@ -43,13 +41,6 @@ class Called:
     entrance: Entrance
     item: str
     caller: tuple[str, int]
-
-
-def _find_keys(workflow: Workflow) -> set[str]:
-    """The items whose keys open it: those in its trigger's `apiKey`, whatever else the trigger names."""
-    fields = workflow.definition.fields(workflow.definition.trigger_id())
-    given = fields.api_key if isinstance(fields, CalledFields) else None
-    return {use.written for use in find_uses(given or "")}
 
 
 class Calling:
@@ -108,6 +99,7 @@ class Calling:
             .where(
                 references.c.item_id == caller[0],
                 references.c.consumer == Consumer.WORKFLOW.value,
+                ~references.c.mentioned,
                 workflows.c.active,
                 workflows.c.runs == Place.HERE.value,
                 *([] if name is None else [_is_called(name)]),
@@ -119,8 +111,7 @@ class Calling:
             workflow = self._definitions.get(connection, row.consumer_id)
             trigger_id = workflow.definition.trigger_id()
             component = workflow.definition.component(trigger_id)
-            begins_there = row.node_id == trigger_id and component.component_id == entrance.component_id
-            if begins_there and row.written in _find_keys(workflow):
+            if row.node_id == trigger_id and component.component_id == entrance.component_id:
                 found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
         return found
 

@@ -400,7 +400,9 @@ class Running:
         wanted = [
             reference
             for reference in self._references.of_consumer(connection, workflow.id)
-            if reference.node_id == workflow.definition.trigger_id() and reference.consumer is Consumer.WORKFLOW
+            if reference.node_id == workflow.definition.trigger_id()
+            and reference.consumer is Consumer.WORKFLOW
+            and not reference.mentioned
         ]
         if not wanted:
             return None

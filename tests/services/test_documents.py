@@ -1,0 +1,288 @@
+"""Documents taken from another engine: kept as they are, scanned, owned, and proven where they run."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.organisation import Organisation
+from tests.services.staging import TOKEN, begin_by_hand, get_rotation, start_organisation, step_to
+from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.tables import audit
+from worker import store
+from worker.bootstrap import Services
+from worker.domain.places import Place
+from worker.domain.proof import Proof, Standing
+from worker.domain.saga import State
+from worker.services.definitions import Applied, Change
+from worker.services.reporting import Report
+from worker.tables import rotation_steps
+
+CORPUS = Path(__file__).parents[1] / "sdx"
+HOUR = timedelta(hours=1)
+ID, OTHER_ID = "fl_01hzy3v9k2m4n6p8q0r2s4t6v8", "fl_01hzy3v9k2m4n6p8q0r2s4t6v9"
+START = {"id": "start", "type": "manual_trigger", "data": {"componentId": "manual_trigger"}}
+
+
+@pytest.fixture
+def organisation(services: Services) -> Iterator[Organisation]:
+    with start_organisation(services) as (made, _):
+        yield made
+
+
+def write(name: str = "Sync sites", *nodes: dict[str, Any], **more: Any) -> str:
+    every = [START, *nodes]
+    edges = [{"id": f"e{n}", "source": a["id"], "target": b["id"]} for n, (a, b) in enumerate(pairwise(every))]
+    return json.dumps({"name": name, "nodes": every, "edges": edges, **more}, indent=1)
+
+
+def script(**more: Any) -> dict[str, Any]:
+    return {"id": "script", "type": "mikrotik_script", "data": {"componentId": "mikrotik_script", **more}}
+
+
+def apply(services: Services, *texts: str, **how: Any) -> list[Applied]:
+    files = [(f"{number}.json", text) for number, text in enumerate(texts)]
+    return services.definitions.apply(files, actor="test", **how)
+
+
+def count_audits(services: Services) -> int:
+    with services.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(audit)).scalar_one()
+
+
+def steps_of(services: Services, rotation_id: str) -> str:
+    with services.database.read() as connection:
+        steps = connection.execute(
+            select(rotation_steps.c.message).where(rotation_steps.c.rotation_id == rotation_id)
+        )
+        return "\n".join(steps.scalars())
+
+
+def standings_of(services: Services, rotation_id: str) -> tuple[Standing, ...]:
+    with services.database.read() as connection:
+        return services.watching.standings(connection, store.get_rotation(connection, rotation_id))
+
+
+def reveals(services: Services) -> int:
+    with services.database.read() as connection:
+        return connection.execute(
+            select(func.count()).select_from(audit).where(audit.c.action == "version.reveal")
+        ).scalar_one()
+
+
+def get_text(services: Services, name: str) -> str:
+    with services.database.read() as connection:
+        return services.definitions.get(connection, name).text
+
+
+def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(services: Services) -> None:
+    expected = json.loads((CORPUS / "expected.json").read_text())
+    texts = {name: (CORPUS / name).read_text() for name in expected["documents"]}
+    applied = services.definitions.apply(list(texts.items()), actor="test")
+    assert {one.change for one in applied} == {Change.CREATED}
+    stale = {f.subject for f in services.nights.preview(services.clock()).findings if f.kind == "missing"}
+    for one, (name, text) in zip(applied, texts.items(), strict=True):
+        assert one.workflow is not None
+        assert get_text(services, one.workflow.id) == text
+        assert one.workflow.runs == expected["documents"][name]["runs"]
+        named = {written for _, written in expected["documents"][name]["references"]}
+        assert set(one.missing) == named
+        if one.workflow.active:
+            assert {f"{one.workflow.id} {written}" for written in named} <= stale
+    before = count_audits(services)
+    again = services.definitions.apply(list(texts.items()), actor="test")
+    assert {one.change for one in again} == {Change.UNCHANGED}
+    assert count_audits(services) == before
+
+
+def test_an_id_of_our_form_is_kept_and_another_is_mapped_and_remembered(services: Services) -> None:
+    (kept,) = apply(services, write("one", id=ID))
+    (mapped,) = apply(services, write("two", id="wf-123"))
+    assert kept.workflow is not None
+    assert mapped.workflow is not None
+    assert (kept.workflow.id, kept.workflow.given_id) == (ID, None)
+    assert (mapped.workflow.id != "wf-123", mapped.workflow.given_id) == (True, "wf-123")
+    (renamed,) = apply(services, write("two of them", id="wf-123"))
+    assert renamed.workflow is not None
+    assert (renamed.change, renamed.workflow.id) == (Change.UPDATED, mapped.workflow.id)
+    assert json.loads(get_text(services, "wf-123"))["name"] == "two of them"
+
+
+def test_a_document_that_had_no_id_takes_the_one_that_its_engine_gives_it(services: Services) -> None:
+    (first,) = apply(services, write("one"))
+    (given,) = apply(services, write("one", id=ID))
+    assert first.workflow is not None
+    assert given.workflow is not None
+    assert (given.workflow.id, given.workflow.given_id) == (first.workflow.id, ID)
+    with pytest.raises(RefusedError, match=f"a workflow named one exists already with id {ID}"):
+        apply(services, write("one", id=OTHER_ID))
+
+
+def test_a_list_is_taken_and_what_has_no_nodes_changes_what_is_known_and_is_left_out_else(
+    services: Services,
+) -> None:
+    both = f"[{write('one', id=ID)},\n {write('two')}]"
+    assert [one.change for one in apply(services, both)] == [Change.CREATED] * 2
+    assert get_text(services, "one") == write("one", id=ID), "as it stood in the list"
+    listed = json.dumps([{"id": ID, "name": "one", "is_active": False}, {"id": "fl_x", "name": "unknown"}])
+    changed, left_out = apply(services, listed)
+    assert changed.workflow is not None
+    assert (changed.change, changed.workflow.active) == (Change.UPDATED, False)
+    assert json.loads(get_text(services, "one"))["nodes"] == json.loads(write("one"))["nodes"]
+    assert (left_out.name, left_out.change) == ("unknown", Change.LEFT_OUT)
+    assert "GET /workflows/ID" in str(left_out.why)
+    assert [one.change for one in apply(services, listed)] == [Change.UNCHANGED, Change.LEFT_OUT]
+
+
+def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(services: Services) -> None:
+    wrong = write("two", {"id": "call", "type": "webhook", "data": {"componentId": "webhook", "url": 5}})
+    with pytest.raises(InvalidInputError) as caught:
+        apply(services, write("one"), wrong, "[1, {}]")
+    lines = str(caught.value).split("\n")
+    assert lines[0] == "1.json: node call, field data.url: input should be a valid string"
+    assert any(line.startswith("2.json (number 1): ") for line in lines)
+    assert any(line.startswith("2.json (number 2): ") for line in lines)
+    with pytest.raises(RefusedError, match=r"1\.json: 0\.json is of a workflow named one, too"):
+        apply(services, write("one"), write("one"))
+    with services.database.read() as connection:
+        assert services.definitions.all(connection) == []
+
+
+def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> None:
+    apply(services, write("there"))
+    before = count_audits(services)
+    texts = (write("there"), write("new", script(a="{{ vault.prod-x }}")), write("bad", critical="perhaps"))
+    there, new, bad = services.definitions.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
+    assert isinstance(there, Applied)
+    assert isinstance(new, Applied)
+    assert (there.change, new.change, new.missing) == (Change.UNCHANGED, Change.CREATED, ("prod-x",))
+    assert new.workflow is not None
+    assert new.workflow.runs is Place.ELSEWHERE
+    assert str(bad).startswith("2.json: field critical")
+    assert count_audits(services) == before
+    (refused,) = services.definitions.lint([("1.json", texts[1])], strict=True)
+    assert (
+        str(refused)
+        == "1.json: node script, field data.componentId: component mikrotik_script is not known here"
+    )
+
+
+def test_where_a_workflow_runs_may_be_said_and_is_remembered(services: Services) -> None:
+    text = write("one", schedule_type="daily", schedule_value="09:00")
+    (here,) = apply(services, text)
+    (away,) = apply(services, text, place=Place.ELSEWHERE)
+    (again,) = apply(services, text)
+    (changed,) = apply(services, write("one", schedule_type="daily", schedule_value="10:00"))
+    places = [one.workflow.runs for one in (here, away, again, changed) if one.workflow is not None]
+    assert places == [Place.HERE, *[Place.ELSEWHERE] * 3]
+    assert again.change is Change.UNCHANGED
+    with services.database.read() as connection:
+        assert services.definitions.get(connection, "one").next_run_at is None
+    (back,) = apply(services, text, place=Place.HERE)
+    assert back.workflow is not None
+    assert (back.change, back.workflow.runs) == (Change.UPDATED, Place.HERE)
+    with services.database.read() as connection:
+        assert services.definitions.get(connection, "one").next_run_at is not None
+    with pytest.raises(RefusedError, match="it cannot run here: node script"):
+        apply(services, write("two", script()), place=Place.HERE)
+    (said,) = apply(services, write("three", runs="elsewhere"))
+    assert said.workflow is not None
+    assert said.workflow.runs is Place.ELSEWHERE
+
+
+def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
+    services: Services, clock: Any
+) -> None:
+    apply(services, write("away", script(), schedule_type="interval", schedule_value="5 minutes"))
+    clock.advance(HOUR)
+    assert services.running.claim_due() == []
+    with pytest.raises(RefusedError, match=r"runs elsewhere: node script.*nightkey run report away"):
+        services.running.start("away", actor="test")
+    with services.database.read() as connection:
+        workflow = services.definitions.get(connection, "away")
+    with pytest.raises(RefusedError, match="runs elsewhere"):
+        services.running.test_workflow(workflow, overrides={}, actor="test")
+    with pytest.raises(RefusedError, match="cannot be tested here: component mikrotik_script"):
+        services.running.test_node(workflow, "script", overrides={}, actor="test")
+
+
+def call(organisation: Organisation, **more: Any) -> dict[str, Any]:
+    data = {
+        "componentId": "webhook",
+        "method": "GET",
+        "url": f"{organisation.counterparts.token_service.url}/v1/account",
+        "headers": [{"key": "Authorization", "value": f"Bearer {{{{ vault.{TOKEN} }}}}"}],
+    }
+    return {"id": "call", "type": "webhook", "data": data | more}
+
+
+def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_runs_alone(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    organisation.add_token(TOKEN, "ticketing", overlap="1d")
+    text = write("away", call(organisation), script(source=f"login {{{{ vault.{TOKEN} }}}}"))
+    apply(services, text)
+    clock.advance(HOUR)
+    rotation = begin_by_hand(organisation, TOKEN)
+    rotation = step_to(organisation, clock, rotation, State.WATCHING).id
+    messages = steps_of(services, rotation)
+    assert "passed: away/call; not tried alone: away/script (it runs elsewhere, and component" in messages
+    assert "passed: none; run elsewhere: away" in messages
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    (standing,) = standings_of(services, rotation)
+    assert standing.proof is Proof.UNPROVABLE
+    assert standing.why == (
+        "a report (nightkey run report) of the first good run of away elsewhere, which did not come during the "
+        "overlap"
+    )
+    report = Report(workflow="away", status="completed", started_at=clock(), used={})
+    services.reporting.report(report, actor="engine")
+    organisation.drive()
+    assert get_rotation(organisation, rotation).state is State.DONE
+
+
+def test_a_node_of_a_workflow_elsewhere_that_needs_what_is_not_given_is_not_tried(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    organisation.add_token(TOKEN, "ticketing", overlap="1d")
+    url = f"{organisation.counterparts.token_service.url}/v1/account?run={{{{ n1.run_id }}}}"
+    apply(services, write("away", call(organisation, url=url), script()))
+    clock.advance(HOUR)
+    rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id
+    messages = steps_of(services, rotation)
+    assert (
+        "away/call (it runs elsewhere, and it needs n1.run_id, which sample_context does not have)" in messages
+    )
+
+
+def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    organisation.add_token(TOKEN, "ticketing", overlap="1d")
+    organisation.add_item("prod-other-token", "the-other-value", days=300, mode="notify")
+    text = write(
+        "notes", description=f"Calls with {{{{ vault.{TOKEN} }}}} and {{{{ vault.prod-other-token }}}}"
+    )
+    apply(services, text)
+    clock.advance(HOUR)
+    rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    assert get_rotation(organisation, rotation).state is State.DONE
+    before = reveals(services)
+    services.running.start("notes", actor="test")
+    assert reveals(services) == before
+    with services.database.write() as connection:
+        services.vault.delete(connection, "prod-other-token", actor="test")
+    assert {f.item for f in services.nights.preview(clock()).findings if f.kind == "missing"} == {
+        "prod-other-token"
+    }
