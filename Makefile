@@ -40,6 +40,7 @@ chaos: env
 bench: env
 	$(BIN)/python tests/benchmarks/scan.py
 	$(BIN)/python -m tests.benchmarks.notices
+	$(BIN)/python -m tests.benchmarks.documents
 
 env: $(VENV)/.made
 

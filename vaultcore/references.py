@@ -36,8 +36,8 @@ _PROBLEMS_MAX = 50
 _PIECES_MAX = 2000
 """In how many pieces of a text the one that is no Liquid is looked for."""
 _WRITTEN_OUT = re.compile(
-    r"""(?<![\w.'"-])vault\s*(?:\.\s*(?P<dotted>[A-Za-z_][\w-]*)|\[\s*(?P<quote>['"])(?P<quoted>[^"]{1,60}?)(?P=quote)\s*\])"""
-    r"""|(?P<literal>'[^']*'|"[^"]*")|(?<![\w.'"-])(?P<alone>vault)(?![\w'"-])"""
+    r"""(?<![\w'"-])(?:(?<!\.)|(?<=\.\.))vault\s*(?:\.\s*(?P<dotted>[A-Za-z_][\w-]*)|\[\s*(?P<quote>['"])(?P<quoted>[^"]{1,60}?)(?P=quote)\s*\])"""
+    r"""|(?P<literal>'[^']*'|"[^"]*")|(?<![\w'"-])(?:(?<!\.)|(?<=\.\.))(?P<alone>vault)(?![\w'"-])"""
 )
 """In markup that no parser of ours takes: an item as it is written out, a text in quotes, `vault` by itself."""
 
@@ -210,23 +210,52 @@ def _read_name(name: str, template: BoundTemplate, variable: Variable) -> Use:
     raise NoSuchNameError(f"{_where(_source(template), variable)}: {_one_line(problem)}")
 
 
+def find_plain(text: str) -> tuple[Use, ...] | None:
+    """The items of a text whose markup does nothing but to name one each, as most do; None: it does more, or
+    another thing, or holds a bare id.
+    """
+    if "vlt_" in text or "{" not in text:
+        return None
+    found = _find_plain(list(split_markup(text)))
+    return None if found is None else tuple(dict.fromkeys(found))
+
+
 def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
     """Items, and in their place the reason where none can have that name."""
     plain = _find_plain(pieces)
     if plain is not None:
-        return plain
+        return [*plain]
+    found: list[Use | str] = []
+    markup = [piece for piece in pieces if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG)]
+    if all(piece.kind is PieceKind.OUTPUT for piece in markup):  # none has a say in what another means
+        markup = list({piece.text: piece for piece in reversed(markup)}.values())[::-1]
     try:
-        template, analysis = _parse(text, _environment)
+        template, analysis = _parse("".join(piece.text for piece in markup), _environment)
     except Exception:  # noqa: BLE001  # no Liquid of ours
-        return [
-            one
-            for piece in pieces
-            if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG) and VAULT in piece.text
-            for one in _find_written_out(text, piece)
-        ]
+        named = [piece for piece in markup if VAULT in piece.text]
+    else:
+        found = _find_in_template(text, template, analysis)
+        # The analysis does not look into ranges.
+        named = [piece for piece in markup if ".." in piece.text and VAULT in piece.text]
+    return found + [one for piece in named for one in _find_written_out(text, piece)]
+
+
+def _find_in_template(text: str, template: BoundTemplate, analysis: TemplateAnalysis) -> list[Use | str]:
+    """What the markup of a text names; where something is wrong with that, by its place in the text."""
+    try:
+        found = _read_variables(_find_variables(template, analysis), template)
+    except UntoldError:
+        found = [""]
+    if all(isinstance(one, Use) for one in found):
+        return found
+    template, analysis = _parse(text, _environment)
+    return _read_variables(_find_variables(template, analysis), template)
+
+
+def _read_variables(variables: list[Variable], template: BoundTemplate) -> list[Use | str]:
     found: list[Use | str] = []
     problems = 0
-    for variable in _find_variables(template, analysis):
+    for variable in variables:
         if problems >= _PROBLEMS_MAX and not _can_be_named(variable):
             continue
         try:
@@ -242,9 +271,8 @@ def _can_be_named(variable: Variable) -> bool:
     return not isinstance(name, str) or is_item_id(name) or is_written(name)
 
 
-def _find_plain(pieces: list[Piece]) -> list[Use | str] | None:
-    """The items of a text whose markup does nothing but to name one each, as most do; None: it does more."""
-    found: list[Use | str] = []
+def _find_plain(pieces: list[Piece]) -> list[Use] | None:
+    found: list[Use] = []
     for piece in pieces:
         if piece.kind is PieceKind.TEXT:
             continue

@@ -173,6 +173,8 @@ def test_every_reference_of_any_document_is_found_at_its_place(
         ("{{ my-vault.x }} {{ vaults }} {{ a.vault }}", set()),
         (f"{{% comment %}}{IDS[0]}{{% endcomment %}}", set()),
         ("{% # vault.prod-x %}", set()),
+        ("{{ (1..vault.prod-x) }}{{ (vault['prod-y']..9) }}", {Use(name="prod-x"), Use(name="prod-y")}),
+        ("{% for n in (1..vault.prod-x) %}{{ n }}{% endfor %}", {Use(name="prod-x")}),
     ],
 )
 def test_text_that_is_no_liquid_of_ours_is_read_piece_by_piece(text: str, uses: set[Use]) -> None:
@@ -189,6 +191,7 @@ def test_text_that_is_no_liquid_of_ours_is_read_piece_by_piece(text: str, uses: 
         "{% assign all = vault %}",
         "{% for item in vault %}{% endfor %}",
         "{{ vault | json }}{% ai %}",
+        "{{ (1..vault) }}",
     ],
 )
 def test_an_item_that_cannot_be_told_is_said_to_be_so(text: str) -> None:
@@ -235,22 +238,24 @@ HUGE: dict[str, Any] = {
 }
 
 
+def write_huge(name: str, component: str) -> dict[str, Any]:
+    """A document of 1 MB or 10,000 nodes, with what the name says in a node of that component."""
+    raw = document({}, {})
+    if name == "many nodes":
+        raw["nodes"][1:] = HUGE[name]
+        ends = [node["id"] for node in raw["nodes"]]
+        raw["edges"] = [{"source": a, "target": b} for a, b in pairwise(ends)]
+        return raw
+    known = {"method": "POST", "url": "https://x.test"} if component == "webhook" else {}
+    raw["nodes"][1]["data"] = {"componentId": component, **known, "body": HUGE[name]}
+    return raw
+
+
 @pytest.mark.parametrize("name", HUGE)
 @pytest.mark.parametrize("component", ["webhook", "mikrotik_script"])
 def test_no_document_takes_long(name: str, component: str) -> None:
     """Processor time, which a busy machine does not change much; `make bench` measures it on a quiet one."""
-    raw = document({}, {})
-    if isinstance(HUGE[name], list) and isinstance(HUGE[name][0], dict):
-        raw["nodes"][1:] = HUGE[name]
-        ends = [node["id"] for node in raw["nodes"]]
-        raw["edges"] = [{"source": a, "target": b} for a, b in pairwise(ends)]
-    else:
-        raw["nodes"][1]["data"] = {
-            "componentId": component,
-            **({"method": "POST", "url": "https://x.test"} if component == "webhook" else {}),
-            "body": HUGE[name],
-        }
-    text = json.dumps(raw)
+    text = json.dumps(write_huge(name, component))
     began = time.process_time()
     with suppress(InvalidInputError):
         load_definition(text, source="w.json").uses(here=False)

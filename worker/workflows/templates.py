@@ -25,6 +25,7 @@ from vaultcore.references import (
     Use,
     check_length,
     expand_ids,
+    find_plain,
     parse,
     uses_in,
 )
@@ -108,6 +109,9 @@ def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     """
     if "{" not in text and not (header and "vlt_" in text):
         return ()
+    plain = find_plain(text)
+    if plain is not None:
+        return plain
     check_length(text)
     template, analysis = parse(expand_ids(text) if header else text, _environment)
     for name in analysis.filters:
