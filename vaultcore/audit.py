@@ -31,6 +31,7 @@ _DECISIVE = frozenset(
     {
         "item.create",
         "item.delete",
+        "item.import",
         "item.update",
         "version.fill",
         "version.activate",
@@ -82,16 +83,33 @@ class AuditLog:
         **details: str | float | bool | list[str] | None,
     ) -> None:
         """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
+        self.append_all(connection, at=at, actor=actor, action=action, subjects={subject: details})
+
+    def append_all(
+        self,
+        connection: Connection,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        subjects: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """A row for each of several subjects with which the same was done, and its details; as `append`."""
+        if not subjects:
+            return
         head = connection.execute(select(audit_head).with_for_update()).one_or_none()
         if head is None or unreadable_fields(head):
             raise AuditError
         last = connection.execute(select(func.coalesce(func.max(audit.c.seq), 0))).scalar_one()
         if head.seq != last:
             raise AuditError
-        row = AuditRow(seq=head.seq + 1, at=at, actor=actor, action=action, subject=subject, details=details)
-        digest = self._chain(head.hash, row)
-        connection.execute(insert(audit).values(**vars(row), hash=digest))
-        connection.execute(update(audit_head).values(seq=row.seq, hash=digest))
+        digest, rows = head.hash, []
+        for seq, (subject, details) in enumerate(subjects.items(), start=head.seq + 1):
+            row = AuditRow(seq=seq, at=at, actor=actor, action=action, subject=subject, details=details)
+            digest = self._chain(digest, row)
+            rows.append(vars(row) | {"hash": digest})
+        connection.execute(insert(audit), rows)
+        connection.execute(update(audit_head).values(seq=head.seq + len(rows), hash=digest))
         if action in _DECISIVE:
             connection.info[DECISIVE] = True
 

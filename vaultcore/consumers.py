@@ -117,8 +117,8 @@ class References:
         return found
 
     def link(self, connection: Connection, *, item_id: str, name: str, idle_at: datetime) -> None:
-        """A new item: references that named it before it existed now lead to it."""
-        written = [name]
+        """A new item: references that named it before it existed, or had its id, now lead to it."""
+        written = [name, item_id]
         if not name.isascii():
             waiting = select(references.c.written).where(references.c.item_id.is_(None)).distinct()
             written += [other for other in connection.execute(waiting).scalars() if normalise(other) == name]
@@ -135,6 +135,21 @@ class References:
             .where(references.c.item_id == item_id, references.c.mentioned)
             .values(item_id=None, idle_at=None, pinned=None, held_by=None)
         )
+
+    def link_all(self, connection: Connection, names: Mapping[str, str], *, idle_at: datetime) -> int:
+        """As `link`, for many new items: their names by id. How many references lead to them now."""
+        ids = {name: item_id for item_id, name in names.items()}
+        waiting = select(references.c.written).where(references.c.item_id.is_(None)).distinct()
+        linked = 0
+        for written in connection.execute(waiting).scalars().all():
+            item_id = written if written in names else ids.get(normalise(written))
+            if item_id is not None:
+                linked += connection.execute(
+                    update(references)
+                    .where(references.c.item_id.is_(None), references.c.written == written)
+                    .values(item_id=item_id, idle_at=idle_at)
+                ).rowcount
+        return linked
 
     def forget(self, connection: Connection, consumer_id: str) -> None:
         connection.execute(delete(references).where(references.c.consumer_id == consumer_id))

@@ -67,6 +67,8 @@ class Hygiene(StrEnum):
     NO_EXPIRY = "no-expiry"
     NO_PLAN = "no-plan"
     GENERIC_NAME = "generic-name"
+    NO_VALUE = "no-value"
+    """It came in as metadata alone, and waits for its value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,8 @@ class Policy:
 class Item:
     """An item as everybody may see it. `version` and `expires_at` are those of its current version, `owners`
     the names of those who answer for it.
+
+    One without a version waits for its value: it came in as metadata, and its expiry is what that said.
     """
 
     id: str
@@ -124,6 +128,27 @@ class Item:
     hold_until: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingItem:
+    """An item to be, as metadata without a value, under a name that was judged. Without an id of its own, or a
+    time at which it was made, it gets them now. Its expiry may be over: that is known of it, not asked for.
+    """
+
+    name: str
+    item_id: str | None
+    created_at: datetime | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownNames:
+    """What the vault has of some names and ids: names by id, ids by name, names by what a reader sees."""
+
+    by_id: Mapping[str, str]
+    by_name: Mapping[str, str]
+    by_look: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

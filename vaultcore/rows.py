@@ -76,8 +76,13 @@ def derived_columns(
     owned: bool,  # as the other parts of an item, by position
     policy: Policy,
     expires_at: datetime | None,
+    *,
+    waits: bool = False,
 ) -> dict[str, Any]:
-    """The columns that follow from the others, written together wherever one of those changes."""
+    """The columns that follow from the others, written together wherever one of those changes.
+
+    `waits`: the item has no value yet, so that its expiry is no version's.
+    """
     return {
         "skeleton": skeleton(name),
         "policy": policy_to_json(policy),
@@ -90,10 +95,11 @@ def derived_columns(
                 expires=expires_at is not None,
                 policy=policy,
                 kind=kind,
+                waits=waits,
             )
         ),
         "expires_at": expires_at,
-        "due_at": rules.due_at(policy, expires_at, item_id=item_id),
+        "due_at": rules.due_at(policy, expires_at, item_id=item_id, waits=waits),
     }
 
 

@@ -124,6 +124,17 @@ def check_expiry(expires_at: datetime | None, *, name: str, now: datetime) -> No
         )
 
 
+def expiry_of_next(policy: Policy, now: datetime, *, awaited: datetime | None = None) -> datetime | None:
+    """When a new value lapses if nobody says; None: nothing says it.
+
+    `awaited` is the expiry with which an item came in that still waits for this value: while that is to come
+    it is the value's own. Otherwise the policy's lifetime counts; an expiry from before was another value's.
+    """
+    if awaited is not None and awaited > now:
+        return awaited
+    return None if policy.lifetime is None else now + policy.lifetime
+
+
 def check_move(old: Stage, new: Stage) -> None:
     """Only these moves exist; nothing ever comes back from `destroyed`."""
     if new not in _MOVES[old]:
@@ -212,16 +223,18 @@ def rotate_from(policy: Policy, expires_at: datetime, *, item_id: str) -> dateti
     return expires_at - policy.lead - spread_of(policy) * fraction_of(item_id)
 
 
-def due_at(policy: Policy, expires_at: datetime | None, *, item_id: str) -> datetime | None:
+def due_at(
+    policy: Policy, expires_at: datetime | None, *, item_id: str, waits: bool = False
+) -> datetime | None:
     """When the night first has something to do for this expiry, absolute; None: never.
 
-    An item that rotates is due when its replacement is; one that only its owner replaces, or that a
-    person must approve, at its first notice threshold if that comes earlier.
+    An item that rotates is due when its replacement is; one that only its owner replaces, or that waits for its
+    value, at its first notice threshold; one that a person must approve at what comes first.
     """
     if expires_at is None:
         return None
     first_notice = expires_at - timedelta(days=max(policy.thresholds, default=0))
-    if policy.mode is Mode.NOTIFY:
+    if policy.mode is Mode.NOTIFY or waits:
         return first_notice
     rotates = rotate_from(policy, expires_at, item_id=item_id)
     return rotates if policy.mode is Mode.AUTO else min(rotates, first_notice)
@@ -253,8 +266,10 @@ def staleness(state: ReferenceState, now: datetime) -> tuple[Staleness, ...]:
     return tuple(found)
 
 
-def hygiene(*, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind) -> tuple[Hygiene, ...]:
-    """What an item lacks that its creator should have given it, in a fixed order."""
+def hygiene(
+    *, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind, waits: bool = False
+) -> tuple[Hygiene, ...]:
+    """What an item lacks that its creator should have given it, in a fixed order. `waits`: even its value."""
     found = []
     if not owned:
         found.append(Hygiene.NO_OWNER)
@@ -264,6 +279,8 @@ def hygiene(*, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind
         found.append(Hygiene.NO_PLAN)
     if is_generic(name.removeprefix(API_KEY_PREFIX) if kind is Kind.API_KEY else name):
         found.append(Hygiene.GENERIC_NAME)
+    if waits:
+        found.append(Hygiene.NO_VALUE)
     return tuple(found)
 
 

@@ -132,7 +132,8 @@ class ItemColumns(TypedColumns):
 items = Table("items", metadata, ItemColumns)
 """`skeleton` is what a reader sees of the name (`vaultcore.names`), for items, owners and workflows alike.
 `expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
-the night selects by index what it must look at, and computes nothing over what it need not."""
+the night selects by index what it must look at, and computes nothing over what it need not. An item that waits
+for its value has no version: `hygiene` says `no-value`, and `expires_at` is what its metadata said."""
 
 
 class ItemOwnerColumns(TypedColumns):

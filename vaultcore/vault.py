@@ -78,7 +78,7 @@ class Vault:
         rules.check_policy(policy, name=name, kind=kind)
         refuse_namesake(connection, items, name, what="item")
         first = self._first_value(kind, value, name=name)
-        expires_at = expires_at or _expiry_after(policy, now)
+        expires_at = expires_at or rules.expiry_of_next(policy, now)
         rules.check_expiry(expires_at, name=name, now=now)
         item_id = new_id("vlt", now)
         connection.execute(
@@ -92,10 +92,7 @@ class Vault:
             )
         )
         self._set_owners(connection, item_id, owner_ids)
-        self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
-        self._versions.fill(
-            connection, item_id, 1, first, expires_at=expires_at, keep_value=kind is Kind.SECRET
-        )
+        self._insert_first(connection, item_id, kind, first, expires_at, now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
@@ -161,7 +158,8 @@ class Vault:
         version, current at once.
 
         A new value without an expiry gets the policy's lifetime, or none: the old expiry was the
-        old value's. A rename is refused while templates hold the old name.
+        old value's. The first value of an item that waits for it has the expiry that came with that. A rename
+        is refused while templates hold the old name.
         """
         now = self._clock()
         item = self.get(connection, name_or_id, lock=True)
@@ -177,7 +175,7 @@ class Vault:
             rules.check_expiry(expires_at, name=new.name, now=now)
             expiry = expires_at
         else:
-            expiry = item.expires_at if value is None else _expiry_after(new.policy, now)
+            expiry = item.expires_at if value is None else self.expiry_of_next(item, new.policy)
         if value is not None:
             self._replace_value(connection, item, value, expiry, now)
         elif expiry != item.expires_at:
@@ -197,7 +195,15 @@ class Vault:
                 name=new.name,
                 updated_at=now,
                 hold_until=item.hold_until if value is None and policy is None else None,
-                **derived_columns(item.id, new.name, item.kind, owned, new.policy, expiry),
+                **derived_columns(
+                    item.id,
+                    new.name,
+                    item.kind,
+                    owned,
+                    new.policy,
+                    expiry,
+                    waits=item.version is None and value is None,
+                ),
             )
         )
         self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
@@ -214,6 +220,35 @@ class Vault:
             policy_changed=policy is not None,
         )
         return changed
+
+    def expiry_of_next(self, item: Item, policy: Policy) -> datetime | None:
+        """When a new value of the item lapses by that policy unless somebody says; None: nothing says it."""
+        awaited = item.expires_at if item.version is None else None
+        return rules.expiry_of_next(policy, self._clock(), awaited=awaited)
+
+    def make_first_key(self, connection: Connection, name_or_id: str, *, actor: str) -> Created:
+        """The first key of an `api-key:` item that waits for one: generated, answered once, as by `create`.
+
+        Refused where the expiry that the item came in with is over, and its policy has no lifetime.
+        """
+        now = self._clock()
+        item = self.get(connection, name_or_id, lock=True)
+        if item.kind is not Kind.API_KEY or item.version is not None:
+            raise ConflictError(f"{item.name} waits for no key: look again")
+        expiry = self.expiry_of_next(item, item.policy)
+        rules.check_expiry(item.expires_at if expiry is None else expiry, name=item.name, now=now)
+        key = apikeys.generate()
+        self._insert_first(connection, item.id, item.kind, key, expiry, now)
+        connection.execute(
+            update(items)
+            .where(items.c.id == item.id)
+            .values(
+                updated_at=now,
+                **derived_columns(item.id, item.name, item.kind, bool(item.owners), item.policy, expiry),
+            )
+        )
+        self._note(connection, actor, "item.update", item.id, name=item.name, version=1, new_value=True)
+        return Created(item=self.get(connection, item.id), key=key)
 
     def delete(self, connection: Connection, name_or_id: str, *, actor: str) -> Item:
         """Takes the item and every value of it away; refused while anything uses it."""
@@ -274,12 +309,30 @@ class Vault:
         rules.check_value(value.expose(), name=item.name)
         if self._versions.pending(connection, item.id) is not None:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
-        highest = max(v.number for v in self._versions.of_item(connection, item.id))
+        highest = max((v.number for v in self._versions.of_item(connection, item.id)), default=0)
+        if highest == 0:
+            self._insert_first(connection, item.id, item.kind, value, expiry, now)
+            return
         self._versions.insert(connection, item.id, number=highest + 1, stage=Stage.PENDING, now=now)
         self._versions.fill(connection, item.id, highest + 1, value, expires_at=expiry)
         if item.version is None:
             raise ConflictError(f"{item.name} has no current version")
         self._versions.swap(connection, item.id, new=highest + 1, old=item.version, new_was=Stage.PENDING)
+
+    def _insert_first(
+        self,
+        connection: Connection,
+        item_id: str,
+        kind: Kind,
+        value: Secret,
+        expires_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        """The first version, current at once. A key for callers of ours is kept as its digest alone."""
+        self._versions.insert(connection, item_id, number=1, stage=Stage.CURRENT, now=now)
+        self._versions.fill(
+            connection, item_id, 1, value, expires_at=expires_at, keep_value=kind is Kind.SECRET
+        )
 
     def _check_rename(self, connection: Connection, item: Item, name: str) -> None:
         if rules.kind_of(name) is not item.kind:
@@ -329,7 +382,3 @@ class Vault:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
-
-
-def _expiry_after(policy: Policy, now: datetime) -> datetime | None:
-    return None if policy.lifetime is None else now + policy.lifetime

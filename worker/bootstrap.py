@@ -13,6 +13,7 @@ from vaultcore.consumers import References
 from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
+from vaultcore.enrolling import Enrolling
 from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
 from vaultcore.names import spellings
@@ -45,6 +46,7 @@ from worker.services.delivering import Delivering
 from worker.services.digesting import Digesting
 from worker.services.driving import Driving
 from worker.services.heartbeat import Heartbeat
+from worker.services.importing import Importing
 from worker.services.items import Items
 from worker.services.jobs import Jobs
 from worker.services.leaving import Leaving
@@ -200,7 +202,13 @@ class Services:
             owners=self.owners,
             references=self.references,
             claiming=self.claiming,
+            clock=self.clock,
         )
+
+    @cached_property
+    def importing(self) -> Importing:
+        enrolling = Enrolling(audit=self.audit, references=self.references, clock=self.clock)
+        return Importing(database=self.database, enrolling=enrolling, owners=self.owners)
 
     @cached_property
     def http(self) -> HttpClient:

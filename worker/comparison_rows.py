@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from vaultcore.tables import items
+from vaultcore.tables import items, versions
 from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
 from worker.tables import comparisons, restorations
 
@@ -34,7 +34,10 @@ def mark(
     seq: int,
     by: str,
 ) -> None:
-    """The database was put back: every item in it is to be compared, whatever came of a comparison before."""
+    """The database was put back: every item in it is to be compared, whatever came of a comparison before.
+
+    One that waits for its value has nothing to compare.
+    """
     connection.execute(delete(comparisons))
     connection.execute(
         insert(restorations).values(id=restoration_id, how=how, at=at, made_at=made_at, seq=seq, by=by)
@@ -44,7 +47,9 @@ def mark(
     connection.execute(
         insert(comparisons).from_select(
             names,
-            select(items.c.id, literal(restoration_id), literal(Result.WAITING.value), literal(""), stamp),
+            select(
+                items.c.id, literal(restoration_id), literal(Result.WAITING.value), literal(""), stamp
+            ).where(exists().where(versions.c.item_id == items.c.id)),
         )
     )
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, null, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, null, or_, select, true
 
 from vaultcore import tables as vault
 from vaultcore.damage import Damage, find_damage, is_sound, number_in
-from vaultcore.model import Stage
+from vaultcore.model import Hygiene, Stage
 from worker import tables as ours
 from worker.domain.saga import FINISHED
 
@@ -68,6 +68,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
     none = null()
     i, v, r = vault.items.c, vault.versions.c, vault.references.c
     rot, clm = ours.rotations.c, ours.claims.c
+    any_version = exists().where(v.item_id == i.id)
+    waits = i.hygiene.contains(Hygiene.NO_VALUE.value)
     current = select(v.expires_at).where(v.item_id == i.id, v.stage == Stage.CURRENT.value)
     return [
         _Check(
@@ -75,7 +77,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             item=i.id,
             name=i.name,
             rules={
-                "expires_at": i.expires_at.is_not_distinct_from(current.scalar_subquery()),
+                "expires_at": or_(waits, i.expires_at.is_not_distinct_from(current.scalar_subquery())),
                 "due_at": or_(
                     and_(i.expires_at.is_(None), i.due_at.is_(None)),
                     and_(i.expires_at.is_not(None), i.due_at <= i.expires_at),
@@ -83,7 +85,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                 "hold_until": _not_beyond(i.hold_until, far),
                 "overlap_seconds": i.overlap_seconds == number_in(i.policy, "overlap_seconds", dialect),
                 "idle_seconds": i.idle_seconds == number_in(i.policy, "idle_after_seconds", dialect),
-                "current version": current.exists(),
+                "current version": or_(and_(~waits, current.exists()), and_(waits, ~any_version)),
             },
         ),
         _Check(

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
+from vaultcore.model import Consumer
 from vaultcore.names import spellings
 from vaultcore.stored import read_all
-from vaultcore.tables import items, owners, routes
+from vaultcore.tables import items, owners, references, routes
 from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
 from worker.domain.findings import FindingKind
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
@@ -196,11 +197,18 @@ def _due_again(connection: Connection, now: datetime) -> list[Problem]:
 
 
 def _findings(connection: Connection, now: datetime) -> list[Problem]:
+    """Of items that wait for their value those that an active workflow would use, which fails meanwhile."""
+    used = exists().where(
+        references.c.item_id == findings.c.item_id,
+        references.c.consumer == Consumer.WORKFLOW.value,
+        references.c.active.is_(True),
+    )
     rows = connection.execute(
         select(findings.c.kind, findings.c.item, findings.c.subject, findings.c.workflow, findings.c.detail)
         .where(
             findings.c.resolved_at.is_(None),
             findings.c.kind.in_([kind.value for kind in FAILING_FINDINGS]),
+            or_(findings.c.kind != FindingKind.NO_VALUE.value, used),
             not_(finding_rows.is_quiet(now)),
         )
         .order_by(findings.c.id)

@@ -70,6 +70,10 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
         (item(**OPEN, hold_until=NOW + DAY), Action.GO_ON, None, None),
         (item(**STUCK), Action.HOLD, FindingKind.EXPIRING, 2),
         (item(**STUCK, expires_at=NOW + 31 * DAY), Action.HOLD, None, None),
+        # Its value is elsewhere, whatever its mode.
+        (item(give="GIVE"), Action.ASK, FindingKind.EXPIRING, 2),
+        (item(give="GIVE", mode=Mode.NOTIFY, **LAPSED), Action.ASK, FindingKind.LAPSED, 102),
+        (item(give="GIVE", mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), Action.ASK, None, None),
         # A person is asked.
         (item(mode=Mode.NOTIFY), Action.ASK, FindingKind.EXPIRING, 2),
         (item(mode=Mode.APPROVE), Action.REQUEST, FindingKind.EXPIRING, 2),

@@ -21,6 +21,7 @@ from vaultcore.rules import (
     check_written,
     default_lead,
     due_at,
+    expiry_of_next,
     hygiene,
     is_generic,
     is_item_id,
@@ -448,6 +449,27 @@ def test_a_reference_is_stale_in_these_ways(reference, expected):
     assert staleness(reference, NOW) == expected
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "awaited", "expected"),
+    [
+        (None, None, None),
+        (30 * DAY, None, NOW + 30 * DAY),
+        (None, NOW + SECOND, NOW + SECOND),
+        (30 * DAY, NOW + SECOND, NOW + SECOND),
+        (None, NOW, None),
+        (30 * DAY, NOW, NOW + 30 * DAY),
+    ],
+)
+def test_a_next_value_lapses_when_its_metadata_said_or_after_the_lifetime(lifetime, awaited, expected):
+    assert expiry_of_next(Policy(lifetime=lifetime), NOW, awaited=awaited) == expected
+
+
+@pytest.mark.parametrize("mode", [Mode.NOTIFY, Mode.APPROVE, Mode.AUTO])
+def test_what_waits_for_its_value_is_due_at_its_first_threshold_whatever_its_mode(mode):
+    policy = Policy(mode=mode, rotator="random", thresholds=(9, 1))
+    assert due_at(policy, NOW, item_id=ITEM_ID, waits=True) == NOW - 9 * DAY
+
+
 # Hygiene
 
 
@@ -461,6 +483,8 @@ def test_a_reference_is_stale_in_these_ways(reference, expected):
         ({"name": "prod-token"}, (Hygiene.GENERIC_NAME,)),
         ({"name": "api-key: ticketing", "kind": Kind.API_KEY}, ()),
         ({"name": "api-key: prod", "kind": Kind.API_KEY}, (Hygiene.GENERIC_NAME,)),
+        ({"waits": True}, (Hygiene.NO_VALUE,)),
+        ({"owned": False, "waits": True}, (Hygiene.NO_OWNER, Hygiene.NO_VALUE)),
         (
             {"owned": False, "expires": False, "policy": Policy(), "name": "token"},
             (Hygiene.NO_OWNER, Hygiene.NO_EXPIRY, Hygiene.NO_PLAN, Hygiene.GENERIC_NAME),

@@ -24,7 +24,7 @@ def _name(field: str) -> str:
 
 
 def _show(field: str, value: object) -> str:
-    if field == "version":
+    if field == "version" and value is not None:
         return f"version {value}"
     if field == "stated":
         return "stated" if value else "none"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
-from worker.cli.inputs import read_input, read_text
+from worker.cli.inputs import read_document
 from worker.domain.places import Place
 from worker.services.definitions import Applied, Change, Workflow
 from worker.workflows.remarks import Remark, Weight
@@ -30,12 +30,8 @@ def read_documents(paths: Sequence[Path]) -> list[tuple[str, str]]:
     files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     if not files:
         raise InvalidInputError(f"there is no .json file in {', '.join(str(path) for path in paths)}")
-    return [
-        ("standard input", read_input(most=_FILE_MAX))
-        if file == INPUT
-        else (str(file), read_text(file, most=_FILE_MAX))
-        for file in files
-    ]
+    read = [read_document(str(file), most=_FILE_MAX) for file in files]
+    return [(name, text) for text, name in read]
 
 
 def describe_applied(applied: Applied) -> dict[str, Any]:

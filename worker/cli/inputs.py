@@ -67,6 +67,13 @@ def read_input(*, most: int = _FILE_MAX) -> str:
     raise InvalidInputError(f"standard input cannot be read: {problem}")
 
 
+def read_document(path: str, *, most: int) -> tuple[str, str]:
+    """A text of a file, or of standard input (`-`), of so many bytes at most; and what to call it."""
+    if path == "-":
+        return read_input(most=most), "standard input"
+    return read_text(Path(path), most=most), path
+
+
 def read_text(path: Path, *, most: int = _FILE_MAX) -> str:
     """A text file of at most so many bytes, newlines as they are; the error names it and says why it cannot be
     read.

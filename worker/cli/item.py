@@ -1,4 +1,4 @@
-"""`nightkey item`: create, list, show, update, delete, rotate."""
+"""`nightkey item`: create, import, list, show, update, delete, rotate."""
 
 import sys
 from dataclasses import replace
@@ -16,13 +16,14 @@ from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
+from worker.cli.item_import import import_items
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
-from worker.domain.commands import explain_missing_expiry
+from worker.domain.commands import explain_missing_expiry, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.places import Place
 from worker.domain.proof import CANARY_AUTO, Consumer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from worker.services.claiming import Collected
 
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
+_WAITS = "waits for its value"
 
 Owners = Annotated[
     list[str] | None,
@@ -193,6 +195,9 @@ def _show_key(services: "Services", item: Item, first: "Collected", *, json: boo
         raise NightkeyError(problem)
 
 
+app.command("import")(import_items)
+
+
 @app.command("list")
 def list_items(*, json: Json = False, home: Home = None) -> None:
     """List items."""
@@ -205,7 +210,7 @@ def list_items(*, json: Json = False, home: Home = None) -> None:
         print_json(rows)
     else:
         print_table(
-            rows,
+            [row | {"version": row["version"] or _WAITS} for row in rows],
             ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
             "no items yet: nightkey item create NAME --owner OWNER",
         )
@@ -253,7 +258,8 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
         print_json(answer)
         return
     print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}", "", "versions:"])
-    print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), "none")
+    none = "none" if item.version else f"none yet: {value_command(item, services.clock())}"
+    print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), none)
     print_lines(["", "used by:"])
     print_table(
         references,
@@ -383,9 +389,19 @@ def rotate(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Replace an item now: create, test and activate a new version; the old one works on meanwhile."""
+    """Replace an item now: create, test and activate a new version; the old one works on meanwhile.
+
+    An api-key: item that came in without a key gets its first one, which is answered here.
+    """
     _ = home
     services = open_services()
+    with services.database.read() as connection:
+        item = services.vault.get(connection, name)
+    if item.kind is Kind.API_KEY and item.version is None:
+        check_output()
+        made, first = services.items.make_first_key(item.id, actor=who())
+        _show_key(services, made, first, json=json)
+        return
     if compromised:
         _confirm_harm(services, name, yes=yes)
     with show_progress(services.driving) as tell:
@@ -472,9 +488,8 @@ def describe(item: Item) -> dict[str, Any]:
 
 def _line(item: Item) -> str:
     expiry = "no expiry" if item.expires_at is None else f"expires {item.expires_at:%Y-%m-%d %H:%M} UTC"
-    return (
-        f"{item.name} ({item.id}): version {item.version}, {expiry}, owner {', '.join(item.owners) or 'nobody'}"
-    )
+    version = _WAITS if item.version is None else f"version {item.version}"
+    return f"{item.name} ({item.id}): {version}, {expiry}, owner {', '.join(item.owners) or 'nobody'}"
 
 
 def _describe_policy(policy: Policy) -> str:

@@ -1,10 +1,10 @@
 """Commands that a text tells its reader to run, written so that they can be pasted. Pure."""
 
 import shlex
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from vaultcore.model import Kind
-from vaultcore.rules import kind_of
+from vaultcore.model import Item, Kind, Policy
+from vaultcore.rules import expiry_of_next, kind_of
 
 LIVES = "90d"
 """How long a value that a person gives is taken to live in the commands that we write: theirs to correct."""
@@ -26,8 +26,44 @@ def replace_command(item: str, lifetime: timedelta | None) -> str:
     return f"{update} --value-file PATH" + (f" --expires-at {LIVES}" if lifetime is None else "")
 
 
+def first_value_command(item: str, policy: Policy, *, expires_at: datetime | None, now: datetime) -> str:
+    """What gives an item the value that it waits for, whole but for PATH; `expires_at` is what it came in with.
+
+    A key for callers of ours is made here: the one that callers have elsewhere opens nothing here.
+    """
+    if kind_of(item) is Kind.API_KEY:
+        return f"nightkey item rotate {quote_word(item)}"
+    says = expiry_of_next(policy, now, awaited=expires_at)
+    return f"nightkey item update {quote_word(item)} --value-file PATH" + (
+        f" --expires-at {LIVES}" if says is None else ""
+    )
+
+
+def value_command(item: Item, now: datetime) -> str:
+    """What gives an item a value, its first one or a new one."""
+    if item.version is None:
+        return first_value_command(item.name, item.policy, expires_at=item.expires_at, now=now)
+    return replace_command(item.name, item.policy.lifetime)
+
+
+def explain_waiting(item: Item, now: datetime) -> str:
+    """Why nothing can be done with an item that waits for its value."""
+    return (
+        f"{item.name} waits for its value, and nothing here can use or replace it before that: give it by "
+        f"`{value_command(item, now)}`"
+    )
+
+
 def explain_missing_expiry(name: str) -> str:
     return (
         f"nothing says when the new value of {name} lapses: add --expires-at TIME (such as {LIVES}), "
         "--lifetime TIME for this one and those to come, or --no-expiry if it never does"
+    )
+
+
+def explain_lapsed_metadata(name: str) -> str:
+    """Of a key that is to be made for an item whose expiry is over."""
+    return (
+        f"the expiry with which {name} came in is over: say when its key lapses, by nightkey item update "
+        f"{quote_word(name)} --expires-at {LIVES} (or --no-expiry), then make it"
     )

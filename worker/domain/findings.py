@@ -27,6 +27,7 @@ class FindingKind(StrEnum):
     EXPIRING = "expiring"
     MISSING = "missing"
     EXPIRED = "expired"
+    NO_VALUE = "no-value"
     SUPERSEDED = "superseded"
     UNPROVEN = "unproven"
     NO_CONSUMER = "no-consumer"

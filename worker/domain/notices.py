@@ -27,6 +27,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.EXPIRING: ("lapses", "Replace it"),
     FindingKind.MISSING: ("does not exist", "Create it, or correct the workflow"),
     FindingKind.EXPIRED: ("is used after it lapsed", "Look"),
+    FindingKind.NO_VALUE: ("waits for its value", "Give it"),
     FindingKind.SUPERSEDED: ("is used in an older version", "Move it to the current one"),
     FindingKind.UNPROVEN: ("is not used by all since it was replaced", "Decide"),
     FindingKind.NO_CONSUMER: ("cannot be replaced here, since nothing here reads it", "Decide"),

@@ -56,6 +56,8 @@ class DueItem:
     """Nothing here reads it, and its policy does not say that nothing needs to."""
     differs: bool = False
     """From its target, since a restore."""
+    give: str | None = None
+    """The command that gives it the value that it waits for; None: it has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +120,9 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
         return _Choice(
             action=Action.HOLD, why=f"{why}: nightkey reconcile list", does=f"nothing: {why}", command=command
         )
+    if item.give is not None or item.mode is Mode.NOTIFY:
+        return _ask_owner(item)
     by_hand = f"nightkey item rotate {quote_word(item.name)}"
-    if item.mode is Mode.NOTIFY:
-        command = replace_command(item.name, item.lifetime)
-        return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
     if item.unread:
         why = f"no active workflow uses it: {UNREAD}"
         return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=advise_unread(item.name))
@@ -171,6 +172,14 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
             does=f"replaces it from {_show(begins_at)} on, when changes may be made",
         )
     return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does="replaces it in this night")
+
+
+def _ask_owner(item: DueItem) -> _Choice:
+    if item.give is not None:
+        why = "it waits for its value"
+        return _Choice(action=Action.ASK, why=f"{why}: {item.give}", does=f"nothing: {why}", command=item.give)
+    command = replace_command(item.name, item.lifetime)
+    return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
 
 
 def describe_open(rotation: str, state: str) -> tuple[str, str]:

@@ -47,6 +47,7 @@ class ProblemKind(StrEnum):
     UNREADABLE = "unreadable"
     EXPIRED = "expired"
     MISSING = "missing"
+    NO_VALUE = "no-value"
     PICKUP = "pickup"
     NOTICE_FAILED = "notice-failed"
     NOTICE_WAITING = "notice-waiting"
@@ -62,13 +63,14 @@ FAILING_FINDINGS = {
     FindingKind.UNREADABLE: ProblemKind.UNREADABLE,
     FindingKind.EXPIRED: ProblemKind.EXPIRED,
     FindingKind.MISSING: ProblemKind.MISSING,
+    FindingKind.NO_VALUE: ProblemKind.NO_VALUE,
 }
 """Findings that are no advice: an item was passed over, or an active workflow fails at its next run."""
 
 
-NO_NEWS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING, ProblemKind.UNREACHED})
-"""What operators are not told of as such: of the first two owners hear in digests, which go on to them in time;
-the third means that nothing reaches the operators either."""
+NO_NEWS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING, ProblemKind.NO_VALUE, ProblemKind.UNREACHED})
+"""What operators are not told of as such: of the first three owners hear in digests, which go on to them in
+time; the last means that nothing reaches the operators either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +175,8 @@ _SENTENCES = {
     ProblemKind.UNREADABLE: "{subject}: {error}",
     ProblemKind.EXPIRED: "{subject}: {error}",
     ProblemKind.MISSING: "{subject} does not exist: {error}",
+    ProblemKind.NO_VALUE: "{subject} waits for its value, and an active workflow uses it "
+    "(nightkey item show {quoted})",
     ProblemKind.PICKUP: "the new key of {subject} waits since {when} and has arrived with nobody: "
     "its owner collects it with the token of their notice (nightkey notice list)",
     ProblemKind.NOTICE_FAILED: "{subject} could not be told {error} (nightkey notice show {id})",

@@ -15,7 +15,7 @@ from vaultcore.paging import walk_pages
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import item_owners, items
 from vaultcore.vault import Vault
-from worker.domain.commands import quote_word, replace_command
+from worker.domain.commands import quote_word, value_command
 
 _PAGE = 500
 _LENGTH = timedelta(minutes=30)
@@ -53,12 +53,12 @@ class Calendaring:
                 if item.expires_at is None:
                     return None
                 event = Event()
-                event.add("uid", f"{item.id}-{item.version}@nightkey")
+                event.add("uid", f"{item.id}-{item.version or 0}@nightkey")
                 event.add("dtstamp", now)
                 event.add("dtstart", item.expires_at)
                 event.add("dtend", item.expires_at + _LENGTH)
                 event.add("summary", f"{item.name} lapses")
-                event.add("description", _explain(item))
+                event.add("description", _explain(item, now))
                 event.add("categories", [str(item.policy.mode)])
                 event.add("transp", "TRANSPARENT")
                 return event
@@ -98,11 +98,13 @@ class Calendaring:
         yield from connection.execute(every.where(~sound).order_by(items.c.id))
 
 
-def _explain(item: Item) -> str:
+def _explain(item: Item, now: datetime) -> str:
     owners = ", ".join(item.owners) or "nobody"
     show = f"nightkey item show {quote_word(item.name)}"
-    if item.policy.mode is Mode.NOTIFY or item.expires_at is None:
-        does = f"Only its owner can replace it: {replace_command(item.name, item.policy.lifetime)}"
+    if item.version is None:
+        does = f"It waits for its value: {value_command(item, now)}"
+    elif item.policy.mode is Mode.NOTIFY or item.expires_at is None:
+        does = f"Only its owner can replace it: {value_command(item, now)}"
     else:
         since = rules.rotate_from(item.policy, item.expires_at, item_id=item.id)
         what = "asks for an approval to replace it" if item.policy.mode is Mode.APPROVE else "replaces it"

@@ -13,11 +13,13 @@ from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from vaultcore import rules
 from vaultcore.damage import is_sound
+from vaultcore.model import Hygiene
 from vaultcore.paging import walk_pages
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, references
 from worker.comparison_rows import differs
+from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import Candidate, Room, cannot_wait, share_out
 from worker.domain.plan import Action, Decision, DueItem, plan_item
@@ -118,6 +120,7 @@ def _due_page(
             items.c.id,
             items.c.name,
             items.c.policy,
+            items.c.hygiene,
             items.c.expires_at,
             items.c.due_at,
             items.c.hold_until,
@@ -193,4 +196,7 @@ def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Wind
         lifetime=policy.lifetime,
         unread=not row.is_read and rules.needs_consumer(policy, rules.kind_of(row.name)),
         differs=row.differs,
+        give=first_value_command(row.name, policy, expires_at=row.expires_at, now=now)
+        if Hygiene.NO_VALUE in row.hygiene.split()
+        else None,
     )

@@ -1,6 +1,7 @@
 """The use cases of items: what is given is composed and checked here, and stored in one transaction."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,15 +9,17 @@ from sqlalchemy import Connection
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
 from vaultcore.owners import Owners
 from vaultcore.rules import check_name, check_policy, kind_of, needs_consumer
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
+from worker import finding_rows
 from worker.domain.changes import Change, ItemChange, compare
-from worker.domain.commands import explain_missing_expiry
+from worker.domain.commands import explain_lapsed_metadata, explain_missing_expiry, explain_waiting
 from worker.domain.consumption import explain_unread_plan
+from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
 from worker.rotators.catalog import foreign_settings, parse_settings
 from worker.services.claiming import Claiming, Collected
@@ -30,13 +33,21 @@ class Updated:
 
 class Items:
     def __init__(
-        self, *, database: Database, vault: Vault, owners: Owners, references: References, claiming: Claiming
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        owners: Owners,
+        references: References,
+        claiming: Claiming,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._owners = owners
         self._references = references
         self._claiming = claiming
+        self._clock = clock
 
     def create(
         self,
@@ -59,6 +70,7 @@ class Items:
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
             self._claiming.check_first(connection, name, actor=actor)
+            self._refuse_waiting(connection, name)
             self._check_awaited(connection, name, built)
         value = None if kind_of(name) is Kind.API_KEY else read_value()
         with self._database.write() as connection:
@@ -77,12 +89,12 @@ class Items:
     def lacks_expiry(self, name: str, change: ItemChange) -> bool:
         """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.
 
-        The expiry that the item has is its present value's. One that never had any is asked for, too: that a
-        value never lapses is somebody's word, and not a guess.
+        The expiry that the item has is its present value's, or what it came in with while it waits for one.
+        One that never had any is asked for, too: that a value never lapses is somebody's word, and not a guess.
         """
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
-        return _lacks_expiry(change, self._policy_after(item, change))
+        return self._lacks_expiry(item, change, self._policy_after(item, change))
 
     def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
@@ -91,7 +103,7 @@ class Items:
         with self._database.write() as connection:
             item = self._vault.get(connection, name, lock=True)
             policy = self._policy_after(item, change)
-            if value is not None and _lacks_expiry(change, policy):
+            if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
             self._check_read(connection, item, policy)
             owner_ids = (
@@ -111,12 +123,40 @@ class Items:
                 policy=None if policy == item.policy else policy,
                 actor=actor,
             )
+            if item.version is None and after.version is not None:
+                finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
         return Updated(item=after, changes=compare(item, after))
 
     def _policy_after(self, item: Item, change: ItemChange) -> Policy:
         policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))
         _check_settings(policy, item.policy, name=item.name)
         return policy
+
+    def make_first_key(self, name: str, *, actor: str) -> tuple[Item, Collected]:
+        """The key of an `api-key:` item that came in without one: made, and kept until it has arrived with who
+        asked for it, as that of a new item.
+        """
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name, lock=True)
+            says = self._vault.expiry_of_next(item, item.policy)
+            if item.version is None and item.expires_at is not None and says is None:
+                raise InvalidInputError(explain_lapsed_metadata(item.name))
+            created = self._vault.make_first_key(connection, item.id, actor=actor)
+            finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, created.item.updated_at)
+            kept = self._claiming.keep_first(connection, created, actor=actor)
+        if kept is None:
+            raise RefusedError(f"{name} has a key already")
+        return created.item, kept
+
+    def _lacks_expiry(self, item: Item, change: ItemChange, policy: Policy) -> bool:
+        return isinstance(change.expires_at, Unchanged) and self._vault.expiry_of_next(item, policy) is None
+
+    def _refuse_waiting(self, connection: Connection, name: str) -> None:
+        """What came in already is not to be created under another name, but to be given its value."""
+        with suppress(NotFoundError):
+            item = self._vault.get(connection, name)
+            if item.version is None:
+                raise RefusedError(explain_waiting(item, self._clock()))
 
     def _check_awaited(self, connection: Connection, name: str, policy: Policy) -> None:
         if needs_consumer(policy, kind_of(name)) and not self._references.is_awaited(connection, name):
@@ -130,10 +170,6 @@ class Items:
 
     def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
         return [self._owners.get(connection, one).id for one in names]
-
-
-def _lacks_expiry(change: ItemChange, policy: Policy) -> bool:
-    return isinstance(change.expires_at, Unchanged) and policy.lifetime is None
 
 
 def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:

@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError
+from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
+from worker.domain.commands import explain_waiting, value_command
 from worker.domain.consumption import explain_unread_rotation
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
@@ -75,16 +76,23 @@ class Jobs:
                 if reference.node_id == ROTATOR_NODE
             }
             unread = not rotation.hurried and self._vault.is_unread(connection, item)
-            lacking = [name for name, item_id in named.items() if not self._has_value(connection, item_id)]
+            lacking = [
+                lack
+                for name, item_id in named.items()
+                if (lack := self._explain_lack(connection, name, item_id))
+            ]
         if unread:
             return explain_unread_rotation(item.name)
         return f"its settings name what has no value: {', '.join(sorted(lacking))}" if lacking else None
 
-    def _has_value(self, connection: Connection, item_id: str | None) -> bool:
+    def _explain_lack(self, connection: Connection, name: str, item_id: str | None) -> str | None:
+        """The name of what a rotator cannot be given, and the command that gives it where it waits for it."""
         if item_id is None:
-            return False
+            return name
         named = self._vault.get(connection, item_id)
-        return named.version is not None and named.kind is Kind.SECRET
+        if named.kind is not Kind.SECRET:
+            return name
+        return None if named.version is not None else f"{name} ({value_command(named, self._clock())})"
 
     def make(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
         """Everything that the rotator may use, revealed and audited in one transaction.
@@ -168,5 +176,7 @@ class Jobs:
         return self._reveal_now(connection, item_id, rotation.id)
 
     def _reveal_now(self, connection: Connection, item_id: str, actor: str) -> Secret:
-        number = self._vault.get(connection, item_id).version
-        return self._versions.reveal(connection, item_id, number or 0, purpose=Purpose.ROTATION, actor=actor)
+        item = self._vault.get(connection, item_id)
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
+        return self._versions.reveal(connection, item_id, item.version, purpose=Purpose.ROTATION, actor=actor)

@@ -19,7 +19,7 @@ from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import store
-from worker.domain.commands import quote_word, replace_command
+from worker.domain.commands import quote_word, value_command
 from worker.domain.consumption import NO_WAY_OUT
 from worker.domain.saga import is_moving
 from worker.services.notifying import Notifying
@@ -193,7 +193,7 @@ class Leaving:
     def _tell_owners(self, connection: Connection, departure_id: str, name: str, readable: list[Item]) -> None:
         """Of what only its owner can replace; where that is who leaves, the operators hear of it."""
         for item in readable:
-            if item.policy.mode is Mode.NOTIFY:
+            if item.policy.mode is Mode.NOTIFY or item.version is None:
                 self._notifying.tell_owners(
                     connection,
                     item.id,
@@ -202,7 +202,7 @@ class Leaving:
                     data={
                         "item": item.name,
                         "name": name,
-                        "command": replace_command(item.name, item.policy.lifetime),
+                        "command": value_command(item, self._clock()),
                         "leave": f"nightkey owner leave {quote_word(name)}",
                     },
                     but=name,
@@ -273,6 +273,8 @@ class Leaving:
             item = self._vault.get(connection, left.item_id)
         except NotFoundError:
             return Fate.GONE, "it was deleted"
+        if item.version is None:
+            return Fate.BY_HAND, "it waits for its value: what they know of it is elsewhere, and replaced there"
         kept = [
             version
             for version in self._versions.of_item(connection, item.id)

@@ -110,7 +110,7 @@ class Nights:
             found = [seen.finding for seen in due if seen.finding is not None]
             for page in walk_stale(connection, at, page_size=self._page_size):
                 found += page
-            for page in walk_items(connection, page_size=self._page_size):
+            for page in walk_items(connection, at, page_size=self._page_size):
                 found += page
             found += walk_unreadable(connection, at)
         once = {(finding.kind, finding.subject): finding for finding in reversed(found)}
@@ -281,7 +281,7 @@ class Nights:
                             opened += self._open_rotation(connection, seen, night, damaged)
             for walk in (
                 walk_stale(reading, now, page_size=self._page_size),
-                walk_items(reading, page_size=self._page_size),
+                walk_items(reading, now, page_size=self._page_size),
                 iter([[*unreadable, *walk_unreadable(reading, now)]]),
             ):
                 for findings_page in walk:

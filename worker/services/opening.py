@@ -13,7 +13,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain.approvals import digest_request
-from worker.domain.commands import replace_command
+from worker.domain.commands import explain_waiting, replace_command
 from worker.domain.consumption import explain_unread_rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
@@ -65,7 +65,9 @@ class Opening:
 
         `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
         """
-        if item.policy.rotator is None or item.version is None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
+        if item.policy.rotator is None:
             raise RefusedError(
                 f"{item.name} has no rotator: only its owner can replace it, with "
                 f"`{replace_command(item.name, item.policy.lifetime)}`"
@@ -236,6 +238,8 @@ class Opening:
         return begun
 
     def _check_replaceable(self, item: Item) -> None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
         if item.policy.mode is Mode.NOTIFY:
             raise RefusedError(
                 f"{item.name} is replaced by its owner alone (mode notify): "

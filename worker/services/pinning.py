@@ -13,6 +13,7 @@ from vaultcore.model import Item, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import consumers, store
+from worker.domain.commands import explain_waiting
 from worker.domain.saga import State
 from worker.services.definitions import Definitions, Workflow
 
@@ -63,6 +64,8 @@ class Pinning:
             return used_by, found
 
     def _check_version(self, connection: Connection, item: Item, number: int) -> None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
         version = self._versions.get(connection, item.id, number)
         if not version.filled:
             raise RefusedError(f"version {number} of {item.name} holds no value any more")

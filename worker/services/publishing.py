@@ -38,6 +38,8 @@ class Publishing:
             stored = self._versions.of_item(connection, item.id)
         if item.kind is Kind.API_KEY:
             raise RefusedError(f"{item.name} is a key for callers of ours: it signs nothing")
+        if item.version is None:
+            raise RefusedError(f"{item.name} has no key set: it waits for its value")
         keys: list[dict[str, Any]] = []
         for version in _listed(stored):
             public = self._public(version)

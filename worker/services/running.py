@@ -22,7 +22,7 @@ from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker import records, store
-from worker.domain.commands import quote_word
+from worker.domain.commands import explain_waiting, quote_word
 from worker.domain.places import Place
 from worker.services.definitions import Definitions, Workflow
 from worker.services.presenting import Presenting
@@ -359,11 +359,12 @@ class Running:
                 continue
             item = self._vault.get(connection, reference.item_id)
             number = overrides.get(item.id) or reference.pinned or item.version
-            if number is None:
-                continue
             if reference.node_id == inbound:
-                self._check_inbound(connection, item.id, number, overrides, actor)
+                if number is not None:
+                    self._check_inbound(connection, item.id, number, overrides, actor)
                 continue
+            if number is None:
+                raise RefusedError(explain_waiting(item, self._clock()))
             numbers[reference.written] = (item.id, number)
             values[reference.written] = self._versions.reveal(
                 connection, item.id, number, purpose=purpose, actor=actor

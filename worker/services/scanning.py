@@ -13,7 +13,7 @@ from vaultcore.paging import walk_pages
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_all
 from vaultcore.tables import items, references, versions
-from worker.domain.commands import quote_word
+from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import Finding, FindingKind, find_unreadable, show_time_left
 from worker.domain.places import Place
@@ -40,7 +40,7 @@ def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iter
         yield from _see(rows, lambda row: list(_see_reference(row, now)), _unreadable_reference)
 
 
-def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
+def walk_items(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
     """Items that no active consumer uses, and items that lack what their creator should have given."""
     used = exists().where(
         references.c.item_id == items.c.id,
@@ -48,7 +48,7 @@ def walk_items(connection: Connection, *, page_size: int) -> Iterator[list[Findi
         references.c.active.is_(True),
         ~references.c.mentioned,
     )
-    for where, see in ((~used, _see_unused), (items.c.hygiene != "", _see_hygiene)):
+    for where, see in ((~used, _see_unused), (items.c.hygiene != "", partial(_see_hygiene, now=now))):
         pages = walk_pages(
             partial(_item_page, connection, where, page_size), lambda row: (row.id,), size=page_size
         )
@@ -60,7 +60,9 @@ def _item_page(
     connection: Connection, where: ColumnElement[bool], page_size: int, last: tuple[str] | None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     query = (
-        select(items.c.id, items.c.name, items.c.hygiene, items.c.policy).order_by(items.c.id).limit(page_size)
+        select(items.c.id, items.c.name, items.c.hygiene, items.c.policy, items.c.expires_at)
+        .order_by(items.c.id)
+        .limit(page_size)
     )
     return list(connection.execute(query.where(where, true() if last is None else items.c.id > last[0])))
 
@@ -251,16 +253,17 @@ def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
     )
 
 
-_LACKS: dict[Hygiene, tuple[str, str]] = {
+_LACKS: dict[Hygiene, tuple[str, str | None]] = {
     Hygiene.NO_OWNER: ("nobody but the operators hears of it", "--owner OWNER"),
     Hygiene.NO_EXPIRY: ("nobody will notice when it stops working", "--expires-at TIME"),
     Hygiene.NO_PLAN: ("say how it is replaced: auto, approve or notify", "--mode MODE"),
     Hygiene.GENERIC_NAME: ("name service and environment, as in prod-ticketing-api-token", "--name NAME"),
+    Hygiene.NO_VALUE: ("it came in without one, and nothing here can use it before that", None),
 }
-"""What it means that an item lacks it, and the options that give it."""
+"""What it means that an item lacks it, and the options that give it; None: a command of its own does."""
 
 
-def _see_hygiene(row: Row[*tuple[Any, ...]]) -> list[Finding]:
+def _see_hygiene(row: Row[*tuple[Any, ...]], *, now: datetime) -> list[Finding]:
     found = []
     for lack in row.hygiene.split():
         why, options = _LACKS[Hygiene(lack)]
@@ -273,7 +276,14 @@ def _see_hygiene(row: Row[*tuple[Any, ...]]) -> list[Finding]:
                 workflow=None,
                 level=1,
                 detail=why,
-                command=f"nightkey item update {quote_word(row.name)} {options}",
+                command=_give_value(row, now)
+                if options is None
+                else f"nightkey item update {quote_word(row.name)} {options}",
             )
         )
     return found
+
+
+def _give_value(row: Row[*tuple[Any, ...]], now: datetime) -> str:
+    check_row(row, f"item {row.name}")
+    return first_value_command(row.name, policy_from_json(row.policy), expires_at=row.expires_at, now=now)

@@ -1,0 +1,419 @@
+"""An item that waits for its value meets everything that there is: each says so, and nothing breaks by it."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from tests.organisation import Organisation
+from tests.services.conftest import Moves
+from tests.services.staging import add_route, start_organisation
+from vaultcore.crypto import apikeys
+from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.model import Kind, Policy, Stage
+from vaultcore.secret import Secret
+from vaultcore.tables import items, versions
+from vaultcore.versions import Purpose
+from worker.bootstrap import Services, make_restoring
+from worker.delivery.formats import to_text
+from worker.domain.changes import ItemChange
+from worker.domain.findings import FindingKind
+from worker.domain.incoming import Arrival, Entry
+from worker.domain.plan import Action
+from worker.domain.policies import PolicyChange, build_policy
+from worker.domain.problems import ProblemKind, describe
+from worker.services.leaving import Fate
+
+ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"
+NAME, KEY, USER = "prod-ticketing-api-token", "api-key:partner-portal", "ticket-sync"
+GIVE = f"nightkey item update {NAME} --value-file PATH"
+VALUE = Secret("a-value-of-theirs")
+DAY = timedelta(days=1)
+AUTO = PolicyChange(parts={"mode": "auto", "rotator": "random", "lifetime": "90d", "consumers": "none"})
+
+
+def wait(
+    services: Services, name: str = NAME, *, days: float | None = 100, owners: tuple[str, ...] = ()
+) -> None:
+    """It came in, to lapse in so many days."""
+    lapses = None if days is None else services.clock() + days * DAY
+    entry = Entry(place=1, name=name, given_id=ID if name == NAME else None, expires_at=lapses)
+    (judged,) = services.importing.take_in([entry], owners=owners, actor="user:ana")
+    assert judged.arrival is Arrival.NEW
+
+
+def give(services: Services, name: str = NAME, **wanted: Any) -> Any:
+    return services.items.update(name, ItemChange(**wanted), value=VALUE, actor="user:ben").item
+
+
+@pytest.fixture
+def organisation(services: Services) -> Iterator[Organisation]:
+    with start_organisation(services) as (made, _):
+        for owner in ("support", "operators"):
+            add_route(made, owner)
+        yield made
+
+
+# Its value
+
+
+@pytest.mark.parametrize(
+    ("came_with", "policy", "wanted", "lapses"),
+    [
+        (100, None, {}, 100),
+        (100, None, {"expires_at": 9}, 9),
+        (100, None, {"expires_at": None}, None),
+        (100, "30d", {}, 100),  # what is known of this value, and not how long the next ones live
+        (None, "30d", {}, 30),
+        (-5, "30d", {}, 30),
+        (-5, None, {"expires_at": 9}, 9),
+        (None, None, {"expires_at": None}, None),
+    ],
+)
+def test_the_first_value_lapses_as_the_metadata_said_or_somebody_says(
+    services: Services, moves: Moves, came_with: Any, policy: Any, wanted: Any, lapses: Any
+) -> None:
+    wait(services, days=came_with)
+    if policy:
+        change = ItemChange(policy=PolicyChange(parts={"lifetime": policy}))
+        services.items.update(NAME, change, actor="test")
+    if isinstance(wanted.get("expires_at"), int):
+        wanted = {"expires_at": services.clock() + wanted["expires_at"] * DAY}
+    assert not services.items.lacks_expiry(NAME, ItemChange(**wanted))
+    item = give(services, **wanted)
+    assert item.version == 1
+    assert item.expires_at == (None if lapses is None else services.clock() + lapses * DAY)
+    with services.database.read() as connection:
+        (version,) = services.versions.of_item(connection, item.id)
+    assert (version.stage, version.expires_at, version.filled) == (Stage.CURRENT, item.expires_at, True)
+    assert moves.reveal(item.id, 1, Purpose.ROTATION) == VALUE.expose()
+    (hygiene,) = moves.sql(items.select().with_only_columns(items.c.hygiene))
+    assert "no-value" not in hygiene[0]
+    services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
+    assert moves.stages(item.id) == ["previous", "current"]
+    assert moves.verify().whole
+
+
+@pytest.mark.parametrize("came_with", [-5, None])
+def test_an_expiry_that_nobody_knows_is_asked_for_as_of_any_new_value(
+    services: Services, moves: Moves, came_with: float | None
+) -> None:
+    wait(services, days=came_with)
+    assert services.items.lacks_expiry(NAME, ItemChange())
+    with pytest.raises(InvalidInputError, match=r"add --expires-at .*--no-expiry"):
+        give(services)
+    assert moves.get(NAME).version is None
+
+
+def test_what_is_changed_meanwhile_leaves_it_waiting_with_what_it_came_with(
+    services: Services, moves: Moves
+) -> None:
+    wait(services)
+    before = moves.get(NAME)
+    for change in (
+        ItemChange(policy=PolicyChange(parts={"thresholds": [9]})),
+        ItemChange(policy=AUTO),
+        ItemChange(name="prod-helpdesk-api-token"),
+        ItemChange(name=NAME),
+    ):
+        name = moves.get(ID).name
+        after = services.items.update(name, change, actor="test").item
+        assert (after.version, after.expires_at, after.created_at) == (
+            None,
+            before.expires_at,
+            before.created_at,
+        )
+    lapses = services.clock() + 20 * DAY
+    services.items.update(NAME, ItemChange(expires_at=lapses), actor="test")
+    assert moves.get(NAME).expires_at == lapses
+    with pytest.raises(InvalidInputError, match="is not in the future"):
+        services.items.update(NAME, ItemChange(expires_at=services.clock()), actor="test")
+    assert give(services).expires_at == lapses
+
+
+def test_it_is_given_its_value_and_not_created_again(services: Services) -> None:
+    wait(services)
+    with pytest.raises(RefusedError, match=f"waits for its value.*`{GIVE}`"):
+        services.items.create(
+            NAME, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="test"
+        )
+
+
+def test_it_is_deleted_as_any_other(services: Services, moves: Moves) -> None:
+    wait(services)
+    moves.use(USER, NAME)
+    with pytest.raises(RefusedError, match=f"is used by {USER}"):
+        moves.delete(NAME)
+    moves.use(USER)
+    moves.delete(NAME)
+    wait(services)
+    assert moves.get(NAME).id == ID
+
+
+# A key for callers of ours
+
+
+def test_the_key_of_an_item_that_came_in_is_made_here_and_opens(services: Services, moves: Moves) -> None:
+    wait(services, KEY, days=40)
+    moves.use(USER, KEY, node="start")
+    with pytest.raises(RefusedError, match=f"`nightkey item rotate {KEY}` makes a new one"):
+        give(services, KEY)
+    made, collected = services.items.make_first_key(KEY, actor="user:ben")
+    assert (made.version, made.kind, made.expires_at) == (1, Kind.API_KEY, services.clock() + 40 * DAY)
+    assert apikeys.looks_real(collected.key.expose())
+    assert moves.present(collected.key.expose()) == (made.id, 1)
+    with pytest.raises(RefusedError, match="waits for no key"):
+        services.items.make_first_key(KEY, actor="user:ben")
+    assert services.nights.preview(services.clock()).findings[0].kind is not FindingKind.NO_VALUE
+
+
+def test_a_key_whose_expiry_is_over_is_not_made_before_somebody_says_when_it_lapses(
+    services: Services, moves: Moves
+) -> None:
+    wait(services, KEY, days=-1)
+    with pytest.raises(InvalidInputError, match=f"nightkey item update {KEY} --expires-at 90d"):
+        services.items.make_first_key(KEY, actor="test")
+    services.items.update(KEY, ItemChange(expires_at=None), actor="test")
+    assert services.items.make_first_key(KEY, actor="test")[0].expires_at is None
+
+
+# The night
+
+
+def test_its_owner_reads_that_it_waits_that_it_lapses_and_what_to_type(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    wait(services, days=6, owners=("support",))
+    wait(services, KEY, days=None, owners=("support",))
+    organisation.add_workflow(USER, NAME)
+    assert organisation.night() == []
+    found = organisation.findings()
+    assert {("expiring", NAME), ("no-value", NAME), ("no-value", KEY), ("no-plan", NAME)} <= found
+    assert {kind for kind, _ in found} == {"expiring", "no-value", "no-plan", "no-expiry", "unused"}
+    (digest,) = [one for one in organisation.notices() if one.kind == "digest" and one.owner == "support"]
+    told = to_text(digest.body or "")
+    assert f"{NAME} waits for its value" in told
+    assert f"{KEY} waits for its value" in told
+    assert f"{NAME} lapses in 6 days" in told
+    assert USER in told
+    assert GIVE in told
+    assert f"nightkey item rotate {KEY}" in told
+
+    clock.advance(7 * DAY)
+    organisation.night()
+    assert {("lapsed", NAME), ("expired", NAME), ("no-value", NAME)} <= organisation.findings()
+    lapsed = [one for one in services.nights.preview(clock()).findings if one.kind is FindingKind.LAPSED]
+    assert [one.command for one in lapsed] == [f"{GIVE} --expires-at 90d"]
+
+    give(services, expires_at=clock() + 100 * DAY)
+    services.items.make_first_key(KEY, actor="test")
+    assert "no-value" not in {kind for kind, _ in organisation.findings()}
+    clock.advance(DAY)
+    organisation.night()
+    assert {kind for kind, _ in organisation.findings()} == {"no-plan", "no-expiry", "unused"}
+
+
+def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    wait(services, owners=("support",))
+    slot = clock()
+    services.nights.begin(slot)
+    assert services.nights.close(slot) == "good"  # nobody uses it
+
+    organisation.add_workflow(USER, NAME)
+    clock.advance(DAY)
+    slot = clock()
+    services.nights.begin(slot)
+    assert services.nights.close(slot) == "failed"
+    (problem,) = [one for one in services.standing.read().problems if one.kind is ProblemKind.NO_VALUE]
+    assert describe(problem) == (
+        f"{NAME} waits for its value, and an active workflow uses it (nightkey item show {NAME})"
+    )
+
+
+@pytest.mark.parametrize("mode", ["auto", "approve"])
+def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
+    organisation: Organisation, clock: Any, mode: str
+) -> None:
+    services = organisation.services
+    wait(services, days=5, owners=("support",))
+    change = ItemChange(policy=PolicyChange(parts={**AUTO.parts, "mode": mode}))
+    services.items.update(NAME, change, actor="test")
+    (seen,) = services.nights.preview(clock()).due
+    assert seen.decision is not None
+    assert (seen.decision.action, seen.decision.why) == (Action.ASK, f"it waits for its value: {GIVE}")
+    assert seen.decision.finding is not None
+    assert seen.decision.finding.does == "nothing: it waits for its value"
+    assert organisation.night() == []
+    for ask in (services.opening.request, services.opening.request_hurried):
+        with pytest.raises(RefusedError, match=f"{NAME} waits for its value.*`{GIVE}`"):
+            ask(NAME, asked_by="test")
+    item = organisation.item(NAME)
+    with services.database.write() as connection, pytest.raises(RefusedError, match="waits for its value"):
+        services.opening.open(connection, item, reason="a test", asked_by="test")
+    assert organisation.rotations() == []
+
+    give(services)
+    clock.advance(DAY)
+    assert [rotation.item for rotation in organisation.night()] == [NAME]
+
+
+# Who uses it
+
+
+@pytest.mark.parametrize("written", [NAME, ID])
+def test_a_workflow_that_uses_it_fails_with_the_command_that_gives_it(
+    organisation: Organisation, written: str
+) -> None:
+    services = organisation.services
+    if written == ID:
+        _use_by_id(organisation)
+    else:
+        organisation.add_workflow(USER, NAME)
+    wait(services)
+    expected = (
+        f"{NAME} waits for its value, and nothing here can use or replace it before that: give it by `{GIVE}`"
+    )
+    run = services.running.start(USER, actor="test")
+    assert (run.status, run.error_message) == ("failed", expected)
+    with services.database.read() as connection:
+        workflow = services.definitions.get(connection, USER)
+    tested = services.running.test_workflow(workflow, overrides={}, actor="test")
+    assert (tested.status, tested.error_message) == ("failed", expected)
+    with pytest.raises(RefusedError, match="waits for its value"):
+        services.running.test_node(workflow, "call", overrides={}, actor="test")
+    with pytest.raises(RefusedError, match="waits for its value"):
+        services.pinning.pin(USER, NAME, 1, actor="test")
+    services.pinning.unpin(USER, NAME, actor="test")
+
+    give(services)
+    run = services.running.start(USER, actor="test")
+    assert "waits for its value" not in (run.error_message or "")  # what the service says of it is its business
+    services.pinning.pin(USER, NAME, 1, actor="test")
+
+
+def _use_by_id(organisation: Organisation) -> None:
+    """A header that is an item's bare id."""
+    url = f"{organisation.counterparts.token_service.url}/v1/account"
+    call = {"componentId": "webhook", "method": "GET", "url": url, "headers": {"X-Token": ID}}
+    document = {
+        "name": USER,
+        "nodes": [
+            {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+            {"id": "call", "type": "action", "data": call},
+        ],
+        "edges": [{"id": "e1", "source": "start", "target": "call"}],
+    }
+    organisation.services.definitions.apply([("by-id.json", json.dumps(document))], actor="test")
+
+
+def test_a_rotation_of_another_item_whose_rotator_needs_it_says_what_is_missing(
+    organisation: Organisation,
+) -> None:
+    services = organisation.services
+    organisation.add_token("prod-billing-api-token", "billing")
+    with services.database.write() as connection:
+        admin = services.vault.get(connection, "prod-tokenhub-admin-token")
+        connection.execute(delete(versions).where(versions.c.item_id == admin.id))
+    (rotation,) = organisation.night()
+    assert (
+        "prod-tokenhub-admin-token (nightkey item update prod-tokenhub-admin-token --value-file PATH)"
+        in str([rotation.last_error, rotation.waits_for])
+    )
+
+
+def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
+    wait(services)
+    policy = build_policy(
+        None, {"mode": "approve", "rotator": "signing-key", "settings": {"algorithm": "ES256"}}
+    )
+    moves.update(NAME, policy=policy)
+    with pytest.raises(RefusedError, match="it waits for its value"):
+        services.publishing.jwks(NAME)
+    assert services.publishing.published(NAME) is None
+
+
+def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
+    wait(services)
+    written, problems = services.calendaring.write(None)
+    text = written.replace(b"\r\n ", b"").decode()
+    assert problems == []
+    assert f"It waits for its value: {GIVE}" in text
+    assert f"{ID}-0@nightkey" in text
+
+
+def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
+    organisation: Organisation, services: Services
+) -> None:
+    wait(services, owners=("support",))
+    departure = services.leaving.begin("support", hurried=False, actor="test")
+    (left,) = departure.items
+    assert (left.item, left.fate) == (NAME, Fate.BY_HAND)
+    assert services.leaving.open_next(departure, after=0, actor="test") is None
+    assert services.leaving.finish(departure.id).finished_at is None
+    give(services)
+    assert services.leaving.finish(departure.id).finished_at is not None
+
+
+# What is stored
+
+
+def test_it_is_no_damage_and_what_is_damaged_is_still_seen(services: Services, moves: Moves) -> None:
+    wait(services)
+    wait(services, KEY, days=None)
+    moves.add("prod-crm-password", days=90)
+
+    def unreadable() -> list[str | None]:
+        found = services.nights.preview(services.clock()).findings
+        return [one.item for one in found if one.kind is FindingKind.UNREADABLE]
+
+    assert unreadable() == []
+    give(services)
+    assert unreadable() == []
+    moves.sql(update(items).where(items.c.name == NAME).values(expires_at=services.clock() + 300 * DAY))
+    assert unreadable() == [NAME]
+    moves.sql(delete(versions))  # whose items do not say that they wait
+    assert set(unreadable()) == {NAME, "prod-crm-password"}
+    row = {"item_id": moves.get(KEY).id, "number": 1, "stage": "current", "external": {}}
+    moves.sql(insert(versions).values(created_at=services.clock(), activated_at=services.clock(), **row))
+    assert KEY in unreadable()  # it has a version, and says that it waits
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_after_a_restore_it_waits_as_before_and_is_not_asked_of_a_target(
+    services: Services, moves: Moves, tmp_path: Path
+) -> None:
+    wait(services)
+    moves.add("prod-crm-password", days=90)
+    file = tmp_path / "vault.backup"
+    services.backing_up.back_up(file, replace=True, actor="test")
+    give(services)
+    services.close()
+    make_restoring(services.settings, services.clock).restore(file, replace=True, actor="test")
+    item = moves.get(NAME)
+    assert (item.id, item.version, item.expires_at) == (ID, None, services.clock() + 100 * DAY)
+    assert [row.item for row in services.comparing.list_all()] == ["prod-crm-password"]
+    assert services.comparing.hold(item) is None
+    assert [one.result for one in services.comparing.compare_due()] == ["not-asked"]
+    assert give(services).version == 1
+
+
+def test_a_policy_of_any_mode_can_be_given_before_the_value(services: Services, moves: Moves) -> None:
+    wait(services)
+    with pytest.raises(RefusedError, match=f"no active workflow uses {NAME}"):
+        services.items.update(
+            NAME, ItemChange(policy=PolicyChange(parts={"mode": "auto", "rotator": "random"})), actor="test"
+        )
+    moves.use(USER, NAME)
+    services.items.update(
+        NAME, ItemChange(policy=PolicyChange(parts={"mode": "auto", "rotator": "random"})), actor="test"
+    )
+    assert moves.get(NAME).version is None
+    assert moves.get(NAME).policy != Policy()

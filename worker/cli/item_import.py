@@ -1,0 +1,88 @@
+"""`nightkey item import`: items of another vault come in as metadata, and wait for their values."""
+
+from typing import Annotated
+
+import typer
+
+from vaultcore.errors import InvalidInputError
+from worker.cli.inputs import read_document
+from worker.cli.output import note, print_json, print_lines
+from worker.cli.session import Home, Json, open_services, who
+from worker.domain.incoming import (
+    Arrival,
+    Contents,
+    Judged,
+    describe_judged,
+    describe_not_taken,
+    explain_fault,
+    sort_out,
+    summarise,
+)
+from worker.importing.vault_list import read_vault_list
+
+_FILE_MAX = 16 * 1024 * 1024
+
+
+def import_items(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The list as JSON; - for standard input.")],
+    *,
+    owner: Annotated[
+        list[str] | None,
+        typer.Option("--owner", help="Who answers for what comes in; several times for several."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would come in, and store nothing.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Take in the items of another vault as metadata: the answer of GET /workflows/vault, without values.
+
+    What is there already is left alone, so that it can be run again. Each new item waits for its value (item
+    update NAME --value-file PATH); its expiry is kept and told, and workflows that name it find it.
+    """
+    _ = home
+    text, source = read_document(file, most=_FILE_MAX)
+    services = open_services()
+    problem = ""
+    try:
+        contents = sort_out(read_vault_list(text, now=services.clock()))
+    except InvalidInputError as error:
+        problem = f"{source}: {error}"
+    if problem:
+        raise InvalidInputError(problem)
+    for sentence in (*describe_not_taken(contents), *map(explain_fault, contents.faults)):
+        note(f"nightkey: {sentence}")
+    judged: list[Judged] = []
+    for one in services.importing.take_in(contents.entries, owners=owner or (), actor=who(), dry_run=dry_run):
+        judged.append(one)
+        if one.why is not None:
+            note(f"nightkey: {describe_judged(one)}")
+        elif one.arrival is Arrival.NEW and not json:
+            print_lines([describe_judged(one)])
+    if json:
+        print_json(_to_document(contents, judged, dry_run=dry_run))
+    else:
+        print_lines([summarise(contents, judged, dry_run=dry_run)])
+    if contents.faults or any(one.arrival is Arrival.LEFT_OUT for one in judged):
+        raise typer.Exit(1)
+
+
+def _to_document(contents: Contents, judged: list[Judged], *, dry_run: bool) -> dict[str, object]:
+    items = [
+        {
+            "place": one.entry.place,
+            "name": one.entry.name,
+            "id": one.item_id,
+            "given_id": one.entry.given_id,
+            "expires_at": one.entry.expires_at,
+            "arrival": one.arrival,
+            "why": one.why,
+        }
+        for one in judged
+    ]
+    items += [
+        {"place": fault.place, "name": fault.name, "arrival": Arrival.LEFT_OUT, "why": fault.why}
+        for fault in contents.faults
+    ]
+    return {"dry_run": dry_run, "items": items, "not_taken": describe_not_taken(contents)}

@@ -1,0 +1,82 @@
+"""SDX's answer to `GET /workflows/vault`: a JSON array of items, as metadata without values.
+
+`{"data": […]}` around it, and a single object of `GET /workflows/vault/{vaultId}`, are taken, too.
+"""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from vaultcore.errors import InvalidInputError
+from worker.domain.incoming import Contents, Entry, Fault
+from worker.workflows.strict_json import parse_json
+
+_FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
+_VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token", "key", "private_key"})
+"""Fields in which others keep a value. SDX's answer has none of them, so they are not even looked at."""
+_AROUND: Final = frozenset({"data", "links", "meta"})
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_FAR = timedelta(days=200 * 366)
+
+
+def read_vault_list(text: str, *, now: datetime) -> Contents:
+    """What the text tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
+    entries: list[Entry] = []
+    faults: list[Fault] = []
+    fields, values = Counter[str](), Counter[str]()
+    undated = 0
+    for place, raw in enumerate(_find_list(parse_json(text.removeprefix("\ufeff")), fields), start=1):
+        made = _read_entry(place, raw, now)
+        if isinstance(made, Fault):
+            faults.append(made)
+            continue
+        entries.append(made)
+        undated += made.created_at is None and raw.get("created_at") is not None
+        for name in raw.keys() - _FIELDS:
+            (values if name.lower() in _VALUES else fields)[name] += 1
+    return Contents(entries=entries, faults=faults, fields=fields, values=values, undated=undated)
+
+
+def _find_list(raw: Any, fields: Counter[str]) -> list[Any]:  # noqa: ANN401  # JSON
+    data = raw.get("data") if isinstance(raw, dict) else raw
+    if isinstance(data, list):
+        fields.update(raw.keys() - _AROUND if data is not raw else ())
+        return data
+    if isinstance(raw, dict) and "name" in raw:
+        return [raw]
+    raise InvalidInputError(
+        "it holds no items: a JSON array of them is read, as GET /workflows/vault answers it"
+    )
+
+
+def _read_entry(place: int, raw: Any, now: datetime) -> Entry | Fault:  # noqa: ANN401  # JSON
+    if not isinstance(raw, dict):
+        return Fault(place=place, name=None, why="it is no object with a name")
+    name, given_id = raw.get("name"), raw.get("id")
+    if not isinstance(name, str):
+        return Fault(place=place, name=None, why="it has no name")
+    expires_at = raw.get("expires_at")
+    lapses = _read_time(expires_at, now)
+    if expires_at is not None and lapses is None:
+        why = "its expires_at is no time that can be kept: a text such as 2026-12-24T18:00:00.000000Z, or null"
+        return Fault(place=place, name=name, why=why)
+    created = _read_time(raw.get("created_at"), now)
+    return Entry(
+        place=place,
+        name=name,
+        given_id=None if given_id is None else str(given_id),
+        created_at=created if created is None or created <= now else None,
+        expires_at=lapses,
+    )
+
+
+def _read_time(raw: object, now: datetime) -> datetime | None:
+    """RFC 3339, and UTC where it names no zone; None for what is none, or lies centuries away."""
+    if not isinstance(raw, str):
+        return None
+    try:
+        read = datetime.fromisoformat(raw)
+        time = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if _EARLIEST <= time <= now + _FAR else None

@@ -1,0 +1,75 @@
+"""Items come in as metadata: a page is one transaction, so that who is cut off does the rest the next time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from vaultcore.enrolling import Enrolling
+from vaultcore.model import Policy, WaitingItem
+from vaultcore.owners import Owners
+from worker.domain.incoming import Arrival, Entry, Judged, judge
+
+_PAGE = 500
+
+
+class Importing:
+    def __init__(self, *, database: Database, enrolling: Enrolling, owners: Owners) -> None:
+        self._database = database
+        self._enrolling = enrolling
+        self._owners = owners
+
+    def take_in(
+        self, entries: Sequence[Entry], *, owners: Sequence[str], actor: str, dry_run: bool = False
+    ) -> Iterator[Judged]:
+        """What becomes of each entry, told when its page is stored; `dry_run`: what would. Entries were sorted
+        out before (`worker.domain.incoming`).
+
+        What comes in has the policy of an item that nobody chose one for, and waits for its value.
+        """
+        for start in range(0, len(entries), _PAGE):
+            page = entries[start : start + _PAGE]
+            if dry_run:
+                with self._database.read() as connection:
+                    self._owner_ids(connection, owners)
+                    judged = self._judge(connection, page)
+            else:
+                with self._database.write() as connection:
+                    judged = self._store(connection, page, owners, actor)
+            yield from judged
+
+    def _judge(self, connection: Connection, page: Sequence[Entry]) -> list[Judged]:
+        known = self._enrolling.look_up(
+            connection,
+            names=[entry.name for entry in page],
+            ids=[entry.item_id for entry in page if entry.item_id is not None],
+        )
+        return [judge(entry, known) for entry in page]
+
+    def _store(
+        self, connection: Connection, page: Sequence[Entry], owners: Sequence[str], actor: str
+    ) -> list[Judged]:
+        owner_ids = self._owner_ids(connection, owners)
+        judged = self._judge(connection, page)
+        coming = [one for one in judged if one.arrival is Arrival.NEW]
+        ids = self._enrolling.add(
+            connection,
+            [
+                WaitingItem(
+                    name=one.entry.name,
+                    item_id=one.item_id,
+                    created_at=one.entry.created_at,
+                    expires_at=one.entry.expires_at,
+                )
+                for one in coming
+            ],
+            owner_ids=owner_ids,
+            policy=Policy(),
+            actor=actor,
+        )
+        made = {one.entry.place: item_id for one, item_id in zip(coming, ids, strict=True)}
+        return [replace(one, item_id=made.get(one.entry.place, one.item_id)) for one in judged]
+
+    def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
+        return [self._owners.get(connection, name).id for name in names]
