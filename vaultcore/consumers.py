@@ -13,7 +13,7 @@ from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, NodeReference, Reference
 from vaultcore.names import normalise, spellings
 from vaultcore.rows import reference_from_row, select_references
-from vaultcore.stored import Unread, read_apart
+from vaultcore.stored import Unread, read_apart, unreadable_fields
 from vaultcore.tables import items, references
 
 _AT_ONCE: Final = 400
@@ -141,7 +141,10 @@ class References:
         ids = {name: item_id for item_id, name in names.items()}
         waiting = select(references.c.written).where(references.c.item_id.is_(None)).distinct()
         linked = 0
-        for written in connection.execute(waiting).scalars().all():
+        for row in connection.execute(waiting).all():
+            if unreadable_fields(row):  # the scan makes a finding of it
+                continue
+            written = row.written
             item_id = written if written in names else ids.get(normalise(written))
             if item_id is not None:
                 linked += connection.execute(

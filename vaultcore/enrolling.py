@@ -15,6 +15,7 @@ from vaultcore.model import KnownNames, Policy, WaitingItem
 from vaultcore.names import normalise, skeleton
 from vaultcore.rows import derived_columns
 from vaultcore.rules import kind_of
+from vaultcore.stored import unreadable_fields
 from vaultcore.tables import item_owners, items
 
 
@@ -25,17 +26,20 @@ class Enrolling:
         self._clock = clock
 
     def look_up(self, connection: Connection, *, names: Collection[str], ids: Collection[str]) -> KnownNames:
-        """The items that have one of these names or ids, or look like one of the names."""
+        """The items that have one of these names or ids, or look like one of the names. One whose own name
+        cannot be read has none.
+        """
         looks = {skeleton(name) for name in names}
         rows = connection.execute(
             select(items.c.id, items.c.name, items.c.skeleton).where(
                 or_(items.c.name.in_(names), items.c.skeleton.in_(looks), items.c.id.in_(ids))
             )
         ).all()
+        readable = [row for row in rows if not unreadable_fields(row)]
         return KnownNames(
-            by_id={row.id: normalise(row.name) for row in rows},
-            by_name={normalise(row.name): row.id for row in rows},
-            by_look={skeleton(row.name): row.name for row in rows},
+            by_id={row.id: "" for row in rows} | {row.id: normalise(row.name) for row in readable},
+            by_name={normalise(row.name): row.id for row in readable},
+            by_look={skeleton(row.name): row.name for row in readable},
         )
 
     def add(

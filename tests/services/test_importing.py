@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import event, func, select
 
 from tests.conftest import Clock
-from tests.services.conftest import Moves
-from vaultcore.errors import NotFoundError
+from tests.services.conftest import Moves, race
+from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.model import Hygiene, Kind, Mode
 from vaultcore.tables import audit, items, references, versions
@@ -112,7 +112,7 @@ def test_what_a_person_must_mend_is_left_out_and_the_rest_comes_in(services: Ser
         entry(2, OTHER),
     )
     assert [one.arrival for one in judged] == [Arrival.LEFT_OUT, Arrival.LEFT_OUT, Arrival.NEW]
-    assert "nightkey item update old-name-of-it --name" in str(judged[0].why)
+    assert f"nightkey item update {there.id} --name" in str(judged[0].why)
     assert "looks like 'stripe_staging_key'" in str(judged[1].why)
     with services.database.read() as connection:
         names = [item.name for item in services.vault.page(connection)]
@@ -132,6 +132,8 @@ def test_a_dry_run_says_the_same_and_stores_nothing(services: Services, moves: M
 def test_an_owner_who_does_not_exist_is_said_before_anything_comes_in(services: Services) -> None:
     with pytest.raises(NotFoundError, match="nobody-here"):
         take_in(services, entry(0, NAME), owners=("nobody-here",))
+    with pytest.raises(NotFoundError, match="nobody-here"):
+        take_in(services, owners=("nobody-here",))
     assert _all(services) == []
 
 
@@ -165,6 +167,27 @@ def test_a_page_of_which_one_cannot_be_stored_is_not_stored_at_all(
     event.remove(services.database.engine, "before_cursor_execute", fail)
     assert _all(services) == []
     assert moves.sql(select(func.count()).select_from(references)) == [(0,)]
+
+
+def test_two_at_the_same_time_bring_each_item_in_once(services: Services, moves: Moves) -> None:
+    given = [entry(number, f"prod-service-{number}-token") for number in range(8)]
+    done = race(2, lambda _: take_in(services, *given))
+    assert all(isinstance(one, list | ConflictError) for one in done)
+    assert [one.arrival for one in take_in(services, *given)] == [Arrival.THERE] * 8
+    assert [row.action for row in moves.log()].count("item.import") == 8
+    assert moves.verify().whole
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_row_that_cannot_be_read_is_in_nobodys_way(services: Services, moves: Moves) -> None:
+    """SQLite keeps whatever it is given."""
+    moves.add("prod-crm-password")
+    there = moves.get("prod-crm-password").id
+    moves.use("by-name", "not-there-token")
+    moves.sql("UPDATE item_references SET written = x'ff00'")
+    moves.sql("UPDATE items SET name = x'ff01'")
+    judged = take_in(services, entry(0, NAME), entry(1, OTHER) | {"id": there})
+    assert [one.arrival for one in judged] == [Arrival.NEW, Arrival.LEFT_OUT]
 
 
 # References

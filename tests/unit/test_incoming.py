@@ -129,6 +129,7 @@ def test_values_are_never_read_and_unknown_fields_are_told() -> None:
         [ITEM | {"secret": value, "Value": value, "folder": value}, {"name": "second-item", "secret": value}]
     )
     assert value not in repr(contents)
+    assert value not in repr(read([{"name": "third-item", "id": {"secret": value}}]))
     told = describe_not_taken(contents)
     assert [line.split(";")[0] for line in told] == [
         "values are not taken from such a file: 'Value' of one entry is left there",
@@ -203,7 +204,7 @@ def known(*items: tuple[str, str]) -> KnownNames:
             OTHER_ID,
             f"it is there as {OTHER_ID}: what uses it by the id {ID}",
         ),
-        ([(ID, "old-name")], Arrival.LEFT_OUT, ID, "nightkey item update old-name --name 'My App'"),
+        ([(ID, "old-name")], Arrival.LEFT_OUT, ID, f"nightkey item update {ID} --name 'My App'"),
         ([(ID, "old-name"), (OTHER_ID, NAME)], Arrival.LEFT_OUT, ID, "its id is that of 'old-name' here"),
         ([(OTHER_ID, NAME.lower())], Arrival.LEFT_OUT, None, 'its name looks like "my app\'s api token"'),
     ],

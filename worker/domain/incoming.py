@@ -103,7 +103,7 @@ def judge(entry: Entry, known: KnownNames) -> Judged:
     named = known.by_name.get(entry.name)
     held = None if given is None else known.by_id.get(given)
     if given is not None and held is not None and held != entry.name:
-        rename = f"nightkey item update {quote_word(held)} --name {quote_word(entry.name)}"
+        rename = f"nightkey item update {given} --name {quote_word(entry.name)}"
         why = f"its id is that of {held!r} here: rename that ({rename}), if they are one"
         return Judged(entry=entry, arrival=Arrival.LEFT_OUT, item_id=given, why=why)
     if named is not None:

@@ -64,7 +64,7 @@ def _read_entry(place: int, raw: Any, now: datetime) -> Entry | Fault:  # noqa: 
     return Entry(
         place=place,
         name=name,
-        given_id=None if given_id is None else str(given_id),
+        given_id=given_id if isinstance(given_id, str | None) else "",  # what is no text is not shown either
         created_at=created if created is None or created <= now else None,
         expires_at=lapses,
     )

@@ -28,11 +28,12 @@ class Importing:
 
         What comes in has the policy of an item that nobody chose one for, and waits for its value.
         """
+        with self._database.read() as connection:
+            self._owner_ids(connection, owners)
         for start in range(0, len(entries), _PAGE):
             page = entries[start : start + _PAGE]
             if dry_run:
                 with self._database.read() as connection:
-                    self._owner_ids(connection, owners)
                     judged = self._judge(connection, page)
             else:
                 with self._database.write() as connection:
