@@ -89,9 +89,16 @@ class Organisation:
         }  # fmt: skip
 
     def add_workflow(
-        self, name: str, item: str, *, path: str = "/v1/account", method: str = "GET", **extra: Any
+        self,
+        name: str,
+        item: str,
+        *,
+        path: str = "/v1/account",
+        method: str = "GET",
+        waits: timedelta | None = None,
+        **extra: Any,
     ) -> None:
-        """A workflow that calls the token service with an item as its bearer token."""
+        """A workflow that calls the token service with an item as its bearer token, after a delay if any."""
         document = {
             "name": name,
             "nodes": [
@@ -110,6 +117,13 @@ class Organisation:
             "edges": [{"id": "e1", "source": "start", "target": "call"}],
             **extra,
         }
+        if waits is not None:
+            data = {"componentId": "delay", "duration": int(waits.total_seconds()), "unit": "seconds"}
+            document["nodes"].append({"id": "wait", "type": "action", "data": data})
+            document["edges"] = [
+                {"id": "e1", "source": "start", "target": "wait"},
+                {"id": "e2", "source": "wait", "target": "call"},
+            ]
         self.services.definitions.apply([(f"{name}.json", json.dumps(document))], actor="test")
 
     def night(self) -> list[Rotation]:

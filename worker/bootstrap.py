@@ -45,10 +45,12 @@ from worker.services.definitions import Definitions
 from worker.services.delivering import Delivering
 from worker.services.digesting import Digesting
 from worker.services.driving import Driving
+from worker.services.executing import Executing
 from worker.services.heartbeat import Heartbeat
 from worker.services.importing import Importing
 from worker.services.items import Items
 from worker.services.jobs import Jobs
+from worker.services.keeping import Keeping
 from worker.services.leaving import Leaving
 from worker.services.living import Living
 from worker.services.mending import Mending
@@ -62,6 +64,7 @@ from worker.services.problems import Problems
 from worker.services.publishing import Publishing
 from worker.services.quieting import Quieting
 from worker.services.reporting import Reporting
+from worker.services.resolving import Resolving
 from worker.services.restoring import Restoring
 from worker.services.resuming import Resuming
 from worker.services.retiring import Retiring
@@ -72,6 +75,7 @@ from worker.services.running import Running
 from worker.services.scheduling import Scheduling
 from worker.services.sending import Sending
 from worker.services.standing import StandingReader
+from worker.services.starting import Starting
 from worker.services.steps import Steps
 from worker.services.telling import Telling
 from worker.services.watching import Watching
@@ -239,13 +243,44 @@ class Services:
     def running(self) -> Running:
         return Running(
             database=self.database,
-            vault=self.vault,
-            versions=self.versions,
             references=self.references,
             definitions=self.definitions,
-            runner=Runner(self.http, self.network),
+            resolving=self.resolving,
+            keeping=self.keeping,
+            executing=self.executing,
+            runner=self.runner,
             presenting=self.presenting,
             clock=self.clock,
+        )
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(self.http, self.network)
+
+    @cached_property
+    def resolving(self) -> Resolving:
+        return Resolving(vault=self.vault, versions=self.versions, references=self.references, clock=self.clock)
+
+    @cached_property
+    def keeping(self) -> Keeping:
+        return Keeping(deployment_id=self.deployment_id, keyring=self.keyring)
+
+    @cached_property
+    def executing(self) -> Executing:
+        return Executing(
+            database=self.database,
+            references=self.references,
+            starting=self.starting,
+            resolving=self.resolving,
+            keeping=self.keeping,
+            runner=self.runner,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def starting(self) -> Starting:
+        return Starting(
+            database=self.database, definitions=self.definitions, keeping=self.keeping, clock=self.clock
         )
 
     @cached_property
@@ -255,7 +290,6 @@ class Services:
             presenting=self.presenting,
             definitions=self.definitions,
             running=self.running,
-            clock=self.clock,
         )
 
     @cached_property

@@ -17,6 +17,7 @@ from worker.tables import (
     heartbeats,
     notices,
     rotations,
+    run_states,
     runs,
     sweeps,
     tellings,
@@ -125,6 +126,22 @@ def mend_runs(connection: Connection, now: datetime) -> int:
     ahead, unfinished = now + SKEW, runs.c.completed_at.is_(None)
     begun = _set(connection, runs, and_(unfinished, runs.c.started_at > ahead), started_at=now)
     return begun + _set(connection, runs, and_(unfinished, runs.c.created_at > ahead), created_at=now)
+
+
+def mend_run_states(connection: Connection, now: datetime) -> int:
+    """A run that waits goes on after its delay, counted from now."""
+    rows = connection.execute(
+        select(run_states.c.run_id, run_states.c.kept_at, run_states.c.resume_at).where(
+            run_states.c.kept_at > now + SKEW, is_whole(connection, run_states)
+        )
+    ).all()
+    for row in rows:
+        connection.execute(
+            update(run_states)
+            .where(run_states.c.run_id == row.run_id, run_states.c.kept_at == row.kept_at)
+            .values(kept_at=now, resume_at=put_off_again(row.resume_at, row.kept_at, now))
+        )
+    return len(rows)
 
 
 def mend_nights(connection: Connection, now: datetime, lease: timedelta) -> int:

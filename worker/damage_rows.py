@@ -67,7 +67,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
     far = now + _FAR
     none = null()
     i, v, r = vault.items.c, vault.versions.c, vault.references.c
-    rot, clm = ours.rotations.c, ours.claims.c
+    rot, clm, kept = ours.rotations.c, ours.claims.c, ours.run_states.c
     any_version = exists().where(v.item_id == i.id)
     waits = i.hygiene.contains(Hygiene.NO_VALUE.value)
     current = select(v.expires_at).where(v.item_id == i.id, v.stage == Stage.CURRENT.value)
@@ -130,6 +130,19 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             workflow=ours.runs.c.workflow_name,
             over="completed_at",
             rules={"status": ours.runs.c.status.in_(["pending", "running"])},
+        ),
+        _Check(
+            table=ours.run_states,
+            item=none,
+            name=none,
+            workflow=select(ours.runs.c.workflow_name).where(ours.runs.c.id == kept.run_id).scalar_subquery(),
+            rules={
+                "run_id": select(ours.runs.c.id)
+                .where(ours.runs.c.id == kept.run_id, ours.runs.c.completed_at.is_(None))
+                .exists(),
+                "kept_at": kept.kept_at <= far,
+                "resume_at": kept.resume_at <= far,
+            },
         ),
         _Check(
             table=ours.rotations,

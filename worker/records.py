@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, insert, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.errors import Cause, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.tables import references
-from worker.tables import run_logs, run_versions, runs
-from worker.workflows.runner import RunResult
+from worker import state_rows
+from worker.tables import run_logs, run_states, run_versions, runs
+from worker.workflows.results import RunResult
 
 PROVING = ("production", "controlled")
 """Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
+WORKFLOW, SUBFLOW = "workflow", "subflow"
+"""What triggered a run that another run has begun: one that runs by itself, and one within that run."""
 
 
 def report_run(
@@ -68,10 +71,12 @@ def open_run(
     trigger: str,
     at: datetime,
     rotation_id: str | None = None,
+    parent_id: str | None = None,
+    depth: int = 0,
 ) -> str:
-    """A new run, by id. One that the schedule opens waits to be begun; the others begin at once."""
+    """A new run, by id. One that the schedule or another run opens waits to be begun; others begin at once."""
     run_id = new_id("fl_run", at)
-    scheduled = trigger == "schedule"
+    pending = trigger in ("schedule", WORKFLOW)
     connection.execute(
         insert(runs).values(
             id=run_id,
@@ -80,9 +85,11 @@ def open_run(
             purpose=purpose,
             trigger=trigger,
             rotation_id=rotation_id,
+            parent_id=parent_id,
+            depth=depth,
             created_at=at,
-            status="pending" if scheduled else "running",
-            started_at=None if scheduled else at,
+            status="pending" if pending else "running",
+            started_at=None if pending else at,
         )
     )
     return run_id
@@ -98,10 +105,19 @@ def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | Non
     ).scalar_one_or_none()
 
 
+def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> Row[*tuple[Any, ...]] | None:
+    """A run that has not ended; None: it has, or there is none of that id. `lock`: nobody ends it meanwhile."""
+    query = select(runs).where(runs.c.id == run_id, runs.c.completed_at.is_(None))
+    return connection.execute(query.with_for_update() if lock else query).one_or_none()
+
+
 def end_run(
     connection: Connection, run_id: str, result: RunResult, used: Mapping[str, int], *, at: datetime
 ) -> bool:
-    """The run's end, its logs and the versions it used (item id: number). False: it had ended before."""
+    """The run's end, its logs and the versions it used (item id: number). False: it had ended before.
+
+    What it had kept, to go on later, goes with it.
+    """
     ended = connection.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
@@ -115,6 +131,7 @@ def end_run(
     )
     if ended.rowcount != 1:
         return False
+    state_rows.forget(connection, [run_id])
     logs = [
         {
             "id": new_id("fl_log", log.created_at),
@@ -148,23 +165,42 @@ def pending_runs(connection: Connection, *, opened_before: datetime) -> list[str
 
 
 def fail_lost_runs(connection: Connection, *, begun_before: datetime, at: datetime) -> list[str]:
-    """Runs that were begun so long ago that whoever ran them is gone: the ids of their workflows."""
-    lost = connection.execute(
-        update(runs)
-        .where(runs.c.completed_at.is_(None), runs.c.status != "pending", runs.c.started_at < begun_before)
-        .values(
-            status="failed",
-            completed_at=at,
-            error_cause=Cause.OUTAGE.value,
-            error_message="the worker that ran it was lost",
-        )
-        .returning(runs.c.workflow_id)
+    """Runs that were begun so long ago that whoever ran them is gone, or that nobody went on with in their
+    hour: the ids of their workflows.
+    """
+    waits = exists().where(run_states.c.run_id == runs.c.id)
+    return fail_runs(
+        connection,
+        and_(runs.c.status != "pending", runs.c.started_at < begun_before),
+        why=case(
+            (waits, "it waited, and nobody went on with it within the hour that a run may take"),
+            else_="the worker that ran it was lost",
+        ),
+        at=at,
     )
-    return sorted(set(lost.scalars()))
+
+
+def fail_waiting_runs(connection: Connection, *, why: str, at: datetime) -> list[str]:
+    """All that have kept something to go on with, or to begin with: the ids of their workflows."""
+    return fail_runs(connection, exists().where(run_states.c.run_id == runs.c.id), why=why, at=at)
+
+
+def fail_runs(
+    connection: Connection, which: ColumnElement[bool], *, why: str | ColumnElement[str], at: datetime
+) -> list[str]:
+    """Ends those that have not ended, with what they had kept; the ids of their workflows."""
+    ended = connection.execute(
+        update(runs)
+        .where(runs.c.completed_at.is_(None), which)
+        .values(status="failed", completed_at=at, error_cause=Cause.OUTAGE.value, error_message=why)
+        .returning(runs.c.id, runs.c.workflow_id)
+    ).all()
+    state_rows.forget(connection, [row.id for row in ended])
+    return sorted({row.workflow_id for row in ended})
 
 
 def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> list[dict[str, Any]]:
-    """The workflow's latest runs, newest first."""
+    """The workflow's latest runs, newest first; `resume_at` of those that wait."""
     columns = (
         runs.c.id,
         runs.c.purpose,
@@ -175,9 +211,12 @@ def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> l
         runs.c.error_cause,
         runs.c.started_at,
         runs.c.completed_at,
+        runs.c.parent_id,
+        run_states.c.resume_at,
     )
     rows = connection.execute(
         select(*columns)
+        .outerjoin(run_states, run_states.c.run_id == runs.c.id)
         .where(runs.c.workflow_id == workflow_id)
         .order_by(runs.c.created_at.desc(), runs.c.id.desc())
         .limit(limit)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Named,
     PrimaryKeyConstraint,
     String,
@@ -82,6 +83,8 @@ class RunColumns(TypedColumns):
     trigger: Named[str] = Column(String(10))
     external_id: Named[str | None] = Column(String(200))
     rotation_id: Named[str | None] = Column(String(40))
+    parent_id: Named[str | None] = Column(String(40))
+    depth: Named[int] = Column(Integer, server_default="0")
     status: Named[str] = Column(String(30))
     error_message: Named[str | None] = Column(Text)
     error_node: Named[str | None] = Column(String(100))
@@ -92,6 +95,8 @@ class RunColumns(TypedColumns):
 
 
 runs = Table("runs", metadata, RunColumns)
+"""`parent_id`: the run that began this one; `depth`: how many there were before it, each begun by another."""
+
 Index("ix_runs_workflow", runs.c.workflow_id, runs.c.started_at)
 Index(
     "ix_runs_open",
@@ -121,6 +126,20 @@ class RunLogColumns(TypedColumns):
 
 
 run_logs = Table("run_logs", metadata, RunLogColumns)
+
+
+class RunStateColumns(TypedColumns):
+    run_id: Named[str] = Column(String(40), ForeignKey("runs.id"), primary_key=True)
+    kept_at: Named[datetime] = Column(UtcDateTime)
+    resume_at: Named[datetime] = Column(UtcDateTime, index=True)
+    key_id: Named[str] = Column(String(32))
+    wrapped_key: Named[bytes] = Column(LargeBinary)
+    record: Named[bytes] = Column(LargeBinary)
+
+
+run_states = Table("run_states", metadata, RunStateColumns)
+"""What a run needs to go on, sealed, since its outputs may hold values: of one that waits, and of one that
+another run has opened and nobody has begun. Whoever goes on takes it away, and it never outlives its run."""
 
 
 class RunVersionColumns(TypedColumns):

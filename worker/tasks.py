@@ -54,7 +54,7 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("schedule")
     def schedule() -> None:
-        for run_id in services.running.claim_due():
+        for run_id in (*services.running.claim_due(), *services.running.due_runs()):
             ring(run, run_id)
 
     @task("rotate")
@@ -71,7 +71,9 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("run")
     def run(run_id: str) -> None:
-        services.running.execute(run_id, actor="schedule")
+        outcome = services.running.execute(run_id, actor="schedule")
+        for begun in () if outcome is None else outcome.begun:
+            ring(run, begun)
         ring(resume)
 
     @task("deliver")

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
-from tests.acceptance.running_up import look_back
+from tests.acceptance.running_up import ask, look_back
 from tests.acceptance.test_up import wait_until
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
@@ -149,6 +149,20 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
             schedule_type="interval", schedule_value="2 seconds",
         )  # fmt: skip
         nightkey("workflow", "apply", str(file))
+        file = write_workflow(
+            tmp_path, "wait-for-it",
+            [
+                {"id": "start", "componentId": "manual_trigger"},
+                {"id": "call", "componentId": "webhook", "url": f"{counterparts.sink.url}/crm",
+                 "headers": {"X-Other": "{{ vault.prod-crm-password | url_encode }}"},
+                 "body": {"again": "{{ vault.prod-crm-password }}"}},
+                {"id": "wait", "componentId": "delay", "duration": 15, "unit": "minutes"},
+            ],
+        )  # fmt: skip
+        nightkey("workflow", "apply", str(file))
+        counterparts.sink.answer(200, body={"again": canaries["a password"]})
+        assert nightkey.json("workflow", "run", "wait-for-it")["status"] == "running"  # and is until the end
+
         service.default_scopes["billing"] = ["nothing"]
         nightkey("workflow", "test", "ticket-sync")
         nightkey("workflow", "run", "erp-export")
@@ -196,6 +210,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
     for file in (tmp_path / "home").rglob("*"):
         if file.is_file():
             places[f"afterwards: {file.relative_to(tmp_path)}"] = file.read_bytes()
+    assert ask(nightkey, "SELECT count(*) FROM run_states WHERE length(record) > 500") == [(1,)]
     assert len(places) > 20
     assert b"[masked]" in b"".join(places.values())
     assert hunt(canaries, places) == []

@@ -3,14 +3,18 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from vaultcore.errors import NightkeyError
 from vaultcore.model import Stage
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.tables import deliveries, rotations
+from worker.tables import deliveries, rotations, run_states, runs
+
+_RUN_ENDS = timedelta(hours=2)
+"""Long after any run has ended, or was found lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +92,18 @@ def find_audit_violations(services: Services) -> list[str]:
 
 
 def find_vault_violations(services: Services) -> list[str]:
-    """What holds for the vault as a whole: nobody is left untold."""
+    """What holds for the vault as a whole: nobody is left untold, and nothing of a run outlives it."""
     with services.database.read() as connection:
         waiting = connection.execute(
             select(deliveries.c.notice_id).where(deliveries.c.state == "waiting")
         ).all()
-    return [f"notice {row.notice_id} was not delivered" for row in waiting]
+        over = connection.execute(
+            select(run_states.c.run_id)
+            .join(runs, runs.c.id == run_states.c.run_id)
+            .where(or_(runs.c.completed_at.is_not(None), run_states.c.resume_at < services.clock() - _RUN_ENDS))
+        ).scalars()
+        kept = [f"run {run_id} is over, and what it kept is still there" for run_id in over]
+    return [f"notice {row.notice_id} was not delivered" for row in waiting] + kept
 
 
 def _digest(services: Services, item_id: str, number: int) -> str | None:

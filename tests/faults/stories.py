@@ -14,6 +14,7 @@ from tests.faults.clock import START, SharedClock
 from tests.organisation import Organisation
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.services.executing import Outcome
 from worker.tables import deliveries, rotations
 
 ITEM, ACCOUNT, SPARE = "prod-billing-api-token", "billing", "prod-billing-spare-token"
@@ -52,7 +53,8 @@ def replace_by_hand(services: Services) -> None:
 class Story:
     """`tested` and `produced` are what the workflows ask the service for in their tests and in
     production; `granted` is what new tokens may do there (None: everything). `begins` is what sets it
-    going, safe to repeat. `spare`: the owner has a second token at hand.
+    going, safe to repeat. `spare`: the owner has a second token at hand. `waits`: the workflows come to a delay
+    before they ask.
     """
 
     tested: str = "invoices"
@@ -63,6 +65,7 @@ class Story:
     workflows: tuple[str, ...] = ("invoice-export",)
     begins: Callable[[Services], None] = begin_night
     spare: bool = False
+    waits: timedelta | None = None
     scopes: Mapping[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,9 +75,19 @@ class Story:
         """A production run of each workflow: by its status, with the reason if one is no success."""
         for workflow in self.workflows:
             ran = services.running.start(workflow, payload={"path": self.produced}, actor="test")
+            if ran.status == "running":
+                ran = self._go_on(services, ran)
             if ran.status != "completed":
                 return f"{workflow} {ran.status}: {ran.error_message}"
         return "completed"
+
+    def _go_on(self, services: Services, waiting: Outcome) -> Outcome:
+        """Its time comes, and with it that of others, which workers who were killed have left."""
+        assert isinstance(services.clock, SharedClock)
+        assert self.waits is not None
+        services.clock.advance(self.waits)
+        ended = {one: services.running.execute(one, actor="schedule") for one in services.running.due_runs()}
+        return ended[waiting.run_id] or waiting
 
 
 _TWO = ("invoice-export", "invoice-import")
@@ -89,6 +102,10 @@ STORIES = {
     ),
     "compromised": Story(begins=hurry),
     "replaced by its owner": Story(begins=replace_by_hand, spare=True),
+    "runs that wait": Story(waits=timedelta(minutes=5)),
+    "runs that wait and are refused": Story(
+        tested="account", granted=["tickets"], ends="rolled-back", waits=timedelta(minutes=5)
+    ),
 }
 EVERY_TIME = (("good", "sqlite"), ("good", "postgresql"))
 """What is killed whenever the tests run; the others are by `make faults`."""
@@ -107,6 +124,7 @@ def set_up(organisation: Organisation, story: Story) -> None:
             ITEM,
             path="/v1/{{ webhook_payload.path }}",
             sample_context={"webhook_payload": {"path": story.tested}},
+            waits=story.waits,
         )
 
 
@@ -130,11 +148,12 @@ def answer_bells(services: Services) -> None:
         waiting = services.resuming.find_waiting()
         for rotation_id in waiting.rotations:
             services.rotations.advance(rotation_id)
-        for run_id in waiting.runs:
+        due = services.running.due_runs()
+        for run_id in (*waiting.runs, *due):
             services.running.execute(run_id, actor="schedule")
         if waiting.notices:
             services.delivering.deliver()
-        if not (waiting.rotations or waiting.runs or waiting.notices):
+        if not (waiting.rotations or waiting.runs or due or waiting.notices):
             return
 
 

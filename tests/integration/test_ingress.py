@@ -192,6 +192,25 @@ def test_values_are_masked_in_what_is_answered_and_the_callers_own_key_in_what_i
     assert key not in repr(house.moves.log())
 
 
+@pytest.mark.parametrize("trigger", ["api_trigger", "webhook_trigger"])
+def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house, clock, trigger):
+    delay = {"id": "wait", "componentId": "delay", "duration": 5, "unit": "minutes"}
+    house.services.definitions.apply([define("waits", trigger, OTHER, delay, SUM)], actor="test")
+    path = "/workflows/sync/waits" if trigger == "api_trigger" else "/workflows/webhooks"
+    answered = house.front.call(path, {"amount": 120}, key=house.keys["other"])
+    (row,) = (one for one in house.runs() if one.workflow_name == "waits")
+    described = {"id": row.id, "workflow": "waits", "status": "running"}
+    assert answered.status == 202
+    if trigger == "api_trigger":
+        assert answered.body == described
+        assert answered.headers["x-run-id"] == row.id
+    else:
+        assert described in answered.body["runs"]
+    clock.advance(timedelta(minutes=5))
+    ended = house.services.running.execute(row.id, actor="test")
+    assert (ended.status, ended.output) == ("completed", {"sum": "120"})
+
+
 def test_a_workflow_that_fails_is_told_with_its_node_and_its_run(house):
     answered = house.front.call("/workflows/sync/fails", {"who": "Ada"}, key=house.keys["shop"])
     assert (answered.status, answered.body) == (

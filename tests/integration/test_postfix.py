@@ -16,7 +16,7 @@ from worker.testing import Link, RotatorContract, Stage
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome
 from worker.workflows.nodes.smtp import Smtp
-from worker.workflows.runner import try_component
+from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
 
 PASSWORD, ADMIN = "the-password-of-robot", "the-admin-token-of-the-tests"

@@ -23,7 +23,9 @@ from worker.outbound import HttpClient
 from worker.workflows.definition import load_definition
 from worker.workflows.masking import MASK
 from worker.workflows.nodes.catalog import find_component
-from worker.workflows.runner import LOG_MAX, MESSAGE_MAX, NodeResult, Runner
+from worker.workflows.results import NodeResult
+from worker.workflows.run import LOG_MAX, MESSAGE_MAX
+from worker.workflows.runner import Runner
 
 VALUE = "s3cr3t-Value/77aa+long"
 VALUES = {"prod-x": Secret(VALUE)}
@@ -72,6 +74,16 @@ def workflow(*nodes, edges=None):
 
 def clock():
     return NOW
+
+
+def test_what_is_no_run_of_a_stored_workflow_can_neither_wait_nor_start_another(runner):
+    for component, data, problem in (
+        ("delay", {"duration": 1}, "a delay cannot stand here: only a run of a stored workflow can wait"),
+        ("iterator", {"array": [], "workflowId": "x"}, "no other workflow can be started from here"),
+        ("trigger_workflow", {"workflowId": "x"}, "no other workflow can be started from here"),
+    ):
+        result = runner.run(workflow(node("odd", component, **data)), context={}, values={}, clock=clock)
+        assert (result.status, result.error_node, result.error_message) == ("failed", "odd", problem)
 
 
 def run(runner, definition, **context):

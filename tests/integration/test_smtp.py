@@ -22,7 +22,7 @@ from worker.outbound import Network
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome
 from worker.workflows.nodes.smtp import Smtp
-from worker.workflows.runner import try_component
+from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
 
 ANONYMOUS: dict[str, Any] = {"username": None, "password": None}

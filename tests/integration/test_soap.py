@@ -23,7 +23,7 @@ from worker.workflows.masking import MASK, Masker
 from worker.workflows.nodes.base import Execution
 from worker.workflows.nodes.catalog import explain_missing, find_component
 from worker.workflows.nodes.soap import Soap, SoapFields
-from worker.workflows.runner import try_component
+from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
 from worker.workflows.uses import find_node_uses
 

@@ -35,7 +35,7 @@ from worker.testing import RotatorContract, Stage  # noqa: E402  # as above
 from worker.workflows.masking import MASK, Masker  # noqa: E402  # as above
 from worker.workflows.nodes.base import Execution, Outcome  # noqa: E402  # as above
 from worker.workflows.nodes.ssh import Ssh  # noqa: E402  # as above
-from worker.workflows.runner import try_component  # noqa: E402  # as above
+from worker.workflows.run import try_component  # noqa: E402  # as above
 from worker.workflows.templates import Scope  # noqa: E402  # as above
 
 USER, PASSWORD = "robot", "the-password-of-robot"

@@ -30,7 +30,7 @@ from worker.testing.contract import _cut_and_go_on, _cut_undo
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome
 from worker.workflows.nodes.ssh import Ssh
-from worker.workflows.runner import try_component
+from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")

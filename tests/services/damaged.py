@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Integer, LargeBinary, String, insert
 
 import worker.tables as ours
+from tests.chains import apply, chain, wait
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
 from vaultcore.tables import UtcDateTime, metadata
@@ -70,6 +71,8 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
     )
     run_night(services)
     clock.now += timedelta(days=10)
+    apply(services, chain("waiting", wait(15)))
+    services.running.start("waiting", actor="test")
     with services.database.write() as connection:
         owner_id = services.owners.get(connection, "crm-team").id
         workflow = services.definitions.get(connection, DAMAGED)

@@ -23,7 +23,7 @@ from vaultcore.tables import items
 from worker import records
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.workflows.runner import RunResult
+from worker.workflows.results import RunResult
 
 DAY = timedelta(days=1)
 OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}

@@ -29,7 +29,7 @@ from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Consumer
 from worker.domain.saga import State
-from worker.services.running import Outcome
+from worker.services.executing import Outcome
 from worker.store import Rotation
 from worker.tables import run_versions
 

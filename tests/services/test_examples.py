@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.chains import apply, chain
 from tests.services.conftest import Moves
 from tests.services.staging import make_services
 from vaultcore.model import Kind
@@ -46,16 +48,20 @@ COMES_TO = {
     "manual_trigger": {"webhook_payload": SENT},
     "number_condition": {"result": True},
     "schedule_trigger": {"webhook_payload": SENT},
+    "subflow_trigger": SENT,
     "status_condition": {"result": True},
     "string_condition": {"result": True},
-    "subflow_trigger": SENT,
     "switch_condition": {"result": "next_door"},
     "tag_condition": {"result": True},
     "terminate": {"message": "no order A-1"},
     "text_transform": {"text": "+49301234"},
     "workflow_trigger": SENT,
 }
-REACH_NOTHING = [name for name in component_ids() if not find_component(name).value_fields]
+OF_THEIR_OWN = {"delay", "iterator", "trigger_workflow"}
+"""They wait, or need another workflow."""
+REACH_NOTHING = [
+    name for name in component_ids() if not find_component(name).value_fields and name not in OF_THEIR_OWN
+]
 
 
 @pytest.fixture
@@ -100,6 +106,38 @@ def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: 
     assert (outcome.status, outcome.error_node) == (
         ("failed", "act") if name == "terminate" else ("completed", None)
     )
+
+
+def test_the_example_of_a_delay_waits_and_goes_on(services: Services, clock: Any) -> None:
+    services.definitions.apply([("delay.json", build_workflow("delay"))], actor="test")
+    outcome = services.running.start("the delay", actor="test")
+    assert (outcome.status, outcome.resume_at) == ("running", clock() + timedelta(minutes=5))
+    clock.advance(timedelta(minutes=5))
+    ended = services.running.execute(outcome.run_id, actor="test")
+    assert ended is not None
+    assert (ended.status, ended.output) == ("completed", {"waited_seconds": 300})
+
+
+def test_the_examples_of_what_starts_others_start_them(services: Services) -> None:
+    label = {
+        "id": "say",
+        "componentId": "data_mapper",
+        "mapping": {"label": "{{ webhook_payload.item | upcase }}"},
+    }
+    apply(
+        services,
+        chain("stock-update", trigger="workflow_trigger"),
+        chain("label-item", label, trigger="subflow_trigger"),
+        *((f"{name}.json", build_workflow(name)) for name in ("iterator", "trigger_workflow")),
+    )
+    iterated = services.running.start("the iterator", payload=SENT, actor="test")
+    assert iterated.output == [{"label": "BOOK"}, {"label": "PEN"}]
+    triggered = services.running.start("the trigger_workflow", payload=SENT, actor="test")
+    (begun,) = triggered.begun
+    assert triggered.output == {"run_id": begun, "workflow": "stock-update"}
+    ended = services.running.execute(begun, actor="test")
+    assert ended is not None
+    assert ended.output == {"order": "A-1", "lines": ["book", "pen"]}
 
 
 @pytest.mark.parametrize("name", rotator_names())

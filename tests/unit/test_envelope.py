@@ -374,7 +374,7 @@ def assert_nothing_shows(error):
         assert (
             held is None
             or isinstance(held, Secret | Sealed | KeyEncryptionKey | Binding)
-            or held == BINDING.encode()
+            or held in (BINDING.encode(), VALUE_MAX_BYTES)
         )
 
 
@@ -443,3 +443,12 @@ def test_a_binding_s_bytes_are_pinned():
 def test_a_version_out_of_range_binds_nothing(version):
     with pytest.raises(OverflowError):
         replace(BINDING, version=version).encode()
+
+
+def test_what_is_no_value_may_be_longer_where_both_sides_say_so():
+    most = 2 * VALUE_MAX_BYTES
+    longer = Secret("x" * most)
+    sealed = seal(longer, key=KEY, binding=BINDING, max_bytes=most)
+    assert open_sealed(sealed, key=KEY, binding=BINDING, max_bytes=most) == longer
+    with pytest.raises(SealError):
+        open_sealed(sealed, key=KEY, binding=BINDING)

@@ -338,6 +338,24 @@ def test_a_template_that_needs_what_it_will_not_see_is_refused_by_its_field(name
 
 
 @pytest.mark.parametrize(
+    "node",
+    [
+        {"componentId": "delay", "duration": 1, "unit": "seconds"},
+        {"componentId": "trigger_workflow", "workflowId": "other"},
+        {"componentId": "iterator", "workflowId": "other", "array": []},
+    ],
+    ids=lambda node: node["componentId"],
+)
+def test_a_node_that_only_a_workflow_can_have_is_refused_in_a_recipe(node):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings("recipe", RECIPE | {"install": [put(), node]})
+    assert str(caught.value) == (
+        "rotator recipe, setting install: node install_2, field data.componentId: "
+        f"{node['componentId']} cannot stand in a recipe: only a workflow can wait, or start another"
+    )
+
+
+@pytest.mark.parametrize(
     ("name", "settings"),
     [
         ("http", HTTP_SETTINGS | {"revoke": call(body="{{ rotation.id | default: rotation.value }}")}),

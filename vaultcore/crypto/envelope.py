@@ -22,7 +22,8 @@ for the deployment, the subject, the version and the purpose that it was sealed 
   so that the length of a short value does not show.
 - The additional data of both is what stands before the ciphertext, and then ctx.
 
-There is one way to write a value: a record with other lengths or other padding does not open.
+There is one way to write a value: a record with other lengths or other padding does not open. What is no
+value (what a run keeps while it waits) may be longer, where both who seals it and who opens it say so.
 """
 
 import hmac
@@ -93,13 +94,13 @@ class Sealed:
     record: bytes = field(repr=False)
 
 
-def seal(value: Secret, *, key: KeyEncryptionKey, binding: Binding) -> Sealed:
-    """The value under a fresh data key. Up to `VALUE_MAX_BYTES` of text that UTF-8 can write."""
+def seal(value: Secret, *, key: KeyEncryptionKey, binding: Binding, max_bytes: int = VALUE_MAX_BYTES) -> Sealed:
+    """The value under a fresh data key. Up to `max_bytes` of text that UTF-8 can write."""
     ctx = binding.encode()
-    plain = _encode_value(value)
+    plain = _encode_value(value, max_bytes)
     if plain is None:
         raise InvalidInputError(
-            f"a value to seal is text that UTF-8 can write, {VALUE_MAX_BYTES:,} bytes at most: "
+            f"a value to seal is text that UTF-8 can write, {max_bytes:,} bytes at most: "
             f"{binding.subject_id} was given another"
         )
     data_key = secrets.token_bytes(_KEY)
@@ -110,25 +111,27 @@ def seal(value: Secret, *, key: KeyEncryptionKey, binding: Binding) -> Sealed:
     )
 
 
-def open_sealed(sealed: Sealed, *, key: KeyEncryptionKey, binding: Binding) -> Secret:
-    """The value; `SealError` for every reason why it does not open.
+def open_sealed(
+    sealed: Sealed, *, key: KeyEncryptionKey, binding: Binding, max_bytes: int = VALUE_MAX_BYTES
+) -> Secret:
+    """The value, of `max_bytes` at most; `SealError` for every reason why it does not open.
 
     What it works out on the way stays in functions that return: the frames and the context of the
     error hold nothing but the arguments.
     """
-    value = _open(sealed, key, binding.encode())
+    value = _open(sealed, key, binding.encode(), max_bytes)
     if value is None:
         raise SealError
     return value
 
 
-def _open(sealed: Sealed, key: KeyEncryptionKey, ctx: bytes) -> Secret | None:
+def _open(sealed: Sealed, key: KeyEncryptionKey, ctx: bytes, max_bytes: int) -> Secret | None:
     if sealed.key_id != key.id:
         return None
     data_key = _unwrap(sealed.wrapped_key, key, ctx)
     if data_key is None:
         return None
-    plain = _open_record(sealed.record, data_key, ctx)
+    plain = _open_record(sealed.record, data_key, ctx, max_bytes)
     return None if plain is None else _decode_value(plain)
 
 
@@ -157,9 +160,9 @@ def _seal_record(plain: bytes, data_key: bytes, ctx: bytes) -> bytes:
     return header + AESGCM(record_key).encrypt(nonce, plain, header + ctx)
 
 
-def _open_record(record: bytes, data_key: bytes, ctx: bytes) -> bytes | None:
+def _open_record(record: bytes, data_key: bytes, ctx: bytes, max_bytes: int) -> bytes | None:
     padded = len(record) - _RECORD_HEADER - _TAG
-    if padded % _BLOCK or not _BLOCK <= padded <= _padded_length(VALUE_MAX_BYTES):
+    if padded % _BLOCK or not _BLOCK <= padded <= _padded_length(max_bytes):
         return None
     header = record[:_RECORD_HEADER]
     if header[: len(_RECORD_START)] != _RECORD_START:
@@ -176,13 +179,13 @@ def _record_keys(data_key: bytes, salt: bytes, ctx: bytes) -> tuple[bytes, bytes
     return both[:_KEY], both[_KEY:]
 
 
-def _encode_value(value: Secret) -> bytes | None:
+def _encode_value(value: Secret, max_bytes: int) -> bytes | None:
     """The plaintext of a record; None for what cannot be sealed."""
     try:
         text = value.expose().encode()
     except UnicodeEncodeError:  # it holds the value: it ends here
         return None
-    if len(text) > VALUE_MAX_BYTES:
+    if len(text) > max_bytes:
         return None
     return (len(text).to_bytes(_LENGTH, "big") + text).ljust(_padded_length(len(text)), b"\0")
 

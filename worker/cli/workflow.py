@@ -19,7 +19,7 @@ from worker.services.definitions import Applied, Change
 from worker.workflows.document import OUTSIDE
 
 if TYPE_CHECKING:
-    from worker.services.running import Outcome
+    from worker.services.executing import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
 
@@ -256,7 +256,7 @@ def run(
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Run a workflow for real, now. 1 if it fails."""
+    """Run a workflow for real, now. 1 if it fails; where it comes to a delay, it goes on by itself."""
     _ = home
     services = open_services()
     outcome = services.running.start(
@@ -265,10 +265,15 @@ def run(
         key=None if key_file is None else Secret(read_text(key_file).strip()),
         actor=who(),
     )
-    if outcome.status != "completed":
+    if outcome.status == "failed":
         with show_progress(services.driving) as tell:
             services.driving.settle(outcome.used, tell)
-    _answer(_describe(outcome), good=outcome.status == "completed", json=json)
+    goes_on = "`nightkey up`, or the next `nightkey night`"
+    if outcome.resume_at is not None:
+        note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")
+    for begun in outcome.begun:
+        note(f"nightkey: it has begun {begun}, which {goes_on}, runs")
+    _answer(_describe(outcome), good=outcome.status != "failed", json=json)
 
 
 @app.command()

@@ -13,7 +13,8 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.definition import Definition, chain_nodes
-from worker.workflows.runner import Runner, RunResult
+from worker.workflows.results import RunResult
+from worker.workflows.runner import Runner
 from worker.workflows.templates import check_reads
 from worker.workflows.texts import find_texts
 from worker.workflows.uses import find_data_paths
@@ -21,6 +22,8 @@ from worker.workflows.uses import find_data_paths
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
 _NEW = ("rotation", "new")
+_OF_WORKFLOWS = frozenset({"delay", "iterator", "trigger_workflow"})
+"""Components that a list of nodes cannot hold: no run of it is stored."""
 
 
 class RecipeSettings(base.Settings):
@@ -49,7 +52,9 @@ class RecipeSettings(base.Settings):
             problem = ""
             try:
                 if getattr(self, name):
-                    _check_reads(chain_nodes(name, getattr(self, name)))
+                    definition = chain_nodes(name, getattr(self, name))
+                    _check_components(definition)
+                    _check_reads(definition)
             except InvalidInputError as error:
                 problem = str(error).partition("\n")[0]
             if problem:
@@ -166,6 +171,17 @@ def _read(settings: base.Settings) -> RecipeSettings:
     if not isinstance(settings, RecipeSettings):
         raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
+
+
+def _check_components(definition: Definition) -> None:
+    """`InvalidInputError`, naming the node, for what only a run of a stored workflow can do."""
+    for node_id in definition.node_ids():
+        component_id = definition.component(node_id).component_id
+        if component_id in _OF_WORKFLOWS:
+            raise InvalidInputError(
+                f"{definition.name}: node {node_id}, field data.componentId: {component_id} cannot stand in a "
+                "recipe: only a workflow can wait, or start another"
+            )
 
 
 def _check_reads(definition: Definition) -> None:

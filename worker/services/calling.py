@@ -1,8 +1,6 @@
 """Calls from outside: which workflows a caller's key opens, and the run that it begins."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,11 +11,11 @@ from vaultcore.model import Consumer
 from vaultcore.names import spellings
 from vaultcore.secret import Secret
 from vaultcore.tables import references
-from worker import records
 from worker.domain.places import Place
 from worker.services.definitions import Definitions, Workflow
+from worker.services.executing import Outcome
 from worker.services.presenting import Presenting
-from worker.services.running import Outcome, Running
+from worker.services.running import Running
 from worker.tables import workflows
 
 
@@ -53,13 +51,11 @@ class Calling:
         presenting: Presenting,
         definitions: Definitions,
         running: Running,
-        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._presenting = presenting
         self._definitions = definitions
         self._running = running
-        self._clock = clock
 
     def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
         """The active workflows that begin there and that the key opens; of that name or id, if one is given.
@@ -74,19 +70,14 @@ class Calling:
             return self._find_opened(connection, caller, entrance, name)
 
     def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
-        """One run, from its row to its end, however long that takes."""
-        workflow = called.workflow
-        with self._database.write() as connection:
-            run_id = records.open_run(
-                connection,
-                workflow.id,
-                workflow.name,
-                purpose="production",
-                trigger=called.entrance.value,
-                at=self._clock(),
-            )
+        """One run, from its row to its end, however long that takes; or to where it waits."""
         return self._running.execute_call(
-            run_id, workflow, payload=payload, caller=called.caller, key=key, actor=f"caller:{called.item}"
+            called.workflow,
+            trigger=called.entrance.value,
+            payload=payload,
+            caller=called.caller,
+            key=key,
+            actor=f"caller:{called.item}",
         )
 
     def _find_opened(

@@ -17,8 +17,9 @@ from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.saga import State
 from worker.services.definitions import Definitions
+from worker.services.executing import Outcome
 from worker.services.returning import Returning
-from worker.services.running import Outcome, Running
+from worker.services.running import Running
 from worker.services.telling import Telling
 from worker.services.watching import Watching
 from worker.store import Rotation

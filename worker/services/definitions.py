@@ -19,6 +19,7 @@ from vaultcore.model import Consumer, NodeReference
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.stored import Unread, check_row, read_apart
+from worker.domain.commands import quote_word
 from worker.domain.places import Place
 from worker.tables import workflows
 from worker.workflows.definition import Definition, NodeUse, load_definition, parse_stored
@@ -372,6 +373,16 @@ class Definitions:
                 for use in plan.uses
             ],
             now=now,
+        )
+
+
+def refuse_elsewhere(workflow: Workflow) -> None:
+    """`RefusedError` for a workflow that another engine runs."""
+    why = workflow.explain_place()
+    if why is not None:
+        raise RefusedError(
+            f"workflow {workflow.name} runs elsewhere: {why}; what its engine ran is told by "
+            f"nightkey run report {quote_word(workflow.name)}"
         )
 
 

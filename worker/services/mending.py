@@ -27,6 +27,7 @@ class Mending:
             "heartbeats": partial(clock_rows.mend_heartbeats, pause=_PAUSE_MAX),
             "workflows": clock_rows.mend_workflows,
             "runs": clock_rows.mend_runs,
+            "waiting runs": clock_rows.mend_run_states,
             "nights": partial(clock_rows.mend_nights, lease=_SCAN_LEASE),
             "claims": clock_rows.mend_claims,
             "findings": clock_rows.mend_findings,

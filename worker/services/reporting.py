@@ -16,7 +16,7 @@ from vaultcore.versions import Versions
 from worker import records, store
 from worker.services.definitions import Definitions, Workflow
 from worker.store import Rotation
-from worker.workflows.runner import RunResult
+from worker.workflows.results import RunResult
 
 EXTERNAL_ID_MAX = 200
 MESSAGE_MAX = 2000

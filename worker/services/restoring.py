@@ -24,9 +24,11 @@ from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.tables import deployment
-from worker import comparison_rows
+from worker import comparison_rows, records
 from worker.locks import take_vault
 from worker.tables import comparisons
+
+_PUT_BACK = "it waited when the vault was put back, and may have gone on before that: look, then run it again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +212,10 @@ class Restoring:
             raise NightkeyError(f"the audit log of this database is not whole: {verdict.problems[0]}")
 
     def _mark(self, database: Database, *, how: str, made_at: datetime | None, actor: str) -> int:
-        """The row that says when it was put back, and from which head; each item waits for its comparison."""
+        """The row that says when it was put back, and from which head; each item waits for its comparison.
+
+        Runs that waited then, or were to begin, may have gone on since: nobody does what they would do twice.
+        """
         now = self._clock()
         restoration_id = new_id("rst", now)
         with database.write() as connection:
@@ -218,6 +223,7 @@ class Restoring:
             comparison_rows.mark(
                 connection, restoration_id, how=how, at=now, made_at=made_at, seq=seq, by=actor
             )
+            records.fail_waiting_runs(connection, why=_PUT_BACK, at=now)
             self._audit.append(
                 connection,
                 at=now,

@@ -1,5 +1,6 @@
 """The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,15 +75,19 @@ class Resuming:
     def carry_on(self) -> None:
         """For who has no worker, before a night: the runs that a worker would do now, one after the other.
 
-        What was cut off is ended, and what its schedule has due is run. Rotations, notices and heartbeats are
-        the night's own.
+        What was cut off is ended, what its schedule has due is run, what has waited long enough goes on, and
+        what these begin follows. Rotations, notices and heartbeats are the night's own.
         """
         waiting = self.find_waiting()
-        for run_id in (*waiting.runs, *self._running.claim_due()):
+        todo = deque((*waiting.runs, *self._running.claim_due(), *self._running.due_runs()))
+        while todo:
+            run_id = todo.popleft()
             try:
-                self._running.execute(run_id, actor="night")
+                outcome = self._running.execute(run_id, actor="night")
             except Exception as error:  # noqa: BLE001  # one bad run stops no night: it is ended as lost, and told
                 _log.error("run.failed", run=run_id, error=type(error).__name__)
+            else:
+                todo.extend(() if outcome is None else outcome.begun)
 
     def _close_nights(self) -> None:
         for slot in self._nights.open_nights():

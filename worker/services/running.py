@@ -1,11 +1,7 @@
-"""Runs of workflows: production runs, and the tests that prove a candidate.
+"""Runs of workflows: production runs, and the tests that prove a candidate; who begins them, and goes on."""
 
-A run resolves its values once, at its start, and records which versions its nodes used. The values
-are revealed (and that is audited) in a transaction of their own, before anything is sent.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,51 +11,39 @@ from sqlalchemy import Connection, Row, select, update
 from vaultcore.consumers import References
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError, TroubleError
-from vaultcore.model import Consumer, Reference, Stage
+from vaultcore.errors import ConflictError, InvalidInputError, NightkeyError, RefusedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, check_row, do_apart
-from vaultcore.vault import Vault
-from vaultcore.versions import Purpose, Versions
-from worker import records, store
-from worker.domain.commands import explain_waiting, quote_word
+from vaultcore.versions import Purpose
+from worker import records, state_rows, store
 from worker.domain.places import Place
-from worker.services.definitions import Definitions, Workflow
+from worker.services.definitions import Definitions, Workflow, refuse_elsewhere
+from worker.services.executing import RUN_LIMIT, Executing, Outcome, UnderWay
+from worker.services.keeping import Keeping
 from worker.services.presenting import Presenting
+from worker.services.resolving import Number, Resolved, Resolving, read_numbers
 from worker.tables import workflows
-from worker.workflows.runner import NodeResult, Runner, RunResult
+from worker.workflows.masking import Masker
+from worker.workflows.others import Given
+from worker.workflows.results import NodeResult, RunResult
+from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
 
 _log = structlog.get_logger(__name__)
-RUN_LIMIT = timedelta(hours=1)
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resolved:
-    """The values of a run, and which version each reference resolved to.
-
-    By what is written in the template: `numbers` are (item id, version number); `beside` are the values of the
-    other versions that work now, for nodes that ask for them.
+class _Taken:
+    """A run that this process alone begins, with what it starts with; or goes on with, where it has `kept`
+    something and `resolved` its values again. `problem` says why it cannot go on.
     """
 
-    values: Mapping[str, Secret]
-    numbers: Mapping[str, tuple[str, int]]
-    beside: Mapping[str, tuple[Secret, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run ended. `output` is that of its last node, masked; `used` are the ids of the items it used."""
-
-    run_id: str
-    workflow: str
-    status: str
-    error_message: str | None
-    error_node: str | None
-    cause: Cause | None
-    output: Any
-    used: tuple[str, ...]
+    run: UnderWay
+    start: Mapping[str, Any] | Given
+    kept: Mapping[str, Any] | None = None
+    resolved: Resolved = field(default_factory=Resolved)
+    problem: str = ""
 
 
 class Running:
@@ -69,19 +53,21 @@ class Running:
         self,
         *,
         database: Database,
-        vault: Vault,
-        versions: Versions,
         references: References,
         definitions: Definitions,
+        resolving: Resolving,
+        keeping: Keeping,
+        executing: Executing,
         runner: Runner,
         presenting: Presenting,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._vault = vault
-        self._versions = versions
         self._references = references
         self._definitions = definitions
+        self._resolving = resolving
+        self._keeping = keeping
+        self._executing = executing
         self._runner = runner
         self._presenting = presenting
         self._clock = clock
@@ -102,14 +88,11 @@ class Running:
             refuse_elsewhere(workflow)
             if not workflow.active:
                 raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
-            caller = self._check_caller(connection, workflow, key)
-            run_id = records.open_run(
-                connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=self._clock()
-            )
+            caller = self._resolving.check_caller(connection, workflow, key)
+            run = self._open(connection, workflow, "production", "manual", actor=actor, caller=caller)
         if caller is not None:
             self._presenting.note(caller)
-        context = {} if payload is None else {"webhook_payload": payload}
-        return self._execute(run_id, workflow, context, actor=actor, caller=caller)
+        return self._executing.execute(run, _context(payload))
 
     def claim_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
@@ -152,49 +135,57 @@ class Running:
         now = self._clock()
         with self._database.write() as connection:
             lost = records.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
-            used = {
-                reference.item_id
-                for workflow_id in lost
-                for reference in self._references.of_consumer(connection, workflow_id)
-                if reference.item_id is not None
-            }
-            if used:
-                store.wake_watching(connection, used, now)
+            self._wake_for(connection, lost, now)
             return records.pending_runs(connection, opened_before=opened_before)
 
+    def due_runs(self) -> list[str]:
+        """Runs that can go on, since their delay is over, and those that others have begun: `execute` does
+        either, once.
+        """
+        with self._database.read() as connection:
+            return state_rows.due(connection, self._clock())
+
     def execute(self, run_id: str, *, actor: str) -> Outcome | None:
-        """Executes a run that `claim_due` opened; None: somebody else has begun it, or it cannot be read."""
-        with self._database.write() as connection:
-            begun = records.begin_run(connection, run_id, at=self._clock())
-        if begun is None:
-            return None
+        """Executes a run that was opened and not begun, or goes on with one that waited. None: somebody else
+        does, or it cannot be read.
+        """
+        problem = ""
         try:
-            with self._database.read() as connection:
-                workflow = self._definitions.get(connection, begun)
-        except NightkeyError as error:  # what cannot be read would wait for ever
-            unread = RunResult.not_begun(str(error))
             with self._database.write() as connection:
-                records.end_run(connection, run_id, unread, {}, at=self._clock())
+                taken = self._take(connection, run_id, actor)
+        except (ConflictError, TroubleError):
+            raise
+        except NightkeyError as error:  # what cannot be read would wait for ever
+            problem = str(error)
+        if problem:
+            self._fail(run_id, problem)
             return None
-        return self._execute(run_id, workflow, {}, actor=actor)
+        if taken is None:
+            return None
+        if taken.kept is None:
+            return self._executing.execute(taken.run, taken.start)
+        if taken.problem:
+            return self._executing.give_up(taken.run, taken.kept, taken.resolved, taken.problem)
+        return self._executing.go_on(taken.run, taken.kept, taken.resolved)
 
     def execute_call(
         self,
-        run_id: str,
         workflow: Workflow,
         *,
+        trigger: str,
         payload: Any,  # noqa: ANN401  # JSON
-        caller: tuple[str, int],
+        caller: Number,
         key: Secret,
         actor: str,
     ) -> Outcome:
-        """Executes a run that a caller began; `caller` is the item and version whose key it presented.
+        """A run that a caller begins; `caller` is the item and version whose key it presented.
 
         The run notes that version as used, which is what proves that its callers have moved. The key is
         masked, in case the caller sent it in the body, too.
         """
-        context = {} if payload is None else {"webhook_payload": payload}
-        return self._execute(run_id, workflow, context, caller=caller, hidden=(key,), actor=actor)
+        with self._database.write() as connection:
+            run = self._open(connection, workflow, "production", trigger, actor=actor, caller=caller)
+        return self._executing.execute(run, _context(payload), hidden=(key,))
 
     # Tests
 
@@ -217,12 +208,9 @@ class Running:
         if why is not None:
             raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
         with self._database.write() as connection:
-            references = [
-                reference
-                for reference in self._references.of_consumer(connection, workflow.id)
-                if reference.node_id == node_id
-            ]
-            resolved = self._resolve(connection, workflow, references, overrides, Purpose.TEST, actor)
+            resolved = self._resolving.resolve(
+                connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
+            )
         return self._runner.test_node(
             workflow.definition,
             node_id,
@@ -243,17 +231,16 @@ class Running:
         """The whole workflow, really executed, with its sample context; it proves no production run."""
         refuse_elsewhere(workflow)
         with self._database.write() as connection:
-            run_id = records.open_run(
+            run = self._open(
                 connection,
-                workflow.id,
-                workflow.name,
-                purpose="test",
-                trigger="test",
-                at=self._clock(),
+                workflow,
+                "test",
+                "test",
+                actor=actor,
+                overrides=overrides,
                 rotation_id=rotation_id,
             )
-        given = workflow.definition.sample_context if context is None else context
-        return self._execute(run_id, workflow, given, overrides=overrides, actor=actor)
+        return self._executing.execute(run, workflow.definition.sample_context if context is None else context)
 
     def run_controlled(
         self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
@@ -263,163 +250,122 @@ class Running:
         """
         refuse_elsewhere(workflow)
         with self._database.write() as connection:
-            run_id = records.open_run(
+            run = self._open(
                 connection,
-                workflow.id,
-                workflow.name,
-                purpose="controlled",
-                trigger="manual",
-                at=self._clock(),
+                workflow,
+                "controlled",
+                "manual",
+                actor=actor,
+                overrides=overrides,
                 rotation_id=rotation_id,
             )
-        context = workflow.definition.sample_context
-        return self._execute(run_id, workflow, context, overrides=overrides, proves=True, actor=actor)
+        return self._executing.execute(run, workflow.definition.sample_context)
 
     # Inside
 
-    def _execute(
+    def _open(
         self,
-        run_id: str,
+        connection: Connection,
         workflow: Workflow,
-        context: Mapping[str, Any],
+        purpose: str,
+        trigger: str,
         *,
-        overrides: Mapping[str, int] | None = None,
-        caller: tuple[str, int] | None = None,
-        proves: bool = False,
-        hidden: tuple[Secret, ...] = (),
         actor: str,
-    ) -> Outcome:
-        purpose = Purpose.TEST if overrides is not None else Purpose.RUN
-        began_at = self._clock()
-        problem: NightkeyError | None = None
+        caller: Number | None = None,
+        overrides: Mapping[str, int] | None = None,
+        rotation_id: str | None = None,
+    ) -> UnderWay:
+        """A run that begins at once."""
+        now = self._clock()
+        run_id = records.open_run(
+            connection,
+            workflow.id,
+            workflow.name,
+            purpose=purpose,
+            trigger=trigger,
+            at=now,
+            rotation_id=rotation_id,
+        )
+        return UnderWay(
+            run_id=run_id,
+            workflow=workflow,
+            purpose=purpose,
+            began_at=now,
+            actor=actor,
+            overrides=overrides,
+            rotation_id=rotation_id,
+            caller=caller,
+        )
+
+    def _take(self, connection: Connection, run_id: str, actor: str) -> _Taken | None:
+        """Claims a run that waits, once; None if it does not, or somebody else has it.
+
+        One that waited keeps the versions that it resolved: they are revealed again.
+        """
+        now = self._clock()
+        begun = records.begin_run(connection, run_id, at=now)
+        # another machine, whose clock is a little ahead, may have opened the one that begins
+        kept = self._keeping.take(connection, run_id, due_by=now if begun is None else None)
+        row = records.find_open(connection, run_id)
+        if row is None or (begun is None and kept is None):
+            return None
+        check_row(row, f"run {run_id}")
+        run = UnderWay(
+            run_id=run_id,
+            workflow=self._definitions.get(connection, row.workflow_id),
+            purpose=row.purpose,
+            began_at=row.started_at,
+            actor=actor,
+            depth=row.depth,
+        )
+        if begun is not None:
+            refuse_elsewhere(run.workflow)
+            return _Taken(run=run, start=_start(row.trigger, kept))
+        return self._take_again(connection, run, kept or {})
+
+    def _take_again(self, connection: Connection, run: UnderWay, kept: Mapping[str, Any]) -> _Taken:
+        caller = kept["caller"]
+        run = replace(run, caller=None if caller is None else (caller[0], caller[1]))
+        resolved, problem = read_numbers(kept), ""
+        if not run.workflow.runs_here:
+            problem = "the workflow was changed while this run waited, and runs elsewhere now"
+            return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
         try:
-            with self._database.write() as connection:
-                references = self._references.of_consumer(connection, workflow.id)
-                resolved = self._resolve(connection, workflow, references, overrides or {}, purpose, actor)
-        except TroubleError:
-            raise  # the database is away: that says nothing of the run
-        except NightkeyError as error:
-            problem = error
-        if problem is not None:
-            result = RunResult.not_begun(str(problem))
-            resolved = Resolved(values={}, numbers={}, beside={})
-        else:
-            result = self._runner.run(
-                workflow.definition,
-                context=context,
-                values=resolved.values,
-                beside=resolved.beside,
-                is_test=purpose is Purpose.TEST,
-                hidden=hidden,
-                clock=self._clock,
-            )
-        used = {
-            resolved.numbers[name][0]: resolved.numbers[name][1]
-            for name in result.used
-            if name in resolved.numbers
-        }
-        if caller is not None:
-            used[caller[0]] = caller[1]
+            resolved = self._resolving.reveal(connection, resolved, purpose=Purpose.RUN, actor=run.actor)
+        except (ConflictError, TroubleError):
+            raise
+        except NightkeyError as error:  # a value lapsed, or was taken away in a hurry
+            problem = str(error)
+        return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
+
+    def _fail(self, run_id: str, why: str) -> None:
+        """It can neither be begun nor gone on with."""
         now = self._clock()
         with self._database.write() as connection:
-            ended = records.end_run(connection, run_id, result, used, at=now)
-            if ended and (proves or purpose is Purpose.RUN):
-                good = result.status == "completed"
-                store.wake_watching(connection, used, now)  # rotations before references, as who watches
-                self._references.note_run(
-                    connection, workflow_id=workflow.id, used=used, good=good, began_at=began_at, at=now
-                )
-        return Outcome(
-            run_id=run_id,
-            workflow=workflow.name,
-            status=result.status,
-            error_message=result.error_message,
-            error_node=result.error_node,
-            cause=result.cause,
-            output=result.output,
-            used=tuple(sorted(used)),
-        )
+            row = records.find_open(connection, run_id)
+            if records.end_run(connection, run_id, RunResult.not_begun(why), {}, at=now) and row is not None:
+                self._wake_for(connection, [row.workflow_id], now)
 
-    def _resolve(
-        self,
-        connection: Connection,
-        workflow: Workflow,
-        references: list[Reference],
-        overrides: Mapping[str, int],
-        purpose: Purpose,
-        actor: str,
-    ) -> Resolved:
-        """What each reference stands for: the overriding version, else the pinned, else the current one."""
-        values: dict[str, Secret] = {}
-        numbers: dict[str, tuple[str, int]] = {}
-        beside: dict[str, tuple[Secret, ...]] = {}
-        inbound = workflow.definition.trigger_id()
-        for reference in references:
-            if reference.item_id is None or reference.mentioned or reference.written in numbers:
-                continue
-            item = self._vault.get(connection, reference.item_id)
-            number = overrides.get(item.id) or reference.pinned or item.version
-            if reference.node_id == inbound:
-                if number is not None:
-                    self._check_inbound(connection, item.id, number, overrides, actor)
-                continue
-            if number is None:
-                raise RefusedError(explain_waiting(item, self._clock()))
-            numbers[reference.written] = (item.id, number)
-            values[reference.written] = self._versions.reveal(
-                connection, item.id, number, purpose=purpose, actor=actor
-            )
-        for reference in references:
-            if reference.written in numbers and workflow.definition.reads_beside(reference.node_id):
-                item_id, number = numbers[reference.written]
-                beside[reference.written] = tuple(
-                    self._versions.reveal(connection, item_id, other, purpose=purpose, actor=actor)
-                    for other in self._versions.working(connection, item_id)
-                    if other != number
-                )
-        return Resolved(values=values, numbers=numbers, beside=beside)
-
-    def _check_inbound(
-        self,
-        connection: Connection,
-        item_id: str,
-        number: int,
-        overrides: Mapping[str, int],
-        actor: str,
-    ) -> None:
-        """A trigger's key is one that callers present: a candidate must be known by its digest."""
-        if item_id not in overrides:
-            return
-        key = self._versions.reveal(connection, item_id, number, purpose=Purpose.TEST, actor=actor)
-        found = self._versions.check_key(connection, key, stages=(Stage.PENDING, Stage.CURRENT))
-        if found != (item_id, number):
-            raise RefusedError(f"the new key of item {item_id} is not known by its digest")
-
-    def _check_caller(
-        self, connection: Connection, workflow: Workflow, key: Secret | None
-    ) -> tuple[str, int] | None:
-        wanted = [
-            reference
-            for reference in self._references.of_consumer(connection, workflow.id)
-            if reference.node_id == workflow.definition.trigger_id()
-            and reference.consumer is Consumer.WORKFLOW
-            and not reference.mentioned
-        ]
-        if not wanted:
-            return None
-        found = None if key is None else self._versions.check_key(connection, key)
-        if found is None or found[0] not in {reference.item_id for reference in wanted}:
-            raise RefusedError(
-                f"workflow {workflow.name} is called with the key {wanted[0].written}: give it by --key-file"
-            )
-        return found
+    def _wake_for(self, connection: Connection, workflow_ids: Iterable[str], now: datetime) -> None:
+        """The rotations that waited for a run of these, which has ended without a proof."""
+        used = {
+            reference.item_id
+            for workflow_id in workflow_ids
+            for reference in self._references.of_consumer(connection, workflow_id)
+            if reference.item_id is not None and not reference.mentioned
+        }
+        if used:
+            store.wake_watching(connection, used, now)
 
 
-def refuse_elsewhere(workflow: Workflow) -> None:
-    """`RefusedError` for a workflow that another engine runs."""
-    why = workflow.explain_place()
-    if why is not None:
-        raise RefusedError(
-            f"workflow {workflow.name} runs elsewhere: {why}; what its engine ran is told by "
-            f"nightkey run report {quote_word(workflow.name)}"
-        )
+def _context(payload: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    return {} if payload is None else {"webhook_payload": payload}
+
+
+def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given:
+    """What a run that others have opened starts with."""
+    if kept is not None:
+        return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
+    if trigger == records.WORKFLOW:
+        raise NightkeyError("what another run gave to it is gone")
+    return {}

@@ -5,9 +5,10 @@ is wrong with it (none, unknown, malformed, revoked, another workflow's, of one 
 there), the answer is the same 401, found by the same steps (`Versions.check_key`, `Calling.find`). Exactly the
 stages of its versions decide: a key opens while it is current or previous.
 
-Both kinds are answered when their runs have ended. A run's payload is nowhere stored, so what is started
-in the background could be lost with this process: its sender, who got no answer, knows to send it again. If
-this process dies, the resume sweep records its runs as failed.
+Both kinds are answered when their runs have ended, or wait at a delay. What a run needs to go on is stored
+then; before, its payload is nowhere, so that what is started in the background could be lost with this process:
+its sender, who got no answer, knows to send it again. If this process dies, the resume sweep records its runs
+as failed.
 
 What a call leaves in the log is its run and its workflow: never an address, a header or a body.
 """
@@ -26,7 +27,7 @@ from starlette.routing import Route
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.services.calling import Called, Entrance
-from worker.services.running import Outcome
+from worker.services.executing import Outcome
 from worker.web.answers import Problem, answer
 from worker.web.payload import parse_payload, read_body
 
@@ -54,10 +55,15 @@ class Ingress:
         ]
 
     async def call(self, request: Request) -> Response:
-        """Runs one workflow and answers with its last node's output: 200, or 502 where it failed."""
+        """Runs one workflow and answers with its last node's output: 200, or 502 where it failed; 202 where it
+        waits.
+        """
         key = presented_key(request)
         opened, payload = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
         outcome = await self._run(opened[0], payload, key)
+        named = {"X-Run-Id": outcome.run_id}
+        if outcome.status == "running":
+            return answer(_describe(outcome), status=202, headers=named)
         if outcome.status != "completed":
             where = f", node {outcome.error_node}" if outcome.error_node else ""
             raise Problem(
@@ -66,16 +72,15 @@ class Ingress:
                 f"workflow {outcome.workflow}{where}: {outcome.error_message}",
                 X_Run_Id=outcome.run_id,
             )
-        return answer(outcome.output, headers={"X-Run-Id": outcome.run_id})
+        return answer(outcome.output, headers=named)
 
     async def receive(self, request: Request) -> Response:
-        """Runs every workflow that the key opens, beside each other: 202 with how each ended."""
+        """Runs every workflow that the key opens, beside each other: 202 with how each ended, or it waits."""
         token = request.path_params.get("token")
         key = presented_key(request) if token is None else Secret(token)
         opened, payload = await self._admit(request, key, Entrance.WEBHOOK)
         outcomes = await asyncio.gather(*(self._run(called, payload, key) for called in opened))
-        runs = [{"id": one.run_id, "workflow": one.workflow, "status": one.status} for one in outcomes]
-        return answer({"runs": runs}, status=202)
+        return answer({"runs": [_describe(one) for one in outcomes]}, status=202)
 
     async def _admit(
         self, request: Request, key: Secret, entrance: Entrance, *, name: str | None = None
@@ -104,6 +109,10 @@ class Ingress:
 
     async def _in_thread(self, limiter: CapacityLimiter, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=limiter)
+
+
+def _describe(outcome: Outcome) -> dict[str, str]:
+    return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
 
 
 def presented_key(request: Request) -> Secret:

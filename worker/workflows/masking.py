@@ -9,7 +9,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -40,6 +40,7 @@ class Masker:
     """Masks the values it was made with, and what rendered fields made of them."""
 
     def __init__(self, values: Iterable[Secret]) -> None:
+        self._values: dict[str, None] = {}
         self._seen: set[str] = set()
         self._short: set[str] = set()
         self._long: dict[str, bool] = {}
@@ -52,9 +53,50 @@ class Masker:
     def hide(self, value: Secret) -> None:
         """A value, such as one that a node made: masked from now on."""
         text = value.expose()
+        if text in self._values:
+            return
+        self._values[text] = None
         if len(text) > VALUE_MAX:
             self._material.append(text)
         self._add(text)
+
+    def branch(self) -> "Masker":
+        """Another that knows what this one does now, for a run within this run."""
+        made = Masker(())
+        made._values, made._material = dict(self._values), list(self._material)
+        made._seen, made._short, made._folded = set(self._seen), set(self._short), set(self._folded)
+        made._long, made._learned = dict(self._long), self._learned
+        return made
+
+    def absorb(self, other: "Masker", *, learned: bool) -> None:
+        """Hides the values that the other one hides; and where it is asked for, all that the other learned."""
+        known = other.keep()
+        for text in known["values"]:
+            self.hide(Secret(text))
+        if not learned:
+            return
+        for text in known["learned"]:
+            if text not in self._seen:
+                self._learned += 1
+                if self._learned > LEARNED_MAX:
+                    return
+                self._add(text)
+        if known["count"] > LEARNED_MAX:  # it could not learn all that there was
+            self._learned = known["count"]
+
+    def keep(self) -> dict[str, Any]:
+        """All that it knows, as JSON-like data: values stand in it, so it is sealed wherever it is stored."""
+        learned = sorted(self._seen - self._values.keys())
+        return {"values": list(self._values), "learned": learned, "count": self._learned}
+
+    @classmethod
+    def recall(cls, kept: Mapping[str, Any]) -> "Masker":
+        """One that knows what another had kept."""
+        made = cls(map(Secret, kept["values"]))
+        for text in kept["learned"]:
+            made._add(text)
+        made._learned = kept["count"]
+        return made
 
     def learn(self, rendered: Rendered) -> None:
         """A field that a value went into: masked whole, and so is each of its longer words that the

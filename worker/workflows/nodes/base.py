@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import StrEnum
 from types import NoneType
-from typing import Any, ClassVar, Protocol, get_args
+from typing import Any, ClassVar, Final, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
@@ -13,6 +14,7 @@ from vaultcore.errors import Cause
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 from worker.workflows.masking import Masker
+from worker.workflows.others import Others
 from worker.workflows.templates import Path, Rendered, Scope, render
 
 
@@ -42,14 +44,21 @@ class Fields(BaseModel):
         }
 
 
+MASKED: Final = object()
+"""Of what is shown of an output: what masking leaves of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there.
 
-    `skipped` says why a test tried nothing.
+    `skipped` says why a test tried nothing. `waits`: what follows the node is due that much later. `shown` is
+    what may be shown of the output, where a node knows that better than masking.
     """
 
     output: Any
+    shown: Any = MASKED
+    waits: timedelta | None = None
     handle: str | None = None
     ends: str | None = None
     failure: str | None = None
@@ -65,7 +74,8 @@ class Execution:
     other versions that work now, of items that a node names which asks for them. `traced` is the context with
     another thing wherever a value lies that is to be proven, or what came of it. `used`, `tainted` and `tried`
     are what the node did: the items that it looked up, and whether anything that is masked, and that value,
-    went into one of its fields.
+    went into one of its fields. `run_seconds` are what is left to the whole run, `seconds` to this node. By
+    `others` it starts other workflows, where it may.
     """
 
     scope: Scope
@@ -76,6 +86,8 @@ class Execution:
     shown: Mapping[str, Any]
     beside: Mapping[str, tuple[Secret, ...]] = field(default_factory=dict)
     is_test: bool = False
+    run_seconds: float = 0.0
+    others: Others | None = None
     traced: Mapping[str, Any] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     tainted: bool = False

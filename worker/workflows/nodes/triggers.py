@@ -46,7 +46,7 @@ class _Started(OneWayOn):
 
 
 class WorkflowTrigger(_Started):
-    """Started by another workflow; what that gives along is at `webhook_payload`, and is its output.
+    """Started by another workflow's `trigger_workflow`; what it gave is at `webhook_payload` and is the output.
 
     It has no key, and nobody calls it from outside; hands may start it, too.
     It reaches nothing: its test gives on the sample context's `webhook_payload`.
@@ -58,10 +58,9 @@ class WorkflowTrigger(_Started):
 
 
 class SubflowTrigger(_Started):
-    """Started as a part of another workflow, such as once for each thing in a list.
+    """Started by another workflow's `iterator`, once for each item: `webhook_payload` is `{"item", "index"}`.
 
-    What it is given is at `webhook_payload`, and is its output. It has no key, and nobody calls it from
-    outside; hands may start it, too.
+    It has no key, and nobody calls it from outside; hands may start it, too.
     It reaches nothing: its test gives on the sample context's `webhook_payload`.
     """
 
@@ -94,8 +93,9 @@ class WebhookTrigger(_Called):
     `nightkey serve` answers it. One that can set headers posts to /workflows/webhooks, with the key as
     api_trigger has it, which keeps it out of the logs of whatever stands between. The body is JSON of 1 MB at
     most, or empty. Every active workflow whose trigger names that key runs. The answer, 202 with the id and the
-    status of each run, comes when they have ended: a sender that hears nothing, or no 2xx, sends it again, and
-    so nothing is lost when this process dies. Without a key that opens, the answer is 401.
+    status of each run, comes when they have ended, or wait at a delay (`running`): a sender that hears nothing,
+    or no 2xx, sends it again, and so nothing is lost when this process dies. Without a key that opens, the
+    answer is 401.
 
     It calls nobody: its test gives on the sample context's `webhook_payload`.
     """
@@ -115,8 +115,9 @@ class ApiTrigger(_Called):
         Content-Type: application/json
 
     The body is JSON of 1 MB at most, or empty. The answer is 200 with the output of the workflow's last node,
-    values masked (beyond 64 kB its beginning, as text), or 502 with the node that failed and why; X-Run-Id
-    names the run. Without a key that opens this workflow the answer is 401, the same for every reason.
+    values masked (beyond 64 kB its beginning, as text), or 502 with the node that failed and why; where the run
+    comes to a delay it is 202, and the run goes on later. X-Run-Id names the run. Without a key that opens this
+    workflow the answer is 401, the same for every reason.
 
     A key opens while its version is current or previous: while it is rotated, callers go on with the old one
     until it is retired, which waits for the claim, the overlap, and a good call with the new one.
