@@ -297,7 +297,7 @@ def test_a_key_that_a_trigger_only_mentions_opens_nothing(house):
         named = select(references).where(references.c.consumer_name == "orders")
         (row,) = [one for one in connection.execute(named).mappings() if one.node_id == "start"]
         for name in ("keyless", "hook-keyless"):
-            mention = {**row, "consumer_id": house.id_of(name), "consumer_name": name}
+            mention = {**row, "consumer_id": house.id_of(name), "consumer_name": name, "mentioned": True}
             connection.execute(insert(references).values(mention))
     nobody = house.front.call("/workflows/sync/orders")
     assert refusal(house.front.call("/workflows/sync/keyless", key=house.keys["shop"])) == refusal(nobody)

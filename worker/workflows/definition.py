@@ -44,7 +44,7 @@ class Definition:
 
     text: str
     document: Document = field(compare=False)
-    kept_name: str = ""
+    kept_name: str = field(default="", compare=False)
 
     @property
     def id(self) -> str | None:
