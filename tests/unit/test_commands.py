@@ -35,6 +35,14 @@ def test_a_value_comes_with_its_expiry(item, lifetime, command):
         ("prod-crm", None, None, "nightkey item update prod-crm --value-file PATH --expires-at 90d"),
         ("prod-crm", 30, -5, "nightkey item update prod-crm --value-file PATH"),
         ("api-key:partner", None, 5, "nightkey item rotate api-key:partner"),
+        ("api-key:partner", None, None, "nightkey item rotate api-key:partner"),
+        ("api-key:partner", 30, -5, "nightkey item rotate api-key:partner"),
+        (
+            "api-key:partner",
+            None,
+            -5,
+            "nightkey item update api-key:partner --expires-at 90d && nightkey item rotate api-key:partner",
+        ),
     ],
 )
 def test_a_first_value_comes_with_an_expiry_where_nobody_knows_it(item, lifetime, left, command):

@@ -75,6 +75,7 @@ def test_a_mark_of_byte_order_is_no_part_of_it() -> None:
         "[" * 150 + "]" * 150,
         '{"data":' * 5000 + "1" + "}" * 5000,
         "id,name\nvlt_1,a\n",
+        "[" + "{}," * 100_000 + "{}]",
     ],
 )
 def test_what_is_no_such_answer_costs_one_line(text: str) -> None:

@@ -23,7 +23,7 @@ from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
 from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
-from worker.domain.commands import explain_missing_expiry, value_command
+from worker.domain.commands import explain_missing_expiry, explain_waiting, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.places import Place
 from worker.domain.proof import CANARY_AUTO, Consumer
@@ -402,6 +402,8 @@ def rotate(
         made, first = services.items.make_first_key(item.id, actor=who())
         _show_key(services, made, first, json=json)
         return
+    if item.version is None:
+        raise RefusedError(explain_waiting(item, services.clock()))
     if compromised:
         _confirm_harm(services, name, yes=yes)
     with show_progress(services.driving) as tell:

@@ -20,7 +20,9 @@ from worker.domain.incoming import (
 )
 from worker.importing.vault_list import read_vault_list
 
-_FILE_MAX = 16 * 1024 * 1024
+_FILE_MAX = 8 * 1024 * 1024
+_TOLD_MAX = 100
+"""So many entries that are left out, or alone for a reason, are told by a line each; of others their number."""
 
 
 def import_items(
@@ -51,21 +53,27 @@ def import_items(
         problem = f"{source}: {error}"
     if problem:
         raise InvalidInputError(problem)
-    for sentence in (*describe_not_taken(contents), *map(explain_fault, contents.faults)):
+    for sentence in describe_not_taken(contents):
         note(f"nightkey: {sentence}")
     judged: list[Judged] = []
     for one in services.importing.take_in(contents.entries, owners=owner or (), actor=who(), dry_run=dry_run):
         judged.append(one)
-        if one.why is not None:
-            note(f"nightkey: {describe_judged(one)}")
-        elif one.arrival is Arrival.NEW and not json:
+        if one.arrival is Arrival.NEW and not json:
             print_lines([describe_judged(one)])
+    _tell([*map(explain_fault, contents.faults), *(describe_judged(one) for one in judged if one.why)])
     if json:
         print_json(_to_document(contents, judged, dry_run=dry_run))
     else:
         print_lines([summarise(contents, judged, dry_run=dry_run)])
     if contents.faults or any(one.arrival is Arrival.LEFT_OUT for one in judged):
         raise typer.Exit(1)
+
+
+def _tell(sentences: list[str]) -> None:
+    for sentence in sentences[:_TOLD_MAX]:
+        note(f"nightkey: {sentence}")
+    if len(sentences) > _TOLD_MAX:
+        note(f"nightkey: and {len(sentences) - _TOLD_MAX:,} others: --json has them all")
 
 
 def _to_document(contents: Contents, judged: list[Judged], *, dry_run: bool) -> dict[str, object]:

@@ -29,14 +29,14 @@ def replace_command(item: str, lifetime: timedelta | None) -> str:
 def first_value_command(item: str, policy: Policy, *, expires_at: datetime | None, now: datetime) -> str:
     """What gives an item the value that it waits for, whole but for PATH; `expires_at` is what it came in with.
 
-    A key for callers of ours is made here: the one that callers have elsewhere opens nothing here.
+    A key for callers of ours is made here: the one that callers have elsewhere opens nothing here. It may have
+    no expiry, as one of a new item; but one that is over is first put right.
     """
+    name, says = quote_word(item), expiry_of_next(policy, now, awaited=expires_at)
     if kind_of(item) is Kind.API_KEY:
-        return f"nightkey item rotate {quote_word(item)}"
-    says = expiry_of_next(policy, now, awaited=expires_at)
-    return f"nightkey item update {quote_word(item)} --value-file PATH" + (
-        f" --expires-at {LIVES}" if says is None else ""
-    )
+        first = f"nightkey item update {name} --expires-at {LIVES} && "
+        return (first if says is None and expires_at is not None else "") + f"nightkey item rotate {name}"
+    return f"nightkey item update {name} --value-file PATH" + (f" --expires-at {LIVES}" if says is None else "")
 
 
 def value_command(item: Item, now: datetime) -> str:
@@ -61,9 +61,9 @@ def explain_missing_expiry(name: str) -> str:
     )
 
 
-def explain_lapsed_metadata(name: str) -> str:
+def explain_lapsed_metadata(item: Item, now: datetime) -> str:
     """Of a key that is to be made for an item whose expiry is over."""
     return (
-        f"the expiry with which {name} came in is over: say when its key lapses, by nightkey item update "
-        f"{quote_word(name)} --expires-at {LIVES} (or --no-expiry), then make it"
+        f"the expiry with which {item.name} came in is over: say when its key lapses, or --no-expiry, and then "
+        f"make it: {value_command(item, now)}"
     )

@@ -176,8 +176,10 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
 
 def _ask_owner(item: DueItem) -> _Choice:
     if item.give is not None:
-        why = "it waits for its value"
-        return _Choice(action=Action.ASK, why=f"{why}: {item.give}", does=f"nothing: {why}", command=item.give)
+        does = None if item.mode is Mode.NOTIFY else "waits until it has its value"
+        return _Choice(
+            action=Action.ASK, why=f"it waits for its value: {item.give}", does=does, command=item.give
+        )
     command = replace_command(item.name, item.lifetime)
     return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
 

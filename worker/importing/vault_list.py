@@ -15,17 +15,21 @@ _FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
 _VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token", "key", "private_key"})
 """Fields in which others keep a value. SDX's answer has none of them, so they are not even looked at."""
 _AROUND: Final = frozenset({"data", "links", "meta"})
+_ENTRIES_MAX: Final = 100_000
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR = timedelta(days=200 * 366)
 
 
 def read_vault_list(text: str, *, now: datetime) -> Contents:
     """What the text tells of. `InvalidInputError` where it is no such answer; it quotes none of it."""
+    fields, values = Counter[str](), Counter[str]()
+    listed = _find_list(parse_json(text.removeprefix("\ufeff")), fields)
+    if len(listed) > _ENTRIES_MAX:
+        raise InvalidInputError(f"it holds {len(listed):,} entries: {_ENTRIES_MAX:,} at most, so divide it")
     entries: list[Entry] = []
     faults: list[Fault] = []
-    fields, values = Counter[str](), Counter[str]()
     undated = 0
-    for place, raw in enumerate(_find_list(parse_json(text.removeprefix("\ufeff")), fields), start=1):
+    for place, raw in enumerate(listed, start=1):
         made = _read_entry(place, raw, now)
         if isinstance(made, Fault):
             faults.append(made)

@@ -140,7 +140,7 @@ class Items:
             item = self._vault.get(connection, name, lock=True)
             says = self._vault.expiry_of_next(item, item.policy)
             if item.version is None and item.expires_at is not None and says is None:
-                raise InvalidInputError(explain_lapsed_metadata(item.name))
+                raise InvalidInputError(explain_lapsed_metadata(item, self._clock()))
             created = self._vault.make_first_key(connection, item.id, actor=actor)
             finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, created.item.updated_at)
             kept = self._claiming.keep_first(connection, created, actor=actor)
