@@ -212,7 +212,7 @@ class Services:
     @cached_property
     def importing(self) -> Importing:
         enrolling = Enrolling(audit=self.audit, references=self.references, clock=self.clock)
-        return Importing(database=self.database, enrolling=enrolling, owners=self.owners)
+        return Importing(database=self.database, enrolling=enrolling, owners=self.owners, clock=self.clock)
 
     @cached_property
     def http(self) -> HttpClient:

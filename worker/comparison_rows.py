@@ -96,9 +96,9 @@ def settle(connection: Connection, item_id: str, *, at: datetime, by: str) -> No
     _update(connection, item_id, settled_at=at, settled_by=by)
 
 
-def forget(connection: Connection, item_id: str) -> None:
-    """The item is gone."""
-    connection.execute(delete(comparisons).where(comparisons.c.item_id == item_id))
+def forget(connection: Connection, *item_ids: str) -> None:
+    """The items are gone."""
+    connection.execute(delete(comparisons).where(comparisons.c.item_id.in_(item_ids)))
 
 
 def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """Pickups as rows: opened, taken, arrived, ended. It decides nothing and commits nothing."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +65,13 @@ def end_used(connection: Connection, item_id: str, number: int, *, at: datetime)
         .returning(claims.c.id)
     )
     return list(ended.scalars())
+
+
+def end_all_of(connection: Connection, item_ids: Collection[str], *, at: datetime) -> None:
+    """Whatever could be collected of items that had these ids is not any longer."""
+    connection.execute(
+        update(claims).where(claims.c.item_id.in_(item_ids), claims.c.ended_at.is_(None)).values(ended_at=at)
+    )
 
 
 def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:

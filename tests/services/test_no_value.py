@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, update
 
+from tests.conftest import Clock
 from tests.organisation import Organisation
 from tests.services.conftest import Moves
 from tests.services.staging import add_route, start_organisation
@@ -181,6 +182,31 @@ def test_a_key_whose_expiry_is_over_is_not_made_before_somebody_says_when_it_lap
     assert command in {one.command for one in services.nights.preview(services.clock()).findings}
     services.items.update(KEY, ItemChange(expires_at=None), actor="test")
     assert services.items.make_first_key(KEY, actor="test")[0].expires_at is None
+
+
+def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_its_id(
+    services: Services, moves: Moves, clock: Clock
+) -> None:
+    """Whoever could collect a key of the one before does not get that of the new one, nor end it."""
+    created, first = services.items.create(
+        KEY, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
+    )
+    assert first is not None
+    services.claiming.deliver(first, actor="user:ana", show=lambda _: None)
+    moves.delete(KEY)
+    clock.advance(timedelta(minutes=30))
+    entry = Entry(place=1, name=KEY, given_id=created.id, expires_at=None)
+    list(services.importing.take_in([entry], owners=(), actor="user:ben"))
+    made, second = services.items.make_first_key(KEY, actor="user:ben")
+    assert made.id == created.id
+
+    with pytest.raises(RefusedError):
+        moves.collect(services.claiming.token(first.claim_id), actor="user:ana")
+    clock.advance(timedelta(minutes=45))
+    assert services.claiming.end_arrived(actor="test") == 0
+    again = moves.collect(services.claiming.token(second.claim_id), actor="user:ben")
+    assert again.key.expose() == second.key.expose()
+    assert moves.present(first.key.expose()) is None
 
 
 # The night

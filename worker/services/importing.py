@@ -1,7 +1,8 @@
 """Items come in as metadata: a page is one transaction, so that who is cut off does the rest the next time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -9,16 +10,20 @@ from vaultcore.database import Database
 from vaultcore.enrolling import Enrolling
 from vaultcore.model import Policy, WaitingItem
 from vaultcore.owners import Owners
+from worker import comparison_rows, pickup_rows
 from worker.domain.incoming import Arrival, Entry, Judged, judge
 
 _PAGE = 500
 
 
 class Importing:
-    def __init__(self, *, database: Database, enrolling: Enrolling, owners: Owners) -> None:
+    def __init__(
+        self, *, database: Database, enrolling: Enrolling, owners: Owners, clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._enrolling = enrolling
         self._owners = owners
+        self._clock = clock
 
     def take_in(
         self, entries: Sequence[Entry], *, owners: Sequence[str], actor: str, dry_run: bool = False
@@ -69,8 +74,17 @@ class Importing:
             policy=Policy(),
             actor=actor,
         )
+        self._end_what_was_before(connection, [one.item_id for one in coming if one.item_id is not None])
         made = {one.entry.place: item_id for one, item_id in zip(coming, ids, strict=True)}
         return [replace(one, item_id=made.get(one.entry.place, one.item_id)) for one in judged]
+
+    def _end_what_was_before(self, connection: Connection, ids: Sequence[str]) -> None:
+        """An item that was deleted may have had such an id. Whoever was to collect a key of that gets none of this
+        one, and what a restore wanted to know of that is not asked of this one.
+        """
+        if ids:
+            pickup_rows.end_all_of(connection, ids, at=self._clock())
+            comparison_rows.forget(connection, *ids)
 
     def _owner_ids(self, connection: Connection, names: Sequence[str]) -> list[str]:
         return [self._owners.get(connection, name).id for name in names]
