@@ -286,3 +286,17 @@ def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
     assert {f.item for f in services.nights.preview(clock()).findings if f.kind == "missing"} == {
         "prod-other-token"
     }
+
+
+def test_a_workflow_that_is_started_and_is_not_there_is_told(services: Services) -> None:
+    starts = {
+        "id": "go",
+        "type": "trigger_workflow",
+        "data": {"componentId": "trigger_workflow", "workflowId": "other"},
+    }
+    other = write("other").replace("manual_trigger", "workflow_trigger")
+    (foreseen,) = services.definitions.lint([("1.json", write("one", starts))])
+    assert isinstance(foreseen, Applied)
+    assert foreseen.unknown == ("other",)
+    first, second = apply(services, write("one", starts), other)
+    assert (first.unknown, second.unknown) == ((), ())

@@ -255,7 +255,13 @@ def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
     services.nights.begin(slot)
     assert services.nights.close(slot) == "good"  # nobody uses it
 
-    organisation.add_workflow(USER, NAME)
+    organisation.add_workflow(USER, NAME, runs="elsewhere")
+    clock.advance(DAY)
+    slot = clock()
+    services.nights.begin(slot)
+    assert services.nights.close(slot) == "good"  # its engine has values of its own
+
+    organisation.add_workflow(USER, NAME, runs="here")
     clock.advance(DAY)
     slot = clock()
     services.nights.begin(slot)

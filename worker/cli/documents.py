@@ -46,6 +46,7 @@ def describe_applied(applied: Applied) -> dict[str, Any]:
         "runs": workflow.runs,
         "why": workflow.explain_place(),
         "missing": applied.missing,
+        "unknown": applied.unknown,
         "remarks": [describe_remark(remark) for remark in workflow.definition.remarks],
     }
 

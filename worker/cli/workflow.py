@@ -58,6 +58,8 @@ def apply(
             note(f"nightkey: warning: {one.name} was left out: {one.why}")
         for name in one.missing:
             note(f"nightkey: warning: {one.name} names {name}, which does not exist (yet)")
+        for name in one.unknown:
+            note(f"nightkey: warning: {one.name} starts workflow {name}, which does not exist (yet)")
     if json:
         print_json([describe_applied(one) for one in applied])
     else:
@@ -118,6 +120,7 @@ def _print_foreseen(foreseen: Applied | Exception) -> None:
         ending = ", which does not exist (yet)" if use.use.written in foreseen.missing else ""
         place = "the document" if use.node_id == OUTSIDE else f"node {use.node_id}"
         print_lines([f"  {place} {verb} {use.use.written}{ending}"])
+    print_lines(f"  it starts workflow {name}, which does not exist (yet)" for name in foreseen.unknown)
     print_lines(show_remarks(workflow, most=None))
 
 

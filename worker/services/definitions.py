@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -73,15 +73,22 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What a document did, or would do. `missing` names the items that do not exist (yet); `workflow` is None
-    for what was left out, and `why` says why.
+    """What a document did, or would do. `missing` names the items that do not exist (yet), `unknown` the
+    workflows that it starts and that do not; `workflow` is None for what was left out, and `why` says why.
     """
 
     name: str
     change: Change
     workflow: Workflow | None = None
     missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     why: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How other documents may name it."""
+        ids = () if self.workflow is None else (self.workflow.id, self.workflow.given_id)
+        return (self.name, *(each for each in ids if each is not None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +141,10 @@ class Definitions:
             raise InvalidInputError("\n".join(problems))
         taken: dict[str, str] = {}
         with self._database.write() as connection:
-            return [
+            applied = [
                 self._apply(connection, one, place, taken, actor) for one in sources if isinstance(one, Source)
             ]
+            return [self._find_unknown(connection, one, ()) for one in applied]
 
     def lint(
         self, files: Sequence[tuple[str, str]], *, place: Place | None = None, strict: bool = False
@@ -147,22 +155,19 @@ class Definitions:
         sources = [one for name, text in files for one in read_sources(text, source=name, strict=strict)]
         taken: dict[str, str] = {}
         with self._database.read() as connection:
-            return [
+            foreseen = [
                 one if isinstance(one, InvalidInputError) else self._foresee(connection, one, place, taken)
                 for one in sources
+            ]
+            coming = [name for one in foreseen if isinstance(one, Applied) for name in one.names]
+            return [
+                self._find_unknown(connection, one, coming) if isinstance(one, Applied) else one
+                for one in foreseen
             ]
 
     def get(self, connection: Connection, name_or_id: str) -> Workflow:
         """By name, by our id, or by the id that its document has."""
-        rows = connection.execute(
-            select(workflows).where(
-                or_(
-                    workflows.c.name.in_(spellings(name_or_id)),
-                    workflows.c.id == name_or_id,
-                    workflows.c.given_id == name_or_id,
-                )
-            )
-        ).all()
+        rows = self._find(connection, name_or_id)
         row = min(rows, key=lambda row: name_or_id not in (row.name, row.id), default=None)
         if row is None:
             raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")
@@ -187,6 +192,17 @@ class Definitions:
 
     # Inside
 
+    def _find(self, connection: Connection, name_or_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+        return connection.execute(
+            select(workflows).where(
+                or_(
+                    workflows.c.name.in_(spellings(name_or_id)),
+                    workflows.c.id == name_or_id,
+                    workflows.c.given_id == name_or_id,
+                )
+            )
+        ).all()
+
     def _foresee(
         self, connection: Connection, source: Source, place: Place | None, taken: dict[str, str]
     ) -> Applied | InvalidInputError | RefusedError:
@@ -196,6 +212,14 @@ class Definitions:
         except (InvalidInputError, RefusedError) as error:
             return error
         return plan if isinstance(plan, Applied) else self._describe(connection, plan)
+
+    def _find_unknown(self, connection: Connection, applied: Applied, coming: Sequence[str]) -> Applied:
+        """With the workflows that it starts and that neither are there nor are coming along."""
+        if applied.workflow is None or applied.change is Change.UNCHANGED:
+            return applied
+        started = set(applied.workflow.definition.starts()) - set(coming)
+        unknown = sorted(name for name in started if not self._find(connection, name))
+        return replace(applied, unknown=tuple(unknown))
 
     def _describe(self, connection: Connection, plan: _Plan) -> Applied:
         definition = plan.definition

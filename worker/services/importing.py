@@ -79,8 +79,8 @@ class Importing:
         return [replace(one, item_id=made.get(one.entry.place, one.item_id)) for one in judged]
 
     def _end_what_was_before(self, connection: Connection, ids: Sequence[str]) -> None:
-        """An item that was deleted may have had such an id. Whoever was to collect a key of that gets none of this
-        one, and what a restore wanted to know of that is not asked of this one.
+        """An item that was deleted may have had such an id. Whoever was to collect a key of that gets none of
+        this one, and what a restore wanted to know of that is not asked of this one.
         """
         if ids:
             pickup_rows.end_all_of(connection, ids, at=self._clock())

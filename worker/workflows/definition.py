@@ -16,6 +16,7 @@ from worker.workflows.graph import ERROR, check_graph, reach, sort
 from worker.workflows.judging import Judged, find_triggers, goes_on, judge_node, own_fields
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import find_component
+from worker.workflows.nodes.starting import StartingFields
 from worker.workflows.remarks import Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
 from worker.workflows.strict_json import parse_json
@@ -161,6 +162,11 @@ class Definition:
             if not _holds(self.sample_context, path):
                 return f"it needs {'.'.join(map(str, path))[:100]}, which sample_context does not have"
         return None
+
+    def starts(self) -> tuple[str, ...]:
+        """The workflows that nodes which run here start, by name or id, each once."""
+        fields = [judged.fields for judged in self._judged.values()]
+        return tuple(dict.fromkeys(one.workflow_id for one in fields if isinstance(one, StartingFields)))
 
     def uses(self, *, here: bool) -> tuple[NodeUse, ...]:
         """Every item that the document names, by static analysis. `here`: it runs here, so that what no field

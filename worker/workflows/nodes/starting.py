@@ -17,8 +17,11 @@ WORKFLOW_TRIGGER: Final = "workflow_trigger"
 SUBFLOW_TRIGGER: Final = "subflow_trigger"
 
 
-class TriggerWorkflowFields(Fields):
+class StartingFields(Fields):
     workflow_id: str = Field(min_length=1, max_length=200, description="the other workflow, by id or name")
+
+
+class TriggerWorkflowFields(StartingFields):
     payload: Any = Field(
         default=None, description="JSON whose strings are templates: its webhook_payload there"
     )
@@ -55,12 +58,9 @@ class TriggerWorkflow(OneWayOn):
         return Outcome(output=None, skipped="it starts another workflow, which a test does not")
 
 
-class IteratorFields(Fields):
+class IteratorFields(StartingFields):
     array: str | list[Any] = Field(
         description="a template that gives a JSON array, or a JSON array whose strings are templates"
-    )
-    workflow_id: str = Field(
-        min_length=1, max_length=200, description="the workflow that is run for each item, by id or name"
     )
 
 
