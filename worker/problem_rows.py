@@ -198,7 +198,7 @@ def _due_again(connection: Connection, now: datetime) -> list[Problem]:
 
 
 def _findings(connection: Connection, now: datetime) -> list[Problem]:
-    """Of items that wait for their value those that an active workflow of ours would use, which fails meanwhile:
+    """Of items that wait for their value those that an active workflow here would use, which fails meanwhile:
     another engine has values of its own.
     """
     used = (

@@ -254,12 +254,14 @@ def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
     slot = clock()
     services.nights.begin(slot)
     assert services.nights.close(slot) == "good"  # nobody uses it
+    organisation.deliver()
 
     organisation.add_workflow(USER, NAME, runs="elsewhere")
     clock.advance(DAY)
     slot = clock()
     services.nights.begin(slot)
     assert services.nights.close(slot) == "good"  # its engine has values of its own
+    organisation.deliver()
 
     organisation.add_workflow(USER, NAME, runs="here")
     clock.advance(DAY)
