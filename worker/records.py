@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, insert, select, update
 
+from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.errors import Cause, RefusedError
 from vaultcore.ids import new_id
@@ -155,10 +156,14 @@ def end_run(
 
 
 def pending_runs(connection: Connection, *, opened_before: datetime) -> list[str]:
+    """One whose row is damaged is nobody's: the scan makes a finding of it."""
     return list(
         connection.execute(
             select(runs.c.id).where(
-                runs.c.completed_at.is_(None), runs.c.status == "pending", runs.c.created_at < opened_before
+                runs.c.completed_at.is_(None),
+                runs.c.status == "pending",
+                runs.c.created_at < opened_before,
+                is_whole(connection, runs),
             )
         ).scalars()
     )

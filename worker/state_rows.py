@@ -34,13 +34,18 @@ def take(connection: Connection, run_id: str, *, due_by: datetime | None) -> Sea
 
 
 def due(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
-    """Runs that can be gone on with, or begun, the longest due first. One whose row is damaged is nobody's."""
+    """Runs that can be gone on with, or begun, the longest due first. One of which a row is damaged is
+    nobody's: the scan makes a finding of it.
+    """
     return list(
         connection.execute(
             select(run_states.c.run_id)
             .join(runs, runs.c.id == run_states.c.run_id)
             .where(
-                run_states.c.resume_at <= now, runs.c.completed_at.is_(None), is_whole(connection, run_states)
+                run_states.c.resume_at <= now,
+                runs.c.completed_at.is_(None),
+                is_whole(connection, run_states),
+                is_whole(connection, runs),
             )
             .order_by(run_states.c.resume_at)
             .limit(limit)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from tests.chains import apply, chain, post, say, wait
+from tests.chains import apply, begin, chain, post, say, wait
 from tests.services.conftest import Moves, race
 from tests.services.staging import (
     TOKEN,
@@ -22,6 +22,7 @@ from tests.services.staging import (
 from vaultcore.errors import Cause, InvalidInputError
 from worker.bootstrap import Services, make_restoring
 from worker.demo.http_sink import HttpSink
+from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.services.calling import Entrance
 from worker.services.executing import Outcome
@@ -329,6 +330,19 @@ def test_a_night_by_hand_goes_on_with_what_is_due(here: Services, clock: Any) ->
     assert one_run(here, run_id).status == "completed"
 
 
+def test_a_run_of_which_a_row_is_damaged_is_a_finding_and_nobodys(here: Services, clock: Any) -> None:
+    apply(here, chain("sync", wait(5), say(a="b")), chain("other", trigger="workflow_trigger"),
+          chain("first", begin("other")))  # fmt: skip
+    waiting, (begun,) = start(here), start(here, "first").begun
+    Moves(here).sql("UPDATE runs SET depth = 'garbage'")
+    Moves(here).sql("UPDATE run_states SET key_id = ''")
+    clock.advance(5 * MINUTES)
+    here.resuming.carry_on()
+    assert [one_run(here, run_id).status for run_id in (waiting.run_id, begun)] == ["running", "pending"]
+    found = [one for one in here.nights.preview(clock()).findings if one.kind is FindingKind.UNREADABLE]
+    assert {one.workflow for one in found} == {"sync", "other"}
+
+
 def test_after_the_clock_was_set_back_it_waits_as_long_as_it_would_have(here: Services, clock: Any) -> None:
     apply(here, chain("sync", wait(5), say(a="b")))
     run_id = start(here).run_id
@@ -341,14 +355,19 @@ def test_after_the_clock_was_set_back_it_waits_as_long_as_it_would_have(here: Se
     assert (ended.run_id, ended.status) == (run_id, "completed")
 
 
-def test_a_vault_that_was_put_back_goes_on_with_none(tmp_path: Path, clock: Any) -> None:
+@pytest.mark.parametrize("how", ["adopted", "restored"])
+def test_a_vault_that_was_put_back_goes_on_with_none(tmp_path: Path, clock: Any, how: str) -> None:
     """Each may have gone on before: in the time that the backup does not know."""
     first = make_services(tmp_path / "home", "", clock)
     apply(first, chain("sync", wait(5), say(a="b")))
     run_id = start(first).run_id
-    settings = first.settings
+    settings, file = first.settings, tmp_path / "vault.backup"
+    first.backing_up.back_up(file, replace=False, actor="test")
     first.close()
-    make_restoring(settings, clock).adopt(actor="test")
+    if how == "adopted":
+        make_restoring(settings, clock).adopt(actor="test")
+    else:
+        make_restoring(settings, clock).restore(file, replace=True, actor="test")
     again = Services(settings, clock)
     clock.advance(5 * MINUTES)
     assert again.running.due_runs() == []
