@@ -12,7 +12,7 @@ from vaultcore.names import spellings
 from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, references, routes
 from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
-from worker.domain.findings import FindingKind
+from worker.domain.findings import MENTIONED, FindingKind
 from worker.domain.places import Place
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
@@ -217,6 +217,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
             findings.c.resolved_at.is_(None),
             findings.c.kind.in_([kind.value for kind in FAILING_FINDINGS]),
             or_(findings.c.kind != FindingKind.NO_VALUE.value, used),
+            findings.c.level > MENTIONED,
             not_(finding_rows.is_quiet(now)),
         )
         .order_by(findings.c.id)

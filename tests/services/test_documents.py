@@ -300,3 +300,21 @@ def test_a_workflow_that_is_started_and_is_not_there_is_told(services: Services)
     assert foreseen.unknown == ("other",)
     first, second = apply(services, write("one", starts), other)
     assert (first.unknown, second.unknown) == ((), ())
+
+
+def test_a_mention_of_what_is_not_there_is_told_and_fails_no_night(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    apply(services, write("notes", description="Calls with {{ vault.prod-gone-token }}"))
+    slot = clock()
+    services.nights.begin(slot)
+    assert services.nights.close(slot) == "good"
+    assert ("missing", "prod-gone-token") in organisation.findings()
+    organisation.deliver()
+    used = call(organisation, headers={"X": "{{ vault.prod-gone-token }}"})
+    apply(services, write("notes", used, description="Calls with {{ vault.prod-gone-token }}"))
+    clock.advance(timedelta(days=1))
+    slot = clock()
+    services.nights.begin(slot)
+    assert services.nights.close(slot) == "failed"

@@ -39,6 +39,9 @@ class FindingKind(StrEnum):
     GENERIC_NAME = "generic-name"
 
 
+MENTIONED = 0
+"""The level of what only stands in a text that nothing here reads: it is told, and fails nothing."""
+
 WORST_FIRST = {kind: position for position, kind in enumerate(FindingKind)}
 """The order of a digest: as the enumeration has them."""
 

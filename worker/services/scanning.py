@@ -15,7 +15,7 @@ from vaultcore.stored import Unread, check_row, read_all
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import UNREAD, advise_unread
-from worker.domain.findings import Finding, FindingKind, find_unreadable, show_time_left
+from worker.domain.findings import MENTIONED, Finding, FindingKind, find_unreadable, show_time_left
 from worker.domain.places import Place
 from worker.tables import workflows
 from worker.workflows.document import OUTSIDE
@@ -100,7 +100,10 @@ def _unreadable_reference(unread: Unread[list[Finding]]) -> Finding:
 def _reference_page(
     connection: Connection, now: datetime, last: tuple[str, str, str] | None, page_size: int
 ) -> list[Row[*tuple[Any, ...]]]:
-    r = references.c
+    r, other = references.c, references.alias()
+    is_used_too = exists().where(
+        other.c.consumer_id == r.consumer_id, other.c.written == r.written, ~other.c.mentioned
+    )
     query = (
         select(
             r.consumer_id,
@@ -131,6 +134,7 @@ def _reference_page(
         .where(
             r.consumer == Consumer.WORKFLOW.value,
             r.active.is_(True),
+            or_(~r.mentioned, ~is_used_too),
             or_(
                 r.item_id.is_(None),
                 items.c.expires_at <= now,
@@ -175,7 +179,7 @@ def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Findin
             item_id=row.item_id,
             item=name,
             workflow=row.consumer_name,
-            level=1,
+            level=MENTIONED if row.mentioned else 1,
             detail=_explain(finding_kind, row, now),
             command=_advise(finding_kind, row, name),
         )
