@@ -264,7 +264,7 @@ def test_what_cannot_run_here_runs_elsewhere_and_is_refused_when_that_is_asked_f
     assert f"w.json: {found}" in str(caught.value).split("\n")
 
 
-MEANS_NOTHING = "it is kept, and means nothing here"
+MEANS_NOTHING = "it means nothing here"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How the documents of workflows are read, and what is said of them line by line."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from worker.workflows.remarks import Remark, Weight
 
 INPUT: Final = Path("-")
 _FILE_MAX: Final = 64 * 1024 * 1024
-_REMARKS_MAX: Final = 20
+_REMARKS_MAX: Final = 5
 _SAID: Final = {
     Weight.WRONG: "wrong",
     Weight.ELSEWHERE: "cannot run here",
@@ -57,7 +58,7 @@ def describe_remark(remark: Remark) -> dict[str, Any]:
 
 def show_remarks(workflow: Workflow, *, most: int | None = _REMARKS_MAX) -> Iterator[str]:
     """What is kept without being understood, and what cannot run here."""
-    remarks = workflow.definition.remarks
+    remarks = sorted(workflow.definition.remarks, key=lambda remark: remark.weight is Weight.KEPT)
     for remark in remarks[:most]:
         yield f"  {_SAID[remark.weight]}: {remark}"
     if most is not None and len(remarks) > most:
@@ -65,29 +66,45 @@ def show_remarks(workflow: Workflow, *, most: int | None = _REMARKS_MAX) -> Iter
 
 
 def show_place(applied: Applied) -> Iterator[str]:
-    """What it means for the items it uses, and for whoever runs it by now."""
+    """What is to be known of where it runs from now on."""
     workflow = applied.workflow
     if workflow is None or applied.change is Change.UNCHANGED:
         return
-    if workflow.runs is Place.ELSEWHERE:
-        yield f"  it runs elsewhere: {workflow.explain_place()}"
-        yield (
-            "  a new value of an item that it uses is proven by its runs alone, as `nightkey run report` tells "
-            "them; the old value is kept until then"
-        )
-        tested = [
-            node_id
-            for node_id in workflow.definition.node_ids()
-            if workflow.definition.why_untested(node_id) is None
-            and workflow.definition.component(node_id).value_fields
-        ]
-        if tested:
-            yield f"  tested here all the same: {_list(tested, 'node')}"
-    elif workflow.active and workflow.schedule_type != "manual" and _was_retrieved(workflow):
-        yield (
-            f"  it runs here by its schedule from now on ({workflow.schedule_type} {workflow.schedule_value}); "
-            "if another engine goes on running it, apply it with --runs elsewhere"
-        )
+    if workflow.runs is Place.HERE:
+        if workflow.active and workflow.schedule_type != "manual" and _was_retrieved(workflow):
+            when = f"{workflow.schedule_type} {workflow.schedule_value}"
+            yield f"  its schedule runs it here from now on ({when});"
+            yield "  if another engine goes on running it, apply it with --runs elsewhere"
+        return
+    if workflow.stays_away:
+        yield "  it runs elsewhere, as was said"
+    tested = [
+        node_id
+        for node_id in workflow.definition.node_ids()
+        if workflow.definition.why_untested(node_id) is None
+        and workflow.definition.component(node_id).value_fields
+    ]
+    if tested:
+        yield f"  tested here all the same: {_list(tested, 'node')}"
+
+
+def show_summary(applied: Sequence[Applied]) -> Iterator[str]:
+    """What came of them all, and once what it means that some run elsewhere."""
+    if len(applied) > 1:
+        counted = Counter(one.change for one in applied)
+        yield ", ".join(f"{counted[change]} {change}" for change in Change if counted[change])
+    away = [
+        one
+        for one in applied
+        if one.change is not Change.UNCHANGED
+        and one.workflow is not None
+        and one.workflow.runs is Place.ELSEWHERE
+    ]
+    if away:
+        runs = f"{len(away)} of them run elsewhere" if len(applied) > 1 else "it runs elsewhere"
+        yield f"{runs}: scanned and told of as any other, and not run by Nightkey."
+        yield "A new value is proven there by reported runs alone (nightkey run report);"
+        yield "until then the old one is kept."
 
 
 def _was_retrieved(workflow: Workflow) -> bool:

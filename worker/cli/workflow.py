@@ -8,7 +8,14 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
-from worker.cli.documents import describe_applied, describe_remark, read_documents, show_place, show_remarks
+from worker.cli.documents import (
+    describe_applied,
+    describe_remark,
+    read_documents,
+    show_place,
+    show_remarks,
+    show_summary,
+)
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
 from worker.cli.progress import show_progress
@@ -65,6 +72,7 @@ def apply(
     else:
         for one in applied:
             _print_applied(one)
+        print_lines(show_summary(applied))
     if any(one.change is Change.LEFT_OUT for one in applied):
         raise typer.Exit(1)
 
@@ -89,6 +97,7 @@ def lint(
     else:
         for one in foreseen:
             _print_foreseen(one)
+        print_lines(show_summary([one for one in foreseen if isinstance(one, Applied)]))
     if not all(isinstance(one, Applied) and one.change is not Change.LEFT_OUT for one in foreseen):
         raise typer.Exit(1)
 
@@ -97,7 +106,8 @@ def _print_applied(applied: Applied) -> None:
     workflow = applied.workflow
     if workflow is None:
         return
-    print_lines([f"{workflow.name} ({workflow.id}) {applied.change}"])
+    where = "" if workflow.runs_here else ", runs elsewhere"
+    print_lines([f"{workflow.name} ({workflow.id}) {applied.change}{where}"])
     if applied.change is not Change.UNCHANGED:
         print_lines([*show_place(applied), *show_remarks(workflow)])
 

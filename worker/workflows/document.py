@@ -100,12 +100,12 @@ def read_document(raw: object) -> Document | list[Remark]:
 def find_unknown(document: Document) -> Iterator[Remark]:
     """What is kept of it without being known."""
     for name in document.model_extra or {}:
-        yield Remark(weight=Weight.KEPT, where=f"field {name}", what="it is kept, and means nothing here")
+        yield Remark(weight=Weight.KEPT, where=f"field {name}", what="it means nothing here")
     for node in document.nodes:
         for name in node.model_extra or {}:
             if name not in DRAWN:
                 where = f"node {node.id}, field {name}"
-                what = "it is kept, and means nothing here"
+                what = "it means nothing here"
                 yield Remark(weight=Weight.KEPT, where=where, what=what, node_id=node.id)
 
 

@@ -167,7 +167,7 @@ def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
             what = f"it is not known here{names}: without it this would do something else"
             yield _remark(node, Weight.ELSEWHERE, f"data.{name}", what)
         else:
-            yield _remark(node, Weight.KEPT, f"data.{name}", "it is kept, and means nothing here")
+            yield _remark(node, Weight.KEPT, f"data.{name}", "it means nothing here")
         yield from _in_node(node, inside)
 
 
