@@ -2,7 +2,8 @@
 
 SQLite keeps whatever it is given: a word in a column of times, text in one of bytes. Such a row may be
 one that no walk ever meets again (what is due is asked for by its time), so the walks cannot find it. What
-each column may hold follows from its type; `info={"one_of": …}` names the values of a column that has few.
+each column may hold follows from its type; `info={"one_of": …}` names the values of a column that has few, and
+`info={"json_text": True}` says of a text that it is a JSON object, kept to the letter.
 """
 
 from collections.abc import Iterator, Mapping
@@ -109,6 +110,8 @@ def _of_sqlite(column: Column[Any]) -> ColumnElement[bool]:
         return case((_is_json(raw), _has_shape(column, func.json_type(raw))), else_=false())
     if isinstance(column.type, LargeBinary):
         return kind == "blob"
+    if column.info.get("json_text"):
+        return case((_is_json(raw), func.json_type(raw) == "object"), else_=false())
     return and_(kind == "text", *_fits(column))
 
 
@@ -125,6 +128,8 @@ def _of_postgresql(column: Column[Any]) -> ColumnElement[bool]:
         return column >= 0
     if isinstance(column.type, JSON):
         return _has_shape(column, func.json_typeof(column))
+    if column.info.get("json_text"):  # no release before 16 can tell more without raising
+        return column.regexp_match(r"^\s*\{.*\}\s*$")
     return and_(*_fits(column))
 
 

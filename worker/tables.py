@@ -44,7 +44,7 @@ class WorkflowColumns(TypedColumns):
     name: Named[str] = Column(String(200), unique=True)
     skeleton: Named[str | None] = Column(Text, index=True)
     given_id: Named[str | None] = Column(String(200))
-    document: Named[str] = Column(Text)
+    document: Named[str] = Column(Text, info={"json_text": True})
     runs: Named[str] = Column(String(10), info={"one_of": Place})
     stays_away: Named[bool] = Column(Boolean, server_default=false())
     critical: Named[bool] = Column(Boolean, server_default=false())

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.organisation import Organisation
 from tests.services.staging import TOKEN, begin_by_hand, get_rotation, start_organisation, step_to
-from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
 from vaultcore.tables import audit
 from worker import store
 from worker.bootstrap import Services
@@ -21,7 +21,7 @@ from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
 from worker.services.definitions import Applied, Change
 from worker.services.reporting import Report
-from worker.tables import rotation_steps
+from worker.tables import rotation_steps, workflows
 
 CORPUS = Path(__file__).parents[1] / "sdx"
 HOUR = timedelta(hours=1)
@@ -318,3 +318,19 @@ def test_a_mention_of_what_is_not_there_is_told_and_fails_no_night(
     slot = clock()
     services.nights.begin(slot)
     assert services.nights.close(slot) == "failed"
+
+
+def test_a_stored_document_that_is_damaged_is_told_and_made_whole_by_applying_it_again(
+    services: Services,
+) -> None:
+    (applied,) = apply(services, write("one", id=ID))
+    assert applied.workflow is not None
+    with services.database.write() as connection:
+        connection.execute(update(workflows).values(document="{cut off"))
+    found = services.nights.preview(services.clock()).findings
+    assert [(one.kind, one.workflow) for one in found] == [("unreadable", "one")]
+    with services.database.read() as connection, pytest.raises(UnreadableError, match="workflow one"):
+        services.definitions.get(connection, "one")
+    (again,) = apply(services, write("one", id=ID))
+    assert again.change is Change.UPDATED
+    assert get_text(services, "one") == write("one", id=ID)

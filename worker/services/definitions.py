@@ -331,7 +331,10 @@ class Definitions:
                     )
                 return found
         named = self._find_named(connection, name)
-        if named is None or given is None or parse_stored(named.document).id is None:
+        if named is None or given is None:
+            return named
+        before = read_apart(named, _workflow)
+        if isinstance(before, Unread) or before.definition.id is None:  # what is damaged is made whole by it
             return named
         raise RefusedError(
             f"a workflow named {name} exists already with id {named.given_id or named.id}: "
@@ -438,7 +441,7 @@ def _place(
 
 def _fill_in(outline: Outline, stored: Row[*tuple[Any, ...]], label: str) -> Definition:
     """The stored document with what a list says of it; the very same text if it says nothing new."""
-    before = json.loads(stored.document)
+    before = json.loads(_workflow(stored).text)
     if all(name in before and before[name] == part for name, part in outline.fields.items()):
         return parse_stored(stored.document)
     text = json.dumps({**before, **outline.fields}, indent=2, ensure_ascii=False)
@@ -455,7 +458,19 @@ def _judge(name: str, source: str) -> str:
 
 
 def _workflow(row: Row[*tuple[Any, ...]]) -> Workflow:
-    check_row(row, f"workflow {row.name}")
+    """`UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    what = f"workflow {row.name}"
+    check_row(row, what)
+    try:
+        definition = parse_stored(row.document)
+    except (ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    else:
+        return _made(row, definition)
+    raise UnreadableError(what, problem)
+
+
+def _made(row: Row[*tuple[Any, ...]], definition: Definition) -> Workflow:
     return Workflow(
         id=row.id,
         name=row.name,
@@ -466,5 +481,5 @@ def _workflow(row: Row[*tuple[Any, ...]]) -> Workflow:
         schedule_type=row.schedule_type,
         schedule_value=row.schedule_value,
         next_run_at=row.next_run_at,
-        definition=parse_stored(row.document),
+        definition=definition,
     )
