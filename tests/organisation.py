@@ -124,7 +124,7 @@ class Organisation:
                 {"id": "e1", "source": "start", "target": "wait"},
                 {"id": "e2", "source": "wait", "target": "call"},
             ]
-        self.services.definitions.apply([(f"{name}.json", json.dumps(document))], actor="test")
+        self.services.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
 
     def night(self) -> list[Rotation]:
         """One night from its scan to its last notice: the rotations that it opened, as they are then."""

@@ -44,6 +44,7 @@ from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.delivering import Delivering
 from worker.services.digesting import Digesting
+from worker.services.documents import Documents
 from worker.services.driving import Driving
 from worker.services.executing import Executing
 from worker.services.heartbeat import Heartbeat
@@ -235,8 +236,16 @@ class Services:
 
     @cached_property
     def definitions(self) -> Definitions:
-        return Definitions(
-            database=self.database, references=self.references, audit=self.audit, clock=self.clock
+        return Definitions()
+
+    @cached_property
+    def documents(self) -> Documents:
+        return Documents(
+            database=self.database,
+            definitions=self.definitions,
+            references=self.references,
+            audit=self.audit,
+            clock=self.clock,
         )
 
     @cached_property

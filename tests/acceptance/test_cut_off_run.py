@@ -74,7 +74,7 @@ def test_nights_alone_end_a_run_that_was_killed_and_retire_what_it_held(
                 ),
                 actor="test",
             )
-        services.definitions.apply([("sync.json", workflow(sink.url))], actor="test")
+        services.documents.apply([("sync.json", workflow(sink.url))], actor="test")
         sink.hang()
         with subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "workflow", "run", "sync"],

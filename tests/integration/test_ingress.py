@@ -110,7 +110,7 @@ def _define_workflows(services: Services, url: str) -> None:
         "status": "failed",
         "message": "no {{ webhook_payload.who }}",
     }
-    services.definitions.apply(
+    services.documents.apply(
         [
             define("orders", "api_trigger", SHOP, SUM),
             define("orders / of today", "api_trigger", SHOP, SUM),
@@ -181,7 +181,7 @@ def test_values_are_masked_in_what_is_answered_and_the_callers_own_key_in_what_i
         headers = {"X-Secret": "{{ vault.prod-crm-password }}"}
         node = {"id": "look", "componentId": "webhook", "method": "GET", "url": f"{mirror.url}/echo"}
         shown = define("mirror", "api_trigger", SHOP, {**node, "headers": headers})
-        house.services.definitions.apply([shown], actor="test")
+        house.services.documents.apply([shown], actor="test")
         answered = house.front.call("/workflows/sync/mirror", key=key)
     assert answered.status == 200
     assert answered.body["body"]["headers"]["X-Secret"] == "[masked]"
@@ -195,7 +195,7 @@ def test_values_are_masked_in_what_is_answered_and_the_callers_own_key_in_what_i
 @pytest.mark.parametrize("trigger", ["api_trigger", "webhook_trigger"])
 def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house, clock, trigger):
     delay = {"id": "wait", "componentId": "delay", "duration": 5, "unit": "minutes"}
-    house.services.definitions.apply([define("waits", trigger, OTHER, delay, SUM)], actor="test")
+    house.services.documents.apply([define("waits", trigger, OTHER, delay, SUM)], actor="test")
     path = "/workflows/sync/waits" if trigger == "api_trigger" else "/workflows/webhooks"
     answered = house.front.call(path, {"amount": 120}, key=house.keys["other"])
     (row,) = (one for one in house.runs() if one.workflow_name == "waits")

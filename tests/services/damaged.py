@@ -65,7 +65,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
         lead="14d",
         overlap="12d",
     )
-    services.definitions.apply(
+    services.documents.apply(
         [(f"{item}.json", json.dumps(_workflow(item, sink))) for item in (HEALTHY, DAMAGED, MOVING)],
         actor="test",
     )

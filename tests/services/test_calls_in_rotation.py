@@ -79,7 +79,7 @@ def _create_key(caller: Caller) -> str:
         define("orders", "api_trigger", KEY, add, sample_context=sample),
         define("told", "webhook_trigger", KEY, add, sample_context=sample),
     ]
-    services.definitions.apply(files, actor="test")
+    services.documents.apply(files, actor="test")
     return created.key.expose()
 
 

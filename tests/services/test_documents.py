@@ -19,7 +19,7 @@ from worker.bootstrap import Services
 from worker.domain.places import Place
 from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
-from worker.services.definitions import Applied, Change
+from worker.services.documents import Applied, Change
 from worker.services.reporting import Report
 from worker.tables import rotation_steps, workflows
 
@@ -47,7 +47,7 @@ def script(**more: Any) -> dict[str, Any]:
 
 def apply(services: Services, *texts: str, **how: Any) -> list[Applied]:
     files = [(f"{number}.json", text) for number, text in enumerate(texts)]
-    return services.definitions.apply(files, actor="test", **how)
+    return services.documents.apply(files, actor="test", **how)
 
 
 def count_audits(services: Services) -> int:
@@ -83,7 +83,7 @@ def get_text(services: Services, name: str) -> str:
 def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(services: Services) -> None:
     expected = json.loads((CORPUS / "expected.json").read_text())
     texts = {name: (CORPUS / name).read_text() for name in expected["documents"]}
-    applied = services.definitions.apply(list(texts.items()), actor="test")
+    applied = services.documents.apply(list(texts.items()), actor="test")
     assert {one.change for one in applied} == {Change.CREATED}
     stale = {f.subject for f in services.nights.preview(services.clock()).findings if f.kind == "missing"}
     for one, (name, text) in zip(applied, texts.items(), strict=True):
@@ -95,7 +95,7 @@ def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(servic
         if one.workflow.active:
             assert {f"{one.workflow.id} {written}" for written in named} <= stale
     before = count_audits(services)
-    again = services.definitions.apply(list(texts.items()), actor="test")
+    again = services.documents.apply(list(texts.items()), actor="test")
     assert {one.change for one in again} == {Change.UNCHANGED}
     assert count_audits(services) == before
 
@@ -157,7 +157,7 @@ def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> 
     apply(services, write("there"))
     before = count_audits(services)
     texts = (write("there"), write("new", script(a="{{ vault.prod-x }}")), write("bad", critical="perhaps"))
-    there, new, bad = services.definitions.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
+    there, new, bad = services.documents.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
     assert isinstance(there, Applied)
     assert isinstance(new, Applied)
     assert (there.change, new.change, new.missing) == (Change.UNCHANGED, Change.CREATED, ("prod-x",))
@@ -165,7 +165,7 @@ def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> 
     assert new.workflow.runs is Place.ELSEWHERE
     assert str(bad).startswith("2.json: field critical")
     assert count_audits(services) == before
-    (refused,) = services.definitions.lint([("1.json", texts[1])], strict=True)
+    (refused,) = services.documents.lint([("1.json", texts[1])], strict=True)
     assert (
         str(refused)
         == "1.json: node script, field data.componentId: component mikrotik_script is not known here"
@@ -295,7 +295,7 @@ def test_a_workflow_that_is_started_and_is_not_there_is_told(services: Services)
         "data": {"componentId": "trigger_workflow", "workflowId": "other"},
     }
     other = write("other").replace("manual_trigger", "workflow_trigger")
-    (foreseen,) = services.definitions.lint([("1.json", write("one", starts))])
+    (foreseen,) = services.documents.lint([("1.json", write("one", starts))])
     assert isinstance(foreseen, Applied)
     assert foreseen.unknown == ("other",)
     first, second = apply(services, write("one", starts), other)

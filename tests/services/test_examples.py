@@ -90,7 +90,7 @@ def build_workflow(name: str) -> str:
 
 @pytest.mark.parametrize("name", component_ids())
 def test_the_example_of_a_node_is_applied_as_it_stands(services: Services, name: str) -> None:
-    (applied,) = services.definitions.apply([(f"{name}.json", build_workflow(name))], actor="test")
+    (applied,) = services.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
 
     with services.database.read() as connection:
         stored = services.definitions.get(connection, f"the {name}")
@@ -100,7 +100,7 @@ def test_the_example_of_a_node_is_applied_as_it_stands(services: Services, name:
 
 @pytest.mark.parametrize("name", REACH_NOTHING)
 def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: Services, name: str) -> None:
-    services.definitions.apply([(f"{name}.json", build_workflow(name))], actor="test")
+    services.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
     outcome = services.running.start(f"the {name}", payload=SENT, actor="test")
     assert outcome.output == COMES_TO[name]
     assert (outcome.status, outcome.error_node) == (
@@ -109,7 +109,7 @@ def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: 
 
 
 def test_the_example_of_a_delay_waits_and_goes_on(services: Services, clock: Any) -> None:
-    services.definitions.apply([("delay.json", build_workflow("delay"))], actor="test")
+    services.documents.apply([("delay.json", build_workflow("delay"))], actor="test")
     outcome = services.running.start("the delay", actor="test")
     assert (outcome.status, outcome.resume_at) == ("running", clock() + timedelta(minutes=5))
     clock.advance(timedelta(minutes=5))

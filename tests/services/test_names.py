@@ -19,7 +19,7 @@ from vaultcore.names import skeleton
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.delivery.formats import to_html, to_text
-from worker.services.definitions import Change
+from worker.services.documents import Change
 from worker.tables import workflows
 
 COMPOSED, DECOMPOSED = "prod-caf\u00e9", "prod-cafe\u0301"
@@ -38,7 +38,7 @@ def apply(services: Services, name: str, template: str = "-", **extra: Any) -> A
         },
     ]
     document = {"name": name, "nodes": nodes, "edges": [{"id": "e", "source": "start", "target": "call"}]}
-    (applied,) = services.definitions.apply([("w.json", json.dumps(document | extra))], actor="test")
+    (applied,) = services.documents.apply([("w.json", json.dumps(document | extra))], actor="test")
     return applied
 
 

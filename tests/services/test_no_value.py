@@ -347,7 +347,7 @@ def _use_by_id(organisation: Organisation) -> None:
         ],
         "edges": [{"id": "e1", "source": "start", "target": "call"}],
     }
-    organisation.services.definitions.apply([("by-id.json", json.dumps(document))], actor="test")
+    organisation.services.documents.apply([("by-id.json", json.dumps(document))], actor="test")
 
 
 def test_a_rotation_of_another_item_whose_rotator_needs_it_says_what_is_missing(

@@ -72,7 +72,7 @@ def add_key(organisation: Organisation, value: Secret, **settings: Any) -> None:
             ],
             "sample_context": {"webhook_payload": {"plan": "gold", "token": "none"}},
         }
-        organisation.services.definitions.apply([(f"{name}.json", json.dumps(document))], actor="test")
+        organisation.services.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
 
 
 def token_of(value: Secret) -> str:
@@ -170,7 +170,7 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
         issue = services.definitions.get(connection, "issue")
     tested = services.running.test_workflow(issue, overrides={}, actor="test")
     assert tested.status == "completed"
-    services.definitions.apply(
+    services.documents.apply(
         [
             (
                 "echo.json",

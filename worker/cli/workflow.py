@@ -22,7 +22,7 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.places import Place
 from worker.records import last_runs
-from worker.services.definitions import Applied, Change
+from worker.services.documents import Applied, Change
 from worker.workflows.document import OUTSIDE
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def apply(
     """
     _ = home
     services = open_services()
-    applied = services.definitions.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
+    applied = services.documents.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
     for one in applied:
         if one.workflow is None:
             note(f"nightkey: warning: {one.name} was left out: {one.why}")
@@ -89,7 +89,7 @@ def lint(
     """Say what `apply` would do with documents, line by line, without doing it. 1 if it would refuse one."""
     _ = home
     services = open_services()
-    foreseen = services.definitions.lint(read_documents(files or []), place=runs, strict=strict)
+    foreseen = services.documents.lint(read_documents(files or []), place=runs, strict=strict)
     if json:
         print_json(
             [describe_applied(one) if isinstance(one, Applied) else {"refused": str(one)} for one in foreseen]

@@ -53,7 +53,7 @@ class Organisation:
             if isinstance(thing, SampleItem):
                 self._add_item(thing) if what == 1 else self._replace(thing)
             elif what == 0:
-                self._services.definitions.apply([(thing.source, thing.text)], actor=ACTOR)
+                self._services.documents.apply([(thing.source, thing.text)], actor=ACTOR)
             else:
                 self._services.running.start(thing.source.removesuffix(".json"), actor=ACTOR)
         self._services.close()
