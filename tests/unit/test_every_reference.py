@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.references import NoSuchNameError, Use, find_named, find_uses
+from vaultcore.named import find_named
+from vaultcore.references import NoSuchNameError, Use, find_uses
 from worker.workflows.definition import load_definition
 
 IDS = [f"vlt_01hzy3v9k2m4n6p8q0r2s4t6v{n}" for n in "0123456789abcdef"]

@@ -18,17 +18,9 @@ from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
-from vaultcore.references import (
-    VAULT,
-    ClosedEnvironment,
-    ForeignError,
-    Use,
-    check_length,
-    expand_ids,
-    find_plain,
-    parse,
-    uses_in,
-)
+from vaultcore.liquid_text import VAULT, ClosedEnvironment, ForeignError, check_length, parse
+from vaultcore.named import find_plain
+from vaultcore.references import Use, expand_ids, uses_in
 from vaultcore.secret import Secret
 
 OUTPUT_MAX: Final = 1_048_576

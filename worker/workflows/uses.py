@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.references import ForeignError, UntoldError, Use, find_named
+from vaultcore.liquid_text import ForeignError
+from vaultcore.named import find_named
+from vaultcore.references import UntoldError, Use
 from vaultcore.rules import API_KEY_PREFIX
 from worker.workflows.nodes.base import Component, NodeKind
 from worker.workflows.remarks import Weight
