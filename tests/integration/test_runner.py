@@ -432,6 +432,32 @@ def test_an_error_branch_goes_on_and_the_failed_node_proves_nothing(runner, base
     assert result.used == frozenset()
 
 
+GOING_ON = [{"onError": "branch"}, {"continue_on_error": True}, {"continueOnError": True}]
+
+
+@pytest.mark.parametrize("going_on", GOING_ON)
+@pytest.mark.parametrize("handle", [None, "output", ""])
+def test_each_way_of_saying_so_goes_on_by_the_error_branch_and_by_any_other_edge_without_one(
+    runner, base, going_on, handle
+):
+    for path, taken in (("/status/503", "bad"), ("/echo", "good")):
+        definition = workflow(
+            call(base, path, **going_on),
+            say("good", "x"),
+            say("bad", "y"),
+            edges=[("start", "fetch", handle), ("fetch", "good", handle), ("fetch", "bad", "error")],
+        )
+        assert definition.remarks == ()
+        result = run(runner, definition)
+        assert (result.status, visited(result)) == ("completed", ["start", "fetch", taken])
+
+
+def test_a_failure_that_no_edge_takes_ends_the_run(runner, base):
+    definition = workflow(call(base, "/status/503", continue_on_error=True), say("good", "x"))
+    result = run(runner, definition)
+    assert (result.status, result.error_node, visited(result)) == ("failed", "fetch", ["start", "fetch"])
+
+
 def test_an_error_branch_is_not_taken_without_an_error(runner, base):
     definition = workflow(call(base, onError="branch"), say("good", "x"), say("bad", "y"), edges=ERROR_BRANCH)
     result = run(runner, definition)
