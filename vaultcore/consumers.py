@@ -31,14 +31,15 @@ class References:
         consumer_id: str,
         consumer_name: str,
         active: bool,
+        elsewhere: bool = False,
         found: Iterable[NodeReference],
         now: datetime,
     ) -> None:
         """Makes the consumer's references those that were found; what stays keeps its proof, and the consumer
-        its pin to an item.
+        its pin to an item, unless another engine runs it: nothing is pinned there by us.
         """
         stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
-        kept = {
+        pins = {
             row.item_id: {"pinned": row.pinned, "held_by": row.held_by}
             for row in connection.execute(
                 select(references.c.item_id, references.c.pinned, references.c.held_by).where(
@@ -47,7 +48,50 @@ class References:
             )
         }
         wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
-        gone = [{"node": node_id, "was": written} for node_id, written in stored.keys() - wanted.keys()]
+        named = self.find_items(connection, {written for _, written in wanted})
+        kept = {
+            key
+            for key, was in stored.items()
+            if key in wanted
+            and wanted[key].mentioned == was.mentioned
+            and (was.item_id is not None or key[1] not in named)
+        }
+        self._remove(connection, consumer_id, stored.keys() - kept)
+        rows = []
+        for node_id, written in sorted(wanted.keys() - kept):
+            item = named.get(written)
+            mentioned = wanted[node_id, written].mentioned
+            pin = {} if item is None or mentioned else pins.get(item.id, {})
+            rows.append(
+                {
+                    "consumer": consumer.value,
+                    "consumer_id": consumer_id,
+                    "consumer_name": consumer_name,
+                    "active": active,
+                    "node_id": node_id,
+                    "written": written,
+                    "mentioned": mentioned,
+                    "item_id": None if item is None else item.id,
+                    "idle_at": None if item is None else now + timedelta(seconds=item.idle_seconds),
+                    "pinned": pin.get("pinned"),
+                    "held_by": pin.get("held_by"),
+                }
+            )
+        if rows:
+            connection.execute(insert(references), rows)
+        connection.execute(
+            update(references)
+            .where(references.c.consumer_id == consumer_id)
+            .values(
+                consumer_name=consumer_name,
+                active=active,
+                elsewhere=elsewhere,
+                **({"pinned": None, "held_by": None} if elsewhere else {}),
+            )
+        )
+
+    def _remove(self, connection: Connection, consumer_id: str, keys: Iterable[tuple[str, str]]) -> None:
+        gone = [{"node": node_id, "was": written} for node_id, written in keys]
         if gone:
             connection.execute(
                 delete(references).where(
@@ -57,45 +101,6 @@ class References:
                 ),
                 gone,
             )
-        added = sorted(wanted.keys() - stored.keys())
-        named = self.find_items(connection, {written for _, written in added})
-        rows = []
-        for node_id, written in added:
-            item = named.get(written)
-            pin = {} if item is None else kept.get(item.id, {})
-            rows.append(
-                {
-                    "consumer": consumer.value,
-                    "consumer_id": consumer_id,
-                    "consumer_name": consumer_name,
-                    "active": active,
-                    "node_id": node_id,
-                    "written": written,
-                    "mentioned": wanted[node_id, written].mentioned,
-                    "item_id": None if item is None else item.id,
-                    "idle_at": None if item is None else now + timedelta(seconds=item.idle_seconds),
-                    "pinned": pin.get("pinned"),
-                    "held_by": pin.get("held_by"),
-                }
-            )
-        if rows:
-            connection.execute(insert(references), rows)
-        for key, was in stored.items():
-            if key in wanted and wanted[key].mentioned != was.mentioned:
-                connection.execute(
-                    update(references)
-                    .where(
-                        references.c.consumer_id == consumer_id,
-                        references.c.node_id == was.node_id,
-                        references.c.written == was.written,
-                    )
-                    .values(mentioned=wanted[key].mentioned)
-                )
-        connection.execute(
-            update(references)
-            .where(references.c.consumer_id == consumer_id)
-            .values(consumer_name=consumer_name, active=active)
-        )
 
     def find_items(self, connection: Connection, written: Iterable[str]) -> dict[str, Row[*tuple[Any, ...]]]:
         """The item that each of these names or ids means, where there is one."""
@@ -128,11 +133,12 @@ class References:
             .values(item_id=item_id, idle_at=idle_at)
         )
 
-    def unlink(self, connection: Connection, item_id: str) -> None:
-        """The item goes: what only mentions it names something that is not there any more."""
+    def unlink(self, connection: Connection, item_id: str, *, name: str | None = None) -> None:
+        """The item goes, or has that name no more: what only mentions it names something that is not there."""
+        named = [] if name is None else [references.c.written.in_(spellings(name))]
         connection.execute(
             update(references)
-            .where(references.c.item_id == item_id, references.c.mentioned)
+            .where(references.c.item_id == item_id, references.c.mentioned, *named)
             .values(item_id=None, idle_at=None, pinned=None, held_by=None)
         )
 
@@ -164,8 +170,15 @@ class References:
         return self._select(connection, references.c.consumer_id == consumer_id)
 
     def is_read(self, connection: Connection, item_id: str, *, active: bool = True) -> bool:
-        """Whether a workflow, or the rotator of another item, uses the item; an `active` one, or any."""
-        others = [references.c.item_id == item_id, references.c.consumer_id != item_id, ~references.c.mentioned]
+        """Whether a workflow that runs here, or the rotator of another item, uses the item; an `active` one, or
+        any. Another engine is given no value by us.
+        """
+        others = [
+            references.c.item_id == item_id,
+            references.c.consumer_id != item_id,
+            ~references.c.mentioned,
+            ~references.c.elsewhere,
+        ]
         if active:
             others.append(references.c.active.is_(True))
         return connection.execute(select(references.c.node_id).where(*others).limit(1)).first() is not None
@@ -177,6 +190,7 @@ class References:
             references.c.item_id.is_(None),
             references.c.active.is_(True),
             ~references.c.mentioned,
+            ~references.c.elsewhere,
         )
         return connection.execute(select(references.c.node_id).where(*named).limit(1)).first() is not None
 

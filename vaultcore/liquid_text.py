@@ -1,15 +1,22 @@
 """Liquid text, parsed or refused with the place where it is none. Nothing is rendered here. Pure."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from liquid import Environment
-from liquid.exceptions import LiquidError
+from liquid import Environment, RenderContext
+from liquid.ast import Node
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions.filtered import FilteredExpression
+from liquid.builtin.expressions.primitive import StringLiteral
+from liquid.builtin.tags.assign_tag import AssignNode
+from liquid.builtin.tags.capture_tag import CaptureNode
+from liquid.exceptions import LiquidError, LiquidSyntaxError
 from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.markup import Piece, PieceKind, split_markup
+from vaultcore.markup import KEPT_BLOCKS, Piece, PieceKind, begins_block, split_markup
 from vaultcore.rules import check_written
 
 VAULT = "vault"
@@ -50,8 +57,52 @@ def parse(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateA
 
 def parse_plainly(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateAnalysis]:
     """As `parse`, with whatever the library raises."""
+    if _has_open_block(text):  # the library would look for the end of each of them
+        raise LiquidSyntaxError("a block of text that is kept as it is never ends", token=None)
     template = environment.from_string(text)
     return template, template.analyze(include_partials=False)
+
+
+def find_constants(template: BoundTemplate) -> dict[str, frozenset[str] | None]:
+    """The variables to which the template itself gives a text, and which texts; None: it gives others, too."""
+    found: dict[str, frozenset[str] | None] = {}
+    context = RenderContext(template)
+    for node in _walk(template.nodes, context):
+        for name in node.block_scope():
+            found[str(name)] = None
+        for name in node.template_scope():
+            text = _constant_of(node)
+            before = found.get(str(name), frozenset())
+            found[str(name)] = None if text is None or before is None else before | {text}
+    return found
+
+
+def _walk(nodes: Iterable[Node], context: RenderContext) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        yield from _walk(node.children(context, include_partials=False), context)
+
+
+def _constant_of(node: Node) -> str | None:
+    if isinstance(node, AssignNode):
+        given = node.expression
+        if (
+            isinstance(given, FilteredExpression)
+            and isinstance(given.left, StringLiteral)
+            and not given.filters
+        ):
+            return str(given.left.value)
+    if isinstance(node, CaptureNode):
+        parts = [part.text if isinstance(part, ContentNode) else None for part in node.block.nodes]
+        if None not in parts:
+            return "".join(str(part) for part in parts)
+    return None
+
+
+def _has_open_block(text: str) -> bool:
+    if not any(word in text for word in KEPT_BLOCKS):
+        return False
+    return any(piece.kind is PieceKind.TAG and begins_block(piece.text) for piece in split_markup(text))
 
 
 def check_length(text: str) -> None:

@@ -8,7 +8,8 @@ from typing import Final
 
 _CLOSES: Final = {"{{": "}}", "{%": "%}"}
 _OPENS = re.compile(r"\{[{%]")
-_KEEPS = re.compile(r"\{%-?\s*(raw|comment|doc)\b")
+KEPT_BLOCKS: Final = ("raw", "comment", "doc")
+_KEEPS = re.compile(rf"\{{%-?\s*({'|'.join(KEPT_BLOCKS)})\b")
 
 
 class PieceKind(StrEnum):
@@ -44,6 +45,11 @@ def split_markup(text: str) -> Iterator[Piece]:
         at = end
     if at < len(text):
         yield Piece(PieceKind.TEXT, at, text[at:])
+
+
+def begins_block(tag: str) -> bool:
+    """Whether a tag begins what is kept as it is; of a piece, one that never ends."""
+    return _KEEPS.match(tag) is not None
 
 
 def _close(text: str, opened: re.Match[str], ends: dict[str, re.Match[str] | None]) -> tuple[PieceKind, int]:

@@ -196,6 +196,7 @@ class Reference:
     node_id: str
     written: str
     mentioned: bool
+    elsewhere: bool
     item_id: str | None
     pinned: int | None
     held_by: str | None

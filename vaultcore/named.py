@@ -4,13 +4,14 @@ What is rendered here is read strictly, by `vaultcore.references`; nothing that 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.liquid_text import VAULT, on_one_line, parse_plainly, show_place
+from vaultcore.liquid_text import VAULT, find_constants, on_one_line, parse_plainly, show_place
 from vaultcore.markup import Piece, PieceKind, split_markup
 from vaultcore.references import (
     BARE_ID,
@@ -30,7 +31,7 @@ _PLAIN = re.compile(
 _PROBLEMS_MAX = 50
 """How many names of one text that no item can have are told."""
 _WRITTEN_OUT = re.compile(
-    r"""(?<![\w'"-])(?:(?<!\.)|(?<=\.\.))vault\s*(?:\.\s*(?P<dotted>[A-Za-z_][\w-]*)|\[\s*(?P<quote>['"])(?P<quoted>[^"]{1,60}?)(?P=quote)\s*\])"""
+    r"""(?<![\w'"-])(?:(?<!\.)|(?<=\.\.))vault\s*(?:\.\s*(?P<dotted>[A-Za-z_][\w-]*)|\[\s*(?P<quote>\\?['"])(?P<quoted>[^"\\]{1,60}?)(?P=quote)\s*\])"""
     r"""|(?P<literal>'[^']*'|"[^"]*")|(?<![\w'"-])(?:(?<!\.)|(?<=\.\.))(?P<alone>vault)(?![\w'"-])"""
 )
 """In markup that no parser of ours takes: an item as it is written out, a text in quotes, `vault` by itself."""
@@ -102,7 +103,7 @@ def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
     try:
         template, analysis = parse_plainly("".join(piece.text for piece in markup), ENVIRONMENT)
     except Exception:  # noqa: BLE001  # no Liquid of ours
-        named = [piece for piece in markup if VAULT in piece.text]
+        named = list({piece.text: piece for piece in reversed(markup) if VAULT in piece.text}.values())[::-1]
     else:
         found = _find_in_template(text, template, analysis)
         # The analysis does not look into ranges.
@@ -112,20 +113,37 @@ def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
 
 def _find_in_template(text: str, template: BoundTemplate, analysis: TemplateAnalysis) -> list[Use | str]:
     """What the markup of a text names; where something is wrong with that, by its place in the text."""
+    found: list[Use | str] = []
+    untold: UntoldError | None = None
     try:
-        found = _read_variables(find_variables(template, analysis), template)
-    except UntoldError:
-        found = [""]
-    if all(isinstance(one, Use) for one in found):
+        found = _read_variables(template, analysis)
+    except UntoldError as error:
+        untold = error
+    if untold is None and all(isinstance(one, Use) for one in found):
         return found
-    template, analysis = parse_plainly(text, ENVIRONMENT)
-    return _read_variables(find_variables(template, analysis), template)
+    try:
+        whole = parse_plainly(text, ENVIRONMENT)
+    except Exception:  # noqa: BLE001  # with what stands beside the markup it is none: told by its place in that
+        whole = None
+    if whole is not None:
+        return _read_variables(*whole)
+    if untold is not None:
+        raise untold
+    return found
 
 
-def _read_variables(variables: list[Variable], template: BoundTemplate) -> list[Use | str]:
+def _read_variables(template: BoundTemplate, analysis: TemplateAnalysis) -> list[Use | str]:
     found: list[Use | str] = []
     problems = 0
-    for variable in variables:
+    constants: Mapping[str, frozenset[str] | None] | None = None
+    for variable in find_variables(template, analysis):
+        chosen = _chosen_by(variable)
+        if chosen is not None:
+            constants = find_constants(template) if constants is None else constants
+            names = constants.get(chosen)
+            if names is not None and all(is_item_id(name) or is_written(name) for name in names):
+                found += [Use(item_id=n) if is_item_id(n) else Use(name=n) for n in sorted(names)]
+                continue
         if problems >= _PROBLEMS_MAX and not _can_be_named(variable):
             continue
         try:
@@ -136,6 +154,14 @@ def _read_variables(variables: list[Variable], template: BoundTemplate) -> list[
     return found
 
 
+def _chosen_by(variable: Variable) -> str | None:
+    """Of `vault[name]` the variable that holds the name."""
+    match variable.segments:
+        case [_, [str() as name]]:
+            return name
+    return None
+
+
 def _can_be_named(variable: Variable) -> bool:
     name = variable.segments[1] if len(variable.segments) == 2 else None
     return not isinstance(name, str) or is_item_id(name) or is_written(name)
@@ -143,6 +169,7 @@ def _can_be_named(variable: Variable) -> bool:
 
 def _find_written_out(text: str, piece: Piece) -> list[Use | str]:
     found: list[Use | str] = []
+    problems = 0
     for match in _WRITTEN_OUT.finditer(piece.text):
         if match["literal"] is not None:
             continue
@@ -156,6 +183,9 @@ def _find_written_out(text: str, piece: Piece) -> list[Use | str]:
         try:
             found.append(Use(name=check_written(name)))
         except InvalidInputError as error:
+            problems += 1
+            if problems > _PROBLEMS_MAX:
+                continue
             where = show_place(text, piece.start + match.start())
             found.append(f"{where}: {on_one_line(str(error))}")
     return found

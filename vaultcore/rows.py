@@ -209,6 +209,7 @@ def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
         node_id=row.node_id,
         written=row.written,
         mentioned=row.mentioned,
+        elsewhere=row.elsewhere,
         item_id=row.item_id,
         pinned=row.pinned,
         held_by=row.held_by,

@@ -218,6 +218,7 @@ class ReferenceColumns(TypedColumns):
     node_id: Named[str] = Column(String(100))
     written: Named[str] = Column(String(60))
     mentioned: Named[bool] = Column(Boolean, server_default=false())
+    elsewhere: Named[bool] = Column(Boolean, server_default=false())
     item_id: Named[str | None] = Column(String(40), ForeignKey("items.id"), index=True)
     pinned: Named[int | None] = Column(Integer)
     held_by: Named[str | None] = Column(String(40))
@@ -236,7 +237,8 @@ references = Table(
 )
 """Who uses what. `written` is the name or id as the template has it; `item_id` is null while no such
 item exists. The proof of a production run stands here, because runs themselves are not kept for ever. One that
-is only `mentioned` stands where nothing looks the item up: it is scanned, and has nothing to prove."""
+is only `mentioned` stands where nothing looks the item up: it is scanned, and has nothing to prove. With
+`elsewhere` another engine runs the consumer, and is given no value by us."""
 
 Index(
     "ix_item_references_missing",

@@ -206,6 +206,8 @@ class Vault:
                 ),
             )
         )
+        if new.name != item.name:
+            self._references.unlink(connection, item.id, name=item.name)
         self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
         self._record_rotator_uses(connection, item.id, new.name, new.policy)
         changed = self.get(connection, item.id)
@@ -345,7 +347,7 @@ class Vault:
             {
                 r.consumer_name
                 for r in self._references.of_item(connection, item.id)
-                if not rules.is_item_id(r.written)
+                if not rules.is_item_id(r.written) and not r.mentioned
             }
         )
         if users:

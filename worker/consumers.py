@@ -10,7 +10,6 @@ from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
 from vaultcore.stored import check_row
 from vaultcore.tables import references
-from worker.domain.places import Place
 from worker.domain.proof import Consumer
 from worker.tables import rotations, runs, waivers, workflows
 from worker.workflows.schedule import next_run
@@ -34,13 +33,13 @@ def consumers_of(
             func.max(r.last_run_at).label("last_run_at"),
             workflows.c.next_run_at,
             workflows.c.critical,
-            workflows.c.runs,
+            r.elsewhere,
             workflows.c.schedule_type,
             workflows.c.schedule_value,
         )
         .outerjoin(workflows, workflows.c.id == r.consumer_id)
         .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
-        .group_by(r.consumer_id, r.consumer_name, r.active, workflows.c.id)
+        .group_by(r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
         .order_by(r.consumer_name)
     )
     waived = set(
@@ -170,16 +169,15 @@ def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now
     """What a rotation that is over, or was never there, holds is pinned: nobody will let it go."""
     check_row(row, f"workflow {row.consumer_name}")
     held = row.held_by in at_it
-    elsewhere = row.runs == Place.ELSEWHERE.value
     next_run_at = row.next_run_at
-    if elsewhere and row.active and now is not None:
+    if row.elsewhere and row.active and now is not None:
         next_run_at = next_run(row.schedule_type, row.schedule_value, now)
     return Consumer(
         id=row.consumer_id,
         name=row.consumer_name,
         active=row.active,
         critical=bool(row.critical),
-        elsewhere=elsewhere,
+        elsewhere=row.elsewhere,
         pinned=None if held else row.pinned,
         held=held,
         proven=row.proven,

@@ -13,11 +13,10 @@ from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, references, routes
 from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
 from worker.domain.findings import MENTIONED, FindingKind
-from worker.domain.places import Place
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
 from worker.store import rotation_from_row
-from worker.tables import deliveries, findings, heartbeats, notices, rotations, workflows
+from worker.tables import deliveries, findings, heartbeats, notices, rotations
 
 
 def read_problems(
@@ -201,15 +200,12 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
     """Of items that wait for their value those that an active workflow here would use, which fails meanwhile:
     another engine has values of its own.
     """
-    used = (
-        exists()
-        .where(
-            references.c.item_id == findings.c.item_id,
-            references.c.consumer == Consumer.WORKFLOW.value,
-            references.c.active.is_(True),
-            ~references.c.mentioned,
-        )
-        .where(workflows.c.id == references.c.consumer_id, workflows.c.runs == Place.HERE.value)
+    used = exists().where(
+        references.c.item_id == findings.c.item_id,
+        references.c.consumer == Consumer.WORKFLOW.value,
+        references.c.active.is_(True),
+        ~references.c.mentioned,
+        ~references.c.elsewhere,
     )
     rows = connection.execute(
         select(findings.c.kind, findings.c.item, findings.c.subject, findings.c.workflow, findings.c.detail)

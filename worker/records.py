@@ -243,7 +243,8 @@ def first_rejection(
             references,
             (references.c.consumer_id == runs.c.workflow_id)
             & (references.c.node_id == runs.c.error_node)
-            & (references.c.item_id == run_versions.c.item_id),
+            & (references.c.item_id == run_versions.c.item_id)
+            & ~references.c.mentioned,
         )
         .where(
             run_versions.c.item_id == item_id,

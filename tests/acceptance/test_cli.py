@@ -186,7 +186,7 @@ def test_what_nothing_here_reads_is_not_given_to_nightkey_to_replace(owned: Nigh
     words = ["item", "create", "prod-hook-secret", "--owner", "support", "--value-file", "-", "--mode", "auto",
              "--rotator", "random"]  # fmt: skip
     line = complaint(owned, *words, value="v", status=3)
-    assert line.startswith("nightkey: no active workflow uses prod-hook-secret")
+    assert line.startswith("nightkey: no active workflow here uses prod-hook-secret")
     assert owned.json("item", "list") == []
     assert owned.json(*words, "--consumers", "none", value="v")["consumers"] == "none"
     owned("item", "update", "prod-hook-secret", "--consumers", "required", status=3)

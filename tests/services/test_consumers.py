@@ -73,7 +73,7 @@ def test_what_nothing_reads_is_not_made_one_that_is_replaced_here(
     services: Services, moves: Moves, mode: str
 ) -> None:
     parts = RANDOM | {"mode": mode}
-    with pytest.raises(RefusedError, match=rf"no active workflow uses {NAME}.*--consumers none.*--mode notify"):
+    with pytest.raises(RefusedError, match=rf"no active .* here uses {NAME}.*--consumers none.*--mode notify"):
         create(services, **parts)
     moves.use("orders", NAME, active=False)
     with pytest.raises(RefusedError):
@@ -101,7 +101,7 @@ def test_what_nothing_needs_to_read_is_made(services: Services, name: str, parts
 def test_what_nothing_reads_does_not_become_one_that_is_replaced_here(services: Services, moves: Moves) -> None:
     moves.add(NAME)
     wanted = ItemChange(policy=PolicyChange(parts=RANDOM))
-    with pytest.raises(RefusedError, match="no active workflow uses"):
+    with pytest.raises(RefusedError, match="no active workflow here uses"):
         services.items.update(NAME, wanted, actor="test")
     moves.use("orders", NAME)
     assert services.items.update(NAME, wanted, actor="test").item.policy.mode == "auto"
@@ -132,7 +132,7 @@ def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does
     (seen,) = [one for one in organisation.services.nights.preview(clock()).due if one.name == TOKEN]
     assert seen.decision is not None
     assert seen.decision.action is Action.HOLD
-    assert "no active workflow uses it" in seen.decision.why
+    assert "no active workflow here uses it" in seen.decision.why
     assert organisation.night() == []
     assert kinds(organisation) == {"expiring", "no-consumer"}
     assert staged[1].is_live(old)
@@ -161,7 +161,7 @@ def test_one_that_loses_its_last_consumer_before_it_begins_is_called_off(staged:
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert (ended.state, len(staged[1].live_tokens("ticketing"))) == (State.CANCELLED, 1)
-    assert "no active workflow uses" in (ended.last_error or "")
+    assert "no active workflow here uses" in (ended.last_error or "")
     assert staged[1].is_live(old)
 
 

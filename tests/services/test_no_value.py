@@ -443,7 +443,7 @@ def test_after_a_restore_it_waits_as_before_and_is_not_asked_of_a_target(
 
 def test_a_policy_of_any_mode_can_be_given_before_the_value(services: Services, moves: Moves) -> None:
     wait(services)
-    with pytest.raises(RefusedError, match=f"no active workflow uses {NAME}"):
+    with pytest.raises(RefusedError, match=f"no active workflow here uses {NAME}"):
         services.items.update(
             NAME, ItemChange(policy=PolicyChange(parts={"mode": "auto", "rotator": "random"})), actor="test"
         )

@@ -35,6 +35,7 @@ def test_a_reference_by_name_or_by_id_leads_to_its_item(moves: Moves, clock: Any
         node_id="call",
         written=TOKEN,
         mentioned=False,
+        elsewhere=False,
         item_id=item.id,
         pinned=None,
         held_by=None,

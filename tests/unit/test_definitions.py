@@ -63,7 +63,11 @@ def problems(raw):
 
 def test_a_definition_in_the_products_shape_is_taken():
     raw = document(
-        call(headers={"Authorization": "Bearer {{ vault.prod-crm-token }}"}, body="{{ vault.prod-other }}"),
+        call(
+            method="POST",
+            headers={"Authorization": "Bearer {{ vault.prod-crm-token }}"},
+            body="{{ vault.prod-other }}",
+        ),
         trigger=node("hook", "webhook_trigger", uiId="7", apiKey="{{ vault['api-key:crm'] }}"),
         id="fl_01hzy3v9k2m4n6p8q0r2s4t6v8",
         description="x",
@@ -212,7 +216,7 @@ OTHERWISE = "without it this would do something else"
         ),
         (
             document(node("a", "switch_condition", branches=[], value="x")),
-            "node a, field data.cases: it is missing, and other fields stand there that are not known here",
+            "node a, field data.cases: it is needed, and other fields stand there that are not known here",
         ),
         (
             document(call(timeout="{{ webhook_payload.seconds }}")),
@@ -364,7 +368,62 @@ def test_what_nothing_here_looks_up_is_only_mentioned():
         ("(document)", "prod-sample"): True,
     }
     elsewhere = {(use.node_id, use.use.written): use.mentioned for use in load(raw).uses(here=False)}
-    assert elsewhere == found | {("alone", "prod-lost"): False}
+    assert elsewhere == dict.fromkeys(found, False) | {("(document)", "prod-sample"): True}
+
+
+def test_the_body_of_a_call_without_one_is_not_looked_at():
+    for method, mentioned in (("GET", True), ("DELETE", True), ("POST", False)):
+        (use,) = load(document(call(method=method, body="{{ vault.prod-x }}"))).uses(here=True)
+        assert use.mentioned is mentioned
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (
+            document(call(url=None, ulr="https://x.test")),
+            "node fetch, field data.url: it is needed, and is not there: is ulr meant for it?",
+        ),
+        (
+            document(call(test_method="GET", testMethod="HEAD")),
+            "it stands there as",
+        ),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused(raw, found):
+    assert found in problems(raw)[0]
+
+
+def test_notes_that_nothing_renders_cannot_make_a_document_wrong():
+    raw = document(call(description="as in {{ vault[name] }}", label="{{ vault }}"), description="{{ vault }}")
+    assert load(raw).away == ()
+    assert len(load(raw).remarks) == 3
+
+
+def test_nulls_are_as_if_they_were_left_out():
+    raw = document(call(), is_active=None, critical=None, sample_context=None, schedule_type=None)
+    raw["nodes"][0] = {**raw["nodes"][0], "data": {**raw["nodes"][0]["data"], "continue_on_error": None}}
+    definition = load(raw)
+    assert (definition.is_active, definition.critical, definition.remarks) == (True, False, ())
+    assert load(document(call(), {"id": "x", "type": "action", "data": None})).away
+
+
+def test_a_branch_that_is_named_otherwise_than_ours_for_failures_is_not_taken_for_the_way_on():
+    raw = document(call(), node("a"), edges=[edge("start", "fetch"), edge("fetch", "a", "on_error")])
+    assert any("may be meant for failures" in remark for remark in remarks(raw))
+
+
+def test_every_text_of_a_node_and_an_edge_is_looked_at():
+    raw = document(
+        {
+            **call(),
+            "label": "{{ vault.prod-a }}",
+            "position": {"x": "{{ vault.prod-b }}"},
+            "type": "{{ vault.prod-c }}",
+        },
+        edges=[{**edge("start", "fetch", "{{ vault.prod-d }}"), "id": "{{ vault.prod-e }}"}],
+    )
+    assert {use.use.written for use in load(raw).uses(here=True)} == {f"prod-{letter}" for letter in "abcde"}
 
 
 def named(**changes):
@@ -377,23 +436,23 @@ def named(**changes):
 @pytest.mark.parametrize(
     ("raw", "found"),
     [
-        ([], ["field itself: input should be a valid dictionary or instance of Document"]),
-        ({}, ["field name: field required", "field nodes: field required"]),
+        ([], ["the document: it should be an object {…}"]),
+        ({}, ["field name: it is needed, and is not there", "field nodes: it is needed, and is not there"]),
         (document(call(), name=""), ["field name: string should have at least 1 character"]),
         (
             document(call(), is_active="perhaps"),
             ["field is_active: input should be a valid boolean, unable to interpret input"],
         ),
-        (named(id=7), ["node 7, field id: input should be a valid string"]),
-        (named(type=5), ["node fetch, field type: input should be a valid string"]),
-        (named(data=[]), ["node fetch, field data: input should be a valid dictionary"]),
+        (named(id=7), ["node 7, field id: it should be text"]),
+        (named(type=5), ["node fetch, field type: it should be text"]),
+        (named(data=[]), ["node fetch, field data: it should be an object {…}"]),
         (
             document(call(), edges=["start-fetch"]),
-            ["edge number 1, field itself: input should be a valid dictionary or instance of Edge"],
+            ["edge number 1: it should be an object {…}"],
         ),
         (
             document(call(), edges=[{"id": "e1", "source": "start"}]),
-            ["edge e1, field target: field required"],
+            ["edge e1, field target: it is needed, and is not there"],
         ),
         (
             document(call(), edges=[edge("start", "fetch"), edge("ghost", "fetch")]),
@@ -404,7 +463,10 @@ def named(**changes):
             document(node("a", "text_transform", text="x", operation="replace")),
             ["node a, field data: operation replace needs search"],
         ),
-        (document(node("a", "switch_condition", value="x")), ["node a, field data.cases: field required"]),
+        (
+            document(node("a", "switch_condition", value="x")),
+            ["node a, field data.cases: it is needed, and is not there"],
+        ),
         (
             document(call(url="{{ vault[x] }}")),
             [
@@ -464,7 +526,7 @@ def test_says_every_problem_at_once():
             "name one item, {{ vault.NAME }}"
         ),
         "w.json: node fetch, field data.url: line 1, column 1: expected '}}', found end of file",
-        "w.json: node c, field data.expected: field required",
+        "w.json: node c, field data.expected: it is needed, and is not there",
         "w.json: edge start-gone, field target: there is no node gone",
     ]
 

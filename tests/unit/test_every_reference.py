@@ -174,6 +174,13 @@ def test_every_reference_of_any_document_is_found_at_its_place(
         ("{{ my-vault.x }} {{ vaults }} {{ a.vault }}", set()),
         (f"{{% comment %}}{IDS[0]}{{% endcomment %}}", set()),
         ("{% # vault.prod-x %}", set()),
+        ("{% assign n = 'prod-x' %}{{ vault[n] }}", {Use(name="prod-x")}),
+        ("{% capture n %}My App's API Token{% endcapture %}{{ vault[n] }}", {Use(name="My App's API Token")}),
+        (
+            "{% assign n = 'prod-x' %}{% if a %}{% assign n = 'prod-y' %}{% endif %}{{ vault[n] }}",
+            {Use(name="prod-x"), Use(name="prod-y")},
+        ),
+        ('{"k": "{{ vault[\\"prod-x\\"] }}"}', {Use(name="prod-x")}),
         ("{{ (1..vault.prod-x) }}{{ (vault['prod-y']..9) }}", {Use(name="prod-x"), Use(name="prod-y")}),
         ("{% for n in (1..vault.prod-x) %}{{ n }}{% endfor %}", {Use(name="prod-x")}),
     ],
@@ -193,6 +200,10 @@ def test_text_that_is_no_liquid_of_ours_is_read_piece_by_piece(text: str, uses: 
         "{% for item in vault %}{% endfor %}",
         "{{ vault | json }}{% ai %}",
         "{{ (1..vault) }}",
+        "{% increment vault %}{% doc#  %}{% enddoc %}",
+        "{% assign n = x %}{{ vault[n] }}",
+        "{% for n in names %}{{ vault[n] }}{% endfor %}",
+        "{% assign n = 'prod-x' %}{% if a %}{% assign n = b %}{% endif %}{{ vault[n] }}",
     ],
 )
 def test_an_item_that_cannot_be_told_is_said_to_be_so(text: str) -> None:
@@ -235,6 +246,9 @@ HUGE: dict[str, Any] = {
     "ids": f"{IDS[0]} " * (MEGABYTE // 31),
     "ranges": "{{ (vault..1) }}" * 60_000,
     "keys": {f"{{{{ vault.item-{n} }}}}": 1 for n in range(MEGABYTE // 30)},
+    "raw blocks without end, then a name": "{% raw %}" * (MEGABYTE // 9) + "{{ vault.prod-x }}",
+    "names that none can have, no Liquid": "{% foo %}" + "{{ vault.ab }}" * (MEGABYTE // 15),
+    "a long key over many": {"k" * (MEGABYTE // 2): ["x"] * 100_000},
     "deep lists": json.loads("[" * 90 + '"{{ vault.prod-x }}"' + "]" * 90),
 }
 

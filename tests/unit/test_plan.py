@@ -164,7 +164,7 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
         (item(**LAPSED), "replaces it in this night", None),
         (
             item(unread=True),
-            "nothing: no active workflow uses it",
+            "nothing: no active workflow here uses it",
             "nightkey item update prod-ticketing-api-token --mode notify",
         ),
         (item(**LAPSED, opens=NOW + DAY / 2, expiry_first=False), "nothing: its window opens too late", True),

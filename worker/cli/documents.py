@@ -104,8 +104,9 @@ def show_summary(applied: Sequence[Applied]) -> Iterator[str]:
     if away:
         runs = f"{len(away)} of them run elsewhere" if len(applied) > 1 else "it runs elsewhere"
         yield f"{runs}: scanned and told of as any other, and not run by Nightkey."
-        yield "A new value is proven there by reported runs alone (nightkey run report);"
-        yield "until then the old one is kept."
+        yield "Nightkey gives no value to another engine: a rotator or a person must. A new one is"
+        yield "proven there by reported runs that name it, and the old one is kept until then:"
+        yield "nightkey run report NAME --status completed --started-at TIME --used ITEM=VERSION"
 
 
 def _was_retrieved(workflow: Workflow) -> bool:

@@ -15,17 +15,17 @@ AWAITS_READER = "a workflow that uses it: nothing here has read the new value"
 def explain_unread_plan(name: str) -> str:
     """Why an item is not given a policy by which Nightkey would replace it."""
     return (
-        f"no active workflow uses {name}, so {UNREAD}: apply one that does first (it may name an item that is "
-        "still to come), or add --consumers none if nothing here needs to read it, or --mode notify"
+        f"no active workflow here uses {name}, so {UNREAD}: apply one that does first (it may name an item "
+        "that is still to come), or add --consumers none if nothing here needs to read it, or --mode notify"
     )
 
 
 def explain_unread_rotation(name: str) -> str:
     """Why its rotation does not begin."""
     return (
-        f"no active workflow uses {name}, so {UNREAD}: apply one that does, or say that nothing here needs to "
-        f"read it (nightkey item update {quote_word(name)} --consumers none); if somebody else knows the "
-        "value, add --compromised"
+        f"no active workflow here uses {name}, so {UNREAD}: apply one that does, or say that nothing here "
+        f"needs to read it (nightkey item update {quote_word(name)} --consumers none); if somebody else knows "
+        "the value, add --compromised"
     )
 
 
@@ -38,6 +38,7 @@ def explain_elsewhere(workflows: Sequence[str]) -> str:
     """What it means for an item that these use it."""
     run = "runs" if len(workflows) == 1 else "run"
     return (
-        f"{', '.join(workflows)} {run} elsewhere: a new value is proven there by reported runs alone "
-        "(nightkey run report), and the old one is kept until then"
+        f"{', '.join(workflows)} {run} elsewhere: Nightkey gives no value to another engine, so its rotator "
+        "or a person must. A new value is proven there by reported runs that name it (nightkey run report NAME "
+        "--status completed --started-at TIME --used ITEM=VERSION), and the old one is kept until then"
     )

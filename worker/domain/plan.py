@@ -124,7 +124,7 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
         return _ask_owner(item)
     by_hand = f"nightkey item rotate {quote_word(item.name)}"
     if item.unread:
-        why = f"no active workflow uses it: {UNREAD}"
+        why = f"no active workflow here uses it: {UNREAD}"
         return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=advise_unread(item.name))
     if item.hold_until is not None and item.hold_until > now:
         again = f"next try after {_show(item.hold_until)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, false, or_, select
 
 from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
 from vaultcore.names import spellings
@@ -56,7 +56,7 @@ class Definitions:
     def get(self, connection: Connection, name_or_id: str) -> Workflow:
         """By name, by our id, or by the id that its document has."""
         rows = connection.execute(select(workflows).where(_is_meant(name_or_id))).all()
-        row = min(rows, key=lambda row: name_or_id not in (row.name, row.id), default=None)
+        row = min(rows, key=lambda row: (row.id != name_or_id, row.given_id == name_or_id), default=None)
         if row is None:
             raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")
         return read_workflow(row)
@@ -108,6 +108,8 @@ def read_workflow(row: Row[*tuple[Any, ...]]) -> Workflow:
 
 def _is_meant(name_or_id: str) -> ColumnElement[bool]:
     c = workflows.c
+    if not name_or_id.isprintable():
+        return false()
     return or_(c.name.in_(spellings(name_or_id)), c.id == name_or_id, c.given_id == name_or_id)
 
 

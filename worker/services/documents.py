@@ -225,7 +225,8 @@ class Documents:
             )
         own = definition.id if definition.id and _OUR_ID.fullmatch(definition.id) else None
         workflow_id = stored.id if stored is not None else own or new_id("fl", self._clock())
-        given_id = definition.id if definition.id != workflow_id else None
+        before = None if stored is None else stored.given_id
+        given_id = before if definition.id in (None, workflow_id) else definition.id
         chosen, stays_away = _place(definition, stored, place, source.label)
         uses = definition.uses(here=chosen is Place.HERE)
         change = Change.CREATED if stored is None else Change.UPDATED
@@ -263,15 +264,14 @@ class Documents:
                     )
                 return found
         named = self._find_named(connection, name)
-        if named is None or given is None:
+        if named is None or given is None or not named.document:
             return named
+        if named.given_id is not None:
+            raise _refuse_name(name, named.given_id)
         before = read_apart(named, read_workflow)
         if isinstance(before, Unread) or before.definition.id is None:  # what is damaged is made whole by it
             return named
-        raise RefusedError(
-            f"a workflow named {name} exists already with id {named.given_id or named.id}: "
-            "give its id in the file, or choose another name"
-        )
+        raise _refuse_name(name, named.id)
 
     def _find_named(self, connection: Connection, name: str) -> Row[*tuple[Any, ...]] | None:
         rows = connection.execute(select(workflows).where(workflows.c.name.in_(spellings(name)))).all()
@@ -289,10 +289,11 @@ class Documents:
         before = (stored.document, stored.name, stored.runs, stored.stays_away)
         if before != (definition.text, definition.name, place.value, stays_away):
             return False
-        known = {
-            (reference.node_id, reference.written, reference.mentioned)
-            for reference in self._references.of_consumer(connection, stored.id)
-        }
+        found = self._references.of_consumer(connection, stored.id)
+        unlinked = {reference.written for reference in found if reference.item_id is None}
+        if self._references.find_items(connection, unlinked):  # made while nobody looked
+            return False
+        known = {(reference.node_id, reference.written, reference.mentioned) for reference in found}
         return known == {(use.node_id, use.use.written, use.mentioned) for use in uses}
 
     def _store(self, connection: Connection, plan: _Plan) -> None:
@@ -325,6 +326,7 @@ class Documents:
             consumer_id=plan.id,
             consumer_name=definition.name,
             active=definition.is_active,
+            elsewhere=plan.place is Place.ELSEWHERE,
             found=[
                 NodeReference(
                     node_id=use.node_id, name=use.use.name, item_id=use.use.item_id, mentioned=use.mentioned
@@ -340,9 +342,17 @@ def _take(plan: _Plan | Applied, taken: dict[str, str]) -> None:
     if isinstance(plan, Applied):
         return
     name = plan.definition.name
-    other = taken.setdefault(name, plan.label)
-    if other != plan.label:
-        raise RefusedError(f"{plan.label}: {other} is of a workflow named {name}, too: leave one of them out")
+    for key in (name, plan.id, plan.given_id or plan.id):
+        other = taken.setdefault(key, plan.label)
+        if other != plan.label:
+            raise RefusedError(f"{plan.label}: {other} is of workflow {key}, too: leave one of them out")
+
+
+def _refuse_name(name: str, known_as: str) -> RefusedError:
+    return RefusedError(
+        f"a workflow named {name} exists already with id {known_as}: give its id in the file, or choose "
+        "another name"
+    )
 
 
 def _place(
@@ -367,10 +377,12 @@ def _fill_in(outline: Outline, stored: Row[*tuple[Any, ...]], label: str) -> Def
     if all(name in before and before[name] == part for name, part in outline.fields.items()):
         return parse_stored(stored.document)
     text = json.dumps({**before, **outline.fields}, indent=2, ensure_ascii=False)
-    return load_definition(text, source=label)
+    return load_definition(text, source=label, strict=outline.strict)
 
 
 def _judge(name: str, source: str) -> str:
+    if _OUR_ID.fullmatch(name):
+        raise InvalidInputError(f"{source}: field name: it looks like a workflow's id: choose another")
     problem = ""
     try:
         return judge(name, what="workflow", least=1, most=NAME_MAX, example="ticket-sync")

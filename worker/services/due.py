@@ -48,6 +48,7 @@ _IS_READ = (
         references.c.consumer_id != items.c.id,
         references.c.active.is_(True),
         ~references.c.mentioned,
+        ~references.c.elsewhere,
     )
     .label("is_read")
 )

@@ -147,7 +147,7 @@ class Reporting:
                 )
             return number
         started_at = report.started_at
-        if started_at is None:
+        if started_at is None or not workflow.runs_here:  # which value another engine had, only it can tell
             return None
         for reference in self._references.of_consumer(connection, workflow.id):
             if reference.item_id == item.id and reference.pinned is not None:

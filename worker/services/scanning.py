@@ -16,8 +16,6 @@ from vaultcore.tables import items, references, versions
 from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import MENTIONED, Finding, FindingKind, find_unreadable, show_time_left
-from worker.domain.places import Place
-from worker.tables import workflows
 from worker.workflows.document import OUTSIDE
 
 SCANNED_KINDS = frozenset(FindingKind) - {
@@ -27,6 +25,15 @@ SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.UNPROVEN,
 }
 """What a whole scan sees again each time; the others are opened and resolved by rotations and restores."""
+
+
+_USED = exists().where(
+    references.c.item_id == items.c.id,
+    references.c.consumer_id != items.c.id,
+    references.c.active.is_(True),
+    ~references.c.mentioned,
+)
+"""By a workflow, wherever it runs, or by the rotator of another item."""
 
 
 def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
@@ -42,13 +49,8 @@ def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iter
 
 def walk_items(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
     """Items that no active consumer uses, and items that lack what their creator should have given."""
-    used = exists().where(
-        references.c.item_id == items.c.id,
-        references.c.consumer_id != items.c.id,
-        references.c.active.is_(True),
-        ~references.c.mentioned,
-    )
-    for where, see in ((~used, _see_unused), (items.c.hygiene != "", partial(_see_hygiene, now=now))):
+    read = _USED.where(~references.c.elsewhere)
+    for where, see in ((~read, _see_unused), (items.c.hygiene != "", partial(_see_hygiene, now=now))):
         pages = walk_pages(
             partial(_item_page, connection, where, page_size), lambda row: (row.id,), size=page_size
         )
@@ -60,7 +62,14 @@ def _item_page(
     connection: Connection, where: ColumnElement[bool], page_size: int, last: tuple[str] | None
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     query = (
-        select(items.c.id, items.c.name, items.c.hygiene, items.c.policy, items.c.expires_at)
+        select(
+            items.c.id,
+            items.c.name,
+            items.c.hygiene,
+            items.c.policy,
+            items.c.expires_at,
+            _USED.label("is_used"),
+        )
         .order_by(items.c.id)
         .limit(page_size)
     )
@@ -102,7 +111,9 @@ def _reference_page(
 ) -> list[Row[*tuple[Any, ...]]]:
     r, other = references.c, references.alias()
     is_used_too = exists().where(
-        other.c.consumer_id == r.consumer_id, other.c.written == r.written, ~other.c.mentioned
+        other.c.consumer_id == r.consumer_id,
+        or_(other.c.written == r.written, other.c.item_id == r.item_id),
+        ~other.c.mentioned,
     )
     query = (
         select(
@@ -117,7 +128,7 @@ def _reference_page(
             r.last_version,
             r.last_run_at,
             r.idle_at,
-            workflows.c.runs,
+            r.elsewhere,
             items.c.name.label("item"),
             items.c.expires_at,
             items.c.overlap_seconds,
@@ -126,7 +137,6 @@ def _reference_page(
         )
         .select_from(references)
         .outerjoin(items, items.c.id == r.item_id)
-        .outerjoin(workflows, workflows.c.id == r.consumer_id)
         .outerjoin(
             versions,
             and_(versions.c.item_id == r.item_id, versions.c.stage == Stage.CURRENT.value),
@@ -215,7 +225,7 @@ def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
         return f"nightkey item show {quote_word(name)}"
     if kind is FindingKind.SUPERSEDED and row.pinned:
         return f"nightkey workflow unpin {workflow} {quote_word(name)}"
-    if row.runs == Place.ELSEWHERE.value:
+    if row.elsewhere:
         return f"nightkey run report {workflow} --status completed --started-at TIME"
     return f"nightkey workflow run {workflow}"
 
@@ -225,7 +235,7 @@ def _see_unused(row: Row[*tuple[Any, ...]]) -> list[Finding]:
     policy = policy_from_json(row.policy)
     if rules.needs_consumer(policy, rules.kind_of(row.name)):
         return [_no_consumer(row)]
-    return [_unused(row)] if policy.consumers is Consumers.REQUIRED else []
+    return [_unused(row)] if policy.consumers is Consumers.REQUIRED and not row.is_used else []
 
 
 def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
@@ -237,8 +247,8 @@ def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
         item=row.name,
         workflow=None,
         level=1,
-        detail=f"no active workflow uses it: {UNREAD}. Apply one that does; or, if nothing here needs to read "
-        f"it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
+        detail=f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here needs to "
+        f"read it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
         does="nothing: its value stays as it is",
         command=advise_unread(row.name),
     )

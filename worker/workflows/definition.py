@@ -23,6 +23,8 @@ from worker.workflows.strict_json import parse_json
 from worker.workflows.uses import Found, Trouble, find_all_uses, find_data_paths
 
 _PROBLEMS_MAX = 50
+_BYTE_ORDER_MARK = "\ufeff"
+_SCHEDULE_MAX = 100
 _PARTS = frozenset({"nodes", "edges"})
 _NOTES = frozenset({"name", "description", "sample_context"})
 """Fields of the document that no engine renders."""
@@ -155,7 +157,8 @@ class Definition:
 
     def why_untested(self, node_id: str) -> str | None:
         """Why a node of a workflow that runs elsewhere cannot be tested here; None: it can."""
-        judged = judge_node(self.nodes[node_id])
+        all_judged = self.__dict__.get("_judged")
+        judged = judge_node(self.nodes[node_id]) if all_judged is None else all_judged[node_id]
         if judged.component is None or judged.fields is None:
             return "it cannot run here" if judged.away is None else judged.away.what
         for path in find_data_paths(own_fields(judged.node, judged.component)):
@@ -170,12 +173,15 @@ class Definition:
 
     def uses(self, *, here: bool) -> tuple[NodeUse, ...]:
         """Every item that the document names, by static analysis. `here`: it runs here, so that what no field
-        of ours looks up, or stands where no run comes, is only mentioned.
+        of ours looks up, or stands where no run comes, is only mentioned; of what another engine does with its
+        nodes nobody knows that.
         """
         reached = reach(self.trigger_id(), self.document.edges) if here else self.nodes.keys()
         found: dict[tuple[str, Use], bool] = {}
         for node_id, one in self._find(here=here):
-            mentioned = one.mentioned or (node_id != OUTSIDE and node_id not in reached)
+            mentioned = one.mentioned
+            if node_id != OUTSIDE:
+                mentioned = here and (one.mentioned or node_id not in reached)
             key = (node_id, one.use)
             found[key] = mentioned and found.get(key, True)
         return tuple(NodeUse(node_id=n, use=use, mentioned=m) for (n, use), m in found.items())
@@ -196,10 +202,9 @@ def load_definition(text: str, *, source: str, strict: bool = False) -> Definiti
     """Reads and checks a document's text. `InvalidInputError` holds all that is wrong, a line each, naming the
     file, the node and the field; `strict`: all that is to be said of it.
     """
-    text = text.removeprefix("\ufeff")
     problem = ""
     try:
-        raw = parse_json(text, unique=True)
+        raw = parse_json(text.removeprefix(_BYTE_ORDER_MARK), unique=True)
     except InvalidInputError as error:
         problem = str(error)
     if problem:
@@ -231,7 +236,7 @@ def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
 
 def parse_stored(text: str) -> Definition:
     """A definition that was checked when it was stored."""
-    return Definition(text, Document.model_validate(json.loads(text)))
+    return Definition(text, Document.model_validate(json.loads(text.removeprefix(_BYTE_ORDER_MARK))))
 
 
 def refuse(remarks: Iterable[Remark], source: str) -> InvalidInputError:
@@ -274,17 +279,20 @@ def _find_remarks(
 def _find_outside(document: Document, *, here: bool) -> Iterator[Found | Trouble]:
     """What is named beside the nodes: by edges, by fields of the document."""
     for number, edge in enumerate(document.edges):
-        if edge.model_extra:
-            yield from find_all_uses(edge.model_extra, mentioned=here, path=f"edges.{number}")
+        for name, part in edge:
+            yield from find_all_uses(part, mentioned=here, path=f"edges.{number}.{name}")
     for name, part in document:
         if name not in _PARTS:
-            yield from find_all_uses({name: part}, mentioned=here or name in _NOTES)
+            yield from find_all_uses({name: part}, mentioned=here or name in _NOTES, noted=name in _NOTES)
 
 
 def _check_schedule(document: Document) -> Remark | None:
     kind, value = document.schedule_type or "manual", document.schedule_value
     if kind == "manual":
         return None
+    if value is not None and len(value) > _SCHEDULE_MAX:
+        what = f"it has {len(value)} characters: {_SCHEDULE_MAX} at most"
+        return Remark(weight=Weight.ELSEWHERE, where="field schedule_value", what=what)
     try:
         next_run(kind, value, datetime(2026, 1, 1, tzinfo=UTC))
     except InvalidInputError as error:

@@ -6,13 +6,23 @@ In the vendor's examples a node's `type` repeats its component's id, in the buil
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from worker.workflows.remarks import Remark, Weight
 
 NODES_MAX: Final = 20_000
 EDGES_MAX: Final = 100_000
 NODE_ID_MAX: Final = 100
+_SAID: Final = {
+    "extra_forbidden": "there is no such field",
+    "missing": "it is needed, and is not there",
+    "model_type": "it should be an object {…}",
+    "dict_type": "it should be an object {…}",
+    "list_type": "it should be a list […]",
+    "string_type": "it should be text",
+    "too_short": "there is nothing in it",
+}
+"""A validator's messages as a person reads them, by their kind."""
 OUTSIDE: Final = "(document)"
 """In the place of a node's id: what stands outside all nodes."""
 
@@ -33,6 +43,11 @@ class Node(_Part):
     type: str | None = None
     position: Any = None
     data: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, given: object) -> object:
+        return _without_nulls(given, "data")
 
     @field_validator("id")
     @classmethod
@@ -64,7 +79,7 @@ class Edge(_Part):
 class Document(_Part):
     """Ours are `sample_context`, `critical` and `runs`: what tests run with, who comes last, where it runs."""
 
-    id: str | None = Field(default=None, max_length=200)
+    id: str | None = Field(default=None, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")
     description: Any = None
     nodes: list[Node] = Field(min_length=1, max_length=NODES_MAX)
@@ -82,11 +97,17 @@ class Document(_Part):
     critical: bool = False
     runs: Literal["here", "elsewhere"] | None = None
 
-    @field_validator("edges", "sample_context", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _take_null(cls, given: object, info: Any) -> object:  # noqa: ANN401  # pydantic's own
-        empty: object = [] if info.field_name == "edges" else {}
-        return empty if given is None else given
+    def _leave_out_nulls(cls, given: object) -> object:
+        return _without_nulls(given, "edges", "sample_context", "is_active", "critical")
+
+
+def _without_nulls(given: object, *names: str) -> object:
+    """Null is as if the field were left out."""
+    if not isinstance(given, dict):
+        return given
+    return {name: part for name, part in given.items() if part is not None or name not in names}
 
 
 def read_document(raw: object) -> Document | list[Remark]:
@@ -118,8 +139,9 @@ def _explain(problem: Any, raw: object) -> Remark:  # noqa: ANN401  # pydantic's
         name = entry.get("id") if isinstance(entry, dict) else None
         shown = str(name)[:NODE_ID_MAX] if name else f"number {loc[1] + 1}"
         rest = ".".join(str(part) for part in loc[2:])
-        return wrong(f"{what} {shown}, field {rest or 'itself'}", say(problem))
-    return wrong(f"field {'.'.join(str(part) for part in loc) or 'itself'}", say(problem))
+        return wrong(f"{what} {shown}" + (f", field {rest}" if rest else ""), say(problem))
+    where = ".".join(str(part) for part in loc)
+    return wrong(f"field {where}" if where else "the document", say(problem))
 
 
 def wrong(where: str, what: str, node_id: str | None = None) -> Remark:
@@ -128,7 +150,8 @@ def wrong(where: str, what: str, node_id: str | None = None) -> Remark:
 
 def say(problem: Any) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
     """A validator's message as the rest of a sentence."""
-    if problem["type"] == "extra_forbidden":
-        return "there is no such field"
+    said = _SAID.get(problem["type"])
+    if said is not None:
+        return said
     text: str = problem["msg"].removeprefix("Value error, ")
     return text[:1].lower() + text[1:]

@@ -9,6 +9,7 @@ from worker.workflows.document import Edge
 from worker.workflows.remarks import Remark, Weight
 
 ERROR = "error"
+_LIKE_ERROR = frozenset("error errors on_error onerror on-error failure failed fail catch".split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,9 @@ def _check_handles(exits: Mapping[str, Exits | None], edges: Sequence[Edge]) -> 
         if handle == ERROR:
             what = f"{edge.source} does not go on after a failure (continue_on_error): it is never taken"
             yield Remark(weight=Weight.KEPT, where=where, what=what)
+        elif not left.branches and handle.lower() in _LIKE_ERROR:
+            what = f"{handle} may be meant for failures: here that branch is named {ERROR}"
+            yield Remark(weight=Weight.ELSEWHERE, where=where, what=what)
         elif left.branches and handle not in left.branches:
             named = ", ".join(left.branches)
             what = f"{edge.source} is left by {named}, not by {handle or 'none'}"

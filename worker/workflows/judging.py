@@ -5,14 +5,15 @@ Pure.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from worker.workflows.document import DRAWN, Document, Node, say
+from worker.workflows.document import Document, Node, say
 from worker.workflows.graph import Exits
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import explain_missing, find_component
@@ -24,6 +25,7 @@ _NOTES: Final = frozenset("uiId componentId description label notes operation".s
 _ON_ERROR: Final = frozenset({"onError", "continue_on_error", "continueOnError"})
 _TRIGGER = re.compile(r"(^|[_.\s-])trigger$", re.IGNORECASE)
 _KINDS: Final = frozenset(kind.value for kind in NodeKind)
+_ALIKE: Final = 0.6
 _MARKUP = re.compile(r"\{\{|\{%")
 
 
@@ -36,10 +38,6 @@ class Judged:
     fields: Fields | None
     found: tuple[Found, ...]
     remarks: tuple[Remark, ...]
-
-    @property
-    def is_wrong(self) -> bool:
-        return any(remark.weight is Weight.WRONG for remark in self.remarks)
 
     @property
     def away(self) -> Remark | None:
@@ -58,8 +56,8 @@ class Judged:
 
 def goes_on(node: Node) -> bool:
     """Whether it goes on by its error branch after a failure."""
-    said = node.data.get("continue_on_error", node.data.get("continueOnError"))
-    return said is True or node.data.get("onError") == "branch"
+    said = (node.data.get("continue_on_error"), node.data.get("continueOnError"))
+    return True in said or node.data.get("onError") == "branch"
 
 
 def judge_node(node: Node) -> Judged:
@@ -83,9 +81,10 @@ def find_triggers(document: Document) -> list[str]:
     found = [node.id for node in document.nodes if _is_trigger(node)]
     if found:
         return found
-    targets = {edge.target for edge in document.edges}
+    targets, sources = ({edge.target for edge in document.edges}, {edge.source for edge in document.edges})
     first = [node.id for node in document.nodes if node.id not in targets and _may_be_trigger(node)]
-    return first if len(first) == 1 else []
+    leading = [node_id for node_id in first if node_id in sources]
+    return next(([*some] for some in (first, leading) if len(some) == 1), [])
 
 
 def own_fields(node: Node, component: Component) -> dict[str, Any]:
@@ -111,7 +110,9 @@ def _is_trigger(node: Node) -> bool:
     component = find_component(node.component_id)
     if component is not None:
         return component.kind is NodeKind.TRIGGER
-    return node.type == NodeKind.TRIGGER or bool(_TRIGGER.search(node.component_id))
+    if node.type in _KINDS:
+        return node.type == NodeKind.TRIGGER
+    return bool(_TRIGGER.search(node.component_id))
 
 
 def _may_be_trigger(node: Node) -> bool:
@@ -128,13 +129,13 @@ def _judge(node: Node) -> Iterator[Found | Remark]:
         yield from _in_node(node, find_all_uses(_without_notes(node), mentioned=False))
     else:
         yield from _judge_known(node, component)
-    outside = {name: part for name, part in (node.model_extra or {}).items() if name not in DRAWN}
-    for one in find_all_uses(outside, mentioned=component is not None):
+    outside = {"id": node.id, "type": node.type, "position": node.position, **(node.model_extra or {})}
+    for one in find_all_uses(outside, mentioned=True):
         yield one if isinstance(one, Found) else _remark(node, one.weight, one.path, one.what)
     notes = {name: part for name, part in node.data.items() if name in _NOTES - {"componentId"}}
     if component is not None:
         notes = {name: part for name, part in notes.items() if name not in field_names(component)}
-    yield from _in_node(node, find_all_uses(notes, mentioned=True))
+    yield from _in_node(node, find_all_uses(notes, mentioned=True, noted=True))
 
 
 def _judge_common(node: Node) -> Iterator[Remark]:
@@ -157,8 +158,11 @@ def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
         yield _remark(node, Weight.KEPT, "type", what)
     unknown = _unknown_fields(node, component)
     own = own_fields(node, component)
-    yield from _judge_fields(node, component, own, has_unknown=bool(unknown))
-    yield from _in_node(node, find_node_uses(own, component))
+    yield from _find_twice(node, component)
+    problems = list(_judge_fields(node, component, own, unknown))
+    yield from problems
+    idle = frozenset[str]() if problems else component.idle_fields(component.Fields.model_validate(own))
+    yield from _in_node(node, find_node_uses(own, component, idle=idle))
     for name, part in unknown.items():
         inside = list(find_all_uses({name: part}, mentioned=False))
         matters = any(isinstance(one, Found) for one in inside)
@@ -172,7 +176,7 @@ def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
 
 
 def _judge_fields(
-    node: Node, component: Component, own: Mapping[str, Any], *, has_unknown: bool
+    node: Node, component: Component, own: Mapping[str, Any], unknown: Collection[str]
 ) -> Iterator[Remark]:
     try:
         component.Fields.model_validate(own)
@@ -185,14 +189,34 @@ def _judge_fields(
         given = problem.get("input")
         away = (
             problem["type"] in ("literal_error", "extra_forbidden")
-            or (problem["type"] == "missing" and has_unknown)
+            or (problem["type"] == "missing" and bool(unknown))
             or (isinstance(given, str) and bool(_MARKUP.search(given)) and problem["type"] != "missing")
         )
         what = say(problem)
-        if problem["type"] == "missing" and has_unknown:
-            what = "it is missing, and other fields stand there that are not known here"
+        if problem["type"] == "missing":
+            meant = next((name for name in unknown if _is_slip(name, field)), None)
+            away = away and meant is None
+            what = f"it is needed, and is not there: is {meant} meant for it?" if meant else what
+            if away:
+                what = "it is needed, and other fields stand there that are not known here"
         path = f"data.{field}" if field else "data"
         yield _remark(node, Weight.ELSEWHERE if away else Weight.WRONG, path, what)
+
+
+def _is_slip(name: str, wanted: str) -> bool:
+    """Whether who wrote the one may have meant the other: letters that changed places, or one too many."""
+    is_near = abs(len(name) - len(wanted)) <= 1
+    return is_near and SequenceMatcher(None, name.lower(), wanted.lower()).ratio() >= _ALIKE
+
+
+def _find_twice(node: Node, component: Component) -> Iterator[Remark]:
+    """Of a field that stands there in both spellings nobody knows which one counts."""
+    names = field_names(component)
+    given: dict[str, str] = {}
+    for name in node.data.keys() & names.keys():
+        other = given.setdefault(names[name], name)
+        if other != name:
+            yield _remark(node, Weight.WRONG, f"data.{name}", f"it stands there as {other}, too: leave one out")
 
 
 def _unknown_fields(node: Node, component: Component) -> dict[str, Any]:

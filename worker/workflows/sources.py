@@ -16,6 +16,7 @@ class Outline:
     name: str
     id: str | None
     fields: dict[str, Any]
+    strict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +31,8 @@ def read_sources(text: str, *, source: str, strict: bool = False) -> Iterator[So
     """Each document of a file; in the place of one that is refused, the error that says why, as
     `load_definition` raises it.
     """
-    text = text.removeprefix("\ufeff")
     try:
-        documents = split_list(text)
+        documents = split_list(text.removeprefix("\ufeff"))
     except InvalidInputError as error:
         yield InvalidInputError(f"{source}: {error}")
         return
@@ -43,7 +43,7 @@ def read_sources(text: str, *, source: str, strict: bool = False) -> Iterator[So
         yield InvalidInputError(f"{source}: the list is empty")
     for number, one in enumerate(documents, start=1):
         label = f"{source} (number {number})"
-        yield _read_outline(one, label) or _read(one, label, strict=strict)
+        yield _read_outline(one, label, strict=strict) or _read(one, label, strict=strict)
 
 
 def _read(text: str, label: str, *, strict: bool) -> Source | InvalidInputError:
@@ -53,16 +53,18 @@ def _read(text: str, label: str, *, strict: bool) -> Source | InvalidInputError:
         return error
 
 
-def _read_outline(text: str, label: str) -> Source | None:
+def _read_outline(text: str, label: str, *, strict: bool) -> Source | None:
     try:
         raw = parse_json(text, unique=True)
     except InvalidInputError:
         return None
-    if not isinstance(raw, dict) or "nodes" in raw or not isinstance(raw.get("name"), str):
+    if not isinstance(raw, dict) or raw.get("nodes") or not isinstance(raw.get("name"), str):
         return None
     given = raw.get("id")
-    fields = {name: part for name, part in raw.items() if name != "edges"}
+    fields = {name: part for name, part in raw.items() if name not in ("nodes", "edges")}
     return Source(
         label=label,
-        read=Outline(name=raw["name"], id=given if isinstance(given, str) else None, fields=fields),
+        read=Outline(
+            name=raw["name"], id=given if isinstance(given, str) else None, fields=fields, strict=strict
+        ),
     )

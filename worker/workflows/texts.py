@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+_NAME_MAX: Final = 60
+"""Characters of a field's name that a path shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ def find_texts(data: object, path: str = "") -> Iterator[Text]:
             name = str(key)
             if "{" in name or "vlt_" in name:
                 yield Text(path, name, is_key=True)
-            yield from find_texts(part, f"{path}.{name}" if path else name)
+            shown = name[:_NAME_MAX]
+            yield from find_texts(part, f"{path}.{shown}" if path else shown)
     elif isinstance(data, list):
         for number, part in enumerate(data):
             yield from find_texts(part, f"{path}.{number}")

@@ -32,16 +32,32 @@ class Trouble:
     what: str
 
 
-def find_node_uses(data: Mapping[str, Any], component: Component) -> Iterator[Found | Trouble]:
-    """What the fields of a component name, and what is wrong with a template of them, or cannot run here."""
+def find_node_uses(
+    data: Mapping[str, Any], component: Component, *, idle: frozenset[str] = frozenset()
+) -> Iterator[Found | Trouble]:
+    """What the fields of a component name, and what is wrong with a template of them, or cannot run here.
+    `idle` are fields that it does not look at as the others stand.
+    """
     for text in find_texts(data):
-        yield from _read_field(text, component)
+        for one in _read_field(text, component):
+            if isinstance(one, Found) and text.path.partition(".")[0] in idle:
+                yield Found(use=one.use, mentioned=True)
+            else:
+                yield one
 
 
-def find_all_uses(data: object, *, mentioned: bool, path: str = "") -> Iterator[Found | Trouble]:
-    """What any texts name, known to us or not. Only an item that cannot be told is wrong."""
+def find_all_uses(
+    data: object, *, mentioned: bool, noted: bool = False, path: str = ""
+) -> Iterator[Found | Trouble]:
+    """What any texts name, known to us or not. An item that cannot be told is wrong, except where it is only
+    `noted`: nothing renders that.
+    """
     for text in find_texts(data, path):
-        yield from _read_any(text, mentioned=mentioned)
+        for one in _read_any(text, mentioned=mentioned):
+            if noted and isinstance(one, Trouble):
+                yield Trouble(weight=Weight.KEPT, path=one.path, what=one.what)
+            else:
+                yield one
 
 
 def find_data_paths(data: object) -> Iterator[Path]:

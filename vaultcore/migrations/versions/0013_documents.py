@@ -1,6 +1,7 @@
 """A workflow's document is kept as it was given, and where it runs is known; some references only mention."""
 
 import json
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,6 +34,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("item_references") as table:
         table.add_column(sa.Column("mentioned", sa.Boolean(), server_default=sa.false(), nullable=False))
+        table.add_column(sa.Column("elsewhere", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def _fill() -> None:
@@ -60,10 +62,20 @@ def _fill() -> None:
             [
                 {
                     "row": row.id,
-                    "text": json.dumps(row.definition, indent=2, ensure_ascii=False),
+                    "text": _write(row.definition),
                     "last": bool(row.definition.get("critical", False)),
                 }
                 for row in rows
             ],
         )
         last = rows[-1].id
+
+
+def _write(definition: Any) -> str:  # noqa: ANN401  # JSON
+    """As a person reads it; with escapes where it holds half a character, which no database takes."""
+    text = json.dumps(definition, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(definition, indent=2)
+    return text

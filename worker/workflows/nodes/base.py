@@ -167,6 +167,9 @@ class Component(Protocol):
     def handles(self, fields: Any) -> tuple[str, ...]:  # noqa: ANN401  # its own Fields
         """The branches that may lead on; empty: one way on, without a handle."""
 
+    def idle_fields(self, fields: Any) -> frozenset[str]:  # noqa: ANN401  # its own Fields
+        """Fields that it does not look at as the others stand, such as the body of a GET."""
+
 
 class Harmless:
     """For components that reach nothing outside: their test is to run them."""
@@ -182,6 +185,9 @@ class Harmless:
 
     def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
         return self.run(fields, execution)
+
+    def idle_fields(self, fields: Any) -> frozenset[str]:  # noqa: ANN401, ARG002  # the contract's
+        return frozenset()
 
 
 class OneWayOn(Harmless):

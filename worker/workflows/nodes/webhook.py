@@ -10,6 +10,8 @@ from worker.outbound import cause_of
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 from worker.workflows.nodes.headers import Headers, render_headers
 
+_WITHOUT_BODY = ("GET", "HEAD", "DELETE")
+
 
 class CallFields(Fields):
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = Field(
@@ -60,6 +62,9 @@ class Webhook(OneWayOn):
         "testMethod": "GET",
     }
 
+    def idle_fields(self, fields: Any) -> frozenset[str]:  # noqa: ANN401  # the contract's
+        return frozenset({"body"}) if fields.method in _WITHOUT_BODY else frozenset()
+
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         """Output: `{"status_code", "headers", "body"}`, the body parsed where it is JSON."""
         return self._call(CallFields.model_validate(fields), execution)
@@ -74,7 +79,7 @@ class Webhook(OneWayOn):
     def _call(self, call: CallFields, execution: Execution) -> Outcome:
         headers = render_headers(call.headers, execution)
         content = None
-        if call.body is not None and call.method not in ("GET", "HEAD", "DELETE"):
+        if call.body is not None and call.method not in _WITHOUT_BODY:
             content = self._render_body(call, execution)
             stated = any(name.lower() == "content-type" for name, _ in headers)
             if not stated and (not isinstance(call.body, str) or _is_json(content)):
