@@ -71,7 +71,7 @@ def test_it_answers_callers_and_never_prints_their_keys(nightkey: Nightkey, tmp_
         status, answered = call(address, f"/workflows/webhooks/{key}", {"amount": 6})
         assert (status, [run["status"] for run in answered["runs"]]) == (202, ["completed"])
         assert call(address, "/workflows/sync/orders", {}, X_API_Key=key[:-1])[0] == 401
-        (run,) = nightkey.json("workflow", "show", "told")["runs"]
+        (run,) = nightkey.json("workflow", "show", "told")["last_runs"]
         assert (run["id"], run["trigger"]) == (answered["runs"][0]["id"], "webhook")
         (reference,) = nightkey.json("workflow", "show", "orders")["references"]
         assert reference["proven_version"] == 1

@@ -114,9 +114,9 @@ def test_a_night_happens_under_up_and_sigterm_ends_it(
             wait_until(
                 lambda: [r["state"] for r in nightkey.json("rotation", "list")] == ["done"], process=process
             )
-            runs = len(nightkey.json("workflow", "show", "ticket-sync")["runs"])
+            runs = len(nightkey.json("workflow", "show", "ticket-sync")["last_runs"])
             wait_until(  # beat has rung again: the schedule goes on
-                lambda: len(nightkey.json("workflow", "show", "ticket-sync")["runs"]) > runs or runs == 10,
+                lambda: len(nightkey.json("workflow", "show", "ticket-sync")["last_runs"]) > runs or runs == 10,
                 process=process,
             )
             wait_until(

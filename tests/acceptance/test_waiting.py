@@ -79,9 +79,9 @@ def test_a_run_waits_goes_on_and_begins_another_and_no_value_of_it_is_seen(
             ("/after", answer),
             ("/second", answer),
         ]
-    shown = nightkey.json("workflow", "show", "second")["runs"]
+    shown = nightkey.json("workflow", "show", "second")["last_runs"]
     assert [(one["status"], one["parent_id"]) for one in shown] == [
-        ("completed", nightkey.json("workflow", "show", "first")["runs"][0]["id"])
+        ("completed", nightkey.json("workflow", "show", "first")["last_runs"][0]["id"])
     ]
     assert ask(nightkey, "SELECT count(*) FROM run_states") == [(0,)]
     waiting["what was printed"] = "".join(nightkey.printed).encode()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tests.integration.soap_server import USER, Reply, Seen, fault, serve_orders, wrap
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, ConflictError
+from vaultcore.references import Use
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, permitted_by
 from worker.outbound.soap import DOCUMENTS_MAX
@@ -23,9 +24,10 @@ from worker.workflows.masking import MASK, Masker
 from worker.workflows.nodes.base import Execution
 from worker.workflows.nodes.catalog import explain_missing, find_component
 from worker.workflows.nodes.soap import Soap, SoapFields
+from worker.workflows.remarks import Weight
 from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
-from worker.workflows.uses import find_node_uses
+from worker.workflows.uses import Found, Trouble, find_node_uses
 
 VALUE = "s3cr3t & <Value>/77aa+long"
 OTHER = "an-0ther-value-altogether"
@@ -714,11 +716,13 @@ def test_the_component_is_found_and_its_example_stands():
     assert isinstance(component, Soap)
     assert explain_missing(component) is None
     SoapFields.model_validate(component.example)
-    uses = [(field, use.name) for field, use in find_node_uses(component.example, component)]
-    assert uses == [("auth.password", "prod-erp-soap-password")]
+    (found,) = find_node_uses(component.example, component)
+    assert found == Found(use=Use(name="prod-erp-soap-password"), mentioned=False)
 
 
 @pytest.mark.parametrize("field", ["wsdl", "endpoint", "operation"])
 def test_a_value_has_no_place_in_a_url_or_a_name(field):
-    with pytest.raises(Exception, match=f"{field}: a vault item may not be used here"):
-        list(find_node_uses({"wsdl": "http://x", "operation": "y", field: PASSWORD}, Soap()))
+    found = list(find_node_uses({"wsdl": "http://x", "operation": "y", field: PASSWORD}, Soap()))
+    (trouble,) = [one for one in found if isinstance(one, Trouble)]
+    assert (trouble.weight, trouble.path) == (Weight.ELSEWHERE, field)
+    assert trouble.what.startswith("a vault item may not be used here")

@@ -13,10 +13,13 @@ from sqlalchemy import func, select, update
 from tests.organisation import Organisation
 from tests.services.staging import TOKEN, begin_by_hand, get_rotation, start_organisation, step_to
 from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
-from vaultcore.tables import audit
+from vaultcore.model import Policy
+from vaultcore.secret import Secret
+from vaultcore.tables import audit, references
 from worker import store
 from worker.bootstrap import Services
 from worker.domain.places import Place
+from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
 from worker.services.documents import Applied, Change
@@ -123,6 +126,106 @@ def test_a_document_that_had_no_id_takes_the_one_that_its_engine_gives_it(servic
         apply(services, write("one", id=OTHER_ID))
 
 
+def test_a_mapped_id_is_never_forgotten_and_leads_to_one_workflow(services: Services) -> None:
+    (first,) = apply(services, write("alpha", id="wf-1"))
+    assert first.workflow is not None
+    apply(services, write("alpha"))
+    apply(services, write("alpha", id=first.workflow.id))
+    (renamed,) = apply(services, write("alpha renamed", id="wf-1"))
+    assert renamed.workflow is not None
+    assert (renamed.change, renamed.workflow.id) == (Change.UPDATED, first.workflow.id)
+    with services.database.read() as connection:
+        assert services.definitions.get(connection, "wf-1").name == "alpha renamed"
+        assert len(services.definitions.all(connection)) == 1
+    with pytest.raises(RefusedError, match="exists already with id wf-1"):
+        apply(services, write("alpha renamed", id="wf-2"))
+
+
+def test_two_documents_of_one_workflow_and_a_name_like_an_id_are_refused(services: Services) -> None:
+    for one, two in (
+        (write("first", id=ID), write("second", id=ID)),
+        (write("first", id="wf-1"), write("second", id="wf-1")),
+    ):
+        with pytest.raises(RefusedError, match="leave one of them out"):
+            apply(services, one, two)
+        foreseen = services.documents.lint([("0.json", one), ("1.json", two)])
+        assert isinstance(foreseen[1], RefusedError)
+    with pytest.raises(InvalidInputError, match="looks like a workflow's id"):
+        apply(services, write(ID))
+
+
+def test_what_a_byte_order_mark_precedes_is_taken_and_given_back_with_it(services: Services) -> None:
+    text = "\ufeff" + write("one")
+    apply(services, text)
+    assert get_text(services, "one") == text
+    assert [one.change for one in apply(services, text)] == [Change.UNCHANGED]
+
+
+def test_an_item_that_only_another_engine_uses_is_not_replaced_unless_somebody_brings_it_there(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    apply(services, write("far", script(source="login {{ vault.prod-router-token }}")))
+    policy = {"mode": "auto", "rotator": "random", "lifetime": "90d"}
+    with pytest.raises(RefusedError, match=r"no active workflow here uses prod-router-token.*--consumers none"):
+        services.items.create(
+            "prod-router-token",
+            read_value=lambda: Secret("the-first-value"),
+            owners=["support"],
+            expires_at=clock() + timedelta(days=5),
+            policy=PolicyChange(parts=policy),
+            actor="test",
+        )
+    organisation.add_item(
+        "prod-router-token", "the-first-value", days=5, **(policy | {"consumers": "required"})
+    )
+    assert organisation.night() == []
+    found = {kind for kind, item in organisation.findings() if item == "prod-router-token"}
+    assert "no-consumer" in found
+    assert "unused" not in found
+
+
+def test_an_item_that_came_while_nobody_looked_is_linked_by_applying_the_same_again(services: Services) -> None:
+    text = write("one", script(source="login {{ vault.prod-router-token }}"))
+    apply(services, text)
+    with services.database.write() as connection:
+        services.vault.create(
+            connection,
+            name="prod-router-token",
+            value=Secret("the-first-value"),
+            owner_ids=(),
+            expires_at=None,
+            policy=Policy(),
+            actor="test",
+        )
+        connection.execute(update(references).values(item_id=None))  # as two at one moment may leave it
+    (again,) = apply(services, text)
+    assert again.change is Change.UPDATED
+    with services.database.read() as connection:
+        (reference,) = services.references.of_consumer(connection, str(again.workflow and again.workflow.id))
+    assert reference.item_id is not None
+
+
+def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
+    organisation: Organisation, clock: Any
+) -> None:
+    services = organisation.services
+    organisation.add_token(TOKEN, "ticketing", overlap="1d")
+    _, works = organisation.counterparts.token_service.issue("other")
+    organisation.add_item("prod-other-token", works, days=300, mode="notify")
+    other = call(organisation, description=f"unlike {{{{ vault.{TOKEN} }}}}")
+    other["data"]["headers"] = {"Authorization": "Bearer {{ vault.prod-other-token }}"}
+    apply(services, write("both", call(organisation), other | {"id": "other"}))
+    clock.advance(HOUR)
+    rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id
+    with services.database.write() as connection:
+        services.vault.update(connection, "prod-other-token", value=Secret("what-is-refused"), actor="test")
+    outcome = services.running.start("both", actor="test")
+    assert (outcome.status, outcome.error_node) == ("failed", "other")
+    organisation.drive()
+    assert get_rotation(organisation, rotation).state is State.WATCHING
+
+
 def test_a_list_is_taken_and_what_has_no_nodes_changes_what_is_known_and_is_left_out_else(
     services: Services,
 ) -> None:
@@ -144,10 +247,10 @@ def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(servi
     with pytest.raises(InvalidInputError) as caught:
         apply(services, write("one"), wrong, "[1, {}]")
     lines = str(caught.value).split("\n")
-    assert lines[0] == "1.json: node call, field data.url: input should be a valid string"
+    assert lines[0] == "1.json: node call, field data.url: it should be text"
     assert any(line.startswith("2.json (number 1): ") for line in lines)
     assert any(line.startswith("2.json (number 2): ") for line in lines)
-    with pytest.raises(RefusedError, match=r"1\.json: 0\.json is of a workflow named one, too"):
+    with pytest.raises(RefusedError, match=r"1\.json: 0\.json is of workflow one, too"):
         apply(services, write("one"), write("one"))
     with services.database.read() as connection:
         assert services.definitions.all(connection) == []
@@ -242,7 +345,11 @@ def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_run
         "a report (nightkey run report) of the first good run of away elsewhere, which did not come during the "
         "overlap"
     )
-    report = Report(workflow="away", status="completed", started_at=clock(), used={})
+    guess = Report(workflow="away", status="completed", started_at=clock(), used={})
+    assert services.reporting.report(guess, actor="engine").used == {}  # only its engine knows what it had
+    organisation.drive()
+    assert get_rotation(organisation, rotation).state is State.WATCHING
+    report = Report(workflow="away", status="completed", started_at=clock(), used={TOKEN: 2})
     services.reporting.report(report, actor="engine")
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.DONE
