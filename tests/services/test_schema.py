@@ -18,10 +18,11 @@ from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
-from vaultcore.tables import metadata, owners, versions
+from vaultcore.tables import metadata, owners, references, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
-from worker.tables import claims, deliveries, notices, tellings
+from worker.services.definitions import Definitions
+from worker.tables import claims, deliveries, notices, tellings, workflows
 
 
 def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:
@@ -263,3 +264,52 @@ def _describe(connection: Connection) -> dict[str, list[list[str]]]:
 def _write_out(part: Any) -> str:
     """A description as text: types and conditions are objects that tell only so what they are."""
     return json.dumps(part, sort_keys=True, default=str)
+
+
+def test_definitions_become_documents_that_hold_what_they_held(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """Half a character, which an earlier release took into a description, included."""
+    settings = load_settings(tmp_path / "home", database_url=database_url)
+    initialise(settings, clock)
+    database = Database(settings.database)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    nodes = [{"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}]
+    kept = [
+        {"name": f"w{number}", "description": description, "nodes": nodes, "edges": [], "critical": number == 2}
+        for number, description in enumerate(("Zoë", "\ud800", "line\nbreak"))
+    ]
+    row = {"active": True, "schedule_type": "manual", "created_at": clock(), "updated_at": clock()}
+    with database.write() as connection:
+        metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0012")
+        connection.execute(
+            text(
+                "INSERT INTO workflows (id, name, definition, active, schedule_type, created_at, updated_at) "
+                "VALUES (:id, :name, :definition, :active, :schedule_type, :created_at, :updated_at)"
+            ),
+            [
+                row | {"id": f"fl_{number}", "name": one["name"], "definition": json.dumps(one)}
+                for number, one in enumerate(kept)
+            ],
+        )
+        connection.execute(
+            text(
+                "INSERT INTO item_references (consumer, consumer_id, consumer_name, active, node_id, written) "
+                "VALUES ('workflow', 'fl_0', 'w0', :yes, 'start', 'prod-x')"
+            ),
+            {"yes": True},
+        )
+    database.migrate()
+    with database.read() as connection:
+        found = Definitions().all(connection)
+        assert [json.loads(one.text) for one in found] == kept
+        assert [(one.runs_here, one.stays_away, one.given_id) for one in found] == [(True, False, None)] * 3
+        criticals = connection.execute(select(workflows.c.critical).order_by(workflows.c.name)).scalars().all()
+        assert criticals == [False, False, True]
+        (reference,) = connection.execute(select(references.c.mentioned, references.c.elsewhere)).all()
+        assert tuple(reference) == (False, False)
+    database.dispose()

@@ -16,6 +16,7 @@ from worker.workflows.remarks import Remark, Weight
 INPUT: Final = Path("-")
 _FILE_MAX: Final = 64 * 1024 * 1024
 _REMARKS_MAX: Final = 5
+_MISSING_MAX: Final = 5
 _SAID: Final = {
     Weight.WRONG: "wrong",
     Weight.ELSEWHERE: "cannot run here",
@@ -24,16 +25,22 @@ _SAID: Final = {
 
 
 def read_documents(paths: Sequence[Path]) -> list[tuple[str, str]]:
-    """(name, text) of each file; of a folder its `.json` files; `-` is standard input."""
+    """(name, text) of each file; of a folder its `.json` files, those in folders inside too; `-` is standard
+    input.
+    """
     if not paths:
         if sys.stdin.isatty():
             raise InvalidInputError("give files, folders of them, or - for standard input")
         paths = [INPUT]
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (_find_in(path) if path.is_dir() else [path])]
     if not files:
         raise InvalidInputError(f"there is no .json file in {', '.join(str(path) for path in paths)}")
     read = [read_document(str(file), most=_FILE_MAX) for file in files]
     return [(name, text) for text, name in read]
+
+
+def _find_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".json" and file.is_file())
 
 
 def describe_applied(applied: Applied) -> dict[str, Any]:
@@ -86,11 +93,25 @@ def show_place(applied: Applied) -> Iterator[str]:
         and workflow.definition.component(node_id).value_fields
     ]
     if tested:
-        yield f"  tested here all the same: {_list(tested, 'node')}"
+        yield f"  tested here all the same, where a test can be: {_list(tested, 'node')}"
 
 
-def show_summary(applied: Sequence[Applied]) -> Iterator[str]:
+def show_missing(applied: Applied) -> Iterator[str]:
+    """What it names that is not there; of one that is as it was that has been said."""
+    if applied.change is Change.UNCHANGED:
+        return
+    lines = [f"{applied.name} names {name}, which does not exist (yet)" for name in applied.missing]
+    lines += [f"{applied.name} starts workflow {name}, which does not exist (yet)" for name in applied.unknown]
+    yield from lines[:_MISSING_MAX]
+    if len(lines) > _MISSING_MAX:
+        yield f"{applied.name} names {len(lines) - _MISSING_MAX} more: nightkey workflow lint shows them all"
+
+
+def show_summary(applied: Sequence[Applied], *, refused: int = 0) -> Iterator[str]:
     """What came of them all, and once what it means that some run elsewhere."""
+    if refused:
+        yield f"nothing would be stored: {refused} of {len(applied) + refused} refused"
+        return
     if len(applied) > 1:
         counted = Counter(one.change for one in applied)
         yield ", ".join(f"{counted[change]} {change}" for change in Change if counted[change])
@@ -100,10 +121,11 @@ def show_summary(applied: Sequence[Applied]) -> Iterator[str]:
         if one.change is not Change.UNCHANGED
         and one.workflow is not None
         and one.workflow.runs is Place.ELSEWHERE
+        and one.workflow.definition.uses(here=False)
     ]
     if away:
         runs = f"{len(away)} of them run elsewhere" if len(applied) > 1 else "it runs elsewhere"
-        yield f"{runs}: scanned and told of as any other, and not run by Nightkey."
+        yield f"{runs}, and what is used there is watched here all the same."
         yield "Nightkey gives no value to another engine: a rotator or a person must. A new one is"
         yield "proven there by reported runs that name it, and the old one is kept until then:"
         yield "nightkey run report NAME --status completed --started-at TIME --used ITEM=VERSION"

@@ -237,14 +237,13 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             for version in services.versions.of_item(connection, item.id)
         ]
         found = services.references.of_item(connection, item.id)
-        places = services.definitions.places(connection, {one.consumer_id for one in found})
         references = [
             {
                 "consumer": reference.consumer,
                 "name": reference.consumer_name,
                 "node": reference.node_id,
                 "active": reference.active,
-                "runs": places.get(reference.consumer_id),
+                "runs": Place.ELSEWHERE if reference.elsewhere else Place.HERE,
                 "mentioned": reference.mentioned,
                 "pinned": reference.pinned,
                 "last_version": reference.last_version,
@@ -276,7 +275,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
         ),
         "nobody",
     )
-    away = sorted({one.consumer_name for one in found if places.get(one.consumer_id) is Place.ELSEWHERE})
+    away = sorted({one.consumer_name for one in found if one.elsewhere and not one.mentioned})
     if away:
         print_lines(["", explain_elsewhere(away)])
 

@@ -12,6 +12,7 @@ from worker.cli.documents import (
     describe_applied,
     describe_remark,
     read_documents,
+    show_missing,
     show_place,
     show_remarks,
     show_summary,
@@ -63,10 +64,8 @@ def apply(
     for one in applied:
         if one.workflow is None:
             note(f"nightkey: warning: {one.name} was left out: {one.why}")
-        for name in one.missing:
-            note(f"nightkey: warning: {one.name} names {name}, which does not exist (yet)")
-        for name in one.unknown:
-            note(f"nightkey: warning: {one.name} starts workflow {name}, which does not exist (yet)")
+        for line in show_missing(one):
+            note(f"nightkey: warning: {line}")
     if json:
         print_json([describe_applied(one) for one in applied])
     else:
@@ -97,7 +96,8 @@ def lint(
     else:
         for one in foreseen:
             _print_foreseen(one)
-        print_lines(show_summary([one for one in foreseen if isinstance(one, Applied)]))
+        taken = [one for one in foreseen if isinstance(one, Applied)]
+        print_lines(show_summary(taken, refused=len(foreseen) - len(taken)))
     if not all(isinstance(one, Applied) and one.change is not Change.LEFT_OUT for one in foreseen):
         raise typer.Exit(1)
 

@@ -1,6 +1,6 @@
 """Workflows as they are stored, and what is asked of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,11 +67,6 @@ class Definitions:
 
     def all(self, connection: Connection) -> list[Workflow]:
         return [read_workflow(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
-
-    def places(self, connection: Connection, ids: Iterable[str]) -> dict[str, Place]:
-        """Where each of these workflows runs."""
-        rows = connection.execute(select(workflows.c.id, workflows.c.runs).where(workflows.c.id.in_(list(ids))))
-        return {row.id: Place(row.runs) for row in rows}
 
     def walk(self, connection: Connection) -> Iterator[Workflow | UnreadableError]:
         """By name; in the place of one that cannot be read, the error that says so."""
