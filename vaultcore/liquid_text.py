@@ -26,6 +26,7 @@ TEXT_MAX = 100_000
 _LOADING_TAGS = ("include", "render", "extends", "block", "import", "macro", "call", "snippet")
 _LOOSE = re.compile(r"\bvault\.([^\"\[\]{}|%]{1,80}?)\s*(?:\||-?[%}]\})")
 """A name after `vault.`, with all that stands before the next filter or the end."""
+_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z_][\w-]*")
 _PIECES_MAX = 2000
 """In how many pieces of a text the one that is no Liquid is looked for."""
 
@@ -178,6 +179,8 @@ def _suggest_quotes(markup: str) -> str | None:
     """How the item is written that this markup seems to mean; None: it is something else that is wrong."""
     found = _LOOSE.search(markup)
     name = "" if found is None else found[1].strip()
+    if _NEEDS_NO_QUOTES.fullmatch(name) or "(" in name:  # something else is wrong
+        return None
     try:
         check_written(name)
     except InvalidInputError:

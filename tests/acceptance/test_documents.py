@@ -21,7 +21,7 @@ def test_a_folder_is_looked_at_first_then_applied_and_given_back_to_the_letter(
     assert "would be created: runs here" in looked
     assert "would be created: runs elsewhere" in looked
     assert "is not known here" in looked
-    assert "reported runs alone (nightkey run report)" in looked
+    assert "nightkey run report NAME --status completed" in looked
     assert nightkey.json("workflow", "list") == []
 
     nightkey("workflow", "apply", str(folder))

@@ -458,6 +458,10 @@ def named(**changes):
             document(call(), edges=[edge("start", "fetch"), edge("ghost", "fetch")]),
             ["edge ghost-fetch, field source: there is no node ghost"],
         ),
+        (
+            document(call(body=5)),
+            ["node fetch, field data.body: it should be text, an object {…} or a list […]"],
+        ),
         (document(call(onError="retry")), ["node fetch, field data.onError: use stop or branch"]),
         (
             document(node("a", "text_transform", text="x", operation="replace")),
@@ -550,7 +554,9 @@ def test_what_is_nested_too_deeply_to_be_handled_is_refused(depth, place):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "w.json: line 1: no JSON: Expecting value"),
+        ("", "w.json: it is empty"),
+        (" \n", "w.json: it is empty"),
+        ('{"a": ' + "9" * 5000 + "}", "w.json: a number in it is too long"),
         ('{"a": 1,}', "w.json: line 1: no JSON: Expecting property name enclosed in double quotes"),
         ("[" * 100_000, "w.json: nested too deeply"),
         ('{"a": NaN}', "w.json: NaN is a number that JSON cannot hold"),

@@ -46,7 +46,7 @@ class Workflow:
             return None
         away = self.definition.away
         if not away or self.stays_away:
-            return "it was said to"
+            return "--runs elsewhere, or its document, says so"
         return str(away[0]) + (f" (and {len(away) - 1} more)" if len(away) > 1 else "")
 
 

@@ -272,7 +272,7 @@ _LACKS: dict[Hygiene, tuple[str, str | None]] = {
     Hygiene.NO_EXPIRY: ("nobody will notice when it stops working", "--expires-at TIME"),
     Hygiene.NO_PLAN: ("say how it is replaced: auto, approve or notify", "--mode MODE"),
     Hygiene.GENERIC_NAME: ("name service and environment, as in prod-ticketing-api-token", "--name NAME"),
-    Hygiene.NO_VALUE: ("it came in without one, and nothing here can use it before that", None),
+    Hygiene.NO_VALUE: ("it came in without its value: nothing here can use it before that is given", None),
 }
 """What it means that an item lacks it, and the options that give it; None: a command of its own does."""
 

@@ -202,11 +202,11 @@ def load_definition(text: str, *, source: str, strict: bool = False) -> Definiti
     """Reads and checks a document's text. `InvalidInputError` holds all that is wrong, a line each, naming the
     file, the node and the field; `strict`: all that is to be said of it.
     """
-    problem = ""
+    problem = "" if text.strip() else "it is empty"
     try:
         raw = parse_json(text.removeprefix(_BYTE_ORDER_MARK), unique=True)
     except InvalidInputError as error:
-        problem = str(error)
+        problem = problem or str(error)
     if problem:
         raise InvalidInputError(f"{source}: {problem}")
     return _check(text, raw, source, strict=strict)

@@ -5,7 +5,7 @@ Pure.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
@@ -26,6 +26,16 @@ _ON_ERROR: Final = frozenset({"onError", "continue_on_error", "continueOnError"}
 _TRIGGER = re.compile(r"(^|[_.\s-])trigger$", re.IGNORECASE)
 _KINDS: Final = frozenset(kind.value for kind in NodeKind)
 _ALIKE: Final = 0.6
+_OF_KINDS: Final = "of_kinds"
+_KIND_NAMES: Final = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "bool": "true or false",
+    "list[any]": "a list […]",
+    "dict[str,any]": "an object {…}",
+}
+"""What a validator calls the kinds that a field may be of, and how they are told."""
 _MARKUP = re.compile(r"\{\{|\{%")
 
 
@@ -184,15 +194,14 @@ def _judge_fields(
         problems = error.errors(include_url=False)
     else:
         return
-    for problem in problems:
-        field = ".".join(str(part) for part in problem["loc"])
+    for field, problem in _by_field(problems):
         given = problem.get("input")
         away = (
             problem["type"] in ("literal_error", "extra_forbidden")
             or (problem["type"] == "missing" and bool(unknown))
             or (isinstance(given, str) and bool(_MARKUP.search(given)) and problem["type"] != "missing")
         )
-        what = say(problem)
+        what = problem["msg"] if problem["type"] == _OF_KINDS else say(problem)
         if problem["type"] == "missing":
             meant = next((name for name in unknown if _is_slip(name, field)), None)
             away = away and meant is None
@@ -201,6 +210,23 @@ def _judge_fields(
                 what = "it is needed, and other fields stand there that are not known here"
         path = f"data.{field}" if field else "data"
         yield _remark(node, Weight.ELSEWHERE if away else Weight.WRONG, path, what)
+
+
+def _by_field(problems: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Each with the dotted name of its field; those of one field that is of none of several kinds, as one."""
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        *above, last = problem["loc"] or ("",)
+        if above and last in _KIND_NAMES:
+            field = ".".join(map(str, above))
+            kinds.setdefault(field, []).append(_KIND_NAMES[str(last)])
+        else:
+            yield ".".join(map(str, problem["loc"])), problem
+    for field, named in kinds.items():
+        *some, other = dict.fromkeys(named)
+        wanted = f"{', '.join(some)} or {other}" if some else other
+        first = next(one for one in problems if ".".join(map(str, one["loc"][:-1])) == field)
+        yield field, {**first, "type": _OF_KINDS, "msg": f"it should be {wanted}"}
 
 
 def _is_slip(name: str, wanted: str) -> bool:

@@ -28,6 +28,8 @@ def parse_json(text: str, *, unique: bool = False) -> Any:  # noqa: ANN401  # JS
         problem = "nested too deeply"
     except ValueError as error:
         problem = str(error)
+        if "integer string conversion" in problem:
+            problem = "a number in it is too long"
     else:
         if not _is_too_deep(raw):
             return raw
