@@ -104,7 +104,7 @@ def judge(entry: Entry, known: KnownNames) -> Judged:
     held = None if given is None else known.by_id.get(given)
     if given is not None and held is not None and held != entry.name:
         rename = f"nightkey item update {given} --name {quote_word(entry.name)}"
-        why = f"its id is that of {held!r} here: if they are one, rename that ({rename}), once no workflow names it"
+        why = f"its id is that of {held!r} here: if they are one, rename that once nothing names it ({rename})"
         return Judged(entry=entry, arrival=Arrival.LEFT_OUT, item_id=given, why=why)
     if named is not None:
         differs = given is not None and given != named
