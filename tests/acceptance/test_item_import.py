@@ -123,7 +123,7 @@ def emptied(tmp_path_factory: pytest.TempPathFactory) -> Nightkey:
     [
         ("[" * 200_000, "nested too deeply"),
         ('{"items": []}', "it holds no items"),
-        ('[{"name": "prod-x-token", "expires_at": ' + "9" * 5000 + "}]", "integer string conversion"),
+        ('[{"name": "prod-x-token", "expires_at": ' + "9" * 5000 + "}]", "a number in it is too long"),
     ],
 )
 def test_a_file_that_is_no_list_costs_one_line(emptied: Nightkey, tmp_path: Path, text: str, why: str) -> None:
