@@ -1,5 +1,6 @@
 """Rendering needs no item that the analysis did not report, and shows no part of one that it could not."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -282,7 +283,23 @@ def test_what_is_rendered_says_neither_its_text_nor_a_value_when_it_fails():
             [("a",), ("f",)],
         ),
         ("{{ a | append: 'default' }}", [("a",)]),
+        ("{% raw %}{{ a | default: 1 }}{% endraw %}{{ b }}", [("b",)]),
+        ("{% comment %}{{ a | default: 1 }}{% endcomment %}{{ b }}{{ c | default: 1 }}", [("b",)]),
     ],
 )
 def test_the_paths_that_must_be_there_are_told_before_it_runs(text, paths):
     assert sorted(find_reads(text), key=str) == sorted(paths, key=str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% raw %}" + "{{ a " * 20_000 + "| default: 1 {% endraw %}{{ b }}",
+        "{{ a" + " | append: c" * 1_500 + " }}{{ b }}" + "{{ d | default: 1 }}" * 1_500,
+        "{% raw %}" + "{{ a " * 20_000 + "{% endraw %}{{ b }}",
+    ],
+)
+def test_what_may_be_missing_is_found_in_one_pass(text):
+    began = time.process_time()
+    assert ("b",) in find_reads(text)
+    assert time.process_time() - began < 10

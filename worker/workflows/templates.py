@@ -1,6 +1,7 @@
 """Rendering Liquid with limits: no loaders, bounded output and loops, nothing undefined passes for empty."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,7 @@ from liquid.template import BoundTemplate
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.liquid_text import VAULT, ClosedEnvironment, ForeignError, check_length, parse
+from vaultcore.markup import PieceKind, split_markup
 from vaultcore.named import find_plain
 from vaultcore.references import Use, expand_ids, uses_in
 from vaultcore.secret import Secret
@@ -49,7 +51,7 @@ class _LimitedEnvironment(ClosedEnvironment):
 # An undefined variable is an error, except before the filter `default`, which is there for it.
 _environment = _LimitedEnvironment(undefined=StrictDefaultUndefined, autoescape=False)
 
-_WITH_DEFAULT = re.compile(r"\{[{%](?:(?![%}]\}).)*\|\s*default\b(?:(?![%}]\}).)*[%}]\}", re.DOTALL)
+_DEFAULT = re.compile(r"\|\s*default\b")
 _TO_VAULT = re.compile(r"\.\.[\s'\"]{0,20}vault\b")
 _VAULT_TO = re.compile(r"\bvault\b")
 
@@ -124,12 +126,26 @@ def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
     """
     text = expand_ids(text) if header else text
     _, analysis = parse(text, _environment)
-    optional = [found.span() for found in _WITH_DEFAULT.finditer(text)]
+    optional = list(_with_default(text))
+    starts = [start for start, _ in optional]
+
+    def may_be_missing(variable: Variable) -> bool:
+        at = bisect_right(starts, variable.span.index) - 1
+        return at >= 0 and variable.span.index < optional[at][1]
+
     needed = {
-        root: [each for each in found if not any(begin < each.span.index < end for begin, end in optional)]
-        for root, found in analysis.globals.items()
+        root: [each for each in found if not may_be_missing(each)] for root, found in analysis.globals.items()
     }
     return tuple(dict.fromkeys(_fixed_paths(needed)))
+
+
+def _with_default(text: str) -> Iterator[tuple[int, int]]:
+    """Where outputs and tags stand that have the filter `default`, in order."""
+    if _DEFAULT.search(text) is None:
+        return
+    for piece in split_markup(text):
+        if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG) and _DEFAULT.search(piece.text):
+            yield piece.start, piece.start + len(piece.text)
 
 
 def check_reads(
