@@ -73,6 +73,47 @@ def drain(services: Services) -> list[Outcome]:
 # trigger_workflow
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"is_active": False}, "workflow second is not active: set is_active and apply it"),
+        (
+            {"trigger": "manual_trigger"},
+            "workflow second begins with manual_trigger, and would have to begin with workflow_trigger",
+        ),
+    ],
+)
+def test_a_workflow_that_was_changed_before_a_run_of_it_began_does_not_begin(
+    services: Services, sink: HttpSink, change: dict[str, Any], problem: str
+) -> None:
+    made = {"trigger": WORKFLOW}
+    apply(services, chain("second", post(sink.url), **made), chain("first", begin("second")))
+    (begun,) = start(services).begun
+    apply(services, chain("second", post(sink.url), **made | change))
+    assert drain(services) == []
+    (row,) = [one for one in all_runs(services) if one.id == begun]
+    assert (row.status, row.error_cause) == ("failed", "mistake")
+    assert row.error_message == f"it was changed before this run began: {problem}"
+    assert sink.requests == []
+
+
+def test_a_workflow_that_was_made_inactive_before_its_time_was_served_does_not_begin(
+    services: Services, clock: Any, sink: HttpSink
+) -> None:
+    every = {"schedule_type": "interval", "schedule_value": "5 minutes"}
+    apply(services, chain("timed", post(sink.url), **every))
+    clock.advance(timedelta(minutes=5))
+    (run_id,) = services.running.claim_due()
+    apply(services, chain("timed", post(sink.url), **every, is_active=False))
+    assert services.running.execute(run_id, actor="test") is None
+    (row,) = all_runs(services)
+    assert (row.status, row.error_message) == (
+        "failed",
+        "workflow timed was made inactive before this run began",
+    )
+    assert sink.requests == []
+
+
 def test_another_workflow_is_started_and_this_one_goes_on_at_once(services: Services, sink: HttpSink) -> None:
     apply(
         services,

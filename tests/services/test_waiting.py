@@ -27,6 +27,7 @@ from worker.domain.saga import State
 from worker.services.calling import Entrance
 from worker.services.executing import Outcome
 from worker.tables import run_logs, run_states, run_versions, runs
+from worker.workflows.nodes import catalog
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
 MINUTES = timedelta(minutes=1)
@@ -289,6 +290,85 @@ def test_a_workflow_that_is_only_drawn_in_another_way_is(here: Services, clock: 
     assert (ended.status, ended.output) == ("completed", {"a": "b"})
 
 
+def test_a_workflow_that_was_made_inactive_meanwhile_ends_what_it_had_begun(here: Services, clock: Any) -> None:
+    apply(here, chain("sync", wait(5), say(a="b")))
+    start(here)
+    apply(here, chain("sync", wait(5), say(a="b"), is_active=False))
+    clock.advance(5 * MINUTES)
+    (ended,) = go_on(here)
+    assert ended is not None
+    assert (ended.status, ended.output) == ("completed", {"a": "b"})
+
+
+def test_a_trigger_that_was_changed_meanwhile_ends_it(here: Services, clock: Any) -> None:
+    apply(here, chain("sync", wait(5), say(a="b")))
+    start(here)
+    apply(here, chain("sync", wait(5), say(a="b"), trigger="workflow_trigger"))
+    clock.advance(5 * MINUTES)
+    (ended,) = go_on(here)
+    assert ended is not None
+    assert ended.error_message == "the workflow was changed while this run waited: run it again"
+
+
+def test_a_component_that_was_uninstalled_meanwhile_ends_it_with_what_it_had_done(
+    here: Services, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(here, chain("sync", wait(5), say(a="b")))
+    run_id = start(here).run_id
+    uninstall(monkeypatch, "data_mapper")
+    clock.advance(5 * MINUTES)
+    (ended,) = go_on(here)
+    assert ended is not None
+    assert (ended.status, ended.cause) == ("failed", Cause.MISTAKE)
+    assert ended.error_message == "node say: component data_mapper is not installed"
+    assert list(logs(here, run_id)) == ["start", "wait"]
+    assert one_run(here, run_id).status == "failed"
+
+
+def test_a_component_that_is_not_there_ends_a_run_at_its_node(
+    here: Services, sink: HttpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(here, chain("sync", post(sink.url, "first"), say(a="b")))
+    uninstall(monkeypatch, "data_mapper")
+    outcome = start(here)
+    assert (outcome.status, outcome.error_node, outcome.cause) == ("failed", "say", Cause.MISTAKE)
+    assert outcome.error_message == "node say: component data_mapper is not installed"
+    assert (one_run(here, outcome.run_id).status, len(sink.requests)) == ("failed", 1)
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch, component: str) -> None:
+    left = {name: entry for name, entry in catalog._found().items() if name != component}
+    monkeypatch.setattr(catalog, "_found", lambda: left)
+
+
+@pytest.mark.parametrize("value", ["payload", "hook", "webhook_payload", "wait"])
+def test_a_value_that_is_in_a_name_of_ours_breaks_no_run(
+    here: Services, clock: Any, sink: HttpSink, value: str
+) -> None:
+    Moves(here).add(ITEM, value)
+    order = say(order="{{ webhook_payload.order }}")
+    apply(here, chain("sync", wait(5), order, post(sink.url, headers=AUTH)))
+    run_id = start(here, payload={"order": f"A-1 {value}"}).run_id
+    clock.advance(5 * MINUTES)
+    (ended,) = go_on(here)
+    assert ended is not None
+    assert ended.status == "completed"
+    assert sink.requests[0].headers["authorization"] == f"Bearer {value}"
+    assert value not in str(logs(here, run_id)["say"])
+
+
+def test_what_is_taken_to_be_gone_on_with_shows_nothing_that_is_kept(here: Services, clock: Any) -> None:
+    apply(here, chain("second", trigger="workflow_trigger"), chain("first", begin("second", {"word": VALUE})),
+          chain("sync", wait(5)))  # fmt: skip
+    run_ids = [start(here, payload={"word": VALUE}).run_id, *start(here, "first").begun]
+    clock.advance(5 * MINUTES)
+    for run_id in run_ids:
+        with here.database.write() as connection:
+            taken = here.running._take(connection, run_id, "test")
+        assert run_id in repr(taken)
+        assert VALUE not in repr(taken)
+
+
 @pytest.mark.parametrize("what", ["of another run", "flipped", "gone"])
 def test_what_is_kept_opens_for_its_own_run_alone(services: Services, clock: Any, what: str) -> None:
     moves = Moves(services)
@@ -298,7 +378,8 @@ def test_what_is_kept_opens_for_its_own_run_alone(services: Services, clock: Any
     if what == "gone":
         moves.sql(delete(run_states).where(run_states.c.run_id == mine))
     else:
-        record = rows[other].record if what == "of another run" else rows[mine].record[:-1] + b"\0"
+        own = rows[mine].record
+        record = rows[other].record if what == "of another run" else own[:-1] + bytes([own[-1] ^ 1])
         moves.sql(update(run_states).where(run_states.c.run_id == mine).values(record=record))
     clock.advance(5 * MINUTES)
     outcomes = {run_id: services.running.execute(run_id, actor="test") for run_id in (mine, other)}

@@ -22,8 +22,10 @@ from worker.services.executing import RUN_LIMIT, Executing, Outcome, UnderWay
 from worker.services.keeping import Keeping
 from worker.services.presenting import Presenting
 from worker.services.resolving import Number, Resolved, Resolving, read_numbers
+from worker.services.starting import explain_unfit
 from worker.tables import workflows
 from worker.workflows.masking import Masker
+from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
 from worker.workflows.others import Given
 from worker.workflows.results import NodeResult, RunResult
 from worker.workflows.runner import Runner
@@ -40,8 +42,8 @@ class _Taken:
     """
 
     run: UnderWay
-    start: Mapping[str, Any] | Given
-    kept: Mapping[str, Any] | None = None
+    start: Mapping[str, Any] | Given = field(repr=False)
+    kept: Mapping[str, Any] | None = field(default=None, repr=False)
     resolved: Resolved = field(default_factory=Resolved)
     problem: str = ""
 
@@ -300,7 +302,9 @@ class Running:
     def _take(self, connection: Connection, run_id: str, actor: str) -> _Taken | None:
         """Claims a run that waits, once; None if it does not, or somebody else has it.
 
-        One that waited keeps the versions that it resolved: they are revealed again.
+        One that waited keeps the versions that it resolved: they are revealed again. It goes on although its
+        workflow was made inactive meanwhile; one that was opened, and not begun, is refused then, and where it
+        would not begin any more as it was to.
         """
         now = self._clock()
         begun = records.begin_run(connection, run_id, at=now)
@@ -319,7 +323,7 @@ class Running:
             depth=row.depth,
         )
         if begun is not None:
-            refuse_elsewhere(run.workflow)
+            _check_fit(run.workflow, row.trigger)
             return _Taken(run=run, start=_start(row.trigger, kept))
         return self._take_again(connection, run, kept or {})
 
@@ -360,6 +364,17 @@ class Running:
 
 def _context(payload: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
     return {} if payload is None else {"webhook_payload": payload}
+
+
+def _check_fit(workflow: Workflow, trigger: str) -> None:
+    """`RefusedError` for a workflow that was changed after a run of it was opened, and before that began."""
+    refuse_elsewhere(workflow)
+    if trigger == records.WORKFLOW:
+        problem = explain_unfit(workflow, WORKFLOW_TRIGGER)
+        if problem:
+            raise RefusedError(f"it was changed before this run began: {problem}")
+    elif not workflow.active:
+        raise RefusedError(f"workflow {workflow.name} was made inactive before this run began")
 
 
 def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given:

@@ -36,12 +36,13 @@ class Starting:
         try:
             with self._database.read() as connection:
                 found = self._definitions.get(connection, workflow)
+            problem = explain_unfit(found, trigger)
         except TroubleError:
             raise
         except NightkeyError as error:
             problem = str(error)
         if not problem:
-            problem = _explain_unfit(found, trigger) or _explain_too_many(trigger, depth, level)
+            problem = _explain_too_many(trigger, depth, level)
         if problem:
             raise CounterpartError(problem, cause=Cause.MISTAKE)
         return found
@@ -72,8 +73,8 @@ class Starting:
         return run_id
 
 
-def _explain_unfit(workflow: Workflow, trigger: str) -> str:
-    """Why it cannot be started by another; empty: it can."""
+def explain_unfit(workflow: Workflow, trigger: str) -> str:
+    """Why it cannot be started by another; empty: it can. `ConfigurationError` where its trigger is gone."""
     definition = workflow.definition
     if not workflow.runs_here:
         return f"workflow {workflow.name} runs elsewhere: it cannot be started from here"

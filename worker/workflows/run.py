@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
-from vaultcore.errors import Cause, ConflictError, CounterpartError, TroubleError
+from pydantic import ValidationError
+
+from vaultcore.errors import Cause, ConfigurationError, ConflictError, CounterpartError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.troubles import explain
 from worker.outbound import HttpClient, Network
@@ -87,7 +89,9 @@ class Run:
         masker = Masker([*setting.all_values(), *hidden])
         seen = dict(context)
         traced = None if proves is None else _mark(seen, proves)
-        return cls(definition, setting, seen, masker=masker, shown=masker.mask(seen), traced=traced)
+        # each under its own name, which may hold what is a value, too
+        shown = {name: masker.mask(part) for name, part in seen.items()}
+        return cls(definition, setting, seen, masker=masker, shown=shown, traced=traced)
 
     @classmethod
     def begin_given(cls, definition: Definition, setting: Setting, given: Given) -> "Run":
@@ -144,8 +148,14 @@ class Run:
     def execute(
         self, node_id: str, *, seconds: float, run_seconds: float | None = None, tests: bool = False
     ) -> Step:
-        """One node, or its test; whatever goes wrong becomes an outcome."""
-        component = self._definition.component(node_id)
+        """One node, or its test; whatever goes wrong becomes an outcome, also that its component is gone."""
+        problem = ""
+        try:
+            component, fields = self._definition.component(node_id), self._definition.fields(node_id)
+        except (ConfigurationError, ValidationError) as error:
+            problem = _explain_unfit(error)
+        if problem:
+            return self._leave_out(node_id, problem)
         setting = self._setting
         execution = Execution(
             scope=Scope(context=self._seen, values=setting.values),
@@ -164,7 +174,7 @@ class Run:
             outcome = Outcome(output=None, failure="the run took longer than an hour", cause=Cause.OUTAGE)
         else:
             act = component.test if tests else component.run
-            outcome = try_component(act, self._definition.fields(node_id), execution)
+            outcome = try_component(act, fields, execution)
             outcome = self._check_wait(outcome, execution.run_seconds)
         shown = self._show(outcome)
         if execution.tainted and not component.value_fields and outcome.shown is MASKED:
@@ -181,6 +191,19 @@ class Run:
             used=frozenset(execution.used),
             tried=execution.tried and bool(component.value_fields),
             branched=outcome.failure is not None and self._definition.goes_on_after_error(node_id),
+        )
+
+    def _leave_out(self, node_id: str, why: str) -> Step:
+        """A node that cannot be executed ends the run."""
+        self._seen, self._shown = {**self._seen, node_id: None}, {**self._shown, node_id: None}
+        return Step(
+            node_id=node_id,
+            component_id=self._definition.nodes[node_id].component_id,
+            outcome=Outcome(output=None, failure=why, cause=Cause.MISTAKE),
+            shown=None,
+            used=frozenset(),
+            tried=False,
+            branched=False,
         )
 
     def _check_wait(self, outcome: Outcome, run_seconds: float) -> Outcome:
@@ -259,6 +282,22 @@ class Run:
             output=cut(self.masker.mask(shown), LOG_MAX),
             created_at=cast("datetime", step.at),
         )
+
+
+def explain_change(definition: Definition, kept: Mapping[str, Any]) -> str | None:
+    """Why a run that was kept cannot go on with the workflow as it is now; None: it can."""
+    try:
+        same = kept["shape"] == shape_of(definition)
+    except (ConfigurationError, ValidationError) as error:
+        return _explain_unfit(error)
+    return None if same else "the workflow was changed while this run waited: run it again"
+
+
+def _explain_unfit(error: ConfigurationError | ValidationError) -> str:
+    """In the words of ours alone: those of the library would quote the field."""
+    if isinstance(error, ConfigurationError):
+        return str(error)
+    return "its fields cannot be read any more: nightkey workflow lint says what is wrong with them"
 
 
 def shape_of(definition: Definition) -> str:

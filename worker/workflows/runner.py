@@ -16,7 +16,7 @@ from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, cut
 from worker.workflows.others import Given, Others
 from worker.workflows.results import NodeResult, RunResult
-from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Setting, shape_of, tell
+from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Setting, explain_change, tell
 from worker.workflows.templates import Path
 
 RUN_SECONDS: Final = 3600.0
@@ -133,12 +133,13 @@ class Runner:
         seconds: float,
         clock: Callable[[], datetime],
     ) -> Ended | Paused:
-        """A run that waited goes on, for as long as it has left; one whose workflow runs in another way now
-        is over.
+        """A run that waited goes on, for as long as it has left; one whose workflow runs in another way now,
+        or lacks a component, is over. Whether the workflow is active does not matter.
         """
         run = Run.restore(definition, self._set(values, beside, others=others, cannot_wait=None), kept)
-        if kept["shape"] != shape_of(definition):
-            return _end(run, run.give_up("the workflow was changed while this run waited: run it again"))
+        changed = explain_change(definition, kept)
+        if changed is not None:
+            return _end(run, run.give_up(changed))
         return _execute(run, seconds, clock)
 
     def give_up(self, definition: Definition, kept: Mapping[str, Any], why: str) -> RunResult:
