@@ -36,14 +36,16 @@ class References:
         now: datetime,
     ) -> None:
         """Makes the consumer's references those that were found; what stays keeps its proof, and the consumer
-        its pin to an item, unless another engine runs it: nothing is pinned there by us.
+        its pin to an item that it uses; what only mentions one has none, nor has what another engine runs.
         """
         stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
         pins = {
             row.item_id: {"pinned": row.pinned, "held_by": row.held_by}
             for row in connection.execute(
                 select(references.c.item_id, references.c.pinned, references.c.held_by).where(
-                    references.c.consumer_id == consumer_id, references.c.pinned.is_not(None)
+                    references.c.consumer_id == consumer_id,
+                    references.c.pinned.is_not(None),
+                    ~references.c.mentioned,
                 )
             )
         }
@@ -243,10 +245,16 @@ class References:
                 )
 
     def pin(self, connection: Connection, *, workflow_id: str, item_id: str, number: int | None) -> None:
-        """The workflow uses this version of the item until it is unpinned (None)."""
+        """The workflow uses this version of the item until it is unpinned (None); what only mentions it has no
+        version to stay on.
+        """
         pinned = connection.execute(
             update(references)
-            .where(references.c.consumer_id == workflow_id, references.c.item_id == item_id)
+            .where(
+                references.c.consumer_id == workflow_id,
+                references.c.item_id == item_id,
+                ~references.c.mentioned,
+            )
             .values(pinned=number, held_by=None)
         )
         if pinned.rowcount == 0:

@@ -78,8 +78,20 @@ def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, n
             references.c.item_id == item_id,
             references.c.consumer_id.in_(sorted(workflow_ids)),
             references.c.pinned.is_(None),
+            ~references.c.mentioned,
         )
         .values(pinned=number, held_by=by)
+    )
+
+
+def release(connection: Connection, workflow_id: str) -> None:
+    """For a workflow that runs elsewhere now: no rotation holds it and no pin keeps it any longer, since which
+    version its engine uses is not decided here.
+    """
+    connection.execute(
+        update(references)
+        .where(references.c.consumer_id == workflow_id, references.c.pinned.is_not(None))
+        .values(pinned=None, held_by=None)
     )
 
 
@@ -166,9 +178,11 @@ def is_running(connection: Connection, workflow_id: str) -> bool:
 
 
 def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:
-    """What a rotation that is over, or was never there, holds is pinned: nobody will let it go."""
+    """What a rotation that is over, or was never there, holds is pinned: nobody will let it go. Whoever runs
+    elsewhere is neither: which version its engine uses is not decided here.
+    """
     check_row(row, f"workflow {row.consumer_name}")
-    held = row.held_by in at_it
+    held = row.held_by in at_it and not row.elsewhere
     next_run_at = row.next_run_at
     if row.elsewhere and row.active and now is not None:
         next_run_at = next_run(row.schedule_type, row.schedule_value, now)
@@ -178,7 +192,7 @@ def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now
         active=row.active,
         critical=bool(row.critical),
         elsewhere=row.elsewhere,
-        pinned=None if held else row.pinned,
+        pinned=None if held or row.elsewhere else row.pinned,
         held=held,
         proven=row.proven,
         last_run_at=row.last_run_at,

@@ -30,6 +30,7 @@ from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Consumer
 from worker.domain.saga import State
 from worker.services.executing import Outcome
+from worker.services.reporting import Report
 from worker.store import Rotation
 from worker.tables import run_versions
 
@@ -241,6 +242,36 @@ def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) ->
     kept = look(organisation, rotation)
     assert (kept.state, kept.waits_for) == (State.WATCHING, [f"{DAILY}, which is pinned to version 1"])
     assert service.calls("DELETE") == 0
+
+
+def test_one_that_went_elsewhere_goes_first_no_longer(on_both: Staged, clock: Any) -> None:
+    organisation, _ = prepare(on_both)
+    rotation = begin(organisation, clock)
+    organisation.add_workflow(HOURLY, TOKEN, runs="elsewhere")
+    clock.advance(HOUR)
+    assert look(organisation, rotation).state is State.WATCHING
+    assert held(organisation) == set()
+    assert version_used(organisation, run(organisation, DAILY)) == 2
+
+
+def test_one_that_went_elsewhere_is_held_no_longer_and_its_reports_are_of_the_version_of_their_time(
+    on_both: Staged, clock: Any
+) -> None:
+    organisation, _ = prepare(on_both)
+    begin(organisation, clock)
+    assert held(organisation) == {DAILY, LATER}
+    organisation.add_workflow(DAILY, TOKEN, runs="elsewhere")
+    assert held(organisation) == {LATER}
+    services = organisation.services
+    for name in (DAILY, LATER):
+        clock.advance(HOUR)
+        report = Report(workflow=name, status="completed", started_at=clock(), used={})
+        used = services.reporting.report(report, actor="engine").used
+        assert used == {TOKEN: 2 if name == DAILY else 1}, name
+    with services.database.write() as connection:
+        consumers.release(connection, services.definitions.get(connection, DAILY).id)
+        references = services.references.of_item(connection, organisation.item(TOKEN).id)
+    assert {one.consumer_name: one.pinned for one in references} == {DAILY: None, HOURLY: None, LATER: 1}
 
 
 @pytest.mark.parametrize("how", ["prove", "waive"])

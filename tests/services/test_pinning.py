@@ -1,6 +1,7 @@
 """A workflow is pinned only to a version that it can go on using."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from tests.services.staging import (
     start_organisation,
     step_to,
 )
-from vaultcore.errors import RefusedError
+from vaultcore.errors import NotFoundError, RefusedError
 from worker import records
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.services.reporting import Report
 
 WORKFLOW = "ticket-sync"
 
@@ -67,6 +69,29 @@ def test_a_version_that_is_gone_is_refused(staged: Staged, clock: Any) -> None:
     step_to(organisation, clock, rotation_id, State.DONE)
     with pytest.raises(RefusedError, match=r"version 1 of .* holds no value any more"):
         pin(organisation, 1)
+
+
+def test_nothing_is_pinned_that_runs_elsewhere_and_a_pin_from_before_says_nothing_there(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, _ = staged
+    pin(organisation, 1)
+    step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
+    organisation.add_workflow(WORKFLOW, TOKEN, runs="elsewhere")
+    with pytest.raises(RefusedError, match=f"{WORKFLOW} runs elsewhere: which version its engine uses is not"):
+        pin(organisation, 1)
+    clock.advance(timedelta(minutes=1))
+    report = Report(workflow=WORKFLOW, status="completed", started_at=clock(), used={})
+    assert organisation.services.reporting.report(report, actor="engine").used == {TOKEN: 2}
+    organisation.services.pinning.unpin(WORKFLOW, TOKEN, actor="test")
+
+
+def test_what_only_mentions_an_item_is_not_pinned_to_it(staged: Staged) -> None:
+    organisation, _ = staged
+    organisation.add_item("prod-other-token", "the-other-value", days=300, mode="notify")
+    organisation.add_workflow(WORKFLOW, TOKEN, description="once {{ vault.prod-other-token }}")
+    with pytest.raises(NotFoundError, match="does not use that item: nothing to pin"):
+        organisation.services.pinning.pin(WORKFLOW, "prod-other-token", 1, actor="test")
 
 
 @pytest.mark.parametrize("stuck", [False, True])

@@ -9,8 +9,9 @@ from sqlalchemy.exc import StatementError
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.errors import NotFoundError
-from vaultcore.model import Consumer, Mode, Policy, Reference
+from vaultcore.model import Consumer, Mode, NodeReference, Policy, Reference
 from vaultcore.tables import items, references
+from worker import consumers
 
 DAY = timedelta(days=1)
 CRM = "prod-crm-password"
@@ -150,6 +151,47 @@ def test_a_pin_holds_one_workflow_to_a_version_until_it_is_taken_out(moves: Move
     ]
     _pin(moves, workflow, item.id, None)
     assert {r.pinned for r in _uses(moves, item.id)} == {None}
+
+
+def test_what_only_mentions_an_item_has_no_pin_and_what_uses_it_anew_has_that_of_its_workflow(
+    moves: Moves,
+) -> None:
+    """Each node in turn, of which another uses it."""
+    item = moves.add(TOKEN).item
+    record(moves, used=["one"], mentioned=["two"])
+    with moves.services.database.write() as connection:
+        moves.services.references.pin(connection, workflow_id="fl_sync", item_id=item.id, number=1)
+        consumers.hold(connection, item.id, ["fl_sync"], number=7, by="rot_1")
+    assert pins(moves, item.id) == {"one": 1, "two": None}
+    record(moves, used=["one", "two"], mentioned=["three"])
+    assert pins(moves, item.id) == {"one": 1, "two": 1, "three": None}
+    record(moves, used=["three"], mentioned=["one", "two"])
+    assert pins(moves, item.id) == {"one": None, "two": None, "three": 1}
+    record(moves, used=[], mentioned=["three"])
+    record(moves, used=["three"], mentioned=[])
+    assert pins(moves, item.id) == {"three": None}
+
+
+def record(moves: Moves, *, used: list[str], mentioned: list[str]) -> None:
+    nodes = dict.fromkeys(used, False) | dict.fromkeys(mentioned, True)
+    with moves.services.database.write() as connection:
+        moves.services.references.record(
+            connection,
+            consumer=Consumer.WORKFLOW,
+            consumer_id="fl_sync",
+            consumer_name="sync",
+            active=True,
+            found=[
+                NodeReference(node_id=node, name=TOKEN, item_id=None, mentioned=only)
+                for node, only in nodes.items()
+            ],
+            now=moves.services.clock(),
+        )
+
+
+def pins(moves: Moves, item_id: str) -> dict[str, int | None]:
+    with moves.services.database.read() as connection:
+        return {one.node_id: one.pinned for one in moves.services.references.of_item(connection, item_id)}
 
 
 def test_nothing_is_pinned_where_nothing_is_used(moves: Moves) -> None:

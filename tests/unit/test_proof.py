@@ -218,8 +218,9 @@ def test_the_others_wait_for_the_one_that_goes_first(canary, why):
     [
         (PROVEN, HELD),
         (replace(REPORT, waived=True), HELD),
-        # The canary was deleted, or does not use the item any more.
+        # The canary was deleted, or does not use the item any more, or runs elsewhere now.
         (HELD, used_by("zip", proven=NEW)),
+        (replace(REPORT, elsewhere=True), HELD),
     ],
 )
 def test_all_move_once_the_first_is_proven_answered_for_or_gone(consumers):
@@ -340,14 +341,14 @@ def test_the_old_value_is_taken_away_only_when_nothing_needs_it(found, ends, ope
 
 @given(st.lists(consumers, min_size=1, max_size=5), st.integers(0, 5), times)
 def test_nothing_is_taken_away_while_somebody_is_held(found, first, opens):
-    """The first of them is held; the canary is one of them, or gone."""
+    """The first of them is held; the canary is one of them, perhaps elsewhere, or gone."""
     found[0] = replace(found[0], held=True)
     canary = found[first] if first < len(found) else None
     watched = watched_by(*found, ends=None, opens=opens or NOW, canary_id=canary.id if canary else "gone")
 
     assert watched.state is (State.WATCHING if watched.widens else State.CANARY)
     assert bool(watched.waits_for) == (not watched.widens)
-    if watched.widens and canary is not None:
+    if watched.widens and canary is not None and not canary.elsewhere:
         assert stand(canary, number=NEW, ends=None, now=NOW).proof in (Proof.PROVEN, Proof.WAIVED)
     assert NOW <= watched.next_at <= NOW + HOUR
 

@@ -193,7 +193,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
         standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
     if any(consumer.held for consumer in ordered):
         canary = next((c for c in ordered if c.id == overlap.canary_id), None)
-        if canary is None or overlap.lapses_soon:
+        if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
             return _found(State.WATCHING, (), now, standings, widens=True)
         first = stand(canary, number=overlap.number, ends=overlap.ends, now=now)
         if first.proof in (Proof.PROVEN, Proof.WAIVED):

@@ -43,9 +43,15 @@ class Pinning:
         self._clock = clock
 
     def pin(self, workflow: str, item: str, number: int, *, actor: str) -> tuple[Workflow, Item]:
-        """The workflow stays on that version; `RefusedError` for one that it could not run with for long."""
+        """The workflow stays on that version; `RefusedError` for one that it could not run with for long, and
+        for a workflow that runs elsewhere.
+        """
         with self._database.write() as connection:
             used_by = self._definitions.get(connection, workflow)
+            if not used_by.runs_here:
+                raise RefusedError(
+                    f"workflow {used_by.name} runs elsewhere: which version its engine uses is not decided here"
+                )
             found = self._vault.get(connection, item)
             self._check_version(connection, found, number)
             self._check_at_rest(connection, used_by, found)

@@ -27,7 +27,8 @@ class Report:
     """A run as its engine tells it. `status` is completed or failed; `external_id` tells it from others.
 
     `node` and `cause` say where and why it failed. `used` names the versions of items that it used; for
-    the others it is the version that was current, or pinned, when the run started.
+    the others it is the version that was current when the run started; or the pinned one, of a workflow
+    that runs here.
     """
 
     workflow: str
@@ -149,12 +150,8 @@ class Reporting:
         started_at = report.started_at
         if started_at is None or not workflow.runs_here:  # which value another engine had, only it can tell
             return None
-        for reference in self._references.of_consumer(connection, workflow.id):
-            if reference.item_id == item.id and reference.pinned is not None:
-                return reference.pinned
-        rotation = store.find_open_rotation(connection, item.id)
-        if rotation is not None and _was_held(rotation, workflow.id, started_at):
-            return rotation.old_number
+        if workflow.runs_here and (stayed := self._stayed_on(connection, workflow, item, started_at)):
+            return stayed
         return max(
             (
                 version.number
@@ -165,6 +162,17 @@ class Reporting:
             ),
             default=None,
         )
+
+    def _stayed_on(
+        self, connection: Connection, workflow: Workflow, item: Item, started_at: datetime
+    ) -> int | None:
+        """The version on which a pin, or a rotation, kept the workflow."""
+        for reference in self._references.of_consumer(connection, workflow.id):
+            if reference.item_id == item.id and not reference.mentioned and reference.pinned is not None:
+                return reference.pinned
+        rotation = store.find_open_rotation(connection, item.id)
+        held = rotation is not None and _was_held(rotation, workflow.id, started_at)
+        return rotation.old_number if rotation is not None and held else None
 
 
 def _was_held(rotation: Rotation, workflow_id: str, at: datetime) -> bool:
