@@ -386,7 +386,7 @@ def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
 
 
 def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
-    organisation: Organisation, services: Services
+    organisation: Organisation, services: Services, moves: Moves
 ) -> None:
     wait(services, owners=("support",))
     departure = services.leaving.begin("support", hurried=False, actor="test")
@@ -394,8 +394,40 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     assert (left.item, left.fate) == (NAME, Fate.BY_HAND)
     assert services.leaving.open_next(departure, after=0, actor="test") is None
     assert services.leaving.finish(departure.id).finished_at is None
+    item = give(services)
+    (left,) = services.leaving.finish(departure.id).items
+    assert left.fate is Fate.BY_HAND, "it may be the very value that they knew"
+    assert left.why == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
+    assert services.leaving.open_next(departure, after=0, actor="test") is None
+    services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
+    read = services.leaving.finish(departure.id)
+    assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
+    moves.destroy(item.id, 1)
+    read = services.leaving.finish(departure.id)
+    assert (read.items[0].fate, read.items[0].why) == (Fate.REPLACED, "by version 2")
+    assert read.finished_at is not None
+
+
+def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
+    organisation: Organisation, services: Services
+) -> None:
+    wait(services, KEY, days=None, owners=("support",))
+    departure = services.leaving.begin("support", hurried=False, actor="test")
+    services.items.update(KEY, ItemChange(expires_at=None), actor="test")
+    services.items.make_first_key(KEY, actor="test")
+    (left,) = services.leaving.finish(departure.id).items
+    assert left.fate is Fate.REPLACED
+
+
+def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came(
+    organisation: Organisation, services: Services
+) -> None:
+    wait(services, owners=("support",))
+    services.items.update(NAME, ItemChange(policy=AUTO), actor="test")
+    departure = services.leaving.begin("support", hurried=False, actor="test")
     give(services)
-    assert services.leaving.finish(departure.id).finished_at is not None
+    (left,) = services.leaving.finish(departure.id).items
+    assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
 
 
 # What is stored

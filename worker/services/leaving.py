@@ -13,7 +13,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Item, Mode, Stage
+from vaultcore.model import Item, Kind, Mode, Stage
 from vaultcore.owners import Owners
 from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
@@ -275,10 +275,11 @@ class Leaving:
             return Fate.GONE, "it was deleted"
         if item.version is None:
             return Fate.BY_HAND, "it waits for its value: what they know of it is elsewhere, and replaced there"
+        known = left.number or _first_known(item)
         kept = [
             version
             for version in self._versions.of_item(connection, item.id)
-            if version.number <= left.number and version.stage is not Stage.DESTROYED
+            if version.number <= known and version.stage is not Stage.DESTROYED
         ]
         if not kept:
             unread = self._vault.is_unread(connection, item)
@@ -295,12 +296,24 @@ class Leaving:
             waits = "; ".join(rotation.waits_for) or rotation.last_error or "a person"
             fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
             return fate, f"{rotation.id} is {rotation.state}: {waits}"
+        if not left.number:
+            command = value_command(item, self._clock())
+            if item.policy.mode is not Mode.NOTIFY:
+                command = f"nightkey item rotate {quote_word(item.name)}"
+            return Fate.BY_HAND, f"its first value may be the one that they knew, so replace it: {command}"
         if item.policy.mode is Mode.NOTIFY:
             return Fate.BY_HAND, "only its owner can replace it"
         failed = store.last_failure(connection, item.id, since=departure.began_at)
         if failed is not None:
             return Fate.FAILED, f"{failed.last_error} ({failed.id})"
         return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
+
+
+def _first_known(item: Item) -> int:
+    """Which versions they may know of an item that had no value here when they left: the first that was given
+    may be what they had elsewhere. A key of ours was made here, so that nobody knew it.
+    """
+    return 0 if item.kind is Kind.API_KEY else 1
 
 
 def _had_value_in_hand(action: str, details: Mapping[str, Any]) -> bool:
