@@ -12,13 +12,13 @@ from worker.domain.saga import BEFORE_ACTIVATION, FINISHED, NOT_BEGUN, WATCHED, 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
 
-def standing(proof, *, name="report", active=True):
+def standing(proof, *, name="report", active=True, elsewhere=False):
     consumer = Consumer(
         id="wf_1",
         name=name,
         active=active,
         critical=False,
-        elsewhere=False,
+        elsewhere=elsewhere,
         pinned=None,
         held=False,
         proven=None,
@@ -29,9 +29,13 @@ def standing(proof, *, name="report", active=True):
     return Standing(consumer=consumer, proof=proof, why="")
 
 
+def advised(*given, **more):
+    return advise("rot_1", *given, item="prod-mail-token", number=3, **more)
+
+
 def choices(state, *, stuck_in=None, outages=0, standings=()):
     """The commands without what all of them have."""
-    advice = advise("rot_1", state, stuck_in, outages, standings)
+    advice = advised(state, stuck_in, outages, standings)
     assert all(one.command.startswith("nightkey rotation ") for one in advice)
     return [one.command.removeprefix("nightkey rotation ") for one in advice]
 
@@ -72,7 +76,7 @@ def test_what_is_stuck_goes_on_or_ends_on_either_value(stuck_in, expected):
 
 @pytest.mark.parametrize("stuck_in", [State.UNDOING, State.DISCARDING, State.CREATED, None])
 def test_a_new_value_that_there_is_not_is_not_offered(stuck_in):
-    advice = advise("rot_1", State.STUCK, stuck_in, 0, (), has_new=False)
+    advice = advised(State.STUCK, stuck_in, 0, (), has_new=False)
     assert [one.command.split()[2] for one in advice] == ["retry", "rollback"]
 
 
@@ -85,7 +89,7 @@ def test_a_new_value_that_there_is_not_is_not_offered(stuck_in):
     ],
 )
 def test_who_drops_a_value_is_told_to_revoke_it_first(stuck_in, verb, value):
-    advice = advise("rot_1", State.STUCK, stuck_in, 0, ())
+    advice = advised(State.STUCK, stuck_in, 0, ())
     warned = [one for one in advice if "outside yourself first" in one.does]
 
     assert [one.command for one in warned] == [f"nightkey rotation {verb} rot_1"]
@@ -110,6 +114,25 @@ def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "report"),
+    [
+        ("sync", "sync --status completed --started-at TIME --used prod-mail-token=3"),
+        ("month end", "'month end' --status completed --started-at TIME --used prod-mail-token=3"),
+        ("--help", "--status completed --started-at TIME --used prod-mail-token=3 -- --help"),
+    ],
+)
+def test_who_runs_elsewhere_is_proven_by_a_report(name, report):
+    advice = advised(State.WATCHING, None, 0, [standing(Proof.UNPROVABLE, name=name, elsewhere=True)])
+
+    assert [one.command for one in advice] == [
+        f"nightkey run report {report}",
+        "nightkey rotation extend rot_1 --until TIME",
+        f"nightkey rotation waive rot_1 --workflow {shlex.quote(name)} --why TEXT",
+        "nightkey rotation rollback rot_1",
+    ]
+
+
 @pytest.mark.parametrize("proof", sorted(set(Proof) - {Proof.UNPROVABLE}))
 def test_for_any_other_consumer_nothing_is_to_be_done(proof):
     assert choices(State.WATCHING, standings=[standing(proof)]) == ["rollback rot_1"]
@@ -131,7 +154,7 @@ def test_a_command_can_be_pasted_whatever_the_workflow_is_called(name):
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("stuck_in", [None, State.RETIRING, State.UNDOING])
 def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
-    for one in advise("rot_1", state, stuck_in, 1, [standing(Proof.UNPROVABLE)]):
+    for one in advised(state, stuck_in, 1, [standing(Proof.UNPROVABLE)]):
         assert one.does
         assert "\n" not in one.command + one.does
 

@@ -64,7 +64,14 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         for standing in standings
     ]
     advice = advise(
-        rotation.id, rotation.state, rotation.stuck_in, rotation.outages, standings, has_new=has_new
+        rotation.id,
+        rotation.state,
+        rotation.stuck_in,
+        rotation.outages,
+        standings,
+        item=rotation.item,
+        number=rotation.new_number,
+        has_new=has_new,
     )
     if json:
         shown = [vars(one) for one in advice]

@@ -7,6 +7,8 @@ from worker.domain.commands import quote_word
 from worker.domain.proof import Proof, Standing
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
+_REPORT = "run report"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
@@ -21,21 +23,28 @@ def advise(
     outages: int,
     standings: Sequence[Standing],
     *,
+    item: str,
+    number: int | None,
     has_new: bool = True,
 ) -> tuple[Advice, ...]:
     """The choices that the state leaves, the safest first; none: there is nothing to decide.
 
-    `has_new`: there is a new value here that could be accepted.
+    `number` is the new version of the item, and `has_new` says that there is a new value here that could be
+    accepted.
     """
     return tuple(
-        Advice(command=f"nightkey rotation {verb} {rotation_id}{more}", does=does)
-        for verb, more, does in _choices(state, stuck_in, outages, standings)
+        Advice(command=_write_command(rotation_id, verb, more), does=does)
+        for verb, more, does in _choices(state, stuck_in, outages, standings, f"{item}={number}")
         if verb != "accept" or has_new
     )
 
 
+def _write_command(rotation_id: str, verb: str, more: str) -> str:
+    return f"nightkey {_REPORT}{more}" if verb == _REPORT else f"nightkey rotation {verb} {rotation_id}{more}"
+
+
 def _choices(
-    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing]
+    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing], new: str
 ) -> Iterator[tuple[str, str, str]]:
     if state is State.REQUESTED:
         yield "approve", "", "it begins, tests first"
@@ -50,11 +59,11 @@ def _choices(
         yield "cancel", "", "the new value is taken back; the old one works on"
     elif state in WATCHED:
         for standing in standings:
-            yield from _unproven(standing)
+            yield from _unproven(standing, new)
         yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
 
 
-def _unproven(standing: Standing) -> Iterator[tuple[str, str, str]]:
+def _unproven(standing: Standing, new: str) -> Iterator[tuple[str, str, str]]:
     if standing.proof is not Proof.UNPROVABLE:
         return
     name = standing.name
@@ -67,10 +76,22 @@ def _unproven(standing: Standing) -> Iterator[tuple[str, str, str]]:
         )
         return
     option = f" --workflow {quote_word(name)}"
-    yield "prove", option, f"a controlled run of {name} now, with its sample context: a good one proves it"
+    if standing.consumer.elsewhere:
+        yield _REPORT, _write_report(name, new), f"{name} began to run well elsewhere then: that proves it"
+    else:
+        yield (
+            "prove",
+            option,
+            f"a controlled run of {name} now, with its sample context: a good one proves it",
+        )
     if standing.consumer.active:
         yield "extend", " --until TIME", f"the old value works on until {name} has run"
     yield "waive", f"{option} --why TEXT", f"you answer for {name}: nothing waits for it any longer"
+
+
+def _write_report(name: str, new: str) -> str:
+    options = f" --status completed --started-at TIME --used {quote_word(new)}"
+    return f"{options} -- {quote_word(name)}" if name.startswith("-") else f" {quote_word(name)}{options}"
 
 
 def _stuck(stuck_in: State | None) -> Iterator[tuple[str, str, str]]:
