@@ -498,6 +498,7 @@ def test_a_run_that_waits_holds_back_the_retirement_of_the_old_value(tmp_path: P
         ({"duration": 1.5, "unit": "minutes"}, "duration"),
         ({"duration": -1, "unit": "minutes"}, "duration"),
         ({"unit": "minutes"}, "duration"),
+        ({"duration": True, "unit": "minutes"}, "duration: a number is neither true nor false"),
     ],
 )
 def test_what_is_no_delay_is_refused_by_its_field(here: Services, fields: dict[str, Any], problem: str) -> None:

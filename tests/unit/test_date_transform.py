@@ -168,11 +168,16 @@ def test_what_does_not_fit_is_a_mistake_told_without_what_was_sent(data, problem
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("data", [{}, {"format": ""}, {"format": None}, {"operation": "format"}])
+def test_a_date_is_written_by_iso_8601_where_nothing_says_how(data):
+    assert transform({}, date="2026-03-04 05:06", **data)["text"] == "2026-03-04T05:06:00+00:00"
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
         ({"format": "%Y"}, "date"),
-        ({"date": "now"}, "operation format needs format"),
+        ({"date": "now", "operation": "add", "amount": True, "unit": "days"}, "neither true nor false"),
         ({"date": "now", "operation": "add"}, "operation add needs amount and unit"),
         ({"date": "now", "operation": "subtract", "amount": 1}, "operation subtract needs unit"),
         ({"date": "now", "operation": "convert"}, "operation convert needs timezone"),

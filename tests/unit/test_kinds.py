@@ -40,6 +40,19 @@ def test_every_setting_is_shown_with_its_type_and_default(name):
     assert all(row["type"] and row["default"] for row in rows)
 
 
+@pytest.mark.parametrize("name", component_ids())
+def test_every_type_is_said_in_plain_words(name):
+    words = "text number nothing anything object list of or true false one".split()
+    for row in describe_fields(find_component(name).Fields):
+        kind = row["type"].partition("one of ")[0]
+        assert set(kind.split()) <= set(words), row
+
+
+def test_what_may_be_left_out_is_said_to_be_text_or_nothing():
+    rows = {row["name"]: row["type"] for row in describe_fields(find_component("string_condition").Fields)}
+    assert (rows["value"], rows["expected"]) == ("text", "text or nothing")
+
+
 def test_what_there_is_not_is_said_with_what_there_is():
     with pytest.raises(InvalidInputError, match="no rotator 'rot13': there are http, postgres-role, "):
         load_rotator("rot13")

@@ -4,7 +4,7 @@ import inspect
 import json as jsonlib
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -141,6 +141,8 @@ def _is_model(annotation: object) -> bool:
 def _show_type(annotation: Any) -> str:  # noqa: ANN401  # any annotation
     """As a person says it: `text or nothing`, `one of GET, POST`, `list of object`."""
     origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _show_type(inside[0])
     if origin is Literal:
         return f"one of {', '.join(map(str, inside))}"
     if origin in (Union, UnionType):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, ClassVar, Final, Protocol, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from vaultcore.errors import Cause
@@ -25,8 +25,8 @@ class NodeKind(StrEnum):
 
 
 class Fields(BaseModel):
-    """A component's own fields in `data`, camel case as SDX has them; unknown ones are refused by name. Null is
-    as if a field were left out.
+    """A component's own fields in `data`, camel case as SDX has them: what else stands there is kept and told,
+    and does not come here. Null is as if a field were left out, and a number is neither true nor false.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
@@ -43,7 +43,17 @@ class Fields(BaseModel):
             if part is not None or takes.get(name, Any) is Any or NoneType in get_args(takes[name])
         }
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tell_numbers(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # JSON
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        taken = {annotation, *get_args(annotation)}
+        if isinstance(given, bool) and taken & {int, float} and bool not in taken:
+            raise ValueError("a number is neither true nor false")
+        return given
 
+
+ENDED_ITSELF: Final = "the workflow ended itself as failed"
 MASKED: Final = object()
 """Of what is shown of an output: what masking leaves of it."""
 

@@ -49,7 +49,7 @@ class DateTransformFields(Fields):
 
     @model_validator(mode="after")
     def _check(self) -> "DateTransformFields":
-        needed = {"format": ["format"], "convert": ["timezone"]}.get(self.operation, ["amount", "unit"])
+        needed: list[str] = {"format": [], "convert": ["timezone"]}.get(self.operation, ["amount", "unit"])
         missing = [name for name in needed if getattr(self, name) in (None, "")]
         if missing:
             raise lacks(f"operation {self.operation} needs {' and '.join(missing)}")
@@ -92,7 +92,7 @@ class DateTransform(OneWayOn):
         date = _read_date(execution.render(wanted.date))
         zone = execution.render(wanted.timezone or "").strip()
         amount = _read_amount(wanted, execution)
-        form = None if wanted.format is None else execution.render(wanted.format)
+        form = execution.render(wanted.format) if wanted.format else None
         result = _compute(date, zone, amount, wanted.unit)
         text = result.isoformat() if form is None else _write(result, form)
         return Outcome(

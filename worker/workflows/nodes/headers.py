@@ -58,7 +58,7 @@ def _check(name: str, value: object) -> Value:
         raise ValueError("a value has no name")
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"{name[:100]}: its value is text, a number, true or false")
+    raise ValueError(f"the value of {name[:100]} is none: use text, a number, true or false")
 
 
 Headers = Annotated[dict[str, Value] | list[Header], BeforeValidator(_read)]
