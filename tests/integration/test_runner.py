@@ -464,16 +464,18 @@ def test_an_error_branch_is_not_taken_without_an_error(runner, base):
     assert (visited(result), result.used) == (["start", "fetch", "good"], {"prod-x"})
 
 
-def test_a_run_that_terminates_behind_an_error_failed_where_the_error_was(runner, base):
+@pytest.mark.parametrize(("message", "added"), [("no token", ": no token"), ("", "")])
+def test_a_run_that_terminates_behind_an_error_failed_where_the_error_was(runner, base, message, added):
     definition = workflow(
         call(base, "/status/401", onError="branch"),
         say("good", "x"),
-        node("bad", "terminate", status="failed", message="no token"),
+        node("bad", "terminate", status="failed", message=message),
         edges=ERROR_BRANCH,
     )
     result = run(runner, definition)
     assert (result.status, result.error_node, result.cause) == ("failed", "fetch", Cause.REJECTED)
-    assert result.error_message.startswith("no token (node fetch: ")
+    said = f"the service answered 401; node bad then ended the run as failed{added}"
+    assert result.error_message == said, "told behind the name of the node where the error was"
     assert result.used == {"prod-x"}
 
 
@@ -521,7 +523,27 @@ def test_a_run_ends_with_its_time(runner, monkeypatch):
     assert result.error_message == "the run took longer than an hour"
 
 
+@pytest.mark.parametrize("text", ["{{ webhook_payload }}", "{{ webhook_payload.order }}"])
+def test_a_payload_that_was_not_given_is_told_with_what_gives_it(runner, text):
+    definition = workflow(say("a", text))
+    result = run(runner, definition)
+    assert result.error_message == (
+        f"the template cannot be rendered: {text[3:-3]} is undefined: this run was given none "
+        "(workflow run --payload FILE gives one, and sample_context a test)"
+    )
+    given = run(runner, workflow(say("a", "{{ webhook_payload.order }}")), webhook_payload={})
+    assert given.error_message == "the template cannot be rendered: webhook_payload.order is undefined"
+
+
 # One node alone
+
+
+def test_a_call_that_has_effects_is_not_tried_and_says_what_can_be_done(runner, base):
+    result = runner.test_node(workflow(call(base, method="POST")), "fetch", context={}, values=VALUES)
+    assert (result.status, result.cause) == ("skipped", None)
+    assert result.error_message == (
+        "its POST has effects, and it names no testMethod: name one, or test the workflow"
+    )
 
 
 def test_one_node_is_tested_alone_with_a_given_context(runner, base):

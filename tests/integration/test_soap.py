@@ -150,7 +150,9 @@ def test_each_run_loads_the_wsdl_anew(orders):
 
 def test_a_node_without_a_test_operation_is_not_tested(orders):
     outcome = call(orders, "Place", tests=True)
-    assert outcome.skipped == "its Place may have effects, and it names no testOperation"
+    assert outcome.skipped == (
+        "its Place may have effects, and it names no testOperation: name one, or test the workflow"
+    )
     assert orders.seen == []
 
 

@@ -99,6 +99,13 @@ def test_a_refusal_judges_what_its_node_used_and_nothing_else(staged: Staged, cl
     assert look(organisation, rotation).state is State.ROLLED_BACK
 
 
+def test_a_report_without_versions_is_refused_with_the_whole_command(on_both: Staged) -> None:
+    organisation, _ = on_both
+    with pytest.raises(InvalidInputError) as caught:
+        report(organisation, workflow="month end", started_at=None)
+    assert str(caught.value).endswith(": nightkey run report 'month end' --status completed --started-at TIME")
+
+
 # Which version it used
 
 USED_THE_OLD: dict[str, Callable[[Rotation], dict[str, Any]]] = {

@@ -14,6 +14,7 @@ from vaultcore.model import Item
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import records, store
+from worker.domain.commands import quote_word
 from worker.services.definitions import Definitions, Workflow
 from worker.store import Rotation
 from worker.workflows.results import RunResult
@@ -188,8 +189,8 @@ def _check(report: Report, now: datetime) -> None:
         raise InvalidInputError(f"status {report.status[:40]!r} ends no run: it is completed or failed")
     if report.started_at is None and not report.used:
         raise InvalidInputError(
-            "which versions did it use? say when it started (--started-at TIME), or name them "
-            "(--used ITEM=VERSION)"
+            "which versions did it use? say when it started, or name them by --used ITEM=VERSION: nightkey run "
+            f"report {quote_word(report.workflow)} --status {report.status} --started-at TIME"
         )
     if report.started_at is not None and report.started_at > now:
         raise InvalidInputError("--started-at lies in the future")

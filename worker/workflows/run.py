@@ -20,16 +20,15 @@ from vaultcore.troubles import explain
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, conceal, cut
-from worker.workflows.nodes.base import MASKED, Execution, Fields, Outcome
+from worker.workflows.nodes.base import ENDED_ITSELF, MASKED, Execution, Fields, Outcome
 from worker.workflows.others import Given, Others
 from worker.workflows.results import NodeLog, RunResult
 from worker.workflows.step import Step, keep_step, restore_step
-from worker.workflows.templates import Path, Scope
+from worker.workflows.templates import PAYLOAD, Path, Scope
 
 NO_DELAY: Final = "a delay cannot stand here: only a run of a stored workflow can wait"
 LOG_MAX: Final = 65_536
 MESSAGE_MAX: Final = 2000
-PAYLOAD: Final = "webhook_payload"
 NONE_BESIDE: Final[Mapping[str, tuple[Secret, ...]]] = {}
 _OTHER = object()
 """What equals nothing that a context holds."""
@@ -249,8 +248,9 @@ class Run:
             )
         origin = _origin(failures) if last.outcome.ends else last
         message = last.outcome.failure
-        if origin is not last:
-            message = f"{message} (node {origin.node_id}: {origin.outcome.failure})"
+        if origin is not last:  # told behind the name of the node where the error was
+            own = "" if message == ENDED_ITSELF else f": {message}"
+            message = f"{origin.outcome.failure}; node {last.node_id} then ended the run as failed{own}"
         return RunResult(
             status="failed",
             output=output,

@@ -25,6 +25,8 @@ from vaultcore.named import find_plain
 from vaultcore.references import Use, expand_ids, uses_in
 from vaultcore.secret import Secret
 
+PAYLOAD: Final = "webhook_payload"
+"""By which name a run sees what it was started with."""
 OUTPUT_MAX: Final = 1_048_576
 LOOPS_MAX: Final = 10_000
 WHOLE_FILTERS: Final = frozenset(
@@ -255,7 +257,12 @@ def _render(template: BoundTemplate, analysis: TemplateAnalysis, context: Mappin
         template.render_with_context(rendering, buffer)
         return buffer.getvalue()
     except UndefinedError as error:
-        problem = f"{_name_undefined(error, analysis)} is undefined"
+        name = _name_undefined(error, analysis)
+        problem = f"{name} is undefined"
+        if PAYLOAD not in context and re.match(rf"{PAYLOAD}\b", name):
+            problem += (
+                ": this run was given none (workflow run --payload FILE gives one, and sample_context a test)"
+            )
     except LoopIterationLimitError:
         problem = f"it loops more than {LOOPS_MAX} times"
     except ResourceLimitError:

@@ -122,9 +122,8 @@ class Soap(OneWayOn):
     def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         soap = SoapFields.model_validate(fields)
         if soap.test_operation is None:
-            return Outcome(
-                output=None, skipped=f"its {soap.operation} may have effects, and it names no testOperation"
-            )
+            effects = f"its {soap.operation} may have effects, and it names no testOperation"
+            return Outcome(output=None, skipped=f"{effects}: name one, or test the workflow")
         return _call(soap, soap.test_operation, soap.test_payload, execution)
 
 

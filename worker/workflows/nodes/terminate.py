@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from vaultcore.errors import Cause
-from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.base import ENDED_ITSELF, Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
 class TerminateFields(Fields):
@@ -38,5 +38,5 @@ class Terminate(OneWayOn):
             output={"message": message},
             ends="failed",
             cause=Cause.REJECTED,
-            failure=message or "the workflow ended itself as failed",
+            failure=message or ENDED_ITSELF,
         )

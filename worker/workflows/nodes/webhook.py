@@ -73,7 +73,8 @@ class Webhook(OneWayOn):
         call = CallFields.model_validate(fields)
         method = call.test_method or call.method
         if method not in ("GET", "HEAD", "OPTIONS"):
-            return Outcome(output=None, skipped=f"its {method} has effects, and it names no testMethod")
+            effects = f"its {method} has effects, and it names no testMethod: name one, or test the workflow"
+            return Outcome(output=None, skipped=effects)
         return self._call(call.model_copy(update={"method": method, "body": None}), execution)
 
     def _call(self, call: CallFields, execution: Execution) -> Outcome:
