@@ -84,17 +84,6 @@ def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, n
     )
 
 
-def release(connection: Connection, workflow_id: str) -> None:
-    """For a workflow that runs elsewhere now: no rotation holds it and no pin keeps it any longer, since which
-    version its engine uses is not decided here.
-    """
-    connection.execute(
-        update(references)
-        .where(references.c.consumer_id == workflow_id, references.c.pinned.is_not(None))
-        .values(pinned=None, held_by=None)
-    )
-
-
 def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
     """Those who were pinned to a version follow the current one again: which workflows."""
     unpinned = connection.execute(

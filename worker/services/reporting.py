@@ -151,7 +151,8 @@ class Reporting:
         started_at = report.started_at
         if started_at is None or not workflow.runs_here:  # which value another engine had, only it can tell
             return None
-        if workflow.runs_here and (stayed := self._stayed_on(connection, workflow, item, started_at)):
+        stayed = self._stayed_on(connection, workflow, item, started_at)
+        if stayed is not None:
             return stayed
         return max(
             (
