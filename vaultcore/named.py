@@ -98,21 +98,26 @@ def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
         return [*plain]
     found: list[Use | str] = []
     markup = [piece for piece in pieces if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG)]
-    if all(piece.kind is PieceKind.OUTPUT for piece in markup):  # none has a say in what another means
+    alone = all(piece.kind is PieceKind.OUTPUT for piece in markup)
+    if alone:  # none has a say in what another means
         markup = list({piece.text: piece for piece in reversed(markup)}.values())[::-1]
     try:
         template, analysis = parse_plainly("".join(piece.text for piece in markup), ENVIRONMENT)
     except Exception:  # noqa: BLE001  # no Liquid of ours
         named = list({piece.text: piece for piece in reversed(markup) if VAULT in piece.text}.values())[::-1]
     else:
-        found = _find_in_template(text, template, analysis)
+        found = _find_in_template(text, markup if alone else None, template, analysis)
         # The analysis does not look into ranges.
         named = [piece for piece in markup if ".." in piece.text and VAULT in piece.text]
     return found + [one for piece in named for one in _find_written_out(text, piece)]
 
 
-def _find_in_template(text: str, template: BoundTemplate, analysis: TemplateAnalysis) -> list[Use | str]:
-    """What the markup of a text names; where something is wrong with that, by its place in the text."""
+def _find_in_template(
+    text: str, pieces: list[Piece] | None, template: BoundTemplate, analysis: TemplateAnalysis
+) -> list[Use | str]:
+    """What the markup of a text names; where something is wrong with that, by its place in the text. `pieces`,
+    where each of them stands for itself.
+    """
     found: list[Use | str] = []
     untold: UntoldError | None = None
     try:
@@ -121,6 +126,8 @@ def _find_in_template(text: str, template: BoundTemplate, analysis: TemplateAnal
         untold = error
     if untold is None and all(isinstance(one, Use) for one in found):
         return found
+    if pieces is not None:
+        return [one for one in found if isinstance(one, Use)] + _locate(text, pieces)
     try:
         whole = parse_plainly(text, ENVIRONMENT)
     except Exception:  # noqa: BLE001  # with what stands beside the markup it is none: told by its place in that
@@ -130,6 +137,21 @@ def _find_in_template(text: str, template: BoundTemplate, analysis: TemplateAnal
     if untold is not None:
         raise untold
     return found
+
+
+def _locate(text: str, pieces: list[Piece]) -> list[Use | str]:
+    """The names that none can have, by their places; `UntoldError` for the first item that cannot be told."""
+    problems: list[Use | str] = []
+    for piece in pieces:
+        if len(problems) >= _PROBLEMS_MAX:
+            break
+        line = text.count("\n", 0, piece.start)
+        column = piece.start - text.rfind("\n", 0, piece.start) - 1
+        placed = "\n" * line + " " * column + piece.text
+        problems += [
+            one for one in _read_variables(*parse_plainly(placed, ENVIRONMENT)) if isinstance(one, str)
+        ]
+    return problems
 
 
 def _read_variables(template: BoundTemplate, analysis: TemplateAnalysis) -> list[Use | str]:
