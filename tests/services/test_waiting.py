@@ -332,8 +332,24 @@ def test_a_component_that_is_not_there_ends_a_run_at_its_node(
     uninstall(monkeypatch, "data_mapper")
     outcome = start(here)
     assert (outcome.status, outcome.error_node, outcome.cause) == ("failed", "say", Cause.MISTAKE)
-    assert outcome.error_message == "node say: component data_mapper is not installed"
+    assert outcome.error_message == "component data_mapper is not installed", "told behind its node's name"
     assert (one_run(here, outcome.run_id).status, len(sink.requests)) == ("failed", 1)
+
+
+def test_fields_that_are_taken_no_longer_end_a_run_at_their_node(here: Services, clock: Any) -> None:
+    apply(here, chain("sync", wait(5), say(a="b")))
+    waiting = start(here).run_id
+    Moves(here).sql(
+        """UPDATE workflows SET document = replace(document, '"duration": 5', '"duration": true')"""
+    )
+    outcome = start(here)
+    assert (outcome.status, outcome.error_node, outcome.cause) == ("failed", "wait", Cause.MISTAKE)
+    problem = "its fields cannot be read any more: nightkey workflow lint says what is wrong with them"
+    assert outcome.error_message == problem
+    clock.advance(5 * MINUTES)
+    (ended,) = go_on(here)
+    assert ended is not None
+    assert (ended.run_id, ended.status, ended.error_message) == (waiting, "failed", problem)
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch, component: str) -> None:

@@ -152,7 +152,7 @@ class Run:
         try:
             component, fields = self._definition.component(node_id), self._definition.fields(node_id)
         except (ConfigurationError, ValidationError) as error:
-            problem = _explain_unfit(error)
+            problem = _explain_unfit(error).removeprefix(f"node {node_id}: ")
         if problem:
             return self._leave_out(node_id, problem)
         setting = self._setting
