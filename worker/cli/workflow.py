@@ -331,7 +331,8 @@ def _answer(answer: dict[str, Any], *, good: bool, json: bool) -> None:
         print_lines([answer["status"]])
         if answer.get("error_message"):
             where = f"node {answer['error_node']}: " if answer.get("error_node") else ""
-            note(f"nightkey: {where}{answer['error_message']} ({answer['cause']})")
+            cause = f" ({answer['cause']})" if answer.get("cause") else ""
+            note(f"nightkey: {where}{answer['error_message']}{cause}")
         if answer.get("output") is not None:
             print_lines([jsonlib.dumps(answer["output"], indent=2, ensure_ascii=False)])
     if not good:
