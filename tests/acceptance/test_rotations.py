@@ -117,7 +117,7 @@ def test_a_run_that_another_engine_reports_brings_the_old_value_back_at_once(
     vault("item", "rotate", TOKEN)
     rotation = only_rotation(vault)
     unclear = vault("run", "report", "ticket-sync", "--status", "completed", status=2)
-    assert "say when it started (--started-at TIME)" in unclear.stderr
+    assert "nightkey run report ticket-sync --status completed --started-at TIME" in unclear.stderr
     before = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     vault("run", "report", "ticket-sync", "--status", "completed", "--started-at", before)
     assert vault.json("rotation", "show", rotation)["consumers"][0]["state"] != "proven"

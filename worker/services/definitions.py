@@ -103,7 +103,7 @@ def read_workflow(row: Row[*tuple[Any, ...]]) -> Workflow:
 
 def _is_meant(name_or_id: str) -> ColumnElement[bool]:
     c = workflows.c
-    if not name_or_id.isprintable():
+    if "\x00" in name_or_id:  # no database takes it
         return false()
     return or_(c.name.in_(spellings(name_or_id)), c.id == name_or_id, c.given_id == name_or_id)
 
