@@ -33,7 +33,7 @@ from worker.cli import (
     workflow,
 )
 from worker.cli.edge import check_words, describe_error, shorten
-from worker.cli.output import drop_output, finish_output, note, settle_output
+from worker.cli.output import abandon_output, drop_output, finish_output, note, settle_output
 from worker.cli.session import Home
 from worker.cli.terminal import prepare_streams
 
@@ -98,6 +98,7 @@ def main() -> None:
             _run()
             return
     except KeyboardInterrupt:
+        abandon_output()
         problem, exit_status = "interrupted", 130
     except BrokenPipeError:
         drop_output()

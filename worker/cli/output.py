@@ -71,6 +71,20 @@ def settle_output() -> None:
         drop_output()
 
 
+def abandon_output() -> None:
+    """After an interrupt: what can be written at once is, and nobody who does not read is waited for."""
+    try:
+        number = sys.stdout.fileno()
+        was_blocking = os.get_blocking(number)
+        os.set_blocking(number, False)
+        try:
+            sys.stdout.flush()
+        finally:
+            os.set_blocking(number, was_blocking)  # others may share it
+    except (OSError, ValueError, AttributeError):
+        drop_output()
+
+
 def drop_output() -> None:
     """Nobody takes it any more: what Python would write at its end goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
