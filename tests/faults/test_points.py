@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.points import Moment
-from tests.faults.stories import EVERY_TIME, STORIES
+from tests.faults.stories import EVERY_TIME, ON_ONE, STORIES
 from tests.faults.trials import DATABASES, enumerate_points, explain, open_lanes, try_points
 
 pytestmark = pytest.mark.timeout(600)  # hundreds of kills, on two cores that others use as well
@@ -17,6 +17,7 @@ CASES = [
     pytest.param(story, database, marks=() if (story, database) in EVERY_TIME else pytest.mark.long)
     for story in STORIES
     for database in DATABASES
+    if ON_ONE.get(story, database) == database
 ]
 
 
