@@ -180,5 +180,6 @@ def endings(services: Services) -> list[str]:
     with services.database.read() as connection:
         return list(connection.execute(select(rotations.c.state).order_by(rotations.c.id)).scalars())
 
+
 ON_ONE = {"runs that wait": "sqlite", "runs that wait and are refused": "postgresql"}
 """These pass hundreds of points: each is tried on one database, so that all of them take their time once."""
