@@ -125,13 +125,12 @@ class References:
 
     def link(self, connection: Connection, *, item_id: str, name: str, idle_at: datetime) -> None:
         """A new item: references that named it before it existed, or had its id, now lead to it."""
-        written = [name, item_id]
-        if not name.isascii():
-            waiting = select(references.c.written).where(references.c.item_id.is_(None)).distinct()
-            written += [other for other in connection.execute(waiting).scalars() if normalise(other) == name]
+        if not name.isascii():  # which may be written in several ways
+            self.link_all(connection, {item_id: name}, idle_at=idle_at)
+            return
         connection.execute(
             update(references)
-            .where(references.c.item_id.is_(None), references.c.written.in_(written))
+            .where(references.c.item_id.is_(None), references.c.written.in_([name, item_id]))
             .values(item_id=item_id, idle_at=idle_at)
         )
 
@@ -153,7 +152,7 @@ class References:
             if unreadable_fields(row):  # the scan makes a finding of it
                 continue
             written = row.written
-            item_id = written if written in names else ids.get(normalise(written))
+            item_id = written if written in names else ids.get(written) or ids.get(normalise(written))
             if item_id is not None:
                 linked += connection.execute(
                     update(references)

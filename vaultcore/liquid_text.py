@@ -101,7 +101,7 @@ def _constant_of(node: Node) -> str | None:
 
 
 def _has_open_block(text: str) -> bool:
-    if not any(word in text for word in KEPT_BLOCKS):
+    if "{%" not in text or not any(word in text for word in KEPT_BLOCKS):
         return False
     return any(piece.kind is PieceKind.TAG and begins_block(piece.text) for piece in split_markup(text))
 

@@ -100,16 +100,24 @@ def _find_in_markup(text: str, pieces: list[Piece]) -> list[Use | str]:
     markup = [piece for piece in pieces if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG)]
     alone = all(piece.kind is PieceKind.OUTPUT for piece in markup)
     if alone:  # none has a say in what another means
-        markup = list({piece.text: piece for piece in reversed(markup)}.values())[::-1]
+        markup = _each_once(markup)
     try:
         template, analysis = parse_plainly("".join(piece.text for piece in markup), ENVIRONMENT)
     except Exception:  # noqa: BLE001  # no Liquid of ours
-        named = list({piece.text: piece for piece in reversed(markup) if VAULT in piece.text}.values())[::-1]
+        named = _each_once([piece for piece in markup if VAULT in piece.text])
     else:
         found = _find_in_template(text, markup if alone else None, template, analysis)
         # The analysis does not look into ranges.
         named = [piece for piece in markup if ".." in piece.text and VAULT in piece.text]
     return found + [one for piece in named for one in _find_written_out(text, piece)]
+
+
+def _each_once(pieces: list[Piece]) -> list[Piece]:
+    """Where each text first stands."""
+    first: dict[str, Piece] = {}
+    for piece in pieces:
+        first.setdefault(piece.text, piece)
+    return list(first.values())
 
 
 def _find_in_template(

@@ -204,16 +204,13 @@ class Documents:
 
     def _plan(self, connection: Connection, source: Source, place: Place | None) -> _Plan | Applied:
         """`RefusedError` or `InvalidInputError` where it cannot be done."""
-        read = source.read
-        if isinstance(read, Outline):
-            stored = self._find_stored(connection, read.id, read.name)
+        definition = source.read
+        stored = self._find_stored(connection, definition.id, definition.name)
+        if isinstance(definition, Outline):
             if stored is None:
                 why = "it has no nodes: get it by itself (GET /workflows/ID), and apply that answer"
-                return Applied(name=read.name, change=Change.LEFT_OUT, why=why)
-            read = _fill_in(read, stored, source.label)
-        else:
-            stored = self._find_stored(connection, read.id, read.name)
-        definition = read
+                return Applied(name=definition.name, change=Change.LEFT_OUT, why=why)
+            definition = _fill_in(definition, stored, source.label)
         if stored is None or stored.name != definition.name:  # one that it has already is not judged again
             definition = definition.named(_judge(definition.name, source.label))
             refuse_namesake(
@@ -264,7 +261,7 @@ class Documents:
                     )
                 return found
         named = self._find_named(connection, name)
-        if named is None or given is None or not named.document:
+        if named is None or given is None:
             return named
         if named.given_id is not None:
             raise _refuse_name(name, named.given_id)

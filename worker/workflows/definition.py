@@ -239,18 +239,18 @@ def parse_stored(text: str) -> Definition:
     return Definition(text, Document.model_validate(json.loads(text.removeprefix(_BYTE_ORDER_MARK))))
 
 
-def refuse(remarks: Iterable[Remark], source: str) -> InvalidInputError:
+def _refuse(remarks: Iterable[Remark], source: str) -> InvalidInputError:
     return InvalidInputError("\n".join(f"{source}: {remark}" for remark in list(remarks)[:_PROBLEMS_MAX]))
 
 
 def _check(text: str, raw: object, source: str, *, strict: bool) -> Definition:
     document = read_document(raw)
     if isinstance(document, list):
-        raise refuse(document, source)
+        raise _refuse(document, source)
     definition = Definition(text, document)
     refused = [r for r in definition.remarks if strict or r.weight is Weight.WRONG]
     if refused:
-        raise refuse(refused, source)
+        raise _refuse(refused, source)
     return definition
 
 

@@ -71,16 +71,23 @@ def goes_on(node: Node) -> bool:
 
 
 def judge_node(node: Node) -> Judged:
-    found: list[Found] = []
-    remarks: list[Remark] = []
-    for one in _judge(node):
-        (found if isinstance(one, Found) else remarks).append(one)  # type: ignore[arg-type]  # sorted by type
     component = find_component(node.component_id)
-    fields = None
-    if component is not None and all(remark.weight is Weight.KEPT for remark in remarks):
-        fields = component.Fields.model_validate(own_fields(node, component))
+    fields: Fields | None = None
+    said: list[Found | Remark] = [*_judge_common(node)]
+    if component is None:
+        said += _judge_unknown(node)
+    else:
+        own = own_fields(node, component)
+        fields, problems = _read_fields(component, own)
+        said += _judge_known(node, component, own, fields, problems)
+    said += _judge_beside(node, component)
+    remarks = tuple(one for one in said if isinstance(one, Remark))
     return Judged(
-        node=node, component=component, fields=fields, found=tuple(dict.fromkeys(found)), remarks=tuple(remarks)
+        node=node,
+        component=component,
+        fields=fields if all(remark.weight is Weight.KEPT for remark in remarks) else None,
+        found=tuple(dict.fromkeys(one for one in said if isinstance(one, Found))),
+        remarks=remarks,
     )
 
 
@@ -129,16 +136,15 @@ def _may_be_trigger(node: Node) -> bool:
     return find_component(node.component_id) is None and node.type not in ("action", "condition")
 
 
-def _judge(node: Node) -> Iterator[Found | Remark]:
-    component = find_component(node.component_id)
-    yield from _judge_common(node)
-    if component is None:
-        named = node.component_id[:60]
-        what = f"component {named} is not known here" if named else "it names no component"
-        yield _remark(node, Weight.ELSEWHERE, "data.componentId", what)
-        yield from _in_node(node, find_all_uses(_without_notes(node), mentioned=False))
-    else:
-        yield from _judge_known(node, component)
+def _judge_unknown(node: Node) -> Iterator[Found | Remark]:
+    named = node.component_id[:60]
+    what = f"component {named} is not known here" if named else "it names no component"
+    yield _remark(node, Weight.ELSEWHERE, "data.componentId", what)
+    yield from _in_node(node, find_all_uses(_without_notes(node), mentioned=False))
+
+
+def _judge_beside(node: Node, component: Component | None) -> Iterator[Found | Remark]:
+    """What stands beside the fields of the component: what people note, and what the builder draws."""
     outside = {"id": node.id, "type": node.type, "position": node.position, **(node.model_extra or {})}
     for one in find_all_uses(outside, mentioned=True):
         yield one if isinstance(one, Found) else _remark(node, one.weight, one.path, one.what)
@@ -159,7 +165,17 @@ def _judge_common(node: Node) -> Iterator[Remark]:
             yield _remark(node, Weight.WRONG, f"data.{name}", "input should be a valid boolean")
 
 
-def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
+def _read_fields(component: Component, own: Mapping[str, Any]) -> tuple[Fields | None, list[Any]]:
+    """The component's fields; or None, and what its validator says against them."""
+    try:
+        return component.Fields.model_validate(own), []
+    except ValidationError as error:
+        return None, [*error.errors(include_url=False)]
+
+
+def _judge_known(
+    node: Node, component: Component, own: Mapping[str, Any], fields: Fields | None, problems: Sequence[Any]
+) -> Iterator[Found | Remark]:
     missing = explain_missing(component)
     if missing is not None:
         yield _remark(node, Weight.ELSEWHERE, "data.componentId", missing)
@@ -167,11 +183,9 @@ def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
         what = f"{component.component_id} is of kind {component.kind.value}, and is taken for that"
         yield _remark(node, Weight.KEPT, "type", what)
     unknown = _unknown_fields(node, component)
-    own = own_fields(node, component)
     yield from _find_twice(node, component)
-    problems = list(_judge_fields(node, component, own, unknown))
-    yield from problems
-    idle = frozenset[str]() if problems else component.idle_fields(component.Fields.model_validate(own))
+    yield from _judge_fields(node, problems, unknown)
+    idle = frozenset[str]() if fields is None else component.idle_fields(fields)
     yield from _in_node(node, find_node_uses(own, component, idle=idle))
     for name, part in unknown.items():
         inside = list(find_all_uses({name: part}, mentioned=False))
@@ -185,15 +199,7 @@ def _judge_known(node: Node, component: Component) -> Iterator[Found | Remark]:
         yield from _in_node(node, inside)
 
 
-def _judge_fields(
-    node: Node, component: Component, own: Mapping[str, Any], unknown: Collection[str]
-) -> Iterator[Remark]:
-    try:
-        component.Fields.model_validate(own)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-    else:
-        return
+def _judge_fields(node: Node, problems: Sequence[Any], unknown: Collection[str]) -> Iterator[Remark]:
     for field, problem in _by_field(problems):
         given = problem.get("input")
         away = (

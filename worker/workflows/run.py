@@ -19,6 +19,7 @@ from vaultcore.secret import Secret
 from vaultcore.troubles import explain
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
+from worker.workflows.graph import ERROR
 from worker.workflows.masking import Masker, conceal, cut
 from worker.workflows.nodes.base import ENDED_ITSELF, MASKED, Execution, Fields, Outcome
 from worker.workflows.others import Given, Others
@@ -127,7 +128,7 @@ class Run:
         """A step is done, and the nodes that follow it are live."""
         self.steps.append(replace(step, at=at))
         if not step.is_last:
-            handle = "error" if step.branched else step.outcome.handle
+            handle = ERROR if step.branched else step.outcome.handle
             self.live |= set(self._definition.following(step.node_id, handle))
 
     def waiting_nodes(self) -> list[str]:
@@ -305,7 +306,7 @@ def shape_of(definition: Definition) -> str:
     nodes = []
     for node_id in definition.order():
         component, fields = definition.component(node_id), definition.fields(node_id)
-        handles = (None, "error", *component.handles(fields))
+        handles = (None, ERROR, *component.handles(fields))
         nodes.append(
             [
                 node_id,
