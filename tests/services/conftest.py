@@ -1,15 +1,18 @@
 """The vault's moves, one transaction each, for tests that look at what each of them leaves behind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Row, select, text
 
+from tests.conftest import Clock
+from tests.services.staging import make_services
 from vaultcore.audit import Anchor, Verdict
 from vaultcore.model import Consumer, Item, NodeReference, Policy
 from vaultcore.secret import Secret
@@ -17,6 +20,7 @@ from vaultcore.tables import audit
 from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.demo.http_sink import HttpSink
 from worker.services.claiming import Collected
 
 TOKEN = "prod-ticketing-api-token"
@@ -162,6 +166,20 @@ class Moves:
 @pytest.fixture
 def moves(services: Services) -> Moves:
     return Moves(services)
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as started:
+        yield started
+
+
+@pytest.fixture
+def here(tmp_path: Path, clock: Clock) -> Iterator[Services]:
+    """On a vault's own database, which is a file."""
+    made = make_services(tmp_path / "home", "", clock)
+    yield made
+    made.close()
 
 
 def race(count: int, call: Callable[[int], T]) -> list[T | Exception]:

@@ -21,12 +21,6 @@ MINUTES = timedelta(minutes=16)
 
 
 @pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as made:
-        yield made
-
-
-@pytest.fixture
 def services(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Iterator[Services]:
     made = make_services(tmp_path / "home", database_url, clock, heartbeat_url=f"{sink.url}/beat")
     with made.database.write() as connection:

@@ -22,12 +22,6 @@ PATH = "/ping/7d0c2a"
 
 
 @pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as started:
-        yield started
-
-
-@pytest.fixture
 def staged(tmp_path: Path, clock: Any, sink: HttpSink) -> Iterator[Staged]:
     with stage(tmp_path, "", clock, heartbeat_url=f"{sink.url}{PATH}") as made:
         yield made

@@ -21,12 +21,6 @@ PATH = "/ping/3f1b"
 
 
 @pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as started:
-        yield started
-
-
-@pytest.fixture
 def staged(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) -> Iterator[Staged]:
     with stage(tmp_path / "home", database_url, clock, heartbeat_url=f"{sink.url}{PATH}") as made:
         organisation = made[0]

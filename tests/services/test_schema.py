@@ -49,11 +49,9 @@ def test_the_migrations_make_every_constraint_and_partial_index_of_the_tables(se
     assert "ck_versions_destroyed_is_empty" in str(migrated["versions"])
 
 
-def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
-    tmp_path: Path, database_url: str, clock: Any
-) -> None:
-    """From the schema in which an item had one owner, who was told of a finding once for all."""
-    settings = load_settings(tmp_path / "home", database_url=database_url)
+def begin_at(revision: str, folder: Path, database_url: str, clock: Any) -> Database:
+    """A vault's database, empty and with the schema of that revision."""
+    settings = load_settings(folder / "home", database_url=database_url)
     initialise(settings, clock)
     database = Database(settings.database)
     config = Config()
@@ -62,7 +60,16 @@ def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE alembic_version"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+        command.upgrade(config, revision)
+    return database
+
+
+def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """From the schema in which an item had one owner, who was told of a finding once for all."""
+    database = begin_at("0003", tmp_path, database_url, clock)
+    with database.write() as connection:
         for table, row in _old_rows(clock(), clock() + timedelta(days=5)):
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
@@ -112,17 +119,9 @@ def _old_rows(now: datetime, later: datetime) -> list[tuple[str, dict[str, Any]]
 def test_what_was_collected_and_what_waits_come_along_when_pickups_may_be_repeated(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
-    settings = load_settings(tmp_path / "home", database_url=database_url)
-    initialise(settings, clock)
-    database = Database(settings.database)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    database = begin_at("0004", tmp_path, database_url, clock)
     claim = {"item_id": "vlt_a", "rotation_id": "rot_a", "created_at": clock(), "number": 2}
     with database.write() as connection:
-        metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE alembic_version"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
         connection.execute(
             text(
                 "INSERT INTO claims (id, item_id, rotation_id, created_at, number, claimed_at) "
@@ -270,11 +269,7 @@ def test_definitions_become_documents_that_hold_what_they_held(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
     """Half a character, which an earlier release took into a description, included."""
-    settings = load_settings(tmp_path / "home", database_url=database_url)
-    initialise(settings, clock)
-    database = Database(settings.database)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    database = begin_at("0012", tmp_path, database_url, clock)
     nodes = [{"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}]
     kept = [
         {"name": f"w{number}", "description": description, "nodes": nodes, "edges": [], "critical": number == 2}
@@ -282,10 +277,6 @@ def test_definitions_become_documents_that_hold_what_they_held(
     ]
     row = {"active": True, "schedule_type": "manual", "created_at": clock(), "updated_at": clock()}
     with database.write() as connection:
-        metadata.drop_all(connection)
-        connection.execute(text("DROP TABLE alembic_version"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0012")
         connection.execute(
             text(
                 "INSERT INTO workflows (id, name, definition, active, schedule_type, created_at, updated_at) "

@@ -1,6 +1,5 @@
 """Workflows that start workflows: one that goes on at once, and one that runs another for each item."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,6 @@ from sqlalchemy import select
 
 from tests.chains import apply, begin, chain, each, post, say, wait
 from tests.services.conftest import Moves
-from tests.services.staging import make_services
 from vaultcore.errors import Cause
 from vaultcore.tables import references
 from worker.bootstrap import Services
@@ -25,20 +23,6 @@ AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
 WORKFLOW, SUBFLOW = "workflow_trigger", "subflow_trigger"
 
 
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as started:
-        yield started
-
-
-@pytest.fixture
-def here(tmp_path: Path, clock: Any) -> Iterator[Services]:
-    """On a vault's own database, which is a file."""
-    made = make_services(tmp_path / "home", "", clock)
-    yield made
-    made.close()
-
-
 def start(services: Services, name: str = "first", payload: Any = None) -> Outcome:
     return services.running.start(name, payload=payload, actor="test")
 
@@ -50,6 +34,14 @@ def test(services: Services, name: str = "first", **overrides: int) -> Outcome:
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # it is a move
+
+
+def assert_hidden_in_every_run(services: Services) -> None:
+    for one in all_runs(services):
+        shown = str(logs(services, one.id))
+        assert "masked" in shown
+        for part in (VALUE, "the-First", "Value+of"):
+            assert part not in shown, one.workflow_name
 
 
 def all_runs(services: Services) -> list[Any]:
@@ -418,11 +410,7 @@ def test_values_of_the_other_are_hidden_here_and_usable_by_what_follows(here: Se
     outcome = start(here)
     assert sink.requests[1].body == {"all": VALUE, "part": "the-First"}
     assert outcome.error_message == "[masked]"
-    for one in all_runs(here):
-        shown = str(logs(here, one.id))
-        assert "masked" in shown
-        for part in (VALUE, "the-First", "Value+of"):
-            assert part not in shown, one.workflow_name
+    assert_hidden_in_every_run(here)
 
 
 def test_values_of_this_one_are_hidden_by_the_other(here: Services, sink: HttpSink) -> None:
@@ -448,11 +436,7 @@ def test_values_of_this_one_are_hidden_by_the_other(here: Services, sink: HttpSi
     outcome = start(here)
     assert outcome.status == "completed", outcome.error_message
     assert len(all_runs(here)) == 4
-    for one in all_runs(here):
-        shown = str(logs(here, one.id))
-        assert "masked" in shown
-        for part in (VALUE, "the-First", "Value+of"):
-            assert part not in shown, one.workflow_name
+    assert_hidden_in_every_run(here)
 
 
 def test_what_an_iterators_runs_begin_is_begun_once_each(here: Services, clock: Any) -> None:

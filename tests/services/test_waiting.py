@@ -1,6 +1,5 @@
 """Runs that come to a delay: they wait without a worker, and go on with what they had."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,20 +31,6 @@ from worker.workflows.nodes import catalog
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
 MINUTES = timedelta(minutes=1)
 AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
-
-
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as started:
-        yield started
-
-
-@pytest.fixture
-def here(tmp_path: Path, clock: Any) -> Iterator[Services]:
-    """On a vault's own database, which is a file."""
-    made = make_services(tmp_path / "home", "", clock)
-    yield made
-    made.close()
 
 
 def start(services: Services, name: str = "sync", payload: Any = None) -> Outcome:
