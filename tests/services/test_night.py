@@ -13,6 +13,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.bootstrap import Services
 from worker.demo.counterparts import start_counterparts
+from worker.domain.findings import FindingKind
 from worker.domain.problems import describe
 from worker.domain.saga import State
 from worker.problem_rows import read_undelivered
@@ -387,3 +388,15 @@ def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
     (rotation,) = organisation.night()
     assert rotation.state is State.WATCHING
     assert ("unreadable", "prod-fax-password") in organisation.findings()
+
+
+def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
+    organisation: Organisation, clock: Any
+) -> None:
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 minute")
+    began = clock()
+    clock.advance(timedelta(hours=1))
+    assert len(organisation.services.running.claim_due()) == 1
+    found = organisation.services.nights.preview(began).findings
+    assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []

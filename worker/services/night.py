@@ -112,7 +112,7 @@ class Nights:
                 found += page
             for page in walk_items(connection, at, page_size=self._page_size):
                 found += page
-            found += walk_unreadable(connection, at)
+            found += walk_unreadable(connection, at, self._clock)
         once = {(finding.kind, finding.subject): finding for finding in reversed(found)}
         return Preview(at=at, due=due, findings=list(reversed(once.values())))
 
@@ -282,7 +282,7 @@ class Nights:
             for walk in (
                 walk_stale(reading, now, page_size=self._page_size),
                 walk_items(reading, now, page_size=self._page_size),
-                iter([[*unreadable, *walk_unreadable(reading, now)]]),
+                iter([[*unreadable, *walk_unreadable(reading, now, self._clock)]]),
             ):
                 for findings_page in walk:
                     with self._database.write() as connection:

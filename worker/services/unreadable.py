@@ -1,6 +1,6 @@
 """What cannot be read in the vault, as findings: whether any walk of the night would meet it or not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +10,16 @@ from vaultcore.quiet import check_zone, parse_quiet
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import owners
 from worker import damage_rows
+from worker.domain.clocks import SKEW
 from worker.domain.findings import Finding, find_unreadable
 from worker.domain.places import Place
 from worker.tables import workflows
 from worker.workflows.schedule import next_run
 
 
-def walk_unreadable(connection: Connection, now: datetime) -> Iterator[Finding]:
+def walk_unreadable(connection: Connection, now: datetime, clock: Callable[[], datetime]) -> Iterator[Finding]:
     """Rows that hold what none of us wrote, whether a walk meets them or not; and workflows whose next run is
-    later than their schedule has it.
+    later than their schedule has it, by `clock`: workflows run on while a long night looks at them.
     """
     for damage in damage_rows.walk_damage(connection, now):
         row, fields = damage.row, ", ".join(damage.fields)
@@ -46,7 +47,7 @@ def walk_unreadable(connection: Connection, now: datetime) -> Iterator[Finding]:
             workflows.c.next_run_at,
         ).where(workflows.c.active.is_(True), workflows.c.runs == Place.HERE.value)
     ):
-        late = read_apart(row, lambda one: _is_late(one, now))
+        late = read_apart(row, lambda one: _is_late(one, clock()))
         if isinstance(late, Unread) or late:
             problem = late.problem if isinstance(late, Unread) else "next_run_at"
             yield find_unreadable(f"workflows {row.id}", problem, workflow=_show(row.name), what="when it runs")
@@ -88,4 +89,4 @@ def _is_late(row: Row[*tuple[Any, ...]], now: datetime) -> bool:
     """Whether it would run later than its schedule says, or never."""
     check_row(row, f"workflow {row.name}")
     following = next_run(row.schedule_type, row.schedule_value, now)
-    return following is not None and (row.next_run_at is None or row.next_run_at > following)
+    return following is not None and (row.next_run_at is None or row.next_run_at > following + SKEW)
