@@ -15,7 +15,7 @@ from tests.acceptance.running_up import look_back
 from worker.demo.counterparts import Counterparts
 
 
-def wait_until(holds: Callable[[], bool], *, process: subprocess.Popen[bytes], seconds: float = 40) -> None:
+def wait_until(holds: Callable[[], bool], *, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Polls a condition that a working program reaches in a few seconds; says so if it never does."""
     deadline = time.monotonic() + seconds
     while not holds():
