@@ -65,7 +65,8 @@ class Organisation:
         url = self.counterparts.token_service.url
         admin = {"Authorization": f"Bearer {{{{ vault.{ADMIN} }}}}"}
         return {
-            "mode": "auto", "rotator": "http", "lifetime": "90d", "lead": "14d", "overlap": "1d",
+            "mode": "auto", "rotator": "http", "lifetime": "90d", "lead": "14d",
+            "overlap": "1d", "settle": "0s",
             "settings": {
                 "value": "token", "id": "id", "expires": "expires_at", "verify_id": "token_id",
                 "find_ids": "tokens.*.id",

@@ -81,9 +81,11 @@ class Policy:
     is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that moves first
     (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
     request waits for a person, `claim` how long a generated key waits to be collected, and `settle` how
-    long the other side may take to accept a new value. `urgent`: its owners hear of it in their quiet
-    hours, too. `consumers` says whether something here must read what is replaced. `counterpart` names the
-    other side, where the rotator's own name for it is not the one meant.
+    long the other side may take to accept a new value; `answers` in a row are believed of it. `renew`:
+    where the old value stops working when the new one is issued, a refused one is followed by another
+    without asking a person. `urgent`: its owners hear of it in their quiet hours, too. `consumers` says
+    whether something here must read what is replaced. `counterpart` names the other side, where the
+    rotator's own name for it is not the one meant.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -105,6 +107,8 @@ class Policy:
     claim: timedelta = timedelta(days=14)
     urgent: bool = False
     settle: timedelta = timedelta(seconds=30)
+    answers: int = 3
+    renew: bool = False
     counterpart: str | None = None
     consumers: Consumers = Consumers.REQUIRED
 

@@ -35,6 +35,8 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "claim_seconds": _seconds(policy.claim),
         "urgent": policy.urgent,
         "settle_seconds": _seconds(policy.settle),
+        "answers": policy.answers,
+        "renew": policy.renew,
         "counterpart": policy.counterpart,
         "consumers": policy.consumers.value,
     }
@@ -64,6 +66,8 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         claim=timedelta(seconds=stored.get("claim_seconds", _seconds(default.claim))),
         urgent=stored.get("urgent", default.urgent),
         settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
+        answers=stored.get("answers", default.answers),
+        renew=stored.get("renew", default.renew),
         counterpart=stored.get("counterpart", default.counterpart),
         consumers=Consumers(stored.get("consumers", default.consumers)),
     )

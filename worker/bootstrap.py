@@ -40,6 +40,7 @@ from worker.services.chasing import Chasing
 from worker.services.checking_routes import CheckingRoutes
 from worker.services.claiming import Claiming
 from worker.services.comparing import Comparing
+from worker.services.counter_checks import CounterChecks
 from worker.services.deciding import Deciding
 from worker.services.definitions import Definitions
 from worker.services.delivering import Delivering
@@ -410,6 +411,8 @@ class Services:
             watching=self.watching,
             claiming=self.claiming,
             notifying=self.notifying,
+            telling=self.telling,
+            counter_checks=CounterChecks(database=self.database, running=self.running, clock=self.clock),
             jobs=self.jobs,
             clock=self.clock,
         )

@@ -117,6 +117,10 @@ def waive(
     )
 
 
+CHECK = "check"
+"""Stands for the workflow in a waiver of somebody who answers for that the new value works."""
+
+
 def waivers_of(connection: Connection, rotation_id: str) -> list[Row[*tuple[Any, ...]]]:
     return list(connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id)))
 

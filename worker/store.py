@@ -41,6 +41,8 @@ class Rotation:
     candidates: int = 0
     issuing: bool = False
     late_until: datetime | None = None
+    shown_by: str | None = None
+    one_way: bool = False
     attempts: int = 0
     outages: int = 0
     failing_since: datetime | None = None

@@ -247,6 +247,8 @@ class RotationColumns(TypedColumns):
     candidates: Named[int] = Column(Integer, server_default="0")
     issuing: Named[bool] = Column(Boolean, server_default=false())
     late_until: Named[datetime | None] = Column(UtcDateTime)
+    shown_by: Named[str | None] = Column(String(250))
+    one_way: Named[bool] = Column(Boolean, server_default=false())
     attempts: Named[int] = Column(Integer)
     outages: Named[int] = Column(Integer, server_default="0")
     failing_since: Named[datetime | None] = Column(UtcDateTime)
@@ -268,13 +270,14 @@ class RotationColumns(TypedColumns):
 
 
 rotations = Table("rotations", metadata, RotationColumns)
-"""`told_night`: the night in whose digest its owners read of it. `stuck_in`: the state in which it got
-stuck. `gated`: windows and freezes hold for it. `issuing`: the
-other side was asked for a value and its answer is not recorded; such a request may take effect up to
-`late_until`. `candidates`: replacements that were thrown away. `attempts` are the tries of the present
-step, `outages` those of them that say nothing of the value, `polls` those of a value that is not accepted
-yet. `canary_id`: the workflow that moves first; the others move at `widened_at`. `touched_at`: when its
-present step was claimed, by the clock that then set `next_at`."""
+"""`told_night`: the night in whose digest its owners read of it. `stuck_in`: the state in which it got stuck.
+`gated`: windows and freezes hold for it. `issuing`: the other side was asked for a value and its answer is
+not recorded; such a request may take effect up to `late_until`. `candidates`: replacements that were thrown
+away. `attempts` are the tries of the present step, `outages` those of them that say nothing of the value,
+`polls` those of a value that is not accepted yet. `shown_by`: the check that was shown able to fail and has
+accepted the new value; `one_way`: the old value stopped working when the new one was issued. `canary_id`:
+the workflow that moves first; the others move at `widened_at`. `touched_at`: when its present step was
+claimed, by the clock that then set `next_at`."""
 
 Index(
     "uq_rotations_open",
@@ -290,6 +293,17 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("ix_rotations_night", rotations.c.night)
+
+
+class CheckColumns(TypedColumns):
+    digest: Named[str] = Column(String(64), primary_key=True)
+    subject: Named[str] = Column(String(250))
+    tells_apart: Named[bool] = Column(Boolean)
+    asked_at: Named[datetime] = Column(UtcDateTime)
+
+
+checks = Table("checks", metadata, CheckColumns)
+"""A check of values, by a digest of its target and settings, and whether it refused one that was made up."""
 
 
 class RotationStepColumns(TypedColumns):

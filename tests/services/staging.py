@@ -105,6 +105,18 @@ class ScriptedService(TokenService):
             )
         return answer
 
+    def is_known(self, value: str) -> bool:
+        """Whether it ever issued it."""
+        with self._lock:
+            return _digest(value) in self._by_digest
+
+    def end_all(self, account: str) -> None:
+        """Its tokens are accepted no longer."""
+        with self._lock:
+            for digest, token in self._by_digest.items():
+                if token.account == account:
+                    self._by_digest[digest] = replace(token, revoked=True)
+
     def calls(self, method: str, path: str = "/v1/tokens") -> int:
         """How many requests of that kind were answered; paths by their beginning."""
         return sum(one.method == method and one.path.startswith(path) for one in self.requests)

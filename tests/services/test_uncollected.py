@@ -145,9 +145,7 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
     assert (row.item, row.workflow) == (KEY, None)
     assert row.detail.startswith("the first call with the new key, which was collected by user:ann on ")
     assert row.detail.endswith("; it did not come during the overlap")
-    assert any(
-        f"{KEY} is not used by all since it was replaced" in body for _, body in told(organisation, "digest")
-    )
+    assert any(f"{KEY} is not proven since it was replaced" in body for _, body in told(organisation, "digest"))
     deciding = organisation.services.deciding
     deciding.extend(rotation_id, clock() + DAY, actor="user:ann")
     drive_on(organisation, clock, until=lambda: ("unproven", KEY) not in organisation.findings())

@@ -53,6 +53,8 @@ CHANGES = {
     "four_eyes": True,
     "approval": DAY,
     "settle": DAY,
+    "answers": 1,
+    "renew": True,
     "counterpart": "crm",
     "claim": DAY,
     "urgent": True,

@@ -49,6 +49,8 @@ PARTS = {field.name for field in fields(Policy)} - {"stated"}
         ("approval", "3d", 3 * DAY),
         ("claim", "3d", 3 * DAY),
         ("settle", "2m", HOUR / 30),
+        ("answers", 1, 1),
+        ("renew", True, True),
         ("counterpart", "crm.example.com", "crm.example.com"),
         ("counterpart", None, None),
     ],
@@ -91,6 +93,10 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
         *(
             ("thresholds", given, "thresholds is a list of whole days before expiry")
             for given in (7, [], ["7"], [1.5], [True], None, (7,))
+        ),
+        *(
+            ("answers", given, "answers is a whole number of good answers in a row, 1 to 20")
+            for given in (0, 21, -1, "3", 1.5, True, None)
         ),
         *(
             (name, given, f"'{given}' is no duration")

@@ -122,7 +122,7 @@ def test_a_night_waits_for_what_is_at_work_and_for_what_has_its_turn_in_it(state
     expected = state is State.QUEUED or (state not in rests and not waits_for)
 
     assert is_moving(state, waits_for) is expected
-    assert is_moving(state, waits_for, hurried=True) is (expected or state in WATCHED)
+    assert is_moving(state, waits_for, hurried=True) is (expected or (state in WATCHED and not waits_for))
 
 
 # Outages
@@ -166,8 +166,7 @@ def test_a_rejection_throws_the_candidate_away_and_makes_another_a_bounded_numbe
     state_and_step, candidates, expected
 ):
     state, step = state_and_step
-    settled = {"settling_since": NOW - HOUR} if step is Step.VERIFY else {}
-    transition = fail(step, state, REJECTED, candidates=candidates, **settled)
+    transition = fail(step, state, REJECTED, candidates=candidates, settling_since=NOW - HOUR)
 
     assert (transition.state, transition.next_at) == (expected, NOW)
 
@@ -180,19 +179,20 @@ def test_what_says_nothing_of_the_candidate_makes_no_other_one(state, step):
 
 
 @pytest.mark.parametrize(
-    ("since", "expected"),
+    ("state", "step"),
     [
-        (None, State.INSTALLED),
-        (29, State.INSTALLED),
-        (30, State.DISCARDING),
+        (State.INSTALLED, Step.VERIFY),
+        (State.ACCEPTED, Step.TEST_NODES),
+        (State.NODE_TESTED, Step.TEST_WORKFLOWS),
     ],
 )
-def test_a_new_value_is_polled_while_the_other_side_may_need_a_moment(since, expected):
+@pytest.mark.parametrize(("since", "polls"), [(None, True), (29, True), (30, False)])
+def test_a_new_value_is_asked_again_while_the_other_side_may_need_a_moment(state, step, since, polls):
     settling = None if since is None else NOW - since * SECOND
-    transition = fail(Step.VERIFY, State.INSTALLED, REJECTED, settling_since=settling)
+    transition = fail(step, state, REJECTED, settling_since=settling)
 
-    assert transition.state is expected
-    if expected is State.INSTALLED:
+    assert transition.state is (state if polls else State.DISCARDING)
+    if polls:
         assert NOW < transition.next_at <= NOW + SECOND
         assert transition.polls
         assert not transition.retries, "it is no outage, and its patience is not used up"
@@ -203,6 +203,25 @@ def test_a_policy_may_give_no_moment_to_settle():
     limits = replace(LIMITS, settle=timedelta(0))
 
     assert fail(Step.VERIFY, State.INSTALLED, REJECTED, limits=limits).state is State.DISCARDING
+
+
+@pytest.mark.parametrize(
+    ("state", "step"), [*((state, step) for state, step, _ in ON_THE_WAY[1:]), (State.RETIRING, Step.RETIRE)]
+)
+@pytest.mark.parametrize("failure", [REJECTED, MISTAKE])
+def test_where_the_old_value_is_dead_nothing_goes_back_and_a_person_is_asked(state, step, failure):
+    transition = fail(step, state, failure, one_way=True, settling_since=NOW - HOUR)
+
+    assert (transition.state, transition.next_at) == (State.STUCK, None)
+
+
+def test_where_the_old_value_is_dead_the_policy_may_say_that_another_is_made():
+    limits = replace(LIMITS, renew=True)
+    transition = fail(
+        Step.VERIFY, State.INSTALLED, REJECTED, limits=limits, one_way=True, settling_since=NOW - HOUR
+    )
+
+    assert transition.state is State.DISCARDING
 
 
 @pytest.mark.parametrize(("state", "step"), [(state, step) for state, step, _ in ON_THE_WAY])

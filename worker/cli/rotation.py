@@ -62,6 +62,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
             "next_run_at": standing.consumer and standing.consumer.next_run_at,
         }
         for standing in standings
+        if not standing.check
     ]
     advice = advise(
         rotation.id,
@@ -72,6 +73,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         item=rotation.item,
         number=rotation.new_number,
         has_new=has_new,
+        one_way=rotation.one_way,
     )
     if json:
         shown = [vars(one) for one in advice]
@@ -105,11 +107,19 @@ def cancel(rotation_id: RotationId, *, json: Json = False, home: Home = None) ->
 
 
 @app.command()
-def retry(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def retry(
+    rotation_id: RotationId,
+    *,
+    another: Annotated[
+        bool, typer.Option("--another", help="Throw the new value away first, and make another.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> None:
     """Do again, now, the step that is stuck or waits for its next try."""
     _ = home
     services = open_services()
-    _drive(services, services.deciding.retry(rotation_id, actor=who()), json=json)
+    _drive(services, services.deciding.retry(rotation_id, another=another, actor=who()), json=json)
 
 
 @app.command()
@@ -183,16 +193,19 @@ def waive(
         str | None, typer.Option("--workflow", help="The workflow that uses the item.", show_default=False)
     ] = None,
     callers: Annotated[bool, typer.Option("--callers", help="Those who present the key.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="That the new value works, where no check can tell.")
+    ] = False,
     why: Annotated[str, typer.Option("--why", help="For the record.")],
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Answer for a consumer that is not proven: the old value no longer waits for it. It is audited."""
+    """Answer for what is not proven: the old value no longer waits for it. It is audited."""
     _ = home
-    if (workflow is None) != callers:
-        raise InvalidInputError("for whom do you answer? give --workflow NAME, or --callers")
+    if (workflow is not None) + callers + check != 1:
+        raise InvalidInputError("for what do you answer? give one of --workflow NAME, --callers and --check")
     services = open_services()
-    _answer(services.deciding.waive(rotation_id, workflow, why=why, actor=who()), json=json)
+    _answer(services.deciding.waive(rotation_id, workflow, check=check, why=why, actor=who()), json=json)
 
 
 def describe(rotation: Rotation) -> dict[str, Any]:
@@ -211,6 +224,8 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "old_version": rotation.old_number,
         "new_version": rotation.new_number,
         "candidates": rotation.candidates,
+        "shown_by": rotation.shown_by,
+        "one_way": rotation.one_way,
         "attempts": rotation.attempts,
         "cause": rotation.last_cause,
         "error": rotation.last_error,
@@ -261,6 +276,8 @@ def _head(rotation: Rotation) -> list[str]:
         f"by {rotation.rotator}{hurry}, {rotation.reason}, asked by {rotation.asked_by}{approved}",
         f"version {rotation.old_number} → {rotation.new_number or '-'}",
     ]
+    if rotation.one_way:
+        lines.append("the old value stopped working when the new one was issued: there is no way back")
     if rotation.candidates:
         lines.append(f"{rotation.candidates} rejected before")
     if rotation.failing_since is not None and rotation.next_at is not None:

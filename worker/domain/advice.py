@@ -8,6 +8,8 @@ from worker.domain.proof import Proof, Standing
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
 _REPORT = "run report"
+_NEVER_WHERE = {"rollback": {True}, "retry --another": {False}}
+"""Choices that make no sense where the old value is dead (True), or where it works."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +28,17 @@ def advise(
     item: str,
     number: int | None,
     has_new: bool = True,
+    one_way: bool = False,
 ) -> tuple[Advice, ...]:
     """The choices that the state leaves, the safest first; none: there is nothing to decide.
 
     `number` is the new version of the item, and `has_new` says that there is a new value here that could be
-    accepted.
+    accepted. `one_way`: the old value is dead, and there is no going back to it.
     """
     return tuple(
         Advice(command=_write_command(rotation_id, verb, more), does=does)
         for verb, more, does in _choices(state, stuck_in, outages, standings, f"{item}={number}")
-        if verb != "accept" or has_new
+        if (verb != "accept" or has_new) and one_way not in _NEVER_WHERE.get(verb + more, ())
     )
 
 
@@ -67,6 +70,9 @@ def _unproven(standing: Standing, new: str) -> Iterator[tuple[str, str, str]]:
     if standing.proof is not Proof.UNPROVABLE:
         return
     name = standing.name
+    if standing.check:
+        yield "waive", " --check --why TEXT", "you answer for that the new value works: no check could tell"
+        return
     if standing.consumer is None:
         yield "extend", " --until TIME", "the old key works on until then"
         yield (
@@ -109,5 +115,6 @@ def _stuck(stuck_in: State | None) -> Iterator[tuple[str, str, str]]:
         )
     else:
         yield "retry", "", "goes on where it stopped, with the same value"
+        yield "retry", " --another", "throws the new value away, and makes another"
         yield "rollback", "", "the old value stays, and the new one is taken away"
         yield "accept", "", "the new value is made current as it is, and is watched"

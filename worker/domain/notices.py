@@ -29,7 +29,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.EXPIRED: ("is used after it lapsed", "Look"),
     FindingKind.NO_VALUE: ("waits for its value", "Give it"),
     FindingKind.SUPERSEDED: ("is used in an older version", "Move it to the current one"),
-    FindingKind.UNPROVEN: ("is not used by all since it was replaced", "Decide"),
+    FindingKind.UNPROVEN: ("is not proven since it was replaced", "Decide"),
     FindingKind.NO_CONSUMER: ("cannot be replaced here, since nothing here reads it", "Decide"),
     FindingKind.IDLE: ("is held by a workflow that no longer runs", "Run it, or deactivate it"),
     FindingKind.UNUSED: ("is used by no active workflow", "Delete it"),

@@ -13,6 +13,7 @@ from worker.domain.windows import parse_window, show_window
 
 _LIFETIME = timedelta(days=90)
 _DAYS_MAX = 100 * 366
+_ANSWERS_MAX = 20
 _DEPTH_MAX = 50
 """Objects and lists inside one another."""
 
@@ -190,6 +191,12 @@ def _parse_thresholds(_: str, given: object) -> tuple[int, ...]:
     raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
 
 
+def _parse_answers(_: str, given: object) -> int:
+    if type(given) is int and 1 <= given <= _ANSWERS_MAX:
+        return given
+    raise InvalidInputError(f"answers is a whole number of good answers in a row, 1 to {_ANSWERS_MAX}")
+
+
 _READ: dict[str, Callable[[str, object], Any]] = {
     "mode": _parse_mode,
     "rotator": _check_rotator,
@@ -209,6 +216,8 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "claim": _parse_duration,
     "urgent": _check_switch,
     "settle": _parse_duration,
+    "answers": _parse_answers,
+    "renew": _check_switch,
     "counterpart": _check_text,
     "consumers": _parse_consumers,
 }

@@ -11,6 +11,7 @@ from worker.domain.saga import State
 _LOOK_AGAIN = timedelta(hours=1)
 CANARY_AUTO = "auto"
 CALLERS = "its callers"
+CHECK = "a check"
 
 
 class Proof(StrEnum):
@@ -78,9 +79,13 @@ class Standing:
     consumer: Consumer | None
     proof: Proof
     why: str
+    check: bool = False
+    """It is no consumer, but the check that would have refused a value that does not work."""
 
     @property
     def name(self) -> str:
+        if self.check:
+            return CHECK
         return CALLERS if self.consumer is None else self.consumer.name
 
 
@@ -103,6 +108,10 @@ class Overlap:
     """The old value is about to lapse: nobody may be held back on it."""
     unread: bool = False
     """Nothing here uses the item, and something must: without a consumer there is no proof."""
+    shown: bool = True
+    """A check that was shown able to fail has accepted the new value."""
+    waived: bool = False
+    """Somebody answers for that it works, where no check can tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +190,14 @@ def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> 
     return found(Proof.AWAITED, still)
 
 
+def stand_check(overlap: Overlap) -> Standing:
+    """Whether anything that can refuse a value has accepted the new one: what passes all proves nothing."""
+    if overlap.waived:
+        return Standing(consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True)
+    why = f"{CHECK} that refuses a made-up value: verification and node tests take that, too"
+    return Standing(consumer=None, proof=Proof.UNPROVABLE, why=why, check=True)
+
+
 def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:
     """What follows from a look at the consumers: the canary first, then all, then the old value may go.
 
@@ -191,6 +208,8 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     standings = tuple(stand(c, number=overlap.number, ends=overlap.ends, now=now) for c in ordered)
     if overlap.callers is not None:
         standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
+    if not overlap.shown:
+        standings += (stand_check(overlap),)
     if any(consumer.held for consumer in ordered):
         canary = next((c for c in ordered if c.id == overlap.canary_id), None)
         if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
@@ -215,6 +234,14 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     quiet = None if overlap.callers is None else overlap.callers.quiet_from
     looks = _next_look(now, overlap.ends, overlap.opens, quiet)
     return _found(State.WATCHING, tuple(reasons), looks, standings)
+
+
+def judge_hurried(overlap: Overlap, *, now: datetime) -> Verdict:
+    """In a hurry nobody is waited for; but a value that nothing has shown to work takes the place of none."""
+    check = stand_check(overlap)
+    if overlap.shown or check.proof is Proof.WAIVED:
+        return _found(State.RETIRING, (), now, (), widens=True)
+    return _found(State.WATCHING, (check.why,), now + _LOOK_AGAIN, (check,), widens=True)
 
 
 def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: int) -> Consumer | None:

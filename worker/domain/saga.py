@@ -123,6 +123,10 @@ _REACHED: dict[Step, State] = {
 
 _BEGINNINGS = frozenset({Step.EXPIRE, Step.ADMIT})
 _CANNOT_GO_BACK = frozenset({Step.RETIRE, Step.DISCARD, Step.UNDO})
+SETTLING = frozenset({State.INSTALLED, State.ACCEPTED, State.NODE_TESTED})
+"""The value is fresh: who refuses it may not have heard of it yet. The time for that counts over all."""
+
+_SETTLES = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _JUDGES_THE_CANDIDATE = frozenset({Step.INSTALL, Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _POLL = timedelta(seconds=1)
 _POLL_MAX = timedelta(seconds=10)
@@ -144,7 +148,8 @@ class Limits:
     `pause` is that before the first try after an outage; it doubles up to `pause_max`. After `attempts`
     tries the night no longer waits for the rotation; after `patience` a person is asked. `candidates`:
     how many replacements one rotation makes at most. `settle`: how long the other side may take to
-    accept a new value.
+    accept a new value. `renew`: a candidate that was refused may be followed by another though the old value
+    is dead.
     """
 
     attempts: int
@@ -153,13 +158,15 @@ class Limits:
     patience: timedelta
     candidates: int
     settle: timedelta
+    renew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far the present step is. All numbers leave this try out: `outages` since `failing_since`, and
     `polls` of a value that is not accepted yet since `settling_since`; `candidates` are those that were
-    thrown away. `by_owner`: the new value is one that its owner gave, and nobody's to take back.
+    thrown away. `by_owner`: the new value is one that its owner gave, and nobody's to take back. `one_way`: the
+    old value stopped working when the new one was issued, so that there is nothing to go back to.
     """
 
     rotation_id: str
@@ -169,6 +176,7 @@ class Progress:
     settling_since: datetime | None = None
     candidates: int = 0
     by_owner: bool = False
+    one_way: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +202,9 @@ def next_step(state: State, *, hurried: bool = False) -> Step | None:
 def is_moving(state: State, waits_for: tuple[str, ...], *, hurried: bool = False) -> bool:
     """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it.
 
-    In a hurry nothing is watched.
+    In a hurry nothing is watched, but what nothing has shown to work waits all the same.
     """
-    if state is State.QUEUED or (hurried and state in WATCHED):
+    if state is State.QUEUED or (hurried and state in WATCHED and not waits_for):
         return True
     return state not in AT_REST and not waits_for
 
@@ -213,7 +221,8 @@ def after_failure(
 
     An outage is waited out with the same candidate, for as long as patience lasts. A rejection takes
     the candidate away, and makes another while there may be one more. A mistake goes back, or to a
-    person where there is no way back or nothing speaks against the new value.
+    person where there is no way back or nothing speaks against the new value. Who refuses a fresh value is
+    asked again for as long as the other side may take to spread it.
     """
     if failure.cause is Cause.OUTAGE:
         return _wait_out(state, failure, progress=progress, limits=limits, now=now)
@@ -221,14 +230,17 @@ def after_failure(
         return Transition(state=State.CANCELLED, next_at=None)
     if failure.cause is Cause.REJECTED:
         since = progress.settling_since or now
-        if step is Step.VERIFY and now - since < limits.settle:
+        if step in _SETTLES and now - since < limits.settle:
             pause = backoff(progress.polls + 1, pause=_POLL, most=_POLL_MAX, key=progress.rotation_id)
             return Transition(state=state, next_at=now + pause, polls=True)
-        if step is Step.RETIRE and not progress.by_owner:  # the new value, while the old one works
+        if step is Step.RETIRE and not (
+            progress.by_owner or progress.one_way
+        ):  # the new value, while the old one works
             return Transition(state=State.UNDOING, next_at=now)
-        if step in _JUDGES_THE_CANDIDATE and progress.candidates + 1 < limits.candidates:
+        another = not progress.one_way or limits.renew
+        if step in _JUDGES_THE_CANDIDATE and another and progress.candidates + 1 < limits.candidates:
             return Transition(state=State.DISCARDING, next_at=now)
-    if step in _CANNOT_GO_BACK or (step is Step.WATCH and failure.cause is Cause.MISTAKE):
+    if step in _CANNOT_GO_BACK or progress.one_way or (step is Step.WATCH and failure.cause is Cause.MISTAKE):
         return Transition(state=State.STUCK, next_at=None)
     return Transition(state=State.UNDOING, next_at=now)
 

@@ -75,6 +75,12 @@ class Lists(Protocol):
         """
 
 
+def asks_nobody(rotator: "Rotator", settings: Settings) -> bool:
+    """Whether no other side could say that a value is accepted."""
+    ask = getattr(rotator, "asks_nobody", None)
+    return ask is not None and bool(ask(settings))
+
+
 class Rotator(Protocol):
     """`create → install → verify → revoke`, and `undo` for the way back.
 
@@ -82,8 +88,8 @@ class Rotator(Protocol):
     it needs, what happens when it fails half-way. `needs` is a module that comes with an extra of ours, as
     (module, extra). `example` are settings that work as they stand.
 
-    Two things are its own to have or not: `asks_nobody = True`, where the value works here alone and no other
-    side could say whether it is accepted; and `list_outside`, see `Lists`.
+    Two things are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
+    other side could say whether it is accepted; and `list_outside`, see `Lists`.
     """
 
     Settings: ClassVar[type[Settings]]

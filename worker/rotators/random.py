@@ -55,9 +55,11 @@ class RandomRotator:
     Settings: ClassVar[type[base.Settings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
-    asks_nobody: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {"length": 48, "alphabet": "base62"}
+
+    def asks_nobody(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+        return True
 
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True

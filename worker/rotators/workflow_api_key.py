@@ -26,9 +26,11 @@ class WorkflowApiKeyRotator:
     Settings: ClassVar[type[base.Settings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
-    asks_nobody: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
+
+    def asks_nobody(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+        return True
 
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True

@@ -14,8 +14,8 @@ from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker import store
 from worker.domain.drift import Asked, Judged, Result, judge
-from worker.rotators.base import Outside, Rotator
-from worker.rotators.catalog import find_counterpart, load_rotator
+from worker.rotators.base import Outside, Rotator, asks_nobody
+from worker.rotators.catalog import find_counterpart, load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.services.jobs import Asking, Jobs
 from worker.store import Rotation
@@ -73,7 +73,7 @@ class AskingTargets:
 
     def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judged:
         rotator = make_discreet(load_rotator(item.policy.rotator or ""))
-        if getattr(rotator, "asks_nobody", False):
+        if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
             return Judged(result=Result.HERE_ALONE, detail="its value works here alone")
         asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)
         asked, accepted = [], []

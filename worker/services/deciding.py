@@ -101,11 +101,20 @@ class Deciding:
                 _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
             return store.get_rotation(connection, rotation_id)
 
-    def retry(self, rotation_id: str, *, actor: str) -> Rotation:
-        """Does the step again that is stuck, or that waits for its next try, now."""
+    def retry(self, rotation_id: str, *, another: bool = False, actor: str) -> Rotation:
+        """Does the step again that is stuck, or that waits for its next try, now.
+
+        With `another` the new value is thrown away first, and a new one is made.
+        """
         with self._database.write() as connection:
             rotation, _ = self._take(connection, rotation_id)
-            if rotation.state is State.STUCK and rotation.stuck_in is not None:
+            before = rotation.stuck_in in saga.BEFORE_ACTIVATION
+            if another and not (rotation.state is State.STUCK and before):
+                _refuse(rotation, "has no refused value that another could follow")
+            if another:
+                self._set(connection, rotation, actor, "retry", state=State.DISCARDING, next_at=self._clock())
+                self._telling.resolve(connection, rotation.item_id)
+            elif rotation.state is State.STUCK and rotation.stuck_in is not None:
                 self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
                 self._telling.resolve(connection, rotation.item_id)
             elif rotation.outages:
@@ -180,10 +189,13 @@ class Deciding:
             )
             return store.get_rotation(connection, rotation_id)
 
-    def waive(self, rotation_id: str, workflow: str | None, *, why: str, actor: str) -> Rotation:
+    def waive(
+        self, rotation_id: str, workflow: str | None, *, check: bool = False, why: str, actor: str
+    ) -> Rotation:
         """Somebody answers for a consumer that is not proven: it is waited for no longer.
 
-        `workflow` None: for the callers of a key.
+        `workflow` None: for the callers of a key; or, with `check`, for that the new value works though no
+        check can tell.
         """
         if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
             raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
@@ -191,9 +203,13 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             if rotation.state not in saga.WATCHED:
                 _refuse(rotation, "waits for no consumer")
-            if workflow is None and item.kind is not Kind.API_KEY:
+            if check and rotation.shown_by is not None:
+                _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
+            if workflow is None and not check and item.kind is not Kind.API_KEY:
                 raise RefusedError(f"{item.name} is no key that callers present: name the workflow")
-            consumer = item.id if workflow is None else self._find_consumer(connection, rotation, workflow)
+            consumer = consumers.CHECK if check else item.id
+            if workflow is not None:
+                consumer = self._find_consumer(connection, rotation, workflow)
             consumers.waive(connection, rotation.id, consumer, by=actor, why=why, at=self._clock())
             self._set(
                 connection,
@@ -202,7 +218,7 @@ class Deciding:
                 "waive",
                 state=rotation.state,
                 next_at=self._clock(),
-                noted={"callers" if workflow is None else "workflow": consumer, "why": why},
+                noted={_for_whom(workflow, check=check): consumer, "why": why},
             )
             return store.get_rotation(connection, rotation_id)
 
@@ -344,6 +360,12 @@ class Deciding:
                 return consumer.id
         names = ", ".join(consumer.name for consumer in found) or "no workflow"
         raise NotFoundError(f"{rotation.item} is not used by {workflow!r}: it is used by {names}")
+
+
+def _for_whom(workflow: str | None, *, check: bool) -> str:
+    if workflow is not None:
+        return "workflow"
+    return "check" if check else "callers"
 
 
 def _hold_after_cancel(item: Item, now: datetime) -> datetime:

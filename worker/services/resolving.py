@@ -40,6 +40,10 @@ class Resolved:
         """Which versions these are, as JSON-like data without a value."""
         return {"numbers": self.numbers, "beside": self.beside_numbers}
 
+    def stand_in(self, others: Mapping[str, Secret]) -> dict[str, Secret]:
+        """The values, with those of these items (by id) replaced."""
+        return {name: others.get(self.numbers[name][0], value) for name, value in self.values.items()}
+
     def used(self, written: frozenset[str]) -> dict[str, int]:
         """The versions of what was really used: item id to number."""
         return {self.numbers[name][0]: self.numbers[name][1] for name in written if name in self.numbers}

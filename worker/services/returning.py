@@ -76,7 +76,7 @@ class Returning:
             )
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
-        if rotator.overlaps(job.settings):
+        if rotator.overlaps(job.settings) or rotation.one_way:
             self._verify_old(rotation, item, rotator, job)
             runs = self._return_consumers(rotation)
             if runs:

@@ -116,6 +116,7 @@ class Rotations:
         self._limits = limits
         self._lease = lease
         self._clock = clock
+        self._effects_of = steps
         self._effects: dict[Step, Callable[[Rotation], Done]] = {
             Step.CREATE: steps.create,
             Step.INSTALL: steps.install,
@@ -208,8 +209,9 @@ class Rotations:
         if unready is not None:
             return partial(self._call_off, claimed, unready)
         if step is Step.WATCH:
-            return partial(self._look, claimed)
-        held = self._admitting.hold_for_window(claimed, item) if step is Step.ACTIVATE else None
+            return partial(self._look, claimed, self._effects_of.show(claimed))
+        gated = step is Step.ACTIVATE and not claimed.one_way  # who has no value that works waits for no window
+        held = self._admitting.hold_for_window(claimed, item) if gated else None
         if held is not None:
             return lambda _: _wait(claimed, held)
         return partial(self._succeed, claimed, step, self._effects[step](claimed))
@@ -288,14 +290,15 @@ class Rotations:
         cancelled = to.state is State.CANCELLED
         return _End(to=to, result="done", values={"last_error": "; ".join(to.waits_for)} if cancelled else {})
 
-    def _look(self, claimed: Rotation, connection: Connection) -> _End:
-        """A look at the consumers, and what follows from it, in one transaction.
+    def _look(self, claimed: Rotation, shown_by: str | None, connection: Connection) -> _End:
+        """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
+        accepted the new value and could have refused it.
 
         Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
         is refused.
         """
-        verdict = self._watching.look(connection, claimed)
-        values: dict[str, object] = {}
+        verdict = self._watching.look(connection, claimed, shown=shown_by is not None)
+        values: dict[str, object] = {"shown_by": shown_by}
         if verdict.widens:
             self._watching.let_go(connection, claimed)
             values["widened_at"] = self._clock()
@@ -327,7 +330,7 @@ class Rotations:
         if step is Step.ACTIVATE:
             values["activated_at"] = now
         if step is Step.DISCARD:
-            values["candidates"] = claimed.candidates + 1
+            values |= {"candidates": claimed.candidates + 1, "shown_by": None}
         elif step is not Step.UNDO:
             values |= {"last_cause": None, "last_error": None}
         to = saga.after_success(step, now)
@@ -345,7 +348,7 @@ class Rotations:
             claimed.state,
             failure,
             progress=_progress(claimed),
-            limits=self._limits if item is None else replace(self._limits, settle=item.policy.settle),
+            limits=self._limits if item is None else _limits_of(item, self._limits),
             now=now,
         )
         values: dict[str, object] = {"last_cause": failure.cause.value, "last_error": failure.message}
@@ -394,7 +397,8 @@ class Rotations:
         now = self._clock()
         values = dict(given)
         if not (to.retries or to.polls):
-            values = {**store.NO_TRIES, **values}
+            settling = {"settling_since": claimed.settling_since} if to.state in saga.SETTLING else {}
+            values = {**store.NO_TRIES, **settling, **values}
         if to.state in saga.FINISHED:
             values |= {"finished_at": now, "waits_for": []}
         else:
@@ -432,6 +436,10 @@ def _wait(claimed: Rotation, held: Transition) -> _End:
     return _End(to=held, result="waits", message=message)
 
 
+def _limits_of(item: Item, limits: Limits) -> Limits:
+    return replace(limits, settle=item.policy.settle, renew=item.policy.renew)
+
+
 def _progress(claimed: Rotation) -> Progress:
     return Progress(
         rotation_id=claimed.id,
@@ -441,4 +449,5 @@ def _progress(claimed: Rotation) -> Progress:
         settling_since=claimed.settling_since,
         candidates=claimed.candidates,
         by_owner=claimed.by_owner,
+        one_way=claimed.one_way,
     )

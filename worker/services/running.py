@@ -197,10 +197,13 @@ class Running:
         node_id: str,
         *,
         overrides: Mapping[str, int],
+        stand_ins: Mapping[str, Secret] | None = None,
         context: Mapping[str, Any] | None = None,
         actor: str,
     ) -> NodeResult:
-        """One node, really executed, alone, with its sample context and the overriding versions."""
+        """One node, really executed, alone, with its sample context and the overriding versions; `stand_ins`,
+        by the item's id, are given to it instead of what the vault holds.
+        """
         if node_id not in workflow.definition.node_ids():
             raise InvalidInputError(
                 f"workflow {workflow.name} has no node {node_id!r}: "
@@ -217,7 +220,7 @@ class Running:
             workflow.definition,
             node_id,
             context=workflow.definition.sample_context if context is None else context,
-            values=resolved.values,
+            values=resolved.stand_in(stand_ins or {}),
             beside=resolved.beside,
         )
 

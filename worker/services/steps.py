@@ -21,18 +21,22 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import store
 from worker.domain.notices import CLAIM_MARK
-from worker.rotators.base import Candidate, Job, Rotator
+from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
+from worker.services.counter_checks import CounterChecks
 from worker.services.definitions import Definitions, Workflow
 from worker.services.done import Done
 from worker.services.jobs import Jobs
 from worker.services.lateness import WAITS, late_after_answer, late_until
 from worker.services.notifying import Notifying
 from worker.services.running import Running
+from worker.services.telling import Telling
 from worker.services.watching import Watching
 from worker.store import Rotation
+from worker.workflows.results import NodeResult
 
+_SHOWN_MAX = 250
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
 
@@ -52,9 +56,13 @@ class Steps:
         watching: Watching,
         claiming: Claiming,
         notifying: Notifying,
+        telling: Telling,
+        counter_checks: CounterChecks,
         jobs: Jobs,
         clock: Callable[[], datetime],
     ) -> None:
+        self._telling = telling
+        self._counter_checks = counter_checks
         self._database = database
         self._vault = vault
         self._versions = versions
@@ -100,29 +108,103 @@ class Steps:
         return Done(message=f"version {number} is pending", record=record)
 
     def install(self, rotation: Rotation) -> Done:
+        """The other side accepts the new value; where that made it, whether the old one still works is asked.
+
+        If it does not, there is no way back, and the owners hear of that at once.
+        """
         item, rotator = self._jobs.load(rotation)
-        return Done(message=rotator.install(self._jobs.make(rotation, item)))
+        job = self._jobs.make(rotation, item)
+        message = rotator.install(job)
+        if not rotator.issues or job.old is None or rotation.one_way or _has_lapsed(item, self._clock()):
+            return Done(message=message)
+        refusal = _find_refusal(rotator, job, job.old)
+        if refusal is None:
+            return Done(message=message)
+
+        def record(connection: Connection) -> None:
+            store.change_rotation(connection, rotation, one_way=True)
+            self._telling.tell_one_way(connection, rotation, str(refusal))
+
+        return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
 
     def verify(self, rotation: Rotation) -> Done:
-        """The other side accepts the new value."""
+        """The other side accepts the new value, several times in a row; and no made-up one."""
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if job.new is None:
             raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
-        return Done(message=rotator.verify(job, job.new))
+        if asks_nobody(rotator, job.settings):
+            return self._shown(rotation, "nobody else is to accept it", message=rotator.verify(job, job.new))
+        for _ in range(item.policy.answers):
+            message = rotator.verify(job, job.new)
+        if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
+            return self._shown(rotation, "verification", message=f"{message}, and refuses a made-up one")
+        return Done(message=f"unproven: {message}, but a made-up one passes the same check")
+
+    def show(self, rotation: Rotation) -> str | None:
+        """Which check has accepted the new value, and could have refused it; None: none, to this day.
+
+        What is known of a check is not asked again; so a mended policy is seen, and nobody is asked each hour.
+        """
+        if rotation.shown_by is not None:
+            return rotation.shown_by
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        if asks_nobody(rotator, job.settings):
+            return "nobody else is to accept it"
+        if job.new is None:
+            return "it is kept as a digest"
+        try:
+            if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
+                rotator.verify(job, job.new)
+                return "verification"
+        except CounterpartError as error:
+            # refused, it could tell: what follows from that is for those who take the old one away
+            return None if error.cause is Cause.OUTAGE else "verification"
+        return self._show_by_nodes(rotation, item, job.new)
+
+    def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
+        for workflow, node_id in self._consuming_nodes(item):
+            if not workflow.runs_here and workflow.definition.why_untested(node_id) is not None:
+                continue
+            try:
+                if self._can_tell(rotation, item, workflow, node_id, new):
+                    result = self._test_node(rotation, item, workflow, node_id)
+                    if result.status == "success":
+                        return _node_test(workflow, node_id)
+            except CounterpartError:  # it could not be asked: another look comes
+                continue
+        return None
+
+    def _can_tell(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> bool:
+        number = rotation.new_number or 0
+        return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
+
+    def _test_node(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str) -> NodeResult:
+        return self._running.test_node(
+            workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
+        )
+
+    def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
+        return Done(
+            message=message,
+            record=lambda connection: store.change_rotation(connection, rotation, shown_by=by),
+        )
 
     def test_nodes(self, rotation: Rotation) -> Done:
         """Each node that uses it works with the new value, alone."""
         item, _ = self._jobs.load(rotation)
-        tested, skipped = [], []
+        job = self._jobs.make(rotation, item)
+        tested: list[str] = []
+        unproven: list[str] = []
+        skipped: list[str] = []
+        shown_by = rotation.shown_by
         for workflow, node_id in self._consuming_nodes(item):
             untested = None if workflow.runs_here else workflow.definition.why_untested(node_id)
             if untested is not None:
                 skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
                 continue
-            result = self._running.test_node(
-                workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
-            )
+            result = self._test_node(rotation, item, workflow, node_id)
             if result.status == "skipped":
                 skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
                 continue
@@ -131,9 +213,15 @@ class Steps:
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
                 )
-            tested.append(f"{workflow.name}/{node_id}")
-        passed = f"passed: {', '.join(tested) or ('none' if skipped else 'no node uses it')}"
-        return Done(message=passed + (f"; not tried alone: {', '.join(skipped)}" if skipped else ""))
+            telling = job.new is None or self._can_tell(rotation, item, workflow, node_id, job.new)
+            (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
+            shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
+        message = f"passed: {', '.join(tested) or ('none' if skipped or unproven else 'no node uses it')}"
+        if unproven:
+            message += f"; unproven, since a made-up value passes, too: {', '.join(unproven)}"
+        if skipped:
+            message += f"; not tried alone: {', '.join(skipped)}"
+        return Done(message=message) if shown_by is None else self._shown(rotation, shown_by, message=message)
 
     def test_workflows(self, rotation: Rotation) -> Done:
         """Each workflow that uses it and runs here runs whole, with its sample context and the new value."""
@@ -167,7 +255,8 @@ class Steps:
         unless the old value stopped working when the new one was installed.
         """
         item, rotator = self._jobs.load(rotation)
-        overlaps = rotator.overlaps(parse_settings(rotation.rotator, item.policy.settings))
+        settings = parse_settings(rotation.rotator, item.policy.settings)
+        overlaps = rotator.overlaps(settings) and not rotation.one_way
         new, old = rotation.new_number or 0, rotation.old_number
 
         def record(connection: Connection) -> None:
@@ -301,6 +390,15 @@ class Steps:
         if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
             raise CounterpartError(f"neither value is accepted now: {refusal}", cause=Cause.MISTAKE)
         raise refusal
+
+
+def _node_test(workflow: Workflow, node_id: str) -> str:
+    return f"node test of {workflow.name}/{node_id}"[:_SHOWN_MAX]
+
+
+def _has_lapsed(item: Item, now: datetime) -> bool:
+    """The old value's time was over before, whatever was issued since."""
+    return item.expires_at is not None and item.expires_at <= now
 
 
 def _check_value(value: Secret, item: Item) -> None:

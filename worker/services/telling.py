@@ -1,6 +1,6 @@
 """What owners and operators hear of a rotation at once, in the transaction of what it tells of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from worker import finding_rows, store
 from worker.consumers import users_of
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
-from worker.domain.proof import Consumer, Proof, Standing
+from worker.domain.proof import CHECK, Consumer, Proof, Standing
 from worker.domain.saga import State
 from worker.services.notifying import Notifying
 from worker.store import NIGHT_JOB, Rotation
@@ -67,6 +67,16 @@ class Telling:
         )
         store.set_told(connection, rotation.id, rotation.night)
 
+    def tell_one_way(self, connection: Connection, rotation: Rotation, error: str) -> None:
+        """The old value stopped working when the new one was issued: whoever uses it fails from now on."""
+        self._notifying.tell_owners(
+            connection,
+            rotation.item_id,
+            kind="one-way",
+            dedupe_key=f"rotation:{rotation.id}:one-way",
+            data=self._describe(connection, rotation) | {"error": error},
+        )
+
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
         """Nobody approved it in time."""
         self.settle_approval(connection, rotation)
@@ -113,12 +123,15 @@ class Telling:
             data={"night": night, "failed": [f"{one.item}: {one.last_error} ({one.id})" for one in failed]},
         )
 
-    def find_unproven(self, connection: Connection, rotation: Rotation, standings: Iterable[Standing]) -> None:
+    def find_unproven(self, connection: Connection, rotation: Rotation, standings: Sequence[Standing]) -> None:
         """Consumers that cannot be proven in time are findings; those that are proven meanwhile no longer.
 
         One whose production run failed with the new value, though nothing was rejected, is told of at once.
         """
         now = self._clock()
+        of_check = f"{rotation.item_id} {CHECK}"
+        if not any(standing.check for standing in standings):
+            finding_rows.resolve(connection, FindingKind.UNPROVEN, of_check, now)
         for standing in standings:
             consumer = standing.consumer
             waits = standing.proof in (Proof.AWAITED, Proof.UNPROVABLE)
@@ -126,6 +139,8 @@ class Telling:
                 self._tell_failed_run(connection, rotation, consumer)
             name = None if consumer is None else consumer.name
             subject = rotation.item_id if name is None else f"{rotation.item_id} {name}"
+            if standing.check:
+                subject = of_check
             if standing.proof is not Proof.UNPROVABLE:
                 finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
                 continue

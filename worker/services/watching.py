@@ -13,7 +13,16 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import consumers, pickup_rows, records
 from worker.domain.pickups import Pickup
-from worker.domain.proof import Callers, Consumer, Overlap, Standing, Verdict, choose_canary, judge
+from worker.domain.proof import (
+    Callers,
+    Consumer,
+    Overlap,
+    Standing,
+    Verdict,
+    choose_canary,
+    judge,
+    judge_hurried,
+)
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.store import Rotation
@@ -40,8 +49,9 @@ class Watching:
         self._freezes = tuple(freezes)
         self._clock = clock
 
-    def look(self, connection: Connection, rotation: Rotation) -> Verdict:
-        """What follows from the consumers as they are now.
+    def look(self, connection: Connection, rotation: Rotation, *, shown: bool) -> Verdict:
+        """What follows from the consumers as they are now. `shown`: a check that can fail has accepted the new
+        value.
 
         `CounterpartError` if a production run rejected the new value: its cause is `REJECTED`.
         """
@@ -56,8 +66,11 @@ class Watching:
             raise CounterpartError(
                 f"production run of {workflow}, node {node}: {message}", cause=Cause.REJECTED
             )
+        found = self._consumers_of(connection, rotation)
+        overlap = self._overlap(connection, rotation, item, found, now)
+        overlap = replace(overlap, shown=overlap.shown or shown)
         if rotation.hurried:
-            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
+            return judge_hurried(overlap, now=now)
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
             until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
@@ -65,18 +78,20 @@ class Watching:
             if pickup.taken_by is not None:
                 why = f"the new key did not arrive at {pickup.taken_by} by {until}"
             return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
-        found = self._consumers_of(connection, rotation)
-        return judge(self._overlap(connection, rotation, item, found, now), found, now=now)
+        return judge(overlap, found, now=now)
 
     def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none
-        before the activation, and none in a hurry.
+        before the activation; in a hurry the check alone, where none could tell.
         """
-        if rotation.state not in WATCHED or rotation.hurried:
+        if rotation.state not in WATCHED:
             return ()
         item = self._vault.get(connection, rotation.item_id)
         found, now = self._consumers_of(connection, rotation), self._clock()
-        return judge(self._overlap(connection, rotation, item, found, now), found, now=now).standings
+        overlap = self._overlap(connection, rotation, item, found, now)
+        if rotation.hurried:
+            return judge_hurried(overlap, now=now).standings
+        return judge(overlap, found, now=now).standings
 
     def when_allowed(self, item: Item, now: datetime) -> datetime | None:
         """The next moment at which windows and freezes allow a change; None: none within a year."""
@@ -168,7 +183,13 @@ class Watching:
             opens=self.when_allowed(item, now) if rotation.gated else now,
             canary_id=rotation.canary_id,
             others=tuple(others),
+            shown=rotation.shown_by is not None,
+            waived=self._answered_for(connection, rotation),
         )
+
+    def _answered_for(self, connection: Connection, rotation: Rotation) -> bool:
+        """Somebody answers for that the new value works, though no check could tell."""
+        return any(row.workflow_id == consumers.CHECK for row in consumers.waivers_of(connection, rotation.id))
 
     def _callers(
         self, connection: Connection, rotation: Rotation, item: Item, old: Version, pickup: Pickup | None

@@ -17,6 +17,7 @@ from typing import Any
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
+from worker.domain.made_up import make_up
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.testing.link import Link
@@ -114,6 +115,19 @@ class RotatorContract:
             error = _fail(lambda: stage.rotator.verify(stage.job(made), stage.old))
             assert error.cause is Cause.REJECTED
             assert stage.old.expose() not in str(error)
+
+    def test_a_made_up_value_is_refused_and_the_real_one_still_works(self) -> None:
+        """What takes everything proves nothing, and no old value is taken away by it."""
+        with self.stage() as stage:
+            made = _go_to(stage, "revoke")
+            if stage.accepts is None:
+                return  # nobody is there to refuse it
+            made_up = make_up(made.value)
+            assert made_up is not None, "no value of its form can be made up, so no check of it can be believed"
+            error = _fail(lambda: stage.rotator.verify(stage.job(made), made_up))
+            assert error.cause is not Cause.OUTAGE
+            assert made_up.expose() not in str(error)
+            stage.rotator.verify(stage.job(made), made.value)
 
     def test_a_step_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
         for step in ("create", "install", "verify", "revoke"):

@@ -1,0 +1,128 @@
+"""A service that ends the old value when it issues the new one: from then on there is only the way forward."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.services.staging import TOKEN, ScriptedService, Staged, drive_on, start_organisation, step_to, told
+from vaultcore.errors import RefusedError
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.saga import State
+from worker.store import Rotation
+
+DAY = timedelta(days=1)
+SHORT = ["0 2 * * * for 1h in UTC"]
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        end_the_old(made[1])
+        yield made
+
+
+def end_the_old(service: ScriptedService) -> None:
+    """One token for each account: whoever gets another loses the one before."""
+
+    def script(incoming: Incoming) -> Answer | None:
+        if (incoming.method, incoming.path) == ("POST", "/v1/tokens"):
+            service.end_all("ticketing")
+        return None
+
+    service.script = script
+
+
+def rotate(staged: Staged, clock: Any) -> Rotation:
+    organisation, _ = staged
+    organisation.services.nights.begin(clock())
+    drive_on(organisation, clock)
+    return organisation.rotations()[0]
+
+
+def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.one_way) == (State.WATCHING, True)
+    ((owner, body),) = told(organisation, "one-way")
+    assert owner == "support"
+    assert "ticket-sync fails until the new value is in use" in body
+    organisation.services.running.start("ticket-sync", actor="test")
+    clock.advance(2 * DAY)
+    drive_on(organisation, clock)
+    assert organisation.rotations()[0].state is State.DONE
+    assert len(service.live_tokens("ticketing")) == 1
+
+
+def test_nobody_is_held_back_on_a_value_that_is_dead_and_no_window_is_waited_for(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", canary="auto", windows=SHORT)
+    organisation.add_workflow("ticket-sync", TOKEN, is_active=True)
+    organisation.add_workflow("ticket-report", TOKEN, is_active=True)
+    organisation.services.nights.begin(clock())
+    (rotation,) = organisation.rotations()
+    step_to(organisation, clock, rotation.id, State.WORKFLOW_TESTED)
+    clock.advance(timedelta(hours=3))
+    drive_on(organisation, clock)
+    rotation = organisation.rotations()[0]
+    assert (rotation.state, rotation.canary_id) == (State.WATCHING, None)
+
+
+def test_a_refused_candidate_is_followed_by_no_other_before_a_person_says_so(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
+    service.default_scopes["ticketing"] = ["tickets"]
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.ACCEPTED)
+    assert service.calls("POST") == 1
+    assert service.calls("DELETE") == 0
+    assert len(told(organisation, "rotation-stuck")) == 1
+
+    deciding = organisation.services.deciding
+    del service.default_scopes["ticketing"]
+    deciding.retry(rotation.id, another=True, actor="test")
+    drive_on(organisation, clock)
+    again = organisation.rotations()[0]
+    assert (again.state, again.candidates) == (State.WATCHING, 1)
+    assert service.calls("POST") == 2
+    assert len(told(organisation, "one-way")) == 1
+    with pytest.raises(RefusedError, match="has no refused value that another could follow"):
+        deciding.retry(rotation.id, another=True, actor="test")
+
+
+def test_a_policy_may_say_that_another_candidate_is_made(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", renew=True)
+    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
+    service.default_scopes["ticketing"] = ["tickets"]
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.candidates) == (State.STUCK, 2)
+    assert service.calls("POST") == 3
+
+
+def test_who_goes_back_all_the_same_does_not_lose_the_only_value_that_works(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation = rotate(staged, clock)
+    organisation.services.deciding.roll_back(rotation.id, actor="test")
+    drive_on(organisation, clock)
+    assert organisation.rotations()[0].state is State.STUCK
+    assert len(service.live_tokens("ticketing")) == 1
+
+
+def test_an_old_value_that_had_lapsed_before_is_nothing_to_tell_of(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing", days=1)
+    clock.advance(2 * DAY)
+    rotation = rotate(staged, clock)
+    assert rotation.one_way is False
+    assert told(organisation, "one-way") == []

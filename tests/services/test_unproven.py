@@ -1,0 +1,193 @@
+"""A check that takes every value proves nothing: that is said, and no old value is taken away by it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from tests.organisation import Organisation
+from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on, start_organisation
+from vaultcore.errors import RefusedError
+from vaultcore.tables import versions
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.policies import PolicyChange
+from worker.domain.saga import State
+from worker.services.items import ItemChange
+from worker.store import Rotation, steps_of
+
+DAY = timedelta(days=1)
+LOOKS_GOOD = Answer(status=200, body={"ok": False})
+BLIND, SEEING = "/v1/account", "/v1/tickets"
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    with start_organisation(services) as made:
+        yield made
+
+
+def take_everything(incoming: Incoming) -> Answer | None:
+    return LOOKS_GOOD if incoming.path == BLIND else None
+
+
+def add_blind(organisation: Organisation, name: str = TOKEN, *, verify: str = BLIND, **policy: Any) -> str:
+    """A token that is verified at a place which takes every value; the token."""
+    settings = organisation.token_policy("ticketing")["settings"]
+    settings = {key: value for key, value in settings.items() if key != "verify_id"}
+    url = organisation.counterparts.token_service.url
+    settings["verify"] = settings["verify"] | {"url": f"{url}{verify}"}
+    token = organisation.add_token(name, "ticketing", settings=settings, **policy)
+    (token_id,) = organisation.counterparts.token_service.live_tokens("ticketing")
+    with organisation.services.database.write() as connection:
+        connection.execute(update(versions).where(versions.c.number == 1).values(external={"id": token_id}))
+    return token
+
+
+def watch_made_up(service: ScriptedService, *, blind: bool) -> list[str]:
+    """The paths at which somebody came with a token that the service never issued."""
+    seen: list[str] = []
+
+    def script(incoming: Incoming) -> Answer | None:
+        if bearer_of(incoming) not in (service.admin_token, "") and not service.is_known(bearer_of(incoming)):
+            seen.append(incoming.path)
+        return take_everything(incoming) if blind else None
+
+    service.script = script
+    return seen
+
+
+def rotate(organisation: Organisation, clock: Any) -> Rotation:
+    organisation.services.nights.begin(clock())
+    drive_on(organisation, clock)
+    return organisation.rotations()[0]
+
+
+def pass_the_overlap(organisation: Organisation, clock: Any) -> Rotation:
+    organisation.services.running.start("ticket-sync", actor="test")
+    clock.advance(2 * DAY)
+    drive_on(organisation, clock)
+    return organisation.rotations()[0]
+
+
+def messages(organisation: Organisation, rotation_id: str) -> str:
+    with organisation.services.database.read() as connection:
+        return " ".join(row.message for row in steps_of(connection, rotation_id))
+
+
+def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    old = add_blind(organisation)
+    organisation.add_workflow("ticket-sync", TOKEN, path=BLIND)
+    service.script = take_everything
+    rotation = rotate(organisation, clock)
+    assert (rotation.state, rotation.shown_by) == (State.WATCHING, None)
+    said = messages(organisation, rotation.id)
+    assert "unproven: the service accepts it (200), but a made-up one passes the same check" in said
+    assert "unproven, since a made-up value passes, too: ticket-sync/call" in said
+
+    for _ in range(3):
+        rotation = pass_the_overlap(organisation, clock)
+    assert rotation.state is State.WATCHING
+    assert rotation.waits_for == [
+        "a check that refuses a made-up value: verification and node tests take that, too"
+    ]
+    assert service.is_live(old)
+    assert service.calls("DELETE") == 0
+    assert ("unproven", TOKEN) in organisation.findings()
+
+
+def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_ends(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = add_blind(organisation)
+    organisation.add_workflow("ticket-sync", TOKEN, path=BLIND)
+    service.script = take_everything
+    rotate(organisation, clock)
+    assert pass_the_overlap(organisation, clock).state is State.WATCHING
+
+    services = organisation.services
+    mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
+    services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
+    clock.advance(2 * DAY)
+    drive_on(organisation, clock)
+    rotation = organisation.rotations()[0]
+    assert (rotation.state, rotation.shown_by) == (State.DONE, "verification")
+    assert not service.is_live(old)
+    assert ("unproven", TOKEN) not in organisation.findings()
+
+
+def test_a_person_may_answer_for_what_no_check_can_tell(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    add_blind(organisation)
+    organisation.add_workflow("ticket-sync", TOKEN, path=BLIND)
+    service.script = take_everything
+    rotation = rotate(organisation, clock)
+    pass_the_overlap(organisation, clock)
+    deciding = organisation.services.deciding
+    deciding.waive(rotation.id, None, check=True, why="looked at it there", actor="test")
+    assert organisation.services.rotations.advance(rotation.id).rotation.state is State.RETIRING  # type: ignore[union-attr]
+
+
+def test_nobody_answers_for_what_a_check_has_shown(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation = rotate(organisation, clock)
+    with pytest.raises(RefusedError, match="was shown to work already, by verification"):
+        organisation.services.deciding.waive(rotation.id, None, check=True, why="-", actor="test")
+
+
+def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    old = add_blind(organisation)
+    organisation.add_workflow("ticket-sync", TOKEN, path=SEEING)
+    service.script = take_everything
+    rotation = rotate(organisation, clock)
+    assert rotation.shown_by == "node test of ticket-sync/call"
+    assert pass_the_overlap(organisation, clock).state is State.RETIRING  # its refusal cannot be shown there
+    assert not service.is_live(old)
+
+
+def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    old = add_blind(organisation)
+    service.script = take_everything
+    rotation = organisation.services.driving.run_hurried(TOKEN, lambda _: None, asked_by="test")
+    assert rotation.state is State.WATCHING
+    assert "a check that refuses a made-up value" in rotation.waits_for[0]
+    assert service.is_live(old)
+
+
+def test_a_check_is_asked_with_a_made_up_value_once_for_its_target_and_settings(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    add_blind(organisation, verify=SEEING)
+    organisation.add_workflow("ticket-sync", TOKEN, path="/v1/invoices")
+    seen = watch_made_up(service, blind=False)
+    assert rotate(organisation, clock).shown_by == "verification"
+    assert seen == [SEEING, "/v1/invoices"]
+    assert pass_the_overlap(organisation, clock).state is State.DONE
+
+    clock.advance(85 * DAY)
+    assert rotate(organisation, clock).shown_by == "verification"
+    assert seen == [SEEING, "/v1/invoices"]
+
+
+def test_a_check_that_could_not_tell_is_asked_again_after_a_day(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    add_blind(organisation)
+    seen = watch_made_up(service, blind=True)
+    rotate(organisation, clock)
+    for _ in range(5):
+        clock.advance(timedelta(hours=2))
+        drive_on(organisation, clock)
+    assert seen == [BLIND]
+    clock.advance(DAY)
+    drive_on(organisation, clock)
+    assert seen == [BLIND, BLIND]

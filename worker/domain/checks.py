@@ -1,0 +1,28 @@
+"""What makes a check the same one, and for how long it is believed that it can tell good from bad. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+_ASKED_AGAIN = timedelta(days=1)
+"""Of one that could not tell: what it asks may have been mended where we do not see it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """`tells_apart`: a made-up value was refused when it was asked."""
+
+    tells_apart: bool
+    asked_at: datetime
+
+    def holds(self, now: datetime) -> bool:
+        return self.tells_apart or now - self.asked_at < _ASKED_AGAIN
+
+
+def digest_check(*parts: str | Mapping[str, Any] | Sequence[Any]) -> str:
+    """The same for the same target and settings; whatever changes in them makes it another check."""
+    written = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(written.encode()).hexdigest()
