@@ -172,7 +172,8 @@ def create(  # the options document themselves
     elif json:
         print_json(describe(created))
     else:
-        print_lines([_line(created)])
+        overlap = services.items.explain_overlap(created.policy)
+        print_lines([_line(created), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
 
 
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
@@ -256,7 +257,9 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
     if json:
         print_json(answer)
         return
-    print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}", "", "versions:"])
+    print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}"])
+    overlap = services.items.explain_overlap(item.policy)
+    print_lines([*([] if overlap is None else [f"replaced: {overlap}"]), "", "versions:"])
     none = "none" if item.version else f"none yet: {value_command(item, services.clock())}"
     print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), none)
     print_lines(["", "used by:"])

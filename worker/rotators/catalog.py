@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
-from vaultcore.model import Policy
-from worker.rotators.base import Rotator, Settings
+from vaultcore.model import Mode, Policy
+from worker.rotators.base import Rotator, Settings, asks_nobody
 
 GROUP = "nightkey.rotators"
 
@@ -82,6 +82,26 @@ def find_counterpart(policy: Policy) -> str | None:
         return rotator.counterpart(parse_settings(policy.rotator, policy.settings))
     except NightkeyError:
         return None
+
+
+def explain_overlap(policy: Policy) -> str | None:
+    """Whether the old value works beside the new one until that is proven, as far as it can be known before the
+    first rotation; None: nothing is replaced, nobody is asked, or its settings are wrong.
+    """
+    if policy.mode is Mode.NOTIFY or policy.rotator is None:
+        return None
+    try:
+        rotator = load_rotator(policy.rotator)
+        settings = parse_settings(policy.rotator, policy.settings)
+    except NightkeyError:
+        return None
+    if asks_nobody(rotator, settings):
+        return None
+    if not rotator.overlaps(settings):
+        return "the old value stops working when the new one is there"
+    if rotator.issues:
+        return "the old value works on beside the new one, as its policy says; it is asked after each issue"
+    return "the old value works on beside the new one"
 
 
 @cache

@@ -21,6 +21,7 @@ from worker.domain.commands import explain_lapsed_metadata, explain_missing_expi
 from worker.domain.consumption import explain_unread_plan
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
+from worker.rotators import catalog
 from worker.rotators.catalog import foreign_settings, parse_settings
 from worker.services.claiming import Claiming, Collected
 
@@ -95,6 +96,10 @@ class Items:
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
         return self._lacks_expiry(item, change, self._policy_after(item, change))
+
+    def explain_overlap(self, policy: Policy) -> str | None:
+        """Whether the old value works on beside the new one when it is replaced, as far as that is known."""
+        return catalog.explain_overlap(policy)
 
     def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
