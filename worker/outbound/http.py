@@ -39,6 +39,11 @@ class Response:
     body: Any
     raw: bytes = field(default=b"", repr=False)
 
+    @property
+    def text(self) -> str:
+        """The body as text, also where it is JSON."""
+        return self.body if isinstance(self.body, str) else self.raw.decode(errors="replace")
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Redirect:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from vaultcore.errors import Cause, CounterpartError
+from worker.domain.json_paths import take_path
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
-from worker.workflows.paths import take_path
 
 
 class JsonParserFields(Fields):
