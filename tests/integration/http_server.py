@@ -96,6 +96,44 @@ class Handler(BaseHTTPRequestHandler):
         """A compressed body of which only the first bytes come, and no fewer than it says."""
         self.send(200, gzip.compress(TEXT)[: int(left)], **{"Content-Encoding": "gzip"})
 
+    def answer_behind(self, encoding: str) -> None:
+        """Something that never ends, behind the end of what is compressed."""
+        packed = gzip.compress(TEXT) if encoding == "gzip" else zlib.compress(TEXT)
+        self.go_on_for_ever(packed, b"x" * 1000, encoding)
+
+    def answer_twice(self, _: str) -> None:
+        """Two documents, each compressed by itself: a reader of the first would take it for all."""
+        self.send(200, gzip.compress(TEXT) + gzip.compress(TEXT), **{"Content-Encoding": "gzip"})
+
+    def answer_hollow(self, _: str) -> None:
+        """Compressed blocks without an end, of which each holds nothing."""
+        self.go_on_for_ever(zlib.compress(b"")[:2], b"\0\0\0\xff\xff" * 200, "deflate")
+
+    def answer_chunks(self, _: str) -> None:
+        self.go_on_for_ever(b"", b"x" * 1000, "identity")
+
+    def answer_heads(self, number: str) -> None:
+        self.send(200, TEXT, **{f"X-{n}": "x" for n in range(int(number))})
+
+    def answer_header(self, size: str) -> None:
+        self.send(200, TEXT, **{"X-Long": "x" * int(size)})
+
+    def go_on_for_ever(self, first: bytes, again: bytes, encoding: str) -> None:
+        """In chunks, until the caller hangs up."""
+        self.close_connection = True
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: "
+            + encoding.encode()
+            + b"\r\n\r\n"
+        )
+        try:
+            while not self.server.stopping.is_set():
+                if first:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(first), first))
+                first = again
+        except OSError:
+            pass
+
     def answer_half(self, _: str) -> None:
         self.send(200, TEXT, **{"Content-Length": str(2 * len(TEXT))})
         self.close_connection = True

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import math
 import re
 import time
 from collections.abc import Iterator
@@ -357,15 +356,15 @@ def test_an_answer_nested_however_deeply_is_an_output_that_can_be_stored(runner,
     result = run(runner, workflow(call(base, f"/nested/{depth}"), say("after", "{{ fetch.status_code }}")))
     assert (result.status, result.output) == ("completed", {"said": "200"})
     stored = json.dumps(result.logs[1].output)
-    assert ("nested too deeply" in stored) == (depth > 90)
+    assert isinstance(result.logs[1].output["body"], str) == (depth > 90)
+    assert len(stored) < 10_000
 
 
 def test_numbers_that_json_cannot_hold_leave_a_run_as_text(runner, base):
     fetch = call(base, "/reply", method="POST", body='{"a": NaN, "b": -1e999, "c": 1.5}')
     result = run(runner, workflow(fetch))
-    assert result.output["body"] == {"a": "nan", "b": "-inf", "c": 1.5}
+    assert result.output["body"] == '{"a": NaN, "b": -1e999, "c": 1.5}'
     json.dumps(result.output, allow_nan=False)
-    assert math.isfinite(result.output["body"]["c"])
 
 
 def test_an_error_is_one_printable_line_whatever_the_other_side_sent(runner, base):

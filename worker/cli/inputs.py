@@ -15,7 +15,7 @@ from vaultcore.rules import parse_duration
 from vaultcore.secret import Secret
 from worker.cli.terminal import fit_cell
 from worker.domain.policies import PolicyChange
-from worker.workflows.strict_json import parse_json
+from worker.domain.strict_json import parse_json
 
 _FILE_MAX = 64 * 1024
 NONE = "none"

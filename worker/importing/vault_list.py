@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
 from worker.domain.incoming import Contents, Entry, Fault
-from worker.workflows.strict_json import parse_json
+from worker.domain.strict_json import parse_json
 
 _FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
 _VALUES: Final = frozenset({"secret", "value", "password", "passphrase", "token", "key", "private_key"})

@@ -1,7 +1,20 @@
 """The one place where anything leaves for the outside: permission, guard, limits, errors with a cause."""
 
+from worker.outbound.answers import Response, cause_of, say_status
 from worker.outbound.expecting import Expect, cause_unmet
-from worker.outbound.http import HttpClient, Response, cause_of
+from worker.outbound.http import HttpClient
 from worker.outbound.network import Network, permitted_by
+from worker.outbound.pace import Pace, held_at_most_until
 
-__all__ = ["Expect", "HttpClient", "Network", "Response", "cause_of", "cause_unmet", "permitted_by"]
+__all__ = [
+    "Expect",
+    "HttpClient",
+    "Network",
+    "Pace",
+    "Response",
+    "cause_of",
+    "cause_unmet",
+    "held_at_most_until",
+    "permitted_by",
+    "say_status",
+]

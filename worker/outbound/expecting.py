@@ -16,10 +16,11 @@ from pydantic import (
 
 from vaultcore.errors import Cause, CounterpartError
 from worker.domain.json_paths import take_path
-from worker.outbound.http import Response, cause_of
+from worker.outbound.answers import Response, cause_of
 
 _SHOWN = 60
 """Characters of what was expected, in a sentence."""
+_FOR_THIS_ONCE = (302, 303, 307)
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 
@@ -59,6 +60,10 @@ class Expect(BaseModel):
         """Whether more than a status is looked at: such an answer is a good one wherever it came from."""
         return bool(self.fields or self.header or self.text or self.text_absent)
 
+    @property
+    def reads_body(self) -> bool:
+        return bool(self.fields or self.text)
+
     def judge(self, answer: Response) -> str | None:
         """None: a good answer. Else what it lacks, in words of the expectation alone: whatever the other side
         said, but its status, may hold a value.
@@ -66,6 +71,8 @@ class Expect(BaseModel):
         if not _is_among(answer.status, self.status):
             wanted = " or ".join(map(str, self.status)) or "2xx"
             return f"the status {answer.status} is not {wanted}"
+        if self.fields and answer.flaw is not None:
+            return f"the body cannot be read as JSON ({answer.flaw})"
         for path, expected in self.fields.items():
             if not _is_same(_look(answer.body, path), expected):
                 return f"{path[:_SHOWN]} in the body is not {_show(expected)}"
@@ -81,11 +88,14 @@ class Expect(BaseModel):
         return None
 
 
-def cause_unmet(status: int) -> Cause:
-    """Why an answer is not the expected one. What was served otherwise (200) but does not hold what a good
-    answer holds has not let the caller in: it judges the credential, as a 401 does.
+def cause_unmet(answer: Response | int) -> Cause:
+    """Why an answer, or one of a status, is not the expected one. What was served otherwise (200) but does not
+    hold what a good answer holds has not let the caller in: it judges the credential, as a 401 does. So does a
+    redirect for this once (302), most likely to a page that asks for a login; one for good says that the URL is
+    another.
     """
-    return cause_of(status) or Cause.REJECTED
+    status, cause = (answer, cause_of(answer)) if isinstance(answer, int) else (answer.status, answer.cause)
+    return Cause.REJECTED if cause is None or status in _FOR_THIS_ONCE else cause
 
 
 def _is_among(status: int, wanted: list[int]) -> bool:

@@ -3,59 +3,47 @@
 Errors name the host; never a path, a query, a header or a body.
 """
 
-import json
 import logging
 import ssl
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import httpcore
 import httpx
 
 from vaultcore.errors import Cause, CounterpartError
+from worker.outbound.answers import HEADERS_MAX, Response, decode, is_redirect, parse, read_body
 from worker.outbound.network import Network
+from worker.outbound.pace import HELD_MAX, Pace, cannot_be_held
 from worker.outbound.transport import Transport
+from worker.outbound.wishes import asked_to_wait
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TIMEOUT_MAX = 300.0
 _FOLLOWED = frozenset({"GET", "HEAD"})
-_NOT_MODIFIED = 304
-"""An answer, and no redirect."""
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
+_UNSAID = {
+    Cause.OUTAGE: "what cannot be reached, or did not answer",
+    Cause.MISTAKE: "what cannot be called or read: use the final URL, and see outbound_private and "
+    "outbound_only",
+}
+"""Of another place that a redirect leads to: its name may be made of a value."""
 Pairs = Sequence[tuple[str, str]]
 """(name, text) of headers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Response:
-    """Status, headers (lower-case names) and the body: parsed JSON, else text; and as it came, decompressed."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    raw: bytes = field(default=b"", repr=False)
-
-    @property
-    def text(self) -> str:
-        """The body as text, also where it is JSON."""
-        return self.body if isinstance(self.body, str) else self.raw.decode(errors="replace")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Redirect:
-    status: int
-    location: str
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class HttpClient:
     """Sends one request within a deadline for the whole call and a cap on the decompressed body.
 
     It holds no connection between calls, so that it may cross a fork and be shared by threads. `proxy` is a
-    URL, perhaps with a login.
+    URL, perhaps with a login. Of `pace`, it keeps to what each place has asked for, and tells it what one asks.
     """
 
     def __init__(
@@ -66,12 +54,16 @@ class HttpClient:
         max_bytes: int = 1_048_576,
         redirects: int = 3,
         proxy: str = "",
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._network = network
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._redirects = redirects
         self._proxy = httpx.Proxy(proxy) if proxy else None
+        self._pace = pace
+        self._clock = clock
         for name in ("httpx", "httpcore"):  # they log each URL with its query, and the headers
             logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -83,14 +75,18 @@ class HttpClient:
         headers: Mapping[str, str] | Pairs | None = None,
         content: str | None = None,
         timeout: float | None = None,
+        follow: bool = False,
     ) -> Response:
-        """The response, whatever its status but a redirect; `CounterpartError` if there is none.
+        """The response, whatever its status; `CounterpartError` if there is none.
 
-        A timeout, a connection or a protocol that fails is an outage; a bad URL, header,
-        certificate, redirect or an outsized body is a mistake. What `permitted_by` refuses is not sent.
+        A timeout, a connection or a protocol that fails is an outage; a bad URL, header, certificate, or
+        redirect that is followed, or an outsized body is a mistake. What `permitted_by` refuses is not sent,
+        nor is what the place asked to be spared for now: an outage, with its `retry_at`.
         `headers` as pairs may have a name more than once: each is sent, in their order.
-        A GET or HEAD follows redirects, each guarded anew; to another host without the caller's headers,
-        and never from https to http. A login in the URL is sent unless the headers hold an Authorization.
+        A redirect is an answer: what it leads to may be a page that asks for a login, and says 200 to anybody.
+        With `follow` a GET or HEAD is led on, each hop guarded anew; to another host without the caller's
+        headers, and never from https to http: for who looks at what the answer holds. Errors name the host
+        that was asked alone. A login in the URL is sent unless the headers hold an Authorization.
         """
         if method.upper() not in _METHODS:
             raise CounterpartError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
@@ -98,9 +94,12 @@ class HttpClient:
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
+        self._keep_pace(where)
         message, cause, acted = "", Cause.MISTAKE, True
         try:
-            return self._follow(method.upper(), url, pairs, content, deadline)
+            if follow and method.upper() in _FOLLOWED:
+                return self._follow(method.upper(), url, pairs, content, deadline)
+            return self._send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
         except CounterpartError as error:
             if error.acted or method.upper() not in _FOLLOWED:
                 raise
@@ -132,36 +131,59 @@ class HttpClient:
             )
         raise CounterpartError(message, cause=cause, acted=acted)
 
+    def _keep_pace(self, place: str) -> None:
+        now = self._clock()
+        until = None if self._pace is None or cannot_be_held(now) else self._pace.held_until(place)
+        if until is not None and until > now:
+            raise CounterpartError(
+                f"{place} asked not to be called before {until:%Y-%m-%d %H:%M:%S} UTC",
+                cause=Cause.OUTAGE,
+                acted=False,
+                retry_at=until,
+            )
+
     def _follow(self, method: str, url: str, headers: Pairs, content: str | None, deadline: float) -> Response:
-        at, sent = httpx.URL(url), headers
+        at, sent, where = httpx.URL(url), headers, _show(url)
+        left_host = False
         for _ in range(self._redirects + 1):
-            answer = self._send(method, at, sent, content, deadline)
-            if isinstance(answer, Response):
+            failure: CounterpartError | None = None
+            try:
+                answer = self._send(method, at, sent, content, deadline, where, elsewhere=left_host)
+            except CounterpartError as error:
+                failure = error
+            if failure is not None:
+                if not left_host:
+                    raise failure from None
+                problem = f"{where} redirects to {_UNSAID.get(failure.cause, _UNSAID[Cause.OUTAGE])}"
+                raise CounterpartError(problem, cause=failure.cause, acted=failure.acted)
+            if not is_redirect(answer.status) or self._redirects == 0:
                 return answer
-            if method not in _FOLLOWED or self._redirects == 0:
-                raise CounterpartError(
-                    f"{_show(at)} redirects ({answer.status}), which is not followed: use the final URL",
-                    cause=Cause.MISTAKE,
-                )
-            if not answer.location:
-                raise CounterpartError(
-                    f"{_show(at)} redirects ({answer.status}) without saying where to", cause=Cause.MISTAKE
-                )
-            to = at.join(answer.location)
+            location = answer.headers.get("location", "")
+            if not location:
+                return answer
+            to = at.join(location)
             if at.scheme == "https" and to.scheme != "https":
                 raise CounterpartError(
-                    f"{_show(at)} redirects ({answer.status}) to what is not encrypted: use the final URL",
+                    f"{where} redirects ({answer.status}) to what is not encrypted: use the final URL",
                     cause=Cause.MISTAKE,
                 )
             if (at.scheme, at.host, at.port) != (to.scheme, to.host, to.port):
                 sent = [(name, text) for name, text in sent if name.lower() in _HARMLESS]
+                left_host = True
             at = to
-        raise CounterpartError(f"{_show(url)} redirects more than {self._redirects} times", cause=Cause.MISTAKE)
+        raise CounterpartError(f"{where} redirects more than {self._redirects} times", cause=Cause.MISTAKE)
 
     def _send(
-        self, method: str, url: httpx.URL, headers: Pairs, content: str | None, deadline: float
-    ) -> "Response | _Redirect":
-        where = _show(url)
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Pairs,
+        content: str | None,
+        deadline: float,
+        where: str,
+        *,
+        elsewhere: bool = False,
+    ) -> Response:
         if (url.port or 0) > 65_535:
             raise ValueError("port")
         body = None if content is None else content.encode()
@@ -174,49 +196,30 @@ class HttpClient:
             httpx.Client(transport=transport, trust_env=False, follow_redirects=False) as client,
             client.stream(method, url, headers=sent, content=body) as answer,
         ):
-            if 300 <= answer.status_code < 400 and answer.status_code != _NOT_MODIFIED:
-                return _Redirect(status=answer.status_code, location=answer.headers.get("location", ""))
+            retry_at = None if elsewhere else self._hear_wish(where, answer)
             if answer.status_code == 407 and self._proxy is not None:
                 raise CounterpartError("the proxy asks for a login (407)", cause=Cause.MISTAKE)
-            received = b"".join(self._read(answer, where))
-            text = _decode(received, answer.charset_encoding)
+            if len(answer.headers.raw) > HEADERS_MAX:
+                raise CounterpartError(f"{where} sent more than {HEADERS_MAX} headers", cause=Cause.MISTAKE)
+            received = read_body(answer, where, max_bytes=self._max_bytes)
+            parsed, flaw = parse(decode(received, answer.charset_encoding))
             return Response(
-                status=answer.status_code, headers=dict(answer.headers), body=_parse(text), raw=received
+                status=answer.status_code,
+                headers=dict(answer.headers),
+                body=parsed,
+                raw=received,
+                flaw=flaw,
+                retry_at=retry_at,
+                elsewhere=elsewhere,
             )
 
-    def _read(self, answer: httpx.Response, where: str) -> Iterator[bytes]:
-        """The body, decompressed piece by piece: never much more than the limit is in memory."""
-        encoding = answer.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
-            raise CounterpartError(
-                f"{where} sent a body encoded as {encoding[:20]!r}: only gzip and deflate are read",
-                cause=Cause.MISTAKE,
-            )
-        inflate = zlib.decompressobj(wbits=47) if encoding not in ("identity", "") else None
-        left, begun = self._max_bytes, False
-        for chunk in answer.iter_raw():
-            piece = chunk if inflate is None else inflate.decompress(chunk, left + 1)
-            left -= len(piece)
-            if left < 0:
-                raise CounterpartError(f"{where} sent more than {self._max_bytes} bytes", cause=Cause.MISTAKE)
-            yield piece
-            begun = begun or bool(chunk)
-        if inflate is not None and begun and not inflate.eof:
-            raise httpcore.RemoteProtocolError("the compressed body was cut off")
-
-
-def cause_of(status: int) -> Cause | None:
-    """What an answer's status says; None: the request was served.
-
-    401, 403 and 407 judge the credential; 408, 429 and 5xx say nothing of it; other 4xx are ours.
-    """
-    if status < 400:
-        return None
-    if status in (401, 403, 407):
-        return Cause.REJECTED
-    if status in (408, 429) or status >= 500:
-        return Cause.OUTAGE
-    return Cause.MISTAKE
+    def _hear_wish(self, where: str, answer: httpx.Response) -> datetime | None:
+        """Before its body is read, which may never end."""
+        now = self._clock()
+        until = asked_to_wait(answer.headers, now)
+        if until is not None and self._pace is not None:
+            self._pace.hold(where, min(until, now + HELD_MAX))
+        return until
 
 
 def _show(url: str | httpx.URL) -> str:
@@ -236,18 +239,3 @@ def _explain_connection(where: str, error: Exception) -> tuple[str, Cause]:
             return f"{where} has a certificate that does not verify", Cause.MISTAKE
         reason = reason.__cause__ or reason.__context__
     return f"{where} cannot be reached, or broke off", Cause.OUTAGE
-
-
-def _decode(received: bytes, charset: str | None) -> str:
-    """The text; as UTF-8 where the charset is none that is known, or none for text."""
-    try:
-        return received.decode(charset or "utf-8", errors="replace")
-    except (LookupError, UnicodeError):
-        return received.decode(errors="replace")
-
-
-def _parse(text: str) -> Any:  # noqa: ANN401  # JSON
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 
 from vaultcore.errors import Cause, CounterpartError, NightkeyError
-from worker.outbound.http import HttpClient, Response, cause_of
+from worker.outbound.answers import Response, say_status
+from worker.outbound.http import HttpClient
 from worker.outbound.schemas import PARTS_MAX, SchemaMeter
 from worker.outbound.soap_answers import SoapFault, read_fault, to_json
 
@@ -118,12 +119,14 @@ class _Way:
         if self._documents > DOCUMENTS_MAX:
             raise CounterpartError(f"the WSDL imports more than {DOCUMENTS_MAX} documents", cause=Cause.MISTAKE)
         headers = self._headers if _origin(url) == self._trusted else {}
-        answer = self._http.request("GET", url, headers=headers, timeout=self._left(url))
-        cause = cause_of(answer.status)
+        answer = self._http.request("GET", url, headers=headers, timeout=self._left(url), follow=True)
+        cause = answer.cause
         if cause is not None:
             if cause is Cause.REJECTED and not headers:
                 cause = Cause.MISTAKE
-            raise CounterpartError(f"{show_host(url)} answered {answer.status} for its WSDL", cause=cause)
+            raise CounterpartError(
+                f"{show_host(url)} answered {answer.status} for its WSDL", cause=cause, retry_at=answer.retry_at
+            )
         if not self._meter.accepts(answer.raw):
             raise CounterpartError(
                 f"the schemas of the WSDL hold more than {PARTS_MAX} parts once they are written out",
@@ -269,9 +272,9 @@ def _send(way: _Way, client: Any, port: Any, address: str, call: SoapCall) -> An
     status = way.posted.status
     if fault is not None and (fault.code is not None or status < 400):
         return read_fault(fault, status)
-    cause = cause_of(status)
+    cause = way.posted.cause
     if cause is not None:  # before all that the body may be: a page of HTML, most likely
-        raise CounterpartError(f"the service answered {status}", cause=cause)
+        raise CounterpartError(f"the service {say_status(status)}", cause=cause, retry_at=way.posted.retry_at)
     raise CounterpartError(f"the answer of {show_host(address)} {failed}", cause=Cause.MISTAKE)
 
 

@@ -116,7 +116,7 @@ class SigningKeyRotator:
     ) -> str:
         if settings.published is None or key.public() is None:
             return ""
-        answer = job.http.request("GET", settings.published)
+        answer = job.http.request("GET", settings.published, follow=True)
         cause = cause_of(answer.status)
         if cause is not None:
             # Whoever reads a key set shows no credential: nothing that is answered judges one.

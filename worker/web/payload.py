@@ -6,8 +6,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from vaultcore.errors import InvalidInputError
+from worker.domain.strict_json import parse_json
 from worker.web.answers import Problem
-from worker.workflows.strict_json import parse_json
 
 BODY_MAX = 1_048_576
 BODY_SECONDS = 30.0

@@ -11,6 +11,7 @@ from typing import Any
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.references import Use
+from worker.domain.strict_json import parse_json
 from worker.workflows.document import OUTSIDE, Document, Edge, Node, find_unknown, read_document
 from worker.workflows.graph import ERROR, check_graph, reach, sort
 from worker.workflows.judging import Judged, find_triggers, goes_on, judge_node, own_fields
@@ -19,7 +20,6 @@ from worker.workflows.nodes.catalog import find_component
 from worker.workflows.nodes.starting import StartingFields
 from worker.workflows.remarks import Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
-from worker.workflows.strict_json import parse_json
 from worker.workflows.uses import Found, Trouble, find_all_uses, find_data_paths
 
 _PROBLEMS_MAX = 50

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaultcore.errors import InvalidInputError
+from worker.domain.strict_json import parse_json, split_list
 from worker.workflows.definition import Definition, load_definition
-from worker.workflows.strict_json import parse_json, split_list
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,23 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
-from worker.outbound import cause_of
+from vaultcore.errors import Cause
+from worker.outbound import Expect, Response, cause_unmet, say_status
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 from worker.workflows.nodes.headers import Headers, render_headers
 
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE")
+
+
+class Expected(Expect):
+    """As fields of nodes are spelled; in the way that settings are, too."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class CallFields(Fields):
@@ -33,6 +41,17 @@ class CallFields(Fields):
         default=None,
         description="the method by which the node is tested, to the same URL with the same headers and no body",
     )
+    expect: Expected | None = Field(
+        default=None,
+        description="what a good answer to the call, and to its test, holds; if it is left out, any with a "
+        "status below 300 is one",
+    )
+
+    @model_validator(mode="after")
+    def _check_expectation(self) -> Self:
+        if self.expect is not None and self.expect.reads_body and "HEAD" in (self.method, self.test_method):
+            raise ValueError("expect: an answer to HEAD has no body, so that json and text would never hold")
+        return self
 
     @field_validator("method", "test_method", mode="before")
     @classmethod
@@ -43,9 +62,12 @@ class CallFields(Fields):
 class Webhook(OneWayOn):
     """Calls a service by HTTP.
 
-    A status of 400 or more is a failure, and judges the credential where it is 401, 403 or 407. A GET or HEAD
-    follows redirects, to another host without its headers. A body that is a JSON object or array, also one that
-    is written as text, is sent as `application/json` unless the headers say a type.
+    A status of 300 or more is a failure, and judges the credential where it is 401, 403 or 407. Many a service
+    answers 200 to whom it does not let in: `expect` says what a good answer holds, and any other is a failure
+    that judges the credential where one went into the call. A redirect is no good answer by itself: a GET or
+    HEAD follows it only where `expect` looks at more than the status, to another host without its headers.
+    A body that is a JSON object or array, also one that is written as text, is sent as `application/json`
+    unless the headers say a type.
     Its test sends the request by the method that `testMethod` names, without a body; a node whose own method
     is GET or HEAD is its own test. Any other names one, or is tested with its workflow alone.
     """
@@ -85,26 +107,43 @@ class Webhook(OneWayOn):
             stated = any(name.lower() == "content-type" for name, _ in headers)
             if not stated and (not isinstance(call.body, str) or _is_json(content)):
                 headers.append(("Content-Type", "application/json"))
+        expect = call.expect
         answer = execution.http.request(
             call.method,
             execution.render(call.url),
             headers=headers,
             content=content,
             timeout=min(call.timeout, execution.seconds),
+            follow=expect is not None and expect.tells,
         )
         output = {
             "status_code": answer.status,
             "headers": dict(answer.headers),
             "body": answer.body,
         }
-        cause = cause_of(answer.status)
-        failure = None if cause is None else f"the service answered {answer.status}"
+        failure, cause = _judge(answer, expect, execution)
         return Outcome(output=output, failure=failure, cause=cause)
 
     def _render_body(self, call: CallFields, execution: Execution) -> str:
         if isinstance(call.body, str):
             return execution.render(call.body)
         return json.dumps(execution.render_all(call.body))
+
+
+def _judge(
+    answer: Response, expect: Expect | None, execution: Execution
+) -> tuple[str, Cause] | tuple[None, None]:
+    """An answer that is not the expected one judges a credential only if one went into the call."""
+    said = f"the service {say_status(answer.status)}"
+    if expect is None:
+        return (None, None) if answer.cause is None else (said, answer.cause)
+    lack = expect.judge(answer)
+    if lack is None:
+        return None, None
+    cause = cause_unmet(answer)
+    if cause is Cause.REJECTED and not (execution.used or execution.tried or execution.tainted):
+        cause = Cause.MISTAKE
+    return f"{said}, but {lack}" if answer.cause is None else said, cause
 
 
 def _is_json(text: str) -> bool:
