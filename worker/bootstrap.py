@@ -59,6 +59,7 @@ from worker.services.mending import Mending
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
 from worker.services.opening import Opening
+from worker.services.pacing import Pacing
 from worker.services.pinning import Pinning
 from worker.services.presenting import Presenting
 from worker.services.previewing import Previewing
@@ -225,6 +226,8 @@ class Services:
             max_bytes=settings.http_max_bytes,
             redirects=settings.outbound_redirects,
             proxy=settings.outbound_proxy,
+            pace=Pacing(database=lambda: self.database, clock=self.clock),
+            clock=self.clock,
         )
 
     @cached_property

@@ -531,3 +531,14 @@ Index(
     sqlite_where=text("settled_at IS NULL"),
     postgresql_where=text("settled_at IS NULL"),
 )
+
+
+class HeldPlaceColumns(TypedColumns):
+    place: Named[str] = Column(String(64), primary_key=True)
+    asked_at: Named[datetime] = Column(UtcDateTime)
+    until: Named[datetime] = Column(UtcDateTime)
+
+
+held_places = Table("held_places", metadata, HeldPlaceColumns)
+"""Hosts that asked not to be called for a while, by `Retry-After` or by a limit that is used up: no worker does
+before. `place` is a digest: a host's name that a template makes may hold a value."""

@@ -90,6 +90,20 @@ def test_a_call_that_fails_is_tried_again_and_given_up_after_a_day(
     assert organisation.services.resuming.find_waiting().heartbeats == []
 
 
+def test_who_says_when_to_call_again_is_not_called_before(staged: Staged, clock: Any, sink: HttpSink) -> None:
+    organisation, _ = staged
+    sink.answer(429, headers={"Retry-After": "1800"})
+    organisation.night()
+    beat(organisation)
+    assert [path for path, _ in heard(sink)] == ["/start"]
+    clock.now += 29 * MINUTE
+    beat(organisation)
+    assert len(heard(sink)) == 1
+    clock.now += 2 * MINUTE
+    beat(organisation)
+    assert [path for path, _ in heard(sink)] == ["/start", "/start", ""]
+
+
 def test_that_a_night_begins_is_not_said_after_its_end(staged: Staged, clock: Any, sink: HttpSink) -> None:
     organisation, _ = staged
     sink.answer(503)  # to the first call alone

@@ -23,6 +23,7 @@ from worker.domain.saga import (
     backoff,
     is_moving,
     next_step,
+    slack_ends,
 )
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -267,6 +268,14 @@ def test_who_says_when_to_come_back_is_not_asked_before_and_the_night_does_not_w
     assert (transition.state, transition.next_at) == (state, NOW + 3 * HOUR)
     assert transition.waits_for == ("too many requests",)
     assert not is_moving(transition.state, transition.waits_for)
+
+
+@pytest.mark.parametrize(
+    ("lapses_at", "hours"),
+    [(None, 72), (NOW + 400 * HOUR, 72), (NOW + 10 * HOUR, 5), (NOW, 0), (NOW - 2 * HOUR, -1)],
+)
+def test_the_other_sides_word_is_kept_to_for_half_of_what_is_left(lapses_at, hours):
+    assert slack_ends(NOW, lapses_at, LIMITS.patience) == NOW + hours * HOUR
 
 
 def test_a_time_that_is_over_before_the_pause_is_changes_nothing():

@@ -37,11 +37,18 @@ class HttpSink(LoopbackServer):
         with self._arrived:
             return list(self._posts)
 
-    def answer(self, status: int, times: int = 1, *, body: Any = None) -> None:  # noqa: ANN401 - JSON
+    def answer(
+        self,
+        status: int,
+        times: int = 1,
+        *,
+        body: Any = None,  # noqa: ANN401 - JSON
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Answer the next `times` posts with `status` instead of 200; a `body` of None says if it is good."""
         shown = {"ok": status < 400} if body is None and status != 204 else body
         with self._arrived:
-            self._answers.extend([Answer(status=status, body=shown)] * times)
+            self._answers.extend([Answer(status=status, body=shown, headers=headers or {})] * times)
 
     def hang(self, seconds: float = _HANG_SECONDS) -> None:
         """Keep the next post waiting, then answer it; `stop` ends the wait with no answer."""

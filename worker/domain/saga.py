@@ -260,6 +260,14 @@ def _wait_out(
     return Transition(state=state, next_at=now + pause, waits_for=(waits,) if waits else (), retries=True)
 
 
+def slack_ends(since: datetime, lapses_at: datetime | None, patience: timedelta) -> datetime:
+    """How long the other side's word is kept to, of one that asks to wait since then: for as long as patience
+    lasts, and for half of what was left to the item, so that there is time for another try.
+    """
+    left = patience if lapses_at is None else min(patience, (lapses_at - since) / 2)
+    return since + left
+
+
 def backoff(tries: int, *, pause: timedelta, most: timedelta, key: str) -> timedelta:
     """The pause after so many tries: doubled each time up to `most`, of which up to half is taken off by a
     stable hash, so that what failed together does not come back together.

@@ -16,7 +16,7 @@ import httpx
 from vaultcore.errors import Cause, CounterpartError
 from worker.outbound.answers import HEADERS_MAX, Response, decode, is_redirect, parse, read_body
 from worker.outbound.network import Network
-from worker.outbound.pace import HELD_MAX, Pace, cannot_be_held
+from worker.outbound.pace import HELD_MAX, Pace, bound_wait
 from worker.outbound.transport import Transport
 from worker.outbound.wishes import asked_to_wait
 
@@ -133,8 +133,8 @@ class HttpClient:
 
     def _keep_pace(self, place: str) -> None:
         now = self._clock()
-        until = None if self._pace is None or cannot_be_held(now) else self._pace.held_until(place)
-        if until is not None and until > now:
+        until = bound_wait(None if self._pace is None else self._pace.held_until(place), now)
+        if until is not None:
             raise CounterpartError(
                 f"{place} asked not to be called before {until:%Y-%m-%d %H:%M:%S} UTC",
                 cause=Cause.OUTAGE,
@@ -219,7 +219,7 @@ class HttpClient:
         until = asked_to_wait(answer.headers, now)
         if until is not None and self._pace is not None:
             self._pace.hold(where, min(until, now + HELD_MAX))
-        return until
+        return bound_wait(until, now)
 
 
 def _show(url: str | httpx.URL) -> str:

@@ -23,7 +23,7 @@ class Pace(Protocol):
 
 @contextmanager
 def held_at_most_until(bound: datetime | None) -> Iterator[None]:
-    """Inside, no place's word holds a call back after `bound`: what is called for cannot wait any longer."""
+    """Inside, no place's word is kept to after `bound`: what is called for cannot wait any longer."""
     token = _bound.set(bound)
     try:
         yield
@@ -31,6 +31,9 @@ def held_at_most_until(bound: datetime | None) -> Iterator[None]:
         _bound.reset(token)
 
 
-def cannot_be_held(now: datetime) -> bool:
+def bound_wait(until: datetime | None, now: datetime) -> datetime | None:
+    """As much of a place's word as is kept to; None: it asks for nothing, or there is no time for it."""
     bound = _bound.get()
-    return bound is not None and bound <= now
+    if until is not None and bound is not None:
+        until = min(until, bound)
+    return None if until is None or until <= now else until

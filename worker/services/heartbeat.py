@@ -15,7 +15,7 @@ from vaultcore.damage import is_whole
 from vaultcore.database import Database, upsert_into
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.outbound import HttpClient, cause_of
+from worker.outbound import HttpClient, say_status
 from worker.tables import heartbeats
 
 _LEASE = timedelta(minutes=2)
@@ -103,12 +103,13 @@ class Heartbeat:
             ).one_or_none()
         if row is None or self._url is None:
             return
-        problem = self._call(self._url, Beat(beat), row.text)
+        problem, asked_for = self._call(self._url, Beat(beat), row.text)
         pause = min(_PAUSE * 2 ** min(row.attempts - 1, 10), _PAUSE_MAX)
+        again_at = self._clock() + pause if asked_for is None else max(asked_for, self._clock() + pause)
         ends = problem is None or now - row.posted_at >= _TOO_OLD
         values = {
             "state": "sent" if problem is None else "failed" if ends else "waiting",
-            "next_at": None if ends else self._clock() + pause,
+            "next_at": None if ends else again_at,
             "last_error": problem,
         }
         with self._database.write() as connection:
@@ -123,8 +124,10 @@ class Heartbeat:
                 )
                 connection.execute(update(heartbeats).where(late).values(state="outdated", next_at=None))
 
-    def _call(self, url: Secret, beat: Beat, text: str) -> str | None:
-        """What was wrong; None: it arrived. Nothing of the address, which is a secret, is said."""
+    def _call(self, url: Secret, beat: Beat, text: str) -> tuple[str | None, datetime | None]:
+        """What was wrong, None: it arrived; and before when it asks not to be called again. Nothing of the
+        address, which is a secret, is said.
+        """
         address = url.expose().rstrip("/") + _PATHS[beat]
         try:
             answer = self._http.request(
@@ -135,5 +138,7 @@ class Heartbeat:
                 timeout=_TIMEOUT_SECONDS,
             )
         except CounterpartError as error:
-            return str(error) if error.cause is Cause.OUTAGE else f"{error} (setting heartbeat_url)"
-        return None if cause_of(answer.status) is None else f"the service answered {answer.status}"
+            hint = "" if error.cause is Cause.OUTAGE else " (setting heartbeat_url)"
+            return f"{error}{hint}", error.retry_at
+        problem = None if answer.cause is None else f"the service {say_status(answer.status)}"
+        return problem, answer.retry_at

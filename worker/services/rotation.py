@@ -32,7 +32,7 @@ from worker import store
 from worker.domain import saga
 from worker.domain.approvals import NOBODY_APPROVED, digest_request
 from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
-from worker.outbound import permitted_by
+from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
@@ -174,7 +174,9 @@ class Rotations:
         item: Item | None = None
         try:
             item = self._find_item(claimed.item_id)
-            self._commit(claimed, step, self._act(claimed, item, step))
+            with held_at_most_until(self._slack_ends(claimed, item)):
+                concluded = self._act(claimed, item, step)
+            self._commit(claimed, step, concluded)
         except ConflictError:
             raise  # it was taken over: no outcome of the step
         except TroubleError as error:
@@ -190,6 +192,10 @@ class Rotations:
         else:
             return
         self._commit(claimed, step, partial(self._fail, claimed, item, step, failure))
+
+    def _slack_ends(self, claimed: Rotation, item: Item | None) -> datetime:
+        since = claimed.failing_since or self._clock()
+        return saga.slack_ends(since, None if item is None else item.expires_at, self._limits.patience)
 
     def _act(self, claimed: Rotation, item: Item | None, step: Step) -> _Conclude:
         """Does the step's part outside, if it has one; what is left is for the transaction."""

@@ -1,0 +1,130 @@
+"""A place that asked not to be called for a while is called by no worker before, whatever the call is for."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.conftest import Clock
+from vaultcore.errors import Cause, CounterpartError
+from worker.bootstrap import Services
+from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from worker.outbound import Response, held_at_most_until
+from worker.outbound.pace import HELD_MAX
+from worker.tables import held_places
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+class Busy(LoopbackServer):
+    """Answers with what it is told to, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.answer = Answer(status=200)
+
+    def respond(self, incoming: Incoming) -> Answer:  # the contract's
+        self.calls += 1
+        return self.answer
+
+    def ask_to_wait(self, status: int, **headers: str) -> None:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        self.answer = Answer(status=status, headers=named)
+
+
+@pytest.fixture
+def busy() -> Iterator[Busy]:
+    with Busy() as started:
+        yield started
+
+
+@pytest.fixture
+def another(services: Services, clock: Clock) -> Iterator[Services]:
+    """A second worker on the same vault."""
+    made = Services(services.settings, clock)
+    yield made
+    made.close()
+
+
+def call(services: Services, busy: Busy) -> Response:
+    return services.http.request("POST", f"{busy.url}/x", content="x")
+
+
+def refuse(services: Services, busy: Busy) -> datetime:
+    """Not called; when it may be."""
+    before = busy.calls
+    with pytest.raises(CounterpartError, match="asked not to be called before") as caught:
+        call(services, busy)
+    assert busy.calls == before
+    assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, False)
+    assert caught.value.retry_at is not None
+    return caught.value.retry_at
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 403, 429, 503])
+def test_retry_after_holds_for_every_worker(
+    services: Services, another: Services, busy: Busy, clock: Clock, status: int
+) -> None:
+    busy.ask_to_wait(status, Retry_After="60")
+    asked = call(services, busy)
+    assert (asked.status, asked.retry_at) == (status, clock() + MINUTE)
+    for worker in (services, another):
+        assert refuse(worker, busy) == clock() + MINUTE
+    clock.now += MINUTE
+    busy.answer = Answer(status=200)
+    for worker in (services, another):
+        assert call(worker, busy).status == 200
+
+
+def test_a_limit_that_is_used_up_holds_for_the_whole_place_and_is_no_rejection(
+    services: Services, another: Services, busy: Busy, clock: Clock
+) -> None:
+    busy.ask_to_wait(403, X_RateLimit_Remaining="0", X_RateLimit_Reset="30")
+    assert call(services, busy).cause is Cause.OUTAGE
+    assert refuse(another, busy) == clock() + timedelta(seconds=30)
+    with Busy() as elsewhere:
+        assert call(another, elsewhere).status == 200
+
+
+def test_a_hostile_word_is_kept_to_for_an_hour_at_most(services: Services, busy: Busy, clock: Clock) -> None:
+    busy.ask_to_wait(503, Retry_After="315360000")
+    asked = call(services, busy).retry_at
+    assert asked == clock() + timedelta(days=1)
+    assert refuse(services, busy) == clock() + HELD_MAX
+    clock.now += HELD_MAX
+    assert call(services, busy).status == 503
+
+
+def test_who_cannot_wait_calls_all_the_same(services: Services, busy: Busy, clock: Clock) -> None:
+    busy.ask_to_wait(503, Retry_After="3000")
+    with held_at_most_until(clock() + 5 * MINUTE):
+        assert call(services, busy).retry_at == clock() + 5 * MINUTE
+        assert refuse(services, busy) == clock() + 5 * MINUTE
+        clock.now += 5 * MINUTE
+        assert call(services, busy).status == 503
+    refuse(services, busy)
+
+
+def test_the_last_word_counts_and_what_is_over_is_forgotten(
+    services: Services, busy: Busy, clock: Clock
+) -> None:
+    busy.ask_to_wait(503, Retry_After="60")
+    call(services, busy)
+    clock.now += MINUTE
+    busy.ask_to_wait(503, Retry_After="10")
+    call(services, busy)
+    with services.database.read() as connection:
+        (row,) = connection.execute(select(held_places)).all()
+    assert row.until == clock() + timedelta(seconds=10)
+    assert busy.url.removeprefix("http://") not in repr(row)
+
+
+@pytest.mark.parametrize("until", [datetime(2999, 1, 1, tzinfo=UTC), datetime(1999, 1, 1, tzinfo=UTC)])
+def test_a_row_of_another_time_holds_nothing(services: Services, busy: Busy, until: datetime) -> None:
+    busy.ask_to_wait(503, Retry_After="60")
+    call(services, busy)
+    with services.database.write() as connection:
+        connection.execute(update(held_places).values(until=until))
+    assert call(services, busy).status == 503
