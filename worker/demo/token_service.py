@@ -1,7 +1,8 @@
 """A service that issues API tokens, and the API that those tokens open.
 
 It holds tokens as digests only and never prints or logs one. State lives in memory, behind one
-lock, and outlives a stop and a start of the same object.
+lock, and outlives a stop and a start of the same object. It may be asked to fail for a moment
+(`fail_next`), and to be other than one expects for a while (`faces`).
 """
 
 import hashlib
@@ -11,11 +12,22 @@ import secrets
 import string
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
+from worker.demo.faces import (
+    REPLICAS,
+    SIGN_IN_PATH,
+    SOON,
+    Face,
+    be_busy,
+    cut_page,
+    learns_at,
+    refuse,
+    say_end,
+)
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
 
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -65,6 +77,7 @@ class _Fault:
     status: int = 0
     after_effect: bool = False
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def applies(self, incoming: Incoming) -> bool:
         return self.method in (None, incoming.method) and incoming.path.startswith(self.path_prefix)
@@ -90,6 +103,10 @@ class TokenService(LoopbackServer):
         self._requests: list[Request] = []
         self._failures: list[_Fault] = []
         self._hangs: list[_Fault] = []
+        self.faces: frozenset[Face] = frozenset()
+        self.busy_seconds = 60
+        self._turn = 0
+        self._said = 0
 
     def start(self) -> Self:
         if self._server is None and not self._admin_is_given:
@@ -118,6 +135,13 @@ class TokenService(LoopbackServer):
             found = self._by_digest.get(_digest(token))
             return found is not None and found.refusal(self._clock()) is None
 
+    def is_known_everywhere(self, token_id: str) -> bool:
+        """Whether it works, whichever replica is asked."""
+        with self._lock:
+            now = self._clock()
+            found = next((token for token in self._by_digest.values() if token.id == token_id), None)
+            return found is not None and found.refusal(now) is None and self._lacking(found) == 0
+
     def live_tokens(self, account: str) -> list[str]:
         """The ids of the account's live tokens, oldest first."""
         with self._lock:
@@ -131,6 +155,7 @@ class TokenService(LoopbackServer):
         times: int = 1,
         after_effect: bool = False,
         method: str | None = None,
+        retry_after: str | None = None,
     ) -> None:
         """Answer the next `times` matching requests with `status`, before or after their effect."""
         with self._lock:
@@ -141,6 +166,7 @@ class TokenService(LoopbackServer):
                     times=times,
                     status=status,
                     after_effect=after_effect,
+                    headers={} if retry_after is None else {"Retry-After": retry_after},
                 )
             )
 
@@ -164,7 +190,7 @@ class TokenService(LoopbackServer):
             else:
                 if failure.after_effect:
                     self._serve(incoming, used)
-                answer = Answer(status=failure.status, body={"error": "fault"})
+                answer = Answer(status=failure.status, body={"error": "fault"}, headers=failure.headers)
             self._requests.append(
                 Request(
                     method=incoming.method,
@@ -177,20 +203,27 @@ class TokenService(LoopbackServer):
 
     def _show_path(self, path: str) -> str:
         """The path if it is known, because what stands in another may be a value."""
-        known = {"/v1/tokens", "/v1/account", "/v1/echo", *_RECORDS}
+        known = {"/v1/tokens", "/v1/account", "/v1/echo", SIGN_IN_PATH, *_RECORDS}
         known |= {f"/v1/tokens/{token.id}" for token in self._by_digest.values()}
         return path if path in known else "(unknown path)"
 
     def _serve(self, incoming: Incoming, used: _Token | None) -> Answer:
+        if Face.BUSY in self.faces:
+            self._said += 1
+            return be_busy(self._said - 1, self._clock(), self.busy_seconds)
+        if incoming.path == SIGN_IN_PATH:
+            return Answer(status=200, body="<h1>Sign in</h1>")
         if incoming.path == "/v1/tokens" or incoming.path.startswith("/v1/tokens/"):
             if not hmac.compare_digest(_bearer(incoming).encode(), self.admin_token.encode()):
                 return Answer(status=401, body={"error": "invalid_admin_token"})
             return self._serve_admin(incoming)
         if incoming.path not in {"/v1/account", "/v1/echo", *_RECORDS}:
             return _NOT_FOUND
-        reason = used.refusal(self._clock()) if used else "unknown"
+        if Face.SAYS_NO_WITH_200 in self.faces:
+            return Answer(status=200, body={"ok": False})
+        reason = used.refusal(self._clock()) if used and not self._is_asked_too_early(used) else "unknown"
         if used is None or reason is not None:
-            return Answer(status=401, body={"error": "invalid_token", "reason": reason})
+            return refuse(reason, self.faces)
         return self._serve_account(incoming, used)
 
     def _serve_admin(self, incoming: Incoming) -> Answer:
@@ -213,8 +246,11 @@ class TokenService(LoopbackServer):
                 "revoked": token.revoked,
             }
             for token in self._by_digest.values()
-            if token.account == query["account"][0] and token.label == query.get("label", [token.label])[0]
+            if token.account == query["account"][0]
+            and (Face.NO_FILTER in self.faces or token.label == query.get("label", [token.label])[0])
         ]
+        if Face.PAGES in self.faces:
+            return cut_page(listed, query, incoming.path)
         return Answer(status=200, body={"tokens": listed})
 
     def _serve_account(self, incoming: Incoming, used: _Token) -> Answer:
@@ -256,16 +292,28 @@ class TokenService(LoopbackServer):
             live = next(token for token in self._live(account) if token.label == label)
             return Answer(status=409, body={"error": "label_exists", "id": live.id})
         token, value = issued
-        expires_at = None if token.expires_at is None else _rfc3339(token.expires_at)
+        ends: Mapping[str, Any] = {
+            "expires_at": None if token.expires_at is None else _rfc3339(token.expires_at)
+        }
+        if self.faces & {Face.ENDS_SOON, Face.ENDED}:
+            self._said += 1
+            ends = say_end(self._said - 1, token.expires_at or token.created_at, token.created_at, self.faces)
         return Answer(
             status=201,
-            body={
-                "id": token.id,
-                "token": value,
-                "expires_at": expires_at,
-                "scopes": list(token.scopes),
-            },
+            body={"id": token.id, "token": value, **ends, "scopes": list(token.scopes)},
         )
+
+    def _is_asked_too_early(self, used: _Token) -> bool:
+        """Of the replica whose turn it is."""
+        self._turn += 1
+        return self._turn % REPLICAS >= REPLICAS - self._lacking(used)
+
+    def _lacking(self, token: _Token) -> int:
+        """How many replicas have not heard of it yet."""
+        if Face.REPLICAS not in self.faces:
+            return 0
+        now = self._clock()
+        return sum(learns_at(token.created_at, replica) > now for replica in range(REPLICAS))
 
     def _revoke(self, token_id: str) -> Answer:
         for digest, token in self._by_digest.items():
@@ -282,6 +330,11 @@ class TokenService(LoopbackServer):
             if token.account == account and token.refusal(now) is None
         ]
 
+    def _end_others(self, account: str) -> None:
+        for digest, token in self._by_digest.items():
+            if token.account == account:
+                self._by_digest[digest] = replace(token, revoked=True)
+
     def _issue(
         self, account: str, label: str, scopes: list[str] | None, lifetime_seconds: int | None
     ) -> tuple[_Token, str] | None:
@@ -289,6 +342,10 @@ class TokenService(LoopbackServer):
             if any(token.label == label for token in self._live(account)):
                 return None
             now = self._clock()
+            if Face.NO_OVERLAP in self.faces:
+                self._end_others(account)
+            if Face.ENDS_SOON in self.faces:
+                lifetime_seconds = int(SOON.total_seconds())
             granted = self.default_scopes.get(account, _ALL_SCOPES if scopes is None else scopes)
             value = _random_value()
             token = _Token(
