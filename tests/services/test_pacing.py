@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Clock
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage
 from vaultcore.errors import Cause, CounterpartError
 from worker.bootstrap import Services
+from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from worker.domain.saga import State
 from worker.outbound import Response, held_at_most_until
 from worker.outbound.pace import HELD_MAX
 from worker.tables import held_places
@@ -128,3 +132,50 @@ def test_a_row_of_another_time_holds_nothing(services: Services, busy: Busy, unt
     with services.database.write() as connection:
         connection.execute(update(held_places).values(until=until))
     assert call(services, busy).status == 503
+
+
+# Rotations
+
+ANOTHER = "prod-billing-api-token"
+
+
+@pytest.fixture
+def staged(tmp_path: Path, clock: Clock) -> Iterator[Staged]:
+    with stage(tmp_path, "", clock) as made:
+        yield made
+
+
+def test_a_rotation_comes_back_when_it_was_asked_to_and_so_does_every_other(
+    staged: Staged, clock: Clock
+) -> None:
+    organisation, service = staged
+    for name, account in ((TOKEN, "ticketing"), (ANOTHER, "billing")):
+        organisation.add_token(name, account)
+    service.fail_next("/v1/tokens", status=429, method="POST", retry_after="600")
+    ids = [begin_by_hand(organisation, name) for name in (TOKEN, ANOTHER)]
+    begun = clock()
+    organisation.drive()
+    while clock() < begun + timedelta(seconds=595):
+        clock.now += timedelta(seconds=5)
+        organisation.drive()
+        assert len(service.requests) == 1
+    assert {get_rotation(organisation, one).state for one in ids} == {State.PLANNED}
+    clock.now += HOUR  # by then each has looked again
+    organisation.drive()
+    assert {get_rotation(organisation, one).state for one in ids} == {State.WATCHING}
+
+
+def test_what_would_lapse_meanwhile_is_tried_before(staged: Staged, clock: Clock) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", days=1 / 24)
+    service.faces, service.busy_seconds = frozenset({Face.BUSY}), 10 * 365 * 86_400
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    begun = clock()
+    organisation.drive()
+    service.faces = frozenset()
+    for _ in range(58):
+        clock.now += MINUTE
+        organisation.drive()
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.state in (State.WATCHING, State.ACTIVATED)
+    assert begun + 25 * MINUTE < rotation.activated_at < begun + 45 * MINUTE

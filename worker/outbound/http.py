@@ -22,6 +22,7 @@ from worker.outbound.wishes import asked_to_wait
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TIMEOUT_MAX = 300.0
+_BUSY = (429, 503)
 _FOLLOWED = frozenset({"GET", "HEAD"})
 _HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 """Headers that another host may see after a redirect; any other could hold a value."""
@@ -94,12 +95,12 @@ class HttpClient:
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
-        self._keep_pace(where)
+        is_pressed = self._keep_pace(where)
         message, cause, acted = "", Cause.MISTAKE, True
         try:
-            if follow and method.upper() in _FOLLOWED:
-                return self._follow(method.upper(), url, pairs, content, deadline)
-            return self._send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
+            send = self._follow if follow and method.upper() in _FOLLOWED else self._send
+            answer = send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
+            return self._let_go(answer, where) if is_pressed else answer
         except CounterpartError as error:
             if error.acted or method.upper() not in _FOLLOWED:
                 raise
@@ -131,9 +132,11 @@ class HttpClient:
             )
         raise CounterpartError(message, cause=cause, acted=acted)
 
-    def _keep_pace(self, place: str) -> None:
+    def _keep_pace(self, place: str) -> bool:
+        """Whether it is called though it asked not to be; an outage where there is time to wait."""
         now = self._clock()
-        until = bound_wait(None if self._pace is None else self._pace.held_until(place), now)
+        asked = None if self._pace is None else self._pace.held_until(place)
+        until = bound_wait(asked, now)
         if until is not None:
             raise CounterpartError(
                 f"{place} asked not to be called before {until:%Y-%m-%d %H:%M:%S} UTC",
@@ -141,10 +144,18 @@ class HttpClient:
                 acted=False,
                 retry_at=until,
             )
+        return asked is not None
 
-    def _follow(self, method: str, url: str, headers: Pairs, content: str | None, deadline: float) -> Response:
-        at, sent, where = httpx.URL(url), headers, _show(url)
-        left_host = False
+    def _let_go(self, answer: Response, place: str) -> Response:
+        """A place that serves before it said it would has taken its word back."""
+        if self._pace is not None and answer.status not in _BUSY:
+            self._pace.hold(place, self._clock())
+        return answer
+
+    def _follow(
+        self, method: str, url: httpx.URL, headers: Pairs, content: str | None, deadline: float, where: str
+    ) -> Response:
+        at, sent, left_host = url, headers, False
         for _ in range(self._redirects + 1):
             failure: CounterpartError | None = None
             try:
