@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vaultcore.secret import Secret
+from worker.workflows.bare import BARE_MIN, bare
 from worker.workflows.masking import DEPTH_MAX, LEARNED_MAX, MASK, Masker, conceal, cut
 from worker.workflows.templates import Rendered, Scope, render
 
@@ -22,6 +23,11 @@ def masker(*values):
 
 def base64_of(encode, before):
     return lambda value: encode(b"?" * before + value.encode() + b"!!").decode()
+
+
+def in_labels(text, size, between):
+    """As a host's name holds what is too long for a part of it."""
+    return between.join(text[start : start + size] for start in range(0, len(text), size))
 
 
 ENCODINGS = {
@@ -45,6 +51,20 @@ ENCODINGS = {
     "base64-unpadded": lambda v: base64.b64encode(v.encode()).decode().rstrip("="),
     "base64-lines": lambda v: base64.encodebytes(v.encode()).decode(),
 }
+IN_HOSTS = {
+    "reversed": lambda v: v[::-1],
+    "swapped-case": str.swapcase,
+    "base64-lower": lambda v: base64.b64encode(v.encode()).decode().lower(),
+    "base32": lambda v: base64.b32encode(v.encode()).decode().rstrip("="),
+    "base32-lower": lambda v: base64.b32encode(v.encode()).decode().rstrip("=").lower(),
+    "hex-dots": lambda v: in_labels(v.encode().hex(), 8, "."),
+    "hex-dashes": lambda v: in_labels(v.encode().hex(), 2, "-"),
+    "base64-labels": lambda v: in_labels(base64.urlsafe_b64encode(v.encode()).decode().rstrip("="), 5, "."),
+    "hex-labels": lambda v: in_labels(b"?".hex() + v.encode().hex(), 63, "."),
+    "base64-lower-2": lambda v: base64.b64encode(b"??" + v.encode()).decode().lower(),
+    "base32-3": lambda v: base64.b32encode(b"???" + v.encode()).decode().lower().rstrip("="),
+}
+"""What a service can make of a value where letters have one case, and words one length."""
 VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=60)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -57,6 +77,22 @@ def test_no_encoding_of_a_value_is_left(encoding, value, before, after):
     masked = masker(value).mask(text)
     assert encoded not in masked
     assert MASK in masked or value in MASK
+
+
+@given(st.sampled_from(sorted(IN_HOSTS)), st.text(st.characters(codec="ascii"), min_size=12, max_size=90))
+def test_no_form_that_a_hosts_name_can_take_is_left(encoding, value):
+    encoded = IN_HOSTS[encoding](value)
+    assume(len(bare(encoded)) > 1.2 * BARE_MIN + 4)
+    for text in (f"{encoded}.example.org", f"a redirect to http://x.{encoded}.example.org:80/ was refused"):
+        masked = masker(value).mask(text)
+        assert MASK in masked
+        assert encoded not in masked
+
+
+def test_a_name_of_another_alphabet_is_known_by_its_punycode():
+    value = "geheimes-Schlüßel-wort"
+    for name in (value.encode("punycode").decode(), value.casefold().encode("punycode").decode()):
+        assert masker(value).mask({"Location": f"https://xn--{name}.example.org/"}) == {"Location": MASK}
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3), TEXTS, TEXTS)

@@ -9,13 +9,14 @@ import html
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from vaultcore.forms import VALUE_MAX
 from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
+from worker.workflows.bare import bare, bare_forms, inner
 from worker.workflows.templates import Rendered
 
 MASK: Final = "[masked]"
@@ -45,6 +46,7 @@ class Masker:
         self._short: set[str] = set()
         self._long: dict[str, bool] = {}
         self._folded: set[str] = set()
+        self._bare: set[str] = set()
         self._material: list[str] = []
         self._learned = 0
         for value in values:
@@ -59,13 +61,15 @@ class Masker:
         if len(text) > VALUE_MAX:
             self._material.append(text)
         self._add(text)
+        for part in _parts_of(text):
+            self._bare |= bare_forms(part)
 
     def branch(self) -> "Masker":
         """Another that knows what this one does now, for a run within this run."""
         made = Masker(())
         made._values, made._material = dict(self._values), list(self._material)
         made._seen, made._short, made._folded = set(self._seen), set(self._short), set(self._folded)
-        made._long, made._learned = dict(self._long), self._learned
+        made._long, made._learned, made._bare = dict(self._long), self._learned, set(self._bare)
         return made
 
     def absorb(self, other: "Masker", *, learned: bool) -> None:
@@ -186,6 +190,10 @@ class Masker:
         folded = text.casefold()
         if any(form in folded for form in self._folded):
             return True
+        if self._bare and len(text) >= TOKEN_MIN:
+            stripped = bare(text)
+            if any(form in stripped for form in self._bare):
+                return True
         squeezed = "".join(text.split())
         return squeezed != text and any(len(form) >= _SQUEEZE_MIN and form in squeezed for form in self._long)
 
@@ -254,7 +262,7 @@ def _forms(value: str) -> dict[str, bool]:
     forms = dict.fromkeys(plain, False)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
-            forms.setdefault(_inner_base64(raw, before, encode), True)
+            forms.setdefault(inner(raw, before, encode, 6), True)
     forms |= {form.replace("/", "\\/"): in_words for form, in_words in forms.items()}
     forms.pop("", None)
     return forms
@@ -267,12 +275,6 @@ def _as_number(value: str) -> set[str]:
     except (ValueError, RecursionError):
         return set()
     return {json.dumps(number), str(number)} if type(number) in (int, float) else set()
-
-
-def _inner_base64(raw: bytes, before: int, encode: Callable[[bytes], bytes]) -> str:
-    """What base64 makes of the value behind `before` other bytes: the characters that are all its own."""
-    text = encode(b"\0" * before + raw).decode()
-    return text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
 
 
 def _widen(text: str, start: int, end: int) -> tuple[int, int]:
