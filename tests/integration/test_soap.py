@@ -112,6 +112,26 @@ def test_an_operation_is_called_and_its_answer_is_plain_json(orders):
     }
 
 
+def test_an_answer_that_holds_something_else_than_expected_judges_the_credential(orders):
+    fields = WAYS["http"][1]
+    good = call(orders, **fields, expect={"json": {"": "2.1"}})
+    assert (good.output, good.failure) == ("2.1", None)
+    other = call(orders, **fields, expect={"json": {"": "2.2"}})
+    assert (other.failure, other.cause) == ('the service answered, but the body is not "2.2"', Cause.REJECTED)
+    for path, cause in (("number", Cause.MISTAKE), ("line.0.count", Cause.MISTAKE)):
+        found = call(orders, "Place", payload={"number": "1"}, expect={"json": {path: "nothing"}})
+        assert (found.failure, found.cause) == (
+            f'the service answered, but {path} in the body is not "nothing"',
+            cause,
+        )
+
+
+@pytest.mark.parametrize("expect", [{"status": [200]}, {"text": "a"}, {"json": {"a": 1}, "text": "a"}, {}])
+def test_of_an_answer_by_soap_only_what_it_holds_can_be_expected(expect):
+    with pytest.raises(ValidationError):
+        SoapFields.model_validate({"wsdl": "https://x/?wsdl", "operation": "Version", "expect": expect})
+
+
 def test_what_a_schema_leaves_open_comes_back_as_names_and_text(orders):
     answer = '<o:Placed xmlns:o="urn:orders"><o:number>1</o:number><b><c>x</c><c>y</c><d/></b></o:Placed>'
     orders.replies["POST /open"] = wrap(answer)

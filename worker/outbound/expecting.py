@@ -35,7 +35,8 @@ class Expect(BaseModel):
         default_factory=dict,
         max_length=20,
         alias="json",
-        description="dotted paths in the JSON body, and what lies there: text, a number, true, false or null",
+        description="dotted paths in the JSON body, the whole if empty, and what lies there: text, a number, "
+        "true, false or null",
     )
     header: dict[str, str] = Field(
         default_factory=dict,
@@ -51,8 +52,8 @@ class Expect(BaseModel):
             raise ValueError("name at least one of status, json, header and text: nothing would be expected")
         if any(not 200 <= status <= 599 for status in self.status):
             raise ValueError("status: an answer has one from 200 to 599")
-        if any(not path.strip() for path in (*self.fields, *self.header)):
-            raise ValueError("json and header: a path or a name is empty")
+        if any(not name.strip() for name in self.header):
+            raise ValueError("header: a name is empty")
         return self
 
     @property
@@ -75,7 +76,8 @@ class Expect(BaseModel):
             return f"the body cannot be read as JSON ({answer.flaw})"
         for path, expected in self.fields.items():
             if not _is_same(_look(answer.body, path), expected):
-                return f"{path[:_SHOWN]} in the body is not {_show(expected)}"
+                where = f"{path[:_SHOWN]} in the body" if path else "the body"
+                return f"{where} is not {_show(expected)}"
         for name, text in self.header.items():
             found = answer.headers.get(name.lower(), "")
             if text not in (found, found.partition(";")[0].strip()):

@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from vaultcore.errors import Cause, CounterpartError
+from worker.outbound import Response
 from worker.outbound.soap import SoapCall, UsernameToken, call_soap
 from worker.outbound.soap_answers import SoapFault
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.expected import Expected, shows_credential
 from worker.workflows.nodes.headers import Headers, names_of, render_headers
 from worker.workflows.nodes.readings import unknown
 from worker.workflows.templates import Rendered
@@ -64,10 +66,20 @@ class SoapFields(Fields):
         description="fault codes, without prefix, by which this service refuses a credential",
     )
     timeout: float = Field(default=30, gt=0, le=300, description="seconds, for the WSDL and the call together")
+    expect: Expected | None = Field(
+        default=None,
+        description="what a good answer, also to testOperation, holds: json alone, in the output",
+    )
     test_operation: str | None = Field(
         default=None, min_length=1, max_length=200, description="the operation by which the node is tested"
     )
     test_payload: dict[str, Any] = Field(default_factory=dict, description="its input, as payload")
+
+    @model_validator(mode="after")
+    def _check_expectation(self) -> "SoapFields":
+        if self.expect is not None and self.expect.model_fields_set != {"fields"}:
+            raise ValueError("expect: of an answer by SOAP, only json is looked at")
+        return self
 
     @model_validator(mode="after")
     def _check_authorization(self) -> "SoapFields":
@@ -90,7 +102,8 @@ class Soap(OneWayOn):
     A fault is a failure, with output `{"fault": {"code", "message", "detail"}}`. It judges the credential with
     401, 403 or 407, with WS-Security's FailedAuthentication, InvalidSecurity or InvalidSecurityToken, with
     Client.Authentication, and with the codes in `rejectedCodes`. A fault that blames the receiver (Server), and
-    a gateway's status, are outages; any other is ours, Client among them.
+    a gateway's status, are outages; any other is ours, Client among them. Where `expect` says what a good
+    answer holds, any other is a failure, too, and judges the credential.
     Its test calls `testOperation` with `testPayload`, which must be safe to repeat; a node that names none is
     tested with its workflow alone.
     """
@@ -150,13 +163,22 @@ def _call(soap: SoapFields, operation: str, payload: dict[str, Any], execution: 
         ),
     )
     if not isinstance(answer, SoapFault):
-        return Outcome(output=answer)
+        return _judge(answer, soap.expect, execution)
     code = " ".join(part for part in answer.codes if part) or "without a code"
     return Outcome(
         output={"fault": {"code": code, "message": answer.message, "detail": answer.detail}},
         failure=f"the service answered with a fault: {execution.masker.mask(code)[:200]}",
         cause=answer.cause(soap.rejected_codes),
     )
+
+
+def _judge(answer: Any, expect: Expected | None, execution: Execution) -> Outcome:  # noqa: ANN401  # JSON
+    """An answer that holds something else judges the credential that went into the call."""
+    lack = None if expect is None else expect.judge(Response(status=200, headers={}, body=answer))
+    if lack is None:
+        return Outcome(output=answer)
+    cause = Cause.REJECTED if shows_credential(execution) else Cause.MISTAKE
+    return Outcome(output=answer, failure=f"the service answered, but {lack}", cause=cause)
 
 
 def _write_basic(auth: SoapAuth, execution: Execution) -> str:

@@ -4,21 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 
 from vaultcore.errors import Cause
 from worker.outbound import Expect, Response, cause_unmet, say_status
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.expected import Expected, shows_credential
 from worker.workflows.nodes.headers import Headers, render_headers
 
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE")
-
-
-class Expected(Expect):
-    """As fields of nodes are spelled; in the way that settings are, too."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class CallFields(Fields):
@@ -141,7 +135,7 @@ def _judge(
     if lack is None:
         return None, None
     cause = cause_unmet(answer)
-    if cause is Cause.REJECTED and not (execution.used or execution.tried or execution.tainted):
+    if cause is Cause.REJECTED and not shows_credential(execution):
         cause = Cause.MISTAKE
     return f"{said}, but {lack}" if answer.cause is None else said, cause
 
