@@ -233,10 +233,21 @@ def test_takes_the_branch(component, data, handle):
 @pytest.mark.parametrize(
     ("component", "data", "problem"),
     [
-        ("json_parser", {"text": "{"}, "the text is no JSON"),
-        ("json_parser", {"text": ""}, "the text is no JSON"),
-        ("json_parser", {"text": "[" * 5000}, "the text is no JSON"),
-        ("json_parser", {"text": "1" * 5000}, "the text is no JSON"),
+        *(
+            ("json_parser", {"text": text}, f"the text is no JSON that can be read: {problem}")
+            for text, problem in (
+                ("{", "line 1: no JSON: Expecting property name enclosed in double quotes"),
+                ("", "line 1: no JSON: Expecting value"),
+                ("[" * 5000, "nested too deeply"),
+                ("[" * 1001 + "]" * 1001, "nested too deeply"),
+                ("[NaN]", "NaN is a number that JSON cannot hold"),
+                ("1" * 5000, "a number in it is too long"),
+            )
+        ),
+        *(
+            ("array_condition", {"value": text}, "the condition's value is not a JSON array")
+            for text in ("[NaN]", "[" * 1001 + "]" * 1001)
+        ),
         ("json_parser", {"text": "{}", "path": "a"}, "there is nothing at a"),
         ("json_parser", {"text": "[1]", "path": "1"}, "there is nothing at 1"),
         ("json_parser", {"text": "[1]", "path": "-1"}, "there is nothing at -1"),

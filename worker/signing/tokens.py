@@ -1,12 +1,13 @@
 """Tokens: signed by one key, checked against all that may have signed them."""
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vaultcore.errors import InvalidInputError
+from worker.domain.strict_json import parse_json
 from worker.signing.keys import SigningKey
 
 TOKEN_MAX = 16_384
@@ -92,8 +93,8 @@ def _open(token: str, key: SigningKey) -> Mapping[str, Any] | None:
     except (JoseError, ValueError, TypeError):
         return None
     try:
-        claims = json.loads(payload)
-    except ValueError:
+        claims = parse_json(payload.decode())
+    except (InvalidInputError, UnicodeDecodeError):
         claims = None
     if not isinstance(claims, dict):
         raise RefusedTokenError("the token holds no claims")

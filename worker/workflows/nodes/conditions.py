@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from worker.domain.strict_json import parse_json
 from worker.workflows.nodes.base import Execution, Fields, Harmless, NodeKind, Outcome
 from worker.workflows.nodes.readings import Text
 
@@ -215,7 +216,7 @@ class ArrayCondition(Condition):
         return _COMPARE[operator](parts, expected.strip())
 
     def read(self, text: str) -> list[Any]:
-        found = _read("a JSON array", json.loads, text)
+        found = _read("a JSON array", parse_json, text)
         if not isinstance(found, list):
             raise CounterpartError("the condition's value is no JSON array", cause=Cause.MISTAKE)
         return found
@@ -254,6 +255,6 @@ def _parse_number(text: str) -> float:
 def _read(what: str, parse: Callable[[str], Any], text: str) -> Any:  # noqa: ANN401  # what parse gives
     try:
         return parse(text.strip())
-    except (ValueError, RecursionError):
+    except (ValueError, InvalidInputError):
         pass
     raise CounterpartError(f"the condition's value is not {what}", cause=Cause.MISTAKE)

@@ -1,13 +1,13 @@
 """Nodes that only change data: JSON parser, text transform, data mapper."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from worker.domain.json_paths import take_path
+from worker.domain.strict_json import parse_json
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
@@ -31,16 +31,13 @@ class JsonParser(OneWayOn):
     example: ClassVar[Mapping[str, Any]] = {"text": "{{ webhook_payload.document }}", "path": "order.id"}
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
-        text = execution.render(fields.text)
+        text, problem = execution.render(fields.text), ""
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            found = None
-            broken = True
-        else:
-            broken = False
-        if broken:
-            raise CounterpartError("the text is no JSON", cause=Cause.MISTAKE)
+            found = parse_json(text)
+        except InvalidInputError as error:
+            problem = str(error)
+        if problem:
+            raise CounterpartError(f"the text is no JSON that can be read: {problem}", cause=Cause.MISTAKE)
         return Outcome(output=take_path(found, fields.path))
 
 

@@ -1,13 +1,13 @@
 """Nodes that start other workflows: `trigger_workflow` goes on at once, `iterator` runs one for each item."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from worker.domain.strict_json import parse_json
 from worker.workflows.masking import conceal
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 from worker.workflows.others import Given, Others
@@ -157,6 +157,6 @@ def _bare_variable(template: str) -> str | None:
 
 def _read_json(text: str) -> Any:  # noqa: ANN401  # JSON
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # its text would quote what may be a value
+        return parse_json(text)
+    except InvalidInputError:  # its text would quote what may be a value
         return None
