@@ -3,21 +3,50 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.faults.points import Passing, Watched
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
+from worker.demo.loopback import Answer
 from worker.demo.token_service import TokenService
 
 
 class WatchedTokens(Watched, TokenService):
-    """Knows what it accepts: as digests, which is how it keeps tokens."""
+    """Knows what it accepts: as digests, which is how it keeps tokens. `wrongs` is what nobody should have
+    asked it to do: to take away a token of somebody else, or the last one that each of its replicas accepts.
+    """
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.wrongs: list[str] = []
+        self._foreign: set[str] = set()
+
+    def add_foreign(self, account: str) -> None:
+        """A token of another team's, in the same account."""
+        self._foreign.add(self.issue(account, label="another-team")[0])
 
     def accepted(self, account: str) -> dict[str, str]:
-        """The digests of the account's live tokens, each with the token's id."""
+        """The digests of the account's live tokens that are ours, each with the token's id."""
         with self._lock:
-            live = set(self.live_tokens(account))
+            live = set(self.live_tokens(account)) - self._foreign
             return {digest: token.id for digest, token in self._by_digest.items() if token.id in live}
+
+    def _revoke(self, token_id: str) -> Answer:
+        with self._lock:
+            account = next((one.account for one in self._by_digest.values() if one.id == token_id), None)
+            before = self._count_known(account)
+            answer = super()._revoke(token_id)
+            if token_id in self._foreign:
+                self.wrongs.append(f"{token_id} of {account} is another team's, and was revoked")
+            if before and not self._count_known(account):
+                self.wrongs.append(f"{token_id} of {account} was revoked while no other worked everywhere")
+            return answer
+
+    def _count_known(self, account: str | None) -> int:
+        """How many tokens of ours every replica accepts."""
+        live = [] if account is None else self.live_tokens(account)
+        return sum(self.is_known_everywhere(one) for one in live if one not in self._foreign)
 
     def remember(self) -> None:
         self._remembered = dict(self._by_digest)
@@ -32,7 +61,10 @@ class WatchedTokens(Watched, TokenService):
     def forget_revoked(self) -> None:
         """What is over: else the service gets slower with each rotation of a long run."""
         with self._lock:
-            self._by_digest = {key: token for key, token in self._by_digest.items() if not token.revoked}
+            kept = self._foreign
+            self._by_digest = {
+                key: token for key, token in self._by_digest.items() if not token.revoked or token.id in kept
+            }
             self._requests.clear()
 
 

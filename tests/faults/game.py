@@ -15,7 +15,7 @@ from tests.faults.crew import PATIENCE, Crew
 from tests.faults.hands import Message
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
 from tests.faults.places import Vault, let_leases_lapse, open_services
-from tests.faults.trouble import Trouble, TroubledSink, TroubledTokens
+from tests.faults.trouble import FACES, Trouble, TroubledSink, TroubledTokens
 from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.store import Rotation, rotation_from_row
@@ -24,7 +24,7 @@ from worker.tables import rotations
 ITEMS = 14
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
-JUMPED, SPOILED = 0.03, 0.2
+JUMPED, SPOILED, CHANGED_FACE = 0.03, 0.2, 0.1
 """Chances, per quiet moment."""
 _RESTS = 60
 _RETRIES = 3
@@ -51,6 +51,7 @@ class Game:
         self.strange: Counter[str] = Counter()
         self._dice = dice
         self._stops = "stopped" not in without
+        self._faces = [face for face, shown in FACES.items() if shown and face.value not in without]
         self.trouble = Trouble(random.Random(dice.random()), without=without, note=self._note)
         self._clock_file = folder / "clock"
         self.clock = make_clock(self._clock_file)
@@ -67,8 +68,9 @@ class Game:
         self._stack.callback(self._vault.remove)
         self.services = open_services(self._vault.place, self.clock)
         self._stack.callback(self.services.close)
-        self.tokens, sink = TroubledTokens(), TroubledSink()
+        self.tokens, sink = TroubledTokens(clock=self.clock), TroubledSink()
         self.tokens.trouble = sink.trouble = self.trouble
+        self.tokens.soon = 2 * DAY
         self._stack.enter_context(self.tokens)
         self._stack.enter_context(sink)
         counterparts = Counterparts(
@@ -112,6 +114,8 @@ class Game:
         assert self.trouble.is_over(PATIENCE), "a request is being served for ever"
         let_leases_lapse(self.services)
         self.tokens.default_scopes.clear()
+        self.tokens.faces = frozenset()
+        self.clock.advance(HOUR)  # what it asked for while it was busy is over
         for _ in range(_RESTS):
             self._broker.ring(Message(bell="resume"))
             self._drain()
@@ -172,6 +176,17 @@ class Game:
             self.tokens.default_scopes[dice.choice(sorted(self._accounts.values()))] = ["nothing"]
         elif self.tokens.default_scopes and dice.random() < 0.2:
             self.tokens.default_scopes.clear()
+        if self._faces and dice.random() < CHANGED_FACE:
+            self._change_face()
+
+    def _change_face(self) -> None:
+        """The service becomes what it is expected to be, or something else."""
+        if self.tokens.faces:
+            self.tokens.faces = frozenset()
+            return
+        face = self._dice.choice(self._faces)
+        self.tokens.faces = frozenset({face})
+        self._count(f"face: {face}", None)
 
     def _enrol(self) -> None:
         number = len(self._accounts) + 1
@@ -179,6 +194,7 @@ class Game:
         self._organisation.add_token(
             name, account, days=self._dice.uniform(1, 5), lifetime="30d", lead="28d", overlap="1h"
         )
+        self.tokens.add_foreign(account)
         self._organisation.add_workflow(_workflow(name), name, path="/v1/tickets")
         self._accounts[name] = account
 
@@ -231,7 +247,7 @@ class Game:
         self.trouble.on = not peace
 
     def _look(self, *, last: bool) -> list[str]:
-        found = find_vault_violations(self.services)
+        found = find_vault_violations(self.services) + [f"outside: {one}" for one in self.tokens.wrongs]
         if self.finished >= self._audit_at or last:
             found += find_audit_violations(self.services)
             self._audit_at = 2 * self.finished  # a log that grows is not walked for every few rows more

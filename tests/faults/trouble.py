@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.faults.counterparts import WatchedSink, WatchedTokens, digest
+from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
 
 CHANCES: Mapping[str, float] = {
@@ -22,6 +23,19 @@ CHANCES: Mapping[str, float] = {
     "worker killed, took effect": 0.01,
 }
 """Per request. `took effect later`: when the client has given up."""
+
+FACES: Mapping[Face, bool] = {
+    Face.SIGN_IN: True,
+    Face.REPLICAS: True,
+    Face.PAGES: True,
+    Face.NO_FILTER: True,
+    Face.BUSY: True,
+    Face.SAYS_NO_WITH_200: True,
+    Face.ENDS_SOON: True,
+    Face.ENDED: True,
+    Face.NO_OVERLAP: True,
+}
+"""What the token service may be like for a while; false: not yet, since what it leads to is not right."""
 
 LATE_SECONDS = 1.6
 """How long a request hangs: longer than the workers' patience."""

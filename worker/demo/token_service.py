@@ -104,7 +104,7 @@ class TokenService(LoopbackServer):
         self._failures: list[_Fault] = []
         self._hangs: list[_Fault] = []
         self.faces: frozenset[Face] = frozenset()
-        self.busy_seconds = 60
+        self.busy_seconds, self.soon = 60, SOON
         self._turn = 0
         self._said = 0
 
@@ -313,6 +313,8 @@ class TokenService(LoopbackServer):
         if Face.REPLICAS not in self.faces:
             return 0
         now = self._clock()
+        if token.created_at > now:  # the clock was set back since
+            return 0
         return sum(learns_at(token.created_at, replica) > now for replica in range(REPLICAS))
 
     def _revoke(self, token_id: str) -> Answer:
@@ -345,7 +347,7 @@ class TokenService(LoopbackServer):
             if Face.NO_OVERLAP in self.faces:
                 self._end_others(account)
             if Face.ENDS_SOON in self.faces:
-                lifetime_seconds = int(SOON.total_seconds())
+                lifetime_seconds = int(self.soon.total_seconds())
             granted = self.default_scopes.get(account, _ALL_SCOPES if scopes is None else scopes)
             value = _random_value()
             token = _Token(

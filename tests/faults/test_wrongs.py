@@ -1,0 +1,69 @@
+"""What the watched token service takes for a wrong, and what not: else the chaos would find nothing."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import Clock
+from tests.faults.counterparts import WatchedTokens
+from worker.demo.faces import LAG, REPLICAS, Face
+
+ADMIN = "the-admin-token-of-the-test"
+
+
+@pytest.fixture
+def service(clock: Clock) -> Iterator[WatchedTokens]:
+    with WatchedTokens(ADMIN, clock=clock) as started:
+        yield started
+
+
+def revoke(service: WatchedTokens, token_id: str) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    url = f"{service.url}/v1/tokens/{token_id}"
+    assert httpx.delete(url, headers=headers, trust_env=False, timeout=30).status_code == 204
+
+
+def test_an_old_token_may_go_once_each_replica_accepts_the_new_one(
+    service: WatchedTokens, clock: Clock
+) -> None:
+    old, _ = service.issue("crm")
+    clock.now += REPLICAS * LAG
+    service.faces = frozenset({Face.REPLICAS})
+    service.issue("crm", label="new")
+    clock.now += REPLICAS * LAG
+    revoke(service, old)
+    assert service.wrongs == []
+
+
+def test_an_old_token_may_not_go_before(service: WatchedTokens, clock: Clock) -> None:
+    old, _ = service.issue("crm")
+    clock.now += REPLICAS * LAG
+    service.faces = frozenset({Face.REPLICAS})
+    service.issue("crm", label="new")
+    clock.now += LAG
+    revoke(service, old)
+    assert service.wrongs == [f"{old} of crm was revoked while no other worked everywhere"]
+
+
+def test_a_new_token_may_always_go(service: WatchedTokens, clock: Clock) -> None:
+    service.issue("crm")
+    clock.now += REPLICAS * LAG
+    service.faces = frozenset({Face.REPLICAS})
+    new, _ = service.issue("crm", label="new")
+    revoke(service, new)
+    revoke(service, new)
+    assert service.wrongs == []
+
+
+def test_another_teams_token_is_nobodys_to_revoke_and_replaces_none(service: WatchedTokens) -> None:
+    old, _ = service.issue("crm")
+    service.add_foreign("crm")
+    (foreign,) = set(service.live_tokens("crm")) - {old}
+    revoke(service, old)
+    revoke(service, foreign)
+    assert service.wrongs == [
+        f"{old} of crm was revoked while no other worked everywhere",
+        f"{foreign} of crm is another team's, and was revoked",
+    ]
+    assert foreign not in service.accepted("crm").values()
