@@ -5,12 +5,13 @@ are bound to a statement, and come out in one place: `reveal`.
 """
 
 import hmac
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Text, cast, func, insert, or_, select, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -33,6 +34,9 @@ from vaultcore.tables import items, versions
 _VALUE_PURPOSE = "item-value"
 _USE_GRAIN = timedelta(minutes=1)
 """How often it is noted at most that a key is still presented."""
+
+_SOUGHT_MAX = 20
+"""Ids that one statement looks for by name; more of them are picked out of all that there are."""
 
 
 class Purpose(StrEnum):
@@ -112,6 +116,27 @@ class Versions:
             .order_by(versions.c.number)
         )
         return [version_from_row(row) for row in rows]
+
+    def pick_in_use(
+        self, connection: Connection, ids: Collection[str], *, beside: tuple[str, int] | None
+    ) -> frozenset[str]:
+        """Which of these the other side calls a version of any item that is not destroyed; without the one
+        version that is `beside`: (item, number).
+
+        One walk, in which the database itself looks into what is stored. A damaged row has no id that could be
+        told: it is a finding by itself.
+        """
+        external = cast(versions.c.external, Text)
+        written = [json.dumps(each)[1:-1] for each in ids]
+        holds = [external.contains(each, autoescape=True) for each in written]
+        rows = connection.execute(
+            select(versions.c.item_id, versions.c.number, external).where(
+                versions.c.stage != Stage.DESTROYED.value,
+                or_(*holds) if len(holds) <= _SOUGHT_MAX else external.contains('"id"'),
+            )
+        )
+        found = {_read_id(text) for item_id, number, text in rows if (item_id, number) != beside}
+        return frozenset(each for each in ids if each in found)
 
     def working(self, connection: Connection, item_id: str) -> list[int]:
         """The versions that work now: the current one and those before it that are not retired, nor lapsed."""
@@ -427,3 +452,11 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _read_id(external: object) -> str | None:
+    try:
+        found = json.loads(str(external)).get("id")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return None if found is None else str(found)

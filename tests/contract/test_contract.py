@@ -1,12 +1,15 @@
 """Every rotator passes the contract that others are given."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tests.contract.mailbox import Mailbox
 from tests.numbered import NumberedTokens
 from vaultcore.secret import Secret
+from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import TokenService
 from worker.rotators.http import HttpRotator
 from worker.rotators.recipe import RecipeRotator
@@ -41,20 +44,51 @@ def describe_token_service(url: str) -> dict[str, Any]:
     }
 
 
+class Crowded(TokenService):
+    """Lists every token of the account, whatever label it is asked for, once it is `unfiltered`."""
+
+    unfiltered = False
+
+    def respond(self, incoming: Incoming) -> Answer | None:
+        if self.unfiltered:
+            incoming = replace(incoming, query=re.sub("&label=[^&]*", "", incoming.query))
+        return super().respond(incoming)
+
+    def crowd(self) -> Secret:
+        self.unfiltered = True
+        return Secret(self.issue("crm", label="of another team")[1])
+
+
 class TestHttp(RotatorContract):
+    knows_old = True
+    more: Mapping[str, Any] = {}
+
     @contextmanager
     def stage(self) -> Iterator[Stage]:
-        with TokenService(ADMIN) as service, Link(int(service.url.rpartition(":")[2])) as link:
-            old = Secret(service.issue("crm")[1])
+        with Crowded(ADMIN) as service, Link(int(service.url.rpartition(":")[2])) as link:
+            old_id, old = service.issue("crm")
             yield Stage(
                 rotator=HttpRotator(),
-                settings=describe_token_service(f"http://127.0.0.1:{link.port}"),
-                old=old,
+                settings=describe_token_service(f"http://127.0.0.1:{link.port}") | self.more,
+                old=Secret(old),
+                old_external={"id": old_id} if self.knows_old else {},
                 link=link,
                 accepts=lambda value: service.is_live(value.expose()),
                 count=lambda: len(service.live_tokens("crm")),
                 values={"prod-admin-token": Secret(ADMIN)},
+                held=frozenset({old_id} if self.knows_old else ()),
+                crowd=service.crowd,
             )
+
+
+class TestHttpWithAnOldTokenOfAnotherHand(TestHttp):
+    """Nobody here knows what the service calls the token that is in use."""
+
+    knows_old = False
+
+
+class TestHttpWhereEntriesTellTheirLabels(TestHttp):
+    more: Mapping[str, Any] = {"find_label": "label"}
 
 
 class TestHttpThatWritesIdsInTwoWays(RotatorContract):

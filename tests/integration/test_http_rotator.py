@@ -462,24 +462,25 @@ def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refuse
 @pytest.mark.parametrize(
     ("body", "changes", "message"),
     [
-        ({"id": 1, "expires_at": None}, {}, "there is nothing at token"),
+        ({"id": 1, "expires_at": None}, {}, "issue: there is nothing at token"),
         ({"token": 5, "id": 1, "expires_at": None}, {}, "issue: no text at token"),
         ({"token": "", "id": 1, "expires_at": None}, {}, "issue: no text at token"),
-        ({"token": "value-1", "expires_at": None}, {}, "there is nothing at id"),
+        ({"token": "value-1", "expires_at": None}, {}, "issue: there is nothing at id"),
         ({"token": "value-1", "id": None, "expires_at": None}, {}, "issue: no id at id"),
         ({"token": "value-1", "id": {"a": 1}, "expires_at": None}, {}, "issue: no id at id"),
+        ({"token": "value-1", "id": True, "expires_at": None}, {}, "issue: no id at id"),
         ({"token": "value-1", "id": "", "expires_at": None}, {}, "issue: no id at id"),
-        ({"token": "value-1", "id": 1}, {}, "there is nothing at expires_at"),
+        ({"token": "value-1", "id": 1}, {}, "issue: there is nothing at expires_at"),
         ({"token": "value-1", "id": 1, "expires_at": "soon"}, {}, "issue: no time at expires_at"),
         ({"token": "value-1", "id": 1, "expires_at": True}, {}, "issue: no time at expires_at"),
         ({"token": "value-1", "id": 1, "expires_at": 1e300}, {}, "issue: no time at expires_at"),
-        (["value-1"], {}, "there is nothing at token"),
-        ("value-1", {}, "there is nothing at token"),
-        ({"data": [{"token": "x"}]}, {"value": "data.1.token"}, "there is nothing at data.1.token"),
+        (["value-1"], {}, "issue: there is nothing at token"),
+        ("value-1", {}, "issue: there is nothing at token"),
+        ({"data": [{"token": "x"}]}, {"value": "data.1.token"}, "issue: there is nothing at data.1.token"),
     ],
 )
 def test_an_answer_without_what_the_settings_say_is_a_mistake_told_by_its_path(body, changes, message):
-    with Scripted({"POST": Answer(status=200, body=body)}) as service:
+    with Scripted({"POST": Answer(status=200, body=body), "DELETE": Answer(status=500)}) as service:
         job = make_job(service, settings=describe(service, **changes))
         assert fail(ROTATOR.create, job) == (message, Cause.MISTAKE)
 
@@ -509,11 +510,11 @@ def test_an_expiry_is_read_as_a_time_or_as_seconds(expires, expected):
     [
         ({"tokens": {"id": 1}}, "tokens.*.id", "find: no list at tokens.*"),
         ({"tokens": "none"}, "tokens.*.id", "find: no list at tokens.*"),
-        ({"items": []}, "tokens.*.id", "there is nothing at tokens"),
+        ({"items": []}, "tokens.*.id", "find: there is nothing at tokens"),
         ({"id": 1}, "*.id", "find: no list at *"),
         ([{"id": None}], "*.id", "find: no id at id"),
         ([{"id": ["a"]}], "*.id", "find: no id at id"),
-        ([{"name": 1}], "*.id", "there is nothing at id"),
+        ([{"name": 1}], "*.id", "find: there is nothing at id"),
         ([[1]], "*", "find: no id at *"),
         ("<html>", "*.id", "find: no list at *"),
     ],
@@ -521,7 +522,11 @@ def test_an_expiry_is_read_as_a_time_or_as_seconds(expires, expected):
 def test_a_search_with_another_answer_than_a_list_of_ids_never_passes_for_an_empty_one(body, path, message):
     with Scripted({"GET": Answer(status=200, body=body)}) as service:
         job = make_job(service, settings=describe(service, find_ids=path))
-        assert fail(ROTATOR.undo, job) == (message, Cause.MISTAKE)
+        told = f"and {message}: look there for nightkey-rot_1, and revoke it"
+        assert fail(ROTATOR.undo, job) == (
+            f"undo: whether a credential was issued is not known, {told}",
+            Cause.MISTAKE,
+        )
 
 
 @pytest.mark.parametrize(
@@ -535,7 +540,12 @@ def test_a_search_with_another_answer_than_a_list_of_ids_never_passes_for_an_emp
     ],
 )
 def test_every_id_that_a_search_gives_is_revoked_once(body, path, count):
-    with Scripted({"GET": Answer(status=200, body=body), "DELETE": Answer(status=204)}) as service:
+    class Filtering(Scripted):
+        def respond(self, incoming: Incoming) -> Answer:
+            foreign = incoming.method == "GET" and not incoming.query.endswith("=nightkey-rot_1")
+            return Answer(status=404) if foreign else super().respond(incoming)
+
+    with Filtering({"GET": Answer(status=200, body=body), "DELETE": Answer(status=204)}) as service:
         job = make_job(service, settings=describe(service, find_ids=path))
         assert ROTATOR.undo(job) == f"revoked what was issued ({count})"
 

@@ -142,7 +142,43 @@ def test_settings_that_fit_are_taken_with_their_defaults():
         None,
         "*.id",
     )
-    assert settings["issue"] == {"method": "POST", "url": "https://example.test/", "headers": {}, "body": None}
+    assert settings["issue"] == {
+        "method": "POST",
+        "url": "https://example.test/",
+        "headers": {},
+        "body": None,
+        "expect": None,
+    }
+    assert settings["overlaps"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"id": "token"}, "id: it takes what value takes"),
+        ({"id": "header:X-Token", "value": "header:x-token"}, "id: it takes what value takes"),
+        ({"verify_id": "token"}, "verify_id: it takes what value takes"),
+        ({"id": "id", "find": REQUEST, "find_ids": "tokens.*.token"}, "find_ids: it takes what value takes"),
+        ({"id": "id", "find": REQUEST, "find_ids": "token"}, "find_ids: it takes what value takes"),
+        ({"find_cursor": "page"}, "find_cursor needs find_next"),
+        (
+            {"inventory": {"url": "https://example.test/?page={{ rotation.cursor }}"}},
+            "inventory: rotation.cursor needs find_next",
+        ),
+        ({"verify": REQUEST | {"expect": {}}}, "verify.expect: name at least one"),
+        ({"verify": REQUEST | {"expect": {"hue": "blue"}}}, "verify.expect.hue: there is no such setting"),
+    ],
+)
+def test_settings_that_would_keep_a_value_as_an_id_or_lead_nowhere_are_refused(changes, problem):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings("http", HTTP_SETTINGS | changes)
+    assert str(caught.value).startswith(f"rotator http, setting {problem}")
+
+
+def test_a_policy_says_that_the_old_value_ends_with_the_issue_of_the_new():
+    rotator = load_rotator("http")
+    assert rotator.overlaps(parse_settings("http", HTTP_SETTINGS))
+    assert not rotator.overlaps(parse_settings("http", HTTP_SETTINGS | {"overlaps": False}))
 
 
 # Random

@@ -6,6 +6,7 @@ else should leave a rotator, and whatever does is taken for a mistake of ours.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -31,6 +32,8 @@ class Job:
     can be found again when the answer was lost. `new_external` and `old_external` are what
     `Candidate.external` said of the two versions. `unanswered`: the other side was asked for a value,
     and it is not known whether it made one. `accepted`: the other side accepted `new` before, and it is in use.
+    `held`: what the other side calls versions of the vault that are in use, of any item, as text: never to be
+    swept. Ask whether one is in it: it may be too large to be listed.
     """
 
     label: str
@@ -45,6 +48,7 @@ class Job:
     network: Network
     unanswered: bool = False
     accepted: bool = False
+    held: AbstractSet[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

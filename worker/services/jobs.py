@@ -20,6 +20,7 @@ from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
+from worker.services.held import IdsInUse
 from worker.store import Rotation
 
 
@@ -121,8 +122,9 @@ class Jobs:
                 values=values,
                 http=self._http,
                 network=self._network,
-                unanswered=rotation.issuing,
+                unanswered=rotation.issuing or rotation.late_until is not None,
                 accepted=rotation.activated_at is not None,
+                held=self._hold(item, number or rotation.new_number),
             )
 
     def make_asking(self, item: Item, *, rotation: Rotation | None, actor: str) -> Asking:
@@ -161,9 +163,15 @@ class Jobs:
             network=self._network,
             unanswered=rotation is not None and rotation.issuing,
             accepted=True,
+            held=self._hold(item, None),
         )
         known = frozenset(str(one.external["id"]) for one in versions if one.external.get("id") is not None)
         return Asking(job=job, values=values, known=known)
+
+    def _hold(self, item: Item, new_number: int | None) -> IdsInUse:
+        """All versions of the vault that are in use, but the one that is this rotation's to take away."""
+        beside = None if new_number is None else (item.id, new_number)
+        return IdsInUse(self._database, self._versions, beside=beside)
 
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
         if version is None or not version.filled:

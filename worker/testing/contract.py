@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from vaultcore.errors import Cause, CounterpartError
@@ -32,7 +33,9 @@ class Stage:
 
     `accepts` asks the counterpart itself, past the link, and is None where a rotator has none; `count` is
     how many credentials of this item it accepts, if it can tell. `old_external` is what a rotator that made
-    `old` would have said of it. `values` are the items that the settings name.
+    `old` would have said of it. `values` are the items that the settings name. `held`: what the counterpart
+    calls versions that are in use. `crowd`, where the rotator looks anything up: from now on the counterpart
+    lists all it has, whatever it is asked for, and has a credential of somebody else there: that one is given.
     """
 
     rotator: Rotator
@@ -43,6 +46,8 @@ class Stage:
     count: Callable[[], int] | None = None
     old_external: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Secret] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    crowd: Callable[[], Secret] | None = None
     http: HttpClient = field(default_factory=lambda: HttpClient(_NETWORK, timeout=10))
     network: Network = _NETWORK
 
@@ -59,6 +64,7 @@ class Stage:
             http=self.http,
             network=self.network,
             unanswered=unanswered,
+            held=self.held,
         )
 
 
@@ -128,6 +134,46 @@ class RotatorContract:
             assert error.cause is not Cause.OUTAGE
             assert made_up.expose() not in str(error)
             stage.rotator.verify(stage.job(made), made.value)
+
+    def test_undoing_leaves_alone_what_is_listed_and_is_not_its_own(self) -> None:
+        """A search that is no filter names the value in use and the credential of another team."""
+        for answered in (True, False):
+            with self.stage() as stage:
+                if stage.crowd is None or stage.accepts is None:
+                    return
+                other = stage.crowd()
+                made = _go_to(stage, "revoke") if answered else None
+                failure = _try(partial(stage.rotator.undo, stage.job(made, unanswered=not answered)))
+                _check_left_alone(stage, other, failure)
+                assert stage.accepts(stage.old), "the value in use was taken away"
+                assert made is None or not stage.accepts(made.value), "the new value is still accepted"
+
+    def test_undoing_what_came_to_no_answer_takes_away_what_it_made_or_says_where_to_look(self) -> None:
+        with self.stage() as stage:
+            if stage.crowd is None or stage.accepts is None:
+                return
+            other = stage.crowd()
+            lost = stage.rotator.create(stage.job())
+            failure = _try(lambda: stage.rotator.undo(stage.job(unanswered=True)))
+            _check_left_alone(stage, other, failure)
+            assert stage.accepts(stage.old), "the value in use was taken away"
+            if failure is None:
+                assert not stage.accepts(lost.value), "what the lost answer made works, and nobody is told"
+            else:
+                assert stage.job().label in str(failure), "nobody is told what to look for"
+
+    def test_revoking_leaves_alone_what_is_listed_and_is_not_its_own(self) -> None:
+        for unanswered in (False, True):
+            with self.stage() as stage:
+                if stage.crowd is None or stage.accepts is None:
+                    return
+                other = stage.crowd()
+                made = _go_to(stage, "revoke")
+                failure = _try(partial(stage.rotator.revoke, stage.job(made, unanswered=unanswered)))
+                _check_left_alone(stage, other, failure)
+                assert stage.accepts(made.value), "the new value was taken away"
+                assert not stage.accepts(stage.old), "the old value is still accepted"
+                assert failure is None or unanswered, failure
 
     def test_a_step_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
         for step in ("create", "install", "verify", "revoke"):
@@ -225,6 +271,13 @@ def _check_undone(stage: Stage, made: Candidate) -> None:
     assert stage.accepts(stage.old), "the old value is not accepted"
     assert not stage.accepts(made.value), "the new value is still accepted"
     assert stage.count is None or stage.count() == 1, "something was left behind"
+
+
+def _check_left_alone(stage: Stage, other: Secret, failure: CounterpartError | None) -> None:
+    """What is not this rotation's works on; what cannot be told is a person's, who is not asked to wait."""
+    assert stage.accepts is not None
+    assert stage.accepts(other), "the credential of somebody else was taken away"
+    assert failure is None or failure.cause is Cause.MISTAKE, failure
 
 
 def _try(act: Callable[[], object]) -> CounterpartError | None:

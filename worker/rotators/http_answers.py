@@ -1,0 +1,113 @@
+"""What the answers to the rotator `http` hold: values, ids and times, each checked before it is believed."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from vaultcore import rules
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.secret import Secret
+from worker.domain.json_paths import take_path
+from worker.outbound import Response
+from worker.rotators.http_settings import VALUE, HttpSettings
+from worker.workflows.masking import Masker
+
+ID_MAX = 500
+_EXACT = 2**53
+"""Whole numbers up to this one are the same to every reader of JSON; others are kept as text."""
+_LAYOUT = frozenset("\t\n\r")
+
+
+class NoIdError(CounterpartError):
+    """Where an id should lie, there is none."""
+
+
+def take(answer: Response, path: str, what: str) -> Any:  # noqa: ANN401  # JSON
+    """What lies at the path in the body, or in a header."""
+    where, separator, name = path.partition(":")
+    if separator and where == "header":
+        return answer.headers.get(name.lower())
+    problem = ""
+    try:
+        return take_path(answer.body, path)
+    except CounterpartError as error:
+        problem = str(error)
+    body = "" if answer.raw else f", and no body came with {answer.status}"
+    if answer.status == 202:
+        body += ": with 202 a service says that it does it later, which is not waited for"
+    raise CounterpartError(f"{what}: {problem}{body}", cause=Cause.MISTAKE)
+
+
+def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret:
+    """The value that was issued, if it can be kept and sent."""
+    found = take(answer, settings.value, "issue")
+    if not isinstance(found, str) or not found:
+        raise CounterpartError(f"issue: no text at {settings.value}", cause=Cause.MISTAKE)
+    problem = ""
+    try:
+        rules.check_value(found, name=item)
+    except InvalidInputError as error:
+        problem = str(error)
+    if any(ord(char) < 32 and char not in _LAYOUT for char in found):
+        problem = f"what lies at {settings.value} holds a control character, such as NUL, and is no value"
+    elif any(char in "\r\n" for char in found) and settings.verify.reads(VALUE, headers_alone=True):
+        problem = f"what lies at {settings.value} holds a line break, and verify sends it in a header"
+    if problem:
+        raise CounterpartError(f"issue: {problem}", cause=Cause.MISTAKE)
+    return Secret(found)
+
+
+def read_id(answer: Response, path: str, what: str, *, values: Iterable[Secret | None]) -> str | int:
+    """The id at the path, in which none of these values may stand. `NoIdError` where there is none."""
+    problem = ""
+    try:
+        found = take(answer, path, what)
+    except CounterpartError as error:
+        found, problem = None, str(error)
+    if problem:
+        raise NoIdError(problem, cause=Cause.MISTAKE)
+    return IdReader(values).check(found, path, what)
+
+
+class IdReader:
+    """Reads ids, of which none may be a value or hold one: ids are kept in clear, and shown."""
+
+    def __init__(self, values: Iterable[Secret | None]) -> None:
+        known = [value for value in values if value is not None]
+        self._plain = {value.expose() for value in known}
+        self._masker = Masker(value for value in known if len(value) >= rules.MASKED_MIN)
+
+    def check(self, found: object, path: str, what: str) -> str | int:
+        where = path or "*"
+        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+            raise NoIdError(f"{what}: no id at {where}", cause=Cause.MISTAKE)
+        text = str(found)
+        if text in self._plain or self._masker.mask(text) != text:
+            raise CounterpartError(
+                f"{what}: at {where} lies a value, and a value is never kept as an id: name another path",
+                cause=Cause.MISTAKE,
+            )
+        if len(text) > ID_MAX or not text.isprintable() or text in (".", ".."):
+            raise CounterpartError(
+                f"{what}: what lies at {where} can be no id: it holds a control character, has more than "
+                f"{ID_MAX} characters, or is . or ..",
+                cause=Cause.MISTAKE,
+            )
+        return found if isinstance(found, str) or abs(found) <= _EXACT else text
+
+
+def read_time(answer: Response, path: str | None) -> datetime | None:
+    found = None if path is None else take(answer, path, "issue")
+    if found is None:
+        return None
+    try:
+        time = (
+            datetime.fromtimestamp(found, UTC)
+            if type(found) in (int, float)
+            else datetime.fromisoformat(str(found))
+        )
+    except (ValueError, OverflowError, OSError):
+        time = None
+    if time is None:
+        raise CounterpartError(f"issue: no time at {path}", cause=Cause.MISTAKE)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,126 @@
+"""Whether a list goes on after an answer, and where; and whether it says itself that it is not all. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+import httpx
+
+from vaultcore.errors import CounterpartError
+from worker.domain.json_paths import take_path
+from worker.outbound import Response
+from worker.rotators.http_settings import HttpSettings
+
+_CURSOR_MAX = 4000
+_PORTS = {"http": 80, "https": 443}
+_BESIDE = frozenset({"meta", "metadata", "pagination", "paging", "pageinfo", "links", "responsemetadata"})
+"""Objects beside a list in which it is said how it goes on."""
+_MORE = frozenset({"hasmore", "hasnext", "hasnextpage", "morepages", "moreresults"})
+_CUT = frozenset({"truncated", "istruncated", "incomplete", "incompleteresults", "partial"})
+_NEXT = frozenset(
+    "next nextpage nextpagetoken nextpagelink nextcursor nexttoken nexturl nextlink nextmarker odatanextlink "
+    "continuationtoken nextcontinuationtoken continue".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The next page: a whole URL, or a cursor to ask with."""
+
+    url: str | None = None
+    cursor: str | None = None
+
+
+def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | str | None:
+    """Where the list that was asked for at that URL goes on; a sentence, why it cannot be followed; None: it
+    does not say that it does.
+    """
+    linked = httpx.Response(200, headers={"link": answer.headers.get("link", "")}).links
+    for relation, link in linked.items():
+        if "next" in (relation or "").lower().split():
+            return _lead_on(link.get("url", ""), at)
+    if settings.find_next is None:
+        return None
+    found = _look(answer, settings.find_next)
+    if found in (None, "", False) or _says_end(answer.body, settings):
+        return None
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return f"it goes on, and at {settings.find_next} lies neither a URL nor a cursor"
+    text = str(found)
+    if not text.isprintable() or len(text) > _CURSOR_MAX:
+        return f"it goes on, and what lies at {settings.find_next} cannot be asked with"
+    if settings.find_cursor is None and text.startswith(("http://", "https://", "/", "?")):
+        return _lead_on(text, at)
+    return Step(cursor=text)
+
+
+def explain_partial(answer: Response, settings: HttpSettings) -> str | None:
+    """How the answer says itself that it is a part; None: it does not."""
+    if answer.status == 206:
+        return "it says that it is a part (206)"
+    for key, spelled, said in _walk_said(answer.body, settings):
+        if spelled in _CUT and said is True:
+            return f"it says that it is a part ({key})"
+        goes_on = said is True if spelled in _MORE else spelled in _NEXT and said not in (None, "", False, 0)
+        if goes_on and said not in ({}, []):
+            return f"it says that it goes on ({key}), and find_next does not name where"
+    return None
+
+
+def add_parameter(url: str, name: str, text: str) -> str:
+    """The URL with that parameter in its query, in the place of one that it had."""
+    parts = urlsplit(url)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != name]
+    return urlunsplit(parts._replace(query=urlencode([*query, (name, text)])))
+
+
+def _lead_on(url: str, at: str) -> Step | str:
+    """Only to where the list itself was asked for: what opens it is nobody else's."""
+    if not url.isprintable() or len(url) > _CURSOR_MAX:
+        return "it goes on at what is no URL"
+    try:
+        to = urljoin(at, url)
+        same = _origin(to) == _origin(at)
+    except ValueError:
+        return "it goes on at what is no URL"
+    return Step(url=to) if same else "it goes on at another place, which is not followed"
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme), login
+
+
+def _look(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
+    where, separator, name = path.partition(":")
+    if separator and where == "header":
+        return answer.headers.get(name.lower())
+    try:
+        return take_path(answer.body, path)
+    except CounterpartError:
+        return None
+
+
+def _says_end(body: Any, settings: HttpSettings) -> bool:  # noqa: ANN401  # JSON
+    """Some give a cursor to the last page as well, and say beside it that there is no more."""
+    said = [said for _, spelled, said in _walk_said(body, settings) if spelled in _MORE]
+    return bool(said) and not any(said)
+
+
+def _walk_said(body: Any, settings: HttpSettings) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  # JSON
+    """(name, as it is compared, what lies there) of all that stands beside the list, from the outside in."""
+    part = body
+    for name in [*settings.find_ids.partition("*")[0].strip(".").split("."), ""]:
+        if not isinstance(part, dict):
+            return
+        for key, said in part.items():
+            yield key, _spell(key), said
+            if _spell(key) in _BESIDE and isinstance(said, dict):
+                yield from ((inner, _spell(inner), deep) for inner, deep in said.items())
+        part = part.get(name)
+
+
+def _spell(key: str) -> str:
+    return "".join(char for char in key.lower() if char.isalnum())

@@ -1,0 +1,74 @@
+"""Whether the service takes a value, and what it calls it: as its answer to the request `verify` says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.rotators import base
+from worker.rotators.http_answers import NoIdError, read_id
+from worker.rotators.http_requests import check_good, send, settings_of
+
+_REFUSALS = 2
+"""How many refusals in a row are believed of a credential."""
+
+
+def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None) -> int:
+    """The status with which the service takes this value. A rejection where it has answered, and not so.
+
+    Where `verify_id` is set, a good answer says the id that the version has, or that is `expected`; any, where
+    it has none yet: by that it is revoked later. An old value that another hand issued need not have one.
+    """
+    settings = settings_of(job)
+    answer = send(settings.verify, job, what="verify", value=value)
+    check_good(answer, settings.verify, "verify", unmet=Cause.REJECTED)
+    expected = expected or known_id(job, value)
+    if settings.verify_id is None or (expected is None and value == job.old):
+        return answer.status
+    problem = ""
+    try:
+        told = str(read_id(answer, settings.verify_id, "verify", values=(value,)))
+        if expected is not None and told != expected:
+            problem = f"verify: the service takes the value for another credential than {expected}"
+    except NoIdError as error:
+        problem = str(error)
+    if problem:
+        raise CounterpartError(problem, cause=Cause.REJECTED)
+    return answer.status
+
+
+def is_refused(job: base.Job, value: Secret, *, expected: str | None = None) -> bool:
+    try:
+        check_accepted(job, value, expected=expected)
+    except CounterpartError as error:
+        if error.cause is Cause.REJECTED:
+            return True
+        raise
+    return False
+
+
+def is_refused_again(job: base.Job, value: Secret) -> bool:
+    """Refused often enough to be believed: one refusal may be a mistake of theirs."""
+    return all(is_refused(job, value) for _ in range(_REFUSALS))
+
+
+def learn_id(job: base.Job, value: Secret) -> str | None:
+    """What the service calls a credential that was not made here: it says so when it is used."""
+    settings = settings_of(job)
+    if settings.verify_id is None:
+        return None
+    answer = send(settings.verify, job, what="verify", value=value)
+    check_good(answer, settings.verify, "verify", unmet=Cause.REJECTED)
+    return str(read_id(answer, settings.verify_id, "verify", values=(job.old, job.new, value)))
+
+
+def told_id(external: Mapping[str, Any]) -> str | None:
+    """As text: one answer has a number where another has text, and a header has nothing else."""
+    return None if external.get("id") is None else str(external["id"])
+
+
+def known_id(job: base.Job, value: Secret) -> str | None:
+    """What the service called that value when it issued it, if that is known."""
+    if job.new is not None and value == job.new:
+        return told_id(job.new_external)
+    return told_id(job.old_external) if job.old is not None and value == job.old else None
