@@ -20,6 +20,7 @@ from tests.services.staging import (
     told,
 )
 from worker.bootstrap import Services
+from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import TokenService
 from worker.domain.saga import State
@@ -50,10 +51,11 @@ def unfilter(service: ScriptedService, also: Any = lambda _: None) -> None:
 
 def add(organisation: Organisation, service: ScriptedService) -> tuple[str, str, str]:
     """Two items on one account, and a token there that nobody here knows: the three values."""
-    mine = organisation.add_token(TOKEN, "ticketing")
+    policy = organisation.token_policy("ticketing") | {"overlap": "10s"}
+    mine = organisation.add_token(TOKEN, "ticketing", overlap="10s")
     _, second = service.issue("ticketing", label="the second item's")
     _, theirs = service.issue("ticketing", label=THEIRS)
-    organisation.add_item(OTHER, second, days=5, **organisation.token_policy("ticketing"))
+    organisation.add_item(OTHER, second, days=5, **policy)
     return mine, second, theirs
 
 
@@ -143,15 +145,108 @@ def test_the_vault_says_which_ids_are_in_use_and_whose_is_left_out(services: Ser
     assert {"outside-2", "other"} & held == {"outside-2"}
 
 
-@pytest.mark.parametrize("external", ['{"id": 7}', '{"id": "7"}', '{"id": "\\u00e9-7", "more": 1}'])
 @pytest.mark.parametrize("many", [False, True])
-def test_an_id_in_use_is_known_however_it_is_written(
-    services: Services, moves: Moves, external: str, many: bool
-) -> None:
+def test_an_id_in_use_is_known_however_it_is_written(services: Services, moves: Moves, many: bool) -> None:
     item_id = moves.add().item.id
-    moves.sql("UPDATE versions SET external = :external WHERE item_id = :id", external=external, id=item_id)
-    wanted = "é-7" if "more" in external else "7"
     others = [f"other-{n}" for n in range(100 if many else 1)]
-    with services.database.read() as connection:
-        found = services.versions.pick_in_use(connection, [wanted, *others], beside=None)
-    assert found == {wanted}
+    for external, wanted in (
+        ('{"id": 7}', "7"),
+        ('{"id": "7"}', "7"),
+        ('{"id": "\\u00e9%_7", "more": 1}', "é%_7"),
+        ('{"id": "a\\"b"}', 'a"b'),
+    ):
+        moves.sql("UPDATE versions SET external = :to WHERE item_id = :id", to=external, id=item_id)
+        with services.database.read() as connection:
+            found = services.versions.pick_in_use(connection, [wanted, *others], beside=None)
+        assert found == {wanted}
+
+
+# Odd answers, and lists in pages, from the beginning of a rotation to its end
+
+
+def odd(change: Any) -> Any:
+    """The token is issued, and the answer says so in another way."""
+
+    def wrap(service: ScriptedService) -> Any:
+        def answer(incoming: Incoming) -> Answer | None:
+            if incoming.method != "POST" or incoming.path != "/v1/tokens":
+                return None
+            issued = TokenService.respond(service, incoming)
+            assert issued is not None
+            return change(issued.body)
+
+        return answer
+
+    return wrap
+
+
+@pytest.mark.parametrize("search", [True, False], ids=["find", "no find"])
+def test_a_token_that_cannot_be_sent_leads_back_with_its_cause_and_nothing_is_left(
+    staged: Staged, clock: Any, search: bool
+) -> None:
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"]
+    if not search:
+        del settings["find"]
+    old = organisation.add_token(TOKEN, "ticketing", settings=settings)
+    service.script = odd(lambda body: Answer(status=201, body=body | {"token": "a\r\nb"}))(service)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock, until=lambda: not _open(organisation))
+    rotation = get_rotation(organisation, rotation_id)
+    assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "mistake")
+    assert "holds a line break, and verify sends it in a header" in (rotation.last_error or "")
+    assert len(service.live_tokens("ticketing")) == 1
+    assert service.is_live(old)
+    assert "holds a line break" in told(organisation, "rotation-rolled-back")[0][1]
+
+
+def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_for(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"]
+    del settings["find"]
+    old = organisation.add_token(TOKEN, "ticketing", settings=settings)
+    service.script = odd(lambda _: Answer(status=202, headers={"Location": "/v1/jobs/7"}))(service)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert rotation.state is State.STUCK
+    assert f"look there for nightkey-{rotation.id}, and revoke it" in (rotation.last_error or "")
+    assert service.is_live(old)
+    organisation.services.deciding.roll_back(rotation.id, actor="user:ana")
+    assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_what_a_lost_answer_left_on_a_later_page_is_revoked_or_told(
+    staged: Staged, clock: Any, followed: bool
+) -> None:
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"] | {"find_label": "label"}
+    old = organisation.add_token(TOKEN, "ticketing", settings=settings)
+    others = [service.issue("ticketing", label=f"{THEIRS} {number}")[1] for number in range(3)]
+    service.faces = frozenset({Face.PAGES, Face.NO_FILTER})
+    service.fail_next("/v1/tokens", method="POST", status=504, after_effect=True)
+    if not followed:
+        service.script = lambda incoming: _hide_link(service, incoming)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    drive_on(organisation, clock)
+    rotation = get_rotation(organisation, rotation_id)
+    assert all(service.is_live(value) for value in (old, *others))
+    if followed:
+        assert rotation.state is State.WATCHING
+        assert len(service.live_tokens("ticketing")) == 5
+    else:
+        assert rotation.state is State.STUCK
+        assert "only a part of the list was read: it says that it goes on" in (rotation.last_error or "")
+        assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
+
+
+def _hide_link(service: ScriptedService, incoming: Incoming) -> Answer | None:
+    """The next page is named in the body alone, and nobody said where."""
+    if incoming.method != "GET" or incoming.path != "/v1/tokens":
+        return None
+    answer = TokenService.respond(service, incoming)
+    assert answer is not None
+    return replace(answer, headers={})

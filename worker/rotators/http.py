@@ -39,8 +39,18 @@ class HttpRotator:
     is stuck, and says where to look. `inventory` lists all credentials of the account: after a vault was
     restored from a backup, those that it does not know are named, and none is touched.
 
+    Only what bears the label is taken away, and never what the service calls a version that is in use, of any
+    item. Where the entries do not tell their labels (`find_label`), a label that nobody bears is asked for
+    first: a service that lists anything for it filters nothing, and it is as if there were no `find`. Lists
+    are read page by page, by `Link: rel=next` or by `find_next`, from the same host and 100 at most. A list
+    that says that it is a part is never taken for all.
+
+    An answer is good if its status is one of 2xx, and what `expect` says of it holds. A redirect is none, and
+    is not followed. Where `verify_id` is set, the answer to `verify` must name the id that the credential has.
+
     What the templates see: `rotation.label` and `rotation.item`; of the credential that is verified or
-    revoked, `rotation.value`; and of the one that is revoked `rotation.id`, as `id` or `verify_id` tells it.
+    revoked, `rotation.value`; of the one that is revoked `rotation.id`, as `id` or `verify_id` tells it; and of
+    the page that is asked for, `rotation.cursor`. In a URL these three are percent-encoded.
     """
 
     Settings: ClassVar[type[base.Settings]] = HttpSettings

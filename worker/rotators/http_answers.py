@@ -33,6 +33,8 @@ def take(answer: Response, path: str, what: str) -> Any:  # noqa: ANN401  # JSON
     except CounterpartError as error:
         problem = str(error)
     body = "" if answer.raw else f", and no body came with {answer.status}"
+    if answer.flaw is not None:
+        body = f", since the body cannot be read as JSON ({answer.flaw})"
     if answer.status == 202:
         body += ": with 202 a service says that it does it later, which is not waited for"
     raise CounterpartError(f"{what}: {problem}{body}", cause=Cause.MISTAKE)

@@ -21,7 +21,7 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     """
     settings = settings_of(job)
     answer = send(settings.verify, job, what="verify", value=value)
-    check_good(answer, settings.verify, "verify", unmet=Cause.REJECTED)
+    check_good(answer, settings.verify, "verify", judges=True)
     expected = expected or known_id(job, value)
     if settings.verify_id is None or (expected is None and value == job.old):
         return answer.status
@@ -58,7 +58,7 @@ def learn_id(job: base.Job, value: Secret) -> str | None:
     if settings.verify_id is None:
         return None
     answer = send(settings.verify, job, what="verify", value=value)
-    check_good(answer, settings.verify, "verify", unmet=Cause.REJECTED)
+    check_good(answer, settings.verify, "verify", judges=True)
     return str(read_id(answer, settings.verify_id, "verify", values=(job.old, job.new, value)))
 
 

@@ -8,13 +8,11 @@ from urllib.parse import quote
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.outbound import Response, cause_of
+from worker.outbound import Response, cause_unmet, say_status
 from worker.rotators import base
 from worker.rotators.http_settings import HttpSettings, Request
 from worker.workflows.templates import Scope, render
 
-_ELSEWHERE = frozenset({302, 303, 307})
-"""For now: what a sign-in page is shown by. A URL that has moved for good is ours to mend."""
 _STAND_IN = 10**30
 
 
@@ -48,7 +46,7 @@ def send(
                 headers["Content-Type"] = "application/json"
         url = _render_url(request.url, known, job.values) if at is None else at
         sent = True
-        return job.http.request(request.method, url, headers=headers, content=body, follow=False)
+        return job.http.request(request.method, url, headers=headers, content=body)
     except CounterpartError as error:
         failure = CounterpartError(
             f"{what}: {error}", cause=error.cause, acted=sent and error.acted, retry_at=error.retry_at
@@ -66,27 +64,23 @@ def write_url(request: Request, job: base.Job, *, what: str, cursor: str | None 
     raise CounterpartError(problem, cause=Cause.MISTAKE, acted=False)
 
 
-def check_good(answer: Response, request: Request, what: str, *, unmet: Cause = Cause.MISTAKE) -> None:
+def check_good(answer: Response, request: Request, what: str, *, judges: bool = False) -> None:
     """`CounterpartError` unless it is what the settings call a good answer: any of 2xx, if they say nothing.
 
-    `unmet` is the cause where the service has answered, and not as one that has served the request.
+    `judges`: a credential is asked about, so that what is answered, and is no good answer, is a rejection.
     """
     expect = request.expect
     stated = expect is not None and answer.status in expect.status
-    if not stated and not 200 <= answer.status < 300:
-        raise _refuse(answer.status, what, unmet)
     lacks = None if expect is None else expect.judge(answer)
-    if lacks is not None:
-        raise CounterpartError(f"{what}: the answer is none that was expected: {lacks}", cause=unmet)
-
-
-def _refuse(status: int, what: str, unmet: Cause) -> CounterpartError:
-    said = f"{what}: the service answered {status}"
-    if status < 400:
-        said += ", a redirect, which is not followed: use the final URL"
-        return CounterpartError(said, cause=unmet if status in _ELSEWHERE else Cause.MISTAKE)
-    cause = cause_of(status) or Cause.MISTAKE
-    return CounterpartError(said, cause=cause, acted=cause is Cause.OUTAGE)
+    if not stated and not 200 <= answer.status < 300:
+        problem, acted = f"the service {say_status(answer.status)}", answer.status < 400
+    elif lacks is not None:
+        problem, acted = f"the answer is none that was expected: {lacks}", True
+    else:
+        return
+    cause = cause_unmet(answer) if judges else answer.cause or Cause.MISTAKE
+    acted = acted or cause is Cause.OUTAGE
+    raise CounterpartError(f"{what}: {problem}", cause=cause, acted=acted, retry_at=answer.retry_at)
 
 
 def _known(

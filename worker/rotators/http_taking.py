@@ -4,7 +4,6 @@ from collections.abc import Set as AbstractSet
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.outbound import cause_of
 from worker.rotators import base
 from worker.rotators.http_proof import is_refused_again, learn_id, told_id
 from worker.rotators.http_requests import check_good, send, settings_of
@@ -20,7 +19,7 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> None:
     answer = send(request, job, what="revoke", value=value, external_id=external_id)
     if answer.status in (404, 410):
         return
-    refused = cause_of(answer.status) is Cause.REJECTED
+    refused = answer.cause is Cause.REJECTED
     if refused and value is not None and request.asks_by_value_alone() and is_refused_again(job, value):
         return
     check_good(answer, request, "revoke")

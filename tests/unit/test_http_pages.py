@@ -1,0 +1,159 @@
+"""Where a list goes on, and whether it says itself that it is not all."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.outbound import Response
+from worker.rotators.catalog import parse_settings
+from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
+
+AT = "https://api.example.org:443/v1/tokens?label=a%20b&page=1"
+CALL = {"url": "https://api.example.org/v1/tokens"}
+
+
+ELSEWHERE = "it goes on at another place, which is not followed"
+
+
+def settings(**changes: Any) -> Any:
+    return parse_settings(
+        "http", {"issue": CALL, "verify": CALL, "revoke": CALL, "id": "id", "find": CALL} | changes
+    )
+
+
+def answer(body: Any, *, status: int = 200, **headers: str) -> Response:
+    return Response(status=status, headers=headers, body=body)
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ('</v1/tokens?page=2>; rel="next"', Step(url="https://api.example.org:443/v1/tokens?page=2")),
+        (
+            '<?page=2>; rel=next, <?page=9>; rel="last"',
+            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+        ),
+        (
+            '<?page=1>; rel="prev", <?page=2>; rel="Next x"',
+            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+        ),
+        ("<https://api.example.org/v1/x>; rel=next", Step(url="https://api.example.org/v1/x")),
+        ("<?page=1>; rel=prev", None),
+        ("", None),
+        ("garbage", None),
+        (
+            "<https://elsewhere.example.org/v1/x>; rel=next",
+            ELSEWHERE,
+        ),
+        ("<http://api.example.org/v1/x>; rel=next", ELSEWHERE),
+        ("<https://api.example.org:8443/v1/x>; rel=next", ELSEWHERE),
+        ("<https://a:b@api.example.org/v1/x>; rel=next", ELSEWHERE),
+        ("<file:///etc/passwd>; rel=next", ELSEWHERE),
+        ("<https://[::1/v1>; rel=next", "it goes on at what is no URL"),
+        ("<https://api.example.org:99999/v1>; rel=next", "it goes on at what is no URL"),
+        ("<\x01>; rel=next", "it goes on at what is no URL"),
+    ],
+)
+def test_a_link_is_followed_to_the_place_that_was_asked_alone(link: str, expected: Any) -> None:
+    assert find_next(answer([], link=link), settings(), at=AT) == expected
+
+
+CURSOR = {"find_next": "meta.next", "find_cursor": "page"}
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "expected"),
+    [
+        ({"meta": {"next": "/v1/tokens?page=2"}}, {}, None),  # nobody says that it is one
+        (
+            {"meta": {"next": "/v1/x"}},
+            {"find_next": "meta.next"},
+            Step(url="https://api.example.org:443/v1/x"),
+        ),
+        ({"meta": {"next": "/v1/x"}}, CURSOR, Step(cursor="/v1/x")),
+        ({"meta": {"next": "abc=="}}, CURSOR, Step(cursor="abc==")),
+        ({"meta": {"next": 2}}, CURSOR, Step(cursor="2")),
+        ({"meta": {"next": None}}, CURSOR, None),
+        ({"meta": {"next": ""}}, CURSOR, None),
+        ({"meta": {}}, CURSOR, None),
+        ([], CURSOR, None),
+        ({"meta": {"next": "abc"}, "has_more": False}, CURSOR, None),
+        ({"meta": {"next": "abc", "hasMore": True}}, CURSOR, Step(cursor="abc")),
+        ({"meta": {"next": ["a"]}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
+        ({"meta": {"next": True}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
+        ({"meta": {"next": "a\nb"}}, CURSOR, "it goes on, and what lies at meta.next cannot be asked with"),
+        ({"meta": {"next": "a\ud800"}}, CURSOR, "it goes on, and what lies at meta.next cannot be asked with"),
+        (
+            {"meta": {"next": "https://elsewhere.example.org/"}},
+            {"find_next": "meta.next"},
+            ELSEWHERE,
+        ),
+    ],
+)
+def test_a_next_field_is_a_url_or_a_cursor(body: Any, changes: dict[str, Any], expected: Any) -> None:
+    assert find_next(answer(body), settings(**changes), at=AT) == expected
+
+
+def test_a_cursor_may_stand_in_a_header() -> None:
+    found = find_next(
+        answer([], **{"x-next": "7"}), settings(find_next="header:X-Next", find_cursor="p"), at=AT
+    )
+    assert found == Step(cursor="7")
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"has_more": True}, "has_more"),
+        ({"hasMore": True, "tokens": []}, "hasMore"),
+        ({"truncated": True}, "truncated"),
+        ({"IsTruncated": True}, "IsTruncated"),
+        ({"incomplete_results": True}, "incomplete_results"),
+        ({"next": "/v1/tokens?page=2"}, "next"),
+        ({"next_page_token": "x"}, "next_page_token"),
+        ({"nextCursor": "x"}, "nextCursor"),
+        ({"next_page": 2}, "next_page"),
+        ({"@odata.nextLink": "x"}, "@odata.nextLink"),
+        ({"links": {"next": {"href": "/x"}}}, "next"),
+        ({"_links": {"next": {"href": "/x"}}}, "next"),
+        ({"meta": {"pagination": 1, "has_next": True}}, "has_next"),
+        ({"metadata": {"continue": "abc"}}, "continue"),
+        ({"data": {"pageInfo": {"hasNextPage": True}, "tokens": []}}, "hasNextPage"),
+    ],
+)
+def test_a_list_that_says_that_it_is_a_part_is_one(body: Any, key: str) -> None:
+    said = explain_partial(answer(body), settings(find_ids="data.tokens.*.id"))
+    assert said is not None
+    assert f"({key})" in said
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"has_more": False, "next": None, "links": {"next": None}, "truncated": False},
+        {"next": "", "next_page": 0, "meta": {"next": {}}},
+        {"tokens": [{"next": "x", "has_more": True}]},  # of an entry
+        {"settings": {"next": "x"}},
+        [],
+        "next",
+        None,
+        {"data": []},
+    ],
+)
+def test_a_list_that_does_not_say_so_is_whole(body: Any) -> None:
+    assert explain_partial(answer(body), settings(find_ids="tokens.*.id")) is None
+
+
+def test_a_part_by_its_status_is_one() -> None:
+    assert explain_partial(answer([], status=206), settings()) == "it says that it is a part (206)"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))
+def test_a_cursor_goes_into_the_query_whole_and_once(cursor: str) -> None:
+    once = add_parameter(AT, "page", cursor)
+    assert add_parameter(once, "page", cursor) == once
+    assert once.startswith("https://api.example.org:443/v1/tokens?label=a+b&page=")
+    assert parse_qsl(urlsplit(once).query, keep_blank_values=True) == [("label", "a b"), ("page", cursor)]
