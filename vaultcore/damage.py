@@ -139,6 +139,12 @@ def number_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnEleme
     return case((_is_json(type_coerce(column, Text())), number)) if dialect == "sqlite" else number
 
 
+def text_in(column: ColumnElement[Any], key: str, dialect: str) -> ColumnElement[Any]:
+    """A text in a column of JSON; null where that is none, or has none by that name."""
+    found = column[key].as_string()
+    return case((_is_json(type_coerce(column, Text())), found)) if dialect == "sqlite" else found
+
+
 def _is_json(raw: ColumnElement[Any]) -> ColumnElement[bool]:
     """SQLite's functions of JSON raise where it is none: only a CASE keeps them from being called."""
     return and_(func.typeof(raw) == "text", func.json_valid(raw) == 1)

@@ -35,7 +35,7 @@ from vaultcore.errors import (
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
 
-SCHEMA_REVISION = "0016"
+SCHEMA_REVISION = "0017"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -69,6 +69,8 @@ class Hygiene(StrEnum):
     GENERIC_NAME = "generic-name"
     NO_VALUE = "no-value"
     """It came in as metadata alone, and waits for its value."""
+    MISFIT = "misfit"
+    """Its replacements live too shortly for its policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,8 @@ class Policy:
     where the old value stops working when the new one is issued, a refused one is followed by another
     without asking a person. `urgent`: its owners hear of it in their quiet hours, too. `consumers` says
     whether something here must read what is replaced. `counterpart` names the other side, where the
-    rotator's own name for it is not the one meant.
+    rotator's own name for it is not the one meant. `copy_of` is the id of the item of which it holds the
+    same credential.
     """
 
     mode: Mode = Mode.NOTIFY
@@ -111,6 +114,7 @@ class Policy:
     renew: bool = False
     counterpart: str | None = None
     consumers: Consumers = Consumers.REQUIRED
+    copy_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,9 @@ class Item:
     """An item as everybody may see it. `version` and `expires_at` are those of its current version, `owners`
     the names of those who answer for it.
 
-    One without a version waits for its value: it came in as metadata, and its expiry is what that said.
+    One without a version waits for its value: it came in as metadata, and its expiry is what that said. `life`
+    is how long its current version lives from the day on which a rotation made it; None: none did, or it never
+    lapses.
     """
 
     id: str
@@ -132,6 +138,7 @@ class Item:
     hold_until: datetime | None
     created_at: datetime
     updated_at: datetime
+    life: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +151,17 @@ class WaitingItem:
     item_id: str | None
     created_at: datetime | None
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """Another item that holds the same credential. `name`: what both change on the other side; None: both have
+    the same value.
+    """
+
+    item_id: str
+    item: str
+    name: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +190,8 @@ class Version:
     used_at: datetime | None = None
     last_used_at: datetime | None = None
     """When a caller presented this key of ours: first, and last, which is noted while a newer one is there."""
+    issued_at: datetime | None = None
+    """When a rotation made it; None: a person gave it, whenever it was made."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "renew": policy.renew,
         "counterpart": policy.counterpart,
         "consumers": policy.consumers.value,
+        "copy_of": policy.copy_of,
     }
 
 
@@ -70,6 +71,7 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         renew=stored.get("renew", default.renew),
         counterpart=stored.get("counterpart", default.counterpart),
         consumers=Consumers(stored.get("consumers", default.consumers)),
+        copy_of=stored.get("copy_of", default.copy_of),
     )
 
 
@@ -82,15 +84,19 @@ def derived_columns(
     expires_at: datetime | None,
     *,
     waits: bool = False,
+    issued_at: datetime | None = None,
 ) -> dict[str, Any]:
     """The columns that follow from the others, written together wherever one of those changes.
 
-    `waits`: the item has no value yet, so that its expiry is no version's.
+    `waits`: the item has no value yet, so that its expiry is no version's. `issued_at`: when a rotation made
+    its current version, which is then taken to live from there to its expiry.
     """
+    life = None if issued_at is None or expires_at is None else max(expires_at - issued_at, timedelta(0))
     return {
         "skeleton": skeleton(name),
         "policy": policy_to_json(policy),
-        "overlap_seconds": int(policy.overlap.total_seconds()),
+        "overlap_seconds": _seconds(rules.overlap_of(policy, life)),
+        "life_seconds": None if life is None else _seconds(life),
         "idle_seconds": int(policy.idle_after.total_seconds()),
         "hygiene": " ".join(
             rules.hygiene(
@@ -100,10 +106,12 @@ def derived_columns(
                 policy=policy,
                 kind=kind,
                 waits=waits,
+                life=life,
             )
         ),
+        "copy_of": policy.copy_of,
         "expires_at": expires_at,
-        "due_at": rules.due_at(policy, expires_at, item_id=item_id, waits=waits),
+        "due_at": rules.due_at(policy, expires_at, item_id=item_id, waits=waits, life=life),
     }
 
 
@@ -160,6 +168,7 @@ def _item(row: Row[*tuple[Any, ...]], owners: tuple[str, ...]) -> Item:
         hold_until=row.hold_until,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        life=None if row.life_seconds is None else timedelta(seconds=row.life_seconds),
     )
 
 
@@ -178,6 +187,7 @@ def select_versions() -> Select[*tuple[Any, ...]]:
         versions.c.external,
         versions.c.used_at,
         versions.c.last_used_at,
+        versions.c.issued_at,
     )
 
 
@@ -196,6 +206,7 @@ def version_from_row(row: Row[*tuple[Any, ...]]) -> Version:
         external=row.external,
         used_at=row.used_at,
         last_used_at=row.last_used_at,
+        issued_at=row.issued_at,
     )
 
 

@@ -177,6 +177,11 @@ def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
             f"policy of {name}: the overlap ({show_duration(policy.overlap)}) is longer than the "
             f"lead ({show_duration(policy.lead)}): the old value would expire before it ends"
         )
+    if policy.copy_of is not None and (policy.mode is not Mode.NOTIFY or kind is Kind.API_KEY):
+        raise InvalidInputError(
+            f"policy of {name}: a copy is not replaced by itself, its original is: choose --mode notify, or "
+            "--copy-of none"
+        )
     if kind is Kind.SECRET and policy.rotator == "workflow-api-key":
         raise InvalidInputError(
             f"policy of {name}: rotator workflow-api-key makes keys for our own callers: "
@@ -204,11 +209,57 @@ def default_lead(lifetime: timedelta | None) -> timedelta:
     return fortnight if lifetime is None else min(fortnight, lifetime / 3)
 
 
-def spread_of(policy: Policy) -> timedelta:
-    """The policy's own, or a quarter of the lead, and of what the lead leaves of a known lifetime."""
-    if policy.spread is not None:
-        return policy.spread
-    return min([policy.lead] + ([] if policy.lifetime is None else [policy.lifetime - policy.lead])) / 4
+def lead_of(policy: Policy, life: timedelta | None) -> timedelta:
+    """The policy's lead; of a version that a rotation made and whose `life` is known, half of that at most, or
+    the share that the policy's own figures give it.
+
+    The other side may give less than the policy says: a whole lead would make each new value due at once. Half
+    of a life leaves as much time for its use as for tests, overlap and retries.
+    """
+    return _bound(policy.lead, life, of=policy.lifetime)
+
+
+def spread_of(policy: Policy, life: timedelta | None = None) -> timedelta:
+    """The policy's own, or a quarter of the lead, and of what the lead leaves of a known lifetime; of a version
+    with a `life`, half at most of what its lead leaves.
+    """
+    left = None if policy.lifetime is None else policy.lifetime - policy.lead
+    spread = policy.spread
+    if spread is None:
+        spread = min([policy.lead] + ([] if left is None else [left])) / 4
+    return _bound(spread, None if life is None else life - lead_of(policy, life), of=left)
+
+
+def overlap_of(policy: Policy, life: timedelta | None) -> timedelta:
+    """The policy's overlap, and no longer than the lead of the version that is current: a rotation that still
+    waited for its overlap when the next is due would let the value lapse.
+    """
+    return policy.overlap if life is None else min(policy.overlap, lead_of(policy, life))
+
+
+def thresholds_of(policy: Policy, life: timedelta | None) -> tuple[int, ...]:
+    """The policy's notice thresholds, in days; of a version with a `life`, within the second half of it."""
+    if life is None:
+        return policy.thresholds
+    return tuple(sorted({min(days, (life / 2).days) for days in policy.thresholds}, reverse=True))
+
+
+def is_misfit(policy: Policy, life: timedelta | None) -> bool:
+    """Whether its replacements live so much shorter than the policy says that its lead, its overlap or its
+    notices, or nights that come once a day, do not fit.
+    """
+    if life is None or (policy.lifetime is not None and life > policy.lifetime * 0.99):
+        return False
+    notices = timedelta(days=0 if policy.mode is Mode.AUTO else max(policy.thresholds, default=0))
+    return max(policy.lead, policy.overlap, timedelta(days=1)) > life / 2 or notices >= life
+
+
+def _bound(wanted: timedelta, life: timedelta | None, *, of: timedelta | None) -> timedelta:
+    """At most half of a life, or what `wanted` is of the life that the policy counts on."""
+    if life is None:
+        return wanted
+    share = 0.5 if not of else max(0.5, wanted / of)
+    return min(wanted, life * share)
 
 
 def fraction_of(text: str) -> float:
@@ -216,15 +267,22 @@ def fraction_of(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
-def rotate_from(policy: Policy, expires_at: datetime, *, item_id: str) -> datetime:
+def rotate_from(
+    policy: Policy, expires_at: datetime, *, item_id: str, life: timedelta | None = None
+) -> datetime:
     """When a value is to be replaced: its lead before it lapses, and earlier by the item's own share of
     the spread, so that a thousand items made on one day do not fall due in one minute.
     """
-    return expires_at - policy.lead - spread_of(policy) * fraction_of(item_id)
+    return expires_at - lead_of(policy, life) - spread_of(policy, life) * fraction_of(item_id)
 
 
 def due_at(
-    policy: Policy, expires_at: datetime | None, *, item_id: str, waits: bool = False
+    policy: Policy,
+    expires_at: datetime | None,
+    *,
+    item_id: str,
+    waits: bool = False,
+    life: timedelta | None = None,
 ) -> datetime | None:
     """When the night first has something to do for this expiry, absolute; None: never.
 
@@ -233,10 +291,10 @@ def due_at(
     """
     if expires_at is None:
         return None
-    first_notice = expires_at - timedelta(days=max(policy.thresholds, default=0))
+    first_notice = expires_at - timedelta(days=max(thresholds_of(policy, life), default=0))
     if policy.mode is Mode.NOTIFY or waits:
         return first_notice
-    rotates = rotate_from(policy, expires_at, item_id=item_id)
+    rotates = rotate_from(policy, expires_at, item_id=item_id, life=life)
     return rotates if policy.mode is Mode.AUTO else min(rotates, first_notice)
 
 
@@ -267,9 +325,18 @@ def staleness(state: ReferenceState, now: datetime) -> tuple[Staleness, ...]:
 
 
 def hygiene(
-    *, name: str, owned: bool, expires: bool, policy: Policy, kind: Kind, waits: bool = False
+    *,
+    name: str,
+    owned: bool,
+    expires: bool,
+    policy: Policy,
+    kind: Kind,
+    waits: bool = False,
+    life: timedelta | None = None,
 ) -> tuple[Hygiene, ...]:
-    """What an item lacks that its creator should have given it, in a fixed order. `waits`: even its value."""
+    """What an item lacks that its creator should have given it, in a fixed order. `waits`: even its value.
+    `life`: that of its current version, where a rotation made it.
+    """
     found = []
     if not owned:
         found.append(Hygiene.NO_OWNER)
@@ -281,6 +348,8 @@ def hygiene(
         found.append(Hygiene.GENERIC_NAME)
     if waits:
         found.append(Hygiene.NO_VALUE)
+    if is_misfit(policy, life):
+        found.append(Hygiene.MISFIT)
     return tuple(found)
 
 

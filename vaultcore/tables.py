@@ -120,8 +120,10 @@ class ItemColumns(TypedColumns):
     kind: Named[str] = Column(String(10), info={"one_of": Kind})
     policy: Named[dict[str, Any]] = Column(JSON)
     overlap_seconds: Named[int] = Column(BigInteger)
+    life_seconds: Named[int | None] = Column(BigInteger)
     idle_seconds: Named[int] = Column(BigInteger)
     hygiene: Named[str] = Column(String(100), info={"may_be_empty": True})
+    copy_of: Named[str | None] = Column(String(40), index=True)
     expires_at: Named[datetime | None] = Column(UtcDateTime)
     due_at: Named[datetime | None] = Column(UtcDateTime)
     hold_until: Named[datetime | None] = Column(UtcDateTime)
@@ -131,9 +133,22 @@ class ItemColumns(TypedColumns):
 
 items = Table("items", metadata, ItemColumns)
 """`skeleton` is what a reader sees of the name (`vaultcore.names`), for items, owners and workflows alike.
-`expires_at`, `due_at`, `hygiene` and the two durations are derived when an item changes, so that
-the night selects by index what it must look at, and computes nothing over what it need not. An item that waits
-for its value has no version: `hygiene` says `no-value`, and `expires_at` is what its metadata said."""
+`expires_at`, `due_at`, `hygiene` and the durations are derived when an item changes, so that the night selects
+by index what it must look at, and computes nothing over what it need not. `life_seconds` is that of its current
+version, where a rotation made it, and bounds the others. `copy_of` is what its policy says: the item whose
+credential it holds, too. An item that waits for its value has no version: `hygiene` says `no-value`, and
+`expires_at` is what its metadata said."""
+
+
+class ItemPrincipalColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
+    name: Named[str] = Column(String(600), index=True)
+
+
+item_principals = Table(
+    "item_principals", metadata, ItemPrincipalColumns, PrimaryKeyConstraint("item_id", "name")
+)
+"""What an item's rotator changes on the other side, where that has room for one credential alone."""
 
 
 class ItemOwnerColumns(TypedColumns):
@@ -170,10 +185,12 @@ class VersionColumns(TypedColumns):
     destroyed_at: Named[datetime | None] = Column(UtcDateTime)
     used_at: Named[datetime | None] = Column(UtcDateTime)
     last_used_at: Named[datetime | None] = Column(UtcDateTime)
+    issued_at: Named[datetime | None] = Column(UtcDateTime)
     key_id: Named[str | None] = Column(String(32))
     wrapped_key: Named[bytes | None] = Column(LargeBinary)
     record: Named[bytes | None] = Column(LargeBinary)
     digest: Named[bytes | None] = Column(LargeBinary(32), unique=True)
+    likeness: Named[bytes | None] = Column(LargeBinary(32))
     external: Named[dict[str, Any]] = Column(JSON)
 
 
@@ -192,7 +209,11 @@ versions = Table(
 """A pending version may be empty: it is the intent to ask somebody else for a value.
 
 `used_at` is when a caller first presented this key to us, `last_used_at` when one last did, to the minute, and
-noted only while a newer key is there: both are empty for what is no key of ours."""
+noted only while a newer key is there: both are empty for what is no key of ours. `issued_at` is when a rotation
+made it; empty for what a person gave. `likeness` is a keyed digest of the value, which tells two items that
+hold the same one, and nothing else, to whoever has the keyring; it is empty for keys of ours."""
+
+Index("ix_versions_likeness", versions.c.likeness, versions.c.stage)
 
 for _stage in ("pending", "current"):
     Index(
@@ -278,6 +299,7 @@ __all__ = [
     "audit_head",
     "deployment",
     "item_owners",
+    "item_principals",
     "items",
     "metadata",
     "owners",

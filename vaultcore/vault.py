@@ -27,6 +27,7 @@ from vaultcore.rows import derived_columns, item_from_row, owners_of, select_ite
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
+from vaultcore.twins import copies_of, record_principals
 from vaultcore.versions import Versions
 
 ROTATOR_NODE = "rotator"
@@ -65,9 +66,11 @@ class Vault:
         owner_ids: Collection[str] = (),
         expires_at: datetime | None = None,
         policy: Policy,
+        principals: Collection[str] = (),
         actor: str,
     ) -> Created:
-        """A new item with its first version, current at once. Enrolling an item never rotates it.
+        """A new item with its first version, current at once. Enrolling an item never rotates it. `principals`
+        are what its rotator changes on the other side, where that can be told.
 
         Without `expires_at` the policy's lifetime gives one. `api-key:` items take no value: the
         key is generated, answered once, and kept as a digest alone.
@@ -95,6 +98,7 @@ class Vault:
         self._insert_first(connection, item_id, kind, first, expires_at, now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
+        record_principals(connection, item_id, principals)
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
@@ -152,6 +156,7 @@ class Vault:
         expires_at: datetime | Unchanged | None = UNCHANGED,
         owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
+        principals: Collection[str] | Unchanged = UNCHANGED,
         actor: str,
     ) -> Item:
         """Changes what is given; `owner_ids` takes the place of those that were. A new value is a new
@@ -184,6 +189,9 @@ class Vault:
                 .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
                 .values(expires_at=expiry)
             )
+        issued_at = None
+        if value is None and item.version is not None:
+            issued_at = self._versions.get(connection, item.id, item.version).issued_at
         owned = bool(item.owners)
         if not isinstance(owner_ids, Unchanged):
             self._set_owners(connection, item.id, owner_ids)
@@ -203,6 +211,7 @@ class Vault:
                     new.policy,
                     expiry,
                     waits=item.version is None and value is None,
+                    issued_at=issued_at,
                 ),
             )
         )
@@ -210,6 +219,8 @@ class Vault:
             self._references.unlink(connection, item.id, name=item.name)
         self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
         self._record_rotator_uses(connection, item.id, new.name, new.policy)
+        if not isinstance(principals, Unchanged):
+            record_principals(connection, item.id, principals)
         changed = self.get(connection, item.id)
         self._note(
             connection,
@@ -266,8 +277,15 @@ class Vault:
             raise RefusedError(f"{item.name} is used by {', '.join(users)}: change or remove those first")
         if self._versions.pending(connection, item.id) is not None:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then delete it")
+        copies = copies_of(connection, item.id)
+        if copies:
+            raise RefusedError(
+                f"{item.name} is the original of {', '.join(copies)}: say first what those hold, with "
+                f"`nightkey item update {shlex.quote(copies[0])} --copy-of none`, or delete them"
+            )
         self._references.forget(connection, item.id)
         self._references.unlink(connection, item.id)
+        record_principals(connection, item.id, ())
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
         self._set_owners(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))

@@ -177,8 +177,27 @@ class Versions:
         if version.stage is not Stage.PENDING or version.filled:
             raise ConflictError(f"version {number} of item {item_id} is not an empty pending one")
         rules.check_value(value.expose(), name=item_id)
-        self.fill(connection, item_id, number, value, expires_at=expires_at, external=external)
+        self.fill(connection, item_id, number, value, expires_at=expires_at, external=external, is_issued=True)
         self._note(connection, actor, "version.fill", item_id, version=number)
+
+    def bring_end_nearer(
+        self, connection: Connection, item_id: str, number: int, end: datetime, *, actor: str
+    ) -> bool:
+        """The other side says that a pending version ends before its expiry here: it lapses then. Whether it
+        does: a later end is nobody's.
+        """
+        version = self.get(connection, item_id, number)
+        if version.stage is not Stage.PENDING:
+            raise ConflictError(f"version {number} of item {item_id} is not pending any more: look again")
+        if version.expires_at is not None and version.expires_at <= end:
+            return False
+        connection.execute(
+            update(versions)
+            .where(versions.c.item_id == item_id, versions.c.number == number)
+            .values(expires_at=end)
+        )
+        self._note(connection, actor, "version.end-nearer", item_id, version=number, expires_at=end.isoformat())
+        return True
 
     def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
         """In one compare-and-swap: `old` was current and becomes previous, `new` becomes current."""
@@ -216,6 +235,7 @@ class Versions:
                 wrapped_key=None,
                 record=None,
                 digest=None,
+                likeness=None,
             )
         )
         self._note(connection, actor, "version.destroy", item_id, version=number, reason=reason)
@@ -255,8 +275,18 @@ class Versions:
         value = self._open(sealed, item_id, number)
         if value is None:
             raise SealError(f"version {number} of {row.name}")
+        if row.likeness is None and row.digest is None:  # from before there was one
+            connection.execute(
+                update(versions)
+                .where(versions.c.item_id == item_id, versions.c.number == number)
+                .values(likeness=self.likeness(value))
+            )
         self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
         return value
+
+    def likeness(self, value: Secret) -> bytes:
+        """By which the same value in another item is told; blanks around it make it no other."""
+        return self._keyring.likeness(value.expose().strip().encode())
 
     def _open(self, sealed: Sealed, item_id: str, number: int) -> Secret | None:
         try:
@@ -377,14 +407,21 @@ class Versions:
         expires_at: datetime | None,
         external: Mapping[str, Any] | None = None,
         keep_value: bool = True,
+        is_issued: bool = False,
     ) -> None:
-        """Seals the value into its row. A key of ours gets its digest, and may keep that alone."""
+        """Seals the value into its row. A key of ours gets its digest, and may keep that alone. `is_issued`: it
+        was made just now, so that its life is known.
+        """
         stored: dict[str, Any] = {"expires_at": expires_at, "external": dict(external or {})}
+        if is_issued:
+            stored["issued_at"] = self._clock()
         if keep_value:
             sealed = seal(value, key=self._keyring.active, binding=self._binding(item_id, number))
             stored |= vars(sealed)
         if apikeys.looks_real(value.expose()):
             stored["digest"] = apikeys.digest(value, self._keyring.pepper)
+        else:
+            stored["likeness"] = self.likeness(value)
         connection.execute(
             update(versions).where(versions.c.item_id == item_id, versions.c.number == number).values(stored)
         )
@@ -411,13 +448,21 @@ class Versions:
                 raise ConflictError(f"version {number} of item {item_id} is not {was} any more: look again")
         row = connection.execute(select_items().where(items.c.id == item_id)).one()
         item = item_from_row(row, owners_of(connection, [item_id])[item_id])
-        expiry = self.get(connection, item_id, new).expires_at
+        version = self.get(connection, item_id, new)
         connection.execute(
             update(items)
             .where(items.c.id == item_id)
             .values(
                 updated_at=now,
-                **derived_columns(item.id, item.name, item.kind, bool(item.owners), item.policy, expiry),
+                **derived_columns(
+                    item.id,
+                    item.name,
+                    item.kind,
+                    bool(item.owners),
+                    item.policy,
+                    version.expires_at,
+                    issued_at=version.issued_at,
+                ),
             )
         )
 

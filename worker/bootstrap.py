@@ -206,6 +206,7 @@ class Services:
         return Items(
             database=self.database,
             vault=self.vault,
+            versions=self.versions,
             owners=self.owners,
             references=self.references,
             claiming=self.claiming,

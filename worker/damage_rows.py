@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, null, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, exists, null, or_, select, true
 
 from vaultcore import tables as vault
-from vaultcore.damage import Damage, find_damage, is_sound, number_in
+from vaultcore.damage import Damage, find_damage, is_sound, number_in, text_in
 from vaultcore.model import Hygiene, Stage
 from worker import tables as ours
 from worker.domain.saga import FINISHED
@@ -83,7 +83,14 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                     and_(i.expires_at.is_not(None), i.due_at <= i.expires_at),
                 ),
                 "hold_until": _not_beyond(i.hold_until, far),
-                "overlap_seconds": i.overlap_seconds == number_in(i.policy, "overlap_seconds", dialect),
+                "overlap_seconds": case(
+                    (
+                        i.life_seconds.is_(None),
+                        i.overlap_seconds == number_in(i.policy, "overlap_seconds", dialect),
+                    ),
+                    else_=i.overlap_seconds <= number_in(i.policy, "overlap_seconds", dialect),
+                ),
+                "copy_of": i.copy_of.is_not_distinct_from(text_in(i.policy, "copy_of", dialect)),
                 "idle_seconds": i.idle_seconds == number_in(i.policy, "idle_after_seconds", dialect),
                 "current version": or_(and_(~waits, current.exists()), and_(waits, ~any_version)),
             },
@@ -109,6 +116,11 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             item=r.item_id,
             name=r.written,
             workflow=r.consumer_name,
+        ),
+        _Check(
+            table=vault.item_principals,
+            item=vault.item_principals.c.item_id,
+            name=_name_of(vault.item_principals.c.item_id),
         ),
         _Check(
             table=vault.item_owners,

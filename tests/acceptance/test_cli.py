@@ -17,7 +17,9 @@ def owned(nightkey: Nightkey) -> Nightkey:
     return nightkey
 
 
-def create(nightkey: Nightkey, name: str, *options: str, value: str = "a-value-of-theirs") -> Any:
+def create(nightkey: Nightkey, name: str, *options: str, value: str | None = None) -> Any:
+    """With a value of its own where none is given: no two items hold the same one."""
+    value = value or f"a-value-of-theirs-for-{name}"
     return nightkey.json(
         "item", "create", name, "--owner", "support", "--value-file", "-", *options, value=value
     )
@@ -400,3 +402,28 @@ def test_a_finding_is_acknowledged_or_put_off_by_its_id(owned: Nightkey) -> None
     assert "is no time" in complaint(
         owned, "finding", "snooze", found["unused"]["id"], "--until", "soon", "--why", "x", status=2
     )
+
+
+def test_a_second_item_with_one_value_is_refused_unless_it_is_declared_a_copy(owned: Nightkey) -> None:
+    create(owned, "prod-orders-token", value="the-one-value")
+    words = ["item", "create", "prod-billing-token", "--owner", "support", "--value-file", "-"]
+    refusal = complaint(owned, *words, status=3, value="the-one-value")
+    assert "the second item with the same value, beside prod-orders-token" in refusal
+    assert "--copy-of prod-orders-token" in refusal
+    assert "the-one-value" not in refusal
+    owned(*words, "--copy-of", "prod-orders-token", value="the-one-value")
+    assert owned.json("item", "show", "prod-billing-token")["copy_of"] == "prod-orders-token"
+    assert owned.json("item", "show", "prod-orders-token")["copies"] == ["prod-billing-token"]
+    assert "a copy of prod-orders-token" in owned("item", "show", "prod-billing-token").stdout
+    assert "is a copy of prod-orders-token" in complaint(
+        owned, "item", "rotate", "prod-billing-token", status=3
+    )
+    assert "the original of prod-billing-token" in complaint(
+        owned, "item", "delete", "prod-orders-token", status=3
+    )
+    assert "the same value" in complaint(
+        owned, "item", "update", "prod-billing-token", "--copy-of", "none", status=3
+    )
+    words = ["item", "update", "prod-billing-token", "--value-file", "-", "--no-expiry", "--copy-of", "none"]
+    changed = owned.json(*words, value="another-value")
+    assert {one["field"]: one["after"] for one in changed["changes"]}["copy_of"] is None

@@ -22,7 +22,7 @@ def add_item(nightkey: Nightkey, name: str, days: int, *owners: str) -> None:
     options = [word for owner in owners for word in ("--owner", owner)]
     nightkey(
         "item", "create", name, *options, "--expires-at", f"{days}d", "--mode", "notify", "--value-file", "-",
-        value="a-value-of-theirs",
+        value=f"a-value-of-theirs-for-{name}",
     )  # fmt: skip
 
 

@@ -3,18 +3,26 @@
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
+from tests.conftest import Clock
+from tests.organisation import Organisation
 from tests.postgres import run_sql, start_postgres
+from tests.services.staging import make_services
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
+from vaultcore.tables import audit
+from worker.demo.counterparts import start_counterparts
+from worker.domain.saga import State
 from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator
 from worker.rotators.scram import make_verifier
@@ -91,7 +99,21 @@ class PostgresContract(RotatorContract):
                 link=link,
                 accepts=lambda value: _lets_in(self.server, *_split(value, roles[0])),
                 values={"prod-db-rotator-password": Secret(ADMIN)},
+                end_at=lambda end: _end(self.server, roles, end),
+                ends=lambda value: _find_end(self.server, _split(value, roles[0])[0]),
             )
+
+
+def _end(address: str, roles: list[str], end: datetime) -> None:
+    for role in roles:
+        run_sql(address, f"ALTER ROLE {role} VALID UNTIL '{end.isoformat()}'")
+
+
+def _find_end(address: str, role: str) -> datetime | None:
+    with psycopg.connect(address) as connection:
+        found = connection.execute("SELECT rolvaliduntil FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+    assert found is not None
+    return found[0]
 
 
 def _split(value: Secret, role: str) -> tuple[str, str]:
@@ -125,6 +147,99 @@ class TestTwoRolesInTurn(PostgresContract):
             stage.old = made.value
             again = stage.rotator.create(stage.job())
             assert _split(again.value, "")[0] == first
+
+
+def _install(stage: Stage, *, wanted: datetime | None) -> tuple[Job, str]:
+    """The job of a new password that is to lapse then, installed and accepted, and its role."""
+    made = stage.rotator.create(stage.job())
+    job = stage.job(made, expires_at=wanted)
+    stage.rotator.install(job)
+    stage.rotator.verify(job, made.value)
+    return job, str(made.external["role"])
+
+
+@pytest.mark.parametrize("contract", [TestOneRole(), TestTwoRolesInTurn()])
+def test_a_login_that_dies_in_two_minutes_is_moved_to_the_end_of_its_version(
+    server: str, contract: PostgresContract
+) -> None:
+    now, contract.server = datetime.now(UTC), server
+    with contract.stage() as stage:
+        assert stage.end_at is not None
+        stage.end_at(now + timedelta(minutes=2))
+        wanted = now + timedelta(days=90)
+        job, role = _install(stage, wanted=wanted)
+        assert _find_end(server, role) == wanted
+        assert PostgresRoleRotator().read_end(job) == wanted
+
+
+@pytest.mark.parametrize(
+    ("ends", "wanted"),
+    [
+        pytest.param(None, timedelta(days=90), id="it has none, and gets none"),
+        pytest.param(timedelta(days=400), timedelta(days=90), id="it is later"),
+        pytest.param(timedelta(minutes=2), None, id="nothing says when the version lapses"),
+    ],
+)
+def test_an_end_that_is_not_ours_to_move_is_left_and_read(
+    server: str, ends: timedelta | None, wanted: timedelta | None
+) -> None:
+    contract = TestOneRole()
+    now, contract.server = datetime.now(UTC), server
+    with contract.stage() as stage:
+        if ends is not None:
+            assert stage.end_at is not None
+            stage.end_at(now + ends)
+        job, role = _install(stage, wanted=None if wanted is None else now + wanted)
+        assert _find_end(server, role) == (None if ends is None else now + ends)
+        assert PostgresRoleRotator().read_end(job) == (None if ends is None else now + ends)
+
+
+def test_a_role_that_sets_its_own_password_cannot_move_its_end_and_tells_it(server: str) -> None:
+    contract = TestOneRoleThatSetsItsOwn()
+    now, contract.server = datetime.now(UTC), server
+    with contract.stage() as stage:
+        assert stage.end_at is not None
+        stage.end_at(now + timedelta(minutes=2))
+        job, _ = _install(stage, wanted=now + timedelta(days=90))
+        assert PostgresRoleRotator().read_end(job) == now + timedelta(minutes=2)
+
+
+def test_a_rotation_takes_the_roles_end_for_the_items_expiry(server: str, tmp_path: Path, clock: Clock) -> None:
+    """The whole way: the policy says 90 days, and the login dies in two minutes."""
+    contract = TestOneRoleThatSetsItsOwn()
+    contract.server = server
+    clock.now = datetime.now(UTC)
+    ends = clock.now + timedelta(minutes=2)
+    services = make_services(tmp_path, "", clock)
+    with contract.stage() as stage, closing(services), start_counterparts() as counterparts:
+        assert stage.end_at is not None
+        stage.end_at(ends)
+        organisation = Organisation(services, counterparts)
+        organisation.add_owner("support")
+        organisation.add_item(
+            "prod-orders-db-password",
+            stage.old.expose(),
+            days=5,
+            mode="auto",
+            rotator="postgres-role",
+            lifetime="90d",
+            settings=stage.settings,
+        )
+        (rotation,) = organisation.night()
+        assert rotation.state is State.WATCHING
+        assert organisation.item("prod-orders-db-password").expires_at == ends
+        with services.database.read() as connection:
+            noted = connection.execute(select(audit).where(audit.c.action == "version.end-nearer")).one()
+        assert noted.actor == rotation.id
+
+
+def test_a_role_that_never_ends_has_no_end(server: str) -> None:
+    contract = TestOneRole()
+    contract.server = server
+    with contract.stage() as stage:
+        run_sql(server, f"ALTER ROLE {stage.settings['roles'][0]} VALID UNTIL 'infinity'")
+        job, _ = _install(stage, wanted=datetime.now(UTC) + timedelta(days=90))
+        assert PostgresRoleRotator().read_end(job) is None
 
 
 ODD_PASSWORDS = {

@@ -15,6 +15,8 @@ from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.demo.token_service import TokenService, _digest
 from worker.rotators.catalog import parse_settings
 
+NO_TIME = "issue: no time at expires_at"
+
 
 @pytest.fixture
 def service():
@@ -406,9 +408,13 @@ def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refuse
         ({"token": "value-1", "id": True, "expires_at": None}, {}, "issue: no id at id"),
         ({"token": "value-1", "id": "", "expires_at": None}, {}, "issue: no id at id"),
         ({"token": "value-1", "id": 1}, {}, "issue: there is nothing at expires_at"),
-        ({"token": "value-1", "id": 1, "expires_at": "soon"}, {}, "issue: no time at expires_at"),
-        ({"token": "value-1", "id": 1, "expires_at": True}, {}, "issue: no time at expires_at"),
-        ({"token": "value-1", "id": 1, "expires_at": 1e300}, {}, "issue: no time at expires_at"),
+        (
+            {"token": "value-1", "id": 1, "expires_at": "soon"},
+            {},
+            f"{NO_TIME}: a text of 4 characters that is no time",
+        ),
+        ({"token": "value-1", "id": 1, "expires_at": True}, {}, f"{NO_TIME}: true or false"),
+        ({"token": "value-1", "id": 1, "expires_at": 1e300}, {}, f"{NO_TIME}: a number that is no time"),
         (["value-1"], {}, "issue: there is nothing at token"),
         ("value-1", {}, "issue: there is nothing at token"),
         ({"data": [{"token": "x"}]}, {"value": "data.1.token"}, "issue: there is nothing at data.1.token"),

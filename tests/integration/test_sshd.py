@@ -7,12 +7,14 @@ import getpass
 import itertools
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +164,49 @@ def make_stage(sshd: Sshd, port: int, old: Secret, **settings: Any) -> Stage:
         link=None,
         accepts=sshd.accepts,
         count=count,
+        end_at=lambda end: end_line(sshd, f"{end:%Y%m%d%H%M%S}Z"),
+        ends=lambda value: find_end_of(sshd, value),
     )
+
+
+def end_line(sshd: Sshd, time: str) -> None:
+    """The old key's line, which is the last, ends then."""
+    *others, line = sshd.keys.read_bytes().splitlines(keepends=True)
+    sshd.keys.write_bytes(b"".join(others) + f'expiry-time="{time}",'.encode() + line)
+
+
+def find_end_of(sshd: Sshd, value: Secret) -> datetime | None:
+    """As its line says, found by OpenSSH's own tool."""
+    path = sshd.folder / "asked"
+    path.touch(0o600)
+    path.write_text(value.expose())
+    made = subprocess.run(["ssh-keygen", "-y", "-f", path], check=True, capture_output=True, text=True)
+    blob = made.stdout.split()[1]
+    (line,) = (line for line in sshd.keys.read_text(errors="replace").splitlines() if blob in line)
+    found = re.search(r'expiry-time="([0-9]{14})Z"', line)
+    return None if found is None else datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["Z", ""])
+def test_a_key_that_dies_in_two_minutes_is_followed_by_one_that_lives(
+    sshd: Sshd, old: Secret, zone: str
+) -> None:
+    now = datetime.now(UTC)
+    stage = make_stage(sshd, sshd.port, old)
+    soon = now + timedelta(minutes=2)
+    end_line(sshd, f"{soon if zone else soon.astimezone():%Y%m%d%H%M%S}{zone}")
+    made = stage.rotator.create(stage.job())
+    wanted = now + timedelta(days=90)
+    job = stage.job(made, expires_at=wanted)
+    stage.rotator.install(job)
+    assert sshd.accepts(made.value)
+    assert wanted <= SshKeyRotator().read_end(job) <= wanted + timedelta(seconds=1)
+
+
+def test_a_line_whose_end_is_over_lets_nobody_in(sshd: Sshd, old: Secret) -> None:
+    """So that the tests of ends tell anything."""
+    end_line(sshd, "20200101Z")
+    assert not sshd.accepts(old)
 
 
 class TestSshKey(RotatorContract):

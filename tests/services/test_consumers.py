@@ -36,7 +36,7 @@ def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
 def create(services: Services, name: str = NAME, **parts: Any) -> Any:
     made, _ = services.items.create(
         name,
-        read_value=lambda: Secret("the-first-value"),
+        read_value=lambda: Secret(f"the-first-value-of-{name}"),
         owners=[],
         expires_at=None,
         policy=PolicyChange(parts=parts),

@@ -506,7 +506,7 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
         for number in range(1000):
             clock.advance(timedelta(milliseconds=60))
             created = organisation.services.vault.create(
-                connection, name=f"prod-site{number}-password", value=Secret("a-value"), owner_ids=(),
+                connection, name=f"prod-site{number}-password", value=Secret(f"a-value-{number}"), owner_ids=(),
                 policy=policy, actor="test",
             )  # fmt: skip
             made[created.item.id] = created.item.expires_at or clock()
@@ -643,7 +643,7 @@ def _item_freeze(whose: str) -> dict[str, Any]:
 def _add_secret(organisation: Organisation, name: str, *, days: float, **policy: Any) -> None:
     """One that is drawn here: nobody is asked for it. Due as early as it can be."""
     given = {"mode": "auto", "rotator": "random", "lifetime": "90d", "lead": "14d", "spread": "0s"}
-    organisation.add_item(name, "a-value", days=days, **(given | {"overlap": "1d"} | policy))
+    organisation.add_item(name, f"a-value-of-{name}", days=days, **(given | {"overlap": "1d"} | policy))
 
 
 def _begin_three(

@@ -213,7 +213,7 @@ def test_a_pinned_workflow_holds_the_old_version(organisation: Organisation, clo
 def test_an_owner_is_told_once_a_threshold_and_daily_once_it_lapsed(
     organisation: Organisation, clock: Any
 ) -> None:
-    organisation.add_item("prod-crm-password", "a-value", days=31, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=31, mode="notify")
     organisation.add_workflow("crm-contacts", "prod-crm-password")
     told = []
     for _ in range(36):
@@ -229,7 +229,7 @@ def test_an_owner_is_told_once_a_threshold_and_daily_once_it_lapsed(
 
 
 def test_a_night_that_was_missed_loses_no_threshold(organisation: Organisation, clock: Any) -> None:
-    organisation.add_item("prod-crm-password", "a-value", days=31, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=31, mode="notify")
     organisation.add_workflow("crm-contacts", "prod-crm-password")
     clock.advance(26 * DAY)  # 30, 14 and 7 days were crossed while nobody looked
     organisation.night()
@@ -241,7 +241,7 @@ def test_an_item_that_cannot_be_read_stops_nobody_and_the_night_is_not_good(
     organisation: Organisation, clock: Any
 ) -> None:
     organisation.add_token(TOKEN, "ticketing")
-    broken = organisation.add_item("prod-fax-password", "a-value", days=3, mode="notify")
+    broken = organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
     with organisation.services.database.write() as connection:
         connection.execute(update(items).where(items.c.id == broken.id).values(policy={"mode": "?"}))
     slot = clock()
@@ -255,7 +255,7 @@ def test_an_item_that_cannot_be_read_stops_nobody_and_the_night_is_not_good(
 
 def test_findings_open_once_and_are_resolved_when_they_are_gone(organisation: Organisation, clock: Any) -> None:
     services = organisation.services
-    organisation.add_item("prod-crm-password", "a-value", days=2, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.add_workflow("status-page", "prod-statuspage-api-token")
     services.nights.record()
     first = organisation.findings()
@@ -263,7 +263,7 @@ def test_findings_open_once_and_are_resolved_when_they_are_gone(organisation: Or
             ("missing", "prod-statuspage-api-token")} <= first  # fmt: skip
     services.nights.record()
     assert organisation.findings() == first
-    organisation.add_item("prod-statuspage-api-token", "a-value", days=200, mode="notify")
+    organisation.add_item("prod-statuspage-api-token", "another-value", days=200, mode="notify")
     with services.database.write() as connection:
         services.vault.update(connection, "prod-crm-password", expires_at=clock() + 200 * DAY, actor="test")
     clock.advance(timedelta(hours=1))
@@ -342,7 +342,9 @@ def test_a_notice_that_had_no_route_leaves_once_there_is_one(organisation: Organ
     services = organisation.services
     with services.database.write() as connection:
         services.owners.create(connection, "network", actor="test")
-    organisation.add_item("prod-fax-password", "a-value", days=3, owner="network", mode="notify")
+    organisation.add_item(
+        "prod-fax-password", "a-value-of-prod-fax-password", days=3, owner="network", mode="notify"
+    )
     organisation.night()
     (notice,) = organisation.notices()
     assert (notice.owner, notice.state) == ("network", "unrouted")
@@ -364,7 +366,13 @@ def test_a_rotation_whose_item_is_gone_is_cancelled_and_stops_nobody(
 ) -> None:
     services = organisation.services
     organisation.add_item(
-        "prod-erp-password", "a-value", days=5, mode="auto", rotator="random", overlap="1d", lifetime="90d"
+        "prod-erp-password",
+        "a-value-of-prod-erp-password",
+        days=5,
+        mode="auto",
+        rotator="random",
+        overlap="1d",
+        lifetime="90d",
     )
     organisation.night()
     with services.database.write() as connection:
@@ -382,7 +390,7 @@ def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
     if not organisation.services.database.is_sqlite:
         return  # PostgreSQL keeps nothing that is no JSON
     organisation.add_token(TOKEN, "ticketing")
-    organisation.add_item("prod-fax-password", "a-value", days=3, mode="notify")
+    organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
     with organisation.services.database.write() as connection:
         connection.execute(text("UPDATE items SET policy = '{' WHERE name = 'prod-fax-password'"))
     (rotation,) = organisation.night()

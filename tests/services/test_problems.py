@@ -158,9 +158,9 @@ def test_what_a_person_knows_of_makes_no_night_red(staged: Staged, clock: Any) -
 
 def test_a_workflow_that_holds_a_lapsed_value_makes_the_night_red(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
-    organisation.add_item("prod-crm-password", "a-value", days=1, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=1, mode="notify")
     organisation.add_item(
-        "prod-old-password", "a-value", days=1, mode="notify"
+        "prod-old-password", "a-value-of-prod-old-password", days=1, mode="notify"
     )  # lapses too, and nobody uses it
     organisation.add_workflow("crm-contacts", "prod-crm-password")
     assert outcome(organisation, clock) == ("good", [])
@@ -187,7 +187,7 @@ def test_a_notice_that_was_given_up_after_its_night_makes_the_next_one_red(
     staged: Staged, clock: Any, sink: HttpSink
 ) -> None:
     organisation, _ = staged
-    organisation.add_item("prod-fax-password", "a-value", days=3, mode="notify")
+    organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
     organisation.counterparts.sink.answer(404, times=100)
     assert outcome(organisation, clock)[0] == "good", "its digest leaves when it has ended"
     clock.advance(DAY)
@@ -267,7 +267,12 @@ def test_who_is_stopped_where_no_call_was_made_gives_the_lease_back(
     """A signal may come at any moment: here wherever the time is asked."""
     with stage(tmp_path / "home", "", clock) as (organisation, _):
         organisation.add_item(
-            "prod-erp-password", "a-value", days=5, mode="auto", rotator="random", lifetime="90d"
+            "prod-erp-password",
+            "a-value-of-prod-erp-password",
+            days=5,
+            mode="auto",
+            rotator="random",
+            lifetime="90d",
         )
         organisation.add_workflow("ledger", "prod-erp-password", path="/v1/health")
         services = organisation.services

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def organisation(tmp_path: Path, clock: Any) -> Iterator[Organisation]:
     with stage(tmp_path, "", clock) as (made, _):
-        made.add_item(CRM, "a-value", days=20, mode="notify", lifetime="90d")
+        made.add_item(CRM, f"a-value-of-{CRM}", days=20, mode="notify", lifetime="90d")
         made.add_workflow("crm-sync", CRM, is_active=True, schedule_type="interval", schedule_value="1 hours")
         yield made
 

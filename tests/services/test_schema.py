@@ -16,11 +16,13 @@ from sqlalchemy import Connection, inspect, select, text
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
-from vaultcore.model import Policy
+from vaultcore.model import Mode, Policy
+from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
-from vaultcore.tables import metadata, owners, references, versions
+from vaultcore.tables import item_principals, metadata, owners, references, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
+from worker.rotators.catalog import find_principals
 from worker.services.definitions import Definitions
 from worker.tables import claims, deliveries, notices, tellings, workflows
 
@@ -303,4 +305,48 @@ def test_definitions_become_documents_that_hold_what_they_held(
         assert criticals == [False, False, True]
         (reference,) = connection.execute(select(references.c.mentioned, references.c.elsewhere)).all()
         assert tuple(reference) == (False, False)
+    database.dispose()
+
+
+def test_what_items_change_on_the_other_side_is_named_when_names_come(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """As `find_principals` names it for a policy that is stored from then on."""
+    database = begin_at("0014", tmp_path, database_url, clock)
+    login = {
+        "host": "Files.example.org",
+        "username": "robot",
+        "host_key": "SHA256:" + "A" * 43,
+        "command": "passwd",
+    }
+    policies = {
+        "vlt_role": Policy(
+            mode=Mode.AUTO, rotator="postgres-role", settings={"host": "DB.example.org", "roles": ["orders"]}
+        ),
+        "vlt_pooled": Policy(
+            mode=Mode.AUTO,
+            rotator="postgres-role",
+            settings={"host": "pooler", "roles": ["a b"]},
+            counterpart="db.example.org:5433",
+        ),
+        "vlt_user": Policy(mode=Mode.AUTO, rotator="ssh-password", settings=login),
+        "vlt_other": Policy(mode=Mode.AUTO, rotator="random"),
+    }
+    stored = {item_id: json.dumps(policy_to_json(policy)) for item_id, policy in policies.items()}
+    with database.write() as connection:
+        for item_id, policy in [
+            *stored.items(),
+            ("vlt_damaged", '{"rotator": "postgres-role", "settings": 1}'),
+        ]:
+            row = {"id": item_id, "name": item_id, "kind": "secret", "policy": policy, "overlap_seconds": 1,
+                   "idle_seconds": 1, "hygiene": "", "created_at": clock(), "updated_at": clock()}  # fmt: skip
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO items ({', '.join(row)}) VALUES ({values})"), row)
+    database.migrate()
+    with database.read() as connection:
+        named = connection.execute(select(item_principals.c.item_id, item_principals.c.name)).all()
+    assert {tuple(row) for row in named} == {
+        (item_id, name) for item_id, policy in policies.items() for name in find_principals(policy)
+    }
+    assert len(named) == 3
     database.dispose()

@@ -209,7 +209,7 @@ def test_a_run_that_died_ahead_of_its_time_is_found_lost_in_its_time(
 
 def test_a_notice_is_sent_again_after_its_pause_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
     organisation, _ = staged
-    organisation.add_item("prod-crm-password", "a-value", days=2, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.counterparts.sink.stop()
     clock.advance(ahead)
     organisation.night()
@@ -224,7 +224,7 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     staged: Staged, clock: Any, ahead: timedelta
 ) -> None:
     organisation, _ = staged
-    organisation.add_item("prod-crm-password", "a-value", days=2, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     slot = clock()
     organisation.services.nights.begin(slot)
     organisation.services.nights.close(slot)
@@ -261,7 +261,7 @@ def test_what_was_found_ahead_of_its_time_is_resolved_by_the_next_scan(
     staged: Staged, clock: Any, ahead: timedelta
 ) -> None:
     organisation, _ = staged
-    organisation.add_item("prod-crm-password", "a-value", days=2000, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2000, mode="notify")
     organisation.services.nights.record()
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
@@ -276,7 +276,7 @@ def test_what_was_found_ahead_of_its_time_is_resolved_by_the_next_scan(
 def test_what_was_never_ahead_is_left_as_it_is(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
-    organisation.add_item("prod-crm-password", "a-value", days=2, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     service.fail_next("/v1/tokens", status=503, method="POST")
     organisation.counterparts.sink.stop()
@@ -292,7 +292,7 @@ def test_what_was_never_ahead_is_left_as_it_is(staged: Staged, clock: Any) -> No
 def test_mending_twice_mends_nothing_more(staged: Staged, clock: Any, ahead: timedelta) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
-    organisation.add_item("prod-crm-password", "a-value", days=2, mode="notify")
+    organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     clock.advance(ahead)
     service.fail_next("/v1/tokens", status=503, method="POST")
     organisation.counterparts.sink.stop()

@@ -78,7 +78,7 @@ def state_of(organisation: Organisation, kind: str) -> str:
 
 def test_each_owner_of_a_shared_item_hears_of_it(organisation: Organisation) -> None:
     organisation.add_owner("billing")
-    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, mode="notify")
     organisation.add_workflow("crm-contacts", CRM)
     share(organisation, CRM, "support", "billing")
     organisation.night()
@@ -92,7 +92,7 @@ def test_each_owner_of_a_shared_item_hears_of_it(organisation: Organisation) -> 
 
 def test_an_owner_who_comes_later_hears_what_the_others_know(organisation: Organisation, clock: Any) -> None:
     organisation.add_owner("billing")
-    organisation.add_item(CRM, "a-value", days=6, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=6, mode="notify")
     organisation.night()
     clock.advance(DAY)
     share(organisation, CRM, "support", "billing")
@@ -102,7 +102,7 @@ def test_an_owner_who_comes_later_hears_what_the_others_know(organisation: Organ
 
 
 def test_what_nobody_owns_is_a_finding_and_the_operators_hear_of_it(organisation: Organisation) -> None:
-    organisation.add_item(CRM, "a-value", days=3, owner=None, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, owner=None, mode="notify")
     organisation.night()
     (digest,) = digests(organisation, "operators")
     assert f"{CRM} lapses in 3 days" in digest
@@ -115,7 +115,7 @@ def test_what_has_lapsed_goes_to_the_deputy_from_the_third_day_and_to_the_operat
 ) -> None:
     organisation.add_owner("billing")
     change(organisation, "support", deputy="billing")
-    organisation.add_item(CRM, "a-value", days=0.5, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=0.5, mode="notify")
     heard: dict[str, list[int]] = {"support": [], "billing": [], "operators": []}
     for night in range(10):
         before = {owner: len(digests(organisation, owner)) for owner in heard}
@@ -134,7 +134,7 @@ def test_a_night_that_was_missed_reaches_everybody_it_would_have(
 ) -> None:
     organisation.add_owner("billing")
     change(organisation, "support", deputy="billing")
-    organisation.add_item(CRM, "a-value", days=1, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=1, mode="notify")
     clock.advance(30 * DAY)
     organisation.night()
     for owner in ("support", "billing", "operators"):
@@ -171,7 +171,7 @@ def _pass_night(organisation: Organisation, clock: Any) -> None:
 def test_another_expiry_is_told_anew_and_a_clock_that_jumps_back_is_not(
     organisation: Organisation, clock: Any
 ) -> None:
-    organisation.add_item(CRM, "a-value", days=6, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=6, mode="notify")
     organisation.night()
     for jump in (-50 * DAY, 50 * DAY + HOUR):
         clock.advance(jump)
@@ -192,7 +192,7 @@ def test_a_digest_waits_for_the_end_of_quiet_hours_and_tells_how_things_stand_th
 ) -> None:
     change(organisation, "support", zone="Europe/Zurich", quiet="22:00-07:00")  # it is 03:00 there
     for name in (CRM, "prod-erp-password"):
-        organisation.add_item(name, "a-value", days=3, mode="notify")
+        organisation.add_item(name, f"a-value-of-{name}", days=3, mode="notify")
         organisation.add_workflow(f"uses-{name}", name)
     organisation.night()
     notice = next(one for one in organisation.notices() if one.kind == "digest")
@@ -213,7 +213,7 @@ def test_a_digest_that_leaves_later_tells_nothing_of_what_is_gone_or_is_somebody
     organisation.add_owner("billing")
     change(organisation, "support", quiet="00:00-07:00")
     for name in ("prod-gone-password", "prod-old-name", "prod-handed-password"):
-        organisation.add_item(name, "a-value", days=3, mode="notify")
+        organisation.add_item(name, f"a-value-of-{name}", days=3, mode="notify")
     organisation.night()
     services = organisation.services
     with services.database.write() as connection:
@@ -235,7 +235,7 @@ def test_who_leaves_is_not_told_how_to_collect_what_takes_the_place_of_what_they
         "api-key:partner", None, days=30, mode="auto", rotator="workflow-api-key", lifetime="90d"
     )
     change(organisation, "support", quiet="00:00-07:00")
-    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, mode="notify")
     organisation.night()
     services = organisation.services
     departure = services.leaving.begin("support", hurried=True, actor="user:ann")
@@ -250,7 +250,7 @@ def test_who_leaves_is_not_told_how_to_collect_what_takes_the_place_of_what_they
 
 def test_a_digest_of_which_nothing_is_left_is_not_sent(organisation: Organisation, clock: Any) -> None:
     change(organisation, "support", quiet="00:00-07:00")
-    organisation.add_item(CRM, "a-value", days=3, mode="notify")
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, mode="notify")
     organisation.add_workflow("crm-contacts", CRM)
     organisation.night()
     with organisation.services.database.write() as connection:
@@ -315,7 +315,13 @@ def test_a_rotation_that_ends_before_its_night_does_is_told_in_the_digest_alone(
     organisation: Organisation,
 ) -> None:
     organisation.add_item(
-        "prod-erp-secret", "a-value", days=5, mode="auto", rotator="random", overlap="0s", lifetime="90d"
+        "prod-erp-secret",
+        "a-value-of-prod-erp-secret",
+        days=5,
+        mode="auto",
+        rotator="random",
+        overlap="0s",
+        lifetime="90d",
     )
     organisation.night()
     assert kinds(organisation, "support") == ["digest"]
@@ -340,7 +346,7 @@ def test_no_owner_is_told_twice_of_the_same_or_of_what_was_replaced(
     services = organisation.services
     with services.database.read() as connection:
         name = f"prod-crm-{len(services.vault.page(connection))}"
-    organisation.add_item(name, "a-value", days=days + 0.5, mode="notify")
+    organisation.add_item(name, f"a-value-of-{name}", days=days + 0.5, mode="notify")
     organisation.add_workflow(f"w-{name}", name)
     with services.database.write() as connection:
         services.owners.find_or_create(connection, "billing", actor="test")

@@ -3,12 +3,22 @@
 import base64
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.rotators.authorized_keys import Entry, add_beside, read_entries, read_entry, remove, sum_as_cksum
+from worker.rotators.authorized_keys import (
+    Entry,
+    add_beside,
+    find_end,
+    move_end,
+    read_entries,
+    read_entry,
+    remove,
+    sum_as_cksum,
+)
 
 
 def blob_of(name: bytes, kind: bytes = b"ssh-ed25519") -> bytes:
@@ -105,3 +115,74 @@ def test_the_sum_is_what_cksum_says(content: bytes) -> None:
 def test_what_was_cut_off_has_another_sum(content: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(content) - 1))
     assert sum_as_cksum(content[:cut]) != sum_as_cksum(content)
+
+
+# Ends
+
+END = datetime(2027, 2, 23, 23, 7, 24, tzinfo=UTC)
+SOON = b'expiry-time="202611260902Z"'
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        (b"", None),
+        (b'no-pty,from="a"', None),
+        (b'command="x expiry-time=\\"20270223Z\\""', None),
+        (b'expiry-time="20270223Z"', datetime(2027, 2, 23, tzinfo=UTC)),
+        (b'no-pty,Expiry-Time="202702232307Z",from="a"', END - timedelta(seconds=24)),
+        (b'expiry-time="20270223230724Z"', END),
+        (b'expiry-time="20270223230724"', END - timedelta(hours=14)),
+        (b'expiry-time="20270223230724Z",expiry-time="20270222Z"', datetime(2027, 2, 22, tzinfo=UTC)),
+    ],
+)
+def test_the_end_of_a_line_is_read_at_its_earliest(options: bytes, end: datetime | None) -> None:
+    assert find_end(options) == end
+
+
+@pytest.mark.parametrize("option", [b'expiry-time="soon"', b"expiry-time=20270223", b'expiry-time="20271399Z"'])
+def test_an_end_that_is_no_time_is_none_that_can_be_read(option: bytes) -> None:
+    with pytest.raises(ValueError):
+        find_end(option)
+
+
+@pytest.mark.parametrize(
+    ("options", "end", "moved"),
+    [
+        (b'no-pty,from="a,b"', END, b'no-pty,from="a,b"'),
+        (b"no-pty," + SOON + b',from="a,b"', END, b'no-pty,expiry-time="20270223230725Z",from="a,b"'),
+        (b'expiry-time="20261126"', END, b'expiry-time="20270224130725"'),
+        (b'expiry-time="20280101Z"', END, b'expiry-time="20280101Z"'),
+        (b'expiry-time="soon"', END, b'expiry-time="20270224130725"'),
+        (b'expiry-time="20261399Z"', END, b'expiry-time="20270223230725Z"'),
+        (b"no-pty," + SOON, None, b"no-pty"),
+        (SOON, None, b""),
+        (
+            b'command="x ' + SOON.replace(b'"', b'\\"') + b'"',
+            None,
+            b'command="x ' + SOON.replace(b'"', b'\\"') + b'"',
+        ),
+    ],
+)
+def test_an_end_moves_to_that_of_the_new_key_and_never_back(
+    options: bytes, end: datetime | None, moved: bytes
+) -> None:
+    assert move_end(options, end) == moved
+
+
+@given(
+    st.integers(1_100_000_000, 80_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+    st.sampled_from([b"Z", b""]),
+)
+def test_what_was_moved_reads_as_no_earlier(end: datetime, utc: bytes) -> None:
+    found = find_end(move_end(b'expiry-time="20020101' + utc + b'"', end))
+    assert found is not None
+    assert timedelta(0) <= found - end <= timedelta(seconds=1)
+
+
+def test_a_new_line_does_not_carry_the_old_ones_end_along() -> None:
+    before = b"no-pty," + SOON + b" " + line_of(OLD) + b"\n"
+    after = add_beside(before, old=blob_of(OLD), public_line=NEW_LINE, new=blob_of(NEW), end=END)
+    assert after == before + b'no-pty,expiry-time="20270223230725Z" ' + NEW_LINE + b"\n"
+    without = add_beside(before, old=blob_of(OLD), public_line=NEW_LINE, new=blob_of(NEW))
+    assert without == before + b"no-pty " + NEW_LINE + b"\n"

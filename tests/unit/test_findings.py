@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from worker.domain.findings import WORST_FIRST, FindingKind, expiry_level, show_time_left
+from vaultcore.rules import parse_duration
+from worker.domain.findings import WORST_FIRST, FindingKind, expiry_level, show_lasting, show_time_left
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -107,6 +108,23 @@ def test_what_has_lapsed_is_worse_than_anything_before(left):
 )
 def test_time_left_reads_in_whole_units(left, text):
     assert show_time_left(NOW + left, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("lasts", "text"),
+    [
+        (7 * DAY, "7d"),
+        (7 * DAY - SECOND, "7d"),
+        (3.5 * DAY, "3d12h"),
+        (timedelta(hours=1), "1h"),
+        (timedelta(minutes=59, seconds=59), "1h"),
+        (timedelta(seconds=90), "1m30s"),
+        (timedelta(0), "1s"),
+    ],
+)
+def test_how_long_something_lives_reads_as_a_lifetime_that_can_be_given(lasts, text):
+    assert show_lasting(lasts) == text
+    assert parse_duration(text) > timedelta(0)
 
 
 def test_a_digest_begins_with_what_is_broken_and_ends_with_what_is_untidy():

@@ -22,16 +22,21 @@ from vaultcore.rules import (
     default_lead,
     due_at,
     expiry_of_next,
+    fraction_of,
     hygiene,
     is_generic,
     is_item_id,
+    is_misfit,
     kind_of,
+    lead_of,
     needs_consumer,
+    overlap_of,
     parse_duration,
     rotate_from,
     show_duration,
     spread_of,
     staleness,
+    thresholds_of,
 )
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -601,3 +606,84 @@ def test_units_grow():
 )
 def test_what_we_replace_needs_somebody_here_who_reads_it(policy, kind, expected):
     assert needs_consumer(policy, kind) is expected
+
+
+# What the other side really gives
+
+lives = st.timedeltas(min_value=timedelta(minutes=1), max_value=400 * DAY)
+leads = st.timedeltas(min_value=SECOND, max_value=60 * DAY)
+
+
+@st.composite
+def kept_policies(draw):
+    """Policies that `check_policy` takes, of what is replaced."""
+    lead = draw(leads)
+    lifetime = draw(
+        st.none() | st.timedeltas(min_value=SECOND, max_value=400 * DAY).map(lambda more: lead + more)
+    )
+    spread = draw(st.none() | st.timedeltas(timedelta(0), DAY if lifetime is None else (lifetime - lead) / 2))
+    overlap = draw(st.timedeltas(timedelta(0), lead))
+    return change(lifetime=lifetime, lead=lead, spread=spread, overlap=overlap)
+
+
+@given(kept_policies(), lives, st.text())
+def test_a_new_value_is_never_due_at_once_however_shortly_it_lives(policy, life, item_id):
+    assert rotate_from(policy, NOW + life, item_id=item_id, life=life) > NOW
+    assert due_at(policy, NOW + life, item_id=item_id, life=life) > NOW
+    approved = replace(policy, mode=Mode.APPROVE)
+    assert due_at(approved, NOW + life, item_id=item_id, life=life) > NOW
+
+
+@given(kept_policies(), lives)
+def test_the_overlap_is_over_before_the_next_value_is_due(policy, life):
+    assert overlap_of(policy, life) <= min(policy.overlap, lead_of(policy, life))
+    assert lead_of(policy, life) + spread_of(policy, life) < life
+    assert all(timedelta(days=days) <= life / 2 for days in thresholds_of(policy, life))
+
+
+@given(kept_policies(), st.text())
+def test_what_lives_as_long_as_the_policy_says_has_the_policys_own_lead(policy, item_id):
+    if policy.lifetime is not None:
+        assert abs(lead_of(policy, policy.lifetime) - policy.lead) <= timedelta(milliseconds=1)
+        assert not is_misfit(policy, policy.lifetime)
+    assert lead_of(policy, None) == policy.lead
+    assert rotate_from(policy, NOW, item_id=item_id) == NOW - policy.lead - spread_of(policy) * fraction_of(
+        item_id
+    )
+
+
+@pytest.mark.parametrize(
+    ("life", "lead", "overlap", "thresholds", "misfit"),
+    [
+        (None, 14 * DAY, DAY, (30, 14, 7, 3, 1, 0), False),
+        (90 * DAY, 14 * DAY, DAY, (30, 14, 7, 3, 1, 0), False),
+        (40 * DAY, 14 * DAY, DAY, (20, 14, 7, 3, 1, 0), False),
+        (7 * DAY, 3.5 * DAY, DAY, (3, 1, 0), True),
+        (DAY, DAY / 2, DAY / 2, (0,), True),
+        (timedelta(hours=1), timedelta(minutes=30), timedelta(minutes=30), (0,), True),
+    ],
+)
+def test_tokens_that_live_for_less_than_the_policy_counts_on(life, lead, overlap, thresholds, misfit):
+    assert lead_of(GOOD, life) == lead
+    assert overlap_of(GOOD, life) == overlap
+    assert thresholds_of(GOOD, life) == thresholds
+    assert is_misfit(GOOD, life) is misfit
+
+
+@pytest.mark.parametrize(
+    ("policy", "life", "misfit"),
+    [
+        (change(lifetime=7 * DAY, lead=2 * DAY), 7 * DAY - SECOND, False),
+        (
+            change(lifetime=timedelta(hours=2), lead=timedelta(hours=1), overlap=timedelta(0)),
+            timedelta(hours=2),
+            False,
+        ),
+        (change(lead=timedelta(hours=1), overlap=timedelta(0)), timedelta(hours=10), True),
+        (change(lead=2 * DAY), 25 * DAY, False),
+        (change(mode=Mode.APPROVE, lead=2 * DAY), 25 * DAY, True),
+        (change(lifetime=None), 7 * DAY, True),
+    ],
+)
+def test_settings_and_service_fit_or_not(policy, life, misfit):
+    assert is_misfit(policy, life) is misfit

@@ -36,6 +36,7 @@ _ID: Final = 16
 _ROOTS: Final = ("audit", "derive", "pepper", "signing")
 _ACTIVE, _RETIRED = "active", "retired"
 _FINGERPRINT: Final = "record fingerprint"
+_LIKENESS: Final = "value likeness"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,10 @@ class Keyring:
     def derive(self, label: str) -> bytes:
         """32 bytes of the vault's own for one use, which the label names: HKDF-SHA512."""
         return _derive(self._roots["derive"], b"nightkey derived key 1\0" + label.encode(), 32)
+
+    def likeness(self, value: bytes) -> bytes:
+        """A keyed digest of a value, 32 bytes, the same for the same value. Its label is kept for it."""
+        return hmac.digest(self.derive(_LIKENESS), value, "sha256")
 
     def fingerprint(self, record: bytes) -> str:
         """A keyed digest of a sealed record, 64 hex digits. Its label is kept for it."""

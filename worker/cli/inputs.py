@@ -150,6 +150,7 @@ def read_policy_change(
     canary: str | None = None,
     four_eyes: bool | None = None,
     consumers: str | None = None,
+    copy_of: str | None = None,
     unset: Iterable[str] = (),
 ) -> PolicyChange:
     """What the options ask of a policy, over what the file asks."""
@@ -165,10 +166,13 @@ def read_policy_change(
         "four_eyes": four_eyes,
         "consumers": consumers,
         "canary": canary,
+        "copy_of": copy_of,
     }
     parts |= {name: value for name, value in options.items() if value is not None}
     if canary == NONE:
         parts["canary"] = None
+    if copy_of == NONE:
+        parts["copy_of"] = None
     return PolicyChange(parts=parts, assigned=_parse_assignments(settings), unset=tuple(unset))
 
 

@@ -12,6 +12,7 @@ from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import MASKED_MIN, kind_of
 from vaultcore.secret import Secret
+from vaultcore.twins import copies_of
 from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
@@ -85,6 +86,14 @@ ConsumersOption = Annotated[
         "--consumers", metavar="required|none", help="none: nothing here needs to read what replaces its value."
     ),
 ]
+CopyOf = Annotated[
+    str | None,
+    typer.Option(
+        "--copy-of",
+        metavar="ITEM|none",
+        help="The item of which this one holds the same credential, so that only that one is replaced.",
+    ),
+]
 PolicyFile = Annotated[
     Path | None,
     typer.Option(
@@ -122,6 +131,7 @@ def create(  # the options document themselves
     canary: Canary = None,
     four_eyes: FourEyes = None,
     consumers: ConsumersOption = None,
+    copy_of: CopyOf = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     json: Json = False,
@@ -161,6 +171,7 @@ def create(  # the options document themselves
             canary=canary,
             four_eyes=four_eyes,
             consumers=consumers,
+            copy_of=copy_of,
         ),
         actor=who(),
     )
@@ -237,6 +248,8 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             }
             for version in services.versions.of_item(connection, item.id)
         ]
+        original = services.vault.get(connection, item.policy.copy_of).name if item.policy.copy_of else None
+        copies = copies_of(connection, item.id)
         found = services.references.of_item(connection, item.id)
         references = [
             {
@@ -253,13 +266,20 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             }
             for reference in found
         ]
-    answer = describe(item) | {"versions": versions, "references": references}
+    own = {"copy_of": original, "copies": copies, "versions": versions, "references": references}
+    answer = describe(item) | own
     if json:
         print_json(answer)
         return
     print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}"])
     overlap = services.items.explain_overlap(item.policy)
-    print_lines([*([] if overlap is None else [f"replaced: {overlap}"]), "", "versions:"])
+    if overlap is not None:
+        print_lines([f"replaced: {overlap}"])
+    if original is not None:
+        print_lines([f"a copy of {original}: replaced with that, and by nobody else"])
+    if copies:
+        print_lines([f"its copies, which stop working when it is replaced: {', '.join(copies)}"])
+    print_lines(["", "versions:"])
     none = "none" if item.version else f"none yet: {value_command(item, services.clock())}"
     print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), none)
     print_lines(["", "used by:"])
@@ -307,6 +327,7 @@ def update(
     canary: Canary = None,
     four_eyes: FourEyes = None,
     consumers: ConsumersOption = None,
+    copy_of: CopyOf = None,
     policy: PolicyFile = None,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
@@ -342,6 +363,7 @@ def update(
             canary=canary,
             four_eyes=four_eyes,
             consumers=consumers,
+            copy_of=copy_of,
         ),
     )
     value = None

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from vaultcore.rules import show_duration
 from worker.domain.commands import quote_word
 
 _SUBJECT_MAX = 250
 _NAME_MAX = 60
 _WORKFLOW_MAX = 200
+_UNITS = (timedelta(hours=1), timedelta(minutes=1))
 LAPSED_LEVEL = 100
 """The level of what has just lapsed: it rises by one a day."""
 
@@ -27,10 +29,16 @@ class FindingKind(StrEnum):
     EXPIRING = "expiring"
     MISSING = "missing"
     EXPIRED = "expired"
+    SHARED = "shared"
+    """Another item holds the same credential."""
+    STALE_COPY = "stale-copy"
+    """A declared copy has the value that its original had before."""
     NO_VALUE = "no-value"
     SUPERSEDED = "superseded"
     UNPROVEN = "unproven"
     NO_CONSUMER = "no-consumer"
+    MISFIT = "misfit"
+    """Its service gives values that live too shortly for its policy."""
     IDLE = "idle"
     UNUSED = "unused"
     NO_OWNER = "no-owner"
@@ -109,6 +117,12 @@ def expiry_level(expires_at: datetime, thresholds: tuple[int, ...], now: datetim
 def topic_of(item_id: str, deadline: datetime) -> str:
     """What is told of one expiry, whether it is near, past, or near because a rotation failed."""
     return f"{item_id} {deadline.isoformat()}"
+
+
+def show_lasting(duration: timedelta) -> str:
+    """As a person would say it, and `--lifetime` takes it: `7d` of what lives a second less; never nothing."""
+    unit = next((unit for unit in _UNITS if duration >= 10 * unit), timedelta(seconds=1))
+    return show_duration(max(round(duration / unit) * unit, timedelta(seconds=1)))
 
 
 def show_time_left(expires_at: datetime, now: datetime) -> str:

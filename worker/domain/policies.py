@@ -220,5 +220,6 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "renew": _check_switch,
     "counterpart": _check_text,
     "consumers": _parse_consumers,
+    "copy_of": _check_text,
 }
 """How each part of a policy is read from what somebody wrote."""

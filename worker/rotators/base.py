@@ -8,7 +8,7 @@ else should leave a rotator, and whatever does is taken for a mistake of ours.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +34,8 @@ class Job:
     and it is not known whether it made one. `accepted`: the other side accepted `new` before, and it is in use.
     `held`: what the other side calls versions of the vault that are in use, of any item, as text: never to be
     swept. Ask whether one is in it: it may be too large to be listed.
+
+    `expires_at`: when `new` lapses, as far as is known here (None: nothing says it); `now` is the vault's time.
     """
 
     label: str
@@ -50,11 +52,15 @@ class Job:
     accepted: bool = False
     held: AbstractSet[str] = frozenset()
 
+    expires_at: datetime | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A replacement. `external` is what the other side calls it (ids, never values); an expiry that
-    the other side set wins over the policy's lifetime.
+    """A replacement. `external` is what the other side calls it (ids, never values). The nearest of the expiry
+    that the other side set, of what the value bears in itself (a JWT, a certificate) and of the policy's
+    lifetime is its own; one that is over rejects it (`worker.domain.ends` reads what another side says).
     """
 
     value: Secret
@@ -85,6 +91,24 @@ def asks_nobody(rotator: "Rotator", settings: Settings) -> bool:
     return ask is not None and bool(ask(settings))
 
 
+class TellsEnds(Protocol):
+    """What a rotator may have beside the rest: the other side puts an end to values by itself."""
+
+    def read_end(self, job: Job) -> datetime | None:
+        """When `job.new` ends there, asked once it is accepted; None: never. `install` extends it to
+        `job.expires_at` where it may.
+        """
+
+
+class Names(Protocol):
+    """What a rotator may have beside the rest: it names what there is one of on the other side."""
+
+    def principals(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
+        """What it changes at its counterpart, where that has room for one credential alone, such as
+        `role orders`: another item of that name is dead once this one is rotated. Nothing: it cannot be told.
+        """
+
+
 class Rotator(Protocol):
     """`create → install → verify → revoke`, and `undo` for the way back.
 
@@ -92,8 +116,9 @@ class Rotator(Protocol):
     it needs, what happens when it fails half-way. `needs` is a module that comes with an extra of ours, as
     (module, extra). `example` are settings that work as they stand.
 
-    Two things are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
-    other side could say whether it is accepted; and `list_outside`, see `Lists`.
+    These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
+    other side could say whether it is accepted; `list_outside`, see `Lists`; `read_end`, see `TellsEnds`;
+    `principals`, see `Names`.
     """
 
     Settings: ClassVar[type[Settings]]

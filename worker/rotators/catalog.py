@@ -13,6 +13,8 @@ from vaultcore.model import Mode, Policy
 from worker.rotators.base import Rotator, Settings, asks_nobody
 
 GROUP = "nightkey.rotators"
+PRINCIPAL_MAX = 600
+"""Characters that are kept of what an item changes."""
 
 
 def rotator_names() -> list[str]:
@@ -102,6 +104,22 @@ def explain_overlap(policy: Policy) -> str | None:
     if rotator.issues:
         return "the old value works on beside the new one, as its policy says; it is asked after each issue"
     return "the old value works on beside the new one"
+
+
+def find_principals(policy: Policy) -> frozenset[str]:
+    """What an item's rotator changes on the other side where that has room for one credential, with the side's
+    name. Nothing: there is no such thing, it cannot be told, or its settings are wrong.
+    """
+    where = find_counterpart(policy)
+    if where is None or policy.rotator is None:
+        return frozenset()
+    try:
+        rotator = load_rotator(policy.rotator)
+        name = getattr(rotator, "principals", None)
+        names = () if name is None else name(parse_settings(policy.rotator, policy.settings))
+    except NightkeyError:
+        return frozenset()
+    return frozenset(f"{where.lower()} {one}"[:PRINCIPAL_MAX] for one in names)
 
 
 @cache

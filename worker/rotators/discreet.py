@@ -26,6 +26,8 @@ class _Discreet:
         found = getattr(self._rotator, name)
         if name == "list_outside":
             return lambda job, own: _mask(job, lambda: found(job, own), *own)
+        if name == "read_end":
+            return lambda job: _mask(job, lambda: found(job))
         return found
 
     def create(self, job: Job) -> Candidate:

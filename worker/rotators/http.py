@@ -194,7 +194,7 @@ def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
     return base.Candidate(
         value=value,
         external={} if settings.id is None else {"id": read_id(answer, settings.id, "issue", values=values)},
-        expires_at=read_time(answer, settings.expires),
+        expires_at=read_time(answer, settings.expires, job.now),
     )
 
 

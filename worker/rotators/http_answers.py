@@ -1,12 +1,13 @@
 """What the answers to the rotator `http` hold: values, ids and times, each checked before it is believed."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from vaultcore import rules
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.secret import Secret
+from worker.domain.ends import NoEndError, read_end
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators.http_settings import VALUE, HttpSettings
@@ -98,18 +99,12 @@ class IdReader:
         return found if isinstance(found, str) or abs(found) <= _EXACT else text
 
 
-def read_time(answer: Response, path: str | None) -> datetime | None:
+def read_time(answer: Response, path: str | None, now: datetime) -> datetime | None:
     found = None if path is None else take(answer, path, "issue")
     if found is None:
         return None
     try:
-        time = (
-            datetime.fromtimestamp(found, UTC)
-            if type(found) in (int, float)
-            else datetime.fromisoformat(str(found))
-        )
-    except (ValueError, OverflowError, OSError):
-        time = None
-    if time is None:
-        raise CounterpartError(f"issue: no time at {path}", cause=Cause.MISTAKE)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return read_end(found, now, called=path or "")
+    except NoEndError as error:
+        problem = str(error)
+    raise CounterpartError(f"issue: no time at {path}: {problem}", cause=Cause.MISTAKE)

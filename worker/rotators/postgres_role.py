@@ -1,7 +1,8 @@
 """Rotator `postgres-role`: the password of a database role, or of two roles in turn."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
+from worker.domain.ends import NoEndError, read_end
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.rotators.scram import make_verifier, prepare
@@ -75,6 +77,11 @@ class PostgresRoleRotator:
     alter the others (CREATEROLE, and ADMIN on them), or, with one role and no admin, none: the role changes its
     own. Half-way through, a password that was set is set again, and undone by
     setting the old one; with two roles by taking it away.
+
+    A role whose passwords end (VALID UNTIL) is read once the new one is accepted: what it says is the
+    version's expiry where that is the nearer one. An admin moves it on to the new version's expiry together
+    with the password, never back, and gives none to a role that has none; a role alone may not. Undoing leaves
+    it where it was moved to.
     """
 
     Settings: ClassVar[type[base.Settings]] = PostgresSettings
@@ -96,6 +103,9 @@ class PostgresRoleRotator:
     def counterpart(self, settings: base.Settings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
+
+    def principals(self, settings: base.Settings) -> Sequence[str]:
+        return [f"role {role}" for role in _read(settings).roles]
 
     def create(self, job: base.Job) -> base.Candidate:
         settings = _read(job.settings)
@@ -121,6 +131,10 @@ class PostgresRoleRotator:
         role, password = self._parts(job, value)
         _run(job, role, password, "SELECT 1")
         return f"the database lets role {role} in"
+
+    def read_end(self, job: base.Job) -> datetime | None:
+        role, password = self._parts(job, job.new)
+        return _find_end(job, _run(job, role, password, _ask_end(role)))
 
     def revoke(self, job: base.Job) -> str:
         role, _ = self._parts(job, job.old)
@@ -188,8 +202,11 @@ class PostgresRoleRotator:
             login = (settings.admin, admin)
         else:
             login = self._parts(job, by)
+        statement = f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}"
         try:
-            _run(job, *login, f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}")
+            if settings.admin is not None and verifier is not None:
+                statement += _move_end(job, _find_end(job, _run(job, *login, _ask_end(role))))
+            _run(job, *login, statement)
         except CounterpartError as error:
             if error.cause is not Cause.REJECTED:
                 raise
@@ -242,12 +259,39 @@ def _check_password(role: str, password: str) -> None:
     raise CounterpartError(f"{problem}: set another by hand, and give it to the item", cause=Cause.MISTAKE)
 
 
-def _run(job: base.Job, role: str, password: str, statement: str) -> None:
+def _ask_end(role: str) -> str:
+    name = role.replace("'", "''")
+    found = "SELECT extract(epoch FROM rolvaliduntil)::text FROM pg_catalog.pg_roles WHERE rolname = "
+    return f"{found}'{name}'"
+
+
+def _find_end(job: base.Job, rows: list[list[Any]]) -> datetime | None:
+    """What `_ask_end` was answered: a number of seconds, `Infinity`, or null."""
+    found = rows[0][0] if rows and rows[0] else None
+    if found is None or str(found) == "Infinity":
+        return None
+    if str(found) == "-Infinity":
+        return job.now
+    try:
+        return read_end(found, job.now, called="valid_until")
+    except NoEndError as error:
+        problem = f"the role's VALID UNTIL cannot be read: it is {error}"
+    raise CounterpartError(problem, cause=Cause.MISTAKE)
+
+
+def _move_end(job: base.Job, end: datetime | None) -> str:
+    """Where the role's passwords end before the new version does, they end with it from now on."""
+    if end is None or job.expires_at is None or end >= job.expires_at:
+        return ""
+    return f" VALID UNTIL '{job.expires_at.isoformat()}'"
+
+
+def _run(job: base.Job, role: str, password: str, statement: str) -> list[list[Any]]:
     from worker.rotators.postgres_session import run_statement  # noqa: PLC0415  # an extra
 
     _check_password(role, password)
     settings = _read(job.settings)
-    run_statement(
+    return run_statement(
         job.network,
         settings.host,
         settings.port,

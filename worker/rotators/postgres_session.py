@@ -128,9 +128,9 @@ def run_statement(
     statement: str,
     tls: bool,
     seconds: float,
-) -> None:
-    """Logs the role in over a guarded socket and runs one statement; what the server or the way there says
-    becomes a cause.
+) -> list[list[Any]]:
+    """Logs the role in over a guarded socket and runs one statement, which answers with rows or none; what the
+    server or the way there says becomes a cause.
 
     `seconds` are for all of it: the connection, the login and the statement.
     """
@@ -143,8 +143,7 @@ def run_statement(
                 line.secure(network.tls, host)
             session = _Session(role, database=database, password=password, ssl_context=False, sock=line)
             with closing(session):
-                session.run(statement)
-        return
+                return list(session.run(statement) or ())
     except DatabaseError as error:
         message, cause = _explain(error, where)
     except ssl.SSLCertVerificationError:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -13,7 +14,14 @@ from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.ssh import Login, Server, Session, log_in, open_session, parse_host_key, read_private_key
 from worker.rotators import base
-from worker.rotators.authorized_keys import Entry, add_beside, read_entries, remove, sum_as_cksum
+from worker.rotators.authorized_keys import (
+    Entry,
+    add_beside,
+    find_end,
+    read_entries,
+    remove,
+    sum_as_cksum,
+)
 from worker.workflows.templates import Scope, check, render
 
 _TRIES = 5
@@ -90,7 +98,9 @@ class SshKeyRotator:
     the options of the old one's line (such as from= or restrict), and takes the old line away when nobody needs
     it any more. Every other line stays as it is, byte for byte. The file is written anew beside the old one and
     renamed; if somebody else wrote it meanwhile, it is read again. Where it would not keep its mode and its
-    owner, it is not written.
+    owner, it is not written. An end of the old line (expiry-time=) is not carried along: the new line ends with
+    the new version, or later where the old one did, and not at all where the item has no expiry. What stands
+    there is read, and is the version's expiry where it is the nearer one.
 
     It needs a POSIX shell there with cp, cat, cksum, chmod, cut, ls, mv, rm and tr, the host's key, and as the
     item's value a private key that works now and is not encrypted. The old key does the work itself; one that
@@ -134,7 +144,7 @@ class SshKeyRotator:
         line = new.line + b" " + job.label.encode()
 
         def add(content: bytes) -> bytes:
-            return add_beside(content, old=old.blob, public_line=line, new=new.blob)
+            return add_beside(content, old=old.blob, public_line=line, new=new.blob, end=job.expires_at)
 
         try:
             with _open_for_writing(job, job.old) as session:
@@ -152,6 +162,20 @@ class SshKeyRotator:
         login = Login(username=settings.username, private_key=value)
         log_in(job.network, _server(settings), login, seconds=settings.timeout)
         return f"{settings.host} lets {settings.username} in by it"
+
+    def read_end(self, job: base.Job) -> datetime | None:
+        new = _read_key(job.new)
+        with _open_for_writing(job, job.new) as session:
+            content = _read_file(session, job)
+        try:
+            ends = [find_end(entry.options) for entry in read_entries(content) if entry.blob == new.blob]
+            return min((end for end in ends if end is not None), default=None)
+        except ValueError:
+            pass
+        raise CounterpartError(
+            f"the new key's line in {_read(job.settings).file} has an expiry-time that is no time: correct it",
+            cause=Cause.MISTAKE,
+        )
 
     def revoke(self, job: base.Job) -> str:
         old, new = _read_key(job.old), _read_key(job.new)

@@ -1,6 +1,6 @@
 """Rotator `ssh-password`: a password of a user, set by a command that reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -122,6 +122,9 @@ class SshPasswordRotator:
     def counterpart(self, settings: base.Settings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
+
+    def principals(self, settings: base.Settings) -> Sequence[str]:
+        return [f"user {_read(settings).username}"]
 
     def create(self, job: base.Job) -> base.Candidate:
         made = draw(_read(job.settings).generate)

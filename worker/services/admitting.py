@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from vaultcore import rules
 from vaultcore.model import Item
 from worker import store
 from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
@@ -63,7 +64,7 @@ class Admitting:
         begins_at = when_to_begin(
             opens=self._watching.when_allowed(item, now),
             expires_at=item.expires_at,
-            overlap=item.policy.overlap,
+            overlap=rules.overlap_of(item.policy, item.life),
             expiry_first=item.policy.expiry_first,
             now=now,
         )

@@ -106,7 +106,7 @@ def _explain(item: Item, now: datetime) -> str:
     elif item.policy.mode is Mode.NOTIFY or item.expires_at is None:
         does = f"Only its owner can replace it: {value_command(item, now)}"
     else:
-        since = rules.rotate_from(item.policy, item.expires_at, item_id=item.id)
+        since = rules.rotate_from(item.policy, item.expires_at, item_id=item.id, life=item.life)
         what = "asks for an approval to replace it" if item.policy.mode is Mode.APPROVE else "replaces it"
         does = f"Nightkey {what} from {since:%Y-%m-%d %H:%M} UTC on."
     return f"{does}\nOwner: {owners}\n{show}"

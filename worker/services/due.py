@@ -6,7 +6,7 @@ whoever asked. An item that cannot be read is itself something seen: it never st
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
@@ -123,6 +123,7 @@ def _due_page(
             items.c.policy,
             items.c.hygiene,
             items.c.expires_at,
+            items.c.life_seconds,
             items.c.due_at,
             items.c.hold_until,
             _IS_READ,
@@ -179,15 +180,16 @@ def _see_item(row: Row[*tuple[Any, ...]], now: datetime, room: Room, freezes: Se
 
 def _read_item(row: Row[*tuple[Any, ...]], now: datetime, freezes: Sequence[Window]) -> DueItem:
     policy = policy_from_json(row.policy)
+    life = None if row.life_seconds is None else timedelta(seconds=row.life_seconds)
     closed = [*freezes, *map(parse_window, policy.freezes)]
     return DueItem(
         item_id=row.id,
         name=row.name,
         mode=policy.mode,
         expires_at=row.expires_at,
-        rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id),
-        overlap=policy.overlap,
-        thresholds=policy.thresholds,
+        rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.id, life=life),
+        overlap=rules.overlap_of(policy, life),
+        thresholds=rules.thresholds_of(policy, life),
         counterpart=find_counterpart(policy),
         opens=find_moment(map(parse_window, policy.windows), closed, now),
         expiry_first=policy.expiry_first,

@@ -12,17 +12,21 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
 from vaultcore.owners import Owners
-from vaultcore.rules import check_name, check_policy, kind_of, needs_consumer
+from vaultcore.rules import check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
+from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of
 from vaultcore.vault import Vault
+from vaultcore.versions import Versions
 from worker import finding_rows
 from worker.domain.changes import Change, ItemChange, compare
 from worker.domain.commands import explain_lapsed_metadata, explain_missing_expiry, explain_waiting
 from worker.domain.consumption import explain_unread_plan
+from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
+from worker.domain.sharing import refuse_twins
 from worker.rotators import catalog
-from worker.rotators.catalog import foreign_settings, parse_settings
+from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
 from worker.services.claiming import Claiming, Collected
 
 
@@ -38,6 +42,7 @@ class Items:
         *,
         database: Database,
         vault: Vault,
+        versions: Versions,
         owners: Owners,
         references: References,
         claiming: Claiming,
@@ -45,6 +50,7 @@ class Items:
     ) -> None:
         self._database = database
         self._vault = vault
+        self._versions = versions
         self._owners = owners
         self._references = references
         self._claiming = claiming
@@ -67,15 +73,29 @@ class Items:
         """
         built = change_policy(None, policy, default_rotator=_default_rotator(name))
         _check_settings(built, None, name=name)
+        principals = find_principals(built)
         check_policy(built, name=check_name(name), kind=kind_of(name))
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
             self._claiming.check_first(connection, name, actor=actor)
             self._refuse_waiting(connection, name)
             self._check_awaited(connection, name, built)
+            built = self._resolve_copy(connection, built, None)
+            refuse_twins(
+                find_twins(connection, item_id=None, copy_of=built.copy_of, principals=principals), name
+            )
         value = None if kind_of(name) is Kind.API_KEY else read_value()
+        if value is not None:
+            expires_at = self._bear(value, expires_at or expiry_of_next(built, self._clock()), name=name)
+        likeness = None if value is None else self._versions.likeness(value)
         with self._database.write() as connection:
             self._check_awaited(connection, name, built)
+            refuse_twins(
+                find_twins(
+                    connection, item_id=None, copy_of=built.copy_of, principals=principals, likeness=likeness
+                ),
+                name,
+            )
             created = self._vault.create(
                 connection,
                 name=name,
@@ -83,6 +103,7 @@ class Items:
                 owner_ids=self._owner_ids(connection, owners),
                 expires_at=expires_at,
                 policy=built,
+                principals=principals,
                 actor=actor,
             )
             return created.item, self._claiming.keep_first(connection, created, actor=actor)
@@ -107,7 +128,7 @@ class Items:
         """
         with self._database.write() as connection:
             item = self._vault.get(connection, name, lock=True)
-            policy = self._policy_after(item, change)
+            policy = self._resolve_copy(connection, self._policy_after(item, change), item)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
             self._check_read(connection, item, policy)
@@ -118,19 +139,85 @@ class Items:
             )
             if value is None and not _differs(item, change, policy):
                 return Updated(item=item, changes=())
+            principals = self._check_alone(connection, item, policy, value)
+            expires_at = change.expires_at
+            if value is not None:
+                says = self._vault.expiry_of_next(item, policy)
+                said = says if isinstance(expires_at, Unchanged) else expires_at
+                expires_at = self._bear(value, said, name=item.name)
             after = self._vault.update(
                 connection,
                 item.id,
                 name=change.name,
                 value=value,
-                expires_at=change.expires_at,
+                expires_at=expires_at,
                 owner_ids=owner_ids,
                 policy=None if policy == item.policy else policy,
+                principals=principals,
                 actor=actor,
             )
+            changes = compare(self._name_original(connection, item), self._name_original(connection, after))
             if item.version is None and after.version is not None:
                 finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
-        return Updated(item=after, changes=compare(item, after))
+        return Updated(item=after, changes=changes)
+
+    def _check_alone(
+        self, connection: Connection, item: Item, policy: Policy, value: Secret | None
+    ) -> frozenset[str] | Unchanged:
+        """What it changes on the other side from now on, refused where that, or its value, is another item's;
+        what was so before is a finding, and stands in nobody's way.
+        """
+        if value is None and policy == item.policy:
+            return UNCHANGED
+        principals = find_principals(policy)
+        leaves = item.policy.copy_of is not None and policy.copy_of != item.policy.copy_of
+        new = principals if leaves else principals - principals_of(connection, item.id)
+        likeness = None if value is None else self._versions.likeness(value)
+        if likeness is None and leaves:
+            likeness = likeness_of(connection, item.id)
+        found = find_twins(
+            connection, item_id=item.id, copy_of=policy.copy_of, principals=new, likeness=likeness
+        )
+        refuse_twins(found, item.name)
+        return principals
+
+    def _resolve_copy(self, connection: Connection, policy: Policy, item: Item | None) -> Policy:
+        """The policy with the id of the original, which somebody named; it is an item of its own."""
+        if policy.copy_of is None or (item is not None and policy.copy_of == item.policy.copy_of):
+            return policy
+        original = self._vault.get(connection, policy.copy_of)
+        problem = None
+        if item is not None and original.id == item.id:
+            problem = "an item is no copy of itself: name its original"
+        elif original.policy.copy_of is not None:
+            of = self._vault.get(connection, original.policy.copy_of).name
+            problem = f"{original.name} is a copy itself: name its original, {of}"
+        elif original.kind is Kind.API_KEY:
+            problem = f"{original.name} is a key for callers of ours: nothing else holds it"
+        elif item is not None and (copies := copies_of(connection, item.id)):
+            problem = f"{item.name} has copies itself, {', '.join(copies)}: say first of what those are copies"
+        if problem is not None:
+            raise RefusedError(problem)
+        return replace(policy, copy_of=original.id)
+
+    def _name_original(self, connection: Connection, item: Item) -> Item:
+        """With the name of its original in the place of its id, for what is shown."""
+        if item.policy.copy_of is None:
+            return item
+        with suppress(NotFoundError):
+            of = self._vault.get(connection, item.policy.copy_of).name
+            return replace(item, policy=replace(item.policy, copy_of=of))
+        return item
+
+    def _bear(self, value: Secret, expires_at: datetime | None, *, name: str) -> datetime | None:
+        """The expiry of a value that a person gives: the end that it bears in itself, where that is nearer."""
+        own = find_own_end(value.expose())
+        if own is not None and own <= self._clock():
+            raise InvalidInputError(
+                f"the value of {name} bears an end of its own, {own:%Y-%m-%dT%H:%M:%SZ}, which is over: "
+                "give one that works"
+            )
+        return find_nearest(expires_at, own)
 
     def _policy_after(self, item: Item, change: ItemChange) -> Policy:
         policy = change_policy(item.policy, change.policy, default_rotator=_default_rotator(item.name))

@@ -125,6 +125,8 @@ class Jobs:
                 unanswered=rotation.issuing or rotation.late_until is not None,
                 accepted=rotation.activated_at is not None,
                 held=self._hold(item, number or rotation.new_number),
+                expires_at=None if new is None else new.expires_at,
+                now=self._clock(),
             )
 
     def make_asking(self, item: Item, *, rotation: Rotation | None, actor: str) -> Asking:

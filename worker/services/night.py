@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import structlog
 from sqlalchemy import Connection, select, update
@@ -30,6 +31,7 @@ from worker.services.opening import Opening
 from worker.services.problems import Problems
 from worker.services.retiring import Retiring
 from worker.services.scanning import SCANNED_KINDS, walk_items, walk_stale
+from worker.services.sharing import walk_shared, walk_stale_copies
 from worker.services.unreadable import walk_unreadable
 from worker.store import NIGHT_JOB, Night
 from worker.tables import sweeps
@@ -111,6 +113,8 @@ class Nights:
             for page in walk_stale(connection, at, page_size=self._page_size):
                 found += page
             for page in walk_items(connection, at, page_size=self._page_size):
+                found += page
+            for page in self._walk_shared(connection):
                 found += page
             found += walk_unreadable(connection, at, self._clock)
         once = {(finding.kind, finding.subject): finding for finding in reversed(found)}
@@ -282,6 +286,7 @@ class Nights:
             for walk in (
                 walk_stale(reading, now, page_size=self._page_size),
                 walk_items(reading, now, page_size=self._page_size),
+                self._walk_shared(reading),
                 iter([[*unreadable, *walk_unreadable(reading, now, self._clock)]]),
             ):
                 for findings_page in walk:
@@ -335,6 +340,12 @@ class Nights:
             damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))
             return []
         return [rotation.id]
+
+    def _walk_shared(self, connection: Connection) -> Iterator[list[Finding]]:
+        return chain(
+            walk_shared(connection, page_size=self._page_size),
+            walk_stale_copies(connection, page_size=self._page_size),
+        )
 
     def _walk_due(
         self, connection: Connection, now: datetime, *, night: datetime | None

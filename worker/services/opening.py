@@ -13,7 +13,7 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker import store
 from worker.domain.approvals import digest_request
-from worker.domain.commands import explain_waiting, replace_command
+from worker.domain.commands import explain_waiting, quote_word, replace_command
 from worker.domain.consumption import explain_unread_rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
@@ -133,7 +133,7 @@ class Opening:
         self._anchoring.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
-            self._check_replaceable(item)
+            self._check_replaceable(connection, item)
             if self._vault.is_unread(connection, item):
                 raise RefusedError(explain_unread_rotation(item.name))
             frozen = None if in_freeze else self.explain_freeze(item)
@@ -163,7 +163,7 @@ class Opening:
         self._anchoring.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
-            self._check_replaceable(item)
+            self._check_replaceable(connection, item)
             found = store.find_open_rotation(connection, item.id)
             if found is None:
                 return self.open(
@@ -237,9 +237,15 @@ class Opening:
             self._telling.ask_approval(connection, begun, expires_at=now + item.policy.approval)
         return begun
 
-    def _check_replaceable(self, item: Item) -> None:
+    def _check_replaceable(self, connection: Connection, item: Item) -> None:
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
+        if item.policy.copy_of is not None:
+            original = self._vault.get(connection, item.policy.copy_of).name
+            raise RefusedError(
+                f"{item.name} is a copy of {original}: it is replaced with that, by `nightkey item rotate "
+                f"{quote_word(original)}`"
+            )
         if item.policy.mode is Mode.NOTIFY:
             raise RefusedError(
                 f"{item.name} is replaced by its owner alone (mode notify): "

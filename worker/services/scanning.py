@@ -8,14 +8,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, true
 
 from vaultcore import rules
-from vaultcore.model import Consumer, Consumers, Hygiene, ReferenceState, Stage
+from vaultcore.model import Consumer, Consumers, Hygiene, Mode, ReferenceState, Stage
 from vaultcore.paging import walk_pages
 from vaultcore.rows import policy_from_json
 from vaultcore.stored import Unread, check_row, read_all
 from vaultcore.tables import items, references, versions
 from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import UNREAD, advise_unread
-from worker.domain.findings import MENTIONED, Finding, FindingKind, find_unreadable, show_time_left
+from worker.domain.findings import (
+    MENTIONED,
+    Finding,
+    FindingKind,
+    find_unreadable,
+    show_lasting,
+    show_time_left,
+)
 from worker.workflows.document import OUTSIDE
 
 SCANNED_KINDS = frozenset(FindingKind) - {
@@ -26,6 +33,8 @@ SCANNED_KINDS = frozenset(FindingKind) - {
 }
 """What a whole scan sees again each time; the others are opened and resolved by rotations and restores."""
 
+_KEPT_BY_NIGHTS = timedelta(days=2)
+"""What lives for less may lapse between two nights."""
 
 _USED = exists().where(
     references.c.item_id == items.c.id,
@@ -68,6 +77,7 @@ def _item_page(
             items.c.hygiene,
             items.c.policy,
             items.c.expires_at,
+            items.c.life_seconds,
             _USED.label("is_used"),
         )
         .order_by(items.c.id)
@@ -280,6 +290,9 @@ _LACKS: dict[Hygiene, tuple[str, str | None]] = {
 def _see_hygiene(row: Row[*tuple[Any, ...]], *, now: datetime) -> list[Finding]:
     found = []
     for lack in row.hygiene.split():
+        if lack == Hygiene.MISFIT:
+            found.append(_misfit(row))
+            continue
         why, options = _LACKS[Hygiene(lack)]
         found.append(
             Finding(
@@ -296,6 +309,29 @@ def _see_hygiene(row: Row[*tuple[Any, ...]], *, now: datetime) -> list[Finding]:
             )
         )
     return found
+
+
+def _misfit(row: Row[*tuple[Any, ...]]) -> Finding:
+    policy, life = policy_from_json(row.policy), timedelta(seconds=row.life_seconds)
+    lasts, counts = show_lasting(life), show_lasting(policy.lead)
+    detail = f"its last replacement lives {lasts}, and its policy counts on a lead of {counts}"
+    if policy.overlap > life / 2:
+        detail += f" and an overlap of {show_lasting(policy.overlap)}"
+    if life < _KEPT_BY_NIGHTS:
+        detail += ": a night comes once a day, and may find it lapsed"
+    return Finding(
+        kind=FindingKind.MISFIT,
+        subject=row.id,
+        item_id=row.id,
+        item=row.name,
+        workflow=None,
+        level=2 if life < _KEPT_BY_NIGHTS else 1,
+        detail=f"{detail}. Have its service give longer ones, or say how long they live",
+        does=f"replaces it {show_lasting(rules.lead_of(policy, life))} before it lapses"
+        if policy.mode is Mode.AUTO
+        else None,
+        command=f"nightkey item update {quote_word(row.name)} --lifetime {lasts}",
+    )
 
 
 def _give_value(row: Row[*tuple[Any, ...]], now: datetime) -> str:

@@ -6,6 +6,7 @@ that together with the rotation's new state, if the worker still holds it. The w
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import store
+from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_MARK
 from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.rotators.catalog import parse_settings
@@ -27,6 +29,7 @@ from worker.services.claiming import Claiming
 from worker.services.counter_checks import CounterChecks
 from worker.services.definitions import Definitions, Workflow
 from worker.services.done import Done
+from worker.services.ending import ask_end, note_end
 from worker.services.jobs import Jobs
 from worker.services.lateness import WAITS, late_after_answer, late_until
 from worker.services.notifying import Notifying
@@ -37,6 +40,8 @@ from worker.store import Rotation
 from worker.workflows.results import NodeResult
 
 _SHOWN_MAX = 250
+_VERIFICATION = "verification"
+_HERE_ALONE = "nobody else is to accept it"
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
 
@@ -89,8 +94,9 @@ class Steps:
             rotator.undo(job)
         candidate = self._ask(rotation, rotator, job, number)
         _check_value(candidate.value, item)
-        lifetime = item.policy.lifetime
-        expires_at = candidate.expires_at or (None if lifetime is None else self._clock() + lifetime)
+        expires_at = decide_end(
+            candidate.expires_at, candidate.value.expose(), item.policy.lifetime, self._clock()
+        )
 
         def record(connection: Connection) -> None:
             self._versions.fill_pending(
@@ -114,6 +120,7 @@ class Steps:
         """
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
+        check_ahead(job.expires_at, self._clock())
         message = rotator.install(job)
         if not rotator.issues or job.old is None or rotation.one_way or _has_lapsed(item, self._clock()):
             return Done(message=message)
@@ -133,13 +140,23 @@ class Steps:
         job = self._jobs.make(rotation, item)
         if job.new is None:
             raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
-        if asks_nobody(rotator, job.settings):
-            return self._shown(rotation, "nobody else is to accept it", message=rotator.verify(job, job.new))
-        for _ in range(item.policy.answers):
+        answers = 1 if asks_nobody(rotator, job.settings) else item.policy.answers
+        for _ in range(answers):
             message = rotator.verify(job, job.new)
-        if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
-            return self._shown(rotation, "verification", message=f"{message}, and refuses a made-up one")
-        return Done(message=f"unproven: {message}, but a made-up one passes the same check")
+        end = ask_end(rotator, job, self._clock())
+        if asks_nobody(rotator, job.settings):
+            shown_by = _HERE_ALONE
+        elif self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
+            shown_by, message = _VERIFICATION, f"{message}, and refuses a made-up one"
+        else:
+            shown_by, message = None, f"unproven: {message}, but a made-up one passes the same check"
+        noted = note_end(self._versions, rotation, item, end=end, said=message)
+
+        def record(connection: Connection) -> None:
+            noted.record(connection)
+            store.change_rotation(connection, rotation, shown_by=shown_by)
+
+        return replace(noted, record=record)
 
     def show(self, rotation: Rotation) -> str | None:
         """Which check has accepted the new value, and could have refused it; None: none, to this day.
@@ -151,16 +168,16 @@ class Steps:
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if asks_nobody(rotator, job.settings):
-            return "nobody else is to accept it"
+            return _HERE_ALONE
         if job.new is None:
             return "it is kept as a digest"
         try:
             if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
                 rotator.verify(job, job.new)
-                return "verification"
+                return _VERIFICATION
         except CounterpartError as error:
             # refused, it could tell: what follows from that is for those who take the old one away
-            return None if error.cause is Cause.OUTAGE else "verification"
+            return None if error.cause is Cause.OUTAGE else _VERIFICATION
         return self._show_by_nodes(rotation, item, job.new)
 
     def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
@@ -260,6 +277,7 @@ class Steps:
         new, old = rotation.new_number or 0, rotation.old_number
 
         def record(connection: Connection) -> None:
+            check_ahead(self._versions.get(connection, item.id, new).expires_at, self._clock())
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
             canary_id = self._watching.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
@@ -371,7 +389,7 @@ class Steps:
             data={
                 "item": item.name,
                 "command": f"nightkey claim {CLAIM_MARK}",
-                "overlap": show_duration(item.policy.overlap),
+                "overlap": show_duration(rules.overlap_of(item.policy, item.life)),
                 "expires_at": expires_at,
             },
             about=claim_id,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
@@ -175,7 +176,7 @@ class Telling:
         now = self._clock()
         if item.expires_at is None or item.expires_at <= now:
             return []
-        level = expiry_level(item.expires_at, item.policy.thresholds, now)
+        level = expiry_level(item.expires_at, rules.thresholds_of(item.policy, item.life), now)
         if level is None:
             return []
         finding = self._find(

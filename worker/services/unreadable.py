@@ -57,6 +57,7 @@ _WORDS = {
     "versions": "a version of it",
     "item_references": "a reference to it",
     "item_owners": "its owners",
+    "item_principals": "what it changes on the other side",
     "owners": "an owner",
     "routes": "a route",
     "workflows": "it",

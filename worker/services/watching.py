@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.model import Item, Kind, Version
+from vaultcore.rules import overlap_of
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import consumers, pickup_rows, records
@@ -172,7 +173,7 @@ class Watching:
             others.insert(0, _explain_open(pickup))
         if pickup is not None and pickup.arrived_at is not None:
             moved_at = max(moved_at, pickup.arrived_at)
-        ends = max(moved_at + item.policy.overlap, rotation.overlap_until or moved_at)
+        ends = max(moved_at + overlap_of(item.policy, item.life), rotation.overlap_until or moved_at)
         old = self._versions.get(connection, item.id, rotation.old_number)
         return Overlap(
             unread=self._vault.is_unread(connection, item, active=False),
@@ -204,7 +205,7 @@ class Watching:
             collected_by=None if pickup is None else pickup.taken_by,
             used_at=new.used_at,
             old_used_at=old.last_used_at,
-            overlap=item.policy.overlap,
+            overlap=overlap_of(item.policy, item.life),
             waived=item.id in waived,
         )
 

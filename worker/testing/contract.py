@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,9 @@ class Stage:
     `old` would have said of it. `values` are the items that the settings name. `held`: what the counterpart
     calls versions that are in use. `crowd`, where the rotator looks anything up: from now on the counterpart
     lists all it has, whatever it is asked for, and has a credential of somebody else there: that one is given.
+
+    `old` would have said of it. `values` are the items that the settings name. Where the counterpart itself
+    can put an end to what it accepts, `end_at` has it do so with `old`, and `ends` says when it ends a value.
     """
 
     rotator: Rotator
@@ -48,10 +52,19 @@ class Stage:
     values: Mapping[str, Secret] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     crowd: Callable[[], Secret] | None = None
+
+    end_at: Callable[[datetime], None] | None = None
+    ends: Callable[[Secret], datetime | None] | None = None
     http: HttpClient = field(default_factory=lambda: HttpClient(_NETWORK, timeout=10))
     network: Network = _NETWORK
 
-    def job(self, made: Candidate | None = None, *, unanswered: bool = False) -> Job:
+    def job(
+        self,
+        made: Candidate | None = None,
+        *,
+        unanswered: bool = False,
+        expires_at: datetime | None = None,
+    ) -> Job:
         return Job(
             label="nightkey-rot_contract",
             item="prod-contract-credential",
@@ -65,6 +78,7 @@ class Stage:
             network=self.network,
             unanswered=unanswered,
             held=self.held,
+            expires_at=expires_at,
         )
 
 
@@ -175,6 +189,31 @@ class RotatorContract:
                 assert not stage.accepts(stage.old), "the old value is still accepted"
                 assert failure is None or unanswered, failure
 
+    def test_an_end_on_the_other_side_is_extended_or_told_and_never_carried_along_in_silence(self) -> None:
+        now = datetime.now(UTC)
+        for wanted in (None, now + timedelta(days=90)):
+            with self.stage() as stage:
+                if stage.end_at is None:
+                    return  # nothing ends there by itself
+                stage.end_at(now + timedelta(hours=40))
+                made = stage.rotator.create(stage.job(expires_at=wanted))
+                job = stage.job(made, expires_at=wanted)
+                stage.rotator.install(job)
+                stage.rotator.verify(job, made.value)
+                ask = getattr(stage.rotator, "read_end", None)
+                assert ask is not None, "it says nothing of an end that the other side has"
+                _check_end(told=ask(job), real=None if stage.ends is None else stage.ends(made.value))
+
+    def test_what_it_names_is_the_same_for_the_same_settings(self) -> None:
+        with self.stage() as stage:
+            name = getattr(stage.rotator, "principals", None)
+            if name is None:
+                return  # what it changes cannot be told
+            names = list(name(stage.job().settings))
+            assert names == list(name(stage.job().settings))
+            assert all(isinstance(one, str) and 0 < len(one) <= 300 for one in names)
+            assert stage.rotator.counterpart(stage.job().settings), "a name is one at a counterpart"
+
     def test_a_step_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
         for step in ("create", "install", "verify", "revoke"):
             for pieces in itertools.count():
@@ -194,6 +233,7 @@ class RotatorContract:
 def _go_to(stage: Stage, step: str) -> Candidate:
     """Everything before that step, as a rotation does it."""
     made = stage.rotator.create(stage.job())
+    assert made.expires_at is None or made.expires_at.tzinfo is not None, "a time knows its zone"
     if step == "install":
         return made
     stage.rotator.install(stage.job(made))
@@ -246,6 +286,14 @@ def _cut_undo(stage: Stage, pieces: int) -> bool:
     stage.rotator.undo(stage.job(made))
     _check_undone(stage, made)
     return was_cut
+
+
+def _check_end(*, told: datetime | None, real: datetime | None) -> None:
+    """What is told may be earlier than what is, where that cannot be known to the hour, and never later."""
+    assert (told is None) == (real is None), f"told {told}, and it ends {real}"
+    if told is not None and real is not None:
+        assert told.tzinfo is not None, "a time knows its zone"
+        assert real - timedelta(days=2) <= told <= real + timedelta(seconds=1), f"told {told}, it ends {real}"
 
 
 def _value(made: Candidate | None) -> Secret:

@@ -1,0 +1,283 @@
+"""Two items that hold one credential: refused when they are made, found where they are, or one is a copy."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.organisation import Organisation
+from tests.services.staging import start_organisation
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.model import Item
+from vaultcore.secret import Secret
+from vaultcore.tables import item_principals, items, versions
+from vaultcore.versions import Purpose
+from worker import finding_rows
+from worker.bootstrap import Services
+from worker.domain.changes import Change, ItemChange
+from worker.domain.policies import PolicyChange
+
+DAY = timedelta(days=1)
+ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"
+DATABASE = {"host": "DB.example.org", "roles": ["orders"]}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+LOGIN = {"host": "files.example.org", "username": "robot", "host_key": HOST_KEY, "command": "passwd"}
+
+
+@pytest.fixture
+def made(services: Services) -> Services:
+    with services.database.write() as connection:
+        services.owners.create(connection, "platform", actor="test")
+        services.owners.create(connection, "finance", actor="test")
+    return services
+
+
+def create(services: Services, name: str, value: str = "", *, owner: str = "platform", **parts: Any) -> Item:
+    """A value of its own where none is given."""
+    parts = ({"consumers": "none"} if parts.get("mode") == "auto" else {}) | parts
+    item, _ = services.items.create(
+        name,
+        read_value=lambda: Secret(value or f"the-value-of-{name}"),
+        owners=[owner],
+        expires_at=services.clock() + 200 * DAY,
+        policy=PolicyChange(parts=parts),
+        actor="test",
+    )
+    return item
+
+
+def change(services: Services, name: str, value: str | None = None, **parts: Any) -> tuple[Change, ...]:
+    given = None if value is None else Secret(value)
+    wanted = ItemChange(policy=PolicyChange(parts=parts), expires_at=services.clock() + 100 * DAY)
+    return services.items.update(name, wanted, value=given, actor="test").changes
+
+
+def by_role(**settings: Any) -> dict[str, Any]:
+    return {"mode": "auto", "rotator": "postgres-role", "settings": DATABASE | settings}
+
+
+def scan(services: Services) -> dict[tuple[str, str], tuple[str, str]]:
+    services.nights.record()
+    with services.database.read() as connection:
+        return {
+            (row.kind, row.item): (row.detail, row.command)
+            for row in finding_rows.list_open(connection)
+            if row.kind in ("shared", "stale-copy")
+        }
+
+
+# Refused
+
+
+def test_a_second_item_with_the_same_value_is_refused_and_told_apart_by_nobody_else(made: Services) -> None:
+    create(made, ORDERS, "one-value")
+    with pytest.raises(RefusedError, match=f"second item with the same value, beside {ORDERS}") as caught:
+        create(made, BILLING, "one-value\n")
+    assert "one-value" not in str(caught.value)
+    with made.database.read() as connection:
+        assert [item.name for item in made.vault.page(connection)] == [ORDERS]
+    create(made, BILLING, "another-value")
+    with pytest.raises(RefusedError, match=f"second item with the same value, beside {ORDERS}"):
+        change(made, BILLING, "one-value")
+    change(made, ORDERS, "one-value")  # its own is no other item's
+
+
+def test_a_value_that_an_item_had_before_is_refused_as_long_as_it_may_work(made: Services) -> None:
+    create(made, ORDERS, "one-value")
+    change(made, ORDERS, "the-next-one")
+    with pytest.raises(RefusedError, match="the same value"):
+        create(made, BILLING, "one-value")
+    with made.database.write() as connection:
+        item = made.vault.get(connection, ORDERS)
+        made.versions.destroy(connection, item.id, 1, actor="test", reason="a test")
+    create(made, BILLING, "one-value")
+
+
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        pytest.param(by_role(), "role orders", id="the same"),
+        pytest.param(
+            by_role(host="db.example.ORG", database="billing"), "role orders", id="as others spell it"
+        ),
+        pytest.param(
+            by_role(
+                roles=["orders_b", "orders"],
+                form="url",
+                admin="rotator",
+                admin_password="{{ vault.prod-crm-token }}",
+            ),
+            "role orders",
+            id="one of two",
+        ),
+        pytest.param(
+            by_role(host="pooler.example.org") | {"counterpart": "db.example.org:5432"},
+            "role orders",
+            id="by another way",
+        ),
+    ],
+)
+def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
+    made: Services, second: dict[str, Any], what: str
+) -> None:
+    create(made, ORDERS, **by_role())
+    says = f"what changes db.example.org:5432 {what}, beside {ORDERS}"
+    with pytest.raises(RefusedError, match=says):
+        create(made, BILLING, **second)
+    create(made, BILLING)
+    with pytest.raises(RefusedError, match=says):
+        change(made, BILLING, consumers="none", **second)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        by_role(roles=["billing"]),
+        by_role(port=5433),
+        by_role(host="db2.example.org"),
+        by_role(roles=["Orders"]),
+    ],
+)
+def test_another_role_or_another_server_is_another_credential(made: Services, second: dict[str, Any]) -> None:
+    create(made, ORDERS, **by_role())
+    create(made, BILLING, **second)
+    assert scan(made) == {}
+
+
+def test_a_user_has_one_password_and_may_have_many_keys(made: Services) -> None:
+    create(made, ORDERS, mode="auto", rotator="ssh-password", settings=LOGIN)
+    with pytest.raises(RefusedError, match=r"files\.example\.org:22 user robot"):
+        create(made, BILLING, mode="auto", rotator="ssh-password", settings=LOGIN)
+    keys = {name: LOGIN[name] for name in ("host", "username", "host_key")}
+    create(made, BILLING, mode="auto", rotator="ssh-key", settings=keys)
+    create(made, CRM, mode="auto", rotator="ssh-key", settings=keys)
+
+
+# Found
+
+
+def test_both_owners_are_told_of_two_items_that_hold_one_credential(made: Services, clock: Any) -> None:
+    """As they may be in a vault from before, or by two commands at once."""
+    create(made, ORDERS, "one-value", **by_role())
+    second = create(made, BILLING, owner="finance")
+    third = create(made, CRM, owner="finance")
+    with made.database.write() as connection:
+        first = select(versions.c.likeness).join(items).where(items.c.name == ORDERS)
+        like = connection.execute(first).scalar_one()
+        connection.execute(update(versions).where(versions.c.item_id == second.id).values(likeness=like))
+        name = connection.execute(select(item_principals.c.name)).scalar_one()
+        connection.execute(item_principals.insert().values(item_id=third.id, name=name))
+    found = scan(made)
+    assert {item for _, item in found} == {ORDERS, BILLING, CRM}
+    assert found["shared", BILLING][0].startswith(f"it has the same value as {ORDERS}: when one of them is")
+    assert found["shared", CRM][0].startswith(f"it changes db.example.org:5432 role orders, as does {ORDERS}:")
+    assert found["shared", BILLING][1] == f"nightkey item update {BILLING} --mode notify --copy-of {ORDERS}"
+    change(made, BILLING, copy_of=ORDERS)
+    change(made, CRM, mode="notify", copy_of=ORDERS)
+    clock.advance(DAY)
+    assert scan(made) == {}
+
+
+def test_a_value_from_before_there_were_digests_gets_its_own_when_it_is_read(made: Services) -> None:
+    item = create(made, ORDERS, "one-value")
+    with made.database.write() as connection:
+        connection.execute(update(versions).values(likeness=None))
+        made.versions.reveal(connection, item.id, 1, purpose=Purpose.RUN, actor="test")
+    with pytest.raises(RefusedError, match="the same value"):
+        create(made, BILLING, "one-value")
+
+
+# Copies
+
+
+def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> None:
+    create(made, ORDERS, "one-value", **by_role())
+    copy = create(made, BILLING, "one-value", copy_of=ORDERS)
+    other = create(made, CRM, "one-value", copy_of=ORDERS)
+    assert copy.policy.copy_of == other.policy.copy_of
+    assert scan(made) == {}
+    with pytest.raises(RefusedError, match=f"is a copy of {ORDERS}: it is replaced with that"):
+        made.opening.request(BILLING, asked_by="test")
+    with (
+        pytest.raises(RefusedError, match=f"original of {BILLING}, {CRM}"),
+        made.database.write() as connection,
+    ):
+        made.vault.delete(connection, ORDERS, actor="test")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "error", "says"),
+    [
+        (BILLING, {"copy_of": "prod-nobody"}, NotFoundError, "no item 'prod-nobody'"),
+        (BILLING, {"copy_of": BILLING}, RefusedError, "no copy of itself"),
+        (ORDERS, {"copy_of": CRM, "mode": "notify"}, RefusedError, f"has copies itself, {BILLING}"),
+        (CRM, {"copy_of": BILLING}, RefusedError, f"is a copy itself: name its original, {ORDERS}"),
+        (CRM, {"copy_of": ORDERS, "mode": "auto", "rotator": "random", "consumers": "none"}, InvalidInputError,
+         "a copy is not replaced by itself"),
+        (BILLING, {"copy_of": None}, RefusedError, "the same value"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_a_copy_is_refused(
+    made: Services, name: str, parts: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    create(made, CRM)
+    with pytest.raises(error, match=says):
+        change(made, name, **parts)
+
+
+def test_a_copy_whose_original_was_replaced_is_found_until_it_moves_on(made: Services, clock: Any) -> None:
+    create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    clock.advance(DAY)
+    change(made, ORDERS, "the-next-one")
+    clock.advance(DAY)
+    found = scan(made)
+    assert list(found) == [("stale-copy", BILLING)]
+    assert found["stale-copy", BILLING][0].startswith(
+        f"its original {ORDERS} was replaced on 2026-03-02 02:00 UTC"
+    )
+    change(made, BILLING, "the-next-one")
+    clock.advance(DAY)
+    assert scan(made) == {}
+
+
+def test_the_name_of_the_original_is_what_is_told_of_a_change(made: Services) -> None:
+    create(made, ORDERS)
+    create(made, BILLING)
+    told = {one.field: (one.before, one.after) for one in change(made, BILLING, copy_of=ORDERS)}
+    assert told["copy_of"] == (None, ORDERS)
+
+
+def test_an_item_that_is_deleted_takes_its_names_along(made: Services) -> None:
+    create(made, ORDERS, **by_role())
+    with made.database.write() as connection:
+        made.vault.delete(connection, ORDERS, actor="test")
+    create(made, BILLING, **by_role())
+
+
+def test_a_rotation_leaves_a_finding_of_the_copy_and_none_of_the_original(
+    services: Services, clock: Any
+) -> None:
+    with start_organisation(services) as (organisation, _):
+        _rotate_beside_a_copy(organisation, clock)
+
+
+def _rotate_beside_a_copy(organisation: Organisation, clock: Any) -> None:
+    token = organisation.add_token(ORDERS, "ticketing")
+    organisation.services.items.create(
+        BILLING,
+        read_value=lambda: Secret(token),
+        owners=["support"],
+        expires_at=clock() + 200 * DAY,
+        policy=PolicyChange(parts={"copy_of": ORDERS}),
+        actor="test",
+    )
+    clock.advance(timedelta(hours=1))
+    organisation.night()
+    clock.advance(DAY)
+    organisation.night()
+    shared = {found for found in organisation.findings() if found[0] in ("shared", "stale-copy")}
+    assert shared == {("stale-copy", BILLING)}

@@ -1,0 +1,89 @@
+"""Items that hold one credential: by what they change on the other side, or by the same value.
+
+One that is declared the other's copy is none of them, nor are two copies of one item.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, true
+
+from vaultcore.model import Stage, Twin
+from vaultcore.tables import item_principals, items, versions
+
+_WORKS = (Stage.PENDING.value, Stage.CURRENT.value, Stage.PREVIOUS.value)
+_OTHERS_MAX = 20
+
+
+def record_principals(connection: Connection, item_id: str, names: Collection[str]) -> None:
+    """What the item changes on the other side from now on, in the place of what it did."""
+    connection.execute(delete(item_principals).where(item_principals.c.item_id == item_id))
+    rows = [{"item_id": item_id, "name": name} for name in sorted(set(names))]
+    if rows:
+        connection.execute(insert(item_principals), rows)
+
+
+def principals_of(connection: Connection, item_id: str) -> frozenset[str]:
+    return frozenset(
+        connection.execute(select(item_principals.c.name).where(item_principals.c.item_id == item_id)).scalars()
+    )
+
+
+def find_twins(
+    connection: Connection,
+    *,
+    item_id: str | None,
+    copy_of: str | None,
+    principals: Collection[str] = (),
+    likeness: bytes | None = None,
+) -> list[Twin]:
+    """Other items that change one of these on the other side, or have a version, not yet retired, with this
+    value. `item_id` and `copy_of` are the item's own, which may still be to come.
+    """
+    found: list[Twin] = []
+    other = and_(items.c.id != (item_id or ""), _is_no_copy(item_id, copy_of))
+    if principals:
+        rows = connection.execute(
+            select(items.c.id, items.c.name, item_principals.c.name.label("principal"))
+            .join(item_principals, item_principals.c.item_id == items.c.id)
+            .where(item_principals.c.name.in_(sorted(principals)), other)
+            .order_by(items.c.name)
+            .limit(_OTHERS_MAX)
+        )
+        found += [Twin(item_id=row.id, item=row.name, name=row.principal) for row in rows]
+    if likeness is not None:
+        rows = connection.execute(
+            select(items.c.id, items.c.name)
+            .join(versions, versions.c.item_id == items.c.id)
+            .where(versions.c.likeness == likeness, versions.c.stage.in_(_WORKS), other)
+            .distinct()
+            .order_by(items.c.name)
+            .limit(_OTHERS_MAX)
+        )
+        found += [Twin(item_id=row.id, item=row.name, name=None) for row in rows]
+    return found
+
+
+def _is_no_copy(item_id: str | None, copy_of: str | None) -> ColumnElement[bool]:
+    """Neither is the other's copy, nor are both copies of a third."""
+    related = [items.c.copy_of == item_id] if item_id is not None else []
+    if copy_of is not None:
+        related += [items.c.id == copy_of, items.c.copy_of == copy_of]
+    return ~func.coalesce(or_(*related), false()) if related else true()
+
+
+def copies_of(connection: Connection, item_id: str) -> list[str]:
+    """The names of the items that are declared copies of it."""
+    return list(
+        connection.execute(
+            select(items.c.name).where(items.c.copy_of == item_id).order_by(items.c.name)
+        ).scalars()
+    )
+
+
+def likeness_of(connection: Connection, item_id: str) -> bytes | None:
+    """That of the item's current value; None: it has none, or it was not read since there are such digests."""
+    return connection.execute(
+        select(versions.c.likeness).where(
+            versions.c.item_id == item_id, versions.c.stage == Stage.CURRENT.value
+        )
+    ).scalar_one_or_none()

@@ -1,0 +1,96 @@
+"""Two items that hold one credential: what is told of that, and what is refused. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vaultcore.errors import RefusedError
+from vaultcore.model import Twin
+from worker.domain.commands import quote_word
+from worker.domain.findings import Finding, FindingKind
+
+_NAMED_MAX = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharer:
+    """One of the items that hold a credential, the oldest first. Its copies are of its family."""
+
+    item_id: str
+    item: str
+    copy_of: str | None
+
+    @property
+    def family(self) -> str:
+        return self.copy_of or self.item_id
+
+
+def refuse_twins(twins: Sequence[Twin], name: str) -> None:
+    """`RefusedError` where there are any."""
+    if not twins:
+        return
+    first = twins[0]
+    what = "the same value" if first.name is None else f"what changes {first.name}"
+    raise RefusedError(
+        f"{name} would be the second item with {what}, beside {first.item}: when one of them is replaced the "
+        f"other is dead. Let workflows name {first.item}, or declare it a copy, which is not replaced by "
+        f"itself: --mode notify --copy-of {quote_word(first.item)}"
+    )
+
+
+def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Finding]:
+    """A finding for each item that shares a credential with one of another family. `principal`: what they
+    change on the other side; None: they have the same value.
+    """
+    families = list(dict.fromkeys(one.family for one in sharers))
+    if len(families) < 2:
+        return []
+    heads = {
+        family: next(one for one in sharers if one.family == family) for family in families[: _NAMED_MAX + 1]
+    }
+    return [_tell(one, sharers, heads, principal) for one in sharers]
+
+
+def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], principal: str | None) -> Finding:
+    others = [head for family, head in heads.items() if family != one.family][:_NAMED_MAX]
+    first = sharers[0]
+    names = ", ".join(other.item for other in others)
+    what = "has the same value as" if principal is None else f"changes {principal}, as does"
+    copy, original = (one, first) if one.family != first.family else (others[0], one)
+    declare = f"--mode notify --copy-of {quote_word(original.item)}"
+    return Finding(
+        kind=FindingKind.SHARED,
+        subject=one.item_id,
+        item_id=one.item_id,
+        item=one.item,
+        workflow=None,
+        level=1,
+        detail=f"it {what} {names}: when one of them is replaced the other stops working. Let workflows name "
+        "one of them and delete the other, or declare which is the copy",
+        command=f"nightkey item update {quote_word(copy.item)} {declare}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaleCopy:
+    """A declared copy whose original was replaced after it got its value."""
+
+    item_id: str
+    item: str
+    original: str
+    replaced_at: datetime
+
+
+def find_stale_copy(copy: StaleCopy) -> Finding:
+    return Finding(
+        kind=FindingKind.STALE_COPY,
+        subject=copy.item_id,
+        item_id=copy.item_id,
+        item=copy.item,
+        workflow=None,
+        level=1,
+        detail=f"its original {copy.original} was replaced on {copy.replaced_at:%Y-%m-%d %H:%M} UTC, and it "
+        "still has the value from before, which stops working. No value is ever read out of the vault: let "
+        f"what uses it name {copy.original}, or give it the value that works",
+        command=f"nightkey item show {quote_word(copy.item)}",
+    )
