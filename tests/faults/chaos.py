@@ -66,7 +66,7 @@ def run_chaos(
         rested = 0
         while game.finished < rotations:
             game.turn()
-            if game.finished - rested >= QUIET_EVERY:
+            if game.finished - rested >= QUIET_EVERY or game.needs_persons:
                 rested = game.finished
                 violations += game.rest_and_look()
         violations += game.rest_and_look(last=True)

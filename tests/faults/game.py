@@ -44,6 +44,7 @@ class Game:
         log: TextIO | None = None,
     ) -> None:
         self.finished = 0
+        self.needs_persons = False
         self._log = log
         self._audit_at = 0
         self.faults: Counter[str] = Counter()
@@ -110,6 +111,7 @@ class Game:
     def rest_and_look(self, *, last: bool = False) -> list[str]:
         """All faults stop, everything comes to rest, and every item is looked at: new violations."""
         self._set_peace(peace=True)
+        self.needs_persons = False
         self._drain()
         assert self.trouble.is_over(PATIENCE), "a request is being served for ever"
         let_leases_lapse(self.services)
@@ -165,7 +167,9 @@ class Game:
             self._broker.ring(Message(bell="night", about=self.clock().isoformat()))
             self._next_night = self.clock() + DAY
         self._broker.ring(Message(bell="resume"))
-        opened = {rotation.item for rotation in self._open_rotations()}
+        waiting = self._open_rotations()
+        self.needs_persons = sum(map(_waits_for_a_person, waiting)) >= ITEMS // 2
+        opened = {rotation.item for rotation in waiting}
         for name in dice.sample(sorted(opened - self._out), min(3, len(opened - self._out))):
             self._broker.ring(Message(bell="start", about=_workflow(name)))
         resting = sorted(set(self._accounts) - opened - self._out)
