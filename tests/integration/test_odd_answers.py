@@ -338,3 +338,28 @@ def test_a_value_that_opens_another_credential_is_rejected():
             Cause.REJECTED,
         )
         assert ROTATOR.verify(replace(job, new_external={"id": "two"}), Secret("the-new-value"))
+
+
+def test_a_value_that_its_owner_gave_need_not_have_an_id_and_the_old_one_is_revoked():
+    class Nameless(Paths):
+        """Says what it calls a token only of those that were issued by its interface."""
+
+        def respond(self, incoming: Incoming) -> Answer:
+            answer = super().respond(incoming)
+            return replace(answer, body={}) if answer.body == {"id": "by hand"} else answer
+
+    with Nameless() as service:
+        service.live = {"one": "the-old-value", "by hand": "the-new-value"}
+        settings = describe(service, find=None, verify_id="id", verify={
+            "method": "GET",
+            "url": f"{service.url}/me",
+            "headers": {"Authorization": "Bearer {{ rotation.value }}"},
+        })  # fmt: skip
+        settings["revoke"]["url"] = f"{service.url}/tokens/{{{{ rotation.id }}}}/end"
+        given, old = Secret("the-new-value"), Secret("the-old-value")
+        job = replace(make_job(service, old=old, settings=settings, external={"id": "one"}), new=given)
+        assert ROTATOR.verify(job, given) == "the service accepts it (200)"
+        assert ROTATOR.revoke(job) == "revoked, and the service refuses the old value"
+        assert service.live == {"by hand": "the-new-value"}
+        never = "verify: the service answered 401"
+        assert fail(ROTATOR.verify, job, Secret("never-issued")) == (never, Cause.REJECTED)

@@ -17,13 +17,13 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     """The status with which the service takes this value. A rejection where it has answered, and not so.
 
     Where `verify_id` is set, a good answer says the id that the version has, or that is `expected`; any, where
-    it has none yet: by that it is revoked later. An old value that another hand issued need not have one.
+    it has none yet: by that it is revoked later. A value that another hand issued need not have one.
     """
     settings = settings_of(job)
     answer = send(settings.verify, job, what="verify", value=value)
     check_good(answer, settings.verify, "verify", judges=True)
     expected = expected or known_id(job, value)
-    if settings.verify_id is None or (expected is None and value == job.old):
+    if settings.verify_id is None or (expected is None and _is_of_another_hand(job, value)):
         return answer.status
     problem = ""
     try:
@@ -35,6 +35,11 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     if problem:
         raise CounterpartError(problem, cause=Cause.REJECTED)
     return answer.status
+
+
+def _is_of_another_hand(job: base.Job, value: Secret) -> bool:
+    """An old value without an id; or a new one, where whatever is issued here has one: its owner gave it."""
+    return value == job.old or (value == job.new and settings_of(job).id is not None)
 
 
 def is_refused(job: base.Job, value: Secret, *, expected: str | None = None) -> bool:

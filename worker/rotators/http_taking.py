@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.rotators import base
+from worker.rotators.http_answers import NoIdError
 from worker.rotators.http_proof import is_refused_again, learn_id, told_id
 from worker.rotators.http_requests import check_good, send, settings_of
 from worker.rotators.http_search import Found, choose_sweepable, find_ours
@@ -39,7 +40,10 @@ def is_of_both(job: base.Job, old_id: str) -> bool:
     """Whether revoking by that id would take the new one away as well."""
     if job.new is None or not settings_of(job).revoke.reads(ID):
         return False
-    return old_id == (told_id(job.new_external) or learn_id(job, job.new))
+    try:
+        return old_id == (told_id(job.new_external) or learn_id(job, job.new))
+    except NoIdError:  # its owner gave it, and the service calls it nothing
+        return False
 
 
 def check_refused_already(job: base.Job, old: Secret, shared: str) -> None:
