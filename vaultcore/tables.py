@@ -123,7 +123,7 @@ class ItemColumns(TypedColumns):
     life_seconds: Named[int | None] = Column(BigInteger)
     idle_seconds: Named[int] = Column(BigInteger)
     hygiene: Named[str] = Column(String(100), info={"may_be_empty": True})
-    copy_of: Named[str | None] = Column(String(40), index=True)
+    copy_of: Named[str | None] = Column(String(40))
     expires_at: Named[datetime | None] = Column(UtcDateTime)
     due_at: Named[datetime | None] = Column(UtcDateTime)
     hold_until: Named[datetime | None] = Column(UtcDateTime)
@@ -165,6 +165,13 @@ Index(
     items.c.id,
     sqlite_where=text("due_at IS NOT NULL"),
     postgresql_where=text("due_at IS NOT NULL"),
+)
+Index(
+    "ix_items_copy_of",
+    items.c.id,
+    items.c.copy_of,
+    sqlite_where=text("copy_of IS NOT NULL"),
+    postgresql_where=text("copy_of IS NOT NULL"),
 )
 Index(
     "ix_items_hygiene",

@@ -72,12 +72,9 @@ def _is_no_copy(item_id: str | None, copy_of: str | None) -> ColumnElement[bool]
 
 
 def copies_of(connection: Connection, item_id: str) -> list[str]:
-    """The names of the items that are declared copies of it."""
-    return list(
-        connection.execute(
-            select(items.c.name).where(items.c.copy_of == item_id).order_by(items.c.name)
-        ).scalars()
-    )
+    """The names of the items that are declared copies of it, in order."""
+    query = select(items.c.name).where(items.c.copy_of.is_not(None), items.c.copy_of == item_id)
+    return sorted(connection.execute(query).scalars())
 
 
 def likeness_of(connection: Connection, item_id: str) -> bytes | None:

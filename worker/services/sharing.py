@@ -36,22 +36,28 @@ def walk_shared(connection: Connection, *, page_size: int) -> Iterator[list[Find
 
 def walk_stale_copies(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
     """Declared copies that have the value of before: given earlier than the original's, and not the same."""
+    copies = select(items.c.id).where(items.c.copy_of.is_not(None))
+    for page in _pages(connection, copies, items.c.id, page_size, key="id"):
+        rows = connection.execute(_stale_among([row.id for row in page]))
+        made = [read_apart(row, _read_copy) for row in rows]
+        yield [find_stale_copy(one) for one in made if isinstance(one, StaleCopy)]
+
+
+def _stale_among(ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
     original, its, own = items.alias("original"), versions.alias("its"), versions.alias("own")
-    query = (
+    return (
         select(items.c.id, items.c.name, original.c.name.label("original"), its.c.activated_at)
         .select_from(items)
         .join(original, original.c.id == items.c.copy_of)
         .join(its, and_(its.c.item_id == original.c.id, its.c.stage == Stage.CURRENT.value))
         .join(own, and_(own.c.item_id == items.c.id, own.c.stage == Stage.CURRENT.value))
         .where(
-            items.c.copy_of.is_not(None),
+            items.c.id.in_(ids),
             its.c.activated_at > own.c.activated_at,
             its.c.likeness.is_distinct_from(own.c.likeness),
         )
+        .order_by(items.c.id)
     )
-    for rows in _pages(connection, query, items.c.id, page_size, key="id"):
-        made = [read_apart(row, _read_copy) for row in rows]
-        yield [find_stale_copy(one) for one in made if isinstance(one, StaleCopy)]
 
 
 def _pages(

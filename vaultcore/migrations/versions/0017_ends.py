@@ -17,7 +17,13 @@ def upgrade() -> None:
     op.create_index("ix_versions_likeness", "versions", ["likeness", "stage"])
     op.add_column("items", sa.Column("life_seconds", sa.BigInteger(), nullable=True))
     op.add_column("items", sa.Column("copy_of", sa.String(length=40), nullable=True))
-    op.create_index("ix_items_copy_of", "items", ["copy_of"])
+    op.create_index(
+        "ix_items_copy_of",
+        "items",
+        ["id", "copy_of"],
+        sqlite_where=sa.text("copy_of IS NOT NULL"),
+        postgresql_where=sa.text("copy_of IS NOT NULL"),
+    )
     op.create_table(
         "item_principals",
         sa.Column("item_id", sa.String(length=40), nullable=False),
