@@ -23,8 +23,9 @@ from typing import TextIO
 from tests.faults.beating import Beating, keep_beating
 from tests.faults.game import Game
 from tests.faults.trials import DATABASES
-from tests.faults.trouble import CHANCES, FACES
+from tests.faults.trouble import CHANCES
 from tests.postgres import start_postgres
+from worker.demo.faces import Face
 
 QUIET_EVERY = 40
 
@@ -95,7 +96,7 @@ def main() -> int:
     parser.add_argument("--rotations", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
-    parser.add_argument("--without", action="append", default=[], choices=[*CHANCES, *FACES, "stopped"])
+    parser.add_argument("--without", action="append", default=[], choices=[*CHANCES, *Face, "stopped"])
     parser.add_argument("--log", type=Path, help="where to write down everything that happened")
     given = parser.parse_args()
     sys.stdout.write(f"seed {given.seed}\n")

@@ -15,9 +15,10 @@ from tests.faults.crew import PATIENCE, Crew
 from tests.faults.hands import Message
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
 from tests.faults.places import Vault, let_leases_lapse, open_services
-from tests.faults.trouble import FACES, Trouble, TroubledSink, TroubledTokens
+from tests.faults.trouble import Trouble, TroubledSink, TroubledTokens
 from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
+from worker.demo.faces import Face
 from worker.store import Rotation, rotation_from_row
 from worker.tables import rotations
 
@@ -52,7 +53,7 @@ class Game:
         self.strange: Counter[str] = Counter()
         self._dice = dice
         self._stops = "stopped" not in without
-        self._faces = [face for face, shown in FACES.items() if shown and face.value not in without]
+        self._faces = [face for face in Face if face.value not in without]
         self.trouble = Trouble(random.Random(dice.random()), without=without, note=self._note)
         self._clock_file = folder / "clock"
         self.clock = make_clock(self._clock_file)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.faults.counterparts import WatchedSink, WatchedTokens, digest
-from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
 
 CHANCES: Mapping[str, float] = {
@@ -23,19 +22,6 @@ CHANCES: Mapping[str, float] = {
     "worker killed, took effect": 0.01,
 }
 """Per request. `took effect later`: when the client has given up."""
-
-FACES: Mapping[Face, bool] = {
-    Face.BUSY: True,
-    Face.PAGES: True,
-    Face.REPLICAS: True,
-    Face.SAYS_NO_WITH_200: True,
-    Face.SIGN_IN: False,  # a refusal by redirect ends in stuck, where `verify` says not what is good
-    Face.NO_FILTER: False,  # what is listed without our label is revoked: another team's, and the one in use
-    Face.NO_OVERLAP: False,  # the new token is taken away though the old one has ended
-    Face.ENDS_SOON: False,  # most of the forms in which an end is told are not read
-    Face.ENDED: False,  # such an end is stored, and its row cannot be read again
-}
-"""What the token service may be like for a while; false: not yet, for the reason beside it."""
 
 LATE_SECONDS = 1.6
 """How long a request hangs: longer than the workers' patience."""

@@ -53,6 +53,7 @@ CHANGES = {
     "four_eyes": True,
     "approval": DAY,
     "settle": DAY,
+    "copy_of": "vlt_0000000000000000000000000a",
     "answers": 1,
     "renew": True,
     "counterpart": "crm",
