@@ -62,7 +62,7 @@ def test_an_item_and_a_workflow_may_use_it_and_its_settings_are_checked(nightkey
     nightkey("init")
     nightkey("owner", "create", "ops")
     given = ["--owner", "ops", "--value-file", "-", "--expires-at", "9d"]
-    nightkey("item", "create", "prod-acme-admin-token", *given, "--mode", "notify", value="a-value")
+    nightkey("item", "create", "prod-acme-admin-token", *given, "--mode", "notify", value="of-an-admin")
     item = [
         "item",
         "create",
