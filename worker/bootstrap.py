@@ -459,6 +459,7 @@ class Services:
     @cached_property
     def watching(self) -> Watching:
         return Watching(
+            database=self.database,
             vault=self.vault,
             versions=self.versions,
             audit=self.audit,

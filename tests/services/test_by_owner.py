@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import update
 
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, Staged, drive_on, stage, told
+from tests.services.staging import TOKEN, Staged, drive_on, get_rotation, stage, told
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
+from worker.demo.loopback import Answer
 from worker.domain.saga import State
 from worker.store import Rotation
 
@@ -110,4 +111,31 @@ def test_an_item_that_cannot_be_read_keeps_its_versions(staged: Staged, clock: A
     with organisation.services.database.write() as connection:
         connection.execute(update(items).where(items.c.name == TOKEN).values(policy={"mode": "nonsense"}))
     assert take_away(organisation, clock) == []
+    assert service.is_live(first)
+
+
+def test_a_check_that_takes_everything_takes_no_value_away_for_its_owner_either(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"]
+    settings = {key: value for key, value in settings.items() if key not in ("verify_id", "find")}
+    first = organisation.add_token(TOKEN, "ticketing", days=60, settings=settings)
+    give(staged, "this opens nothing there")
+    service.script = lambda asked: Answer(status=200, body={}) if asked.path == "/v1/account" else None
+    (waits,) = take_away(organisation, clock)
+    assert waits.state is State.RETIRING
+    assert waits.waits_for == [
+        "a check that refuses a made-up value: verification and node tests take that, too"
+    ]
+    assert service.is_live(first)
+    assert ("unproven", TOKEN) in organisation.findings()
+    with organisation.services.database.read() as connection:
+        (standing,) = organisation.services.watching.standings(connection, waits)
+    assert standing.check
+
+    service.script = lambda _: None
+    clock.advance(2 * DAY)
+    drive_on(organisation, clock)
+    assert get_rotation(organisation, waits.id).state is State.STUCK, "now it is seen that it opens nothing"
     assert service.is_live(first)

@@ -60,6 +60,10 @@ def _choices(
         yield "cancel", "", "nothing changes; the night does not ask again for a while"
     elif state in BEFORE_ACTIVATION:
         yield "cancel", "", "the new value is taken back; the old one works on"
+    elif state is State.RETIRING:
+        for standing in standings:
+            if standing.check:
+                yield from _unproven(standing, new)
     elif state in WATCHED:
         for standing in standings:
             yield from _unproven(standing, new)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from worker.domain.consumption import AWAITS_READER
 from worker.domain.saga import State
 
-_LOOK_AGAIN = timedelta(hours=1)
+LOOK_AGAIN = timedelta(hours=1)
 CANARY_AUTO = "auto"
 CALLERS = "its callers"
 CHECK = "a check"
@@ -190,9 +190,9 @@ def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> 
     return found(Proof.AWAITED, still)
 
 
-def stand_check(overlap: Overlap) -> Standing:
+def stand_check(*, waived: bool) -> Standing:
     """Whether anything that can refuse a value has accepted the new one: what passes all proves nothing."""
-    if overlap.waived:
+    if waived:
         return Standing(consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True)
     why = f"{CHECK} that refuses a made-up value: verification and node tests take that, too"
     return Standing(consumer=None, proof=Proof.UNPROVABLE, why=why, check=True)
@@ -209,7 +209,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     if overlap.callers is not None:
         standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
     if not overlap.shown:
-        standings += (stand_check(overlap),)
+        standings += (stand_check(waived=overlap.waived),)
     if any(consumer.held for consumer in ordered):
         canary = next((c for c in ordered if c.id == overlap.canary_id), None)
         if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
@@ -238,10 +238,10 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
 
 def judge_hurried(overlap: Overlap, *, now: datetime) -> Verdict:
     """In a hurry nobody is waited for; but a value that nothing has shown to work takes the place of none."""
-    check = stand_check(overlap)
+    check = stand_check(waived=overlap.waived)
     if overlap.shown or check.proof is Proof.WAIVED:
         return _found(State.RETIRING, (), now, (), widens=True)
-    return _found(State.WATCHING, (check.why,), now + _LOOK_AGAIN, (check,), widens=True)
+    return _found(State.WATCHING, (check.why,), now + LOOK_AGAIN, (check,), widens=True)
 
 
 def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: int) -> Consumer | None:
@@ -277,4 +277,4 @@ def _found(
 
 def _next_look(now: datetime, *times: datetime | None) -> datetime:
     """The first of the times that is to come, or an hour from now if that is earlier or there is none."""
-    return min([time for time in times if time is not None and time > now] + [now + _LOOK_AGAIN])
+    return min([time for time in times if time is not None and time > now] + [now + LOOK_AGAIN])

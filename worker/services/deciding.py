@@ -201,7 +201,7 @@ class Deciding:
             raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state not in saga.WATCHED:
+            if rotation.state not in saga.WATCHED and not (check and rotation.state is State.RETIRING):
                 _refuse(rotation, "waits for no consumer")
             if check and rotation.shown_by is not None:
                 _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")

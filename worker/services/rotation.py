@@ -329,7 +329,8 @@ class Rotations:
             why = claimed.last_error or "unknown"
             self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.again_at is not None:
-            waits = f"{done.waits_for}, until {done.again_at:%Y-%m-%d %H:%M} UTC"
+            until = "" if done.looks_again else f", until {done.again_at:%Y-%m-%d %H:%M} UTC"
+            waits = f"{done.waits_for}{until}"
             to = Transition(state=claimed.state, next_at=done.again_at, waits_for=(waits,))
             return _End(to=to, result="waits", message=done.message, scrub=done.scrub)
         values: dict[str, object] = {}

@@ -23,6 +23,7 @@ from vaultcore.versions import Versions
 from worker import store
 from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_MARK
+from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
 from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
@@ -158,10 +159,11 @@ class Steps:
 
         return replace(noted, record=record)
 
-    def show(self, rotation: Rotation) -> str | None:
+    def show(self, rotation: Rotation, *, patient: bool = True) -> str | None:
         """Which check has accepted the new value, and could have refused it; None: none, to this day.
 
         What is known of a check is not asked again; so a mended policy is seen, and nobody is asked each hour.
+        One that could not be asked (an outage) is asked at another look, or raises where nobody is `patient`.
         """
         if rotation.shown_by is not None:
             return rotation.shown_by
@@ -176,8 +178,11 @@ class Steps:
                 rotator.verify(job, job.new)
                 return _VERIFICATION
         except CounterpartError as error:
-            # refused, it could tell: what follows from that is for those who take the old one away
-            return None if error.cause is Cause.OUTAGE else _VERIFICATION
+            if error.cause is not Cause.OUTAGE:
+                return _VERIFICATION  # it could tell: what follows from that is for who takes the old one away
+            if not patient:
+                raise
+            return None
         return self._show_by_nodes(rotation, item, job.new)
 
     def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
@@ -294,6 +299,8 @@ class Steps:
         job = self._jobs.make(rotation, item)
         if job.old is not None and job.new == job.old:
             message = "the new value is the old one: nothing to revoke"
+        elif self.show(rotation, patient=False) is None and not self._watching.is_answered_for(rotation):
+            return self._wait_for_check(rotation)
         else:
             self._check_new(rotator, job)
             message = self._revoke(rotator, job)
@@ -312,6 +319,21 @@ class Steps:
         return Done(message=message, record=record, scrub=True)
 
     # Inside
+
+    def _wait_for_check(self, rotation: Rotation) -> Done:
+        """The old value stays: nothing that can refuse a value has accepted the new one."""
+        check = stand_check(waived=False)
+
+        def record(connection: Connection) -> None:
+            self._telling.find_unproven(connection, rotation, [check])
+
+        return Done(
+            message="" if check.why in rotation.waits_for else f"waits for {check.why}",
+            record=record,
+            again_at=self._clock() + LOOK_AGAIN,
+            waits_for=check.why,
+            looks_again=True,
+        )
 
     def _begin_pending(self, rotation: Rotation, *, issuing: bool) -> int:
         """The intent is stored, and with the rotation, before anybody outside is asked for a value.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
+from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.model import Item, Kind, Version
 from vaultcore.rules import overlap_of
@@ -23,6 +24,7 @@ from worker.domain.proof import (
     choose_canary,
     judge,
     judge_hurried,
+    stand_check,
 )
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
@@ -38,12 +40,14 @@ class Watching:
     def __init__(
         self,
         *,
+        database: Database,
         vault: Vault,
         versions: Versions,
         audit: AuditLog,
         freezes: Sequence[Window],
         clock: Callable[[], datetime],
     ) -> None:
+        self._database = database
         self._vault = vault
         self._versions = versions
         self._audit = audit
@@ -85,6 +89,9 @@ class Watching:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none
         before the activation; in a hurry the check alone, where none could tell.
         """
+        check = stand_check(waived=False)
+        if rotation.state is State.RETIRING:
+            return (check,) if check.why in rotation.waits_for else ()
         if rotation.state not in WATCHED:
             return ()
         item = self._vault.get(connection, rotation.item_id)
@@ -93,6 +100,11 @@ class Watching:
         if rotation.hurried:
             return judge_hurried(overlap, now=now).standings
         return judge(overlap, found, now=now).standings
+
+    def is_answered_for(self, rotation: Rotation) -> bool:
+        """Somebody answers for that the new value works, though no check could tell."""
+        with self._database.read() as connection:
+            return _is_answered_for(connection, rotation)
 
     def when_allowed(self, item: Item, now: datetime) -> datetime | None:
         """The next moment at which windows and freezes allow a change; None: none within a year."""
@@ -185,12 +197,8 @@ class Watching:
             canary_id=rotation.canary_id,
             others=tuple(others),
             shown=rotation.shown_by is not None,
-            waived=self._answered_for(connection, rotation),
+            waived=_is_answered_for(connection, rotation),
         )
-
-    def _answered_for(self, connection: Connection, rotation: Rotation) -> bool:
-        """Somebody answers for that the new value works, though no check could tell."""
-        return any(row.workflow_id == consumers.CHECK for row in consumers.waivers_of(connection, rotation.id))
 
     def _callers(
         self, connection: Connection, rotation: Rotation, item: Item, old: Version, pickup: Pickup | None
@@ -208,6 +216,10 @@ class Watching:
             overlap=overlap_of(item.policy, item.life),
             waived=item.id in waived,
         )
+
+
+def _is_answered_for(connection: Connection, rotation: Rotation) -> bool:
+    return any(row.workflow_id == consumers.CHECK for row in consumers.waivers_of(connection, rotation.id))
 
 
 def _explain_open(pickup: Pickup) -> str:
