@@ -81,6 +81,7 @@ from worker.services.standing import StandingReader
 from worker.services.starting import Starting
 from worker.services.steps import Steps
 from worker.services.telling import Telling
+from worker.services.value_tests import ValueTests
 from worker.services.watching import Watching
 from worker.workflows.runner import Runner
 
@@ -409,13 +410,23 @@ class Services:
             database=self.database,
             vault=self.vault,
             versions=self.versions,
-            references=self.references,
-            definitions=self.definitions,
-            running=self.running,
+            tests=self.value_tests,
             watching=self.watching,
             claiming=self.claiming,
             notifying=self.notifying,
             telling=self.telling,
+            jobs=self.jobs,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def value_tests(self) -> ValueTests:
+        return ValueTests(
+            database=self.database,
+            versions=self.versions,
+            references=self.references,
+            definitions=self.definitions,
+            running=self.running,
             counter_checks=CounterChecks(database=self.database, running=self.running, clock=self.clock),
             jobs=self.jobs,
             clock=self.clock,
@@ -441,6 +452,7 @@ class Services:
             vault=self.vault,
             audit=self.audit,
             steps=self.steps,
+            tests=self.value_tests,
             returning=self.returning,
             watching=self.watching,
             admitting=self.admitting,

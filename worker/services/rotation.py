@@ -2,7 +2,8 @@
 
 The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result
 with the new state, if the claim still holds. Where to go from each result is `worker.domain.saga`'s
-decision; what a step does is `worker.services.steps`' and `worker.services.returning`'s.
+decision; what a step does is `worker.services.steps`', `worker.services.value_tests`'
+and `worker.services.returning`'s.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,6 +43,7 @@ from worker.services.leasing import Lease
 from worker.services.returning import Returning
 from worker.services.steps import Steps
 from worker.services.telling import Telling
+from worker.services.value_tests import ValueTests
 from worker.services.watching import Watching
 from worker.store import Rotation
 
@@ -94,6 +96,7 @@ class Rotations:
         vault: Vault,
         audit: AuditLog,
         steps: Steps,
+        tests: ValueTests,
         returning: Returning,
         watching: Watching,
         admitting: Admitting,
@@ -116,13 +119,13 @@ class Rotations:
         self._limits = limits
         self._lease = lease
         self._clock = clock
-        self._effects_of = steps
+        self._tests = tests
         self._effects: dict[Step, Callable[[Rotation], Done]] = {
             Step.CREATE: steps.create,
             Step.INSTALL: steps.install,
-            Step.VERIFY: steps.verify,
-            Step.TEST_NODES: steps.test_nodes,
-            Step.TEST_WORKFLOWS: steps.test_workflows,
+            Step.VERIFY: tests.verify,
+            Step.TEST_NODES: tests.test_nodes,
+            Step.TEST_WORKFLOWS: tests.test_workflows,
             Step.ACTIVATE: steps.activate,
             Step.RETIRE: steps.retire,
             Step.DISCARD: returning.discard,
@@ -215,7 +218,7 @@ class Rotations:
         if unready is not None:
             return partial(self._call_off, claimed, unready)
         if step is Step.WATCH:
-            return partial(self._look, claimed, self._effects_of.show(claimed))
+            return partial(self._look, claimed, self._tests.show(claimed))
         gated = step is Step.ACTIVATE and not claimed.one_way  # who has no value that works waits for no window
         held = self._admitting.hold_for_window(claimed, item) if gated else None
         if held is not None:

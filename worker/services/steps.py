@@ -1,21 +1,19 @@
-"""What each step forward of a rotation does outside, and what it then records. Each is safe to repeat.
+"""What each step forward of a rotation does, and what it then records. Each is safe to repeat.
 
 A step acts outside any transaction and gives back what to record; `worker.services.rotation` commits
 that together with the rotation's new state, if the worker still holds it. The way back is
-`worker.services.returning`.
+`worker.services.returning`, and what judges a new value `worker.services.value_tests`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from vaultcore import rules
-from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
-from vaultcore.model import Consumer, Item, Kind
+from vaultcore.model import Item, Kind
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
@@ -24,25 +22,18 @@ from worker import store
 from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
-from worker.rotators.base import Candidate, Job, Rotator, asks_nobody
+from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
 from worker.services.claiming import Claiming
-from worker.services.counter_checks import CounterChecks
-from worker.services.definitions import Definitions, Workflow
 from worker.services.done import Done
-from worker.services.ending import ask_end, note_end
 from worker.services.jobs import Jobs
 from worker.services.lateness import WAITS, late_after_answer, late_until
 from worker.services.notifying import Notifying
-from worker.services.running import Running
 from worker.services.telling import Telling
+from worker.services.value_tests import ValueTests
 from worker.services.watching import Watching
 from worker.store import Rotation
-from worker.workflows.results import NodeResult
 
-_SHOWN_MAX = 250
-_VERIFICATION = "verification"
-_HERE_ALONE = "nobody else is to accept it"
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
 
@@ -56,25 +47,19 @@ class Steps:
         database: Database,
         vault: Vault,
         versions: Versions,
-        references: References,
-        definitions: Definitions,
-        running: Running,
+        tests: ValueTests,
         watching: Watching,
         claiming: Claiming,
         notifying: Notifying,
         telling: Telling,
-        counter_checks: CounterChecks,
         jobs: Jobs,
         clock: Callable[[], datetime],
     ) -> None:
         self._telling = telling
-        self._counter_checks = counter_checks
         self._database = database
         self._vault = vault
         self._versions = versions
-        self._references = references
-        self._definitions = definitions
-        self._running = running
+        self._tests = tests
         self._watching = watching
         self._claiming = claiming
         self._notifying = notifying
@@ -135,141 +120,6 @@ class Steps:
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
 
-    def verify(self, rotation: Rotation) -> Done:
-        """The other side accepts the new value, several times in a row; and no made-up one."""
-        item, rotator = self._jobs.load(rotation)
-        job = self._jobs.make(rotation, item)
-        if job.new is None:
-            raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
-        answers = 1 if asks_nobody(rotator, job.settings) else item.policy.answers
-        for _ in range(answers):
-            message = rotator.verify(job, job.new)
-        end = ask_end(rotator, job, self._clock())
-        if asks_nobody(rotator, job.settings):
-            shown_by = _HERE_ALONE
-        elif self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
-            shown_by, message = _VERIFICATION, f"{message}, and refuses a made-up one"
-        else:
-            shown_by, message = None, f"unproven: {message}, but a made-up one passes the same check"
-        noted = note_end(self._versions, rotation, item, end=end, said=message)
-
-        def record(connection: Connection) -> None:
-            noted.record(connection)
-            store.change_rotation(connection, rotation, shown_by=shown_by)
-
-        return replace(noted, record=record)
-
-    def show(self, rotation: Rotation, *, patient: bool = True) -> str | None:
-        """Which check has accepted the new value, and could have refused it; None: none, to this day.
-
-        What is known of a check is not asked again; so a mended policy is seen, and nobody is asked each hour.
-        One that could not be asked (an outage) is asked at another look, or raises where nobody is `patient`.
-        """
-        if rotation.shown_by is not None:
-            return rotation.shown_by
-        item, rotator = self._jobs.load(rotation)
-        job = self._jobs.make(rotation, item)
-        if asks_nobody(rotator, job.settings):
-            return _HERE_ALONE
-        if job.new is None:
-            return "it is kept as a digest"
-        try:
-            if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
-                rotator.verify(job, job.new)
-                return _VERIFICATION
-        except CounterpartError as error:
-            if error.cause is not Cause.OUTAGE:
-                return _VERIFICATION  # it could tell: what follows from that is for who takes the old one away
-            if not patient:
-                raise
-            return None
-        return self._show_by_nodes(rotation, item, job.new)
-
-    def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
-        for workflow, node_id in self._consuming_nodes(item):
-            if not workflow.runs_here and workflow.definition.why_untested(node_id) is not None:
-                continue
-            try:
-                if self._can_tell(rotation, item, workflow, node_id, new):
-                    result = self._test_node(rotation, item, workflow, node_id)
-                    if result.status == "success":
-                        return _node_test(workflow, node_id)
-            except CounterpartError:  # it could not be asked: another look comes
-                continue
-        return None
-
-    def _can_tell(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> bool:
-        number = rotation.new_number or 0
-        return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
-
-    def _test_node(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str) -> NodeResult:
-        return self._running.test_node(
-            workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
-        )
-
-    def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
-        return Done(
-            message=message,
-            record=lambda connection: store.change_rotation(connection, rotation, shown_by=by),
-        )
-
-    def test_nodes(self, rotation: Rotation) -> Done:
-        """Each node that uses it works with the new value, alone."""
-        item, _ = self._jobs.load(rotation)
-        job = self._jobs.make(rotation, item)
-        tested: list[str] = []
-        unproven: list[str] = []
-        skipped: list[str] = []
-        shown_by = rotation.shown_by
-        for workflow, node_id in self._consuming_nodes(item):
-            untested = None if workflow.runs_here else workflow.definition.why_untested(node_id)
-            if untested is not None:
-                skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
-                continue
-            result = self._test_node(rotation, item, workflow, node_id)
-            if result.status == "skipped":
-                skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
-                continue
-            if result.status != "success":
-                raise CounterpartError(
-                    f"node {node_id} of workflow {workflow.name}: {result.error_message}",
-                    cause=result.cause or Cause.MISTAKE,
-                )
-            telling = job.new is None or self._can_tell(rotation, item, workflow, node_id, job.new)
-            (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
-            shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
-        message = f"passed: {', '.join(tested) or ('none' if skipped or unproven else 'no node uses it')}"
-        if unproven:
-            message += f"; unproven, since a made-up value passes, too: {', '.join(unproven)}"
-        if skipped:
-            message += f"; not tried alone: {', '.join(skipped)}"
-        return Done(message=message) if shown_by is None else self._shown(rotation, shown_by, message=message)
-
-    def test_workflows(self, rotation: Rotation) -> Done:
-        """Each workflow that uses it and runs here runs whole, with its sample context and the new value."""
-        item, _ = self._jobs.load(rotation)
-        nodes = {(workflow.id, node_id) for workflow, node_id in self._consuming_nodes(item)}
-        tested, away = [], []
-        for workflow in self._consuming_workflows(item):
-            if not workflow.runs_here:
-                away.append(workflow.name)
-                continue
-            outcome = self._running.test_workflow(
-                workflow,
-                overrides={item.id: rotation.new_number or 0},
-                rotation_id=rotation.id,
-                actor=rotation.id,
-            )
-            if outcome.status != "completed":
-                where = f", node {outcome.error_node}" if outcome.error_node else ""
-                cause = outcome.cause or Cause.MISTAKE
-                if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
-                    cause = Cause.MISTAKE  # another credential was refused, not this candidate
-                raise CounterpartError(f"workflow {workflow.name}{where}: {outcome.error_message}", cause=cause)
-            tested.append(workflow.name)
-        passed = f"passed: {', '.join(tested) or ('none' if away else 'no workflow uses it')}"
-        return Done(message=passed + (f"; run elsewhere: {', '.join(away)}" if away else ""))
-
     def activate(self, rotation: Rotation) -> Done:
         """One compare-and-swap: the new value is current, the old one works on as previous.
 
@@ -299,7 +149,7 @@ class Steps:
         job = self._jobs.make(rotation, item)
         if job.old is not None and job.new == job.old:
             message = "the new value is the old one: nothing to revoke"
-        elif self.show(rotation, patient=False) is None and not self._watching.is_answered_for(rotation):
+        elif self._tests.show(rotation, patient=False) is None and not self._watching.is_answered_for(rotation):
             return self._wait_for_check(rotation)
         else:
             self._check_new(rotator, job)
@@ -380,20 +230,6 @@ class Steps:
             failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
         raise failure
 
-    def _consuming_nodes(self, item: Item) -> list[tuple[Workflow, str]]:
-        with self._database.read() as connection:
-            pairs = sorted(
-                {
-                    (reference.consumer_id, reference.node_id)
-                    for reference in self._references.of_item(connection, item.id)
-                    if reference.consumer is Consumer.WORKFLOW and reference.active and not reference.mentioned
-                }
-            )
-            return [(self._definitions.get(connection, workflow_id), node_id) for workflow_id, node_id in pairs]
-
-    def _consuming_workflows(self, item: Item) -> list[Workflow]:
-        return list({workflow.id: workflow for workflow, _ in self._consuming_nodes(item)}.values())
-
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
         expires_at = None if rotation.hurried else self._clock() + item.policy.claim
         claim_id = self._claiming.open(
@@ -430,10 +266,6 @@ class Steps:
         if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
             raise CounterpartError(f"neither value is accepted now: {refusal}", cause=Cause.MISTAKE)
         raise refusal
-
-
-def _node_test(workflow: Workflow, node_id: str) -> str:
-    return f"node test of {workflow.name}/{node_id}"[:_SHOWN_MAX]
 
 
 def _has_lapsed(item: Item, now: datetime) -> bool:
