@@ -35,6 +35,7 @@ class Job:
     `held`: what the other side calls versions of the vault that are in use, of any item, as text: never to be
     swept. Ask whether one is in it: it may be too large to be listed.
 
+    `unproven`: no check can tell whether a value is accepted, and a person answers for `new`.
     `expires_at`: when `new` lapses, as far as is known here (None: nothing says it); `now` is the vault's time.
     """
 
@@ -52,6 +53,7 @@ class Job:
     accepted: bool = False
     held: AbstractSet[str] = frozenset()
 
+    unproven: bool = False
     expires_at: datetime | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
