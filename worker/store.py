@@ -43,6 +43,7 @@ class Rotation:
     late_until: datetime | None = None
     shown_by: str | None = None
     one_way: bool = False
+    old_dead: bool = False
     attempts: int = 0
     outages: int = 0
     failing_since: datetime | None = None

@@ -249,6 +249,7 @@ class RotationColumns(TypedColumns):
     late_until: Named[datetime | None] = Column(UtcDateTime)
     shown_by: Named[str | None] = Column(String(250))
     one_way: Named[bool] = Column(Boolean, server_default=false())
+    old_dead: Named[bool] = Column(Boolean, server_default=false())
     attempts: Named[int] = Column(Integer)
     outages: Named[int] = Column(Integer, server_default="0")
     failing_since: Named[datetime | None] = Column(UtcDateTime)

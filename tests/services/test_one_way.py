@@ -113,10 +113,18 @@ def test_who_goes_back_all_the_same_does_not_lose_the_only_value_that_works(stag
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
     rotation = rotate(staged, clock)
-    organisation.services.deciding.roll_back(rotation.id, actor="test")
-    drive_on(organisation, clock)
-    assert organisation.rotations()[0].state is State.STUCK
+    with pytest.raises(RefusedError, match="has no way back"):
+        organisation.services.deciding.roll_back(rotation.id, actor="test")
     assert len(service.live_tokens("ticketing")) == 1
+
+
+def test_an_old_value_that_was_dead_before_is_nothing_that_the_issue_ended(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    service.end_all("ticketing")
+    rotation = rotate(staged, clock)
+    assert (rotation.one_way, rotation.old_dead) == (False, True)
+    assert told(organisation, "one-way") == []
 
 
 def test_an_old_value_that_had_lapsed_before_is_nothing_to_tell_of(staged: Staged, clock: Any) -> None:

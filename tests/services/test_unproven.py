@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import update
 
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on, start_organisation
+from tests.services.staging import (
+    TOKEN,
+    ScriptedService,
+    Staged,
+    bearer_of,
+    drive_on,
+    start_organisation,
+    step_to,
+)
 from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
 from worker.bootstrap import Services
@@ -86,14 +94,13 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert (rotation.state, rotation.shown_by) == (State.WATCHING, None)
     said = messages(organisation, rotation.id)
     assert "unproven: the service accepts it (200), but a made-up one passes the same check" in said
-    assert "unproven, since a made-up value passes, too: ticket-sync/call" in said
+    assert "unproven, since no made-up value was refused: ticket-sync/call" in said
 
     for _ in range(3):
         rotation = pass_the_overlap(organisation, clock)
     assert rotation.state is State.WATCHING
-    assert rotation.waits_for == [
-        "a check that refuses a made-up value: verification and node tests take that, too"
-    ]
+    (waits,) = rotation.waits_for
+    assert waits.startswith("a check that can fail: nothing has shown that the new value works")
     assert service.is_live(old)
     assert service.calls("DELETE") == 0
     assert ("unproven", TOKEN) in organisation.findings()
@@ -158,9 +165,12 @@ def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Sta
     old = add_blind(organisation)
     service.script = take_everything
     rotation = organisation.services.driving.run_hurried(TOKEN, lambda _: None, asked_by="test")
-    assert rotation.state is State.WATCHING
-    assert "a check that refuses a made-up value" in rotation.waits_for[0]
+    assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.ACTIVATED)
+    assert "nothing has shown that the new value works" in (rotation.last_error or "")
+    assert f"nightkey rotation waive {rotation.id} --check --why TEXT" in (rotation.last_error or "")
     assert service.is_live(old)
+    organisation.services.deciding.waive(rotation.id, None, check=True, why="seen there", actor="test")
+    step_to(organisation, clock, rotation.id, State.RETIRING)
 
 
 def test_a_check_is_asked_with_a_made_up_value_once_for_its_target_and_settings(
@@ -191,3 +201,54 @@ def test_a_check_that_could_not_tell_is_asked_again_after_a_day(staged: Staged, 
     clock.advance(DAY)
     drive_on(organisation, clock)
     assert seen == [BLIND, BLIND]
+
+
+def test_a_failure_that_judges_nothing_is_no_refusal_and_holds_no_good_value_up(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+
+    def break_on_strangers(incoming: Incoming) -> Answer | None:
+        known = service.is_known(bearer_of(incoming)) or bearer_of(incoming) == service.admin_token
+        return None if known else Answer(status=500)
+
+    service.script = break_on_strangers
+    rotation = rotate(organisation, clock)
+    assert (rotation.state, rotation.shown_by, rotation.candidates) == (State.WATCHING, None, 0)
+    assert "but no made-up one could be shown to it" in messages(organisation, rotation.id)
+    service.script = lambda _: None
+    clock.advance(2 * DAY)
+    drive_on(organisation, clock)
+    assert (organisation.rotations()[0].state, organisation.rotations()[0].shown_by) == (
+        State.DONE,
+        "verification",
+    )
+
+
+def test_a_look_at_which_everybody_is_refused_shows_nothing(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    old = add_blind(organisation)
+    service.script = take_everything
+    rotate(organisation, clock)
+    for answer in (Answer(status=404), Answer(status=401)):
+        clock.advance(2 * DAY)
+        service.script = lambda incoming, said=answer: said if incoming.path == BLIND else None
+        drive_on(organisation, clock)
+        assert organisation.rotations()[0].shown_by is None
+    assert service.is_live(old)
+
+
+def test_a_person_who_has_mended_a_check_has_it_asked_now(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    add_blind(organisation)
+    service.script = take_everything
+    rotation = rotate(organisation, clock)
+    clock.advance(DAY)
+    drive_on(organisation, clock)
+    services = organisation.services
+    mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
+    services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
+    services.deciding.retry(rotation.id, actor="test")
+    drive_on(organisation, clock)
+    assert organisation.rotations()[0].state is State.DONE

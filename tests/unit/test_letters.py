@@ -95,7 +95,7 @@ DATA = {
         "asked_at": NIGHT,
         "command": "nightkey item rotate prod-smtp",
     },
-    "one-way": ROTATION | {"error": "verify: the service answered 401"},
+    "one-way": ROTATION | {"error": "verify: the service answered 401", "used": True, "renew": False},
     "run-failed": ROTATION | {"workflow": "intake", "rollback": "nightkey rotation rollback rot_1"},
     "night-stopped": {"night": NIGHT, "failed": ["prod-smtp: 503 (rot_1)", "prod-crm: 401 (rot_2)"]},
     "night-failed": {"night": NIGHT, "problems": ["prod-smtp was not replaced", "a route is away"]},

@@ -1,6 +1,7 @@
 """Made-up values: of the same form, never the same, and nothing of the real one in what counts."""
 
 import json
+from unicodedata import name
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -19,23 +20,22 @@ def made_of(text: str) -> str:
 
 
 def shape(text: str) -> str:
-    return "".join(
-        "a"
-        if c.isascii() and c.islower()
-        else "A"
-        if c.isascii() and c.isupper()
-        else "0"
-        if c in "0123456789"
-        else c
-        for c in text
-    )
+    return "".join(map(kind_of, text))
+
+
+def kind_of(character: str) -> str:
+    if character in "0123456789":
+        return "0"
+    if not character.isalpha():
+        return character
+    return f"{character.islower():d}{character.isupper():d}{character.isascii():d}"
 
 
 @given(st.text(min_size=1, max_size=200))
 def test_it_is_another_of_the_same_shape_or_there_is_none(text):
     made = make_up(Secret(text))
     if made is None:
-        assert not any(c.isascii() and c.isalnum() for c in text)
+        assert "://" in text or not any(c.isascii() and c.isalnum() for c in text)
     elif not text.lstrip().startswith("{"):
         assert made.expose() != text
         assert shape(made.expose()) == shape(text)
@@ -90,6 +90,31 @@ def test_of_a_document_with_a_key_the_key_alone_is_another():
     assert made["private_key"] != document["private_key"]
 
 
-@pytest.mark.parametrize("value", ["", "---", "äöü", "-----BEGIN PRIVATE KEY-----\nnot a key\n"])
+@pytest.mark.parametrize(
+    "value", ["", "---", "!!!!", "{}", "https://hooks.example.org", "-----BEGIN PRIVATE KEY-----\nnot a key\n"]
+)
 def test_of_what_has_nothing_that_could_be_another_there_is_none(value):
     assert make_up(Secret(value)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("https://hooks.example.org/services/T0AAAA/XyZ123abc", "https://hooks.example.org/services/T0AAAA/"),
+        ("https://example.org:8443/hook?key=AbC123", "https://example.org:8443/"),
+        ("postgresql://orders:S3cretWord@db.example.org:5432/orders?sslmode=require", "postgresql://orders:"),
+    ],
+)
+def test_of_a_url_who_is_called_and_as_whom_stays(value, kept):
+    made = made_of(value)
+    assert made.startswith(kept)
+    assert made != value
+    if "@" in value:
+        assert made.partition("@")[2] == value.partition("@")[2]
+
+
+def test_letters_of_another_alphabet_become_others_of_it():
+    made = made_of("пароль-абвгд")
+    assert made != "пароль-абвгд"
+    assert made[6] == "-"
+    assert all(name(letter).startswith("CYRILLIC SMALL") for letter in made.replace("-", ""))

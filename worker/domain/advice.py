@@ -8,7 +8,7 @@ from worker.domain.proof import Proof, Standing
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
 _REPORT = "run report"
-_NEVER_WHERE = {"rollback": {True}, "retry --another": {False}}
+_NEVER_WHERE = {"cancel": {True}, "rollback": {True}, "retry --another": {False}}
 """Choices that make no sense where the old value is dead (True), or where it works."""
 
 
@@ -75,6 +75,7 @@ def _unproven(standing: Standing, new: str) -> Iterator[tuple[str, str, str]]:
         return
     name = standing.name
     if standing.check:
+        yield "retry", "", "looks again now, once policy or node say what a good answer holds"
         yield "waive", " --check --why TEXT", "you answer for that the new value works: no check could tell"
         return
     if standing.consumer is None:

@@ -4,7 +4,10 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from vaultcore.model import Item
+from vaultcore.model import Item, Policy
+
+_CAME_LATER = ("answers", "renew", "copy_of")
+"""Parts that a policy did not have when some approvals were given: left at their default, they change none."""
 
 NOBODY_APPROVED = "nobody approved it in time"
 """Why a rotation was cancelled whose request expired."""
@@ -15,5 +18,9 @@ def digest_request(item: Item) -> str:
 
     Whoever changes the value or the policy afterwards changes the digest, and the approval no longer holds.
     """
-    asked = {"item": item.id, "version": item.version, "policy": asdict(item.policy)}
+    policy = asdict(item.policy)
+    for name in _CAME_LATER:
+        if policy[name] == getattr(Policy(), name):
+            del policy[name]
+    asked = {"item": item.id, "version": item.version, "policy": policy}
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()

@@ -5,10 +5,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 _ASKED_AGAIN = timedelta(days=1)
 """Of one that could not tell: what it asks may have been mended where we do not see it."""
+
+
+class Sight(StrEnum):
+    """What a check was shown to be."""
+
+    SEES = "sees"
+    """It has refused a made-up value."""
+    BLIND = "blind"
+    """It takes a made-up value, too."""
+    UNKNOWN = "unknown"
+    """No made-up value could be formed, or nobody has judged it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,9 @@ _PREFIX = re.compile(r"(?:[A-Za-z]{1,12}[_\-.:])+(?=[^_\-.:]{8})")
 _JWT = re.compile(r"[\w-]{8,}\.[\w-]{4,}\.(?=[\w-]{8,}$)", re.ASCII)
 """What stands before the signature."""
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----")
+_URL = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.\-]*://)(?:([^/?#@]*)(?=@))?(@?[^/?#]*)(?:(/(?:[^?#]*/)?)([^/].*)?)?", re.DOTALL
+)
 _TRIES = 20
 
 
@@ -41,14 +44,40 @@ def _make_up(text: str) -> str | None:
         return json.dumps(_make_up_leaves(document, only_keys=_PEM.search(text) is not None))
     if _PEM.search(text):
         return _make_up_key(text)
+    url = _URL.match(text)
+    if url is not None:
+        return _make_up_url(url)
     kept = _JWT.match(text) or _PREFIX.match(text)
     start = 0 if kept is None else kept.end()
-    return text[:start] + "".join(map(_draw_like, text[start:]))
+    return text[:start] + _draw(text[start:])
+
+
+def _make_up_url(url: re.Match[str]) -> str | None:
+    """Its password is another, or else what follows its last slash: who is called, and as whom, stays."""
+    before, login, place, path, last = url.groups()
+    user, colon, password = (login or "").partition(":")
+    if password:
+        return f"{before}{user}{colon}{_draw(password)}{place}{path or ''}{last or ''}"
+    return f"{before}{login or ''}{place}{path}{_draw(last)}" if path and last else None
+
+
+def _draw(text: str) -> str:
+    return "".join(map(_draw_like, text))
 
 
 def _draw_like(character: str) -> str:
-    kind = next((kind for kind in _KINDS if character in kind), character)
-    return secrets.choice(kind)
+    kind = next((kind for kind in _KINDS if character in kind), None)
+    return secrets.choice(kind or _neighbours(character))
+
+
+def _neighbours(character: str) -> list[str]:
+    """Letters of the same alphabet and case; what is no letter stays."""
+    if not character.isalpha():
+        return [character]
+    first = ord(character) // 32 * 32
+    near = [chr(code) for code in range(first, first + 32)]
+    alike = [one for one in near if one.isalpha() and one.islower() == character.islower()]
+    return [one for one in alike if one.isupper() == character.isupper()] or [character]
 
 
 def _read_object(text: str) -> dict[str, Any] | None:

@@ -12,6 +12,10 @@ LOOK_AGAIN = timedelta(hours=1)
 CANARY_AUTO = "auto"
 CALLERS = "its callers"
 CHECK = "a check"
+_UNSHOWN = (
+    "a check that can fail: nothing has shown that the new value works, since verification and node tests "
+    "accept made-up values, too (say there what a good answer holds, by expect)"
+)
 
 
 class Proof(StrEnum):
@@ -194,8 +198,7 @@ def stand_check(*, waived: bool) -> Standing:
     """Whether anything that can refuse a value has accepted the new one: what passes all proves nothing."""
     if waived:
         return Standing(consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True)
-    why = f"{CHECK} that refuses a made-up value: verification and node tests take that, too"
-    return Standing(consumer=None, proof=Proof.UNPROVABLE, why=why, check=True)
+    return Standing(consumer=None, proof=Proof.UNPROVABLE, why=_UNSHOWN, check=True)
 
 
 def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:

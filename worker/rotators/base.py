@@ -90,7 +90,7 @@ class Lists(Protocol):
 def asks_nobody(rotator: "Rotator", settings: Settings) -> bool:
     """Whether no other side could say that a value is accepted."""
     ask = getattr(rotator, "asks_nobody", None)
-    return ask is not None and bool(ask(settings))
+    return bool(ask(settings) if callable(ask) else ask)
 
 
 class TellsEnds(Protocol):

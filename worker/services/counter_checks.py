@@ -11,7 +11,7 @@ from vaultcore.errors import Cause, CounterpartError
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker import check_rows
-from worker.domain.checks import digest_check
+from worker.domain.checks import Sight, digest_check
 from worker.domain.made_up import make_up
 from worker.rotators.base import Job, Rotator
 from worker.services.definitions import Workflow
@@ -24,56 +24,54 @@ class CounterChecks:
         self._running = running
         self._clock = clock
 
-    def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> bool:
-        """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up.
+    def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
+        """Whether the rotator's `verify`, which has accepted `value`, refuses one that was made up."""
+        digest = digest_check("verify", name, job.item, job.settings.model_dump(mode="json"))
 
-        `CounterpartError` with cause `OUTAGE` where that could not be asked.
-        """
-        digest = digest_check("verify", name, job.settings.model_dump(mode="json"))
-
-        def passes(made: Secret) -> bool:
+        def ask(made: Secret) -> Sight:
             try:
                 rotator.verify(job, made)
             except CounterpartError as error:
-                if error.cause is Cause.OUTAGE:
-                    raise
-                return False
-            return True
+                return Sight.SEES if error.cause is Cause.REJECTED else Sight.UNKNOWN
+            return Sight.BLIND
 
-        return self._tells_apart(digest, f"rotator {name}", value, passes)
+        return self._look(digest, f"rotator {name}", value, ask)
 
     def of_node(
         self, workflow: Workflow, node_id: str, item: Item, value: Secret, *, number: int, actor: str
-    ) -> bool:
-        """Whether the node's test, which passes with `value` (version `number`), fails with a made-up one.
+    ) -> Sight:
+        """Whether the node's test, which has passed with `value` (version `number`), fails with a made-up one.
 
         A key that callers present to us is looked up by us, and that tells every other apart.
         """
         if item.kind is Kind.API_KEY:
-            return True
+            return Sight.SEES
         definition = workflow.definition
         node = definition.nodes[node_id]
         digest = digest_check("node", item.id, node.model_dump(mode="json"), definition.sample_context)
 
-        def passes(made: Secret) -> bool:
+        def ask(made: Secret) -> Sight:
             result = self._running.test_node(
                 workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
             )
-            if result.status != "success" and result.cause is Cause.OUTAGE:
-                raise CounterpartError(
-                    f"node {node_id} of workflow {workflow.name}: {result.error_message}", cause=Cause.OUTAGE
-                )
-            return result.status == "success"
+            if result.status == "success":
+                return Sight.BLIND
+            return Sight.SEES if result.cause is Cause.REJECTED else Sight.UNKNOWN
 
-        return self._tells_apart(digest, f"{workflow.id} {node_id}", value, passes)
+        return self._look(digest, f"{workflow.id} {node_id}", value, ask)
 
-    def _tells_apart(self, digest: str, subject: str, value: Secret, passes: Callable[[Secret], bool]) -> bool:
+    def _look(self, digest: str, subject: str, value: Secret, ask: Callable[[Secret], Sight]) -> Sight:
+        """As it is known, or is found now. A failure that judges nothing (an outage, a call that could not be
+        made) is no refusal, and is not kept.
+        """
         with self._database.read() as connection:
             known = check_rows.find(connection, digest)
         if known is not None and known.holds(self._clock()):
-            return known.tells_apart
+            return Sight.SEES if known.tells_apart else Sight.BLIND
         made = make_up(value)
-        told = made is not None and not passes(made)
-        with self._database.write() as connection:
-            check_rows.record(connection, digest, subject=subject, tells_apart=told, at=self._clock())
-        return told
+        found = Sight.UNKNOWN if made is None else ask(made)
+        if found is not Sight.UNKNOWN:
+            with self._database.write() as connection:
+                told = found is Sight.SEES
+                check_rows.record(connection, digest, subject=subject, tells_apart=told, at=self._clock())
+        return found

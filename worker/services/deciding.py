@@ -96,6 +96,7 @@ class Deciding:
                 self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
                 self._end(connection, rotation, actor, "cancel", State.CANCELLED)
             elif rotation.state in saga.BEFORE_ACTIVATION:
+                _refuse_to_lose_both(rotation)
                 self._turn_back(connection, rotation, actor, "cancel")
             else:
                 _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
@@ -117,7 +118,7 @@ class Deciding:
             elif rotation.state is State.STUCK and rotation.stuck_in is not None:
                 self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
                 self._telling.resolve(connection, rotation.item_id)
-            elif rotation.outages:
+            elif rotation.outages or self._awaits_check(connection, rotation):
                 self._set(connection, rotation, actor, "retry", next_at=self._clock())
             else:
                 _refuse(rotation, "has nothing to try again")
@@ -134,6 +135,7 @@ class Deciding:
             state = rotation.stuck_in if rotation.state is State.STUCK else rotation.state
             if state in saga.NOT_BEGUN:
                 _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
+            _refuse_to_lose_both(rotation)
             if rotation.by_owner:
                 _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
             held = comparison_rows.find_open(connection, item.id) is not None
@@ -201,7 +203,8 @@ class Deciding:
             raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            if rotation.state not in saga.WATCHED and not (check and rotation.state is State.RETIRING):
+            state = rotation.stuck_in if check and rotation.stuck_in is not None else rotation.state
+            if state not in saga.WATCHED and not (check and state is State.RETIRING):
                 _refuse(rotation, "waits for no consumer")
             if check and rotation.shown_by is not None:
                 _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
@@ -216,7 +219,7 @@ class Deciding:
                 rotation,
                 actor,
                 "waive",
-                state=rotation.state,
+                state=state,
                 next_at=self._clock(),
                 noted={_for_whom(workflow, check=check): consumer, "why": why},
             )
@@ -276,6 +279,10 @@ class Deciding:
             item=rotation.item_id,
             **(noted or {}),
         )
+
+    def _awaits_check(self, connection: Connection, rotation: Rotation) -> bool:
+        """It waits for a check that can fail, which may have been mended."""
+        return any(standing.check for standing in self._watching.standings(connection, rotation))
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
         said = f"{decision} by {actor}"
@@ -374,6 +381,15 @@ def _hold_after_cancel(item: Item, now: datetime) -> datetime:
     if item.expires_at is not None and item.expires_at > now:
         pause = min(pause, (item.expires_at - now) / 2)
     return now + pause
+
+
+def _refuse_to_lose_both(rotation: Rotation) -> None:
+    if rotation.one_way:
+        _refuse(
+            rotation,
+            "has no way back, since the old value stopped working when the new one was issued: "
+            f"`nightkey rotation show {rotation.id}` says how it can go on",
+        )
 
 
 def _refuse(rotation: Rotation, why: str) -> NoReturn:

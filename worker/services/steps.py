@@ -6,6 +6,7 @@ that together with the rotation's new state, if the worker still holds it. The w
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -74,6 +75,7 @@ class Steps:
         """
         item, rotator = self._jobs.load(rotation)
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
+        old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator)
         number = self._begin_pending(rotation, issuing=rotator.issues)
         job = self._jobs.make(rotation, item, number=number)
         if rotation.issuing:
@@ -96,6 +98,7 @@ class Steps:
             )
             late = late_after_answer(rotation, self._clock())
             store.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+            store.change_rotation(connection, rotation, old_dead=old_dead)
 
         return Done(message=f"version {number} is pending", record=record)
 
@@ -108,7 +111,7 @@ class Steps:
         job = self._jobs.make(rotation, item)
         check_ahead(job.expires_at, self._clock())
         message = rotator.install(job)
-        if not rotator.issues or job.old is None or rotation.one_way or _has_lapsed(item, self._clock()):
+        if not rotator.issues or job.old is None or rotation.one_way or rotation.old_dead:
             return Done(message=message)
         refusal = _find_refusal(rotator, job, job.old)
         if refusal is None:
@@ -116,7 +119,7 @@ class Steps:
 
         def record(connection: Connection) -> None:
             store.change_rotation(connection, rotation, one_way=True)
-            self._telling.tell_one_way(connection, rotation, str(refusal))
+            self._telling.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
 
@@ -149,11 +152,12 @@ class Steps:
         job = self._jobs.make(rotation, item)
         if job.old is not None and job.new == job.old:
             message = "the new value is the old one: nothing to revoke"
-        elif self._tests.show(rotation, patient=False) is None and not self._watching.is_answered_for(rotation):
-            return self._wait_for_check(rotation)
         else:
             self._check_new(rotator, job)
-            message = self._revoke(rotator, job)
+            unproven = self._tests.show(rotation) is None
+            if unproven and not self._watching.is_answered_for(rotation):
+                return self._wait_for_check(rotation)
+            message = self._revoke(rotator, replace(job, unproven=unproven))
         again_at = late_until(rotation, self._clock())
         if again_at is not None:
             return Done(message=message, again_at=again_at, waits_for=WAITS)
@@ -169,6 +173,18 @@ class Steps:
         return Done(message=message, record=record, scrub=True)
 
     # Inside
+
+    def _is_dead_before(self, rotation: Rotation, item: Item, rotator: Rotator) -> bool:
+        """Whether the old value does not work though nothing was issued yet: then nothing is lost by that."""
+        if not rotator.issues or rotation.issuing or rotation.one_way:
+            return False
+        job = self._jobs.make(rotation, item)
+        if job.old is None or _has_lapsed(item, self._clock()):
+            return True
+        try:
+            return _find_refusal(rotator, job, job.old) is not None
+        except CounterpartError:  # away, or asked wrongly: that is for the steps that follow
+            return False
 
     def _wait_for_check(self, rotation: Rotation) -> Done:
         """The old value stays: nothing that can refuse a value has accepted the new one."""

@@ -68,14 +68,15 @@ class Telling:
         )
         store.set_told(connection, rotation.id, rotation.night)
 
-    def tell_one_way(self, connection: Connection, rotation: Rotation, error: str) -> None:
+    def tell_one_way(self, connection: Connection, rotation: Rotation, error: str, *, renew: bool) -> None:
         """The old value stopped working when the new one was issued: whoever uses it fails from now on."""
         self._notifying.tell_owners(
             connection,
             rotation.item_id,
             kind="one-way",
             dedupe_key=f"rotation:{rotation.id}:one-way",
-            data=self._describe(connection, rotation) | {"error": error},
+            data=self._describe(connection, rotation)
+            | {"error": error, "used": bool(users_of(connection, rotation.item_id)), "renew": renew},
         )
 
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:

@@ -16,7 +16,8 @@ from vaultcore.model import Consumer, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker import store
-from worker.rotators.base import asks_nobody
+from worker.domain.checks import Sight
+from worker.rotators.base import Job, Rotator, asks_nobody
 from worker.services.counter_checks import CounterChecks
 from worker.services.definitions import Definitions, Workflow
 from worker.services.done import Done
@@ -29,6 +30,11 @@ from worker.workflows.results import NodeResult
 _SHOWN_MAX = 250
 _VERIFICATION = "verification"
 _HERE_ALONE = "nobody else is to accept it"
+_SAID = {
+    Sight.SEES: "{}, and refuses a made-up one",
+    Sight.BLIND: "unproven: {}, but a made-up one passes the same check",
+    Sight.UNKNOWN: "unproven: {}, but no made-up one could be shown to it",
+}
 
 
 class ValueTests:
@@ -61,16 +67,13 @@ class ValueTests:
         job = self._jobs.make(rotation, item)
         if job.new is None:
             raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
-        answers = 1 if asks_nobody(rotator, job.settings) else item.policy.answers
-        for _ in range(answers):
-            message = rotator.verify(job, job.new)
+        message = self._verify_in_a_row(item, rotator, job, job.new)
         end = ask_end(rotator, job, self._clock())
-        if asks_nobody(rotator, job.settings):
-            shown_by = _HERE_ALONE
-        elif self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
-            shown_by, message = _VERIFICATION, f"{message}, and refuses a made-up one"
-        else:
-            shown_by, message = None, f"unproven: {message}, but a made-up one passes the same check"
+        shown_by: str | None = _HERE_ALONE
+        if not asks_nobody(rotator, job.settings):
+            sight = self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new)
+            shown_by = _VERIFICATION if sight is Sight.SEES else None
+            message = _SAID[sight].format(message)
         noted = note_end(self._versions, rotation, item, end=end, said=message)
 
         def record(connection: Connection) -> None:
@@ -79,11 +82,22 @@ class ValueTests:
 
         return replace(noted, record=record)
 
-    def show(self, rotation: Rotation, *, patient: bool = True) -> str | None:
+    def _verify_in_a_row(self, item: Item, rotator: Rotator, job: Job, new: Secret) -> str:
+        """So many good answers that all who serve it know it; fewer, where they ask to be called less often."""
+        message = rotator.verify(job, new)
+        for _ in range(0 if asks_nobody(rotator, job.settings) else item.policy.answers - 1):
+            try:
+                message = rotator.verify(job, new)
+            except CounterpartError as error:
+                if error.acted or error.retry_at is None:
+                    raise
+                break  # it was not asked: it has said when it may be
+        return message
+
+    def show(self, rotation: Rotation) -> str | None:
         """Which check has accepted the new value, and could have refused it; None: none, to this day.
 
         What is known of a check is not asked again; so a mended policy is seen, and nobody is asked each hour.
-        One that could not be asked (an outage) is asked at another look, or raises where nobody is `patient`.
         """
         if rotation.shown_by is not None:
             return rotation.shown_by
@@ -94,14 +108,10 @@ class ValueTests:
         if job.new is None:
             return "it is kept as a digest"
         try:
-            if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new):
-                rotator.verify(job, job.new)
+            rotator.verify(job, job.new)
+            if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new) is Sight.SEES:
                 return _VERIFICATION
-        except CounterpartError as error:
-            if error.cause is not Cause.OUTAGE:
-                return _VERIFICATION  # it could tell: what follows from that is for who takes the old one away
-            if not patient:
-                raise
+        except CounterpartError:  # refused, or away: what follows is for who takes the old one away
             return None
         return self._show_by_nodes(rotation, item, job.new)
 
@@ -109,16 +119,12 @@ class ValueTests:
         for workflow, node_id in self._consuming_nodes(item):
             if not workflow.runs_here and workflow.definition.why_untested(node_id) is not None:
                 continue
-            try:
-                if self._can_tell(rotation, item, workflow, node_id, new):
-                    result = self._test_node(rotation, item, workflow, node_id)
-                    if result.status == "success":
-                        return _node_test(workflow, node_id)
-            except CounterpartError:  # it could not be asked: another look comes
-                continue
+            sight = self._sight(rotation, item, workflow, node_id, new)
+            if sight is Sight.SEES and self._test_node(rotation, item, workflow, node_id).status == "success":
+                return _node_test(workflow, node_id)
         return None
 
-    def _can_tell(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> bool:
+    def _sight(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> Sight:
         number = rotation.new_number or 0
         return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
 
@@ -155,12 +161,12 @@ class ValueTests:
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
                 )
-            telling = job.new is None or self._can_tell(rotation, item, workflow, node_id, job.new)
+            telling = job.new is None or self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
             (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
             shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
         message = f"passed: {', '.join(tested) or ('none' if skipped or unproven else 'no node uses it')}"
         if unproven:
-            message += f"; unproven, since a made-up value passes, too: {', '.join(unproven)}"
+            message += f"; unproven, since no made-up value was refused: {', '.join(unproven)}"
         if skipped:
             message += f"; not tried alone: {', '.join(skipped)}"
         return Done(message=message) if shown_by is None else self._shown(rotation, shown_by, message=message)

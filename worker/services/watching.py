@@ -75,7 +75,7 @@ class Watching:
         overlap = self._overlap(connection, rotation, item, found, now)
         overlap = replace(overlap, shown=overlap.shown or shown)
         if rotation.hurried:
-            return judge_hurried(overlap, now=now)
+            return _go_on(rotation, judge_hurried(overlap, now=now))
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
             until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
@@ -216,6 +216,17 @@ class Watching:
             overlap=overlap_of(item.policy, item.life),
             waived=item.id in waived,
         )
+
+
+def _go_on(rotation: Rotation, verdict: Verdict) -> Verdict:
+    """In a hurry what must wait is trouble at once: somebody else knows the value that works on meanwhile."""
+    if not verdict.waits_for:
+        return verdict
+    raise CounterpartError(
+        f"the old value works on, for it waits for {verdict.waits_for[0]}; or answer for the new one: "
+        f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
+        cause=Cause.MISTAKE,
+    )
 
 
 def _is_answered_for(connection: Connection, rotation: Rotation) -> bool:

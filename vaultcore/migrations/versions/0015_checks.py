@@ -17,4 +17,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_checks")),
     )
     op.add_column("rotations", sa.Column("shown_by", sa.String(length=250), nullable=True))
-    op.add_column("rotations", sa.Column("one_way", sa.Boolean(), server_default=sa.false(), nullable=False))
+    for name in ("one_way", "old_dead"):
+        op.add_column("rotations", sa.Column(name, sa.Boolean(), server_default=sa.false(), nullable=False))
