@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
+from vaultcore.model import Stage
 from vaultcore.stored import check_row
-from vaultcore.tables import references
+from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
 from worker.tables import rotations, runs, waivers, workflows
 from worker.workflows.schedule import next_run
@@ -130,6 +131,25 @@ def forget_proof(connection: Connection, item_id: str, number: int) -> None:
         update(references)
         .where(references.c.item_id == item_id, references.c.proven_version == number)
         .values(proven_version=None, proven_at=None)
+    )
+
+
+def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]:
+    """Declared copies of the item that active workflows use, and that do not hold its version's value."""
+    held, new = versions.alias("held"), versions.alias("new")
+    used = (
+        select(references.c.item_id)
+        .where(references.c.item_id == items.c.id, references.c.active, ~references.c.mentioned)
+        .exists()
+    )
+    return list(
+        connection.execute(
+            select(items.c.name)
+            .join(held, and_(held.c.item_id == items.c.id, held.c.stage == Stage.CURRENT.value))
+            .join(new, and_(new.c.item_id == item_id, new.c.number == number))
+            .where(items.c.copy_of == item_id, held.c.likeness.is_distinct_from(new.c.likeness), used)
+            .order_by(items.c.name)
+        ).scalars()
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.organisation import Organisation
-from tests.services.staging import start_organisation
+from tests.services.staging import drive_on, start_organisation
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
@@ -17,6 +17,7 @@ from worker import finding_rows
 from worker.bootstrap import Services
 from worker.domain.changes import Change, ItemChange
 from worker.domain.policies import PolicyChange
+from worker.domain.saga import State
 
 DAY = timedelta(days=1)
 ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"
@@ -281,3 +282,30 @@ def _rotate_beside_a_copy(organisation: Organisation, clock: Any) -> None:
     organisation.night()
     shared = {found for found in organisation.findings() if found[0] in ("shared", "stale-copy")}
     assert shared == {("stale-copy", BILLING)}
+
+
+def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Services, clock: Any) -> None:
+    with start_organisation(services) as (organisation, service):
+        token = organisation.add_token(ORDERS, "orders")
+        organisation.add_workflow("orders-sync", ORDERS)
+        organisation.services.items.create(
+            BILLING, read_value=lambda: Secret(token), owners=["support"], expires_at=clock() + 200 * DAY,
+            policy=PolicyChange(parts={"copy_of": ORDERS}), actor="test",
+        )  # fmt: skip
+        organisation.add_workflow("billing-sync", BILLING, is_active=True)
+        organisation.services.nights.begin(clock())
+        drive_on(organisation, clock)
+        organisation.services.running.start("orders-sync", actor="test")
+        clock.advance(2 * DAY)
+        drive_on(organisation, clock)
+        (rotation,) = organisation.rotations()
+        assert rotation.waits_for == [
+            f"workflows of {BILLING}, a copy with the value from before: let them name {ORDERS}"
+        ]
+        assert service.is_live(token)
+        organisation.add_workflow("billing-sync", ORDERS, is_active=True)
+        organisation.services.running.start("billing-sync", actor="test")
+        clock.advance(2 * DAY)
+        drive_on(organisation, clock)
+        assert organisation.rotations()[0].state is State.DONE
+        assert not service.is_live(token)

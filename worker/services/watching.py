@@ -180,6 +180,10 @@ class Watching:
             f"a run of {name} that began with the old value"
             for name in consumers.running_since(connection, item.id, None, moved_at)
         ]
+        others += [
+            f"workflows of {copy}, a copy with the value from before: let them name {item.name}"
+            for copy in consumers.stale_copies(connection, item.id, rotation.new_number or 0)
+        ]
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open:
             others.insert(0, _explain_open(pickup))
