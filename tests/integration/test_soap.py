@@ -350,6 +350,21 @@ def test_a_fault_is_a_failure_with_a_cause(orders, port, code, status, cause):
     assert outcome.output == {"fault": {"code": shown, "message": "why", "detail": {"a": ["1", "2"]}}}
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "cause"),
+    [
+        ("e:Client", 403, Cause.OUTAGE),
+        ("e:Client", 401, Cause.REJECTED),
+        ("wsse:FailedAuthentication", 403, Cause.REJECTED),
+        ("e:Client", 400, Cause.MISTAKE),
+    ],
+)
+def test_a_fault_of_403_that_asks_to_wait_is_an_outage(orders, code, status, cause):
+    reply = fault(code, status, version="11")
+    orders.replies["POST /open"] = replace(reply, headers={**reply.headers, "Retry-After": "60"})
+    assert call(orders, port="Plain").cause is cause
+
+
 @pytest.mark.parametrize("codes", [(), ("",), ("Client",)])
 def test_a_status_that_judges_does_so_whatever_the_fault_says(codes):
     found = SoapFault(codes=codes, message=None, detail=None, status=401)

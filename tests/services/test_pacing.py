@@ -1,6 +1,6 @@
 """A place that asked not to be called for a while is called by no worker before, whatever the call is for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,9 +28,12 @@ class Busy(LoopbackServer):
         super().__init__()
         self.calls = 0
         self.answer = Answer(status=200)
+        self.meanwhile: Callable[[], None] | None = None
 
     def respond(self, incoming: Incoming) -> Answer:  # the contract's
         self.calls += 1
+        if self.meanwhile is not None:
+            self.meanwhile()
         return self.answer
 
     def ask_to_wait(self, status: int, **headers: str) -> None:
@@ -109,6 +112,67 @@ def test_who_cannot_wait_calls_all_the_same(services: Services, busy: Busy, cloc
         clock.now += 5 * MINUTE
         assert call(services, busy).status == 503
     refuse(services, busy)
+
+
+@pytest.mark.parametrize("status", [403, 407, 401])
+def test_a_403_that_asks_to_wait_judges_nothing_though_there_is_no_time_to(
+    services: Services, busy: Busy, clock: Clock, status: int
+) -> None:
+    busy.ask_to_wait(status, Retry_After="3000")
+    with held_at_most_until(clock()):
+        answer = call(services, busy)
+    assert (answer.asks_to_wait, answer.retry_at) == (True, None)
+    assert answer.cause is (Cause.OUTAGE if status == 403 else Cause.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (403, {"Retry_After": "120"}),
+        (500, {"Retry_After": "120"}),
+        (200, {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "120"}),
+    ],
+)
+def test_a_new_word_holds_though_the_last_was_not_kept_to(
+    services: Services, another: Services, busy: Busy, clock: Clock, status: int, headers: dict[str, str]
+) -> None:
+    busy.ask_to_wait(429, Retry_After="60")
+    call(services, busy)
+    busy.ask_to_wait(status, **headers)
+    with held_at_most_until(clock()):
+        call(services, busy)
+    assert refuse(another, busy) == clock() + 2 * MINUTE
+
+
+def test_a_word_that_another_worker_heard_meanwhile_holds(
+    services: Services, another: Services, busy: Busy, clock: Clock
+) -> None:
+    busy.ask_to_wait(429, Retry_After="60")
+    call(services, busy)
+    busy.answer = Answer(status=200)
+
+    def tell_another() -> None:
+        busy.meanwhile = None
+        served, busy.answer = busy.answer, Answer(status=429, headers={"Retry-After": "120"})
+        with held_at_most_until(clock()):
+            call(another, busy)
+        busy.answer = served
+
+    busy.meanwhile = tell_another
+    with held_at_most_until(clock()):
+        assert call(services, busy).status == 200
+    assert refuse(services, busy) == clock() + 2 * MINUTE
+
+
+def test_a_place_that_serves_before_it_said_is_called_again(
+    services: Services, another: Services, busy: Busy, clock: Clock
+) -> None:
+    busy.ask_to_wait(429, Retry_After="60")
+    call(services, busy)
+    busy.answer = Answer(status=200)
+    with held_at_most_until(clock()):
+        call(services, busy)
+    assert call(another, busy).status == 200
 
 
 def test_the_last_word_counts_and_what_is_over_is_forgotten(

@@ -15,6 +15,8 @@ from worker.domain.strict_json import parse_json
 HEADERS_MAX = 200
 _NOT_MODIFIED = 304
 """An answer, and no redirect."""
+FORBIDDEN = 403
+"""Some say it of a limit that is used up."""
 _PLAIN = ("", "identity")
 _READ = (*_PLAIN, "gzip", "x-gzip", "deflate")
 
@@ -23,8 +25,9 @@ _READ = (*_PLAIN, "gzip", "x-gzip", "deflate")
 class Response:
     """Status, headers (lower-case names) and the body: parsed JSON, else text; and as it came, decompressed.
 
-    `flaw`: why a body that begins as JSON is given as text. `retry_at`: before that the other side asks not to
-    be called again. `elsewhere`: a redirect led to another host, which was not sent the caller's headers.
+    `flaw`: why a body that begins as JSON is given as text. `asks_to_wait`: the other side asks not to be
+    called for now; `retry_at`: until when that is kept to, None where there is no time for it. `elsewhere`: a
+    redirect led to another host, which was not sent the caller's headers.
     """
 
     status: int
@@ -32,6 +35,7 @@ class Response:
     body: Any
     raw: bytes = field(default=b"", repr=False)
     flaw: str | None = None
+    asks_to_wait: bool = False
     retry_at: datetime | None = None
     elsewhere: bool = False
 
@@ -42,17 +46,13 @@ class Response:
 
     @property
     def cause(self) -> Cause | None:
-        """As `cause_of` has it of the status; but what asks to wait is an outage, with whatever status it does,
-        and who was not sent the credential does not judge it.
+        """As `cause_of` has it of the status; but a 403 that asks to wait is an outage, whether or not
+        there is time to, and who was not sent the credential does not judge it.
         """
         cause = cause_of(self.status)
-        if self.status == _FORBIDDEN and self.retry_at is not None:
+        if self.status == FORBIDDEN and self.asks_to_wait:
             return Cause.OUTAGE
         return Cause.MISTAKE if cause is Cause.REJECTED and self.elsewhere else cause
-
-
-_FORBIDDEN = 403
-"""Some say it of a limit that is used up."""
 
 
 def cause_of(status: int) -> Cause | None:

@@ -95,12 +95,12 @@ class HttpClient:
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
-        is_pressed = self._keep_pace(where)
+        unkept = self._keep_pace(where)
         message, cause, acted = "", Cause.MISTAKE, True
         try:
             send = self._follow if follow and method.upper() in _FOLLOWED else self._send
             answer = send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
-            return self._let_go(answer, where) if is_pressed else answer
+            return answer if unkept is None else self._let_go(answer, where, unkept)
         except CounterpartError as error:
             if error.acted or method.upper() not in _FOLLOWED:
                 raise
@@ -132,8 +132,8 @@ class HttpClient:
             )
         raise CounterpartError(message, cause=cause, acted=acted)
 
-    def _keep_pace(self, place: str) -> bool:
-        """Whether it is called though it asked not to be; an outage where there is time to wait."""
+    def _keep_pace(self, place: str) -> datetime | None:
+        """Before when it asked not to be called, though it is; an outage where there is time to wait."""
         now = self._clock()
         asked = None if self._pace is None else self._pace.held_until(place)
         until = bound_wait(asked, now)
@@ -144,11 +144,13 @@ class HttpClient:
                 acted=False,
                 retry_at=until,
             )
-        return asked is not None
+        return asked
 
-    def _let_go(self, answer: Response, place: str) -> Response:
-        """A place that serves before it said it would has taken its word back."""
-        if self._pace is not None and answer.status not in _BUSY:
+    def _let_go(self, answer: Response, place: str, word: datetime) -> Response:
+        """A place that serves before it said it would has taken its word back, unless it gave another since."""
+        if self._pace is None or answer.status in _BUSY or answer.asks_to_wait:
+            return answer
+        if self._pace.held_until(place) == word:
             self._pace.hold(place, self._clock())
         return answer
 
@@ -207,7 +209,7 @@ class HttpClient:
             httpx.Client(transport=transport, trust_env=False, follow_redirects=False) as client,
             client.stream(method, url, headers=sent, content=body) as answer,
         ):
-            retry_at = None if elsewhere else self._hear_wish(where, answer)
+            asks_to_wait, retry_at = self._hear_wish(where, answer, elsewhere=elsewhere)
             if answer.status_code == 407 and self._proxy is not None:
                 raise CounterpartError("the proxy asks for a login (407)", cause=Cause.MISTAKE)
             if len(answer.headers.raw) > HEADERS_MAX:
@@ -220,17 +222,25 @@ class HttpClient:
                 body=parsed,
                 raw=received,
                 flaw=flaw,
+                asks_to_wait=asks_to_wait,
                 retry_at=retry_at,
                 elsewhere=elsewhere,
             )
 
-    def _hear_wish(self, where: str, answer: httpx.Response) -> datetime | None:
-        """Before its body is read, which may never end."""
+    def _hear_wish(
+        self, where: str, answer: httpx.Response, *, elsewhere: bool
+    ) -> tuple[bool, datetime | None]:
+        """Whether it asks to wait, and until when that is kept to: not at all where it is another's word.
+
+        It is heard before its body is read, which may never end.
+        """
         now = self._clock()
         until = asked_to_wait(answer.headers, now)
-        if until is not None and self._pace is not None:
+        if until is None or elsewhere:
+            return until is not None, None
+        if self._pace is not None:
             self._pace.hold(where, min(until, now + HELD_MAX))
-        return bound_wait(until, now)
+        return True, bound_wait(until, now)
 
 
 def _show(url: str | httpx.URL) -> str:

@@ -271,7 +271,7 @@ def _send(way: _Way, client: Any, port: Any, address: str, call: SoapCall) -> An
         raise CounterpartError(f"operation {call.operation}: {failed}", cause=Cause.MISTAKE)
     status = way.posted.status
     if fault is not None and (fault.code is not None or status < 400):
-        return read_fault(fault, status)
+        return read_fault(fault, status, asks_to_wait=way.posted.asks_to_wait)
     cause = way.posted.cause
     if cause is not None:  # before all that the body may be: a page of HTML, most likely
         raise CounterpartError(f"the service {say_status(status)}", cause=cause, retry_at=way.posted.retry_at)

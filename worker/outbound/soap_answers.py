@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from vaultcore.errors import Cause
+from worker.outbound.answers import FORBIDDEN
 
 _REJECTIONS = frozenset({"FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "Authentication"})
 """WS-Security 1.1, section 12, and SOAP 1.1's own example, Client.Authentication."""
@@ -24,28 +25,32 @@ class SoapFault:
     message: str | None
     detail: Any
     status: int
+    asks_to_wait: bool = False
 
     def cause(self, rejected: Iterable[str] = ()) -> Cause:
         """401, 403 and 407, the codes of WS-Security and those in `rejected` judge the credential.
 
-        A status of a gateway, or a code that blames the receiver, is an outage. Whatever else the service
-        says, it understood, and would say again. 500 alone means nothing: SOAP 1.1 sends all faults with it.
+        A status of a gateway, a code that blames the receiver, or a 403 that asks to wait is an outage.
+        Whatever else the service says, it understood, and would say again. 500 alone means nothing: SOAP 1.1
+        sends all faults with it.
         """
         parts = {part for code in self.codes for part in (code, *code.split("."))}
-        if self.status in (401, 403, 407) or parts & (_REJECTIONS | set(rejected)):
+        is_limit = self.status == FORBIDDEN and self.asks_to_wait
+        if parts & (_REJECTIONS | set(rejected)) or (self.status in (401, 403, 407) and not is_limit):
             return Cause.REJECTED
-        if self.status in _AWAY or parts & _CRASHES:
+        if is_limit or self.status in _AWAY or parts & _CRASHES:
             return Cause.OUTAGE
         return Cause.MISTAKE
 
 
-def read_fault(fault: Any, status: int) -> SoapFault:  # noqa: ANN401  # zeep.exceptions.Fault
+def read_fault(fault: Any, status: int, *, asks_to_wait: bool = False) -> SoapFault:  # noqa: ANN401  # zeep.exceptions.Fault
     codes = [fault.code or "", *(code.localname for code in fault.subcodes or ())]
     return SoapFault(
         codes=tuple(code.rpartition(":")[2].strip() for code in codes),
         message=fault.message,
         detail=None if fault.detail is None else to_json(fault.detail),
         status=status,
+        asks_to_wait=asks_to_wait,
     )
 
 
