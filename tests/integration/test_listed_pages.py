@@ -15,6 +15,7 @@ from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import TokenService
 from worker.rotators.base import Outside
+from worker.rotators.http_search import find_ours
 
 LABEL = "nightkey-rot_1"
 SIZE = 2
@@ -193,6 +194,50 @@ def test_an_inventory_is_read_to_its_last_page_and_a_part_of_one_is_no_answer(wa
         with pytest.raises(CounterpartError, match="inventory: only a part of the list was read") as caught:
             ROTATOR.list_outside(job, [Secret(old)])
         assert caught.value.cause is Cause.MISTAKE
+
+
+class Asked(frozenset[str]):
+    """Counts how often it is asked; never one by one."""
+
+    times = 0
+
+    def __contains__(self, one: object) -> bool:
+        raise AssertionError("asked one by one")
+
+    def __rand__(self, others):
+        self.times += 1
+        return others.intersection(self)
+
+
+def test_what_is_in_use_is_asked_once_for_the_whole_list():
+    with Paged(by_link) as service:
+        _, old = service.issue(ACCOUNT)
+        held = Asked(service.issue("other", label=f"theirs-{number}")[0] for number in range(4))
+        last, _ = service.issue(ACCOUNT, label="unknown")
+        inventory = {"method": "GET", "url": f"{service.url}/v1/tokens"}
+        job = make_job(service, old=Secret(old), settings=describe(service, inventory=inventory))
+        found = ROTATOR.list_outside(replace(job, held=held), [Secret(old)])
+        assert found == [Outside(id=last, label="unknown")]
+        assert held.times == 1
+
+
+@pytest.mark.parametrize(("total", "pages"), [(5, 3), (6, 3), (5, 4)])
+def test_the_counts_of_a_list_are_compared_with_all_pages_that_were_read(total, pages):
+    class Counting(Paged):
+        def respond(self, incoming: Incoming) -> Answer | None:
+            answer = super().respond(incoming)
+            if answer is not None and "tokens" in (answer.body or {}):
+                answer.body["meta"] = {"total": total, "total_pages": pages, "per_page": SIZE}
+            return answer
+
+    with Counting(by_link) as service:
+        _, old = service.issue(ACCOUNT)
+        for number in range(4):
+            service.issue(ACCOUNT, label=f"theirs-{number}")
+        job = make_job(service, old=Secret(old), settings=search(service))
+        doubt = find_ours(job).doubt
+        assert (doubt is None) is ((total, pages) == (5, 3))
+        assert doubt is None or "it says that there are more than were read" in doubt
 
 
 def test_the_pages_of_the_demonstration_are_followed():

@@ -82,6 +82,9 @@ CURSOR = {"find_next": "meta.next", "find_cursor": "page"}
         ([], CURSOR, None),
         ({"meta": {"next": "abc"}, "has_more": False}, CURSOR, None),
         ({"meta": {"next": "abc", "hasMore": True}}, CURSOR, Step(cursor="abc")),
+        ({"meta": {"next": {"href": None}}}, CURSOR, None),
+        ({"meta": {"next": "abc"}, "isLast": True}, CURSOR, None),
+        ({"meta": {"next": "abc"}, "isLast": False}, CURSOR, Step(cursor="abc")),
         ({"meta": {"next": ["a"]}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
         ({"meta": {"next": True}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
         ({"meta": {"next": "a\nb"}}, CURSOR, "it goes on, and what lies at meta.next cannot be asked with"),
@@ -122,10 +125,19 @@ def test_a_cursor_may_stand_in_a_header() -> None:
         ({"meta": {"pagination": 1, "has_next": True}}, "has_next"),
         ({"metadata": {"continue": "abc"}}, "continue"),
         ({"data": {"pageInfo": {"hasNextPage": True}, "tokens": []}}, "hasNextPage"),
+        ({"has_more": "true"}, "has_more"),
+        ({"total": 25, "per_page": 1}, "total"),
+        ({"total": "25"}, "total"),
+        ({"data": {"totalCount": 2, "tokens": []}}, "totalCount"),
+        ({"page": 1, "total_pages": 3}, "total_pages"),
+        ({"meta": {"current_page": 1, "last_page": 2}}, "last_page"),
+        ({"page": {"size": 1, "totalElements": 2, "number": 0}}, "totalElements"),
+        ({"isLast": False}, "isLast"),
+        ({"last": False, "number": 0}, "last"),
     ],
 )
 def test_a_list_that_says_that_it_is_a_part_is_one(body: Any, key: str) -> None:
-    said = explain_partial(answer(body), settings(find_ids="data.tokens.*.id"))
+    said = explain_partial(answer(body), settings(find_ids="data.tokens.*.id"), entries=1, pages=1)
     assert said is not None
     assert f"({key})" in said
 
@@ -141,14 +153,29 @@ def test_a_list_that_says_that_it_is_a_part_is_one(body: Any, key: str) -> None:
         "next",
         None,
         {"data": []},
+        {"pagination": {"next": {"href": None}}},
+        {"_links": {"next": {"href": "", "templated": False}}, "paging": {"next": [None]}},
+        {"next_cursor": "abc", "has_more": False},  # the last page has a cursor, too
+        {"next_cursor": "abc", "isLast": True},
+        {"total": 3, "count": 1, "page": 2, "total_pages": 2, "per_page": 100},
+        {"total": 2, "last": True, "totalPages": 1, "number": 0},
+        {"total": -1, "pages": True, "count": None, "total_count": "many", "totalSize": 3.5},
+        {"links": {"first": "/x?page=1", "last": "/x?page=9"}, "last_page_url": "/x?page=9"},
+        {"moreResults": "NO_MORE_RESULTS", "has_more": "false"},
     ],
 )
 def test_a_list_that_does_not_say_so_is_whole(body: Any) -> None:
-    assert explain_partial(answer(body), settings(find_ids="tokens.*.id")) is None
+    assert explain_partial(answer(body), settings(find_ids="tokens.*.id"), entries=3, pages=2) is None
+
+
+def test_what_one_entry_alone_counts_is_its_own() -> None:
+    body = {"id": "one", "total": 25, "count": 9}
+    assert explain_partial(answer(body), settings(find_ids="id"), entries=1, pages=1) is None
 
 
 def test_a_part_by_its_status_is_one() -> None:
-    assert explain_partial(answer([], status=206), settings()) == "it says that it is a part (206)"
+    said = explain_partial(answer([], status=206), settings(), entries=0, pages=1)
+    assert said == "it says that it is a part (206)"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))

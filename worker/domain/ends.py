@@ -14,13 +14,19 @@ from email.utils import parsedate_to_datetime
 
 from vaultcore.errors import Cause, CounterpartError
 
-_RELATIVE = re.compile(r"(?:^|_)(?:expires?_?in|expiry_in|ttl|lifetime|duration|max_?age|valid_?for)(?:_|$)")
-_ABSOLUTE = re.compile(r"(?:^|_)(?:at|on|until|after|date|time|exp|expires(?:at|on))$")
-"""Names of fields that count from now, and of those that are a time: of others the number's size says it."""
+_RELATIVE = re.compile(
+    r"(?:^|_)(?:expir(?:es?|y|ation)_?(?:in|after)|ttl|lifetime|duration|max_?age|valid_?for)(?:_|$)"
+)
+_ABSOLUTE = re.compile(r"(?:^|_)(?:at|on|until|not_?(?:valid_?)?after|date|time|exp|expires(?:at|on))$")
+"""Names of fields that count from now, and of those that are a time: of others the number's size says it. What
+expires after a number counts from now, and what is not valid after one has a time.
+"""
 _UNIT = re.compile(r"_(ms|millis|milliseconds|minutes|mins?|hours|days|weeks)$")
 _SECONDS_IN = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _EPOCH_FROM = 10**9
 """Seconds: a smaller number is how long, and no time after 2001."""
+_LONG = len(str(_EPOCH_FROM))
+"""Digits: fewer may be how long, even where they look like a date."""
 _UNITS = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """A number below the first is a time in so many parts of a second: each holds until the year 5138."""
 
@@ -108,14 +114,18 @@ def _read_number(number: float, now: datetime, called: str) -> datetime | None:
     if not math.isfinite(number):  # one beyond any float is an OverflowError
         return None
     name, unit = _read_name(called)
-    relative = _RELATIVE.search(name) is not None or (unit is not None and unit >= _SECONDS_IN["m"])
     length = number if unit is None else number * unit
-    if abs(length) < _EPOCH_FROM and (relative or not _ABSOLUTE.search(name)):
+    if abs(length) < _EPOCH_FROM and (_counts_from_now(called) or not _ABSOLUTE.search(name)):
         return now + timedelta(seconds=length)
     for limit, parts in _UNITS:
         if abs(number) < limit:
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number / parts)
     return None
+
+
+def _counts_from_now(called: str) -> bool:
+    name, unit = _read_name(called)
+    return _RELATIVE.search(name) is not None or (unit is not None and unit >= _SECONDS_IN["m"])
 
 
 def _read_name(called: str) -> tuple[str, float | None]:
@@ -134,7 +144,7 @@ def _read_name(called: str) -> tuple[str, float | None]:
 def _read_text(text: str, now: datetime, called: str) -> datetime | None:
     if not text or len(text) > _TEXT_MAX or not text.isascii():
         return None
-    found = _read_compact(text)
+    found = None if len(text) < _LONG and _counts_from_now(called) else _read_compact(text)
     if found is not None:
         return found
     if _NUMBER.fullmatch(text):

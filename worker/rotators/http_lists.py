@@ -51,7 +51,7 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
     entries: list[Entry] = []
     seen: set[tuple[str, str | None]] = set()
     step = Step()
-    for _ in range(PAGES_MAX):
+    for page in range(1, PAGES_MAX + 1):
         url = _write_step(request, job, step, what=what)
         if (url, step.cursor) in seen:
             return Listing(entries=entries, partial="it leads back to a page that was read")
@@ -63,7 +63,8 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
         entries += _read_page(answer, settings, ids, what)
         following = find_next(answer, settings, at=url)
         if not isinstance(following, Step):
-            return Listing(entries=entries, partial=following or explain_partial(answer, settings))
+            said = following or explain_partial(answer, settings, entries=len(entries), pages=page)
+            return Listing(entries=entries, partial=said)
         if following.cursor is not None and not _takes_cursor(request, settings):
             why = "it goes on with a cursor, which neither find_cursor nor rotation.cursor takes"
             return Listing(entries=entries, partial=why)

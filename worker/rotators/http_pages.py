@@ -1,5 +1,6 @@
 """Whether a list goes on after an answer, and where; and whether it says itself that it is not all. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,25 @@ from worker.rotators.http_settings import HttpSettings
 
 _CURSOR_MAX = 4000
 _PORTS = {"http": 80, "https": 443}
-_BESIDE = frozenset({"meta", "metadata", "pagination", "paging", "pageinfo", "links", "responsemetadata"})
+_BESIDE = frozenset(
+    {"meta", "metadata", "pagination", "paging", "pageinfo", "links", "page", "responsemetadata"}
+)
 """Objects beside a list in which it is said how it goes on."""
 _MORE = frozenset({"hasmore", "hasnext", "hasnextpage", "morepages", "moreresults"})
+_TRUTH = {"true": True, "1": True, "false": False, "0": False, "none": False, "": False}
+_LAST = frozenset({"last", "islast", "lastpage", "islastpage"})
+"""Where true or false lies there: others have the last page's URL or number there."""
 _CUT = frozenset({"truncated", "istruncated", "incomplete", "incompleteresults", "partial"})
 _NEXT = frozenset(
     "next nextpage nextpagetoken nextpagelink nextcursor nexttoken nexturl nextlink nextmarker odatanextlink "
     "continuationtoken nextcontinuationtoken continue".split()
 )
+_TOTALS = frozenset(
+    "total count totalcount totalitems totalresults totalrecords totalentries totalelements totalsize "
+    "odatacount".split()
+)
+_PAGES = frozenset("totalpages pages pagecount pagestotal numpages lastpage".split())
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +55,7 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     if settings.find_next is None:
         return None
     found = _look(answer, settings.find_next)
-    if found in (None, "", False) or _says_end(answer.body, settings):
+    if _is_empty(found) or _says_end(answer.body, settings):
         return None
     if isinstance(found, bool) or not isinstance(found, str | int):
         return f"it goes on, and at {settings.find_next} lies neither a URL nor a cursor"
@@ -55,16 +67,20 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     return Step(cursor=text)
 
 
-def explain_partial(answer: Response, settings: HttpSettings) -> str | None:
-    """How the answer says itself that it is a part; None: it does not."""
+def explain_partial(answer: Response, settings: HttpSettings, *, entries: int, pages: int) -> str | None:
+    """How the last answer says itself that what was read is a part: so many entries, on so many pages. None: it
+    does not.
+    """
     if answer.status == 206:
         return "it says that it is a part (206)"
+    says_end = _says_end(answer.body, settings)
     for key, spelled, said in _walk_said(answer.body, settings):
         if spelled in _CUT and said is True:
             return f"it says that it is a part ({key})"
-        goes_on = said is True if spelled in _MORE else spelled in _NEXT and said not in (None, "", False, 0)
-        if goes_on and said not in ({}, []):
+        if _says_more(spelled, said) or (spelled in _NEXT and not _is_empty(said) and not says_end):
             return f"it says that it goes on ({key}), and find_next does not name where"
+        if "*" in settings.find_ids and _counts_more(spelled, said, entries=entries, pages=pages):
+            return f"it says that there are more than were read ({key})"
     return None
 
 
@@ -105,8 +121,30 @@ def _look(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
 
 def _says_end(body: Any, settings: HttpSettings) -> bool:  # noqa: ANN401  # JSON
     """Some give a cursor to the last page as well, and say beside it that there is no more."""
-    said = [said for _, spelled, said in _walk_said(body, settings) if spelled in _MORE]
-    return bool(said) and not any(said)
+    told = [_says_more(spelled, said) for _, spelled, said in _walk_said(body, settings)]
+    return False in told and True not in told
+
+
+def _says_more(spelled: str, said: Any) -> bool | None:  # noqa: ANN401  # JSON
+    """None: it says nothing of it."""
+    if spelled in _MORE:
+        return _TRUTH.get(str(said).lower())
+    return not said if spelled in _LAST and isinstance(said, bool) else None
+
+
+def _counts_more(spelled: str, said: Any, *, entries: int, pages: int) -> bool:  # noqa: ANN401  # JSON
+    """Pages are counted as they were read: some number them from 0."""
+    read = entries if spelled in _TOTALS else pages if spelled in _PAGES else None
+    if read is None or isinstance(said, bool) or not isinstance(said, str | int):
+        return False
+    return _NUMBER.fullmatch(str(said)) is not None and int(said) > read
+
+
+def _is_empty(said: Any) -> bool:  # noqa: ANN401  # JSON
+    """Nothing, or nothing but names for it: `{"href": null}`."""
+    if isinstance(said, dict | list):
+        return all(map(_is_empty, said.values() if isinstance(said, dict) else said))
+    return said in (None, "", False)
 
 
 def _walk_said(body: Any, settings: HttpSettings) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  # JSON

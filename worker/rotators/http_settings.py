@@ -76,7 +76,9 @@ class HttpSettings(base.Settings):
     issue: Request = Field(description="the request that makes a credential; it should carry rotation.label")
     value: str = Field(default="token", description="the path of the value in the answer to issue")
     id: str | None = Field(default=None, description="the path of what the service calls it")
-    expires: str | None = Field(default=None, description="the path of its expiry, ISO 8601 or Unix seconds")
+    expires: str | None = Field(
+        default=None, description="the path of its expiry: a time or a period, in any usual form"
+    )
     verify: Request = Field(description="a request that only an accepted credential, rotation.value, is served")
     verify_id: str | None = Field(
         default=None,
