@@ -187,7 +187,7 @@ class Vault:
             connection.execute(
                 update(versions)
                 .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
-                .values(expires_at=expiry)
+                .values(expires_at=expiry, issued_at=None)  # what a person says is no life that it was given
             )
         issued_at = None
         if value is None and item.version is not None:
@@ -265,7 +265,7 @@ class Vault:
 
     def delete(self, connection: Connection, name_or_id: str, *, actor: str) -> Item:
         """Takes the item and every value of it away; refused while anything uses it."""
-        item = self.get(connection, name_or_id)
+        item = self.get(connection, name_or_id, lock=True)
         users = sorted(
             {
                 f"{'rotator of ' if r.consumer is Consumer.ROTATOR else ''}{r.consumer_name}"
@@ -280,8 +280,8 @@ class Vault:
         copies = copies_of(connection, item.id)
         if copies:
             raise RefusedError(
-                f"{item.name} is the original of {', '.join(copies)}: say first what those hold, with "
-                f"`nightkey item update {shlex.quote(copies[0])} --copy-of none`, or delete them"
+                f"{item.name} is the original of {', '.join(copies)}: delete those first, or give each a value "
+                f"of its own: `nightkey item update {shlex.quote(copies[0])} --copy-of none --value`"
             )
         self._references.forget(connection, item.id)
         self._references.unlink(connection, item.id)

@@ -30,6 +30,7 @@ from worker.domain.saga import State
 
 DAY = timedelta(days=1)
 IN_THE_FOLDER = ""
+PASSWORD = "prod-crm-password"
 
 
 @pytest.fixture
@@ -253,6 +254,29 @@ def test_an_overlap_longer_than_the_new_values_life_does_not_hold_the_next_rotat
     assert service.calls("POST") >= 2
     assert organisation.item(TOKEN).version in (3, 4)
     assert ("lapsed", TOKEN) not in organisation.findings()
+
+
+def test_a_nearer_end_that_a_person_sets_is_no_life_that_the_value_was_given(
+    on_file: Staged, clock: Any
+) -> None:
+    """Six days under a lead of fourteen are due at once, and say nothing of the next value's life."""
+    organisation, _ = on_file
+    organisation.add_item(PASSWORD, "a-value-of-before", days=3, mode="auto", rotator="random", lifetime="90d")
+    organisation.services.nights.begin(clock())
+    drive_on(organisation, clock)
+    assert organisation.item(PASSWORD).life == 90 * DAY
+    clock.advance(DAY)
+    ends = clock() + 6 * DAY
+    organisation.services.items.update(PASSWORD, ItemChange(expires_at=ends), actor="test")
+    for change in (ItemChange(), ItemChange(policy=PolicyChange(parts={"lead": "13d"}))):
+        organisation.services.items.update(PASSWORD, change, actor="test")
+        item = organisation.item(PASSWORD)
+        assert item.life is None
+        assert item.due_at is not None
+        assert item.due_at < clock()
+    with organisation.services.database.read() as connection:
+        due = [one for one in finding_rows.list_open(connection) if one.kind == FindingKind.MISFIT.value]
+    assert due == []
 
 
 def test_a_value_that_an_owner_gave_is_due_by_the_policys_own_lead(on_file: Staged, clock: Any) -> None:
