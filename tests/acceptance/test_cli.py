@@ -427,3 +427,16 @@ def test_a_second_item_with_one_value_is_refused_unless_it_is_declared_a_copy(ow
     words = ["item", "update", "prod-billing-token", "--value-file", "-", "--no-expiry", "--copy-of", "none"]
     changed = owned.json(*words, value="another-value")
     assert {one["field"]: one["after"] for one in changed["changes"]}["copy_of"] is None
+
+
+def test_a_copy_whose_original_is_gone_is_shown_with_its_id(owned: Nightkey) -> None:
+    """As it may be in a vault from before."""
+    import sqlite3  # noqa: PLC0415  # what no command does
+
+    create(owned, "prod-billing-token")
+    with sqlite3.connect(owned.home / "nightkey.db") as connection:
+        connection.execute(
+            "UPDATE items SET copy_of = 'vlt_gone', policy = json_set(policy, '$.copy_of', 'vlt_gone')"
+        )
+    assert owned.json("item", "show", "prod-billing-token")["copy_of"] == "vlt_gone"
+    assert "a copy of vlt_gone" in owned("item", "show", "prod-billing-token").stdout

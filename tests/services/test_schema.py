@@ -349,4 +349,5 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
         (item_id, name) for item_id, policy in policies.items() for name in find_principals(policy)
     }
     assert len(named) == 3
+    assert ("vlt_pooled", "pooler:5432 role a b") in {tuple(row) for row in named}
     database.dispose()

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, event, select, update
 
 from tests.organisation import Organisation
 from tests.services.staging import drive_on, start_organisation
@@ -16,8 +16,11 @@ from vaultcore.versions import Purpose
 from worker import finding_rows
 from worker.bootstrap import Services
 from worker.domain.changes import Change, ItemChange
+from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
+
+from worker.services.sharing import walk_shared
 
 DAY = timedelta(days=1)
 ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"
@@ -112,11 +115,7 @@ def test_a_value_that_an_item_had_before_is_refused_as_long_as_it_may_work(made:
             "role orders",
             id="one of two",
         ),
-        pytest.param(
-            by_role(host="pooler.example.org") | {"counterpart": "db.example.org:5432"},
-            "role orders",
-            id="by another way",
-        ),
+        pytest.param(by_role() | {"counterpart": "prod databases"}, "role orders", id="in a group of servers"),
     ],
 )
 def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
@@ -138,10 +137,11 @@ def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
         by_role(port=5433),
         by_role(host="db2.example.org"),
         by_role(roles=["Orders"]),
+        by_role(host="db2.example.org") | {"counterpart": "prod databases"},
     ],
 )
 def test_another_role_or_another_server_is_another_credential(made: Services, second: dict[str, Any]) -> None:
-    create(made, ORDERS, **by_role())
+    create(made, ORDERS, **by_role() | {"counterpart": second.get("counterpart")})
     create(made, BILLING, **second)
     assert scan(made) == {}
 
@@ -189,7 +189,148 @@ def test_a_value_from_before_there_were_digests_gets_its_own_when_it_is_read(mad
         create(made, BILLING, "one-value")
 
 
+def test_what_is_advised_against_two_items_of_one_value_is_taken(made: Services, clock: Any) -> None:
+    """Also where the older of them is a copy: what it names is the original."""
+    create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    third = create(made, CRM)
+    with made.database.write() as connection:
+        _set_likeness(connection, third.id, made.versions.likeness(Secret("one-value")))
+        connection.execute(update(items).where(items.c.name == ORDERS).values(created_at=clock() + DAY))
+        connection.execute(update(items).where(items.c.name == CRM).values(created_at=clock() + 2 * DAY))
+    advised = f"nightkey item update {CRM} --mode notify --copy-of {ORDERS}"
+    assert {command for _, command in scan(made).values()} == {advised}
+    change(made, CRM, mode="notify", copy_of=ORDERS)
+    clock.advance(DAY)
+    assert scan(made) == {}
+
+
+def test_what_is_like_a_copy_that_was_left_behind_is_another_copy_of_that_original(
+    made: Services, clock: Any
+) -> None:
+    create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    clock.advance(DAY)
+    change(made, ORDERS, "the-next-one")
+    third = create(made, CRM)
+    with made.database.write() as connection:
+        _set_likeness(connection, third.id, made.versions.likeness(Secret("one-value")))
+    advised = f"nightkey item update {CRM} --mode notify --copy-of {ORDERS}"
+    found = {key: command for key, (_, command) in scan(made).items() if key[0] == "shared"}
+    assert found == {("shared", BILLING): advised, ("shared", CRM): advised}
+    change(made, CRM, mode="notify", copy_of=ORDERS)
+    clock.advance(DAY)
+    assert set(scan(made)) == {("stale-copy", BILLING)}
+
+
+def test_declared_copies_cost_the_night_no_statements(made: Services) -> None:
+    pages, before = _walk(made, page_size=10)
+    assert pages == []
+    for number in range(12):
+        create(made, f"prod-{number}-crm-token", f"value-{number}")
+        create(made, f"prod-{number}-crm-password", f"value-{number}", copy_of=f"prod-{number}-crm-token")
+    assert _walk(made, page_size=10) == ([], before)
+
+
+def test_of_many_groups_a_page_is_told_by_one_statement(made: Services) -> None:
+    for number in range(6):
+        create(made, f"prod-{number}-crm-token", f"value-{number}")
+        other = create(made, f"prod-{number}-crm-password")
+        with made.database.write() as connection:
+            _set_likeness(connection, other.id, made.versions.likeness(Secret(f"value-{number}")))
+    pages, asked = _walk(made, page_size=4)
+    assert pages == [8, 4]
+    assert asked == 5  # two pages of groups, the items of each, and no group by what is changed
+
+
+def _walk(made: Services, *, page_size: int) -> tuple[list[int], int]:
+    """How many findings are on each page, and how many statements that took."""
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(statement)
+
+    with made.database.read() as connection:
+        event.listen(made.database.engine, "before_cursor_execute", note)
+        pages = [len(page) for page in walk_shared(connection, page_size=page_size)]
+        event.remove(made.database.engine, "before_cursor_execute", note)
+    return pages, sum(statement.startswith("SELECT") for statement in asked)
+
+
+def _set_likeness(connection: Connection, item_id: str, likeness: bytes | None) -> None:
+    connection.execute(update(versions).where(versions.c.item_id == item_id).values(likeness=likeness))
+
+
+def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Services) -> None:
+    """By value and by what is changed on the other side: one finding, and the second says more."""
+    first = create(made, ORDERS, "one-value", **by_role())
+    second = create(made, BILLING)
+    with made.database.write() as connection:
+        _set_likeness(connection, second.id, made.versions.likeness(Secret("one-value")))
+        names = select(item_principals.c.name).where(item_principals.c.item_id == first.id)
+        name = connection.execute(names).scalar_one()
+        connection.execute(item_principals.insert().values(item_id=second.id, name=name))
+    seen = made.nights.preview(made.clock()).findings
+    told = {(one.kind.value, one.item): one.detail for one in seen if one.kind is FindingKind.SHARED}
+    assert told == {key: detail for key, (detail, _) in scan(made).items()}
+    assert len(told) == 2
+    assert all("role orders" in detail for detail in told.values())
+
+
 # Copies
+
+
+def test_an_original_that_is_deleted_while_the_value_is_asked_for_is_no_original(made: Services) -> None:
+    create(made, ORDERS, "one-value")
+
+    def read_value() -> Secret:
+        with made.database.write() as connection:
+            made.vault.delete(connection, ORDERS, actor="test")
+        return Secret("one-value")
+
+    with pytest.raises(NotFoundError, match=f"no item '{ORDERS}'"):
+        made.items.create(
+            BILLING,
+            read_value=read_value,
+            owners=["platform"],
+            expires_at=None,
+            policy=PolicyChange(parts={"copy_of": ORDERS}),
+            actor="test",
+        )
+    with made.database.read() as connection:
+        assert made.vault.page(connection) == []
+
+
+@pytest.mark.parametrize("unread", [(ORDERS, BILLING), (ORDERS,), (BILLING,)])
+def test_values_from_before_there_were_digests_are_not_taken_for_different_ones(
+    made: Services, clock: Any, unread: tuple[str, ...]
+) -> None:
+    """The older is the copy: its original's value is the later one, and the same."""
+    create(made, BILLING, "one-value")
+    clock.advance(DAY)
+    create(made, ORDERS, "another")
+    change(made, BILLING, copy_of=ORDERS)
+    with made.database.write() as connection:
+        like = made.versions.likeness(Secret("one-value"))
+        for name in (ORDERS, BILLING):
+            item = made.vault.get(connection, name)
+            _set_likeness(connection, item.id, None if name in unread else like)
+    assert scan(made) == {}
+
+
+def test_what_a_rotation_made_after_the_copys_value_is_another_though_that_was_never_read(
+    made: Services, clock: Any
+) -> None:
+    copy = create(made, BILLING, "one-value")
+    create(made, ORDERS, "another")
+    change(made, BILLING, copy_of=ORDERS)
+    clock.advance(DAY)
+    change(made, ORDERS, "the-next-one")
+    with made.database.write() as connection:
+        _set_likeness(connection, copy.id, None)
+        original = versions.c.item_id == made.vault.get(connection, ORDERS).id
+        connection.execute(update(versions).where(original).values(issued_at=clock()))
+    assert list(scan(made)) == [("stale-copy", BILLING)]
 
 
 def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> None:
@@ -200,10 +341,15 @@ def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> Non
     assert scan(made) == {}
     with pytest.raises(RefusedError, match=f"is a copy of {ORDERS}: it is replaced with that"):
         made.opening.request(BILLING, asked_by="test")
+    advised = f"nightkey item update {BILLING} --copy-of none --value"
     with (
-        pytest.raises(RefusedError, match=f"original of {BILLING}, {CRM}"),
+        pytest.raises(RefusedError, match=f"original of {BILLING}, {CRM}: delete those first, .*{advised}"),
         made.database.write() as connection,
     ):
+        made.vault.delete(connection, ORDERS, actor="test")
+    change(made, BILLING, "a-value-of-its-own", copy_of=None)
+    with made.database.write() as connection:
+        made.vault.delete(connection, CRM, actor="test")
         made.vault.delete(connection, ORDERS, actor="test")
 
 

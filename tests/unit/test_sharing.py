@@ -38,3 +38,11 @@ def test_of_many_some_are_named() -> None:
     found = find_shared(make(*range(50)), None)
     assert len(found) == 50
     assert found[10].detail.startswith("it has the same value as o0, o1, o2: ")
+
+
+def test_the_original_that_is_named_is_no_copy_itself_and_what_is_to_become_one_has_none() -> None:
+    copy = Sharer(item_id="c", item="copy", copy_of="o", original="gone elsewhere")
+    single = Sharer(item_id="s", item="single", copy_of=None)
+    for sharers in ([copy, single], [single, copy]):
+        commands = {one.command for one in find_shared(sharers, None)}
+        assert commands == {"nightkey item update single --mode notify --copy-of 'gone elsewhere'"}

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
-from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
+from vaultcore.errors import InvalidInputError, NightkeyError, NotFoundError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import MASKED_MIN, kind_of
@@ -187,6 +188,17 @@ def create(  # the options document themselves
         print_lines([_line(created), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
 
 
+def _name_original(services: "Services", connection: Connection, item: Item) -> str | None:
+    """Of what it is a copy, by name; by id where that is gone. None: it is no copy."""
+    of = item.policy.copy_of
+    if of is None:
+        return None
+    try:
+        return services.vault.get(connection, of).name
+    except NotFoundError:
+        return of
+
+
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
     """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
     command = f"nightkey claim {services.claiming.token(first.claim_id)}"
@@ -248,7 +260,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
             }
             for version in services.versions.of_item(connection, item.id)
         ]
-        original = services.vault.get(connection, item.policy.copy_of).name if item.policy.copy_of else None
+        original = _name_original(services, connection, item)
         copies = copies_of(connection, item.id)
         found = services.references.of_item(connection, item.id)
         references = [

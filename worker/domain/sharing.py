@@ -14,15 +14,23 @@ _NAMED_MAX = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sharer:
-    """One of the items that hold a credential, the oldest first. Its copies are of its family."""
+    """One of the items that hold a credential, the oldest first. Its copies are of its family. `original`: the
+    name of that of which it is a copy, which may hold another credential by now.
+    """
 
     item_id: str
     item: str
     copy_of: str | None
+    original: str | None = None
 
     @property
     def family(self) -> str:
         return self.copy_of or self.item_id
+
+    @property
+    def root(self) -> str:
+        """The name of the one of its family that is no copy, and may be declared another's original."""
+        return self.original or self.item
 
 
 def refuse_twins(twins: Sequence[Twin], name: str) -> None:
@@ -51,13 +59,20 @@ def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Findin
     return [_tell(one, sharers, heads, principal) for one in sharers]
 
 
+def _find_root(sharers: Sequence[Sharer]) -> Sharer:
+    """One of the family whose original the others are to name: an original that has copies can be none itself,
+    so that goes first; else the oldest.
+    """
+    return next((one for one in sharers if one.copy_of is not None), sharers[0])
+
+
 def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], principal: str | None) -> Finding:
     others = [head for family, head in heads.items() if family != one.family][:_NAMED_MAX]
-    first = sharers[0]
+    first = _find_root(sharers)
     names = ", ".join(other.item for other in others)
     what = "has the same value as" if principal is None else f"changes {principal}, as does"
-    copy, original = (one, first) if one.family != first.family else (others[0], one)
-    declare = f"--mode notify --copy-of {quote_word(original.item)}"
+    copy = one if one.family != first.family else others[0]
+    declare = f"--mode notify --copy-of {quote_word(first.root)}"
     return Finding(
         kind=FindingKind.SHARED,
         subject=one.item_id,

@@ -107,17 +107,21 @@ def explain_overlap(policy: Policy) -> str | None:
 
 
 def find_principals(policy: Policy) -> frozenset[str]:
-    """What an item's rotator changes on the other side where that has room for one credential, with the side's
-    name. Nothing: there is no such thing, it cannot be told, or its settings are wrong.
+    """What an item's rotator changes on the other side where that has room for one credential, with the name
+    that the rotator has for that side: the policy's may stand for many servers. Nothing: there is no such
+    thing, it cannot be told, or its settings are wrong.
     """
-    where = find_counterpart(policy)
-    if where is None or policy.rotator is None:
+    if policy.rotator is None:
         return frozenset()
     try:
         rotator = load_rotator(policy.rotator)
+        settings = parse_settings(policy.rotator, policy.settings)
+        where = rotator.counterpart(settings)
         name = getattr(rotator, "principals", None)
-        names = () if name is None else name(parse_settings(policy.rotator, policy.settings))
+        names = () if name is None else name(settings)
     except NightkeyError:
+        return frozenset()
+    if where is None:
         return frozenset()
     return frozenset(f"{where.lower()} {one}"[:PRINCIPAL_MAX] for one in names)
 

@@ -80,16 +80,15 @@ class Items:
             self._claiming.check_first(connection, name, actor=actor)
             self._refuse_waiting(connection, name)
             self._check_awaited(connection, name, built)
-            built = self._resolve_copy(connection, built, None)
-            refuse_twins(
-                find_twins(connection, item_id=None, copy_of=built.copy_of, principals=principals), name
-            )
+            copy_of = self._resolve_copy(connection, built, None).copy_of
+            refuse_twins(find_twins(connection, item_id=None, copy_of=copy_of, principals=principals), name)
         value = None if kind_of(name) is Kind.API_KEY else read_value()
         if value is not None:
             expires_at = self._bear(value, expires_at or expiry_of_next(built, self._clock()), name=name)
         likeness = None if value is None else self._versions.likeness(value)
         with self._database.write() as connection:
             self._check_awaited(connection, name, built)
+            built = self._resolve_copy(connection, built, None, lock=True)  # its value may have taken a while
             refuse_twins(
                 find_twins(
                     connection, item_id=None, copy_of=built.copy_of, principals=principals, likeness=likeness
@@ -128,7 +127,7 @@ class Items:
         """
         with self._database.write() as connection:
             item = self._vault.get(connection, name, lock=True)
-            policy = self._resolve_copy(connection, self._policy_after(item, change), item)
+            policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
             self._check_read(connection, item, policy)
@@ -181,11 +180,15 @@ class Items:
         refuse_twins(found, item.name)
         return principals
 
-    def _resolve_copy(self, connection: Connection, policy: Policy, item: Item | None) -> Policy:
-        """The policy with the id of the original, which somebody named; it is an item of its own."""
+    def _resolve_copy(
+        self, connection: Connection, policy: Policy, item: Item | None, *, lock: bool = False
+    ) -> Policy:
+        """The policy with the id of the original, which somebody named; it is an item of its own. `lock`: it is
+        not deleted before this transaction ends.
+        """
         if policy.copy_of is None or (item is not None and policy.copy_of == item.policy.copy_of):
             return policy
-        original = self._vault.get(connection, policy.copy_of)
+        original = self._vault.get(connection, policy.copy_of, lock=lock)
         problem = None
         if item is not None and original.id == item.id:
             problem = "an item is no copy of itself: name its original"

@@ -117,8 +117,7 @@ class Nights:
             for page in self._walk_shared(connection):
                 found += page
             found += walk_unreadable(connection, at, self._clock)
-        once = {(finding.kind, finding.subject): finding for finding in reversed(found)}
-        return Preview(at=at, due=due, findings=list(reversed(once.values())))
+        return Preview(at=at, due=due, findings=_tell_once(found))
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
         """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already.
@@ -355,6 +354,16 @@ class Nights:
         for rotation in [] if night is None else store.rotations_of_night(connection, night):
             room = room.take(rotation.counterpart)
         return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
+
+
+def _tell_once(found: Sequence[Finding]) -> list[Finding]:
+    """Of what was found twice the one that a night would keep: the last, or the first of what is damaged."""
+    once: dict[tuple[FindingKind, str], Finding] = {}
+    for finding in found:
+        key = (finding.kind, finding.subject)
+        if finding.kind is not FindingKind.UNREADABLE or key not in once:
+            once[key] = finding
+    return list(once.values())
 
 
 def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, and_, func, select
+from sqlalchemy import Column, Connection, Row, Select, and_, func, or_, select
 
 from vaultcore.damage import is_sound
 from vaultcore.model import Stage
@@ -18,20 +18,29 @@ _OF_ONE_MAX = 1000
 
 
 def walk_shared(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
-    """By value first, then by what is changed on the other side, which says more."""
+    """By value first, then by what is changed on the other side, which says more. What is declared is one
+    family, and no group: a walk over any number of declared copies finds nothing to ask for.
+    """
+    families = func.count(func.coalesce(items.c.copy_of, items.c.id).distinct())
     by_value = (
         select(versions.c.likeness.label("shared"))
+        .join(items, items.c.id == versions.c.item_id)
         .where(versions.c.likeness.is_not(None), versions.c.stage == Stage.CURRENT.value)
         .group_by(versions.c.likeness)
-        .having(func.count() > 1)
+        .having(families > 1)
     )
     by_name = (
-        select(item_principals.c.name.label("shared")).group_by(item_principals.c.name).having(func.count() > 1)
+        select(item_principals.c.name.label("shared"))
+        .join(items, items.c.id == item_principals.c.item_id)
+        .group_by(item_principals.c.name)
+        .having(families > 1)
     )
-    for groups in _pages(connection, by_value, versions.c.likeness, page_size):
-        yield [one for row in groups for one in _find(connection, _holders(row.shared), None)]
-    for groups in _pages(connection, by_name, item_principals.c.name, page_size):
-        yield [one for row in groups for one in _find(connection, _changers(row.shared), row.shared)]
+    for page in _pages(connection, by_value, versions.c.likeness, page_size):
+        groups = _find_groups(connection, _holders([row.shared for row in page]))
+        yield [one for group in groups.values() for one in find_shared(group, None)]
+    for page in _pages(connection, by_name, item_principals.c.name, page_size):
+        groups = _find_groups(connection, _changers([row.shared for row in page]))
+        yield [one for name, group in groups.items() for one in find_shared(group, name)]
 
 
 def walk_stale_copies(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
@@ -44,6 +53,9 @@ def walk_stale_copies(connection: Connection, *, page_size: int) -> Iterator[lis
 
 
 def _stale_among(ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """A value that was not read since there are digests is none that is known to be another: unless a rotation
+    made the original's after the copy had its own.
+    """
     original, its, own = items.alias("original"), versions.alias("its"), versions.alias("own")
     return (
         select(items.c.id, items.c.name, original.c.name.label("original"), its.c.activated_at)
@@ -55,6 +67,10 @@ def _stale_among(ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
             items.c.id.in_(ids),
             its.c.activated_at > own.c.activated_at,
             its.c.likeness.is_distinct_from(own.c.likeness),
+            or_(
+                and_(its.c.likeness.is_not(None), own.c.likeness.is_not(None)),
+                its.c.issued_at > own.c.activated_at,
+            ),
         )
         .order_by(items.c.id)
     )
@@ -77,39 +93,59 @@ def _pages(
     )
 
 
-def _holders(likeness: bytes) -> Select[*tuple[Any, ...]]:
-    return _sharers().join(
+def _holders(likenesses: Sequence[bytes]) -> Select[*tuple[Any, ...]]:
+    likeness = versions.c.likeness
+    return _sharers(likeness).join(
         versions,
         and_(
             versions.c.item_id == items.c.id,
             versions.c.stage == Stage.CURRENT.value,
-            versions.c.likeness == likeness,
+            likeness.in_(likenesses),
         ),
     )
 
 
-def _changers(name: str) -> Select[*tuple[Any, ...]]:
-    return _sharers().join(
-        item_principals, and_(item_principals.c.item_id == items.c.id, item_principals.c.name == name)
-    )
+def _changers(names: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    name = item_principals.c.name
+    return _sharers(name).join(item_principals, and_(item_principals.c.item_id == items.c.id, name.in_(names)))
 
 
-def _sharers() -> Select[*tuple[Any, ...]]:
+def _sharers(shared: Column[Any]) -> Select[*tuple[Any, ...]]:
+    """Items with the name of their original; `place` is that among those of one group, the oldest first."""
+    original = items.alias("original")
+    oldest = (items.c.created_at, items.c.id)
+    place = func.row_number().over(partition_by=shared, order_by=oldest)
     return (
-        select(items.c.id, items.c.name, items.c.copy_of)
-        .order_by(items.c.created_at, items.c.id)
-        .limit(_OF_ONE_MAX)
+        select(
+            items.c.id,
+            items.c.name,
+            items.c.copy_of,
+            original.c.name.label("original"),
+            shared.label("shared"),
+            place.label("place"),
+        )
+        .select_from(items)
+        .outerjoin(original, original.c.id == items.c.copy_of)
     )
 
 
-def _find(connection: Connection, query: Select[*tuple[Any, ...]], principal: str | None) -> list[Finding]:
-    made = [read_apart(row, _read_sharer) for row in connection.execute(query)]
-    return find_shared([one for one in made if isinstance(one, Sharer)], principal)
+def _find_groups(connection: Connection, query: Select[*tuple[Any, ...]]) -> dict[Any, list[Sharer]]:
+    """By what they share, in its order: the first `_OF_ONE_MAX` of each."""
+    found = query.subquery()
+    groups: dict[Any, list[Sharer]] = {}
+    rows = connection.execute(
+        select(found).where(found.c.place <= _OF_ONE_MAX).order_by(found.c.shared, found.c.place)
+    )
+    for row in rows:
+        made = read_apart(row, _read_sharer)
+        if isinstance(made, Sharer):
+            groups.setdefault(row.shared, []).append(made)
+    return groups
 
 
 def _read_sharer(row: Row[*tuple[Any, ...]]) -> Sharer:
     check_row(row, f"item {row.name}")
-    return Sharer(item_id=row.id, item=row.name, copy_of=row.copy_of)
+    return Sharer(item_id=row.id, item=row.name, copy_of=row.copy_of, original=row.original)
 
 
 def _read_copy(row: Row[*tuple[Any, ...]]) -> StaleCopy:

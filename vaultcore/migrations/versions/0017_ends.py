@@ -59,7 +59,6 @@ def _names_of(policy: object) -> list[str]:
             port, names = settings.get("port", 22), [f"user {settings['username']}"]
         else:
             return []
-        where = read.get("counterpart") or f"{settings['host'].lower()}:{port}"
-        return sorted({f"{where.lower()} {name}"[:600] for name in names})
+        return sorted({f"{settings['host'].lower()}:{port} {name}"[:600] for name in names})
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return []  # what is stored there is damaged, and told by the scan
