@@ -19,7 +19,6 @@ from worker.domain.changes import Change, ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
-
 from worker.services.sharing import walk_shared
 
 DAY = timedelta(days=1)
