@@ -26,6 +26,7 @@ def describe(service, **changes: Any) -> dict[str, Any]:
         "expires": "expires_at",
         "verify_id": "token_id",
         "find_ids": "tokens.*.id",
+        "inventory_gone": "revoked",
         "issue": {
             "url": f"{service.url}/v1/tokens",
             "headers": admin,

@@ -69,7 +69,7 @@ class Organisation:
             "overlap": "1d", "settle": "0s",
             "settings": {
                 "value": "token", "id": "id", "expires": "expires_at", "verify_id": "token_id",
-                "find_ids": "tokens.*.id",
+                "find_ids": "tokens.*.id", "inventory_gone": "revoked",
                 "issue": {
                     "method": "POST", "url": f"{url}/v1/tokens", "headers": admin,
                     "body": {"account": account, "label": "{{ rotation.label }}"},

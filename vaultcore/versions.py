@@ -118,10 +118,15 @@ class Versions:
         return [version_from_row(row) for row in rows]
 
     def pick_in_use(
-        self, connection: Connection, ids: Collection[str], *, beside: tuple[str, int] | None
+        self,
+        connection: Connection,
+        ids: Collection[str],
+        *,
+        beside: tuple[str, int] | None,
+        counts: Callable[[str], bool] = lambda _: True,
     ) -> frozenset[str]:
-        """Which of these the other side calls a version of any item that is not destroyed; without the one
-        version that is `beside`: (item, number).
+        """Which of these the other side calls a version that is not destroyed, of any item that `counts` (it is
+        given the item's id); without the one version that is `beside`: (item, number).
 
         One walk, in which the database itself looks into what is stored. A damaged row has no id that could be
         told: it is a finding by itself.
@@ -135,8 +140,9 @@ class Versions:
                 or_(*holds) if len(holds) <= _SOUGHT_MAX else external.contains('"id"'),
             )
         )
-        found = {_read_id(text) for item_id, number, text in rows if (item_id, number) != beside}
-        return frozenset(each for each in ids if each in found)
+        called = [(item_id, _read_id(text)) for item_id, number, text in rows if (item_id, number) != beside]
+        wanted = frozenset(ids)
+        return frozenset(each for item_id, each in called if each in wanted and counts(item_id))
 
     def working(self, connection: Connection, item_id: str) -> list[int]:
         """The versions that work now: the current one and those before it that are not retired, nor lapsed."""

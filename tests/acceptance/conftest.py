@@ -116,6 +116,7 @@ def write_token_policy(folder: Path, url: str, account: str, **policy: str) -> P
             "expires": "expires_at",
             "verify_id": "token_id",
             "find_ids": "tokens.*.id",
+            "inventory_gone": "revoked",
             "issue": {
                 "method": "POST",
                 "url": f"{url}/v1/tokens",

@@ -25,6 +25,7 @@ def describe_token_service(url: str) -> dict[str, Any]:
         "id": "id",
         "verify_id": "token_id",
         "find_ids": "tokens.*.id",
+        "inventory_gone": "revoked",
         "issue": {
             "url": f"{url}/v1/tokens",
             "headers": admin,

@@ -482,13 +482,110 @@ def test_a_search_with_another_answer_than_a_list_of_ids_never_passes_for_an_emp
 )
 def test_every_id_that_a_search_gives_is_revoked_once(body, path, count):
     class Filtering(Scripted):
+        deleted = 0
+
         def respond(self, incoming: Incoming) -> Answer:
+            self.deleted += incoming.method == "DELETE"
+            if self.deleted >= count > 0 and incoming.method == "GET":
+                return Answer(status=404)
             foreign = incoming.method == "GET" and not incoming.query.endswith("=nightkey-rot_1")
             return Answer(status=404) if foreign else super().respond(incoming)
 
     with Filtering({"GET": Answer(status=200, body=body), "DELETE": Answer(status=204)}) as service:
         job = make_job(service, settings=describe(service, find_ids=path))
         assert ROTATOR.undo(job) == f"revoked what was issued ({count})"
+        assert service.deleted == count
+
+
+# What is swept is looked at again
+
+
+class Keeping(NumberedTokens):
+    """Says that it revoked a token, and goes on listing it."""
+
+    kept = 0
+
+    def _delete(self, number: int) -> Answer:
+        return Answer(status=204) if number == self.kept else super()._delete(number)
+
+
+LEFT = (
+    "find still lists what was revoked (1), so that it may be left outside: look there for nightkey-rot_1; "
+    "if it is shown as revoked, say where in inventory_gone"
+)
+
+
+def test_what_a_lost_answer_left_and_a_sweep_did_not_take_away_is_an_outage_and_not_done():
+    with Keeping() as service:
+        settings = service.describe()
+        old = Secret(service.issue())
+        lost, service.kept = service.issue("nightkey-rot_1"), 2
+        job = replace(make_job(service, old=old, settings=settings), unanswered=True)
+        assert fail(ROTATOR.undo, job) == (f"undo: {LEFT}", Cause.OUTAGE)
+        made = ROTATOR.create(job)
+        later = make_job(service, old=old, made=made, settings=settings)
+        assert fail(ROTATOR.revoke, later) == (f"revoke: {LEFT}", Cause.OUTAGE)
+        assert service.accepts(lost)
+        service.kept = 0
+        assert ROTATOR.revoke(later) == (
+            "the service refused the old value already; revoked, too, what else bears its label (1)"
+        )
+        assert not service.accepts(lost)
+        assert service.accepts(made.value.expose())
+
+
+def test_what_a_search_says_to_be_gone_is_not_left_outside(service, old):
+    service.issue(ACCOUNT, label="nightkey-rot_1")
+    job = replace(make_job(service, old=old), unanswered=True)
+    assert ROTATOR.undo(job) == "revoked what was issued (1)"
+    silent = make_job(service, old=old, settings=describe(service, inventory_gone=None))
+    assert fail(ROTATOR.undo, silent) == (f"undo: {LEFT}", Cause.OUTAGE)
+
+
+# Where no check tells
+
+
+class Blind(NumberedTokens):
+    """Its check lets everybody in."""
+
+    def _show(self, incoming: Incoming) -> Answer:
+        return Answer(status=200, body={})
+
+
+def test_where_no_check_can_tell_a_good_answer_ends_the_old_value_and_the_message_says_so():
+    with Blind() as service:
+        settings = service.describe(verify_id=None, find=None)
+        made = [ROTATOR.create(make_job(service, settings=settings)) for _ in range(2)]
+        job = make_job(service, old=made[0].value, made=made[1], settings=settings, external=made[0].external)
+        assert fail(ROTATOR.revoke, job)[1] is Cause.OUTAGE
+        service.issue()
+        again = replace(job, old=Secret("value-of-number-3"), old_external={"id": 3}, unproven=True)
+        assert ROTATOR.revoke(again) == (
+            "revoked, as the service says; no check could show that it refuses the old value"
+        )
+        assert list(service.live) == [2]
+        assert fail(ROTATOR.revoke, again) == (
+            (
+                "revoke: the service answered 404, and no check can show whether the old value is gone: look "
+                "there, and then `nightkey rotation accept`"
+            ),
+            Cause.MISTAKE,
+        )
+
+
+def test_an_old_value_whose_id_nothing_tells_is_a_persons_with_what_to_do():
+    with NumberedTokens() as service:
+        settings = service.describe(verify_id=None)
+        old = Secret(service.issue())
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        assert fail(ROTATOR.revoke, make_job(service, old=old, made=made, settings=settings)) == (
+            (
+                "revoke: what the service calls the old value is not known: set verify_id, or revoke it there "
+                "and `nightkey rotation accept`"
+            ),
+            Cause.MISTAKE,
+        )
+        assert service.deletions() == []
 
 
 # Our own mistakes

@@ -1,6 +1,7 @@
 """Odd answers to the rotator `http`: a clear cause, nothing left outside, and the old value works."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -8,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.http_rotator import ACCOUNT, NOW, ROTATOR, describe, fail, make_job
+from tests.numbered import NumberedTokens
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.demo.faces import Face
@@ -267,6 +269,78 @@ def test_an_old_value_that_is_called_as_another_version_is_not_revoked_by_that_n
         assert service.is_live(old)
 
 
+# An id that is another's
+
+OLD, THEIRS, NEW = 1, 2, 3
+
+
+@contextmanager
+def be_told(number: int, **changes: Any) -> Iterator[tuple[NumberedTokens, Secret, dict[str, Any]]]:
+    """A service that says so of whatever it issues; the old value there, given by hand; and settings."""
+    with NumberedTokens(issued=lambda _: number) as service:
+        old = Secret(service.issue())
+        service.issue("of another team")
+        yield service, old, service.describe(**changes)
+
+
+@pytest.mark.parametrize("search", [True, False], ids=["find", "no find"])
+@pytest.mark.parametrize("told", [OLD, THEIRS])
+def test_an_id_that_the_use_of_the_value_contradicts_is_never_revoked(told, search):
+    with be_told(told, **({} if search else {"find": None})) as (service, old, settings):
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        assert made.external == {"id": told}
+        job = make_job(service, old=old, made=made, settings=settings)
+        assert fail(ROTATOR.verify, job, made.value) == (
+            f"verify: the service takes the value for another credential than {told}: compare id and verify_id",
+            Cause.MISTAKE,
+        )
+        assert ROTATOR.undo(job) == "revoked what was issued (1)"
+        assert service.deletions() == [f"/tokens/{NEW}"]
+        if search or told == OLD:
+            ROTATOR.undo(job)
+            assert set(service.live) == {OLD, THEIRS}
+
+
+def test_a_refused_value_is_not_taken_away_by_the_id_of_the_old_one():
+    with be_told(OLD, find=None) as (service, old, settings):
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        service.deaf = {made.value.expose()}
+        ROTATOR.undo(make_job(service, old=old, made=made, settings=settings))
+        assert (service.deletions(), service.accepts(old.expose())) == ([], True)
+
+
+@pytest.mark.parametrize("told", [OLD, THEIRS])
+def test_an_answer_that_cannot_be_used_takes_nothing_back_by_another_s_id(told):
+    with be_told(told, find=None, expires="expires_at") as (service, old, settings):
+        with pytest.raises(CounterpartError, match="what was issued is revoked"):
+            ROTATOR.create(make_job(service, old=old, settings=settings))
+        assert service.deletions() == [f"/tokens/{NEW}"]
+
+
+def test_an_answer_whose_value_cannot_be_used_takes_nothing_back_by_the_id_of_the_old_one():
+    with be_told(OLD, find=None, value="nothing") as (service, old, settings):
+        with pytest.raises(CounterpartError, match="issue: there is nothing at nothing"):
+            ROTATOR.create(make_job(service, old=old, settings=settings))
+        assert service.deletions() == []
+
+
+def test_an_old_value_is_not_revoked_by_an_id_that_its_use_contradicts():
+    with NumberedTokens() as service:
+        settings = service.describe()
+        old = Secret(service.issue())
+        service.issue("of another team")
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        job = make_job(service, old=old, made=made, settings=settings, external={"id": THEIRS})
+        assert fail(ROTATOR.revoke, job) == (
+            (
+                f"revoke: the service takes the old value for {OLD}, and called it {THEIRS} when it issued it: "
+                "nothing is revoked; compare id and verify_id"
+            ),
+            Cause.MISTAKE,
+        )
+        assert service.deletions() == []
+
+
 # What a good answer holds
 
 
@@ -322,7 +396,7 @@ def test_a_service_that_lets_nobody_in_with_a_good_status_accepts_nothing(face, 
         assert caught.value.cause is Cause.REJECTED
 
 
-def test_a_value_that_opens_another_credential_is_rejected():
+def test_a_value_that_opens_another_credential_is_a_mistake_that_no_other_candidate_would_mend():
     with Paths() as service:
         service.live = {"two": "the-new-value"}
         settings = describe(service, find=None, verify_id="id", verify={
@@ -334,8 +408,8 @@ def test_a_value_that_opens_another_credential_is_rejected():
             make_job(service, settings=settings), new=Secret("the-new-value"), new_external={"id": "one"}
         )
         assert fail(ROTATOR.verify, job, Secret("the-new-value")) == (
-            "verify: the service takes the value for another credential than one",
-            Cause.REJECTED,
+            "verify: the service takes the value for another credential than one: compare id and verify_id",
+            Cause.MISTAKE,
         )
         assert ROTATOR.verify(replace(job, new_external={"id": "two"}), Secret("the-new-value"))
 

@@ -19,6 +19,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from vaultcore.model import Policy
 from worker.bootstrap import Services
 from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
@@ -143,6 +144,36 @@ def test_the_vault_says_which_ids_are_in_use_and_whose_is_left_out(services: Ser
     held = IdsInUse(services.database, services.versions, beside=None)
     assert ("outside-2" in held, "outside-1" in held, None in held) == (True, False, False)
     assert {"outside-2", "other"} & held == {"outside-2"}
+
+
+def at(url: str, **policy: Any) -> Policy:
+    """A policy of the rotator `http` at that service."""
+    settings = {"id": "id", "issue": {"url": url}, "verify": {"url": url}, "revoke": {"url": url}}
+    return Policy(rotator="http", settings=settings, **policy)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "held"),
+    [
+        (at("https://ONE.test/v2"), True),
+        (at("https://two.test"), False),
+        (at("https://one.test", counterpart="one, by its name"), True),
+        (at("{{ vault.prod-second-token }}/v1"), True),
+        (Policy(), True),
+    ],
+    ids=["the same", "another", "the same, named", "not known", "none"],
+)
+def test_an_id_is_in_use_at_the_service_that_is_asked_and_another_s_is_none(
+    services: Services, moves: Moves, theirs: Policy, held: bool
+) -> None:
+    """Two services count their credentials alike."""
+    mine = moves.add("prod-first-token", policy=at("https://one.test")).item
+    other = moves.add("prod-second-token", policy=theirs).item.id
+    moves.stage(other, "theirs")  # outside-2
+    job = services.jobs.make_asking(mine, rotation=None, actor="test").job
+    assert ("outside-2" in job.held, {"outside-2"} & job.held) == (held, {"outside-2"} if held else frozenset())
+    moves.stage(mine.id, "of the item itself")
+    assert "outside-2" in job.held
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -10,18 +10,28 @@ from vaultcore.secret import Secret
 from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, read_id, read_time, read_value, take
-from worker.rotators.http_proof import check_accepted, is_refused, is_refused_again, learn_id, told_id
+from worker.rotators.http_proof import (
+    check_accepted,
+    is_refused,
+    is_refused_again,
+    learn_id,
+    name_by_use,
+    told_id,
+)
 from worker.rotators.http_requests import check_good, send, settings_of
 from worker.rotators.http_search import choose_sweepable, list_working
 from worker.rotators.http_settings import ID, VALUE, HttpSettings
 from worker.rotators.http_taking import (
-    check_not_held,
     check_refused_already,
+    choose_spared,
     find_where_it_can_be,
     is_of_both,
     may_be_unseen,
     name_new,
+    name_old,
     revoke,
+    revoke_found,
+    revoke_unproven,
     say_doubt,
     still_accepted,
     sweep,
@@ -40,13 +50,18 @@ class HttpRotator:
     restored from a backup, those that it does not know are named, and none is touched.
 
     Only what bears the label is taken away, and never what the service calls a version that is in use, of any
-    item. Where the entries do not tell their labels (`find_label`), a label that nobody bears is asked for
-    first: a service that lists anything for it filters nothing, and it is as if there were no `find`. Lists
-    are read page by page, by `Link: rel=next` or by `find_next`, from the same host and 100 at most. A list
-    that says that it is a part is never taken for all.
+    item at this counterpart, nor what `verify` tells of the old value; what it tells of the new one is believed
+    before what `issue` told. Once something is swept, `find` is asked again: what it still lists, and does not
+    say to be gone (`inventory_gone`), may be left outside, and the rotation is not done.
+
+    Where the entries do not tell their labels (`find_label`), a label that nobody bears is asked for first: a
+    service that lists anything for it filters nothing, and it is as if there were no `find`. Lists are read
+    page by page, by `Link: rel=next` or by `find_next`, from the same host and 100 at most. A list that says
+    that it is a part is never taken for all.
 
     An answer is good if its status is one of 2xx, and what `expect` says of it holds. A redirect is none, and
-    is not followed. Where `verify_id` is set, the answer to `verify` must name the id that the credential has.
+    is not followed. Where `verify_id` is set, the answer to `verify` must name the id that the credential has:
+    another one is a mistake in the settings or at the service, and no further candidate is made.
 
     What the templates see: `rotation.label` and `rotation.item`; of the credential that is verified or
     revoked, `rotation.value`; of the one that is revoked `rotation.id`, as `id` or `verify_id` tells it; and of
@@ -84,6 +99,7 @@ class HttpRotator:
             "headers": {"Authorization": "Bearer {{ vault.prod-auth-admin-token }}"},
         },
         "find_ids": "tokens.*.id",
+        "inventory_gone": "revoked",
     }
 
     def overlaps(self, settings: base.Settings) -> bool:
@@ -125,27 +141,30 @@ class HttpRotator:
         """Revoked, and then shown to the service once more: only its refusal proves it.
 
         It is revoked even if the service refuses it at first sight: one refusal may be a mistake of theirs.
+        Where no check can tell (`unproven`), a good answer to the request is all that there is.
         """
         if job.old is None:
             raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
         if job.old == job.new:
             raise CounterpartError("revoke: the new value is the old one", cause=Cause.MISTAKE)
-        old_id = told_id(job.old_external)
-        if old_id is None and is_refused_again(job, job.old):
+        if told_id(job.old_external) is None and is_refused_again(job, job.old):
             return f"the service refused the old value already{sweep(job)}"
-        if old_id is None:
-            old_id = learn_id(job, job.old)
-            check_not_held(job, old_id)
+        old_id = name_old(job, job.old)
         if old_id is not None and is_of_both(job, old_id):
             check_refused_already(job, job.old, old_id)
             return f"the service refused the old value already{sweep(job)}"
+        if job.unproven:
+            revoke_unproven(job, old_id, job.old)
+            said = "revoked, as the service says; no check could show that it refuses the old value"
+            return f"{said}{sweep(job)}"
         revoke(job, old_id, job.old)
         if not is_refused(job, job.old, expected=old_id):
             raise CounterpartError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
         return f"revoked, and the service refuses the old value{sweep(job)}"
 
     def undo(self, job: base.Job) -> str:
-        """Revokes the new one by what is known of it, and whatever else bears this rotation's label.
+        """Revokes the new one by what is known of it, and whatever else bears this rotation's label; nothing
+        that is called as the old value is, or as a version that is in use.
 
         A new one that can be named by its use alone, and is refused, is gone already or never worked.
         """
@@ -154,20 +173,20 @@ class HttpRotator:
         found = find_where_it_can_be(job)
         own = set[str | None]() if job.new is None else name_new(job, job.new, found)
         others = choose_sweepable(job, found, own)
-        shared = own & job.held if settings_of(job).revoke.reads(ID) else set()
-        for external_id in own - shared:
+        spared = choose_spared(job, own | others.ids)
+        swept = others.ids - spared
+        for external_id in own - spared:
             revoke(job, external_id, job.new)
-        for external_id in sorted(others.ids):
-            revoke(job, external_id, None)
-        if job.new is not None and not is_refused(job, job.new):
-            raise still_accepted(shared)
+        revoke_found(job, swept, what="undo")
+        if job.new is not None and not is_refused(job, job.new, expected=next(iter(own), None)):
+            raise still_accepted(own & spared)
         if others.doubt is not None and may_be_unseen(job):
             raise CounterpartError(
                 f"undo: whether a credential was issued is not known, and {others.doubt}: look there for "
                 f"{job.label}, and revoke it",
                 cause=Cause.MISTAKE,
             )
-        return f"revoked what was issued ({len(own - shared) + len(others.ids)}){say_doubt(job, others)}"
+        return f"revoked what was issued ({len(own - spared) + len(swept)}){say_doubt(job, others)}"
 
     def list_outside(self, job: base.Job, own: Sequence[Secret]) -> list[base.Outside] | None:
         """What works there, by `inventory`, or else what bears this rotation's label, by `find`; None where
@@ -199,16 +218,20 @@ def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
 
 
 def _take_back(job: base.Job, answer: Response) -> bool:
-    """Whether what an unusable answer gave could be revoked by its id."""
+    """Whether what an unusable answer gave could be revoked: by the id that its use tells, or else its answer,
+    if that is not what the old value is called.
+    """
     settings = settings_of(job)
     if settings.id is None or not settings.revoke.reads(ID) or settings.revoke.reads(VALUE):
         return False
     try:
         given = take(answer, settings.id, "issue")
-        external_id = IdReader((*_texts_of(answer, settings), job.old, *job.values.values())).check(
+        told = IdReader((*_texts_of(answer, settings), job.old, *job.values.values())).check(
             given, settings.id, "issue"
         )
-        if str(external_id) in job.held:
+        used = next((name_by_use(job, text) for text in _texts_of(answer, settings)), None)
+        external_id = used or str(told)
+        if choose_spared(job, {external_id}):
             return False
         revoke(job, external_id, None)
     except CounterpartError:

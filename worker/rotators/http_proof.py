@@ -13,11 +13,18 @@ _REFUSALS = 2
 """How many refusals in a row are believed of a credential."""
 
 
+class OtherIdError(CounterpartError):
+    """A value is accepted, and its use tells another id than was told when it was issued: which of them is
+    right is not known here, and another candidate would be told no better.
+    """
+
+
 def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None) -> int:
     """The status with which the service takes this value. A rejection where it has answered, and not so.
 
-    Where `verify_id` is set, a good answer says the id that the version has, or that is `expected`; any, where
-    it has none yet: by that it is revoked later. A value that another hand issued need not have one.
+    Where `verify_id` is set, a good answer says the id that the version has, or that is `expected`
+    (`OtherIdError`); any, where it has none yet: by that it is revoked later. A value that another hand issued
+    need not have one.
     """
     settings = settings_of(job)
     answer = send(settings.verify, job, what="verify", value=value)
@@ -25,15 +32,19 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     expected = expected or known_id(job, value)
     if settings.verify_id is None or (expected is None and _is_of_another_hand(job, value)):
         return answer.status
-    problem = ""
+    problem, told = "", None
     try:
         told = str(read_id(answer, settings.verify_id, "verify", values=(value,)))
-        if expected is not None and told != expected:
-            problem = f"verify: the service takes the value for another credential than {expected}"
     except NoIdError as error:
         problem = str(error)
     if problem:
         raise CounterpartError(problem, cause=Cause.REJECTED)
+    if expected is not None and told != expected:
+        raise OtherIdError(
+            f"verify: the service takes the value for another credential than {expected}: compare id and "
+            "verify_id",
+            cause=Cause.MISTAKE,
+        )
     return answer.status
 
 
@@ -43,8 +54,13 @@ def _is_of_another_hand(job: base.Job, value: Secret) -> bool:
 
 
 def is_refused(job: base.Job, value: Secret, *, expected: str | None = None) -> bool:
+    """One that is taken for another than is `expected` is none any more."""
     try:
         check_accepted(job, value, expected=expected)
+    except OtherIdError:
+        if expected is None:
+            raise
+        return True
     except CounterpartError as error:
         if error.cause is Cause.REJECTED:
             return True
@@ -65,6 +81,21 @@ def learn_id(job: base.Job, value: Secret) -> str | None:
     answer = send(settings.verify, job, what="verify", value=value)
     check_good(answer, settings.verify, "verify", judges=True)
     return str(read_id(answer, settings.verify_id, "verify", values=(job.old, job.new, value)))
+
+
+def name_by_use(job: base.Job, value: Secret | None) -> str | None:
+    """As `learn_id`; None where the service refuses the value, calls it nothing, or cannot be asked so."""
+    if value is None:
+        return None
+    for _ in range(_REFUSALS):
+        try:
+            return learn_id(job, value)
+        except CounterpartError as error:
+            if error.cause is Cause.OUTAGE:
+                raise
+            if error.cause is not Cause.REJECTED:
+                return None
+    return None
 
 
 def told_id(external: Mapping[str, Any]) -> str | None:

@@ -82,7 +82,8 @@ class HttpSettings(base.Settings):
     verify: Request = Field(description="a request that only an accepted credential, rotation.value, is served")
     verify_id: str | None = Field(
         default=None,
-        description="the path of the credential's id in its answer; an answer with another id is a rejection",
+        description="the path of the credential's id in its answer; none there is a rejection, and another one "
+        "than id told is a mistake",
     )
     revoke: Request = Field(description="the request that takes rotation.id or rotation.value away")
     find: Request | None = Field(default=None, description="a request that lists what bears rotation.label")
@@ -110,7 +111,8 @@ class HttpSettings(base.Settings):
         default="label", description="the path in each entry of the label that it bears"
     )
     inventory_gone: str | None = Field(
-        default=None, description="the path in each entry of what is true once it works no longer (revoked)"
+        default=None,
+        description="the path in each entry, also of find, of what is true once it works no longer (revoked)",
     )
     overlaps: bool = Field(
         default=True, description="whether the old credential works on once the new one is issued"

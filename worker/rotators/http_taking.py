@@ -6,7 +6,8 @@ from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError
-from worker.rotators.http_proof import is_refused_again, learn_id, told_id
+from worker.rotators.http_lists import list_all
+from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
 from worker.rotators.http_requests import check_good, send, settings_of
 from worker.rotators.http_search import Found, choose_sweepable, find_ours
 from worker.rotators.http_settings import ID
@@ -26,6 +27,42 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> None:
     check_good(answer, request, "revoke")
 
 
+def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
+    """As `revoke`, where nothing else tells whether it worked: not found may be the wrong place."""
+    request = settings_of(job).revoke
+    answer = send(request, job, what="revoke", value=value, external_id=external_id)
+    if answer.status in (404, 410):
+        raise CounterpartError(
+            f"revoke: the service answered {answer.status}, and no check can show whether the old value is "
+            "gone: look there, and then `nightkey rotation accept`",
+            cause=Cause.MISTAKE,
+        )
+    check_good(answer, request, "revoke")
+
+
+def name_old(job: base.Job, old: Secret) -> str | None:
+    """What the old one is called, as it was told and as its use tells; None: by nothing but its value."""
+    told = told_id(job.old_external)
+    if told is None:
+        used = learn_id(job, old)
+        if used is None and settings_of(job).revoke.reads(ID):
+            raise CounterpartError(
+                "revoke: what the service calls the old value is not known: set verify_id, or revoke it there "
+                "and `nightkey rotation accept`",
+                cause=Cause.MISTAKE,
+            )
+        check_not_held(job, used)
+        return used
+    used = name_by_use(job, old)
+    if used not in (None, told):
+        raise CounterpartError(
+            f"revoke: the service takes the old value for {used}, and called it {told} when it issued it: "
+            "nothing is revoked; compare id and verify_id",
+            cause=Cause.MISTAKE,
+        )
+    return told
+
+
 def check_not_held(job: base.Job, old_id: str | None) -> None:
     """What another version is called is not what the old value is called, whatever the service says."""
     if old_id in job.held:
@@ -37,11 +74,14 @@ def check_not_held(job: base.Job, old_id: str | None) -> None:
 
 
 def is_of_both(job: base.Job, old_id: str) -> bool:
-    """Whether revoking by that id would take the new one away as well."""
+    """Whether revoking by that id would take the new one away as well: as it was told, or as its use tells."""
     if job.new is None or not settings_of(job).revoke.reads(ID):
         return False
+    told = told_id(job.new_external)
+    if told is not None:
+        return old_id in (told, name_by_use(job, job.new))
     try:
-        return old_id == (told_id(job.new_external) or learn_id(job, job.new))
+        return old_id == learn_id(job, job.new)
     except NoIdError:  # its owner gave it, and the service calls it nothing
         return False
 
@@ -66,15 +106,29 @@ def still_accepted(shared: AbstractSet[str | None]) -> CounterpartError:
 
 
 def name_new(job: base.Job, new: Secret, found: Found) -> set[str | None]:
-    """What the new one is called: as was told when it was issued, or as its use tells; None: by nothing but its
-    value. Empty: it is refused, or among what was found.
+    """What the new one is called: as its use tells, or else as was told when it was issued; None: by nothing
+    but its value. Empty: it is refused, or among what was found.
+
+    What was told may be another's: where the value is refused, so that its use tells nothing, that is believed
+    unless a search that leaves no doubt does not list it.
     """
     told = told_id(job.new_external)
-    if told is not None:
-        return {told}
-    if settings_of(job).verify_id is None:
+    by_use = settings_of(job).verify_id is not None
+    if told is None and by_use:
+        return set() if is_refused_again(job, new) else {learn_id(job, new)}
+    if told is None:
         return set() if found.ids else {None}
-    return set() if is_refused_again(job, new) else {learn_id(job, new)}
+    used = name_by_use(job, new)
+    if used is not None:
+        return {used}
+    return {told} if not by_use or found.doubt is not None or told in found.ids else set()
+
+
+def choose_spared(job: base.Job, ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
+    """Which of these are called as a version that is in use, or as its use tells of the old value."""
+    if not ids or not settings_of(job).revoke.reads(ID):
+        return frozenset()
+    return (ids & job.held) | (ids & {name_by_use(job, job.old)} - {None})
 
 
 def find_where_it_can_be(job: base.Job) -> Found:
@@ -99,11 +153,11 @@ def sweep(job: base.Job) -> str:
     if settings_of(job).find is None or job.new is None:
         return ""
     late = _find_late(job, job.new)
-    for external_id in sorted(late.ids):
-        revoke(job, external_id, None)
-    if late.ids and is_refused_again(job, job.new):
+    late_ids = late.ids - choose_spared(job, late.ids)
+    revoke_found(job, late_ids, what="revoke")
+    if late_ids and is_refused_again(job, job.new):
         raise CounterpartError(
-            f"revoke: the service refuses the new value by now; {len(late.ids)} beside it, of the same label, "
+            f"revoke: the service refuses the new value by now; {len(late_ids)} beside it, of the same label, "
             "were revoked",
             cause=Cause.MISTAKE,
         )
@@ -113,8 +167,28 @@ def sweep(job: base.Job) -> str:
             f"{late.doubt}: look there for {job.label}, and revoke it if it is not the new one",
             cause=Cause.MISTAKE,
         )
-    swept = f"; revoked, too, what else bears its label ({len(late.ids)})" if late.ids else ""
+    swept = f"; revoked, too, what else bears its label ({len(late_ids)})" if late_ids else ""
     return swept + say_doubt(job, late)
+
+
+def revoke_found(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
+    """Revokes what a search found, which has no value here that could be shown to be refused: so the search is
+    asked again. What it still lists, and does not say to be gone, is an outage: some are slow to forget.
+    """
+    for external_id in sorted(ids):
+        revoke(job, external_id, None)
+    settings = settings_of(job)
+    if not ids or settings.find is None:
+        return
+    entries = list_all(settings.find, job, what="find", none_is_empty=True).entries
+    listed = {one.read_id() for one in entries if one.tells(settings.inventory_gone) is not True}
+    left = len(ids & listed)
+    if left:
+        raise CounterpartError(
+            f"{what}: find still lists what was revoked ({left}), so that it may be left outside: look there "
+            f"for {job.label}; if it is shown as revoked, say where in inventory_gone",
+            cause=Cause.OUTAGE,
+        )
 
 
 def _find_late(job: base.Job, new: Secret) -> Found:

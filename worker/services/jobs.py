@@ -20,7 +20,7 @@ from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
-from worker.services.held import IdsInUse
+from worker.services.held import IdsInUse, share_ids
 from worker.store import Rotation
 
 
@@ -171,9 +171,13 @@ class Jobs:
         return Asking(job=job, values=values, known=known)
 
     def _hold(self, item: Item, new_number: int | None) -> IdsInUse:
-        """All versions of the vault that are in use, but the one that is this rotation's to take away."""
+        """What is in use at this counterpart, but the version that is this rotation's to take away."""
         beside = None if new_number is None else (item.id, new_number)
-        return IdsInUse(self._database, self._versions, beside=beside)
+
+        def counts(connection: Connection, item_id: str) -> bool:
+            return item_id == item.id or share_ids(item, self._vault.get(connection, item_id))
+
+        return IdsInUse(self._database, self._versions, beside=beside, counts=counts)
 
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
         if version is None or not version.filled:
