@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
+    stage,
     start_organisation,
     step_to,
     told,
@@ -247,6 +249,27 @@ def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_
     assert service.is_live(old)
     organisation.services.deciding.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
+
+
+def test_a_token_that_is_listed_after_it_was_revoked_is_tried_again_and_then_a_person_s_with_its_label(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    with stage(tmp_path, database_url, clock, patience_hours=1) as (organisation, service):
+        service.has_twins = True
+        old = organisation.add_token(TOKEN, "ticketing")
+        service.fail_next("/v1/tokens", method="POST", status=504, after_effect=True)
+        service.script = lambda incoming: Answer(status=204) if incoming.method == "DELETE" else None
+        rotation_id = begin_by_hand(organisation, TOKEN)
+        drive_on(organisation, clock, until=lambda: _is_stuck(organisation))
+        rotation = get_rotation(organisation, rotation_id)
+        assert "find still lists what was revoked (1)" in (rotation.last_error or "")
+        assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
+        assert service.calls("DELETE") > 1
+        assert service.is_live(old)
+
+
+def _is_stuck(organisation: Organisation) -> bool:
+    return {one.state for one in organisation.rotations()} == {State.STUCK}
 
 
 @pytest.mark.parametrize("followed", [True, False])
