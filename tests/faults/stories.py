@@ -112,9 +112,11 @@ EVERY_TIME = (("good", "sqlite"), ("good", "postgresql"))
 
 
 def set_up(organisation: Organisation, story: Story) -> None:
-    """An owner, a token that is about to expire, and the workflows that use it."""
+    """An owner, a token that is about to expire, and the workflows that use it. One good answer is believed:
+    to be killed between several is to be killed at one point.
+    """
     organisation.add_owner("support")
-    organisation.add_token(ITEM, ACCOUNT, **story.policy)
+    organisation.add_token(ITEM, ACCOUNT, answers=1, **story.policy)
     if story.spare:
         _, token = organisation.counterparts.token_service.issue(ACCOUNT, label="by hand")
         organisation.add_item(SPARE, token, days=300, mode="notify")
