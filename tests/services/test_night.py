@@ -149,7 +149,7 @@ def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, c
     organisation.services.nights.begin(slot)
     organisation.drive()
     (rotation,) = organisation.rotations()
-    assert (rotation.state, rotation.last_cause) == (State.CREATED, "outage")
+    assert (rotation.state, rotation.last_cause) == (State.PLANNED, "outage")
     assert organisation.services.nights.close(slot) is None  # it still moves
 
     clock.advance(timedelta(minutes=5))

@@ -183,7 +183,9 @@ class Steps:
             return True
         try:
             return _find_refusal(rotator, job, job.old) is not None
-        except CounterpartError:  # away, or asked wrongly: that is for the steps that follow
+        except CounterpartError as error:
+            if error.cause is Cause.OUTAGE:  # nothing has begun: it is waited out before anything is asked for
+                raise
             return False
 
     def _wait_for_check(self, rotation: Rotation) -> Done:
