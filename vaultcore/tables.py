@@ -217,8 +217,9 @@ versions = Table(
 
 `used_at` is when a caller first presented this key to us, `last_used_at` when one last did, to the minute, and
 noted only while a newer key is there: both are empty for what is no key of ours. `issued_at` is when a rotation
-made it; empty for what a person gave. `likeness` is a keyed digest of the value, which tells two items that
-hold the same one, and nothing else, to whoever has the keyring; it is empty for keys of ours."""
+made it; empty for what a person gave, or gave another expiry. `likeness` is a keyed digest of the value, which
+tells two items that hold the same one, and nothing else, to whoever has the keyring; it is empty for keys of
+ours."""
 
 Index("ix_versions_likeness", versions.c.likeness, versions.c.stage)
 

@@ -188,22 +188,19 @@ class Versions:
 
     def bring_end_nearer(
         self, connection: Connection, item_id: str, number: int, end: datetime, *, actor: str
-    ) -> bool:
-        """The other side says that a pending version ends before its expiry here: it lapses then. Whether it
-        does: a later end is nobody's.
-        """
+    ) -> None:
+        """What the other side says of a pending version's end: where it is the nearer one, it lapses then."""
         version = self.get(connection, item_id, number)
         if version.stage is not Stage.PENDING:
             raise ConflictError(f"version {number} of item {item_id} is not pending any more: look again")
         if version.expires_at is not None and version.expires_at <= end:
-            return False
+            return
         connection.execute(
             update(versions)
             .where(versions.c.item_id == item_id, versions.c.number == number)
             .values(expires_at=end)
         )
         self._note(connection, actor, "version.end-nearer", item_id, version=number, expires_at=end.isoformat())
-        return True
 
     def activate(self, connection: Connection, item_id: str, *, new: int, old: int, actor: str) -> None:
         """In one compare-and-swap: `old` was current and becomes previous, `new` becomes current."""

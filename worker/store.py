@@ -227,7 +227,7 @@ def release_rotation(
 
 
 def change_rotation(connection: Connection, rotation: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
-    """Writes what a person decided of a rotation that `take_rotation` took in the same transaction."""
+    """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
     connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**values))
 
 

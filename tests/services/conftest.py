@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Row, select, text
 
 from tests.conftest import Clock
-from tests.services.staging import make_services
+from tests.services.staging import Staged, make_services, start_organisation
 from vaultcore.audit import Anchor, Verdict
 from vaultcore.model import Consumer, Item, NodeReference, Policy
 from vaultcore.secret import Secret
@@ -25,6 +25,13 @@ from worker.services.claiming import Collected
 
 TOKEN = "prod-ticketing-api-token"
 T = TypeVar("T")
+
+
+@pytest.fixture
+def staged(services: Services) -> Iterator[Staged]:
+    """An organisation whose token service does what the test scripts, on each database."""
+    with start_organisation(services) as made:
+        yield made
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """What happens between two steps of a rotation: answers of no use, and people who act meanwhile."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,25 +13,17 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
-    start_organisation,
     step_to,
     told,
 )
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker import records
-from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.workflows.results import RunResult
 
 DAY = timedelta(days=1)
 OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def run(organisation: Organisation, name: str) -> str:

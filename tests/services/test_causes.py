@@ -1,6 +1,6 @@
 """Why a step failed decides what follows: a rejection, an outage and a mistake are told apart at each step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from tests.services.staging import (
     drive_on,
     get_rotation,
     stage,
-    start_organisation,
     step_to,
     told,
     turn_to_next,
 )
 from worker import store
-from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
@@ -38,12 +36,6 @@ ACTS_OUTSIDE = (
     State.NODE_TESTED,
     State.RETIRING,
 )
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 # Rejections

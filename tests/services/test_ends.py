@@ -15,7 +15,6 @@ from tests.services.staging import (
     Staged,
     drive_on,
     stage,
-    start_organisation,
 )
 from tests.unit.test_ends import make_token
 from vaultcore.errors import InvalidInputError
@@ -31,12 +30,6 @@ from worker.domain.saga import State
 DAY = timedelta(days=1)
 IN_THE_FOLDER = ""
 PASSWORD = "prod-crm-password"
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tests.services.staging import (
     drive_on,
     get_rotation,
     stage,
-    start_organisation,
     step_to,
     told,
 )
@@ -26,7 +25,6 @@ from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
-from worker.bootstrap import Services
 from worker.demo.loopback import Answer
 from worker.domain.saga import State
 from worker.services.leaving import Departure, Fate
@@ -35,12 +33,6 @@ from worker.store import Rotation
 WORKFLOW = "ticket-sync"
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 @pytest.fixture

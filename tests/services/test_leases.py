@@ -23,7 +23,6 @@ from tests.services.staging import (
     drive_on,
     get_rotation,
     stage,
-    start_organisation,
     step_to,
 )
 from vaultcore.errors import ConflictError, NotFoundError
@@ -41,12 +40,6 @@ TICK = timedelta(microseconds=1)
 WORKERS, ROWS = 6, 30
 PATIENCE = 30.0
 FORGED = ("rot_unknown", "", "rot_' OR '1'='1", "*")
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock: Any) -> None:

@@ -20,7 +20,6 @@ from tests.services.staging import (
     get_rotation,
     reopen,
     stage,
-    start_organisation,
     step_to,
     told,
 )
@@ -29,7 +28,6 @@ from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
@@ -45,12 +43,6 @@ FREEZE, THAW = "0 0 1 3 * for 6d", datetime(2026, 3, 7, tzinfo=UTC)
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
 MISTAKEN = Answer(status=400, body={"error": "the account is closed"})
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 @pytest.fixture

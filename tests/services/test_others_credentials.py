@@ -1,6 +1,5 @@
 """What a service lists beside a rotation's own is never taken away; what cannot be told goes to a person."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from tests.services.staging import (
     drive_on,
     get_rotation,
     stage,
-    start_organisation,
     step_to,
     told,
 )
@@ -31,12 +29,6 @@ from worker.services.held import IdsInUse
 
 OTHER = "prod-invoicing-api-token"
 THEIRS = "of another team"
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def unfilter(service: ScriptedService, also: Any = lambda _: None) -> None:

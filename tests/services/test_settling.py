@@ -1,24 +1,16 @@
 """Replicas that learn of a value one after the other: one good answer is not all of them."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on, start_organisation
-from worker.bootstrap import Services
+from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
 
 REFUSED = Answer(status=401, body={"error": "refused"})
 LEARN_AFTER = (timedelta(0), timedelta(seconds=4), timedelta(seconds=8))
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def spread_slowly(service: ScriptedService, known: set[str], clock: Any, *, turn: int) -> None:

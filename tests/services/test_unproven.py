@@ -1,6 +1,5 @@
 """A check that takes every value proves nothing: that is said, and no old value is taken away by it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,12 +13,10 @@ from tests.services.staging import (
     Staged,
     bearer_of,
     drive_on,
-    start_organisation,
     step_to,
 )
 from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
-from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
@@ -29,12 +26,6 @@ from worker.store import Rotation, steps_of
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})
 BLIND, SEEING = "/v1/account", "/v1/tickets"
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def take_everything(incoming: Incoming) -> Answer | None:

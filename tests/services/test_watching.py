@@ -1,6 +1,5 @@
 """After an activation: consumers that cannot be proven, and runs that other engines report."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +12,9 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
-    start_organisation,
     told,
 )
 from vaultcore.errors import Cause, InvalidInputError, NotFoundError
-from worker.bootstrap import Services
 from worker.demo.loopback import Answer
 from worker.domain.proof import Proof
 from worker.domain.saga import State
@@ -28,12 +25,6 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURLY = {"schedule_type": "interval", "schedule_value": "1 hours"}
 OFTEN = {"schedule_type": "interval", "schedule_value": "5 minutes"}
 DAILY = {"schedule_type": "interval", "schedule_value": "1 days"}
-
-
-@pytest.fixture
-def staged(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
 
 
 def activate(staged: Staged, clock: Any, *workflows: str, **policy: Any) -> tuple[Organisation, Rotation]:

@@ -74,6 +74,32 @@ class Finding:
     command: str | None = None
 
 
+def find_of_item(
+    kind: FindingKind,
+    item_id: str,
+    item: str,
+    *,
+    detail: str,
+    level: int = 1,
+    deadline: datetime | None = None,
+    does: str | None = None,
+    command: str | None = None,
+) -> Finding:
+    """What is seen of an item as a whole: one of a kind for each."""
+    return Finding(
+        kind=kind,
+        subject=item_id,
+        item_id=item_id,
+        item=item,
+        workflow=None,
+        level=level,
+        detail=detail,
+        deadline=deadline,
+        does=does,
+        command=command,
+    )
+
+
 def find_unreadable(
     subject: object,
     problem: str,

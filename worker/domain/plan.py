@@ -7,7 +7,7 @@ from enum import StrEnum
 from vaultcore.model import Mode
 from worker.domain.commands import quote_word, replace_command
 from worker.domain.consumption import UNREAD, advise_unread
-from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left
+from worker.domain.findings import Finding, FindingKind, expiry_level, find_of_item, show_time_left
 from worker.domain.limits import Room, cannot_wait, when_to_begin
 
 _AHEAD = timedelta(days=1)
@@ -96,12 +96,10 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
     heals_itself = item.mode is Mode.AUTO and choice.action in quiet
     finding = None
     if at_risk if heals_itself else lapsed or level is not None:
-        finding = Finding(
-            kind=FindingKind.LAPSED if lapsed else FindingKind.EXPIRING,
-            subject=item.item_id,
-            item_id=item.item_id,
-            item=item.name,
-            workflow=None,
+        finding = find_of_item(
+            FindingKind.LAPSED if lapsed else FindingKind.EXPIRING,
+            item.item_id,
+            item.name,
             level=level or 1,
             detail=_show_urgency(item, now),
             deadline=item.expires_at,

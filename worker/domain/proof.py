@@ -239,12 +239,9 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     return _found(State.WATCHING, tuple(reasons), looks, standings)
 
 
-def judge_hurried(overlap: Overlap, *, now: datetime) -> Verdict:
-    """In a hurry nobody is waited for; but a value that nothing has shown to work takes the place of none."""
-    check = stand_check(waived=overlap.waived)
-    if overlap.shown or check.proof is Proof.WAIVED:
-        return _found(State.RETIRING, (), now, (), widens=True)
-    return _found(State.WATCHING, (check.why,), now + LOOK_AGAIN, (check,), widens=True)
+def find_unshown(overlap: Overlap) -> Standing | None:
+    """The check that is missed, where nothing has shown the new value to work and nobody answers for it."""
+    return None if overlap.shown or overlap.waived else stand_check(waived=False)
 
 
 def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: int) -> Consumer | None:

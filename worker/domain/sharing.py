@@ -7,7 +7,7 @@ from datetime import datetime
 from vaultcore.errors import RefusedError
 from vaultcore.model import Twin
 from worker.domain.commands import quote_word
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import Finding, FindingKind, find_of_item
 
 _NAMED_MAX = 3
 
@@ -73,13 +73,10 @@ def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], prin
     what = "has the same value as" if principal is None else f"changes {principal}, as does"
     copy = one if one.family != first.family else others[0]
     declare = f"--mode notify --copy-of {quote_word(first.root)}"
-    return Finding(
-        kind=FindingKind.SHARED,
-        subject=one.item_id,
-        item_id=one.item_id,
-        item=one.item,
-        workflow=None,
-        level=1,
+    return find_of_item(
+        FindingKind.SHARED,
+        one.item_id,
+        one.item,
         detail=f"it {what} {names}: when one of them is replaced the other stops working. Let workflows name "
         "one of them and delete the other, or declare which is the copy",
         command=f"nightkey item update {quote_word(copy.item)} {declare}",
@@ -97,13 +94,10 @@ class StaleCopy:
 
 
 def find_stale_copy(copy: StaleCopy) -> Finding:
-    return Finding(
-        kind=FindingKind.STALE_COPY,
-        subject=copy.item_id,
-        item_id=copy.item_id,
-        item=copy.item,
-        workflow=None,
-        level=1,
+    return find_of_item(
+        FindingKind.STALE_COPY,
+        copy.item_id,
+        copy.item,
         detail=f"its original {copy.original} was replaced on {copy.replaced_at:%Y-%m-%d %H:%M} UTC, and it "
         "still has the value from before, which stops working. No value is ever read out of the vault: let "
         f"what uses it name {copy.original}, or give it the value that works",

@@ -19,7 +19,7 @@ from vaultcore.vault import Vault
 from worker import comparison_rows, finding_rows, store
 from worker.domain.commands import quote_word, replace_command
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Judged, Result
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import FindingKind, find_of_item
 from worker.services.asking import AskingTargets
 from worker.services.notifying import Notifying
 
@@ -190,12 +190,10 @@ class Comparing:
         now = self._clock()
         command = f"nightkey reconcile accept {quote_word(name)}"
         differs = judged.result in DIFFERS
-        finding = Finding(
-            kind=FindingKind.DRIFTED,
-            subject=item_id,
-            item_id=item_id,
-            item=name,
-            workflow=None,
+        finding = find_of_item(
+            FindingKind.DRIFTED,
+            item_id,
+            name,
             level=2 if differs else 1,
             detail=f"after the restore: {judged.detail}",
             does="nothing: it neither rotates nor revokes it until that agrees" if differs else None,

@@ -40,6 +40,10 @@ class Workflow:
         """The document as it was given."""
         return self.definition.text
 
+    def why_untested(self, node_id: str) -> str | None:
+        """Why the node cannot be tested alone here; None: it can."""
+        return None if self.runs_here else self.definition.why_untested(node_id)
+
     def explain_place(self) -> str | None:
         """Why it runs elsewhere; None: it runs here."""
         if self.runs_here:

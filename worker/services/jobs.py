@@ -95,17 +95,16 @@ class Jobs:
             return name
         return None if named.version is not None else f"{name} ({value_command(named, self._clock())})"
 
-    def make(self, rotation: Rotation, item: Item, *, number: int | None = None) -> Job:
+    def make(self, rotation: Rotation, item: Item) -> Job:
         """Everything that the rotator may use, revealed and audited in one transaction.
 
-        `number` is the version to fill, where the rotation does not know it yet. `ConflictError` for who
-        no longer holds the rotation.
+        `ConflictError` for who no longer holds the rotation.
         """
         with self._database.write() as connection:
             store.check_fence(connection, rotation, now=self._clock())
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
             old = by_number.get(rotation.old_number)
-            new = by_number.get(number or rotation.new_number or 0)
+            new = by_number.get(rotation.new_number or 0)
             values = {
                 reference.written: self._reveal_current(connection, reference.item_id, rotation)
                 for reference in self._references.of_consumer(connection, item.id)
@@ -124,7 +123,7 @@ class Jobs:
                 network=self._network,
                 unanswered=rotation.issuing or rotation.late_until is not None,
                 accepted=rotation.activated_at is not None,
-                held=self._hold(item, number or rotation.new_number),
+                held=self._hold(item, rotation.new_number),
                 expires_at=None if new is None else new.expires_at,
                 now=self._clock(),
             )

@@ -209,7 +209,7 @@ class Running:
                 f"workflow {workflow.name} has no node {node_id!r}: "
                 f"it has {', '.join(workflow.definition.node_ids())}"
             )
-        why = None if workflow.runs_here else workflow.definition.why_untested(node_id)
+        why = workflow.why_untested(node_id)
         if why is not None:
             raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
         with self._database.write() as connection:

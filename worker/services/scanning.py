@@ -19,6 +19,7 @@ from worker.domain.findings import (
     MENTIONED,
     Finding,
     FindingKind,
+    find_of_item,
     find_unreadable,
     show_lasting,
     show_time_left,
@@ -250,13 +251,10 @@ def _see_unused(row: Row[*tuple[Any, ...]]) -> list[Finding]:
 
 def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
     name = quote_word(row.name)
-    return Finding(
-        kind=FindingKind.NO_CONSUMER,
-        subject=row.id,
-        item_id=row.id,
-        item=row.name,
-        workflow=None,
-        level=1,
+    return find_of_item(
+        FindingKind.NO_CONSUMER,
+        row.id,
+        row.name,
         detail=f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here needs to "
         f"read it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
         does="nothing: its value stays as it is",
@@ -265,13 +263,10 @@ def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
 
 
 def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
-    return Finding(
-        kind=FindingKind.UNUSED,
-        subject=row.id,
-        item_id=row.id,
-        item=row.name,
-        workflow=None,
-        level=1,
+    return find_of_item(
+        FindingKind.UNUSED,
+        row.id,
+        row.name,
         detail="delete it if nothing else does",
         command=f"nightkey item delete {quote_word(row.name)}",
     )
@@ -295,13 +290,10 @@ def _see_hygiene(row: Row[*tuple[Any, ...]], *, now: datetime) -> list[Finding]:
             continue
         why, options = _LACKS[Hygiene(lack)]
         found.append(
-            Finding(
-                kind=FindingKind(lack),
-                subject=row.id,
-                item_id=row.id,
-                item=row.name,
-                workflow=None,
-                level=1,
+            find_of_item(
+                FindingKind(lack),
+                row.id,
+                row.name,
                 detail=why,
                 command=_give_value(row, now)
                 if options is None
@@ -319,12 +311,10 @@ def _misfit(row: Row[*tuple[Any, ...]]) -> Finding:
         detail += f" and an overlap of {show_lasting(policy.overlap)}"
     if life < _KEPT_BY_NIGHTS:
         detail += ": a night comes once a day, and may find it lapsed"
-    return Finding(
-        kind=FindingKind.MISFIT,
-        subject=row.id,
-        item_id=row.id,
-        item=row.name,
-        workflow=None,
+    return find_of_item(
+        FindingKind.MISFIT,
+        row.id,
+        row.name,
         level=2 if life < _KEPT_BY_NIGHTS else 1,
         detail=f"{detail}. Have its service give longer ones, or say how long they live",
         does=f"replaces it {show_lasting(rules.lead_of(policy, life))} before it lapses"

@@ -75,9 +75,9 @@ class Steps:
         """
         item, rotator = self._jobs.load(rotation)
         parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
-        old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator)
+        job = self._jobs.make(rotation, item)
+        old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
         number = self._begin_pending(rotation, issuing=rotator.issues)
-        job = self._jobs.make(rotation, item, number=number)
         if rotation.issuing:
             rotator.undo(job)
         candidate = self._ask(rotation, rotator, job, number)
@@ -174,11 +174,10 @@ class Steps:
 
     # Inside
 
-    def _is_dead_before(self, rotation: Rotation, item: Item, rotator: Rotator) -> bool:
+    def _is_dead_before(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> bool:
         """Whether the old value does not work though nothing was issued yet: then nothing is lost by that."""
         if not rotator.issues or rotation.issuing or rotation.one_way:
             return False
-        job = self._jobs.make(rotation, item)
         if job.old is None or _has_lapsed(item, self._clock()):
             return True
         try:

@@ -75,8 +75,7 @@ class Telling:
             rotation.item_id,
             kind="one-way",
             dedupe_key=f"rotation:{rotation.id}:one-way",
-            data=self._describe(connection, rotation)
-            | {"error": error, "used": bool(users_of(connection, rotation.item_id)), "renew": renew},
+            data=self._describe(connection, rotation) | {"error": error, "renew": renew},
         )
 
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
@@ -222,6 +221,7 @@ class Telling:
         return {
             "item": rotation.item,
             "users": ", ".join(users) or "no active workflow",
+            "used": bool(users),
             "many": len(users) > 1,
             "show": f"nightkey rotation show {rotation.id}",
         }

@@ -117,7 +117,7 @@ class ValueTests:
 
     def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
         for workflow, node_id in self._consuming_nodes(item):
-            if not workflow.runs_here and workflow.definition.why_untested(node_id) is not None:
+            if workflow.why_untested(node_id) is not None:
                 continue
             sight = self._sight(rotation, item, workflow, node_id, new)
             if sight is Sight.SEES and self._test_node(rotation, item, workflow, node_id).status == "success":
@@ -148,7 +148,7 @@ class ValueTests:
         skipped: list[str] = []
         shown_by = rotation.shown_by
         for workflow, node_id in self._consuming_nodes(item):
-            untested = None if workflow.runs_here else workflow.definition.why_untested(node_id)
+            untested = workflow.why_untested(node_id)
             if untested is not None:
                 skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
                 continue

@@ -22,8 +22,8 @@ from worker.domain.proof import (
     Standing,
     Verdict,
     choose_canary,
+    find_unshown,
     judge,
-    judge_hurried,
     stand_check,
 )
 from worker.domain.saga import WATCHED, State
@@ -75,7 +75,8 @@ class Watching:
         overlap = self._overlap(connection, rotation, item, found, now)
         overlap = replace(overlap, shown=overlap.shown or shown)
         if rotation.hurried:
-            return _go_on(rotation, judge_hurried(overlap, now=now))
+            _check_shown(rotation, overlap)
+            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
             until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
@@ -98,7 +99,8 @@ class Watching:
         found, now = self._consumers_of(connection, rotation), self._clock()
         overlap = self._overlap(connection, rotation, item, found, now)
         if rotation.hurried:
-            return judge_hurried(overlap, now=now).standings
+            unshown = find_unshown(overlap)
+            return () if unshown is None else (unshown,)
         return judge(overlap, found, now=now).standings
 
     def is_answered_for(self, rotation: Rotation) -> bool:
@@ -222,15 +224,17 @@ class Watching:
         )
 
 
-def _go_on(rotation: Rotation, verdict: Verdict) -> Verdict:
-    """In a hurry what must wait is trouble at once: somebody else knows the value that works on meanwhile."""
-    if not verdict.waits_for:
-        return verdict
-    raise CounterpartError(
-        f"the old value works on, for it waits for {verdict.waits_for[0]}; or answer for the new one: "
-        f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
-        cause=Cause.MISTAKE,
-    )
+def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
+    """In a hurry nobody is waited for, but a value that nothing has shown to work takes the place of none: that
+    is trouble at once, since somebody else knows the value that works on meanwhile.
+    """
+    unshown = find_unshown(overlap)
+    if unshown is not None:
+        raise CounterpartError(
+            f"the old value works on, for it waits for {unshown.why}; or answer for the new one: "
+            f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
+            cause=Cause.MISTAKE,
+        )
 
 
 def _is_answered_for(connection: Connection, rotation: Rotation) -> bool:
