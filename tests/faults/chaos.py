@@ -60,12 +60,15 @@ def run_chaos(
     without: tuple[str, ...] = (),
     log: TextIO | None = None,
 ) -> Outcome:
-    """Until so many rotations have finished. `without` leaves out kinds of trouble, by name."""
+    """Until so many rotations have finished, and each face was shown.
+
+    `without` leaves out kinds of trouble, by name.
+    """
     began = time.monotonic()
     with Game(folder, server, dice=random.Random(seed), without=without, log=log) as game:
         violations: list[str] = []
         rested = 0
-        while game.finished < rotations:
+        while game.finished < rotations or game.has_unseen_faces():
             game.turn()
             if game.finished - rested >= QUIET_EVERY or game.needs_persons:
                 rested = game.finished

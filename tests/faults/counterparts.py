@@ -3,24 +3,27 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 from tests.faults.points import Passing, Watched
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer
-from worker.demo.token_service import TokenService
+from worker.demo.loopback import Answer, Incoming
+from worker.demo.token_service import _RECORDS, TokenService, _Token
 
 
 class WatchedTokens(Watched, TokenService):
     """Knows what it accepts: as digests, which is how it keeps tokens. `wrongs` is what nobody should have
     asked it to do: to take away a token of somebody else, or the last one that each of its replicas accepts.
+    A token that no workflow has worked with yet is nobody's loss: its answer may never have arrived.
     """
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.wrongs: list[str] = []
         self._foreign: set[str] = set()
+        self._in_use: set[str] = set()
 
     def add_foreign(self, account: str) -> None:
         """A token of another team's, in the same account."""
@@ -39,9 +42,15 @@ class WatchedTokens(Watched, TokenService):
             answer = super()._revoke(token_id)
             if token_id in self._foreign:
                 self.wrongs.append(f"{token_id} of {account} is another team's, and was revoked")
-            if before and not self._count_known(account):
+            if token_id in self._in_use and before and not self._count_known(account):
                 self.wrongs.append(f"{token_id} of {account} was revoked while no other worked everywhere")
             return answer
+
+    def _serve_account(self, incoming: Incoming, used: _Token) -> Answer:
+        answer = super()._serve_account(incoming, used)
+        if incoming.path in _RECORDS and answer.status < HTTPStatus.BAD_REQUEST:
+            self._in_use.add(used.id)
+        return answer
 
     def _count_known(self, account: str | None) -> int:
         """How many tokens of ours every replica accepts."""

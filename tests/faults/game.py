@@ -19,13 +19,14 @@ from tests.faults.trouble import Trouble, TroubledSink, TroubledTokens
 from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.demo.faces import Face
+from worker.domain import saga
 from worker.store import Rotation, rotation_from_row
 from worker.tables import rotations
 
 ITEMS = 14
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
-JUMPED, SPOILED, CHANGED_FACE = 0.03, 0.2, 0.1
+JUMPED, SPOILED, CHANGED_FACE = 0.03, 0.2, 0.3
 """Chances, per quiet moment."""
 _RESTS = 60
 _RETRIES = 3
@@ -54,6 +55,7 @@ class Game:
         self._dice = dice
         self._stops = "stopped" not in without
         self._faces = [face for face in Face if face.value not in without]
+        self._unseen = self._dice.sample(self._faces, len(self._faces))
         self.trouble = Trouble(random.Random(dice.random()), without=without, note=self._note)
         self._clock_file = folder / "clock"
         self.clock = make_clock(self._clock_file)
@@ -139,6 +141,9 @@ class Game:
         self._set_peace(peace=False)
         return found
 
+    def has_unseen_faces(self) -> bool:
+        return bool(self._unseen)
+
     def _count_finished(self) -> None:
         finished = select(func.count()).select_from(rotations).where(rotations.c.finished_at.is_not(None))
         with self.services.database.read() as connection:
@@ -185,11 +190,11 @@ class Game:
             self._change_face()
 
     def _change_face(self) -> None:
-        """The service becomes what it is expected to be, or something else."""
+        """The service becomes what it is expected to be, or something else: each face once, then any."""
         if self.tokens.faces:
             self.tokens.faces = frozenset()
             return
-        face = self._dice.choice(self._faces)
+        face = self._unseen.pop() if self._unseen else self._dice.choice(self._faces)
         self.tokens.faces = frozenset({face})
         self._count(f"face: {face}", None)
 
@@ -216,10 +221,15 @@ class Game:
                 self._note(f"{rotation.id} is {rotation.state}: {rotation.last_error}")
                 self._retried[rotation.id] += 1
                 if self._retried[rotation.id] <= _RETRIES:
-                    self.services.deciding.retry(rotation.id, actor="test")
+                    self._retry(rotation)
                     continue
                 self._out.add(rotation.item)
                 self._enrol()
+
+    def _retry(self, rotation: Rotation) -> None:
+        """The same value again; where that did not help, and there is no way back from it, another one."""
+        refused = rotation.stuck_in in saga.BEFORE_ACTIVATION and self._retried[rotation.id] > 1
+        self.services.deciding.retry(rotation.id, another=refused, actor="test")
 
     # Rest
 

@@ -18,6 +18,14 @@ def service(clock: Clock) -> Iterator[WatchedTokens]:
         yield started
 
 
+def issue_and_use(service: WatchedTokens, account: str) -> str:
+    token_id, value = service.issue(account)
+    headers = {"Authorization": f"Bearer {value}"}
+    answer = httpx.post(f"{service.url}/v1/tickets", headers=headers, json={}, trust_env=False, timeout=30)
+    assert answer.status_code == 201
+    return token_id
+
+
 def revoke(service: WatchedTokens, token_id: str) -> None:
     headers = {"Authorization": f"Bearer {ADMIN}"}
     url = f"{service.url}/v1/tokens/{token_id}"
@@ -27,7 +35,7 @@ def revoke(service: WatchedTokens, token_id: str) -> None:
 def test_an_old_token_may_go_once_each_replica_accepts_the_new_one(
     service: WatchedTokens, clock: Clock
 ) -> None:
-    old, _ = service.issue("crm")
+    old = issue_and_use(service, "crm")
     clock.now += REPLICAS * LAG
     service.faces = frozenset({Face.REPLICAS})
     service.issue("crm", label="new")
@@ -37,7 +45,7 @@ def test_an_old_token_may_go_once_each_replica_accepts_the_new_one(
 
 
 def test_an_old_token_may_not_go_before(service: WatchedTokens, clock: Clock) -> None:
-    old, _ = service.issue("crm")
+    old = issue_and_use(service, "crm")
     clock.now += REPLICAS * LAG
     service.faces = frozenset({Face.REPLICAS})
     service.issue("crm", label="new")
@@ -47,7 +55,7 @@ def test_an_old_token_may_not_go_before(service: WatchedTokens, clock: Clock) ->
 
 
 def test_a_new_token_may_always_go(service: WatchedTokens, clock: Clock) -> None:
-    service.issue("crm")
+    issue_and_use(service, "crm")
     clock.now += REPLICAS * LAG
     service.faces = frozenset({Face.REPLICAS})
     new, _ = service.issue("crm", label="new")
@@ -57,7 +65,7 @@ def test_a_new_token_may_always_go(service: WatchedTokens, clock: Clock) -> None
 
 
 def test_another_teams_token_is_nobodys_to_revoke_and_replaces_none(service: WatchedTokens) -> None:
-    old, _ = service.issue("crm")
+    old = issue_and_use(service, "crm")
     service.add_foreign("crm")
     (foreign,) = set(service.live_tokens("crm")) - {old}
     revoke(service, old)
@@ -67,3 +75,10 @@ def test_another_teams_token_is_nobodys_to_revoke_and_replaces_none(service: Wat
         f"{foreign} of crm is another team's, and was revoked",
     ]
     assert foreign not in service.accepted("crm").values()
+
+
+def test_what_no_workflow_has_worked_with_may_go(service: WatchedTokens) -> None:
+    """Its answer may have been lost, and then nobody knows its value."""
+    lost, _ = service.issue("crm")
+    revoke(service, lost)
+    assert service.wrongs == []
