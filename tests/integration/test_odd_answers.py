@@ -46,8 +46,9 @@ def say_nothing(status: int, **headers: str) -> Change:
     return lambda _: Answer(status=status, headers=headers)
 
 
+LEFT = "nightkey-rot_1, and revoke it"
 CANNOT_BE_ID = "issue: what lies at id can be no id: it holds a control character"
-WITH_ID: Mapping[str, tuple[Change, str]] = {
+UNUSABLE: Mapping[str, tuple[Change, str]] = {
     "NUL in the token": (say(token="a\0b"), "issue: what lies at token holds a control character"),
     "CR in the token": (say(token="a\rb"), "issue: what lies at token holds a line break, and verify sends it"),
     "LF in the token": (say(token="a\n"), "issue: what lies at token holds a line break, and verify sends it"),
@@ -55,9 +56,10 @@ WITH_ID: Mapping[str, tuple[Change, str]] = {
     "a token too long": (say(token="a" * 2001), "issue: the value of prod-crm-token has 2001 characters"),
     "a token that is a number": (say(token=10**20), "issue: no text at token"),
     "no token": (lambda body: Answer(status=200, body={"id": body["id"]}), "issue: there is nothing at token"),
-    "an end that is a number of a hundred digits": (say(expires_at=10**99), "issue: no time at expires_at"),
 }
-WITHOUT_ID: Mapping[str, tuple[Change, str]] = {
+"""Nothing that its use could tell of."""
+USABLE: Mapping[str, tuple[Change, str]] = {
+    "an end that is a number of a hundred digits": (say(expires_at=10**99), "issue: no time at expires_at"),
     "NUL in the id": (say(id="a\0b"), CANNOT_BE_ID),
     "CR in the id": (say(id="a\rb"), CANNOT_BE_ID),
     "LF in the id": (say(id="a\nb"), CANNOT_BE_ID),
@@ -73,6 +75,8 @@ WITHOUT_ID: Mapping[str, tuple[Change, str]] = {
         lambda body: Answer(status=201, body=body | {"id": f"https://x/{body['token']}"}),
         "issue: at id lies a value, and a value is never kept as an id",
     ),
+}
+SILENT: Mapping[str, tuple[Change, str]] = {
     "an empty body": (say_nothing(200), "issue: there is nothing at token, and no body came with 200"),
     "204": (say_nothing(204), "issue: there is nothing at token, and no body came with 204"),
     "202 with a Location": (
@@ -97,9 +101,9 @@ def refuse(service: Odd, old: Secret, **changes: Any) -> CounterpartError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", [*WITH_ID, *WITHOUT_ID])
+@pytest.mark.parametrize("name", [*USABLE, *UNUSABLE, *SILENT])
 def test_what_an_odd_answer_gave_is_found_and_revoked_and_the_old_value_works(name):
-    change, problem = (WITH_ID | WITHOUT_ID)[name]
+    change, problem = (USABLE | UNUSABLE | SILENT)[name]
     with Odd(change) as service:
         old_id, old = service.issue(ACCOUNT)
         error = refuse(service, Secret(old))
@@ -111,9 +115,9 @@ def test_what_an_odd_answer_gave_is_found_and_revoked_and_the_old_value_works(na
         assert service.is_live(old)
 
 
-@pytest.mark.parametrize("name", WITH_ID)
-def test_without_a_search_what_cannot_be_used_is_revoked_by_its_id_at_once(name):
-    change, problem = WITH_ID[name]
+@pytest.mark.parametrize("name", USABLE)
+def test_without_a_search_what_cannot_be_used_is_revoked_at_once_by_the_id_that_its_use_tells(name):
+    change, problem = USABLE[name]
     with Odd(change) as service:
         old_id, old = service.issue(ACCOUNT)
         error = refuse(service, Secret(old), find=None)
@@ -123,9 +127,9 @@ def test_without_a_search_what_cannot_be_used_is_revoked_by_its_id_at_once(name)
         assert service.live_tokens(ACCOUNT) == [old_id]
 
 
-@pytest.mark.parametrize("name", WITHOUT_ID)
-def test_without_a_search_what_has_no_id_is_said_to_be_left_with_its_label(name):
-    change, problem = WITHOUT_ID[name]
+@pytest.mark.parametrize("name", [*UNUSABLE, *SILENT])
+def test_without_a_search_what_no_use_tells_of_is_said_to_be_left_with_its_label(name):
+    change, problem = (UNUSABLE | SILENT)[name]
     with Odd(change) as service:
         _, old = service.issue(ACCOUNT)
         error = refuse(service, Secret(old), find=None)
@@ -217,7 +221,7 @@ def test_an_id_that_a_template_writes_in_another_form_is_written_so():
         settings = describe(service, find=None, verify_id=None)
         settings["revoke"] = {"method": "DELETE", "url": f"{service.url}/{{{{ rotation.id | base64_encode }}}}"}
         job = make_job(service, settings=settings)
-        job = replace(job, new=Secret("the-new-value"), new_external={"id": "a b/c"})
+        job = replace(job, new=Secret("the-new-value"), new_external={"id": "a b/c"}, shown=True)
         ROTATOR.undo(job)
         assert service.deleted == ["/YSBiL2M="]
 
@@ -296,16 +300,21 @@ def test_an_id_that_the_use_of_the_value_contradicts_is_never_revoked(told, sear
         )
         assert ROTATOR.undo(job) == "revoked what was issued (1)"
         assert service.deletions() == [f"/tokens/{NEW}"]
-        if search or told == OLD:
-            ROTATOR.undo(job)
-            assert set(service.live) == {OLD, THEIRS}
+        message, _ = fail(ROTATOR.undo, job)
+        assert message.startswith(
+            f"undo: the new value is refused, and possibly left outside: issue called it {told}"
+        )
+        assert message.endswith(LEFT)
+        assert set(service.live) == {OLD, THEIRS}
 
 
 def test_a_refused_value_is_not_taken_away_by_the_id_of_the_old_one():
     with be_told(OLD, find=None) as (service, old, settings):
         made = ROTATOR.create(make_job(service, old=old, settings=settings))
         service.deaf = {made.value.expose()}
-        ROTATOR.undo(make_job(service, old=old, made=made, settings=settings))
+        message, cause = fail(ROTATOR.undo, make_job(service, old=old, made=made, settings=settings))
+        assert message.endswith(LEFT)
+        assert cause is Cause.MISTAKE
         assert (service.deletions(), service.accepts(old.expose())) == ([], True)
 
 

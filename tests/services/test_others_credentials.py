@@ -206,7 +206,7 @@ def odd(change: Any) -> Any:
 
 
 @pytest.mark.parametrize("search", [True, False], ids=["find", "no find"])
-def test_a_token_that_cannot_be_sent_leads_back_with_its_cause_and_nothing_is_left(
+def test_a_token_that_cannot_be_sent_is_found_and_revoked_or_told_to_be_left_with_its_label(
     staged: Staged, clock: Any, search: bool
 ) -> None:
     organisation, service = staged
@@ -216,13 +216,21 @@ def test_a_token_that_cannot_be_sent_leads_back_with_its_cause_and_nothing_is_le
     old = organisation.add_token(TOKEN, "ticketing", settings=settings)
     service.script = odd(lambda body: Answer(status=201, body=body | {"token": "a\r\nb"}))(service)
     rotation_id = begin_by_hand(organisation, TOKEN)
-    drive_on(organisation, clock, until=lambda: not _open(organisation))
+    drive_on(organisation, clock, until=lambda: not _open(organisation) or _is_stuck(organisation))
     rotation = get_rotation(organisation, rotation_id)
-    assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "mistake")
-    assert "holds a line break, and verify sends it in a header" in (rotation.last_error or "")
-    assert len(service.live_tokens("ticketing")) == 1
+    assert (rotation.state, rotation.last_cause) == (
+        State.ROLLED_BACK if search else State.STUCK,
+        "mistake",
+    )
+    said = (
+        "holds a line break, and verify sends it in a header"
+        if search
+        else f"nightkey-{rotation.id}, and revoke"
+    )
+    assert said in (rotation.last_error or "")
+    assert len(service.live_tokens("ticketing")) == (1 if search else 2)
     assert service.is_live(old)
-    assert "holds a line break" in told(organisation, "rotation-rolled-back")[0][1]
+    assert said in told(organisation, "rotation-rolled-back" if search else "rotation-stuck")[0][1]
 
 
 def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_for(

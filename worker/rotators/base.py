@@ -33,7 +33,8 @@ class Job:
     `Candidate.external` said of the two versions. `unanswered`: the other side was asked for a value,
     and it is not known whether it made one. `accepted`: the other side accepted `new` before, and it is in use.
     `held`: what the other side calls versions of the vault that are in use, of any item, as text: never to be
-    swept. Ask whether one is in it: it may be too large to be listed.
+    swept. Ask whether one is in it: it may be too large to be listed. `shown`: `verify` has accepted `new`
+    before, and refused a made-up value, so that what is refused by now is gone.
 
     `unproven`: no check can tell whether a value is accepted, and a person answers for `new`.
     `expires_at`: when `new` lapses, as far as is known here (None: nothing says it); `now` is the vault's time.
@@ -52,6 +53,7 @@ class Job:
     unanswered: bool = False
     accepted: bool = False
     held: AbstractSet[str] = frozenset()
+    shown: bool = False
 
     unproven: bool = False
     expires_at: datetime | None = None

@@ -10,6 +10,7 @@ from vaultcore.secret import Secret
 from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, read_id, read_time, read_value, take
+from worker.rotators.http_owning import Own
 from worker.rotators.http_proof import (
     check_accepted,
     is_refused,
@@ -33,6 +34,7 @@ from worker.rotators.http_taking import (
     revoke_found,
     revoke_unproven,
     say_doubt,
+    say_left,
     still_accepted,
     sweep,
 )
@@ -51,8 +53,11 @@ class HttpRotator:
 
     Only what bears the label is taken away, and never what the service calls a version that is in use, of any
     item at this counterpart, nor what `verify` tells of the old value; what it tells of the new one is believed
-    before what `issue` told. Once something is swept, `find` is asked again: what it still lists, and does not
-    say to be gone (`inventory_gone`), may be left outside, and the rotation is not done.
+    before what `issue` told. That is revoked where the list has it under the label; or, without a list, where
+    `verify` has accepted its value, and called it so if it tells ids. A new one that is refused, and of which
+    none of this is known, is told to be possibly left outside, with the label to look for. Once something is
+    swept, `find` is asked again: what it still lists, and does not say to be gone (`inventory_gone`), may be
+    left outside, and the rotation is not done.
 
     Where the entries do not tell their labels (`find_label`), a label that nobody bears is asked for first: a
     service that lists anything for it filters nothing, and it is as if there were no `find`. Lists are read
@@ -163,30 +168,29 @@ class HttpRotator:
         return f"revoked, and the service refuses the old value{sweep(job)}"
 
     def undo(self, job: base.Job) -> str:
-        """Revokes the new one by what is known of it, and whatever else bears this rotation's label; nothing
-        that is called as the old value is, or as a version that is in use.
-
-        A new one that can be named by its use alone, and is refused, is gone already or never worked.
+        """Revokes the new one by what it is called beyond doubt, and whatever else bears this rotation's label;
+        nothing that is called as the old value is, or as a version that is in use. What may be left is told.
         """
         if job.new is not None and job.new == job.old:
             return "the new value is the old one: nothing to revoke"
         found = find_where_it_can_be(job)
-        own = set[str | None]() if job.new is None else name_new(job, job.new, found)
-        others = choose_sweepable(job, found, own)
-        spared = choose_spared(job, own | others.ids)
+        own = Own(ids=frozenset()) if job.new is None else name_new(job, job.new, found)
+        others = choose_sweepable(job, found, own.ids)
+        spared = choose_spared(job, own.ids | others.ids)
         swept = others.ids - spared
-        for external_id in own - spared:
-            revoke(job, external_id, job.new)
+        gone = [revoke(job, external_id, job.new) for external_id in own.ids - spared]
         revoke_found(job, swept, what="undo")
-        if job.new is not None and not is_refused(job, job.new, expected=next(iter(own), None)):
-            raise still_accepted(own & spared)
+        if job.new is not None and not is_refused(job, job.new, expected=next(iter(own.ids), None)):
+            raise still_accepted(job, own, spared, found)
+        if own.unknown is not None or not (job.shown or all(gone)):
+            raise say_left(job, own, found)
         if others.doubt is not None and may_be_unseen(job):
             raise CounterpartError(
                 f"undo: whether a credential was issued is not known, and {others.doubt}: look there for "
                 f"{job.label}, and revoke it",
                 cause=Cause.MISTAKE,
             )
-        return f"revoked what was issued ({len(own - spared) + len(swept)}){say_doubt(job, others)}"
+        return f"revoked what was issued ({len(own.ids - spared) + len(swept)}){say_doubt(job, others)}"
 
     def list_outside(self, job: base.Job, own: Sequence[Secret]) -> list[base.Outside] | None:
         """What works there, by `inventory`, or else what bears this rotation's label, by `find`; None where
@@ -218,25 +222,33 @@ def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
 
 
 def _take_back(job: base.Job, answer: Response) -> bool:
-    """Whether what an unusable answer gave could be revoked: by the id that its use tells, or else its answer,
-    if that is not what the old value is called.
+    """Whether what an unusable answer gave could be revoked: by the id that the use of its value tells; or the
+    one in the answer, where use tells none, no search can, and the value is accepted. Nothing else shows that
+    the id is its own.
     """
     settings = settings_of(job)
     if settings.id is None or not settings.revoke.reads(ID) or settings.revoke.reads(VALUE):
         return False
     try:
-        given = take(answer, settings.id, "issue")
-        told = IdReader((*_texts_of(answer, settings), job.old, *job.values.values())).check(
-            given, settings.id, "issue"
-        )
-        used = next((name_by_use(job, text) for text in _texts_of(answer, settings)), None)
-        external_id = used or str(told)
-        if choose_spared(job, {external_id}):
+        external_id = next((_name_given(job, answer, text) for text in _texts_of(answer, settings)), None)
+        if external_id is None or choose_spared(job, {external_id}):
             return False
         revoke(job, external_id, None)
     except CounterpartError:
         return False
     return True
+
+
+def _name_given(job: base.Job, answer: Response, value: Secret) -> str | None:
+    settings = settings_of(job)
+    if value == job.old:
+        return None
+    if settings.verify_id is not None:
+        return name_by_use(job, value)
+    if settings.find is not None or settings.id is None or is_refused(job, value):
+        return None
+    known = (value, job.old, *job.values.values())
+    return str(IdReader(known).check(take(answer, settings.id, "issue"), settings.id, "issue"))
 
 
 def _texts_of(answer: Response, settings: HttpSettings) -> list[Secret]:

@@ -7,24 +7,29 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError
 from worker.rotators.http_lists import list_all
+from worker.rotators.http_owning import Own, Sign, decide_own
 from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
 from worker.rotators.http_requests import check_good, send, settings_of
 from worker.rotators.http_search import Found, choose_sweepable, find_ours
 from worker.rotators.http_settings import ID
 
 
-def revoke(job: base.Job, external_id: object, value: Secret | None) -> None:
+def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
     """A repeat of a revocation that took effect is none that failed: what is gone is not found, and a
     credential that opens the request itself is refused there as everywhere.
+
+    Whether that shows it to be gone: by its value alone, what never was in effect there looks the same.
     """
     request = settings_of(job).revoke
     answer = send(request, job, what="revoke", value=value, external_id=external_id)
+    by_id = request.reads(ID)
     if answer.status in (404, 410):
-        return
+        return by_id
     refused = answer.cause is Cause.REJECTED
     if refused and value is not None and request.asks_by_value_alone() and is_refused_again(job, value):
-        return
+        return False
     check_good(answer, request, "revoke")
+    return True
 
 
 def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
@@ -95,40 +100,67 @@ def check_refused_already(job: base.Job, old: Secret, shared: str) -> None:
         )
 
 
-def still_accepted(shared: AbstractSet[str | None]) -> CounterpartError:
-    if not shared:
-        return CounterpartError("undo: the service still accepts the new value", cause=Cause.OUTAGE)
+def still_accepted(job: base.Job, own: Own, spared: AbstractSet[str | None], found: Found) -> CounterpartError:
+    """What is said of a new one that works on, by how it was to be revoked."""
+    shared, told = own.ids & spared, own.ids - found.ids - {None}
+    if shared:
+        return CounterpartError(
+            f"undo: the service calls the new value {_list(shared)}, as a version that is in use: it is not "
+            f"revoked, and works; look there which of them it is, and for {job.label}",
+            cause=Cause.MISTAKE,
+        )
+    more = ""
+    if own.unknown is not None:
+        more = f"; {own.unknown}, so that nothing is revoked by it: look there for {job.label}, and revoke it"
+    elif told and settings_of(job).verify_id is None:
+        more = (
+            f", though {_list(told)} was revoked, as issue called it: look there whether that was another's, "
+            f"and for {job.label}; set verify_id or find"
+        )
+    return CounterpartError(f"undo: the service still accepts the new value{more}", cause=Cause.OUTAGE)
+
+
+def _list(ids: AbstractSet[str | None]) -> str:
+    return ", ".join(sorted(map(str, ids)))
+
+
+def name_new(job: base.Job, new: Secret, found: Found) -> Own:
+    """What the new one is called beyond doubt: see `decide_own`."""
+    settings = settings_of(job)
+    told, used = told_id(job.new_external), name_by_use(job, new)
+    by_id = settings.revoke.reads(ID)
+    is_plain = used is not None or not by_id or told in found.ids
+    sign = Sign(
+        told=told,
+        used=used,
+        refused=not is_plain and is_refused_again(job, new),
+        shown=job.shown,
+        asks_id=settings.verify_id is not None,
+        by_id=by_id,
+    )
+    return decide_own(sign, found)
+
+
+def say_left(job: base.Job, own: Own, found: Found) -> CounterpartError:
+    """The new one is refused, and nothing shows that it is gone: some are slow to list and to accept, so it is
+    looked for again where there is a list.
+    """
+    why = "the service refuses it for its own revocation, too"
+    if own.unknown is not None:
+        why = f"{own.unknown}, so that nothing is revoked by it"
     return CounterpartError(
-        f"undo: the service calls the new value {', '.join(map(str, shared))}, as a version that is in use: it "
-        "is not revoked, and works; look there which of them it is",
-        cause=Cause.MISTAKE,
+        f"undo: the new value is refused, and possibly left outside: {why}: look there for {job.label}, and "
+        "revoke it",
+        cause=Cause.MISTAKE if found.doubt is not None else Cause.OUTAGE,
     )
 
 
-def name_new(job: base.Job, new: Secret, found: Found) -> set[str | None]:
-    """What the new one is called: as its use tells, or else as was told when it was issued; None: by nothing
-    but its value. Empty: it is refused, or among what was found.
-
-    What was told may be another's: where the value is refused, so that its use tells nothing, that is believed
-    unless a search that leaves no doubt does not list it.
-    """
-    told = told_id(job.new_external)
-    by_use = settings_of(job).verify_id is not None
-    if told is None and by_use:
-        return set() if is_refused_again(job, new) else {learn_id(job, new)}
-    if told is None:
-        return set() if found.ids else {None}
-    used = name_by_use(job, new)
-    if used is not None:
-        return {used}
-    return {told} if not by_use or found.doubt is not None or told in found.ids else set()
-
-
 def choose_spared(job: base.Job, ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
-    """Which of these are called as a version that is in use, or as its use tells of the old value."""
+    """Which of these are called as a version that is in use, or as the old value was told or its use tells."""
     if not ids or not settings_of(job).revoke.reads(ID):
         return frozenset()
-    return (ids & job.held) | (ids & {name_by_use(job, job.old)} - {None})
+    of_old = {name_by_use(job, job.old), told_id(job.old_external)} - {None}
+    return (ids & job.held) | (ids & of_old)
 
 
 def find_where_it_can_be(job: base.Job) -> Found:

@@ -124,6 +124,7 @@ class Jobs:
                 unanswered=rotation.issuing or rotation.late_until is not None,
                 accepted=rotation.activated_at is not None,
                 held=self._hold(item, rotation.new_number),
+                shown=rotation.shown_by is not None,
                 expires_at=None if new is None else new.expires_at,
                 now=self._clock(),
             )

@@ -63,6 +63,7 @@ class Stage:
         made: Candidate | None = None,
         *,
         unanswered: bool = False,
+        shown: bool = False,
         expires_at: datetime | None = None,
     ) -> Job:
         return Job(
@@ -78,6 +79,7 @@ class Stage:
             network=self.network,
             unanswered=unanswered,
             held=self.held,
+            shown=shown,
             expires_at=expires_at,
         )
 
@@ -121,9 +123,9 @@ class RotatorContract:
                 stage.rotator.revoke(stage.job(made))
             _check_replaced(stage, made)
         with self.stage() as stage:
-            made = _go_to(stage, "verify")
+            made = _go_to(stage, "revoke")
             for _ in range(2):
-                stage.rotator.undo(stage.job(made))
+                stage.rotator.undo(stage.job(made, shown=True))
             _check_undone(stage, made)
 
     def test_a_value_that_is_not_accepted_is_rejected_and_never_said(self) -> None:
@@ -279,11 +281,11 @@ def _cut_undo(stage: Stage, pieces: int) -> bool:
         return False
     made = _go_to(stage, "revoke")
     stage.link.cut_after(pieces)
-    failure = _try(lambda: stage.rotator.undo(stage.job(made)))
+    failure = _try(lambda: stage.rotator.undo(stage.job(made, shown=True)))
     was_cut = stage.link.was_cut
     stage.link.mend()
     assert failure is None or failure.cause is Cause.OUTAGE, failure
-    stage.rotator.undo(stage.job(made))
+    stage.rotator.undo(stage.job(made, shown=True))
     _check_undone(stage, made)
     return was_cut
 
