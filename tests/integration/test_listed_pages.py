@@ -125,6 +125,44 @@ def test_a_list_whose_pages_are_not_followed_is_never_taken_for_all(way):
         assert len(service.cursors) == 1
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Total-Count": "6"},
+        {"X-Total": "6", "X-Total-Pages": "3"},
+        {"Content-Range": "items 0-1/6"},
+        {"X-Next-Page": "2"},
+    ],
+)
+def test_a_list_of_which_a_header_alone_tells_that_there_are_more_is_never_taken_for_all(headers):
+    with Paged(lambda *_: {"headers": headers}) as service:
+        settings, old, lost = arrange(service, {})
+        job = replace(make_job(service, old=Secret(old), settings=settings), unanswered=True)
+        message, cause = fail(ROTATOR.undo, job)
+        assert "only a part of the list was read: it says that" in message
+        assert message.endswith(f"look there for {LABEL}, and revoke it")
+        assert cause is Cause.MISTAKE
+        assert (service.is_live(old), service.is_live(lost)) == (True, True)
+
+
+def test_a_part_without_entries_does_not_show_that_a_search_filters():
+    """It is asked for a label that nobody bears, and answers with the first, empty part of all there is."""
+
+    class Parts(TokenService):
+        def respond(self, incoming: Incoming) -> Answer | None:
+            answer = super().respond(incoming)
+            if incoming.method == "GET" and incoming.path == "/v1/tokens" and not incoming.query.endswith("_1"):
+                return Answer(status=200, body={"tokens": []}, headers={"X-Total-Count": "9"})
+            return answer
+
+    with Parts(clock=lambda: NOW) as service:
+        _, lost = service.issue(ACCOUNT, label=LABEL)
+        job = replace(make_job(service), unanswered=True)
+        message, _ = fail(ROTATOR.undo, job)
+        assert "whether find filters by the label cannot be told" in message
+        assert service.is_live(lost)
+
+
 def test_what_was_found_on_the_part_that_was_read_is_revoked_all_the_same():
     with Paged(lambda *_: {"truncated": True}) as service:
         _, lost = service.issue(ACCOUNT, label=LABEL)

@@ -168,6 +168,64 @@ def test_a_list_that_does_not_say_so_is_whole(body: Any) -> None:
     assert explain_partial(answer(body), settings(find_ids="tokens.*.id"), entries=3, pages=2) is None
 
 
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"x-total-count": "250"}, "x-total-count"),
+        ({"x-total": "4"}, "x-total"),
+        ({"total-count": "4"}, "total-count"),
+        ({"x-pagination-total-count": "4"}, "x-pagination-total-count"),
+        ({"pagination-count": " 4 "}, "pagination-count"),
+        ({"x-total-pages": "3"}, "x-total-pages"),
+        ({"x-page-count": "3"}, "x-page-count"),
+        ({"content-range": "items 0-99/250"}, "content-range"),
+        ({"content-range": "items=0-99/250"}, "content-range"),
+        ({"content-range": "0-2/3", "x-total": "9"}, "x-total"),
+        ({"content-range": "tokens */4"}, "content-range"),
+        ({"content-range": "items 0-2/*"}, "content-range"),
+        ({"x-next-page": "2"}, "x-next-page"),
+        ({"x-ms-continuation": "abc"}, "x-ms-continuation"),
+        ({"x-next-cursor": "abc"}, "x-next-cursor"),
+        ({"x-has-more": "true"}, "x-has-more"),
+        ({"x-truncated": "True"}, "x-truncated"),
+        ({"x-pagination": '{"TotalCount": 250, "HasNext": false}'}, "x-pagination: TotalCount"),
+        ({"pagination": '{"hasNext": true}'}, "pagination: hasNext"),
+    ],
+)
+def test_a_list_of_which_a_header_alone_tells_that_it_is_a_part_is_one(
+    headers: dict[str, str], key: str
+) -> None:
+    read = Response(status=200, headers=headers, body={"tokens": []})
+    said = explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2)
+    assert said is not None
+    assert f"({key})" in said
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-total-count": "3", "x-total-pages": "2", "x-total": "0"},
+        {"content-range": "items 0-2/3"},
+        {"content-range": "bytes 0-99/100"},
+        {"content-range": "items */0"},
+        {"content-range": "garbage/250"},
+        {"x-next-page": "", "x-has-more": "false"},
+        {"x-pagination": "250", "pagination": '{"total'},
+        {"x-total-count": "many", "x-total": "-1"},
+        {"x-ratelimit-limit": "5000", "content-length": "4000", "age": "99", "x-request-count": "77"},
+        {"x-next-cursor": "abc", "x-has-more": "false"},
+    ],
+)
+def test_a_list_of_which_no_header_tells_so_is_whole(headers: dict[str, str]) -> None:
+    read = Response(status=200, headers=headers, body={"tokens": []})
+    assert explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2) is None
+
+
+def test_what_headers_count_is_not_of_one_entry_alone() -> None:
+    read = Response(status=200, headers={"x-total": "9", "content-range": "items 0-2/*"}, body={"id": "one"})
+    assert explain_partial(read, settings(find_ids="id"), entries=1, pages=1) is None
+
+
 def test_what_one_entry_alone_counts_is_its_own() -> None:
     body = {"id": "one", "total": 25, "count": 9}
     assert explain_partial(answer(body), settings(find_ids="id"), entries=1, pages=1) is None

@@ -11,6 +11,7 @@ import httpx
 from vaultcore.errors import CounterpartError
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
+from worker.rotators.http_heads import find_range_total, walk_headers
 from worker.rotators.http_settings import HttpSettings
 
 _CURSOR_MAX = 4000
@@ -26,7 +27,7 @@ _LAST = frozenset({"last", "islast", "lastpage", "islastpage"})
 _CUT = frozenset({"truncated", "istruncated", "incomplete", "incompleteresults", "partial"})
 _NEXT = frozenset(
     "next nextpage nextpagetoken nextpagelink nextcursor nexttoken nexturl nextlink nextmarker odatanextlink "
-    "continuationtoken nextcontinuationtoken continue".split()
+    "continuationtoken nextcontinuationtoken continue mscontinuation".split()
 )
 _TOTALS = frozenset(
     "total count totalcount totalitems totalresults totalrecords totalentries totalelements totalsize "
@@ -55,7 +56,7 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     if settings.find_next is None:
         return None
     found = _look(answer, settings.find_next)
-    if _is_empty(found) or _says_end(answer.body, settings):
+    if _is_empty(found) or _says_end(answer, settings):
         return None
     if isinstance(found, bool) or not isinstance(found, str | int):
         return f"it goes on, and at {settings.find_next} lies neither a URL nor a cursor"
@@ -73,15 +74,23 @@ def explain_partial(answer: Response, settings: HttpSettings, *, entries: int, p
     """
     if answer.status == 206:
         return "it says that it is a part (206)"
-    says_end = _says_end(answer.body, settings)
-    for key, spelled, said in _walk_said(answer.body, settings):
-        if spelled in _CUT and said is True:
+    says_end = _says_end(answer, settings)
+    for key, spelled, said in _walk_said(answer, settings):
+        if spelled in _CUT and (said is True or str(said).lower() == "true"):
             return f"it says that it is a part ({key})"
         if _says_more(spelled, said) or (spelled in _NEXT and not _is_empty(said) and not says_end):
             return f"it says that it goes on ({key}), and find_next does not name where"
         if "*" in settings.find_ids and _counts_more(spelled, said, entries=entries, pages=pages):
             return f"it says that there are more than were read ({key})"
-    return None
+    return _explain_range(answer, entries) if "*" in settings.find_ids else None
+
+
+def _explain_range(answer: Response, entries: int) -> str | None:
+    total = find_range_total(answer.headers)
+    if total == "*":
+        return "it says that it is a range, and not of how many (content-range)"
+    more = isinstance(total, int) and total > entries
+    return "it says that there are more than were read (content-range)" if more else None
 
 
 def add_parameter(url: str, name: str, text: str) -> str:
@@ -119,9 +128,9 @@ def _look(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
         return None
 
 
-def _says_end(body: Any, settings: HttpSettings) -> bool:  # noqa: ANN401  # JSON
+def _says_end(answer: Response, settings: HttpSettings) -> bool:
     """Some give a cursor to the last page as well, and say beside it that there is no more."""
-    told = [_says_more(spelled, said) for _, spelled, said in _walk_said(body, settings)]
+    told = [_says_more(spelled, said) for _, spelled, said in _walk_said(answer, settings)]
     return False in told and True not in told
 
 
@@ -147,9 +156,10 @@ def _is_empty(said: Any) -> bool:  # noqa: ANN401  # JSON
     return said in (None, "", False)
 
 
-def _walk_said(body: Any, settings: HttpSettings) -> Iterator[tuple[str, str, Any]]:  # noqa: ANN401  # JSON
+def _walk_said(answer: Response, settings: HttpSettings) -> Iterator[tuple[str, str, Any]]:
     """(name, as it is compared, what lies there) of all that stands beside the list, from the outside in."""
-    part = body
+    yield from ((name, _spell(bare), said) for name, bare, said in walk_headers(answer.headers))
+    part = answer.body
     for name in [*settings.find_ids.partition("*")[0].strip(".").split("."), ""]:
         if not isinstance(part, dict):
             return

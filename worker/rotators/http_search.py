@@ -52,8 +52,10 @@ def doubt_filter(job: base.Job) -> str | None:
         return None
     fresh = job.label[:-1] + ("0" if job.label[-1:] != "0" else "1")
     listing = list_all(settings.find, replace(job, label=fresh), what="find", none_is_empty=True)
-    if not listing.entries:
+    if not listing.entries and listing.partial is None:
         return None
+    if not listing.entries:
+        return f"whether find filters by the label cannot be told: {_doubt_of(listing)}"
     return (
         f"find lists what does not bear the label that it asks for ({len(listing.entries)} for a label that "
         "nobody bears), so that what is ours cannot be told: let it filter, or set find_label"
