@@ -81,7 +81,7 @@ SILENT: Mapping[str, tuple[Change, str]] = {
     "204": (say_nothing(204), "issue: there is nothing at token, and no body came with 204"),
     "202 with a Location": (
         say_nothing(202, Location="/v1/jobs/1"),
-        "issue: there is nothing at token, and no body came with 202: with 202 a service says that it does",
+        "issue: the service accepted it, to do it later (202): where it is to be asked for its end, it",
     ),
     "a redirect": (say_nothing(303, Location="/v1/jobs/1"), "issue: the service answered 303, a redirect"),
     "deeper than a thousand levels": (

@@ -68,6 +68,11 @@ class HttpClient:
         for name in ("httpx", "httpcore"):  # they log each URL with its query, and the headers
             logging.getLogger(name).setLevel(logging.WARNING)
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that a whole call may take, where the caller names no other time."""
+        return min(self._timeout, _TIMEOUT_MAX)
+
     def request(
         self,
         method: str,

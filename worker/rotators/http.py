@@ -11,6 +11,7 @@ from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, read_id, read_time, read_value, take
 from worker.rotators.http_owning import Own
+from worker.rotators.http_pending import ask
 from worker.rotators.http_proof import (
     check_accepted,
     is_refused,
@@ -19,7 +20,7 @@ from worker.rotators.http_proof import (
     name_by_use,
     told_id,
 )
-from worker.rotators.http_requests import check_good, send, settings_of
+from worker.rotators.http_requests import check_good, settings_of
 from worker.rotators.http_search import choose_sweepable, list_working
 from worker.rotators.http_settings import ID, VALUE, HttpSettings
 from worker.rotators.http_taking import (
@@ -63,6 +64,10 @@ class HttpRotator:
     service that lists anything for it filters nothing, and it is as if there were no `find`. Lists are read
     page by page, by `Link: rel=next` or by `find_next`, from the same host and 100 at most. A list that says
     that it is a part is never taken for all.
+
+    What a service accepts to do later (202, with `Location` or `Operation-Location`) is asked for there until
+    it is done: at its own origin alone, within the time that one call may take. What is not done by then is an
+    outage, and looked for as after a lost answer.
 
     An answer is good if its status is one of 2xx, and what `expect` says of it holds. A redirect is none, and
     is not followed. Where `verify_id` is set, the answer to `verify` must name the id that the credential has:
@@ -119,7 +124,7 @@ class HttpRotator:
     def create(self, job: base.Job) -> base.Candidate:
         """What it made, and cannot be used, is revoked at once where its id is told."""
         settings = settings_of(job)
-        answer = send(settings.issue, job, what="issue")
+        answer = ask(settings.issue, job, what="issue")
         if answer.status == 409 and settings.find is not None:
             raise CounterpartError(
                 "issue: one with this label is there already (409): it is revoked before the next try",

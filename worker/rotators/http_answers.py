@@ -37,7 +37,9 @@ def take(answer: Response, path: str, what: str) -> Any:  # noqa: ANN401  # JSON
     if answer.flaw is not None:
         body = f", since the body cannot be read as JSON ({answer.flaw})"
     if answer.status == 202:
-        body += ": with 202 a service says that it does it later, which is not waited for"
+        body += (
+            ": with 202 a service says that it does it later, and names no place of its own to ask for the end"
+        )
     raise CounterpartError(f"{what}: {problem}{body}", cause=Cause.MISTAKE)
 
 

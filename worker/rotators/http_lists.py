@@ -11,7 +11,8 @@ from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, take
 from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
-from worker.rotators.http_requests import check_good, send, settings_of, write_url
+from worker.rotators.http_pending import ask
+from worker.rotators.http_requests import check_good, settings_of, write_url
 from worker.rotators.http_settings import HttpSettings, Request
 
 PAGES_MAX = 100
@@ -56,7 +57,7 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
         if (url, step.cursor) in seen:
             return Listing(entries=entries, partial="it leads back to a page that was read")
         seen.add((url, step.cursor))
-        answer = send(request, job, what=what, cursor=step.cursor, at=url)
+        answer = ask(request, job, what=what, cursor=step.cursor, at=url)
         if none_is_empty and answer.status in (404, 410):
             return Listing(entries=entries, partial=None)
         check_good(answer, request, what)

@@ -52,7 +52,7 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     linked = httpx.Response(200, headers={"link": answer.headers.get("link", "")}).links
     for relation, link in linked.items():
         if "next" in (relation or "").lower().split():
-            return _lead_on(link.get("url", ""), at)
+            return lead_on(link.get("url", ""), at)
     if settings.find_next is None:
         return None
     found = _look(answer, settings.find_next)
@@ -64,7 +64,7 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     if not text.isprintable() or len(text) > _CURSOR_MAX:
         return f"it goes on, and what lies at {settings.find_next} cannot be asked with"
     if settings.find_cursor is None and text.startswith(("http://", "https://", "/", "?")):
-        return _lead_on(text, at)
+        return lead_on(text, at)
     return Step(cursor=text)
 
 
@@ -100,7 +100,7 @@ def add_parameter(url: str, name: str, text: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, (name, text)])))
 
 
-def _lead_on(url: str, at: str) -> Step | str:
+def lead_on(url: str, at: str) -> Step | str:
     """Only to where the list itself was asked for: what opens it is nobody else's."""
     if not url.isprintable() or len(url) > _CURSOR_MAX:
         return "it goes on at what is no URL"

@@ -39,7 +39,7 @@ def send(
     sent = False
     try:
         body = _render_all(request.body, scope)
-        headers = {name: render(text, scope, header=True).text for name, text in request.headers.items()}
+        headers = _render_headers(request, scope)
         if body is not None and not isinstance(body, str):
             body = json.dumps(body)
             if "content-type" not in map(str.lower, headers):
@@ -54,11 +54,44 @@ def send(
     raise failure
 
 
-def write_url(request: Request, job: base.Job, *, what: str, cursor: str | None = None) -> str:
+def poll(
+    request: Request,
+    job: base.Job,
+    url: str,
+    *,
+    what: str,
+    value: Secret | None,
+    external_id: object,
+    timeout: float,
+) -> Response:
+    """The answer to a question at that URL, with what opens the request."""
+    known = _known(job, value=value, external_id=external_id)
+    failure: CounterpartError
+    try:
+        headers = _render_headers(request, Scope(context={"rotation": known}, values=job.values))
+        kept = {name: text for name, text in headers.items() if not name.lower().startswith("content-")}
+        return job.http.request("GET", url, headers=kept, timeout=timeout)
+    except CounterpartError as error:
+        failure = CounterpartError(
+            f"{what}: {error}", cause=error.cause, acted=error.acted, retry_at=error.retry_at
+        )
+    raise failure
+
+
+def write_url(
+    request: Request,
+    job: base.Job,
+    *,
+    what: str,
+    value: Secret | None = None,
+    external_id: object = None,
+    cursor: str | None = None,
+) -> str:
     """The URL that `send` would ask."""
     problem = ""
+    known = _known(job, value=value, external_id=external_id, cursor=cursor)
     try:
-        return _render_url(request.url, _known(job, cursor=cursor), job.values)
+        return _render_url(request.url, known, job.values)
     except CounterpartError as error:
         problem = f"{what}: {error}"
     raise CounterpartError(problem, cause=Cause.MISTAKE, acted=False)
@@ -110,6 +143,10 @@ def _render_url(text: str, known: Mapping[str, Any], values: Mapping[str, Secret
     for name, stand_in in written.items():
         url = url.replace(stand_in, odd[name])
     return url
+
+
+def _render_headers(request: Request, scope: Scope) -> dict[str, str]:
+    return {name: render(text, scope, header=True).text for name, text in request.headers.items()}
 
 
 def _render_all(data: Any, scope: Scope) -> Any:  # noqa: ANN401  # JSON

@@ -8,8 +8,9 @@ from worker.rotators import base
 from worker.rotators.http_answers import NoIdError
 from worker.rotators.http_lists import list_all
 from worker.rotators.http_owning import Own, Sign, decide_own
+from worker.rotators.http_pending import ask
 from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
-from worker.rotators.http_requests import check_good, send, settings_of
+from worker.rotators.http_requests import check_good, settings_of
 from worker.rotators.http_search import Found, choose_sweepable, find_ours
 from worker.rotators.http_settings import ID
 
@@ -21,7 +22,7 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
     Whether that shows it to be gone: by its value alone, what never was in effect there looks the same.
     """
     request = settings_of(job).revoke
-    answer = send(request, job, what="revoke", value=value, external_id=external_id)
+    answer = ask(request, job, what="revoke", value=value, external_id=external_id)
     by_id = request.reads(ID)
     if answer.status in (404, 410):
         return by_id
@@ -35,7 +36,7 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
 def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
     """As `revoke`, where nothing else tells whether it worked: not found may be the wrong place."""
     request = settings_of(job).revoke
-    answer = send(request, job, what="revoke", value=value, external_id=external_id)
+    answer = ask(request, job, what="revoke", value=value, external_id=external_id)
     if answer.status in (404, 410):
         raise CounterpartError(
             f"revoke: the service answered {answer.status}, and no check can show whether the old value is "

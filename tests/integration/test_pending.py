@@ -1,0 +1,284 @@
+"""A service that does later what it is asked for, and says where to ask for the end: 202 with a Location."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.http_rotator import ROTATOR, fail, make_job
+from tests.numbered import NumberedTokens
+from tests.ways_out import NETWORK
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.demo.loopback import Answer, Incoming
+from worker.outbound import HttpClient
+from worker.rotators.http_pending import POLLS_MAX, Progress, judge_progress
+
+LABEL = "nightkey-rot_1"
+SHORT = 1.0
+"""Seconds of a whole call, where its end is not to be reached."""
+
+
+class Later(NumberedTokens):
+    """It accepts whatever `methods` name, does it at once, and tells the end at the `polls`-th question.
+
+    `accept` writes where to ask, `tell` the answers there: by the number of the question and the end itself.
+    """
+
+    def __init__(
+        self,
+        methods: str = "POST DELETE GET",
+        *,
+        polls: int = 2,
+        accept: Callable[[str], Mapping[str, str]] = lambda path: {"Location": path},
+        tell: Callable[[int, Answer], Answer | None] = lambda *_: None,
+    ) -> None:
+        super().__init__()
+        self.methods, self.polls = methods.split(), polls
+        self.accept, self.tell = accept, tell
+        self.ends: dict[str, Answer] = {}
+        self.questions: list[str] = []
+        self.opened_by: list[str | None] = []
+
+    def respond(self, incoming: Incoming) -> Answer:
+        if incoming.path.startswith("/jobs/"):
+            return self._answer_question(incoming)
+        answer = super().respond(incoming)
+        if incoming.method not in self.methods or incoming.path == "/me":
+            return answer
+        path = f"/jobs/{len(self.ends) + 1}"
+        self.ends[path] = answer
+        return Answer(status=202, headers=self.accept(path))
+
+    def _answer_question(self, incoming: Incoming) -> Answer:
+        assert (incoming.method, incoming.body) == ("GET", b"")
+        self.opened_by.append(incoming.headers.get("x-admin"))
+        self.questions.append(incoming.path)
+        number = self.questions.count(incoming.path)
+        end = self.ends[incoming.path.removesuffix("/result")]
+        if incoming.path.endswith("/result"):
+            return end
+        told = self.tell(number, end)
+        if told is not None:
+            return told
+        return Answer(status=202) if number < self.polls else end
+
+    def describe(self, port: int | None = None, **changes: Any) -> dict[str, Any]:
+        settings = super().describe(port, **changes)
+        for name in ("issue", "revoke", "find"):
+            if name in settings:
+                settings[name] = settings[name] | {"headers": {"X-Admin": "me"}}
+        return settings
+
+
+def begin(service: Later, *, seconds: float = 10, **changes: Any):
+    old = Secret(service.issue())
+    job = make_job(service, old=old, settings=service.describe(**changes))
+    return replace(job, http=HttpClient(NETWORK, timeout=seconds))
+
+
+def go_to_the_end(service: Later) -> None:
+    """A rotation, and what a lost answer left beside it."""
+    job = begin(service)
+    service.issue(LABEL)
+    made = ROTATOR.create(job)
+    job = replace(job, new=made.value, new_external=made.external)
+    assert "revoked, too, what else bears its label (1)" in ROTATOR.revoke(job)
+    assert list(service.live) == [3]
+    assert ROTATOR.undo(job) == "revoked what was issued (1)"
+    assert service.live == {}
+
+
+def test_the_end_of_each_call_is_asked_for_where_it_says():
+    with Later(polls=1) as service:
+        go_to_the_end(service)
+        assert set(service.questions) == set(service.ends)
+        assert set(service.opened_by) == {"me"}
+        assert service.deletions() == ["/tokens/1", "/tokens/2", "/tokens/3"]
+
+
+def by_status(number: int, end: Answer) -> Answer:
+    done = "Succeeded" if number > 1 else "Running"
+    return Answer(status=200, body={"status": done, "result": end.body})
+
+
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "a redirect to the result": {
+        "tell": lambda number, _: Answer(status=303, headers={"Location": "/jobs/1/result"})
+    },
+    "a status, and the result where Location is": {
+        "accept": lambda path: {"Operation-Location": path, "Location": f"{path}/result"},
+        "tell": by_status,
+    },
+    "a status, and the result where the body says": {
+        "accept": lambda path: {"Operation-Location": path},
+        "tell": lambda number, end: Answer(
+            status=200, body={"status": "done", "resourceLocation": "/jobs/1/result"}
+        ),
+    },
+    "an outage between": {"tell": lambda number, _: Answer(status=503) if number == 1 else None},
+    "done is false": {
+        "tell": lambda number, _: Answer(status=200, body={"done": False}) if number == 1 else None
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_value_is_read_however_the_end_is_told(way):
+    with Later("POST", **WAYS[way]) as service:
+        job = begin(service)
+        made = ROTATOR.create(job)
+        assert (made.value.expose(), made.external) == ("value-of-number-2", {"id": 2})
+
+
+def test_a_value_beside_a_status_is_read_at_its_path():
+    with Later("POST", tell=by_status) as service:
+        made = ROTATOR.create(begin(service, value="result.token", id="result.id"))
+        assert (made.value.expose(), made.external) == ("value-of-number-2", {"id": 2})
+
+
+def test_a_value_that_came_with_202_is_not_asked_for_again():
+    class Early(Later):
+        def respond(self, incoming: Incoming) -> Answer:
+            answer = super().respond(incoming)
+            return replace(answer, body=self.ends["/jobs/1"].body) if incoming.method == "POST" else answer
+
+    with Early("POST") as service:
+        assert ROTATOR.create(begin(service)).external == {"id": 2}
+        assert service.questions == []
+
+
+def test_an_end_that_does_not_come_in_time_is_an_outage_and_undone_as_a_lost_answer():
+    with Later("POST", polls=1000) as service:
+        job = begin(service, seconds=SHORT)
+        with pytest.raises(
+            CounterpartError, match=r"issue: the service accepted it, to do it later \(202\)"
+        ) as caught:
+            ROTATOR.create(job)
+        assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, True)
+        assert "not done within 1 seconds" in str(caught.value)
+        assert ROTATOR.undo(replace(job, unanswered=True)) == "revoked what was issued (1)"
+        assert list(service.live) == [1]
+
+
+def test_what_is_not_found_in_time_is_not_taken_for_nothing():
+    with Later("GET", polls=1000) as service:
+        job = replace(begin(service, seconds=SHORT), unanswered=True)
+        service.issue(LABEL)
+        message, cause = fail(ROTATOR.undo, job)
+        assert message.startswith("find: the service accepted it, to do it later (202)")
+        assert cause is Cause.OUTAGE
+
+
+def test_a_revocation_that_is_not_done_in_time_is_not_done():
+    with Later("DELETE", polls=1000) as service:
+        job = begin(service, seconds=SHORT)
+        made = ROTATOR.create(job)
+        message, cause = fail(ROTATOR.revoke, replace(job, new=made.value, new_external=made.external))
+        assert message.startswith("revoke: the service accepted it, to do it later (202)")
+        assert cause is Cause.OUTAGE
+
+
+def test_a_service_that_asks_to_wait_longer_than_a_call_may_take_is_not_asked_before():
+    accept = {"Retry-After": "600"}
+    with Later("POST", accept=lambda path: accept | {"Location": path}) as service:
+        with pytest.raises(CounterpartError) as caught:
+            ROTATOR.create(begin(service))
+        assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, True)
+        assert caught.value.retry_at is not None
+        assert service.questions == []
+
+
+def test_a_service_that_asks_to_wait_a_moment_is_asked_then():
+    with Later("POST", accept=lambda path: {"Retry-After": "1", "Location": path}) as service:
+        assert ROTATOR.create(begin(service)).external == {"id": 2}
+
+
+@pytest.mark.parametrize("where", ["http://localhost:{port}/jobs/1", "https://127.0.0.1:{port}/jobs/1"])
+def test_another_place_is_never_asked(where):
+    with Later("POST DELETE") as service:
+        service.accept = lambda _: {"Location": where.format(port=urlsplit(service.url).port)}
+        job = begin(service)
+        message, cause = fail(ROTATOR.create, job)
+        assert message.endswith("does it later, and names no place of its own to ask for the end")
+        assert cause is Cause.MISTAKE
+        service.methods = ["DELETE"]
+        made = ROTATOR.create(job)
+        assert ROTATOR.revoke(replace(job, new=made.value, new_external=made.external)).startswith("revoked")
+        assert service.questions == []
+
+
+def test_a_redirect_to_another_place_is_not_followed():
+    tell = Answer(status=303, headers={"Location": "https://elsewhere.example.org/value"})
+    with Later("POST", tell=lambda *_: tell) as service:
+        message, cause = fail(ROTATOR.create, begin(service))
+        assert message.endswith("(202): it leads to another place for its end, which is not followed")
+        assert "example" not in message
+        assert cause is Cause.MISTAKE
+
+
+def test_redirects_in_a_circle_come_to_an_end():
+    tell = Answer(status=303, headers={"Location": "/jobs/1"})
+    with Later("POST", tell=lambda *_: tell) as service:
+        message, cause = fail(ROTATOR.create, begin(service, seconds=60))
+        assert f"asked for its end {POLLS_MAX} times" in message
+        assert cause is Cause.OUTAGE
+        assert len(service.questions) == POLLS_MAX
+
+
+@pytest.mark.parametrize(
+    ("tell", "problem"),
+    [
+        (Answer(status=200, body={"status": "Failed", "error": "value-of-number-2"}), "it says that it failed"),
+        (Answer(status=404), "where it is to be asked for its end, it answered 404"),
+        (Answer(status=403), "where it is to be asked for its end, it answered 403"),
+    ],
+)
+def test_an_end_that_is_none_leaves_what_may_be_there_to_the_search(tell, problem):
+    with Later("POST DELETE", tell=lambda *_: tell) as service:
+        job = begin(service)
+        with pytest.raises(CounterpartError) as caught:
+            ROTATOR.create(job)
+        assert str(caught.value).endswith(f"(202): {problem}")
+        assert (caught.value.cause, caught.value.acted) == (Cause.MISTAKE, True)
+        assert ROTATOR.undo(replace(job, unanswered=True)) == "revoked what was issued (1)"
+        service.methods = ["DELETE"]
+        made = ROTATOR.create(job)
+        job = replace(job, new=made.value, new_external=made.external)
+        assert ROTATOR.revoke(job).startswith("revoked, and the service refuses the old value")
+
+
+def test_where_no_check_tells_an_end_that_is_not_told_ends_nothing():
+    with Later("DELETE", tell=lambda *_: Answer(status=404)) as service:
+        job = begin(service)
+        made = ROTATOR.create(job)
+        job = replace(job, new=made.value, new_external=made.external, unproven=True)
+        assert fail(ROTATOR.revoke, job)[0].startswith("revoke: the service accepted it, to do it later (202)")
+
+
+def test_202_is_the_answer_where_the_settings_expect_it():
+    with Later("DELETE", polls=1000) as service:
+        settings = service.describe()
+        settings["revoke"]["expect"] = {"status": [202, 204]}
+        job = replace(begin(service), settings=make_job(service, settings=settings).settings)
+        made = ROTATOR.create(job)
+        assert ROTATOR.revoke(replace(job, new=made.value, new_external=made.external)).startswith("revoked")
+        assert service.questions == []
+
+
+@pytest.mark.parametrize(
+    ("body", "progress"),
+    [
+        ({"status": "InProgress"}, Progress.UNDER_WAY), ({"status": "in_progress"}, Progress.UNDER_WAY),
+        ({"status": "Not Started"}, Progress.UNDER_WAY), ({"state": "QUEUED"}, Progress.UNDER_WAY),
+        ({"done": False}, Progress.UNDER_WAY), ({"status": "canceled"}, Progress.FAILED),
+        ({"status": "timed-out"}, Progress.FAILED), ({"status": "Succeeded"}, Progress.DONE),
+        ({"status": "active"}, Progress.DONE), ({"done": True}, Progress.DONE), ({}, Progress.DONE),
+        ({"status": 200}, Progress.DONE), ([], Progress.DONE), ("", Progress.DONE), (None, Progress.DONE),
+    ],
+)  # fmt: skip
+def test_what_a_body_says_of_its_progress(body, progress):
+    assert judge_progress(json.loads(json.dumps(body))) is progress

@@ -1,0 +1,232 @@
+"""What a service does later: asked for (202, with the place to ask at), and asked after until it is done."""
+
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.secret import Secret
+from worker.domain.json_paths import take_path
+from worker.outbound import Response, say_status
+from worker.outbound.wishes import asked_to_wait
+from worker.rotators import base
+from worker.rotators.http_pages import Step, lead_on
+from worker.rotators.http_requests import poll, send, settings_of, write_url
+from worker.rotators.http_settings import HttpSettings, Request
+
+POLLS_MAX: Final = 60
+"""How often the end of one call is asked for."""
+_ACCEPTED = 202
+_PAUSE, _PAUSE_MAX = 0.25, 4.0
+"""Seconds between two questions where the service does not say it: doubled each time."""
+_MARGIN = 0.05
+"""Seconds by which clocks may differ about when it may be asked again."""
+_PLACES = ("operation-location", "azure-asyncoperation", "location")
+"""Headers that name where to ask, the first before the others."""
+_UNDER_WAY = frozenset(
+    "accepted creating deleting inprogress new notstarted pending processing provisioning queued running "
+    "scheduled started starting submitted updating waiting working".split()
+)
+_FAILED = frozenset("aborted canceled cancelled denied error failed failure rejected timedout".split())
+_RESULTS = ("resourceLocation", "resource_location", "resultUrl", "result_url")
+
+
+class Progress(StrEnum):
+    UNDER_WAY = "under way"
+    FAILED = "failed"
+    DONE = "done"
+
+
+def judge_progress(body: Any) -> Progress:  # noqa: ANN401  # JSON
+    """What the answer to a question after the end says by its body; one that says nothing is the end. Pure."""
+    if not isinstance(body, dict):
+        return Progress.DONE
+    if body.get("done") is False:
+        return Progress.UNDER_WAY
+    told = {_spell(body[name]) for name in ("status", "state") if isinstance(body.get(name), str)}
+    if told & _FAILED:
+        return Progress.FAILED
+    return Progress.UNDER_WAY if told & _UNDER_WAY else Progress.DONE
+
+
+def ask(
+    request: Request,
+    job: base.Job,
+    *,
+    what: str,
+    value: Secret | None = None,
+    external_id: object = None,
+    cursor: str | None = None,
+    at: str | None = None,
+) -> Response:
+    """As `send`; where the service says that it does it later (202) and where to ask, what it says in the end.
+
+    It is asked at its own origin alone, with the headers of the request, within the time that one call may
+    take, as often as `POLLS_MAX`, and not before it asked to be. An end that is not reached so is an outage: it
+    may take effect all the same. Where 202 is what `expect` names, it is the answer.
+    """
+    ends = time.monotonic() + job.http.timeout
+    url = at
+    if url is None:
+        url = write_url(request, job, what=what, value=value, external_id=external_id, cursor=cursor)
+    first = send(request, job, what=what, value=value, external_id=external_id, cursor=cursor, at=url)
+    if first.status != _ACCEPTED or _is_expected(request) or _holds_result(first, settings_of(job), what):
+        return first
+    place = _find_place(first, url)
+    if place is None:
+        return first
+    pending = _Pending(request, job, what, value=value, external_id=external_id, ends=ends)
+    return pending.follow(first, url, place)
+
+
+class _Pending:
+    """A call that was accepted, whose end is asked for until then by a steady clock."""
+
+    def __init__(
+        self,
+        request: Request,
+        job: base.Job,
+        what: str,
+        *,
+        value: Secret | None,
+        external_id: object,
+        ends: float,
+    ) -> None:
+        self._request, self._job, self._what = request, job, what
+        self._value, self._external_id = value, external_id
+        self._ends = ends
+
+    def follow(self, first: Response, url: str, place: str) -> Response:
+        """The answer in the end. What a revocation came to is shown by the credential, where a check tells."""
+        failure: CounterpartError
+        try:
+            return self._follow(first, place, result=_find_other(first, url, place))
+        except CounterpartError as error:
+            failure = error
+        if self._what == "revoke" and not self._job.unproven and failure.cause is not Cause.OUTAGE:
+            return first
+        raise failure
+
+    def _follow(self, answer: Response, place: str, *, result: str | None) -> Response:
+        pause, waits = _PAUSE, True
+        for _ in range(POLLS_MAX):
+            if waits:
+                self._wait(answer, pause)
+                pause = min(2 * pause, _PAUSE_MAX)
+            answer = self._poll(place)
+            waits = answer.status == _ACCEPTED or answer.cause is Cause.OUTAGE
+            if waits:
+                place = _find_place(answer, place) or place
+                continue
+            if 300 <= answer.status < 400:
+                place = self._check(_find_place(answer, place))
+                continue
+            progress = self._judge(answer)
+            if progress is Progress.DONE:
+                elsewhere = _find_result(answer, place) or result
+                if self._is_the_end(answer) or elsewhere in (None, place):
+                    return answer
+                place, result = self._check(elsewhere), None
+            waits = progress is Progress.UNDER_WAY
+        raise self._fail(f"it was asked for its end {POLLS_MAX} times, and has not told it", Cause.OUTAGE)
+
+    def _judge(self, answer: Response) -> Progress:
+        if not 200 <= answer.status < 300:
+            raise self._fail(f"where it is to be asked for its end, it {say_status(answer.status)}")
+        if self._is_the_end(answer):
+            return Progress.DONE
+        progress = judge_progress(answer.body)
+        if progress is Progress.FAILED:
+            raise self._fail("it says that it failed")
+        return progress
+
+    def _is_the_end(self, answer: Response) -> bool:
+        if self._what == "revoke":
+            return judge_progress(answer.body) is Progress.DONE
+        return _holds_result(answer, settings_of(self._job), self._what)
+
+    def _wait(self, answer: Response, pause: float) -> None:
+        now = datetime.now(UTC)
+        until = asked_to_wait(answer.headers, now)
+        seconds = pause if until is None else (until - now).total_seconds() + _MARGIN
+        if seconds >= self._ends - time.monotonic():
+            problem = f"it was not done within {self._job.http.timeout:g} seconds"
+            raise self._fail(problem, Cause.OUTAGE, retry_at=answer.retry_at)
+        time.sleep(seconds)
+
+    def _poll(self, place: str) -> Response:
+        failure: CounterpartError
+        try:
+            return poll(
+                self._request,
+                self._job,
+                place,
+                what=self._what,
+                value=self._value,
+                external_id=self._external_id,
+                timeout=max(self._ends - time.monotonic(), _MARGIN),
+            )
+        except CounterpartError as error:
+            failure = error
+        problem = str(failure).removeprefix(f"{self._what}: ")
+        raise self._fail(problem, failure.cause, retry_at=failure.retry_at)
+
+    def _check(self, place: str | None) -> str:
+        if place is None:
+            raise self._fail("it leads to another place for its end, which is not followed")
+        return place
+
+    def _fail(
+        self, problem: str, cause: Cause = Cause.MISTAKE, *, retry_at: datetime | None = None
+    ) -> CounterpartError:
+        """It was accepted: what it does, it may do yet."""
+        return CounterpartError(
+            f"{self._what}: the service accepted it, to do it later (202): {problem}",
+            cause=cause,
+            acted=True,
+            retry_at=retry_at,
+        )
+
+
+def _is_expected(request: Request) -> bool:
+    return request.expect is not None and _ACCEPTED in request.expect.status
+
+
+def _holds_result(answer: Response, settings: HttpSettings, what: str) -> bool:
+    """Whether it has what the call was made for, whatever it says of itself."""
+    path = {"issue": settings.value, "find": settings.find_ids, "inventory": settings.find_ids}.get(what)
+    if path is None or path.startswith("header:"):
+        return path is not None and path.partition(":")[2].lower() in answer.headers
+    head = path.partition("*")[0].strip(".")
+    try:
+        found = take_path(answer.body, head)
+    except CounterpartError:
+        return False
+    return isinstance(found, list) if "*" in path else found is not None
+
+
+def _find_place(answer: Response, at: str) -> str | None:
+    """Where it says to ask, if that is at its own origin; None: nowhere, or another place."""
+    return next((_lead(answer.headers[name], at) for name in _PLACES if answer.headers.get(name)), None)
+
+
+def _find_other(answer: Response, at: str, place: str) -> str | None:
+    """Where the result will lie, beside where to ask: services that name both mean it so."""
+    other = answer.headers.get("location")
+    to = _lead(other, at) if other else None
+    return None if to == place else to
+
+
+def _find_result(answer: Response, at: str) -> str | None:
+    told = [answer.body.get(name) for name in _RESULTS] if isinstance(answer.body, dict) else []
+    return next((_lead(one, at) for one in told if isinstance(one, str) and one), None)
+
+
+def _lead(url: str, at: str) -> str | None:
+    step = lead_on(url, at)
+    return step.url if isinstance(step, Step) else None
+
+
+def _spell(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalpha())
