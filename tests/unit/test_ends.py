@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -17,10 +17,12 @@ from vaultcore.errors import Cause, CounterpartError
 from worker.domain.ends import NoEndError, bound_end, check_ahead, decide_end, find_own_end, read_end
 
 NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
+DAY_OR_MONTH = "a date that does not begin with its year: which is the day and which the month is not guessed"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 THEN = datetime(2027, 2, 23, 23, 7, 24, tzinfo=UTC)
+THEN_DAY = datetime(2027, 2, 24, tzinfo=UTC)
 SECONDS = int(THEN.timestamp())
-times = st.integers(SECONDS, 80_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+times = st.integers(SECONDS, 19_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,31 @@ times = st.integers(SECONDS, 80_000_000_000).map(lambda seconds: datetime.fromti
         ("Feb 23 23:07:24 2027 GMT", "", THEN),
         ("  2027-02-23T23:07:24Z\n", "", THEN),
         (f"/Date({SECONDS * 1000})/", "", THEN),
+        (20270224, "expires_at", THEN_DAY),
+        (20270224, "not_after", THEN_DAY),
+        (20270224, "", THEN_DAY),
+        ("20270224", "expiresAt", THEN_DAY),
+        (20270224.0, "expires_at", THEN_DAY),
+        ("20270224.0", "data.exp", THEN_DAY),
+        (" 20270224 ", "valid_until", THEN_DAY),
+        (19991231, "not_after", datetime(1999, 12, 31, tzinfo=UTC)),
+        (21991231, "expires_on", datetime(2199, 12, 31, tzinfo=UTC)),
+        (20270224, "expires_after", NOW + timedelta(seconds=20270224)),
+        (20270224, "ttl", NOW + timedelta(seconds=20270224)),
+        (20270224, "expires_in_ms", NOW + timedelta(milliseconds=20270224)),
+        (22000101, "", NOW + timedelta(seconds=22000101)),
+        (202702232307, "expires_at", THEN.replace(second=0)),
+        ("202702232307", "", THEN.replace(second=0)),
+        (20270223230724, "expires_at", THEN),
+        (20270223230724, "expires_in", THEN),
+        ("20270223T2307Z", "expires_at", THEN.replace(second=0)),
+        ("2027-W08-3", "", THEN_DAY),
+        ("2027W083", "expires_at", THEN_DAY),
+        ("24 Feb 2027", "", THEN_DAY),
+        ("Feb 24, 2027", "", THEN_DAY),
+        ("24-Feb-2027", "", THEN_DAY),
+        (SECONDS, "exp", THEN),
+        (2**31, "exp", datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC)),
     ],
 )
 def test_a_time_is_read_from_any_of_the_usual_forms(raw: Any, called: str, means: datetime) -> None:
@@ -117,12 +144,32 @@ def test_an_end_that_is_over_is_read_too_and_rejects_the_candidate(raw: Any, cal
         ("2027-02-30", "a text of 10 characters that is no time"),
         ("\ud800", "a text of 1 characters that is no time"), ("P", "a text of 1 characters that is no time"),
         ("2027-02-23T23:07:24 EST", "a text of 23 characters that is no time"),
+        ("2027-02", "a month, a week or a year without a day"),
+        ("2027-W08", "a month, a week or a year without a day"),
+        ("2027W08", "a month, a week or a year without a day"),
+        ("24.02.2027", DAY_OR_MONTH), ("02/24/2027", DAY_OR_MONTH), ("02/03/2027 10:00:00", DAY_OR_MONTH),
+        ("3-2-2027", DAY_OR_MONTH), ("10:00 24.02.2027", DAY_OR_MONTH), ("03/02/27", DAY_OR_MONTH),
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_told_in_kind_alone(raw: Any, says: str) -> None:
     with pytest.raises(NoEndError) as caught:
         read_end(raw, NOW)
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("raw", [20271345, 20270230, 202702, 2027, 2027055, 202713450000])
+@pytest.mark.parametrize("written", [int, str])
+@pytest.mark.parametrize("called", ["expires_at", "not_after", "exp", "expires_on", "valid_until"])
+def test_a_number_that_is_like_a_date_and_is_none_is_never_1970(raw: int, written: Any, called: str) -> None:
+    with pytest.raises(NoEndError, match="a part of a date, or like one"):
+        read_end(written(raw), NOW, called=called)
+
+
+@given(st.dates(date(1990, 1, 1), date(2199, 12, 31)), st.sampled_from(["expires_at", "not_after", "exp", ""]))
+def test_a_day_means_the_same_as_a_number_and_as_text(day: date, called: str) -> None:
+    begins = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    forms: list[Any] = [int(f"{day:%Y%m%d}"), f"{day:%Y%m%d}", day.isoformat(), f"{day:%G-W%V-%u}"]
+    assert {read_end(form, NOW, called=called) for form in forms} == {begins}
 
 
 @given(times)

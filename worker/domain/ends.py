@@ -39,7 +39,15 @@ _PERIOD = re.compile(
 _SECONDS = re.compile(r"([0-9]{1,12})(?:\.[0-9]{1,9})?s")
 _ZONE = re.compile(r"(?i)(?<=[0-9]) ?(?:utc|gmt|z)$")
 _CLOCK_OFFSET = re.compile(r"(?<=[0-9]) (?=[+-][0-9]{2}:?[0-9]{2}$)")
-_WRITTEN = ("%b %d %H:%M:%S %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d %B %Y", "%B %d, %Y")
+_WRITTEN = (
+    "%b %d %H:%M:%S %Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d %B %Y", "%B %d, %Y", "%d %b %Y", "%b %d, %Y",
+    "%d-%b-%Y",
+)  # fmt: skip
+_COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""By their length: dates that are digits alone, of these years (and, as text, from 1970)."""
+_YEARS = range(1990, 2200)
+_PART = re.compile(r"[0-9]{4}-?(?:W[0-9]{2}|[0-9]{2})|[0-9]{4}")
+_YEAR_LAST = re.compile(r"(?:.*[^0-9])?[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{4}|[0-9]{2})(?:[^0-9].*)?")
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _TEXT_MAX = 100
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -56,7 +64,9 @@ def read_end(raw: object, now: datetime, *, called: str = "") -> datetime:
     A number is seconds from now where it is small, and otherwise a time in seconds, milliseconds, microseconds
     or nanoseconds since 1970. `called` is the name of its field, which settles what its size leaves open
     (`expires_in`, `expires_at`, `ttl_ms`). A text is such a number, a time of ISO 8601, RFC 2822, HTTP or
-    OpenSSL, or a period (`PT1H`, `3600s`). Without a time zone it is UTC; a day alone is its first moment.
+    OpenSSL, or a period (`PT1H`, `3600s`). Without a time zone it is UTC; a day alone is its first moment, the
+    nearer end of it. `20270224` is a day, as a number too, where its field does not count from now. What could
+    be one of several days, or names a month or a year alone, is none.
     """
     try:
         if isinstance(raw, bool) or raw is None or not isinstance(raw, int | float | str):
@@ -113,6 +123,9 @@ def check_ahead(end: datetime | None, now: datetime) -> None:
 def _read_number(number: float, now: datetime, called: str) -> datetime | None:
     if not math.isfinite(number):  # one beyond any float is an OverflowError
         return None
+    written = _read_dated(number, called)
+    if written is not None:
+        return written
     name, unit = _read_name(called)
     length = number if unit is None else number * unit
     if abs(length) < _EPOCH_FROM and (_counts_from_now(called) or not _ABSOLUTE.search(name)):
@@ -121,6 +134,21 @@ def _read_number(number: float, now: datetime, called: str) -> datetime | None:
         if abs(number) < limit:
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number / parts)
     return None
+
+
+def _read_dated(number: float, called: str) -> datetime | None:
+    """A date that was written as a number. `NoEndError` for a part of one, or what looks like one and is none,
+    in a field that has a time: as a number of seconds it would be in 1970.
+    """
+    name, unit = _read_name(called)
+    digits = str(int(number))
+    if number != int(number) or unit is not None or int(digits[:4] if number > 0 else 0) not in _YEARS:
+        return None
+    found = None if len(digits) < max(_COMPACT) and _counts_from_now(called) else _read_compact(digits)
+    is_part = len(digits) in (4, 6, 7, 8, 12) and _ABSOLUTE.search(name) and not _counts_from_now(called)
+    if found is None and is_part:
+        raise NoEndError("a number that is a part of a date, or like one, and not guessed")
+    return found
 
 
 def _counts_from_now(called: str) -> bool:
@@ -144,7 +172,7 @@ def _read_name(called: str) -> tuple[str, float | None]:
 def _read_text(text: str, now: datetime, called: str) -> datetime | None:
     if not text or len(text) > _TEXT_MAX or not text.isascii():
         return None
-    found = None if len(text) < _LONG and _counts_from_now(called) else _read_compact(text)
+    found = None if len(text) < max(_COMPACT) and _counts_from_now(called) else _read_compact(text)
     if found is not None:
         return found
     if _NUMBER.fullmatch(text):
@@ -155,7 +183,9 @@ def _read_text(text: str, now: datetime, called: str) -> datetime | None:
     period = _read_period(text)
     if period is not None:
         return now + period
-    if text.isdigit():  # ISO 8601 would take it for a date without hyphens
+    if text.isdigit() or _PART.fullmatch(
+        text
+    ):  # ISO 8601 would take it for a date without hyphens, or its week
         return None
     plain = _CLOCK_OFFSET.sub("", _ZONE.sub("", text))
     for read in (datetime.fromisoformat, _read_mail, _read_written):
@@ -166,8 +196,8 @@ def _read_text(text: str, now: datetime, called: str) -> datetime | None:
 
 
 def _read_compact(text: str) -> datetime | None:
-    """`20270223`, `20270223230724` and the like are dates, though they are digits alone."""
-    form = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}.get(len(text))
+    """`20270223`, `202702232307` and `20270223230724` are dates, though they are digits alone."""
+    form = _COMPACT.get(len(text))
     if form is None or not text.isdigit() or not "1970" <= text[:4] < "2200":
         return None
     return _try(lambda one: datetime.strptime(one, form).replace(tzinfo=UTC), text)
@@ -216,6 +246,10 @@ def _name_kind(raw: object) -> str:
         return "true or false"
     if isinstance(raw, int | float):
         return "a number that is no time"
+    if isinstance(raw, str) and len(raw) <= _TEXT_MAX and _YEAR_LAST.fullmatch(raw.strip()):
+        return "a date that does not begin with its year: which is the day and which the month is not guessed"
+    if isinstance(raw, str) and _PART.fullmatch(raw.strip()):
+        return "a month, a week or a year without a day"
     if isinstance(raw, str):
         return f"a text of {len(raw)} characters that is no time" if raw.strip() else "an empty text"
     return "an object" if isinstance(raw, dict) else "a list" if isinstance(raw, list) else "something else"
