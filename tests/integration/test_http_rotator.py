@@ -15,7 +15,8 @@ from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.demo.token_service import TokenService, _digest
 from worker.rotators.catalog import parse_settings
 
-NO_TIME = "issue: no time at expires_at"
+NO_TEXT = "issue: the answer holds no value at path `token`, but what is no text, or empty: see setting value"
+NO_TIME = "issue: the answer holds no time at path `expires_at`, but"
 
 
 @pytest.fixture
@@ -408,25 +409,73 @@ def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refuse
 @pytest.mark.parametrize(
     ("body", "changes", "message"),
     [
-        ({"id": 1, "expires_at": None}, {}, "issue: there is nothing at token"),
-        ({"token": 5, "id": 1, "expires_at": None}, {}, "issue: no text at token"),
-        ({"token": "", "id": 1, "expires_at": None}, {}, "issue: no text at token"),
-        ({"token": "value-1", "expires_at": None}, {}, "issue: there is nothing at id"),
-        ({"token": "value-1", "id": None, "expires_at": None}, {}, "issue: no id at id"),
-        ({"token": "value-1", "id": {"a": 1}, "expires_at": None}, {}, "issue: no id at id"),
-        ({"token": "value-1", "id": True, "expires_at": None}, {}, "issue: no id at id"),
-        ({"token": "value-1", "id": "", "expires_at": None}, {}, "issue: no id at id"),
-        ({"token": "value-1", "id": 1}, {}, "issue: there is nothing at expires_at"),
+        (
+            {"id": 1, "expires_at": None},
+            {},
+            "issue: the answer holds no value at path `token`: see setting value",
+        ),
+        (
+            {"token": 5, "id": 1, "expires_at": None},
+            {},
+            NO_TEXT,
+        ),
+        (
+            {"token": "", "id": 1, "expires_at": None},
+            {},
+            NO_TEXT,
+        ),
+        (
+            {"token": "value-1", "expires_at": None},
+            {},
+            "issue: the answer holds no id at path `id`: see setting id",
+        ),
+        (
+            {"token": "value-1", "id": None, "expires_at": None},
+            {},
+            "issue: the answer holds no id at path `id`: see setting id",
+        ),
+        (
+            {"token": "value-1", "id": {"a": 1}, "expires_at": None},
+            {},
+            "issue: the answer holds no id at path `id`: see setting id",
+        ),
+        (
+            {"token": "value-1", "id": True, "expires_at": None},
+            {},
+            "issue: the answer holds no id at path `id`: see setting id",
+        ),
+        (
+            {"token": "value-1", "id": "", "expires_at": None},
+            {},
+            "issue: the answer holds no id at path `id`: see setting id",
+        ),
+        (
+            {"token": "value-1", "id": 1},
+            {},
+            "issue: the answer holds no time at path `expires_at`: see setting expires",
+        ),
         (
             {"token": "value-1", "id": 1, "expires_at": "soon"},
             {},
-            f"{NO_TIME}: a text of 4 characters that is no time",
+            f"{NO_TIME} a text of 4 characters that is no time: see setting expires",
         ),
-        ({"token": "value-1", "id": 1, "expires_at": True}, {}, f"{NO_TIME}: true or false"),
-        ({"token": "value-1", "id": 1, "expires_at": 1e300}, {}, f"{NO_TIME}: a number that is no time"),
-        (["value-1"], {}, "issue: there is nothing at token"),
-        ("value-1", {}, "issue: there is nothing at token"),
-        ({"data": [{"token": "x"}]}, {"value": "data.1.token"}, "issue: there is nothing at data.1.token"),
+        (
+            {"token": "value-1", "id": 1, "expires_at": True},
+            {},
+            f"{NO_TIME} true or false: see setting expires",
+        ),
+        (
+            {"token": "value-1", "id": 1, "expires_at": 1e300},
+            {},
+            f"{NO_TIME} a number that is no time: see setting expires",
+        ),
+        (["value-1"], {}, "issue: the answer holds no value at path `token`: see setting value"),
+        ("value-1", {}, "issue: the answer holds no value at path `token`: see setting value"),
+        (
+            {"data": [{"token": "x"}]},
+            {"value": "data.1.token"},
+            "issue: the answer holds no value at path `data.1.token`: see setting value",
+        ),
     ],
 )
 def test_an_answer_without_what_the_settings_say_is_a_mistake_told_by_its_path(body, changes, message):
@@ -458,15 +507,27 @@ def test_an_expiry_is_read_as_a_time_or_as_seconds(expires, expected):
 @pytest.mark.parametrize(
     ("body", "path", "message"),
     [
-        ({"tokens": {"id": 1}}, "tokens.*.id", "find: no list at tokens.*"),
-        ({"tokens": "none"}, "tokens.*.id", "find: no list at tokens.*"),
-        ({"items": []}, "tokens.*.id", "find: there is nothing at tokens"),
-        ({"id": 1}, "*.id", "find: no list at *"),
-        ([{"id": None}], "*.id", "find: no id at id"),
-        ([{"id": ["a"]}], "*.id", "find: no id at id"),
-        ([{"name": 1}], "*.id", "find: there is nothing at id"),
-        ([[1]], "*", "find: no id at *"),
-        ("<html>", "*.id", "find: no list at *"),
+        (
+            {"tokens": {"id": 1}},
+            "tokens.*.id",
+            "find: the answer holds no list at path `tokens.*`: see setting find_ids",
+        ),
+        (
+            {"tokens": "none"},
+            "tokens.*.id",
+            "find: the answer holds no list at path `tokens.*`: see setting find_ids",
+        ),
+        ({"items": []}, "tokens.*.id", "find: the answer holds no list at path `tokens`: see setting find_ids"),
+        ({"id": 1}, "*.id", "find: the answer holds no list at path `*`: see setting find_ids"),
+        ([{"id": None}], "*.id", "find: an entry in the answer holds no id at path `id`: see setting find_ids"),
+        (
+            [{"id": ["a"]}],
+            "*.id",
+            "find: an entry in the answer holds no id at path `id`: see setting find_ids",
+        ),
+        ([{"name": 1}], "*.id", "find: an entry in the answer holds no id at path `id`: see setting find_ids"),
+        ([[1]], "*", "find: an entry in the answer holds no id at path `*`: see setting find_ids"),
+        ("<html>", "*.id", "find: the answer holds no list at path `*`: see setting find_ids"),
     ],
 )
 def test_a_search_with_another_answer_than_a_list_of_ids_never_passes_for_an_empty_one(body, path, message):

@@ -54,19 +54,28 @@ UNUSABLE: Mapping[str, tuple[Change, str]] = {
     "LF in the token": (say(token="a\n"), "issue: what lies at token holds a line break, and verify sends it"),
     "a lone surrogate in the token": (say(token="a\ud800b"), "issue: the value of prod-crm-token is not text"),
     "a token too long": (say(token="a" * 2001), "issue: the value of prod-crm-token has 2001 characters"),
-    "a token that is a number": (say(token=10**20), "issue: no text at token"),
-    "no token": (lambda body: Answer(status=200, body={"id": body["id"]}), "issue: there is nothing at token"),
+    "a token that is a number": (
+        say(token=10**20),
+        "issue: the answer holds no value at path `token`, but what is no text",
+    ),
+    "no token": (
+        lambda body: Answer(status=200, body={"id": body["id"]}),
+        "issue: the answer holds no value at path `token`",
+    ),
 }
 """Nothing that its use could tell of."""
 USABLE: Mapping[str, tuple[Change, str]] = {
-    "an end that is a number of a hundred digits": (say(expires_at=10**99), "issue: no time at expires_at"),
+    "an end that is a number of a hundred digits": (
+        say(expires_at=10**99),
+        "issue: the answer holds no time at path `expires_at`, but a number",
+    ),
     "NUL in the id": (say(id="a\0b"), CANNOT_BE_ID),
     "CR in the id": (say(id="a\rb"), CANNOT_BE_ID),
     "LF in the id": (say(id="a\nb"), CANNOT_BE_ID),
     "a lone surrogate in the id": (say(id="a\ud800"), CANNOT_BE_ID),
     "an id that leads up": (say(id=".."), CANNOT_BE_ID),
     "an id too long": (say(id="a" * 501), CANNOT_BE_ID),
-    "true for an id": (say(id=True), "issue: no id at id"),
+    "true for an id": (say(id=True), "issue: the answer holds no id at path `id`: see setting id"),
     "the token for an id": (
         lambda body: Answer(status=201, body=body | {"id": body["token"]}),
         "issue: at id lies a value, and a value is never kept as an id",
@@ -77,8 +86,11 @@ USABLE: Mapping[str, tuple[Change, str]] = {
     ),
 }
 SILENT: Mapping[str, tuple[Change, str]] = {
-    "an empty body": (say_nothing(200), "issue: there is nothing at token, and no body came with 200"),
-    "204": (say_nothing(204), "issue: there is nothing at token, and no body came with 204"),
+    "an empty body": (
+        say_nothing(200),
+        "issue: the answer holds no value at path `token`, and no body came with 200",
+    ),
+    "204": (say_nothing(204), "issue: the answer holds no value at path `token`, and no body came with 204"),
     "202 with a Location": (
         say_nothing(202, Location="/v1/jobs/1"),
         "issue: the service accepted it, to do it later (202): where it is to be asked for its end, it",
@@ -86,11 +98,11 @@ SILENT: Mapping[str, tuple[Change, str]] = {
     "a redirect": (say_nothing(303, Location="/v1/jobs/1"), "issue: the service answered 303, a redirect"),
     "deeper than a thousand levels": (
         say_raw('{"token": "%(token)s", "id": "%(id)s", "more": ' + DEEP + "}"),
-        "issue: there is nothing at token, since the body cannot be read as JSON (nested too deeply)",
+        "issue: the answer holds no value at path `token`, since the body cannot be read as JSON (nested",
     ),
     "NaN": (
         say_raw('{"token": "%(token)s", "id": NaN}'),
-        "issue: there is nothing at token, since the body cannot be read as JSON (NaN",
+        "issue: the answer holds no value at path `token`, since the body cannot be read as JSON (NaN",
     ),
 }
 
@@ -328,7 +340,7 @@ def test_an_answer_that_cannot_be_used_takes_nothing_back_by_another_s_id(told):
 
 def test_an_answer_whose_value_cannot_be_used_takes_nothing_back_by_the_id_of_the_old_one():
     with be_told(OLD, find=None, value="nothing") as (service, old, settings):
-        with pytest.raises(CounterpartError, match="issue: there is nothing at nothing"):
+        with pytest.raises(CounterpartError, match="issue: the answer holds no value at path `nothing`"):
             ROTATOR.create(make_job(service, old=old, settings=settings))
         assert service.deletions() == []
 
@@ -388,7 +400,7 @@ def test_a_status_that_the_settings_call_good_is_one():
 @pytest.mark.parametrize(
     ("face", "problem"),
     [
-        (Face.SAYS_NO_WITH_200, "verify: there is nothing at token_id"),
+        (Face.SAYS_NO_WITH_200, "verify: the answer holds no id at path `token_id`"),
         (Face.SIGN_IN, "verify: the service answered 302, a redirect to another place"),
     ],
 )

@@ -203,7 +203,9 @@ def test_another_place_is_never_asked(where):
         service.accept = lambda _: {"Location": where.format(port=urlsplit(service.url).port)}
         job = begin(service)
         message, cause = fail(ROTATOR.create, job)
-        assert message.endswith("does it later, and names no place of its own to ask for the end")
+        assert message.endswith(
+            "does it later, but names no place of its own to ask for the end: see setting value"
+        )
         assert cause is Cause.MISTAKE
         service.methods = ["DELETE"]
         made = ROTATOR.create(job)

@@ -116,7 +116,9 @@ def test_what_is_no_end_at_all_is_a_mistake_and_told_in_kind(on_file: Staged, cl
     drive_on(organisation, clock, until=lambda: organisation.rotations()[0].state is State.ROLLED_BACK)
     (rotation,) = organisation.rotations()
     assert rotation.last_cause == "mistake"
-    assert "no time at expires_at: a text of 17 characters that is no time" in (rotation.last_error or "")
+    assert "no time at path `expires_at`, but a text of 17 characters that is no time" in (
+        rotation.last_error or ""
+    )
     assert len(service.live_tokens("ticketing")) == 1
 
 

@@ -253,13 +253,13 @@ def _name_given(job: base.Job, answer: Response, value: Secret) -> str | None:
     if settings.find is not None or settings.id is None or is_refused(job, value):
         return None
     known = (value, job.old, *job.values.values())
-    return str(IdReader(known).check(take(answer, settings.id, "issue"), settings.id, "issue"))
+    return str(IdReader(known).check(take(answer, settings.id, "issue", "id"), settings.id, "issue"))
 
 
 def _texts_of(answer: Response, settings: HttpSettings) -> list[Secret]:
     """The value, if it is one at all: not even in part is it an id."""
     try:
-        found = take(answer, settings.value, "issue")
+        found = take(answer, settings.value, "issue", "value")
     except CounterpartError:
         return []
     return [Secret(found)] if isinstance(found, str) and found else []

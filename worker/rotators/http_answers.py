@@ -16,6 +16,8 @@ from worker.workflows.masking import Masker
 ID_MAX = 500
 _EXACT = 2**53
 """Whole numbers up to this one are the same to every reader of JSON; others are kept as text."""
+_NOUNS = {"value": "value", "id": "id", "verify_id": "id", "find_ids": "list", "expires": "time"}
+"""What lies at the path that each setting names."""
 _LAYOUT = frozenset("\t\n\r")
 
 
@@ -23,31 +25,35 @@ class NoIdError(CounterpartError):
     """Where an id should lie, there is none."""
 
 
-def take(answer: Response, path: str, what: str) -> Any:  # noqa: ANN401  # JSON
-    """What lies at the path in the body, or in a header."""
+def take(answer: Response, path: str, what: str, setting: str) -> Any:  # noqa: ANN401  # JSON
+    """What lies at the path in the body, or in a header; `setting` is what names the path."""
     where, separator, name = path.partition(":")
     if separator and where == "header":
         return answer.headers.get(name.lower())
-    problem = ""
     try:
         return take_path(answer.body, path)
-    except CounterpartError as error:
-        problem = str(error)
-    body = "" if answer.raw else f", and no body came with {answer.status}"
+    except CounterpartError:
+        why = "" if answer.raw else f", and no body came with {answer.status}"
     if answer.flaw is not None:
-        body = f", since the body cannot be read as JSON ({answer.flaw})"
+        why = f", since the body cannot be read as JSON ({answer.flaw})"
     if answer.status == 202:
-        body += (
-            ": with 202 a service says that it does it later, and names no place of its own to ask for the end"
-        )
-    raise CounterpartError(f"{what}: {problem}{body}", cause=Cause.MISTAKE)
+        why = ", and with 202 it says that it does it later, but names no place of its own to ask for the end"
+    raise CounterpartError(say_missing(what, setting, path, why=why), cause=Cause.MISTAKE)
+
+
+def say_missing(what: str, setting: str, path: str, *, why: str = "", entry: bool = False) -> str:
+    """That what a setting names does not lie at its path, in the answer or in one entry of its list."""
+    noun = "id" if entry else _NOUNS[setting]
+    holder = "an entry in the answer" if entry else "the answer"
+    return f"{what}: {holder} holds no {noun} at path `{path or '*'}`{why}: see setting {setting}"
 
 
 def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret:
     """The value that was issued, if it can be kept and sent."""
-    found = take(answer, settings.value, "issue")
+    found = take(answer, settings.value, "issue", "value")
     if not isinstance(found, str) or not found:
-        raise CounterpartError(f"issue: no text at {settings.value}", cause=Cause.MISTAKE)
+        problem = say_missing("issue", "value", settings.value, why=", but what is no text, or empty")
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
     problem = ""
     try:
         rules.check_value(found, name=item)
@@ -66,12 +72,17 @@ def read_id(answer: Response, path: str, what: str, *, values: Iterable[Secret |
     """The id at the path, in which none of these values may stand. `NoIdError` where there is none."""
     problem = ""
     try:
-        found = take(answer, path, what)
+        found = take(answer, path, what, id_setting(what))
     except CounterpartError as error:
         found, problem = None, str(error)
     if problem:
         raise NoIdError(problem, cause=Cause.MISTAKE)
     return IdReader(values).check(found, path, what)
+
+
+def id_setting(what: str) -> str:
+    """Which setting names the path of the ids in the answer to that request."""
+    return {"issue": "id", "verify": "verify_id"}.get(what, "find_ids")
 
 
 class IdReader:
@@ -82,10 +93,10 @@ class IdReader:
         self._plain = {value.expose() for value in known}
         self._masker = Masker(value for value in known if len(value) >= rules.MASKED_MIN)
 
-    def check(self, found: object, path: str, what: str) -> str | int:
+    def check(self, found: object, path: str, what: str, *, entry: bool = False) -> str | int:
         where = path or "*"
         if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
-            raise NoIdError(f"{what}: no id at {where}", cause=Cause.MISTAKE)
+            raise NoIdError(say_missing(what, id_setting(what), path, entry=entry), cause=Cause.MISTAKE)
         text = str(found)
         if text in self._plain or self._masker.mask(text) != text:
             raise CounterpartError(
@@ -102,11 +113,11 @@ class IdReader:
 
 
 def read_time(answer: Response, path: str | None, now: datetime) -> datetime | None:
-    found = None if path is None else take(answer, path, "issue")
+    found = None if path is None else take(answer, path, "issue", "expires")
     if found is None:
         return None
     try:
         return read_end(found, now, called=path or "")
     except NoEndError as error:
-        problem = str(error)
-    raise CounterpartError(f"issue: no time at {path}: {problem}", cause=Cause.MISTAKE)
+        why = f", but {error}"
+    raise CounterpartError(say_missing("issue", "expires", path or "", why=why), cause=Cause.MISTAKE)

@@ -9,7 +9,7 @@ from vaultcore.errors import Cause, CounterpartError
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators import base
-from worker.rotators.http_answers import IdReader, take
+from worker.rotators.http_answers import IdReader, say_missing, take
 from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
 from worker.rotators.http_pending import ask
 from worker.rotators.http_requests import check_good, settings_of, write_url
@@ -89,21 +89,20 @@ def _read_page(answer: Response, settings: HttpSettings, ids: IdReader, what: st
     """Null is an empty list; any other answer than a list of ids is not taken for one."""
     head, star, tail = settings.find_ids.partition("*")
     if not star:
-        alone = str(ids.check(take(answer, head, what), head, what))
+        alone = str(ids.check(take(answer, head, what, "find_ids"), head, what))
         yield Entry(raw=answer.body, read_id=lambda: alone)
         return
-    found = take(answer, head.strip("."), what)
+    found = take(answer, head.strip("."), what, "find_ids")
     if not isinstance(found, list | None):
-        raise CounterpartError(f"{what}: no list at {head}*", cause=Cause.MISTAKE)
+        raise CounterpartError(say_missing(what, "find_ids", f"{head}*"), cause=Cause.MISTAKE)
     path = tail.strip(".")
     for raw in found or ():
         yield Entry(raw=raw, read_id=partial(_read_id, raw, path, ids, what))
 
 
 def _read_id(raw: Any, path: str, ids: IdReader, what: str) -> str:  # noqa: ANN401  # JSON
-    problem = ""
     try:
-        return str(ids.check(take_path(raw, path), path, what))
-    except CounterpartError as error:
-        problem = str(error).removeprefix(f"{what}: ")
-    raise CounterpartError(f"{what}: {problem}", cause=Cause.MISTAKE)
+        found = take_path(raw, path)
+    except CounterpartError:
+        found = None
+    return str(ids.check(found, path, what, entry=True))
