@@ -373,6 +373,100 @@ def test_a_template_that_needs_what_it_will_not_see_is_refused_by_its_field(name
     assert str(caught.value) == f"rotator {name}, setting {problem}"
 
 
+VALUE_IN_HOST = "may stand in the path or the query of a URL, and not where its host could be made of it"
+IN_HOST = [
+    "{{ @ }}", "{{@}}", "{{- @ -}}", "{{ @ | url_encode }}", "https://{{ @ }}",
+    "https://{{ @ }}.example.test/x", "https://{{ @ }}/v1", "//{{ @ }}/x", "https:/{{ @ }}/x",
+    "https:///{{ @ }}/x", "{{ @ }}://example.test/",
+    "https://example.test{{ @ }}/x", "https://example.test:{{ @ }}/x", "https://example.test\\{{ @ }}/x",
+    "https://me@{{ @ }}/x", "https://{{ vault.prod-x }}{{ @ }}/x",
+    "https://{{ @ | base64_encode }}@example.test/",
+    "{% if true %}https://{{ @ }}/x{% endif %}", "{% assign x = @ %}https://{{ x }}/", "{{ @ | default: 'x' }}",
+    "{% capture x %}{{ @ }}{% endcapture %}https://{{ x }}/x", "https://{{ rotation }}/x",
+    "https://{% if @ %}a{% else %}b{% endif %}.example.test/x", "{{ 'https://' | append: @ }}",
+    "https://x.test{% comment %}/{% endcomment %}{{ @ }}/", "https://x.test{% raw %}/{% endraw %}{{ @ }}/",
+]  # fmt: skip
+IN_PATH = [
+    "https://example.test/{{ @ }}", "https://example.test?x={{ @ }}", "https://example.test/#{{ @ }}",
+    "https://{{ vault.prod-x }}.example.test/{{ @ }}", "{{ vault.prod-x }}/v1/{{ @ | base64_encode }}",
+    "https://{{ rotation.item | downcase }}.example.test/{% if true %}{{ @ }}{% endif %}",
+    "https://me:{{ @ | url_encode }}@example.test/x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", IN_HOST)
+@pytest.mark.parametrize(
+    ("request_name", "path"),
+    [
+        ("verify", "rotation.value"), ("revoke", "rotation.value"), ("revoke", "rotation.id"),
+        ("find", "rotation.cursor"), ("inventory", "rotation.cursor"),
+    ],
+)  # fmt: skip
+def test_what_is_secret_or_another_s_choice_is_never_a_host(request_name, path, url):
+    settings = HTTP_SETTINGS | {"id": "id", "find_next": "next", request_name: call(url=_name(url, path))}
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings("http", settings)
+    said = str(caught.value)
+    assert VALUE_IN_HOST in said or "rotation will not be there" in said
+    assert said.startswith(f"rotator http, setting {request_name}.url: ")
+
+
+@pytest.mark.parametrize("url", [*IN_PATH, "https://me:{{ @ }}@example.test/x"])
+def test_what_is_secret_may_stand_in_the_path_and_the_query(url):
+    assert parse_settings("http", HTTP_SETTINGS | {"verify": call(url=_name(url, "rotation.value"))})
+
+
+@pytest.mark.parametrize("name", ["install", "verify", "revoke", "undo"])
+@pytest.mark.parametrize("url", [*IN_HOST, "https://me:{{ @ }}@example.test/x"])
+def test_no_node_of_a_recipe_calls_a_host_that_is_made_of_a_value(name, url):
+    for value in ("rotation.new", "rotation.old"):
+        with pytest.raises(InvalidInputError) as caught:
+            parse_settings("recipe", RECIPE | {name: [put(url=_name(url, value), body="{{ rotation.new }}")]})
+        assert f"{name}: node {name}_1, field data.url: " in str(caught.value)
+        assert VALUE_IN_HOST in str(caught.value)
+
+
+@pytest.mark.parametrize("url", IN_PATH)
+def test_a_node_of_a_recipe_may_have_a_value_in_its_path(url):
+    assert parse_settings("recipe", RECIPE | {"verify": [put(url=_name(url, "rotation.new"))]})
+
+
+@pytest.mark.parametrize(
+    ("node", "field"),
+    [
+        ({"componentId": "soap", "wsdl": "https://x.test/{{ rotation.new }}", "operation": "set"}, "wsdl"),
+        (
+            {
+                "componentId": "soap",
+                "wsdl": "https://x.test/",
+                "endpoint": "https://{{ rotation.old }}/",
+                "operation": "set",
+            },
+            "endpoint",
+        ),
+        (
+            {
+                "componentId": "smtp",
+                "host": "{{ rotation.new }}.example.test",
+                "from": "a@example.test",
+                "to": "b@example.test",
+            },
+            "host",
+        ),
+    ],
+)
+def test_no_node_of_a_recipe_is_told_whom_to_talk_to_by_a_value(node, field):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_settings("recipe", RECIPE | {"install": [node]})
+    assert f"install: node install_1, field data.{field}: rotation." in str(caught.value)
+    assert "may not stand where a node is told whom to talk to" in str(caught.value)
+
+
+def _name(url, path):
+    """The URL with that path in the place of @, but the one before a host."""
+    return url.replace(" @", f" {path}").replace("{@", "{" + path)
+
+
 @pytest.mark.parametrize(
     "node",
     [

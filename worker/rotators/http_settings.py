@@ -10,6 +10,7 @@ from vaultcore.references import texts_in
 from worker.outbound.expecting import Expect
 from worker.rotators import base
 from worker.workflows.templates import Path, check, check_reads, find_reads
+from worker.workflows.url_hosts import check_host
 
 VALUE: Path = ("rotation", "value")
 ID: Path = ("rotation", "id")
@@ -157,11 +158,22 @@ class HttpSettings(base.Settings):
                     paths = check_reads(text, {"rotation": seen | paged}, header=header)
                 except InvalidInputError as error:
                     paths, problem = (), str(error)
+                if not problem and field == "url":
+                    problem = _explain_host(text)
                 if ID in paths and self.id is None and self.verify_id is None:
                     problem = "rotation.id is not known without id or verify_id: set one of them"
                 if problem:
                     raise ValueError(f"{name}.{field}: {problem}")
         return self
+
+
+def _explain_host(url: str) -> str:
+    """What another side chose, and what is secret, leads nowhere else and is looked up nowhere."""
+    try:
+        check_host(url, (VALUE, ID, CURSOR), escapes=True)
+    except InvalidInputError as error:
+        return str(error)
+    return ""
 
 
 def _spell(path: str) -> str:

@@ -16,12 +16,16 @@ from worker.workflows.definition import Definition, chain_nodes
 from worker.workflows.results import RunResult
 from worker.workflows.runner import Runner
 from worker.workflows.templates import check_reads
-from worker.workflows.texts import find_texts
+from worker.workflows.texts import Text, find_texts
+from worker.workflows.url_hosts import check_host, find_kept_out
 from worker.workflows.uses import find_data_paths
 
 Nodes = list[dict[str, Any]]
 _LISTS = ("install", "verify", "revoke", "undo")
 _NEW = ("rotation", "new")
+_VALUES = (_NEW, ("rotation", "old"))
+_PLACES = frozenset({"host", "wsdl", "endpoint"})
+"""Fields that name a place, beside `url`, which has a path as well."""
 _OF_WORKFLOWS = frozenset({"delay", "iterator", "trigger_workflow"})
 """Components that a list of nodes cannot hold: no run of it is stored."""
 
@@ -192,12 +196,22 @@ def _check_reads(definition: Definition) -> None:
             problem = ""
             try:
                 check_reads(one.text, seen, header=one.path.startswith("headers."))
+                _check_place(one)
             except InvalidInputError as error:
                 problem = str(error)
             if problem:
                 where = f"{definition.name}: node {node_id}, field data.{one.path}"
                 raise InvalidInputError(f"{where}: {problem}")
         seen[node_id] = None
+
+
+def _check_place(one: Text) -> None:
+    """`InvalidInputError` where whom a node talks to could be made of a value: that is looked up, and shown."""
+    if one.path == "url":
+        check_host(one.text, _VALUES, escapes=False)
+    elif one.path in _PLACES:
+        for name in find_kept_out(one.text, _VALUES):
+            raise InvalidInputError(f"{name} may not stand where a node is told whom to talk to: write it out")
 
 
 def _run(name: str, job: base.Job, *, new: Secret | None) -> str:

@@ -141,6 +141,14 @@ def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(_fixed_paths(needed)))
 
 
+def find_all_reads(text: str) -> tuple[Path, ...]:
+    """As `find_reads`, with what may be missing, too."""
+    if "{" not in text:
+        return ()
+    _, analysis = parse(text, _environment)
+    return tuple(dict.fromkeys(_fixed_paths(analysis.globals)))
+
+
 def _with_default(text: str) -> Iterator[tuple[int, int]]:
     """Where outputs and tags stand that have the filter `default`, in order."""
     if _DEFAULT.search(text) is None:
