@@ -18,6 +18,7 @@ from worker.outbound import HttpClient
 from worker.rotators.http_pending import POLLS_MAX, Progress, judge_progress
 
 LABEL = "nightkey-rot_1"
+ACCEPTED = "the service accepted it, to do it later (202)"
 SHORT = 1.0
 """Seconds of a whole call, where its end is not to be reached."""
 
@@ -213,6 +214,13 @@ def test_another_place_is_never_asked(where):
         assert service.questions == []
 
 
+def test_its_own_place_is_asked_though_another_is_named_before_it():
+    with Later("POST") as service:
+        foreign = {"Operation-Location": "https://elsewhere.example.org/jobs/1"}
+        service.accept = lambda path: foreign | {"Location": path}
+        assert ROTATOR.create(begin(service)).external == {"id": 2}
+
+
 def test_a_redirect_to_another_place_is_not_followed():
     tell = Answer(status=303, headers={"Location": "https://elsewhere.example.org/value"})
     with Later("POST", tell=lambda *_: tell) as service:
@@ -240,7 +248,7 @@ def test_redirects_in_a_circle_come_to_an_end():
     ],
 )
 def test_an_end_that_is_none_leaves_what_may_be_there_to_the_search(tell, problem):
-    with Later("POST DELETE", tell=lambda *_: tell) as service:
+    with Later("POST", tell=lambda *_: tell) as service:
         job = begin(service)
         with pytest.raises(CounterpartError) as caught:
             ROTATOR.create(job)
@@ -250,7 +258,10 @@ def test_an_end_that_is_none_leaves_what_may_be_there_to_the_search(tell, proble
         service.methods = ["DELETE"]
         made = ROTATOR.create(job)
         job = replace(job, new=made.value, new_external=made.external)
-        assert ROTATOR.revoke(job).startswith("revoked, and the service refuses the old value")
+        if tell.status == 200:
+            assert fail(ROTATOR.revoke, job) == (f"revoke: {ACCEPTED}: {problem}", Cause.MISTAKE)
+        else:
+            assert ROTATOR.revoke(job).startswith("revoked, and the service refuses the old value")
 
 
 def test_where_no_check_tells_an_end_that_is_not_told_ends_nothing():

@@ -80,6 +80,10 @@ def ask(
     return pending.follow(first, url, place)
 
 
+class _UntoldError(CounterpartError):
+    """Nothing is told of the end."""
+
+
 class _Pending:
     """A call that was accepted, whose end is asked for until then by a steady clock."""
 
@@ -98,15 +102,15 @@ class _Pending:
         self._ends = ends
 
     def follow(self, first: Response, url: str, place: str) -> Response:
-        """The answer in the end. What a revocation came to is shown by the credential, where a check tells."""
-        failure: CounterpartError
+        """The answer in the end. Where it is told nowhere, what a revocation came to is shown by the credential
+        if a check tells: then the answer is that it was accepted.
+        """
         try:
             return self._follow(first, place, result=_find_other(first, url, place))
-        except CounterpartError as error:
-            failure = error
-        if self._what == "revoke" and not self._job.unproven and failure.cause is not Cause.OUTAGE:
-            return first
-        raise failure
+        except _UntoldError:
+            if self._what != "revoke" or self._job.unproven:
+                raise
+        return first
 
     def _follow(self, answer: Response, place: str, *, result: str | None) -> Response:
         pause, waits = _PAUSE, True
@@ -133,7 +137,7 @@ class _Pending:
 
     def _judge(self, answer: Response) -> Progress:
         if not 200 <= answer.status < 300:
-            raise self._fail(f"where it is to be asked for its end, it {say_status(answer.status)}")
+            raise self._leave(f"where it is to be asked for its end, it {say_status(answer.status)}")
         if self._is_the_end(answer):
             return Progress.DONE
         progress = judge_progress(answer.body)
@@ -174,8 +178,12 @@ class _Pending:
 
     def _check(self, place: str | None) -> str:
         if place is None:
-            raise self._fail("it leads to another place for its end, which is not followed")
+            raise self._leave("it leads to another place for its end, which is not followed")
         return place
+
+    def _leave(self, problem: str) -> "_UntoldError":
+        failure = self._fail(problem)
+        return _UntoldError(str(failure), cause=failure.cause, acted=True)
 
     def _fail(
         self, problem: str, cause: Cause = Cause.MISTAKE, *, retry_at: datetime | None = None
@@ -208,7 +216,8 @@ def _holds_result(answer: Response, settings: HttpSettings, what: str) -> bool:
 
 def _find_place(answer: Response, at: str) -> str | None:
     """Where it says to ask, if that is at its own origin; None: nowhere, or another place."""
-    return next((_lead(answer.headers[name], at) for name in _PLACES if answer.headers.get(name)), None)
+    told = (answer.headers[name] for name in _PLACES if answer.headers.get(name))
+    return next((place for one in told if (place := _lead(one, at)) is not None), None)
 
 
 def _find_other(answer: Response, at: str, place: str) -> str | None:
