@@ -157,10 +157,11 @@ class Vault:
         owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
         principals: Collection[str] | Unchanged = UNCHANGED,
+        beside_pending: bool = False,
         actor: str,
     ) -> Item:
         """Changes what is given; `owner_ids` takes the place of those that were. A new value is a new
-        version, current at once.
+        version, current at once; refused where there is a pending one, unless it may go `beside_pending`.
 
         A new value without an expiry gets the policy's lifetime, or none: the old expiry was the
         old value's. The first value of an item that waits for it has the expiry that came with that. A rename
@@ -182,7 +183,7 @@ class Vault:
         else:
             expiry = item.expires_at if value is None else self.expiry_of_next(item, new.policy)
         if value is not None:
-            self._replace_value(connection, item, value, expiry, now)
+            self._replace_value(connection, item, value, expiry, now, beside_pending=beside_pending)
         elif expiry != item.expires_at:
             connection.execute(
                 update(versions)
@@ -320,6 +321,8 @@ class Vault:
         value: Secret,
         expiry: datetime | None,
         now: datetime,
+        *,
+        beside_pending: bool,
     ) -> None:
         if item.kind is Kind.API_KEY:
             raise RefusedError(
@@ -327,17 +330,19 @@ class Vault:
                 f"`nightkey item rotate {shlex.quote(item.name)}` makes a new one"
             )
         rules.check_value(value.expose(), name=item.name)
-        if self._versions.pending(connection, item.id) is not None:
+        pending = self._versions.pending(connection, item.id)
+        if pending is not None and not beside_pending:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
         highest = max((v.number for v in self._versions.of_item(connection, item.id)), default=0)
         if highest == 0:
             self._insert_first(connection, item.id, item.kind, value, expiry, now)
             return
-        self._versions.insert(connection, item.id, number=highest + 1, stage=Stage.PENDING, now=now)
+        stage = Stage.PENDING if pending is None else Stage.PREVIOUS  # of pending ones there is one at most
+        self._versions.insert(connection, item.id, number=highest + 1, stage=stage, now=now)
         self._versions.fill(connection, item.id, highest + 1, value, expires_at=expiry)
         if item.version is None:
             raise ConflictError(f"{item.name} has no current version")
-        self._versions.swap(connection, item.id, new=highest + 1, old=item.version, new_was=Stage.PENDING)
+        self._versions.swap(connection, item.id, new=highest + 1, old=item.version, new_was=stage)
 
     def _insert_first(
         self,

@@ -55,6 +55,7 @@ from worker.services.jobs import Jobs
 from worker.services.keeping import Keeping
 from worker.services.leaving import Leaving
 from worker.services.living import Living
+from worker.services.making_way import MakingWay
 from worker.services.mending import Mending
 from worker.services.night import Nights
 from worker.services.notifying import Notifying
@@ -211,6 +212,7 @@ class Services:
             owners=self.owners,
             references=self.references,
             claiming=self.claiming,
+            making_way=MakingWay(versions=self.versions, clock=self.clock),
             clock=self.clock,
         )
 

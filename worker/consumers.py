@@ -126,6 +126,17 @@ def waivers_of(connection: Connection, rotation_id: str) -> list[Row[*tuple[Any,
     return list(connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id)))
 
 
+def is_check_waived_since(connection: Connection, item_id: str, since: datetime) -> bool:
+    """Whether somebody has answered since then, in any rotation of the item, for that its new value works."""
+    found = connection.execute(
+        select(waivers.c.rotation_id)
+        .join(rotations, rotations.c.id == waivers.c.rotation_id)
+        .where(rotations.c.item_id == item_id, waivers.c.workflow_id == CHECK, waivers.c.at >= since)
+        .limit(1)
+    ).first()
+    return found is not None
+
+
 def forget_proof(connection: Connection, item_id: str, number: int) -> None:
     connection.execute(
         update(references)

@@ -1,11 +1,11 @@
 """Rotations and nights as rows: reads, writes, conditional claims. It decides nothing and commits nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert, not_, or_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
@@ -67,6 +67,10 @@ class Rotation:
     def by_owner(self) -> bool:
         """The owner has replaced the value: what is left is to take the one from before away."""
         return self.reason == BY_OWNER
+
+    def is_overtaken(self, version: int | None) -> bool:
+        """Whether a person has given another value since: `version` of the item is current."""
+        return version not in (None, self.old_number, self.new_number)
 
 
 NO_TRIES: Mapping[str, Any] = {
@@ -292,6 +296,49 @@ def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) ->
             .order_by(rotations.c.next_at)
             .limit(limit)
         ).scalars()
+    )
+
+
+def wake_open(connection: Connection, item_id: str, now: datetime, *, states: Collection[State]) -> None:
+    """The item was changed: its open rotation, if it is in one of the states and nobody at it, goes on now."""
+    connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.item_id == item_id,
+            rotations.c.state.in_([state.value for state in states]),
+            _rests(connection, now),
+        )
+        .values(next_at=now)
+    )
+
+
+def wake_unshown(connection: Connection, now: datetime, *, item_ids: Collection[str] | None = None) -> None:
+    """A check may tell by now, of these items or of any: whose new value nothing has shown to work looks again.
+
+    Not one that waits for what may still happen late at the other side.
+    """
+    late = and_(rotations.c.state == State.RETIRING.value, rotations.c.late_until > now)
+    waiting = (
+        select(rotations.c.id)
+        .where(
+            *([] if item_ids is None else [rotations.c.item_id.in_(sorted(item_ids))]),
+            rotations.c.state.in_([state.value for state in WATCHED | {State.RETIRING}]),
+            rotations.c.shown_by.is_(None),
+            rotations.c.outages == 0,
+            not_(func.coalesce(late, false())),
+            _rests(connection, now),
+        )
+        .with_for_update(skip_locked=True)  # who is at it looks by itself
+    )
+    connection.execute(update(rotations).where(rotations.c.id.in_(waiting)).values(next_at=now))
+
+
+def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
+    """It is open, its next step is to come, and nobody is at it."""
+    return and_(
+        rotations.c.finished_at.is_(None),
+        rotations.c.next_at > now,
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_clock(connection, now)),
     )
 
 

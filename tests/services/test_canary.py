@@ -167,7 +167,9 @@ def test_where_the_first_is_refused_it_goes_back_by_itself_and_says_which_node_a
     assert run(organisation, DAILY).status == "completed"
     ended = look(organisation, rotation)
     assert (ended.state, ended.last_cause, ended.widened_at) == (State.ROLLED_BACK, "rejected", None)
-    assert ended.last_error == f"production run of {HOURLY}, node call: the service answered 401"
+    assert (
+        ended.last_error == f"production run of {HOURLY}, node call: the service answered 401 (with version 2)"
+    )
     ((owner, body),) = told(organisation, "rotation-rolled-back")
     assert owner == "support"
     assert f"{HOURLY}, node call: the service answered 401" in body

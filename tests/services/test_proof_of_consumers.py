@@ -290,7 +290,10 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
     ended = get_rotation(organisation, rotation.id)
     assert ended.last_cause == "rejected"
-    assert ended.last_error == f"production run of {first.workflow}, node call: the service answered 401"
+    assert (
+        ended.last_error
+        == f"production run of {first.workflow}, node call: the service answered 401 (with version 2)"
+    )
     ((owner, body),) = told(organisation, "rotation-rolled-back")
     assert owner == "support"
     assert f"{first.workflow}, node call: the service answered 401" in body

@@ -97,6 +97,25 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert ("unproven", TOKEN) in organisation.findings()
 
 
+def test_a_night_and_a_mended_workflow_look_again_at_what_waits_for_a_check(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    add_blind(organisation)
+    organisation.add_workflow("ticket-sync", TOKEN, path=BLIND)
+    service.script = take_everything
+    rotation = rotate(organisation, clock)
+    clock.advance(timedelta(minutes=1))
+    for change in (organisation.services.nights.begin, None):
+        assert (organisation.rotations()[0].next_at or clock()) > clock()
+        if change is not None:
+            change(clock())
+        else:
+            organisation.add_workflow("ticket-sync", TOKEN, path=SEEING)
+        assert organisation.rotations()[0].next_at == clock()
+        organisation.drive()
+    again = organisation.rotations()[0]
+    assert (again.id, again.shown_by) == (rotation.id, "node test of ticket-sync/call")
+
+
 def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_ends(
     staged: Staged, clock: Any
 ) -> None:
@@ -110,8 +129,7 @@ def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_end
     services = organisation.services
     mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
     services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
-    clock.advance(2 * DAY)
-    drive_on(organisation, clock)
+    drive_on(organisation, clock)  # at once: no later look is waited for
     rotation = organisation.rotations()[0]
     assert (rotation.state, rotation.shown_by) == (State.DONE, "verification")
     assert not service.is_live(old)

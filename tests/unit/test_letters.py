@@ -80,6 +80,7 @@ DATA = {
     "rotation-rolled-back": ROTATION,
     "rotation-cancelled": ROTATION,
     "rotation-stuck": ROTATION,
+    "rotation-overtaken": ROTATION | {"version": 3, "made": 2},
     "rotation-done": ROTATION | {"version": 4, "expires_at": NIGHT},
     "rotation-requested": ROTATION
     | {

@@ -390,10 +390,13 @@ def update(
     if value is not None:
         _warn_of_short(value)
     if json:
-        print_json(describe(updated.item) | {"changes": describe_changes(updated.changes)})
+        changes = describe_changes(updated.changes)
+        print_json(describe(updated.item) | {"changes": changes, "ends_rotation": updated.ends})
     else:
         print_lines([_line(updated.item)])
         print_changes(updated.changes)
+        if updated.ends is not None:
+            print_lines([f"its rotation ends on this value (nightkey rotation show {updated.ends})"])
 
 
 @app.command()

@@ -96,7 +96,7 @@ class Deciding:
                 self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
                 self._end(connection, rotation, actor, "cancel", State.CANCELLED)
             elif rotation.state in saga.BEFORE_ACTIVATION:
-                _refuse_to_lose_both(rotation)
+                _refuse_to_lose_both(rotation, item)
                 self._turn_back(connection, rotation, actor, "cancel")
             else:
                 _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
@@ -135,7 +135,7 @@ class Deciding:
             state = rotation.stuck_in if rotation.state is State.STUCK else rotation.state
             if state in saga.NOT_BEGUN:
                 _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
-            _refuse_to_lose_both(rotation)
+            _refuse_to_lose_both(rotation, item)
             if rotation.by_owner:
                 _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
             held = comparison_rows.find_open(connection, item.id) is not None
@@ -159,6 +159,12 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             if rotation.state is not State.STUCK:
                 _refuse(rotation, "is not stuck: there is nothing to accept")
+            if rotation.is_overtaken(item.version):
+                _refuse(
+                    rotation,
+                    f"ends on version {item.version}, which was given by hand since: "
+                    f"`nightkey rotation retry {rotation.id}`",
+                )
             if rotation.stuck_in is State.RETIRING:
                 self._end_on_new(connection, rotation, item, actor)
             else:
@@ -206,7 +212,7 @@ class Deciding:
             state = rotation.stuck_in if check and rotation.stuck_in is not None else rotation.state
             if state not in saga.WATCHED and not (check and state is State.RETIRING):
                 _refuse(rotation, "waits for no consumer")
-            if check and rotation.shown_by is not None:
+            if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
                 _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
             if workflow is None and not check and item.kind is not Kind.API_KEY:
                 raise RefusedError(f"{item.name} is no key that callers present: name the workflow")
@@ -383,8 +389,8 @@ def _hold_after_cancel(item: Item, now: datetime) -> datetime:
     return now + pause
 
 
-def _refuse_to_lose_both(rotation: Rotation) -> None:
-    if rotation.one_way:
+def _refuse_to_lose_both(rotation: Rotation, item: Item) -> None:
+    if rotation.one_way and not rotation.is_overtaken(item.version):
         _refuse(
             rotation,
             "has no way back, since the old value stopped working when the new one was issued: "

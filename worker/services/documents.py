@@ -19,6 +19,7 @@ from vaultcore.model import Consumer, NodeReference
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.stored import Unread, read_apart
+from worker import store
 from worker.domain.places import Place
 from worker.services.definitions import Definitions, Workflow, read_workflow
 from worker.tables import workflows
@@ -332,6 +333,10 @@ class Documents:
             ],
             now=now,
         )
+        used = {
+            use.item_id for use in self._references.of_consumer(connection, plan.id) if use.item_id is not None
+        }
+        store.wake_unshown(connection, now, item_ids=used)  # what it holds a good answer to be may be new
 
 
 def _take(plan: _Plan | Applied, taken: dict[str, str]) -> None:

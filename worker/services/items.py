@@ -28,12 +28,16 @@ from worker.domain.sharing import refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
 from worker.services.claiming import Claiming, Collected
+from worker.services.making_way import MakingWay
 
 
 @dataclass(frozen=True, kw_only=True)
 class Updated:
+    """`ends`: the open rotation, by its id, that ends on the value that was given."""
+
     item: Item
     changes: tuple[Change, ...]
+    ends: str | None = None
 
 
 class Items:
@@ -46,6 +50,7 @@ class Items:
         owners: Owners,
         references: References,
         claiming: Claiming,
+        making_way: MakingWay,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -54,6 +59,7 @@ class Items:
         self._owners = owners
         self._references = references
         self._claiming = claiming
+        self._making_way = making_way
         self._clock = clock
 
     def create(
@@ -126,6 +132,7 @@ class Items:
         written. A new value is a new version, current at once, and refused without a word on its expiry.
         """
         with self._database.write() as connection:
+            rotation = self._making_way.find(connection, self._vault.get(connection, name))
             item = self._vault.get(connection, name, lock=True)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
@@ -144,11 +151,13 @@ class Items:
                 says = self._vault.expiry_of_next(item, policy)
                 said = says if isinstance(expires_at, Unchanged) else expires_at
                 expires_at = self._bear(value, said, name=item.name)
+            beside = value is not None and self._making_way.check_value(connection, item, rotation)
             after = self._vault.update(
                 connection,
                 item.id,
                 name=change.name,
                 value=value,
+                beside_pending=beside,
                 expires_at=expires_at,
                 owner_ids=owner_ids,
                 policy=None if policy == item.policy else policy,
@@ -158,7 +167,10 @@ class Items:
             changes = compare(self._name_original(connection, item), self._name_original(connection, after))
             if item.version is None and after.version is not None:
                 finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
-        return Updated(item=after, changes=changes)
+            if policy != item.policy:
+                self._making_way.look_again(connection, rotation)
+            ends = None if value is None else self._making_way.end(connection, rotation, after)
+        return Updated(item=after, changes=changes, ends=ends)
 
     def _check_alone(
         self, connection: Connection, item: Item, policy: Policy, value: Secret | None

@@ -96,14 +96,16 @@ class Jobs:
         return None if named.version is not None else f"{name} ({value_command(named, self._clock())})"
 
     def make(self, rotation: Rotation, item: Item) -> Job:
-        """Everything that the rotator may use, revealed and audited in one transaction.
+        """Everything that the rotator may use, revealed and audited in one transaction. What a person has given
+        since stands for the old value: that is what works on, and what is to be put back.
 
         `ConflictError` for who no longer holds the rotation.
         """
         with self._database.write() as connection:
             store.check_fence(connection, rotation, now=self._clock())
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
-            old = by_number.get(rotation.old_number)
+            kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
+            old = by_number.get(kept or 0)
             new = by_number.get(rotation.new_number or 0)
             values = {
                 reference.written: self._reveal_current(connection, reference.item_id, rotation)

@@ -145,6 +145,8 @@ class Nights:
             self._comparing.compare_due()
             retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
             self._claiming.end_arrived(actor=ACTOR)
+            with self._database.write() as connection:
+                store.wake_unshown(connection, now)
             unreadable += self._chasing.chase()[1]
             opened, counts = self._scan(now, night=slot, unreadable=unreadable)
             with self._database.write() as connection:

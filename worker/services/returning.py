@@ -85,7 +85,10 @@ class Returning:
                     again_at=self._clock() + _RUNS_LOOK,
                     waits_for="; ".join(f"a run of {name} that began with the new value" for name in runs),
                 )
-        undone = rotator.undo(job)
+        if job.new is not None and job.new == job.old and rotation.is_overtaken(item.version):
+            undone = "the value that was given is the new one: nothing to take away"
+        else:
+            undone = rotator.undo(job)
         verified = self._verify_old(rotation, item, rotator, job)
         again_at = late_until(rotation, self._clock())
 
@@ -103,6 +106,32 @@ class Returning:
     def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
         """Why it cannot begin, as long as nothing of it is outside; None: it can, or it has begun."""
         return None if self._may_be_outside(rotation) else self._jobs.explain_unready(rotation, item)
+
+    def must_take_away(self, rotation: Rotation) -> bool:
+        """Where a person has given another value since: whether the other side may hold something of this
+        rotation that nobody else would take away. A version that was in use is retired as any other.
+        """
+        if rotation.issuing or rotation.late_until is not None:
+            return True
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return new.stage is Stage.PENDING and new.filled
+
+    def leave_behind(self, connection: Connection, rotation: Rotation) -> None:
+        """A person has given another value since: everybody follows that. What was in use is retired when
+        nobody needs it any more; nothing holds the item back.
+        """
+        self._watching.let_go(connection, rotation)
+        self._claiming.withdraw(connection, rotation.id)
+        if rotation.new_number is not None:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+            if new.stage is Stage.PENDING:
+                self._versions.destroy(
+                    connection, rotation.item_id, new.number, actor=rotation.id, reason="another was given"
+                )
+        self._vault.hold(connection, rotation.item_id, None)
 
     def call_off(self, connection: Connection, rotation: Rotation) -> None:
         """It ends before anything of it was outside, and its next try waits."""
@@ -162,8 +191,8 @@ class Returning:
         """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
         with self._database.read() as connection:
             old = self._versions.get(connection, item.id, rotation.old_number)
-        if item.version not in (rotation.old_number, rotation.new_number):
-            return "another value, its owner's, is in use by now"
+        if rotation.is_overtaken(item.version):
+            return f"version {item.version}, which a person gave, is in use by now"
         if job.old is None:
             return "the old value is kept as a digest, and opens as before"
         if old.expires_at is None or old.expires_at > self._clock():

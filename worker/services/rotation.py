@@ -213,6 +213,11 @@ class Rotations:
         untrue = self._comparing.hold(item)
         if untrue is not None:
             return partial(self._hold, claimed, untrue)
+        overtaken = claimed.is_overtaken(item.version)
+        if overtaken and not self._returning.must_take_away(claimed):
+            return partial(self._end_overtaken, claimed)
+        if overtaken and step is not Step.UNDO:
+            return self._take_away
         self._check_allowed(claimed, item)
         unready = self._returning.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
@@ -235,8 +240,6 @@ class Rotations:
         before = claimed.state in saga.BEFORE_ACTIVATION
         if cut_off > _CUT_OFF_LIMIT:
             problem = f"its step was cut off {cut_off} times: see the worker's log"
-        elif before and item.version != claimed.old_number:
-            problem = "its owner gave it another value meanwhile"
         elif before and claimed.request_digest not in (None, digest_request(item)):
             problem = "its policy or value was changed after it was approved: ask again"
         elif None not in (claimed.counterpart, leads_to) and claimed.counterpart != leads_to:
@@ -246,6 +249,9 @@ class Rotations:
             )
         if problem is not None:
             raise CounterpartError(problem, cause=Cause.MISTAKE)
+
+    def _version_of(self, connection: Connection, claimed: Rotation) -> int | None:
+        return self._vault.get(connection, claimed.item_id).version
 
     def _find_item(self, item_id: str) -> Item | None:
         try:
@@ -261,6 +267,23 @@ class Rotations:
         self._telling.resolve(connection, claimed.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
+
+    def _take_away(self, _: Connection) -> _End:
+        """A person has given another value since: what was made and is not in use is taken away first."""
+        to = Transition(state=State.UNDOING, next_at=self._clock())
+        return _End(to=to, result="done", message="a person has given another value since")
+
+    def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
+        """A person has given another value since: it ends on that, and nothing of it has failed."""
+        version = self._vault.get(connection, claimed.item_id).version or 0
+        self._returning.leave_behind(connection, claimed)
+        self._telling.resolve(connection, claimed.item_id)
+        if claimed.new_number is not None and not claimed.by_owner:
+            self._telling.tell_overtaken(connection, claimed, version)
+        why = f"version {version} was given by hand since, and is in use"
+        to = Transition(state=State.CANCELLED, next_at=None)
+        values = {"last_cause": None, "last_error": why, "stuck_in": None}
+        return _End(to=to, result="done", message=why, values=values, scrub=True)
 
     def _call_off(self, claimed: Rotation, why: str, connection: Connection) -> _End:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
@@ -328,7 +351,11 @@ class Rotations:
     def _succeed(self, claimed: Rotation, step: Step, done: Done, connection: Connection) -> _End:
         now = self._clock()
         done.record(connection)
-        if step is Step.UNDO:
+        overtaken = step is Step.UNDO and claimed.is_overtaken(self._version_of(connection, claimed))
+        if overtaken and done.again_at is None:
+            ended = self._end_overtaken(claimed, connection)
+            return replace(ended, message=f"{done.message}; {ended.message}")
+        if step is Step.UNDO and not overtaken:
             why = claimed.last_error or "unknown"
             self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.again_at is not None:
@@ -367,8 +394,13 @@ class Rotations:
             values |= {"outages": claimed.outages + 1, "failing_since": since, "settling_since": None}
         if to.polls:
             values |= {"polls": claimed.polls + 1, "settling_since": claimed.settling_since or now}
+        if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):
+            given = (
+                f"version {item.version}, which was given by hand, is in use; what was made before is not gone"
+            )
+            failure = replace(failure, message=f"{given}: {failure.message}")
         if to.state is State.STUCK:
-            values["stuck_in"] = claimed.state
+            values |= {"stuck_in": claimed.state, "last_error": failure.message}
             self._telling.tell_failure(connection, claimed, State.STUCK, failure.message)
         if to.state is State.CANCELLED:
             self._telling.tell_failure(connection, claimed, State.CANCELLED, failure.message)

@@ -20,6 +20,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import store
+from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
@@ -153,7 +154,7 @@ class Steps:
         if job.old is not None and job.new == job.old:
             message = "the new value is the old one: nothing to revoke"
         else:
-            self._check_new(rotator, job)
+            self._check_new(rotation, item, rotator, job)
             unproven = self._tests.show(rotation) is None
             if unproven and not self._watching.is_answered_for(rotation):
                 return self._wait_for_check(rotation)
@@ -271,7 +272,7 @@ class Steps:
             claim_id=claim_id,
         )
 
-    def _check_new(self, rotator: Rotator, job: Job) -> None:
+    def _check_new(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> None:
         """The new value is accepted still, before the old one is taken away.
 
         A refusal leads back to the old value, so that one must be accepted then; where neither is, nothing
@@ -280,9 +281,14 @@ class Steps:
         refusal = None if job.new is None else _find_refusal(rotator, job, job.new)
         if refusal is None:
             return
+        new, old = f"version {rotation.new_number}", f"version {rotation.old_number}"
         if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
-            raise CounterpartError(f"neither value is accepted now: {refusal}", cause=Cause.MISTAKE)
-        raise refusal
+            raise CounterpartError(
+                f"neither {new} nor {old} is accepted now: {refusal}; give a value that works "
+                f"(`{value_command(item, self._clock())}`)",
+                cause=Cause.MISTAKE,
+            )
+        raise CounterpartError(f"{new} is accepted no longer: {refusal}", cause=refusal.cause)
 
 
 def _has_lapsed(item: Item, now: datetime) -> bool:

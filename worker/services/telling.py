@@ -78,6 +78,16 @@ class Telling:
             data=self._describe(connection, rotation) | {"error": error, "renew": renew},
         )
 
+    def tell_overtaken(self, connection: Connection, rotation: Rotation, version: int) -> None:
+        """A person has given `version` since the rotation made its own: it has ended on that."""
+        self._notifying.tell_owners(
+            connection,
+            rotation.item_id,
+            kind="rotation-overtaken",
+            dedupe_key=f"rotation:{rotation.id}:overtaken",
+            data=self._describe(connection, rotation) | {"version": version, "made": rotation.new_number},
+        )
+
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
         """Nobody approved it in time."""
         self.settle_approval(connection, rotation)

@@ -69,7 +69,8 @@ class Watching:
         if rejection is not None:
             workflow, node, message = rejection
             raise CounterpartError(
-                f"production run of {workflow}, node {node}: {message}", cause=Cause.REJECTED
+                f"production run of {workflow}, node {node}: {message} (with version {rotation.new_number})",
+                cause=Cause.REJECTED,
             )
         found = self._consumers_of(connection, rotation)
         overlap = self._overlap(connection, rotation, item, found, now)
@@ -106,7 +107,7 @@ class Watching:
     def is_answered_for(self, rotation: Rotation) -> bool:
         """Somebody answers for that the new value works, though no check could tell."""
         with self._database.read() as connection:
-            return _is_answered_for(connection, rotation)
+            return self._is_answered_for(connection, rotation)
 
     def when_allowed(self, item: Item, now: datetime) -> datetime | None:
         """The next moment at which windows and freezes allow a change; None: none within a year."""
@@ -203,8 +204,17 @@ class Watching:
             canary_id=rotation.canary_id,
             others=tuple(others),
             shown=rotation.shown_by is not None,
-            waived=_is_answered_for(connection, rotation),
+            waived=self._is_answered_for(connection, rotation),
         )
+
+    def _is_answered_for(self, connection: Connection, rotation: Rotation) -> bool:
+        """Of a value that a person gave, an answer since then counts for all that is taken away for it."""
+        if any(row.workflow_id == consumers.CHECK for row in consumers.waivers_of(connection, rotation.id)):
+            return True
+        if not rotation.by_owner or rotation.new_number is None:
+            return False
+        given = self._versions.get(connection, rotation.item_id, rotation.new_number).activated_at
+        return given is not None and consumers.is_check_waived_since(connection, rotation.item_id, given)
 
     def _callers(
         self, connection: Connection, rotation: Rotation, item: Item, old: Version, pickup: Pickup | None
@@ -235,10 +245,6 @@ def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
             f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
             cause=Cause.MISTAKE,
         )
-
-
-def _is_answered_for(connection: Connection, rotation: Rotation) -> bool:
-    return any(row.workflow_id == consumers.CHECK for row in consumers.waivers_of(connection, rotation.id))
 
 
 def _explain_open(pickup: Pickup) -> str:

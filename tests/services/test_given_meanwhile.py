@@ -1,0 +1,231 @@
+"""A person gives another value while a rotation is open, in each of its states: it ends on that, plainly."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from tests.services.staging import (
+    TOKEN,
+    ScriptedService,
+    Staged,
+    bearer_of,
+    begin_by_hand,
+    drive_on,
+    get_rotation,
+    stage,
+    step_to,
+    told,
+    what_is_wrong,
+)
+from vaultcore.errors import RefusedError
+from vaultcore.secret import Secret
+from vaultcore.tables import versions
+from worker.demo.loopback import Answer, Incoming
+from worker.domain.saga import State
+from worker.services.items import ItemChange
+from worker.store import Rotation
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
+    with stage(tmp_path, "", clock) as made:
+        yield made
+
+
+def give(staged: Staged) -> str:
+    """The owner makes a token of their own, and gives it; its value."""
+    organisation, service = staged
+    value = service.issue("ticketing", label=f"by hand {len(organisation.stages(TOKEN))}")[1]
+    change = ItemChange(expires_at=organisation.services.clock() + 90 * DAY)
+    organisation.services.items.update(TOKEN, change, value=Secret(value), actor="test")
+    return value
+
+
+def end_the_old(service: ScriptedService) -> None:
+    """One token for each account, until the issue is over."""
+
+    def script(incoming: Incoming) -> Answer | None:
+        if (incoming.method, incoming.path) == ("POST", "/v1/tokens"):
+            service.end_all("ticketing")
+        return None
+
+    service.script = script
+
+
+def rotate(staged: Staged, clock: Any) -> Rotation:
+    organisation, _ = staged
+    organisation.services.nights.begin(clock())
+    drive_on(organisation, clock)
+    return organisation.rotations()[0]
+
+
+def pass_a_night(staged: Staged, clock: Any, *, after: timedelta = 8 * DAY) -> None:
+    organisation, _ = staged
+    clock.advance(after)
+    organisation.night()
+    drive_on(organisation, clock)
+
+
+def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_good(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    first = organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    end_the_old(service)
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.one_way) == (State.WATCHING, True)
+    service.end_all("ticketing")  # the new one, too
+    service.script = lambda _: None
+    theirs = give(staged)
+    organisation.services.deciding.waive(rotation.id, None, check=True, why="it is mine", actor="test")
+    organisation.drive()
+    ended = get_rotation(organisation, rotation.id)
+    assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
+    assert ended.last_error == "version 3 was given by hand since, and is in use"
+    ((_, body),) = told(organisation, "rotation-overtaken")
+    assert "is now version 3, which was given by hand while its rotation was at version 2" in body
+    assert organisation.services.running.start("ticket-sync", actor="test").status == "completed"
+
+    for _ in range(2):  # what is from before goes one after the other
+        pass_a_night(staged, clock)
+    assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
+    assert {one.state for one in organisation.rotations()} == {State.CANCELLED, State.DONE}
+    assert [service.is_live(one) for one in (first, theirs)] == [False, True]
+    assert told(organisation, "rotation-stuck") == told(organisation, "rotation-rolled-back") == []
+    assert not any(TOKEN in problem for problem in what_is_wrong(organisation.services))
+
+
+@pytest.mark.parametrize("state", [State.ACTIVATED, State.WATCHING, State.RETIRING])
+def test_after_the_activation_both_values_from_before_are_retired_in_their_turn(
+    staged: Staged, clock: Any, state: State
+) -> None:
+    organisation, service = staged
+    first = organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    if state is State.RETIRING:
+        step_to(organisation, clock, rotation_id, State.WATCHING)
+        organisation.services.running.start("ticket-sync", actor="test")
+    step_to(organisation, clock, rotation_id, state)
+    theirs = give(staged)
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.CANCELLED
+    assert service.is_live(first), "the workflow has not moved yet"
+    organisation.services.running.start("ticket-sync", actor="test")
+    for _ in range(2):
+        pass_a_night(staged, clock)
+    assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
+    assert len(service.live_tokens("ticketing")) == 1
+    assert service.is_live(theirs)
+
+
+def test_before_anything_was_made_it_is_no_failure(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    give(staged)
+    organisation.drive()
+    ended = get_rotation(organisation, rotation_id)
+    assert (ended.state, ended.last_cause, ended.new_number) == (State.CANCELLED, None, None)
+    assert told(organisation, "rotation-rolled-back") == told(organisation, "rotation-cancelled") == []
+    assert service.calls("POST") == 0
+
+
+def test_while_a_candidate_is_tested_it_is_refused_with_the_way_out(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    organisation.add_token(TOKEN, "ticketing")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.INSTALLED)
+    with pytest.raises(RefusedError, match=f"nightkey rotation cancel {rotation_id}"):
+        give(staged)
+
+
+def test_where_a_candidate_is_stuck_with_no_way_back_it_is_taken_away_and_the_given_one_stays(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
+    service.default_scopes["ticketing"] = ["tickets"]
+    end_the_old(service)
+    rotation = rotate(staged, clock)
+    assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.ACCEPTED, True)
+    del service.default_scopes["ticketing"]
+    theirs = give(staged)
+    assert get_rotation(organisation, rotation.id).state is not State.STUCK
+    drive_on(organisation, clock)
+    ended = get_rotation(organisation, rotation.id)
+    assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
+    assert organisation.stages(TOKEN) == ["previous", "destroyed", "current"]
+    assert service.is_live(theirs)
+    assert len(service.live_tokens("ticketing")) == 1
+    assert told(organisation, "rotation-rolled-back") == []
+    assert ("stuck", TOKEN) not in organisation.findings()
+
+
+def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
+    service.default_scopes["ticketing"] = ["tickets"]
+    end_the_old(service)
+    rotation = rotate(staged, clock)
+    service.script = lambda asked: Answer(status=409, body={}) if asked.method == "DELETE" else None
+    theirs = give(staged)
+    drive_on(organisation, clock)
+    stuck = get_rotation(organisation, rotation.id)
+    assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)
+    assert "version 3, which was given by hand, is in use" in " ".join(
+        body for _, body in told(organisation, "rotation-stuck")
+    )
+    with pytest.raises(RefusedError, match="ends on version 3"):
+        organisation.services.deciding.accept(rotation.id, actor="test")
+    organisation.services.deciding.roll_back(rotation.id, actor="test")
+    assert organisation.stages(TOKEN) == ["previous", "destroyed", "current"]
+    assert service.is_live(theirs)
+
+
+def test_while_it_goes_back_the_given_value_is_nobodys_to_take_back(staged: Staged, clock: Any) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    organisation.services.deciding.roll_back(rotation_id, actor="test")
+    theirs = give(staged)
+    drive_on(organisation, clock)
+    ended = get_rotation(organisation, rotation_id)
+    assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
+    assert organisation.stages(TOKEN)[2] == "current"
+    assert service.is_live(theirs)
+    assert told(organisation, "rotation-rolled-back") == []
+
+
+def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_it(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    settings = organisation.token_policy("ticketing")["settings"]
+    settings = {key: value for key, value in settings.items() if key not in ("verify_id", "find")}
+    organisation.add_token(TOKEN, "ticketing", settings=settings)
+    (token_id,) = service.live_tokens("ticketing")
+    with organisation.services.database.write() as connection:
+        connection.execute(update(versions).where(versions.c.number == 1).values(external={"id": token_id}))
+    admin = (service.admin_token, "")
+    service.script = lambda asked: (
+        Answer(status=200, body={}) if asked.path == "/v1/account" and bearer_of(asked) not in admin else None
+    )
+    rotation = rotate(staged, clock)
+    give(staged)
+    organisation.services.deciding.waive(rotation.id, None, check=True, why="it is mine", actor="test")
+    organisation.drive()
+    for _ in range(2):
+        pass_a_night(staged, clock)
+    assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
