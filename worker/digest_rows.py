@@ -143,6 +143,7 @@ def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
         version=row.new_number,
         error=row.last_error,
         waits_for=tuple(row.waits_for),
+        works=not (row.one_way or row.old_dead),
     )
 
 

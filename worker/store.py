@@ -68,6 +68,11 @@ class Rotation:
         """The owner has replaced the value: what is left is to take the one from before away."""
         return self.reason == BY_OWNER
 
+    @property
+    def is_old_dead(self) -> bool:
+        """The old value does not work: since another was issued, or since before that."""
+        return self.one_way or self.old_dead
+
     def is_overtaken(self, version: int | None) -> bool:
         """Whether a person has given another value since: `version` of the item is current."""
         return version not in (None, self.old_number, self.new_number)
@@ -444,6 +449,24 @@ def count_failures(connection: Connection, item_id: str) -> int:
             or_(last_done.is_(None), rotations.c.id > last_done),
         )
     ).scalar_one()
+
+
+def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
+    """Whether the last new value of the item that the rotator brought ended the old one at once."""
+    return bool(
+        connection.execute(
+            select(rotations.c.one_way)
+            .where(
+                rotations.c.item_id == item_id,
+                rotations.c.rotator == rotator,
+                rotations.c.reason != BY_OWNER,
+                rotations.c.new_number.is_not(None),
+                rotations.c.old_dead.is_(False),
+            )
+            .order_by(rotations.c.id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+    )
 
 
 def last_failure(connection: Connection, item_id: str, *, since: datetime) -> Rotation | None:

@@ -11,7 +11,7 @@ from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
-from worker.store import Rotation
+from worker.store import Rotation, steps_of
 
 DAY = timedelta(days=1)
 SHORT = ["0 2 * * * for 1h in UTC"]
@@ -51,6 +51,18 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     ((owner, body),) = told(organisation, "one-way")
     assert owner == "support"
     assert "ticket-sync fails until the new value is in use" in body
+    with organisation.services.database.read() as connection:
+        said = " ".join(row.message for row in steps_of(connection, rotation.id))
+        item = organisation.services.vault.get(connection, TOKEN)
+        leeway = organisation.services.deciding.find_leeway(connection, rotation)
+    assert "version 2 is current, version 1 stopped working when that was issued" in said
+    assert organisation.services.items.explain_overlap(item) == (
+        "the old value stops working when a new one is issued, as was seen the last time"
+    )
+    assert rotation.waits_for[0].startswith("the time for first runs, until ")
+    assert (leeway.beside, leeway.given) == (False, None)
+    with pytest.raises(RefusedError, match="more time helps nobody"):
+        organisation.services.deciding.extend(rotation.id, clock() + 3 * DAY, actor="test")
     organisation.services.running.start("ticket-sync", actor="test")
     clock.advance(2 * DAY)
     drive_on(organisation, clock)

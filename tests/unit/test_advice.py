@@ -169,3 +169,24 @@ def test_callers_are_given_more_time_or_answered_for():
     assert choices(State.WATCHING, standings=[Standing(consumer=None, proof=Proof.AWAITED, why="")]) == [
         "rollback rot_1"
     ]
+
+
+def test_where_the_old_value_is_dead_nothing_speaks_of_it():
+    standings = [standing(Proof.UNPROVABLE)]
+    advice = advised(State.WATCHING, None, 0, standings, one_way=True, beside=False)
+    assert [one.command.split()[2] for one in advice] == ["prove", "waive"]
+    (cancel,) = advised(State.CREATED, None, 0, (), beside=False)
+    assert cancel.does == "the new value is taken back"
+    for state in State:
+        for one in advised(state, State.WATCHING, 1, standings, one_way=True, beside=False):
+            assert "old value works" not in one.does
+            assert "goes back" not in one.does
+
+
+@pytest.mark.parametrize(
+    ("stuck_in", "verbs"), [(State.RETIRING, ["retry"]), (State.UNDOING, ["retry", "rollback"])]
+)
+def test_what_a_person_has_overtaken_ends_on_the_value_that_was_given(stuck_in, verbs):
+    advice = advised(State.STUCK, stuck_in, 0, (), one_way=True, beside=False, given=4)
+    assert [one.command.split()[2] for one in advice] == verbs
+    assert all("version 4" in one.does for one in advice)

@@ -436,3 +436,14 @@ def test_a_key_is_never_taken_from_callers_who_have_not_moved(used, old_used, la
     verdict = watched_by(used_by(proven=NEW if proven else OLD), now=now, ends=ENDS, callers=callers)
     moved = used is not None and (old_used is None or now >= NOW + old_used * HOUR + DAY)
     assert (verdict.state is State.RETIRING) == (moved and proven and now >= ENDS)
+
+
+def test_where_the_old_value_does_not_work_beside_the_new_one_nothing_speaks_of_an_overlap():
+    for ends in (NOW - timedelta(hours=1), NOW + timedelta(hours=1)):
+        found = judge(
+            Overlap(number=NEW, ends=ends, opens=NOW, canary_id=None, beside=False),
+            [used_by(next_run_at=NOW + timedelta(hours=2))],
+            now=NOW,
+        )
+        assert found.waits_for
+        assert not any("overlap" in reason for reason in found.waits_for)

@@ -184,7 +184,7 @@ def create(  # the options document themselves
     elif json:
         print_json(describe(created))
     else:
-        overlap = services.items.explain_overlap(created.policy)
+        overlap = services.items.explain_overlap(created)
         print_lines([_line(created), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
 
 
@@ -284,7 +284,7 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
         print_json(answer)
         return
     print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}"])
-    overlap = services.items.explain_overlap(item.policy)
+    overlap = services.items.explain_overlap(item)
     if overlap is not None:
         print_lines([f"replaced: {overlap}"])
     if original is not None:

@@ -43,7 +43,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
         standings = services.watching.standings(connection, rotation)
-        has_new = services.deciding.has_new(connection, rotation)
+        leeway = services.deciding.find_leeway(connection, rotation)
         steps = [
             {
                 "at": row.at,
@@ -72,8 +72,10 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         standings,
         item=rotation.item,
         number=rotation.new_number,
-        has_new=has_new,
+        has_new=leeway.has_new,
         one_way=rotation.one_way,
+        beside=leeway.beside,
+        given=leeway.given,
     )
     if json:
         shown = [vars(one) for one in advice]

@@ -9,7 +9,7 @@ from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
 _REPORT = "run report"
 _NEVER_WHERE = {"cancel": {True}, "rollback": {True}, "retry --another": {False}}
-"""Choices that make no sense where the old value is dead (True), or where it works."""
+"""Choices that make no sense where issuing the new value has ended the old one (True), or has not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +29,36 @@ def advise(
     number: int | None,
     has_new: bool = True,
     one_way: bool = False,
+    beside: bool = True,
+    given: int | None = None,
 ) -> tuple[Advice, ...]:
     """The choices that the state leaves, the safest first; none: there is nothing to decide.
 
     `number` is the new version of the item, and `has_new` says that there is a new value here that could be
-    accepted. `one_way`: the old value is dead, and there is no going back to it.
+    accepted. `one_way`: issuing the new value has ended the old one, and there is no going back to it.
+    `beside`: the old value works beside the new one. `given`: what a person has given since, on which it ends.
     """
+    if given is not None and state is State.STUCK:
+        return tuple(_end_on_given(rotation_id, stuck_in, given))
     return tuple(
         Advice(command=_write_command(rotation_id, verb, more), does=does)
-        for verb, more, does in _choices(state, stuck_in, outages, standings, f"{item}={number}")
-        if (verb != "accept" or has_new) and one_way not in _NEVER_WHERE.get(verb + more, ())
+        for verb, more, does in _choices(state, stuck_in, outages, standings, f"{item}={number}", beside=beside)
+        if (verb != "accept" or has_new)
+        and one_way not in _NEVER_WHERE.get(verb + more, ())
+        and (beside or verb != "extend")
     )
+
+
+def _end_on_given(rotation_id: str, stuck_in: State | None, given: int) -> Iterator[Advice]:
+    yield Advice(
+        command=_write_command(rotation_id, "retry", ""),
+        does=f"ends on version {given}, which was given by hand",
+    )
+    if stuck_in in (State.UNDOING, State.DISCARDING):
+        yield Advice(
+            command=_write_command(rotation_id, "rollback", ""),
+            does=f"version {given} stays; revoke the new one outside yourself first: here it is dropped",
+        )
 
 
 def _write_command(rotation_id: str, verb: str, more: str) -> str:
@@ -47,7 +66,7 @@ def _write_command(rotation_id: str, verb: str, more: str) -> str:
 
 
 def _choices(
-    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing], new: str
+    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing], new: str, *, beside: bool
 ) -> Iterator[tuple[str, str, str]]:
     if state is State.REQUESTED:
         yield "approve", "", "it begins, tests first"
@@ -59,7 +78,7 @@ def _choices(
     if state in NOT_BEGUN:
         yield "cancel", "", "nothing changes; the night does not ask again for a while"
     elif state in BEFORE_ACTIVATION:
-        yield "cancel", "", "the new value is taken back; the old one works on"
+        yield "cancel", "", "the new value is taken back" + ("; the old one works on" if beside else "")
     elif state is State.RETIRING:
         for standing in standings:
             if standing.check:

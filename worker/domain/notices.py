@@ -80,6 +80,8 @@ class RotatedLine:
     version: int | None
     error: str | None
     waits_for: tuple[str, ...]
+    works: bool = True
+    """The version before it works beside the new one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +135,7 @@ def build_digest(
                 "item": line.item,
                 "version": line.version,
                 "done": line.state is State.DONE,
+                "works": line.works,
                 "waits_for": line.waits_for,
             }
             for line in replaced

@@ -162,7 +162,7 @@ _SENTENCES = {
     ProblemKind.NIGHT_FAILED: "the night of {when} did not end well",
     ProblemKind.STUCK: "{subject} is stuck: {error} (nightkey rotation show {id})",
     ProblemKind.NOT_REPLACED: "{subject} was not replaced: {error} (nightkey rotation show {id})",
-    ProblemKind.GOING_BACK: "{subject} is going back to its old value: {error} (nightkey rotation show {id})",
+    ProblemKind.GOING_BACK: "{subject} takes its new value back: {error} (nightkey rotation show {id})",
     ProblemKind.NOT_BEGUN: "{subject} was not begun: {error} (nightkey rotation show {id})",
     ProblemKind.RETRYING: "{subject} is not replaced yet, next try {when}: {error} "
     "(nightkey rotation show {id})",

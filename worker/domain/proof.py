@@ -110,6 +110,8 @@ class Overlap:
     callers: Callers | None = None
     lapses_soon: bool = False
     """The old value is about to lapse: nobody may be held back on it."""
+    beside: bool = True
+    """The old value works beside the new one; otherwise there is only a time for first runs."""
     unread: bool = False
     """Nothing here uses the item, and something must: without a consumer there is no proof."""
     shown: bool = True
@@ -131,9 +133,14 @@ class Verdict:
     """For what it goes back, if it does."""
 
 
-def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: datetime) -> Standing:
-    """How one consumer stands towards version `number`, while the old value works until `ends`."""
+def stand(
+    consumer: Consumer, *, number: int, ends: datetime | None, now: datetime, beside: bool = True
+) -> Standing:
+    """How one consumer stands towards version `number`, while the old value is kept until `ends`, and works
+    until then if it does so `beside` the new one.
+    """
     name = consumer.name
+    time = _name_time(beside=beside)
 
     def found(proof: Proof, why: str) -> Standing:
         return Standing(consumer=consumer, proof=proof, why=why)
@@ -154,14 +161,18 @@ def stand(consumer: Consumer, *, number: int, ends: datetime | None, now: dateti
     if not consumer.active:
         return found(Proof.UNPROVABLE, f"{awaited}, which is not active")
     if ends is not None and now >= ends:
-        return found(Proof.UNPROVABLE, f"{awaited}, which did not come during the overlap")
+        return found(Proof.UNPROVABLE, f"{awaited}, which did not come during {time}")
     if consumer.next_run_at is not None and ends is not None and consumer.next_run_at >= ends:
         next_run = f"{consumer.next_run_at:%Y-%m-%d %H:%M} UTC"
-        return found(Proof.UNPROVABLE, f"{awaited}, whose next run ({next_run}) is after the overlap")
+        return found(Proof.UNPROVABLE, f"{awaited}, whose next run ({next_run}) is after {time}")
     if consumer.next_run_at is None and consumer.last_run_at is None:
         never = "; none was ever reported" if consumer.elsewhere else ", which has never run"
         return found(Proof.UNPROVABLE, awaited + never)
     return found(Proof.AWAITED, awaited)
+
+
+def _name_time(*, beside: bool) -> str:
+    return "the overlap" if beside else "the time for first runs"
 
 
 def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> Standing:
@@ -208,7 +219,9 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     which changes may be made.
     """
     ordered = sorted(consumers, key=lambda consumer: consumer.name)
-    standings = tuple(stand(c, number=overlap.number, ends=overlap.ends, now=now) for c in ordered)
+    standings = tuple(
+        stand(c, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside) for c in ordered
+    )
     if overlap.callers is not None:
         standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
     if not overlap.shown:
@@ -217,14 +230,14 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
         canary = next((c for c in ordered if c.id == overlap.canary_id), None)
         if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
             return _found(State.WATCHING, (), now, standings, widens=True)
-        first = stand(canary, number=overlap.number, ends=overlap.ends, now=now)
+        first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
         if first.proof in (Proof.PROVEN, Proof.WAIVED):
             return _found(State.WATCHING, (), now, standings, widens=True)
         reason = f"{first.why}, which goes first"
         return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
     reasons = []
     if overlap.ends is not None and now < overlap.ends:
-        reasons.append(f"the overlap, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
+        reasons.append(f"{_name_time(beside=overlap.beside)}, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
     if overlap.unread:
         reasons.append(AWAITS_READER)
     reasons += overlap.others

@@ -106,6 +106,14 @@ def explain_overlap(policy: Policy) -> str | None:
     return "the old value works on beside the new one"
 
 
+def works_beside(policy: Policy, rotator: str) -> bool:
+    """Whether the old value works beside the new one, as settings say it; True where they cannot be read."""
+    try:
+        return load_rotator(rotator).overlaps(parse_settings(rotator, policy.settings))
+    except NightkeyError:
+        return True
+
+
 def find_principals(policy: Policy) -> frozenset[str]:
     """What an item's rotator changes on the other side where that has room for one credential, with the name
     that the rotator has for that side: the policy's may stand for many servers. Nothing: there is no such

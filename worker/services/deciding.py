@@ -1,6 +1,7 @@
 """What a person decides of a rotation: whether it begins, where it ends, what it waits for."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from worker import comparison_rows, consumers, store
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.saga import State
+from worker.rotators.catalog import works_beside
 from worker.services.definitions import Definitions
 from worker.services.executing import Outcome
 from worker.services.returning import Returning
@@ -25,6 +27,17 @@ from worker.services.watching import Watching
 from worker.store import Rotation
 
 WHY_MAX = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leeway:
+    """`has_new`: there is a new value here, which could be accepted. `beside`: the old one works beside it.
+    `given`: the version that a person has given since.
+    """
+
+    has_new: bool
+    beside: bool
+    given: int | None
 
 
 class Deciding:
@@ -173,9 +186,17 @@ class Deciding:
         self._database.scrub()
         return changed
 
-    def has_new(self, connection: Connection, rotation: Rotation) -> bool:
-        """Whether there is a new value here, which could be accepted."""
-        return self._find_new(connection, rotation) is not None
+    def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
+        """What a person can build upon, for what they are advised."""
+        try:
+            item = self._vault.get(connection, rotation.item_id)
+        except NotFoundError:
+            return Leeway(has_new=False, beside=False, given=None)
+        return Leeway(
+            has_new=self._find_new(connection, rotation) is not None,
+            beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
+            given=item.version if rotation.is_overtaken(item.version) else None,
+        )
 
     def extend(self, rotation_id: str, until: datetime, *, actor: str) -> Rotation:
         """The old value works on until then, at least."""
@@ -183,6 +204,8 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             if rotation.state not in saga.WATCHED:
                 _refuse(rotation, "has no overlap that could be longer")
+            if rotation.is_old_dead or not works_beside(item.policy, rotation.rotator):
+                _refuse(rotation, "has an old value that does not work, so that more time helps nobody")
             old = self._versions.get(connection, item.id, rotation.old_number)
             if until <= self._clock():
                 raise InvalidInputError("--until must lie in the future")

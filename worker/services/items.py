@@ -17,7 +17,7 @@ from vaultcore.secret import Secret
 from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker import finding_rows
+from worker import finding_rows, store
 from worker.domain.changes import Change, ItemChange, compare
 from worker.domain.commands import explain_lapsed_metadata, explain_missing_expiry, explain_waiting
 from worker.domain.consumption import explain_unread_plan
@@ -123,9 +123,20 @@ class Items:
             item = self._vault.get(connection, name)
         return self._lacks_expiry(item, change, self._policy_after(item, change))
 
-    def explain_overlap(self, policy: Policy) -> str | None:
-        """Whether the old value works on beside the new one when it is replaced, as far as that is known."""
-        return catalog.explain_overlap(policy)
+    def explain_overlap(self, item: Item) -> str | None:
+        """Whether the old value works on beside the new one when it is replaced, as far as that is known: what
+        the last rotation saw counts for more than what the policy says.
+        """
+        says = catalog.explain_overlap(item.policy)
+        if says is None or not catalog.works_beside(item.policy, item.policy.rotator or ""):
+            return says
+        with self._database.read() as connection:
+            one_way = store.saw_one_way(connection, item.id, item.policy.rotator or "")
+        return (
+            "the old value stops working when a new one is issued, as was seen the last time"
+            if one_way
+            else says
+        )
 
     def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is

@@ -81,7 +81,7 @@ class Returning:
             runs = self._return_consumers(rotation)
             if runs:
                 return Done(
-                    message="everybody is back on the old value",
+                    message="everybody is on the value that stays",
                     again_at=self._clock() + _RUNS_LOOK,
                     waits_for="; ".join(f"a run of {name} that began with the new value" for name in runs),
                 )

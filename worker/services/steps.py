@@ -144,8 +144,9 @@ class Steps:
             if item.kind is Kind.API_KEY:
                 self._open_claim(connection, item, rotation)
 
-        kept = "works on" if overlaps else "is kept for the way back"
-        return Done(message=f"version {new} is current, version {old} {kept}", record=record)
+        return Done(
+            message=f"version {new} is current, version {old} {_say_old(rotation, overlaps)}", record=record
+        )
 
     def retire(self, rotation: Rotation) -> Done:
         """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
@@ -289,6 +290,15 @@ class Steps:
                 cause=Cause.MISTAKE,
             )
         raise CounterpartError(f"{new} is accepted no longer: {refusal}", cause=refusal.cause)
+
+
+def _say_old(rotation: Rotation, overlaps: bool) -> str:
+    """What there is of the old value once the new one is current."""
+    if rotation.one_way:
+        return "stopped working when that was issued"
+    if rotation.old_dead:
+        return "had stopped working before"
+    return "works on" if overlaps else "is kept for the way back"
 
 
 def _has_lapsed(item: Item, now: datetime) -> bool:

@@ -39,7 +39,8 @@ class Telling:
             rotation.item_id,
             kind=f"rotation-{state.value}",
             dedupe_key=f"rotation:{rotation.id}:{state.value}:{number}",
-            data=self._describe(connection, rotation) | {"error": error},
+            data=self._describe(connection, rotation)
+            | {"error": error, "works": not self._is_old_dead(connection, rotation)},
         )
         topic = finding_rows.record(connection, self._find(rotation, kind, error), self._clock())
         topics = [(topic, 1), *self._record_expiry(connection, rotation)]
@@ -173,7 +174,7 @@ class Telling:
             | {
                 "workflow": consumer.name,
                 "error": consumer.failed or "",
-                "rollback": f"nightkey rotation rollback {rotation.id}",
+                "rollback": None if rotation.is_old_dead else f"nightkey rotation rollback {rotation.id}",
             },
         )
 
@@ -235,6 +236,16 @@ class Telling:
             "many": len(users) > 1,
             "show": f"nightkey rotation show {rotation.id}",
         }
+
+    def _is_old_dead(self, connection: Connection, rotation: Rotation) -> bool:
+        """Whether the value from before works no more, as far as is known; one that has lapsed does not."""
+        if rotation.is_old_dead:
+            return True
+        try:
+            item = self._vault.get(connection, rotation.item_id)
+        except NightkeyError:  # it is gone, or cannot be read
+            return False
+        return item.expires_at is not None and item.expires_at <= self._clock()
 
     def _is_open(self, connection: Connection, night: datetime) -> bool:
         found = connection.execute(

@@ -28,6 +28,7 @@ from worker.domain.proof import (
 )
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
+from worker.rotators.catalog import works_beside
 from worker.store import Rotation
 
 _NO_LONGER = timedelta(days=1)
@@ -198,6 +199,7 @@ class Watching:
             unread=self._vault.is_unread(connection, item, active=False),
             callers=self._callers(connection, rotation, item, old, pickup),
             lapses_soon=_lapses_soon(old.expires_at, now),
+            beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
             number=rotation.new_number or 0,
             ends=None if any(consumer.held for consumer in found) else ends,
             opens=self.when_allowed(item, now) if rotation.gated else now,
@@ -236,12 +238,12 @@ class Watching:
 
 def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
     """In a hurry nobody is waited for, but a value that nothing has shown to work takes the place of none: that
-    is trouble at once, since somebody else knows the value that works on meanwhile.
+    is trouble at once, since somebody else knows the value that may work on meanwhile.
     """
     unshown = find_unshown(overlap)
     if unshown is not None:
         raise CounterpartError(
-            f"the old value works on, for it waits for {unshown.why}; or answer for the new one: "
+            f"the old value is kept, for it waits for {unshown.why}; or answer for the new one: "
             f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
             cause=Cause.MISTAKE,
         )
