@@ -139,7 +139,7 @@ def _rotations(
     at_work = or_(
         rotations.c.state.not_in([state.value for state in AT_REST]),
         rotations.c.state == State.STUCK.value,
-        rotations.c.outages > 0,
+        rotations.c.failing_since.is_not(None),
         rotations.c.next_at < now - LATE,
     )
     rows = connection.execute(
@@ -162,7 +162,7 @@ def _rotations(
             one.state,
             waits_for=tuple(one.waits_for),
             failed=one.last_cause is not None,
-            outages=one.outages,
+            failing=one.failing_since is not None,
             error=one.last_error,
             next_at=one.next_at,
             lease_until=one.lease_until,

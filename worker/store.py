@@ -329,7 +329,7 @@ def wake_unshown(connection: Connection, now: datetime, *, item_ids: Collection[
             *([] if item_ids is None else [rotations.c.item_id.in_(sorted(item_ids))]),
             rotations.c.state.in_([state.value for state in WATCHED | {State.RETIRING}]),
             rotations.c.shown_by.is_(None),
-            rotations.c.outages == 0,
+            rotations.c.failing_since.is_(None),
             not_(func.coalesce(late, false())),
             _rests(connection, now),
         )

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.conftest import Clock
-from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to, what_is_wrong
 from vaultcore.errors import Cause, CounterpartError
 from worker.bootstrap import Services
 from worker.demo.faces import Face
@@ -244,3 +244,27 @@ def test_what_would_lapse_meanwhile_is_tried_before(staged: Staged, clock: Clock
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.state in (State.WATCHING, State.ACTIVATED)
     assert begun + 25 * MINUTE < rotation.activated_at < begun + 45 * MINUTE
+
+
+@pytest.mark.parametrize("step", ["node", "workflow"])
+def test_a_test_that_is_held_back_comes_back_when_it_was_asked_to_and_does_not_count(
+    staged: Staged, clock: Clock, step: str
+) -> None:
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", settle="1m")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    tested = State.ACCEPTED if step == "node" else State.NODE_TESTED
+    step_to(organisation, clock, rotation_id, tested)
+    begun, calls = clock(), len(service.requests)
+    service.fail_next("/v1/account", status=503, method="GET", retry_after="900")
+    for minutes in range(15):
+        organisation.drive()
+        held = get_rotation(organisation, rotation_id)
+        assert (held.state, held.next_at) == (tested, begun + timedelta(minutes=15)), minutes
+        assert (held.attempts, held.outages, held.failing_since) == (0, 0, begun)
+        assert len(service.requests) == calls + 1
+        clock.now += MINUTE
+    assert any(TOKEN in one for one in what_is_wrong(organisation.services)), "a night is not good meanwhile"
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.WATCHING

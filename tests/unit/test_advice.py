@@ -33,9 +33,9 @@ def advised(*given, **more):
     return advise("rot_1", *given, item="prod-mail-token", number=3, **more)
 
 
-def choices(state, *, stuck_in=None, outages=0, standings=()):
+def choices(state, *, stuck_in=None, failing=False, standings=()):
     """The commands without what all of them have."""
-    advice = advised(state, stuck_in, outages, standings)
+    advice = advised(state, stuck_in, failing, standings)
     assert all(one.command.startswith("nightkey rotation ") for one in advice)
     return [one.command.removeprefix("nightkey rotation ") for one in advice]
 
@@ -56,7 +56,7 @@ def test_each_state_leaves_its_choices(state, expected):
 
 @pytest.mark.parametrize("state", sorted(BEFORE_ACTIVATION | {State.RETIRING, State.DISCARDING, State.UNDOING}))
 def test_what_waits_for_an_outage_can_be_tried_at_once_first_of_all(state):
-    assert choices(state, outages=3) == ["retry rot_1", *choices(state)]
+    assert choices(state, failing=True) == ["retry rot_1", *choices(state)]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_what_waits_for_an_outage_can_be_tried_at_once_first_of_all(state):
     ],
 )
 def test_what_is_stuck_goes_on_or_ends_on_either_value(stuck_in, expected):
-    assert choices(State.STUCK, stuck_in=stuck_in, outages=3) == [f"{verb} rot_1" for verb in expected]
+    assert choices(State.STUCK, stuck_in=stuck_in, failing=True) == [f"{verb} rot_1" for verb in expected]
 
 
 @pytest.mark.parametrize("stuck_in", [State.UNDOING, State.DISCARDING, State.CREATED, None])
 def test_a_new_value_that_there_is_not_is_not_offered(stuck_in):
-    advice = advised(State.STUCK, stuck_in, 0, (), has_new=False)
+    advice = advised(State.STUCK, stuck_in, False, (), has_new=False)
     assert [one.command.split()[2] for one in advice] == ["retry", "rollback"]
 
 
@@ -89,7 +89,7 @@ def test_a_new_value_that_there_is_not_is_not_offered(stuck_in):
     ],
 )
 def test_who_drops_a_value_is_told_to_revoke_it_first(stuck_in, verb, value):
-    advice = advised(State.STUCK, stuck_in, 0, ())
+    advice = advised(State.STUCK, stuck_in, False, ())
     warned = [one for one in advice if "outside yourself first" in one.does]
 
     assert [one.command for one in warned] == [f"nightkey rotation {verb} rot_1"]
@@ -123,7 +123,7 @@ def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
     ],
 )
 def test_who_runs_elsewhere_is_proven_by_a_report(name, report):
-    advice = advised(State.WATCHING, None, 0, [standing(Proof.UNPROVABLE, name=name, elsewhere=True)])
+    advice = advised(State.WATCHING, None, False, [standing(Proof.UNPROVABLE, name=name, elsewhere=True)])
 
     assert [one.command for one in advice] == [
         f"nightkey run report {report}",
@@ -154,7 +154,7 @@ def test_a_command_can_be_pasted_whatever_the_workflow_is_called(name):
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("stuck_in", [None, State.RETIRING, State.UNDOING])
 def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
-    for one in advised(state, stuck_in, 1, [standing(Proof.UNPROVABLE)]):
+    for one in advised(state, stuck_in, True, [standing(Proof.UNPROVABLE)]):
         assert one.does
         assert "\n" not in one.command + one.does
 
@@ -173,12 +173,12 @@ def test_callers_are_given_more_time_or_answered_for():
 
 def test_where_the_old_value_is_dead_nothing_speaks_of_it():
     standings = [standing(Proof.UNPROVABLE)]
-    advice = advised(State.WATCHING, None, 0, standings, one_way=True, beside=False)
+    advice = advised(State.WATCHING, None, False, standings, one_way=True, beside=False)
     assert [one.command.split()[2] for one in advice] == ["prove", "waive"]
-    (cancel,) = advised(State.CREATED, None, 0, (), beside=False)
+    (cancel,) = advised(State.CREATED, None, False, (), beside=False)
     assert cancel.does == "the new value is taken back"
     for state in State:
-        for one in advised(state, State.WATCHING, 1, standings, one_way=True, beside=False):
+        for one in advised(state, State.WATCHING, True, standings, one_way=True, beside=False):
             assert "old value works" not in one.does
             assert "goes back" not in one.does
 
@@ -187,6 +187,6 @@ def test_where_the_old_value_is_dead_nothing_speaks_of_it():
     ("stuck_in", "verbs"), [(State.RETIRING, ["retry"]), (State.UNDOING, ["retry", "rollback"])]
 )
 def test_what_a_person_has_overtaken_ends_on_the_value_that_was_given(stuck_in, verbs):
-    advice = advised(State.STUCK, stuck_in, 0, (), one_way=True, beside=False, given=4)
+    advice = advised(State.STUCK, stuck_in, False, (), one_way=True, beside=False, given=4)
     assert [one.command.split()[2] for one in advice] == verbs
     assert all("version 4" in one.does for one in advice)

@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 def judge(state, *, at_end=True, **values):
     row = {
-        "waits_for": (), "failed": False, "outages": 0, "error": None, "next_at": NOW, "lease_until": None,
+        "waits_for": (), "failed": False, "failing": False, "error": None, "next_at": NOW, "lease_until": None,
     } | values  # fmt: skip
     return judge_rotation(state, now=NOW, at_end=at_end, **row)
 
@@ -38,15 +38,15 @@ def judge(state, *, at_end=True, **values):
         (State.STUCK, {"error": "no"}, ProblemKind.STUCK),
         (State.ROLLED_BACK, {"error": "no"}, ProblemKind.NOT_REPLACED),
         (State.UNDOING, {"waits_for": ("what may take effect late",)}, ProblemKind.GOING_BACK),
-        (State.UNDOING, {"outages": 4}, ProblemKind.GOING_BACK),
+        (State.UNDOING, {"failing": True}, ProblemKind.GOING_BACK),
         (State.CANCELLED, {}, None),
         (State.CANCELLED, {"error": "its owner gave it another value meanwhile"}, None),
         (State.CANCELLED, {"failed": True}, ProblemKind.NOT_BEGUN),
         (State.CANCELLED, {"error": STOPPED}, ProblemKind.NOT_BEGUN),
         (State.CANCELLED, {"error": NOBODY_APPROVED}, ProblemKind.NOT_BEGUN),
-        (State.PLANNED, {"outages": 1, "waits_for": ("the other side",)}, ProblemKind.RETRYING),
-        (State.PLANNED, {"outages": 1}, ProblemKind.RETRYING),
-        (State.WATCHING, {"outages": 1}, ProblemKind.RETRYING),
+        (State.PLANNED, {"failing": True, "waits_for": ("the other side",)}, ProblemKind.RETRYING),
+        (State.PLANNED, {"failing": True}, ProblemKind.RETRYING),
+        (State.WATCHING, {"failing": True}, ProblemKind.RETRYING),
         (State.NODE_TESTED, {}, ProblemKind.UNFINISHED),
         (State.NODE_TESTED, {"lease_until": NOW + MINUTE}, ProblemKind.HELD),
         (State.NODE_TESTED, {"lease_until": NOW - MINUTE}, ProblemKind.HELD),

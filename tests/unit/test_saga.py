@@ -267,6 +267,7 @@ def test_who_says_when_to_come_back_is_not_asked_before_and_the_night_does_not_w
 
     assert (transition.state, transition.next_at) == (state, NOW + 3 * HOUR)
     assert transition.waits_for == ("too many requests",)
+    assert transition.held
     assert not is_moving(transition.state, transition.waits_for)
 
 

@@ -112,7 +112,7 @@ def _describe(rotation: Rotation) -> str:
     if rotation.state is State.DONE or not rotation.last_error:
         return rotation.state.value
     again = ""
-    if rotation.outages and rotation.next_at is not None:
+    if rotation.failing_since is not None and rotation.next_at is not None:
         again = f"; next try {rotation.next_at:%H:%M:%S} UTC"
     return f"{rotation.state}, {rotation.last_error}{again}"
 

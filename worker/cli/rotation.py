@@ -68,7 +68,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         rotation.id,
         rotation.state,
         rotation.stuck_in,
-        rotation.outages,
+        rotation.failing_since is not None,
         standings,
         item=rotation.item,
         number=rotation.new_number,
@@ -242,7 +242,7 @@ def describe(rotation: Rotation) -> dict[str, Any]:
 
 def is_good(rotation: Rotation) -> bool:
     """Whether it is done, or on its way there: nothing failed, and nothing goes back."""
-    return rotation.state in ON_THE_WAY and not rotation.outages
+    return rotation.state in ON_THE_WAY and rotation.failing_since is None
 
 
 def _drive(services: Any, rotation: Rotation, *, json: bool, good: tuple[State, ...] = ()) -> None:  # noqa: ANN401  # Services, imported late
@@ -283,8 +283,9 @@ def _head(rotation: Rotation) -> list[str]:
     if rotation.candidates:
         lines.append(f"{rotation.candidates} rejected before")
     if rotation.failing_since is not None and rotation.next_at is not None:
+        tries = f"try {rotation.attempts} failed, " if rotation.outages else ""
         lines.append(
-            f"try {rotation.attempts} failed, failing since {rotation.failing_since:%Y-%m-%d %H:%M:%S} UTC; "
+            f"{tries}failing since {rotation.failing_since:%Y-%m-%d %H:%M:%S} UTC; "
             f"next try {rotation.next_at:%Y-%m-%d %H:%M:%S} UTC"
         )
     elif rotation.last_error and rotation.state is not State.DONE:

@@ -22,7 +22,7 @@ def advise(
     rotation_id: str,
     state: State,
     stuck_in: State | None,
-    outages: int,
+    failing: bool,
     standings: Sequence[Standing],
     *,
     item: str,
@@ -42,7 +42,7 @@ def advise(
         return tuple(_end_on_given(rotation_id, stuck_in, given))
     return tuple(
         Advice(command=_write_command(rotation_id, verb, more), does=does)
-        for verb, more, does in _choices(state, stuck_in, outages, standings, f"{item}={number}", beside=beside)
+        for verb, more, does in _choices(state, stuck_in, failing, standings, f"{item}={number}", beside=beside)
         if (verb != "accept" or has_new)
         and one_way not in _NEVER_WHERE.get(verb + more, ())
         and (beside or verb != "extend")
@@ -66,14 +66,20 @@ def _write_command(rotation_id: str, verb: str, more: str) -> str:
 
 
 def _choices(
-    state: State, stuck_in: State | None, outages: int, standings: Sequence[Standing], new: str, *, beside: bool
+    state: State,
+    stuck_in: State | None,
+    failing: bool,
+    standings: Sequence[Standing],
+    new: str,
+    *,
+    beside: bool,
 ) -> Iterator[tuple[str, str, str]]:
     if state is State.REQUESTED:
         yield "approve", "", "it begins, tests first"
     if state is State.STUCK:
         yield from _stuck(stuck_in)
         return
-    if outages:
+    if failing:
         yield "retry", "", "tries again now, with the same value"
     if state in NOT_BEGUN:
         yield "cancel", "", "nothing changes; the night does not ask again for a while"

@@ -92,14 +92,15 @@ def judge_rotation(  # what a row holds
     *,
     waits_for: tuple[str, ...],
     failed: bool,
-    outages: int,
+    failing: bool,
     error: str | None,
     next_at: datetime | None,
     lease_until: datetime | None,
     now: datetime,
     at_end: bool,
 ) -> ProblemKind | None:
-    """What is wrong with a rotation, if anything. `failed`: its last try had a cause.
+    """What is wrong with a rotation, if anything. `failed`: its last try had a cause; `failing`: its
+    step is tried again, since the other side is away or asked to wait.
 
     `at_end`: nobody waits for it any longer, so that one which still moves is unfinished. Otherwise only one
     whose step should long have begun is.
@@ -110,7 +111,7 @@ def judge_rotation(  # what a row holds
         return ProblemKind.NOT_BEGUN if failed or error in (STOPPED, NOBODY_APPROVED) else None
     if state is State.DONE:
         return None
-    if outages:
+    if failing:
         return ProblemKind.RETRYING
     held = lease_until is not None
     if at_end and is_moving(state, waits_for):

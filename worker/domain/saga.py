@@ -188,6 +188,8 @@ class Transition:
     waits_for: tuple[str, ...] = ()
     retries: bool = False
     """The same step again, after an outage: its tries go on being counted."""
+    held: bool = False
+    """It keeps to the other side's word on when to come back: that try does not count."""
     polls: bool = False
     """The same step again, until the other side accepts the value."""
 
@@ -255,9 +257,11 @@ def _wait_out(
     waits = ""
     if tries >= limits.attempts:
         waits = f"the other side to come back: {failure.message}"
-    if failure.retry_at is not None and failure.retry_at > now + pause:
+    held = failure.retry_at is not None and failure.retry_at > now + pause
+    if failure.retry_at is not None and held:
         pause, waits = failure.retry_at - now, failure.message
-    return Transition(state=state, next_at=now + pause, waits_for=(waits,) if waits else (), retries=True)
+    reasons = (waits,) if waits else ()
+    return Transition(state=state, next_at=now + pause, waits_for=reasons, retries=True, held=held)
 
 
 def slack_ends(since: datetime, lapses_at: datetime | None, patience: timedelta) -> datetime:

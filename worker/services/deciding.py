@@ -131,7 +131,7 @@ class Deciding:
             elif rotation.state is State.STUCK and rotation.stuck_in is not None:
                 self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
                 self._telling.resolve(connection, rotation.item_id)
-            elif rotation.outages or self._awaits_check(connection, rotation):
+            elif rotation.failing_since is not None or self._awaits_check(connection, rotation):
                 self._set(connection, rotation, actor, "retry", next_at=self._clock())
             else:
                 _refuse(rotation, "has nothing to try again")

@@ -34,7 +34,7 @@ class Outcome:
     """How a run ended, or that it is still `running` and waits until `resume_at`.
 
     `output` is that of its last node, masked; `used` are the ids of the items it used, and `begun` the runs
-    that it has opened, for others to execute.
+    that it has opened, for others to execute. `retry_at`: when another try can help at the earliest.
     """
 
     run_id: str
@@ -47,6 +47,7 @@ class Outcome:
     used: tuple[str, ...]
     resume_at: datetime | None = None
     begun: tuple[str, ...] = ()
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +221,7 @@ class Executing:
             output=result.output,
             used=tuple(sorted(used)),
             begun=begun,
+            retry_at=result.retry_at,
         )
 
     def run_other(
@@ -257,6 +259,7 @@ class Executing:
             error_message=outcome.error_message,
             error_node=outcome.error_node,
             cause=outcome.cause,
+            retry_at=outcome.retry_at,
             output=None if ended is None else ended.output,
             shown=None if ended is None else ended.shown,
             masker=given.masker if ended is None else ended.masker,

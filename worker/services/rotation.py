@@ -392,6 +392,8 @@ class Rotations:
         if to.retries:
             since = claimed.failing_since or now
             values |= {"outages": claimed.outages + 1, "failing_since": since, "settling_since": None}
+        if to.held:
+            values |= {"outages": claimed.outages, "attempts": claimed.attempts - 1}
         if to.polls:
             values |= {"polls": claimed.polls + 1, "settling_since": claimed.settling_since or now}
         if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):

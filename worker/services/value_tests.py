@@ -160,6 +160,7 @@ class ValueTests:
                 raise CounterpartError(
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
+                    retry_at=result.retry_at,
                 )
             telling = job.new is None or self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
             (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
@@ -191,7 +192,11 @@ class ValueTests:
                 cause = outcome.cause or Cause.MISTAKE
                 if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
                     cause = Cause.MISTAKE  # another credential was refused, not this candidate
-                raise CounterpartError(f"workflow {workflow.name}{where}: {outcome.error_message}", cause=cause)
+                raise CounterpartError(
+                    f"workflow {workflow.name}{where}: {outcome.error_message}",
+                    cause=cause,
+                    retry_at=outcome.retry_at,
+                )
             tested.append(workflow.name)
         passed = f"passed: {', '.join(tested) or ('none' if away else 'no workflow uses it')}"
         return Done(message=passed + (f"; run elsewhere: {', '.join(away)}" if away else ""))

@@ -1,6 +1,7 @@
 """The port by which a node starts runs of other workflows. The runner has no database: who runs it has."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from vaultcore.errors import Cause
@@ -30,6 +31,7 @@ class Ran:
     output: Any = field(repr=False)
     shown: Any
     masker: Masker = field(repr=False)
+    retry_at: datetime | None = None
 
 
 class Others(Protocol):

@@ -20,18 +20,22 @@ class NodeLog:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeResult:
-    """The test of one node, masked. `status` is success, error, or skipped with the reason as message."""
+    """The test of one node, masked. `status` is success, error, or skipped with the reason as message.
+    `retry_at`: when another try can help at the earliest, where the other side says so.
+    """
 
     status: str
     output: Any
     error_message: str | None
     cause: Cause | None
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
     """A run, masked. `used` are the items, as written, that a node really looked up. `tried` says of a run that
     was to prove a value whether it went into the node that failed, or into any if it is completed.
+    `retry_at` as of a node.
     """
 
     status: str
@@ -42,6 +46,7 @@ class RunResult:
     logs: tuple[NodeLog, ...]
     used: frozenset[str]
     tried: bool = False
+    retry_at: datetime | None = None
 
     @classmethod
     def not_begun(cls, why: str) -> "RunResult":

@@ -258,6 +258,7 @@ class Run:
             error_message=tell(message, self.masker),
             error_node=origin.node_id,
             cause=origin.outcome.cause or Cause.MISTAKE,
+            retry_at=origin.outcome.retry_at,
             logs=self.logs(),
             used=used,
             tried=origin.tried,
@@ -347,7 +348,7 @@ def try_component(act: Callable[[Any, Execution], Outcome], fields: Fields, exec
     try:
         return act(fields, execution)
     except CounterpartError as error:
-        return Outcome(output=None, failure=str(error), cause=error.cause)
+        return Outcome(output=None, failure=str(error), cause=error.cause, retry_at=error.retry_at)
     except (ConflictError, TroubleError):  # whoever runs this no longer may, or cannot know whether they may
         raise
     except Exception as error:  # noqa: BLE001  # its text may quote a value

@@ -70,6 +70,7 @@ class Runner:
             output=cut(run.masker.mask(step.shown), LOG_MAX),
             error_message=None if message is None else tell(message, run.masker),
             cause=step.outcome.cause,
+            retry_at=step.outcome.retry_at,
         )
 
     def run(

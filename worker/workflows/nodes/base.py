@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import NoneType
 from typing import Any, ClassVar, Final, Protocol, get_args
@@ -62,6 +62,7 @@ MASKED: Final = object()
 class Outcome:
     """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there.
 
+    `retry_at`: when another try can help at the earliest, where the other side says so.
     `skipped` says why a test tried nothing. `waits`: what follows the node is due that much later. `shown` is
     what may be shown of the output, where a node knows that better than masking.
     """
@@ -73,6 +74,7 @@ class Outcome:
     ends: str | None = None
     failure: str | None = None
     cause: Cause | None = None
+    retry_at: datetime | None = None
     skipped: str | None = None
 
 

@@ -129,7 +129,7 @@ def _run_one(session: Session, number: int, command: str, given: bytes) -> Ran:
     try:
         return session.run(command, given)
     except CounterpartError as error:
-        failure = CounterpartError(f"command {number}: {error}", cause=error.cause)
+        failure = CounterpartError(f"command {number}: {error}", cause=error.cause, retry_at=error.retry_at)
     raise failure
 
 

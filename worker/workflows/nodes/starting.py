@@ -102,6 +102,7 @@ class Iterator(OneWayOn):
                     shown=shown,
                     failure=f"item {index}: workflow {name}{where}: {ran.error_message}",
                     cause=ran.cause or Cause.MISTAKE,
+                    retry_at=ran.retry_at,
                 )
             outputs.append(ran.output)
             shown.append(ran.shown)

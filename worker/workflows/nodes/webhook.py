@@ -116,7 +116,8 @@ class Webhook(OneWayOn):
             "body": answer.body,
         }
         failure, cause = _judge(answer, expect, execution)
-        return Outcome(output=output, failure=failure, cause=cause)
+        retry_at = answer.retry_at if cause is Cause.OUTAGE else None
+        return Outcome(output=output, failure=failure, cause=cause, retry_at=retry_at)
 
     def _render_body(self, call: CallFields, execution: Execution) -> str:
         if isinstance(call.body, str):
