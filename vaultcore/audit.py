@@ -85,6 +85,12 @@ class AuditLog:
         """One row, in the caller's transaction. Details are ids, names and numbers, never values."""
         self.append_all(connection, at=at, actor=actor, action=action, subjects={subject: details})
 
+    def take_turn(self, connection: Connection) -> None:
+        """Waits for who writes now, and makes others wait until this transaction ends: what is asked of the
+        vault from now on, nobody else changes meanwhile.
+        """
+        connection.execute(select(audit_head.c.seq).with_for_update())
+
     def append_all(
         self,
         connection: Connection,

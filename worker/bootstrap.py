@@ -212,6 +212,7 @@ class Services:
             owners=self.owners,
             references=self.references,
             claiming=self.claiming,
+            audit=self.audit,
             making_way=MakingWay(versions=self.versions, clock=self.clock),
             clock=self.clock,
         )

@@ -1,17 +1,18 @@
 """Two items that hold one credential: refused when they are made, found where they are, or one is a copy."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, select, update
+from sqlalchemy import Connection, event, select, text, update
 
 from tests.organisation import Organisation
 from tests.services.staging import drive_on, start_organisation
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
-from vaultcore.tables import item_principals, items, versions
+from vaultcore.tables import item_owners, item_principals, items, versions
 from vaultcore.versions import Purpose
 from worker import finding_rows
 from worker.bootstrap import Services
@@ -357,11 +358,10 @@ def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> Non
     [
         (BILLING, {"copy_of": "prod-nobody"}, NotFoundError, "no item 'prod-nobody'"),
         (BILLING, {"copy_of": BILLING}, RefusedError, "no copy of itself"),
-        (ORDERS, {"copy_of": CRM, "mode": "notify"}, RefusedError, f"has copies itself, {BILLING}"),
+        (BILLING, {"copy_of": None}, RefusedError, "give it a value of its own in the same command"),
         (CRM, {"copy_of": BILLING}, RefusedError, f"is a copy itself: name its original, {ORDERS}"),
         (CRM, {"copy_of": ORDERS, "mode": "auto", "rotator": "random", "consumers": "none"}, InvalidInputError,
          "a copy is not replaced by itself"),
-        (BILLING, {"copy_of": None}, RefusedError, "the same value"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_copy_is_refused(
@@ -454,3 +454,66 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
         drive_on(organisation, clock)
         assert organisation.rotations()[0].state is State.DONE
         assert not service.is_live(token)
+
+
+def test_two_families_of_copies_become_one_in_one_step(made: Services, clock: Any) -> None:
+    erp, archive = "prod-erp-token", "prod-archive-token"
+    create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    other = create(made, CRM)
+    copy = create(made, erp, f"the-value-of-{CRM}", copy_of=CRM)
+    create(made, archive, f"the-value-of-{CRM}", copy_of=CRM)
+    with made.database.write() as connection:
+        for item in (other, copy):
+            _set_likeness(connection, item.id, made.versions.likeness(Secret("one-value")))
+    advised = f"nightkey item update {CRM} --mode notify --copy-of {ORDERS}"
+    assert {command for _, command in scan(made).values()} == {advised}
+    updated = made.items.update(CRM, ItemChange(policy=PolicyChange(parts={"copy_of": ORDERS})), actor="test")
+    assert updated.follow == (archive, erp)
+    with made.database.read() as connection:
+        original = made.vault.get(connection, ORDERS)
+        family = {
+            name: made.vault.get(connection, name).policy.copy_of for name in (BILLING, CRM, erp, archive)
+        }
+    assert set(family.values()) == {original.id}
+    clock.advance(DAY)
+    assert not any(kind == "shared" for kind, _ in scan(made))
+    change(made, erp, "a-value-of-its-own", copy_of=None)
+    with made.database.read() as connection:
+        assert made.vault.get(connection, erp).policy.copy_of is None
+
+
+def test_a_copy_whose_original_is_gone_says_so_and_is_mended(made: Services) -> None:
+    original = create(made, ORDERS, "one-value")
+    create(made, BILLING, "one-value", copy_of=ORDERS)
+    with made.database.write() as connection:
+        for table in (versions, item_owners):
+            connection.execute(table.delete().where(table.c.item_id == original.id))
+        connection.execute(items.delete().where(items.c.id == original.id))
+    for ask in (made.opening.request, made.opening.request_hurried):
+        with pytest.raises(RefusedError, match=f"gone .*`nightkey item update {BILLING} --copy-of none`"):
+            ask(BILLING, asked_by="test")
+    change(made, BILLING, copy_of=None)
+    with pytest.raises(RefusedError, match="mode notify"):
+        made.opening.request(BILLING, asked_by="test")
+
+
+def test_of_two_creates_at_once_one_takes_the_value(made: Services) -> None:
+    """Both have come to where they are written, and wait for who writes: the later one sees the earlier."""
+    if made.database.is_sqlite:
+        pytest.skip("a writer is alone there from its beginning")
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with ThreadPoolExecutor(2) as pool:
+        with made.database.write() as connection:
+            made.audit.take_turn(connection)
+            tries = [pool.submit(create, made, name, "one-value") for name in (ORDERS, BILLING)]
+            while not any(one.done() for one in tries):
+                with made.database.engine.connect() as other:
+                    if other.execute(waiting).scalar_one() == 2:
+                        break
+        errors = [one.exception(60) for one in tries]
+    assert {type(error) for error in errors} == {type(None), RefusedError}
+    with made.database.read() as connection:
+        assert len(made.vault.page(connection)) == 1

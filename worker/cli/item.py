@@ -391,10 +391,17 @@ def update(
         _warn_of_short(value)
     if json:
         changes = describe_changes(updated.changes)
-        print_json(describe(updated.item) | {"changes": changes, "ends_rotation": updated.ends})
+        print_json(
+            describe(updated.item)
+            | {"changes": changes, "ends_rotation": updated.ends, "copies": updated.follow}
+        )
     else:
         print_lines([_line(updated.item)])
         print_changes(updated.changes)
+        if updated.follow:
+            print_lines(
+                [f"its copies follow it, and are of the same original now: {', '.join(updated.follow)}"]
+            )
         if updated.ends is not None:
             print_lines([f"its rotation ends on this value (nightkey rotation show {updated.ends})"])
 

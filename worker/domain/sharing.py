@@ -46,6 +46,15 @@ def refuse_twins(twins: Sequence[Twin], name: str) -> None:
     )
 
 
+def refuse_to_part(twins: Sequence[Twin], name: str) -> None:
+    """`RefusedError` where a copy is to be none any more, and still has the value of another."""
+    if twins and twins[0].name is None:
+        raise RefusedError(
+            f"{name} still has the value of {twins[0].item}: give it a value of its own in the same command, "
+            f"`nightkey item update {quote_word(name)} --copy-of none --value`"
+        )
+
+
 def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Finding]:
     """A finding for each item that shares a credential with one of another family. `principal`: what they
     change on the other side; None: they have the same value.
@@ -60,9 +69,7 @@ def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Findin
 
 
 def _find_root(sharers: Sequence[Sharer]) -> Sharer:
-    """One of the family whose original the others are to name: an original that has copies can be none itself,
-    so that goes first; else the oldest.
-    """
+    """One of the family whose original the others are to name: one with copies goes first; else the oldest."""
     return next((one for one in sharers if one.copy_of is not None), sharers[0])
 
 
@@ -71,7 +78,7 @@ def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], prin
     first = _find_root(sharers)
     names = ", ".join(other.item for other in others)
     what = "has the same value as" if principal is None else f"changes {principal}, as does"
-    copy = one if one.family != first.family else others[0]
+    copy = _find_head(one if one.family != first.family else others[0], sharers)
     declare = f"--mode notify --copy-of {quote_word(first.root)}"
     return find_of_item(
         FindingKind.SHARED,
@@ -81,6 +88,11 @@ def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], prin
         "one of them and delete the other, or declare which is the copy",
         command=f"nightkey item update {quote_word(copy.item)} {declare}",
     )
+
+
+def _find_head(one: Sharer, sharers: Sequence[Sharer]) -> Sharer:
+    """The original of its family, whose copies follow it, where that holds the credential, too; else itself."""
+    return next((other for other in sharers if other.item_id == one.family), one)
 
 
 @dataclass(frozen=True, kw_only=True)

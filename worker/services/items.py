@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
@@ -24,7 +25,7 @@ from worker.domain.consumption import explain_unread_plan
 from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
-from worker.domain.sharing import refuse_twins
+from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
 from worker.services.claiming import Claiming, Collected
@@ -33,11 +34,14 @@ from worker.services.making_way import MakingWay
 
 @dataclass(frozen=True, kw_only=True)
 class Updated:
-    """`ends`: the open rotation, by its id, that ends on the value that was given."""
+    """`ends`: the open rotation, by its id, that ends on the value that was given. `follow`: the items that
+    were copies of this one, and are of its original now.
+    """
 
     item: Item
     changes: tuple[Change, ...]
     ends: str | None = None
+    follow: tuple[str, ...] = ()
 
 
 class Items:
@@ -50,6 +54,7 @@ class Items:
         owners: Owners,
         references: References,
         claiming: Claiming,
+        audit: AuditLog,
         making_way: MakingWay,
         clock: Callable[[], datetime],
     ) -> None:
@@ -59,6 +64,7 @@ class Items:
         self._owners = owners
         self._references = references
         self._claiming = claiming
+        self._audit = audit
         self._making_way = making_way
         self._clock = clock
 
@@ -95,6 +101,7 @@ class Items:
         with self._database.write() as connection:
             self._check_awaited(connection, name, built)
             built = self._resolve_copy(connection, built, None, lock=True)  # its value may have taken a while
+            self._audit.take_turn(connection)
             refuse_twins(
                 find_twins(
                     connection, item_id=None, copy_of=built.copy_of, principals=principals, likeness=likeness
@@ -181,7 +188,8 @@ class Items:
             if policy != item.policy:
                 self._making_way.look_again(connection, rotation)
             ends = None if value is None else self._making_way.end(connection, rotation, after)
-        return Updated(item=after, changes=changes, ends=ends)
+            follow = self._move_copies(connection, item, policy, actor)
+        return Updated(item=after, changes=changes, ends=ends, follow=follow)
 
     def _check_alone(
         self, connection: Connection, item: Item, policy: Policy, value: Secret | None
@@ -191,6 +199,7 @@ class Items:
         """
         if value is None and policy == item.policy:
             return UNCHANGED
+        self._audit.take_turn(connection)
         principals = find_principals(policy)
         leaves = item.policy.copy_of is not None and policy.copy_of != item.policy.copy_of
         new = principals if leaves else principals - principals_of(connection, item.id)
@@ -200,8 +209,21 @@ class Items:
         found = find_twins(
             connection, item_id=item.id, copy_of=policy.copy_of, principals=new, likeness=likeness
         )
+        if leaves and policy.copy_of is None and value is None:
+            refuse_to_part(found, item.name)
         refuse_twins(found, item.name)
         return principals
+
+    def _move_copies(self, connection: Connection, item: Item, policy: Policy, actor: str) -> tuple[str, ...]:
+        """The copies of an item that becomes another's copy are that one's from now on; their names."""
+        if policy.copy_of is None or policy.copy_of == item.policy.copy_of:
+            return ()
+        copies = copies_of(connection, item.id)
+        for name in copies:
+            copy = self._vault.get(connection, name, lock=True)
+            follows = replace(copy.policy, copy_of=policy.copy_of)
+            self._vault.update(connection, copy.id, policy=follows, actor=actor)
+        return tuple(copies)
 
     def _resolve_copy(
         self, connection: Connection, policy: Policy, item: Item | None, *, lock: bool = False
@@ -220,8 +242,6 @@ class Items:
             problem = f"{original.name} is a copy itself: name its original, {of}"
         elif original.kind is Kind.API_KEY:
             problem = f"{original.name} is a key for callers of ours: nothing else holds it"
-        elif item is not None and (copies := copies_of(connection, item.id)):
-            problem = f"{item.name} has copies itself, {', '.join(copies)}: say first of what those are copies"
         if problem is not None:
             raise RefusedError(problem)
         return replace(policy, copy_of=original.id)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import RefusedError
+from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
@@ -241,16 +241,25 @@ class Opening:
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
         if item.policy.copy_of is not None:
-            original = self._vault.get(connection, item.policy.copy_of).name
-            raise RefusedError(
-                f"{item.name} is a copy of {original}: it is replaced with that, by `nightkey item rotate "
-                f"{quote_word(original)}`"
-            )
+            raise RefusedError(self._explain_copy(connection, item, item.policy.copy_of))
         if item.policy.mode is Mode.NOTIFY:
             raise RefusedError(
                 f"{item.name} is replaced by its owner alone (mode notify): "
                 f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
+
+    def _explain_copy(self, connection: Connection, item: Item, original_id: str) -> str:
+        try:
+            original = self._vault.get(connection, original_id).name
+        except NotFoundError:  # its row was taken out behind our back
+            return (
+                f"{item.name} is a copy of an item that is gone ({original_id}): say that it is none any more "
+                f"by `nightkey item update {quote_word(item.name)} --copy-of none`, then rotate it"
+            )
+        return (
+            f"{item.name} is a copy of {original}: it is replaced with that, by `nightkey item rotate "
+            f"{quote_word(original)}`"
+        )
 
     def _note(
         self, connection: Connection, rotation: Rotation, action: str, actor: str, **details: str | bool
