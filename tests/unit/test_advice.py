@@ -190,3 +190,11 @@ def test_what_a_person_has_overtaken_ends_on_the_value_that_was_given(stuck_in, 
     advice = advised(State.STUCK, stuck_in, False, (), one_way=True, beside=False, given=4)
     assert [one.command.split()[2] for one in advice] == verbs
     assert all("version 4" in one.does for one in advice)
+
+
+@pytest.mark.parametrize("stuck_in", [State.ACCEPTED, State.WATCHING, State.RETIRING])
+def test_where_no_value_is_left_that_works_a_person_may_give_one(stuck_in):
+    advice = advised(State.STUCK, stuck_in, False, (), one_way=True, beside=False)
+    assert advice[-1].command == "nightkey item update prod-mail-token --value-file PATH"
+    another = any("--another" in one.command for one in advice)
+    assert another is (stuck_in is State.ACCEPTED), "what was activated is followed by no other"

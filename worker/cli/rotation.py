@@ -289,7 +289,8 @@ def _head(rotation: Rotation) -> list[str]:
             f"next try {rotation.next_at:%Y-%m-%d %H:%M:%S} UTC"
         )
     elif rotation.last_error and rotation.state is not State.DONE:
-        lines.append(f"last error: {rotation.last_error}")
+        ended = rotation.state is State.CANCELLED and rotation.last_cause is None
+        lines.append(f"{'ended' if ended else 'last error'}: {rotation.last_error}")
     if rotation.waits_for:
         lines.append(f"waits for {'; '.join(rotation.waits_for)}")
     return lines

@@ -46,6 +46,13 @@ def advise(
         if (verb != "accept" or has_new)
         and one_way not in _NEVER_WHERE.get(verb + more, ())
         and (beside or verb != "extend")
+    ) + (_give(item) if state is State.STUCK and one_way else ())
+
+
+def _give(item: str) -> tuple[Advice]:
+    command = f"nightkey item update {quote_word(item)} --value-file PATH"
+    return (
+        Advice(command=command, does="gives a value of your own: it is current at once, and this ends on it"),
     )
 
 
@@ -145,6 +152,7 @@ def _stuck(stuck_in: State | None) -> Iterator[tuple[str, str, str]]:
         )
     else:
         yield "retry", "", "goes on where it stopped, with the same value"
-        yield "retry", " --another", "throws the new value away, and makes another"
+        if stuck_in is None or stuck_in in BEFORE_ACTIVATION:
+            yield "retry", " --another", "throws the new value away, and makes another"
         yield "rollback", "", "the old value stays, and the new one is taken away"
         yield "accept", "", "the new value is made current as it is, and is watched"
