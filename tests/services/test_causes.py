@@ -535,7 +535,7 @@ def test_where_neither_value_is_accepted_any_more_nothing_is_revoked(staged: Sta
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.RETIRING)
-    assert "neither value is accepted now" in (rotation.last_error or "")
+    assert "neither version 2 nor version 1 is accepted now" in (rotation.last_error or "")
     assert service.calls("DELETE") == 0
     assert len(service.live_tokens("ticketing")) == 2
     assert organisation.stages(TOKEN) == ["previous", "current"]
