@@ -41,6 +41,7 @@ bench: env
 	$(BIN)/python tests/benchmarks/scan.py
 	$(BIN)/python -m tests.benchmarks.notices
 	$(BIN)/python -m tests.benchmarks.documents
+	$(BIN)/python -m tests.benchmarks.masking
 
 env: $(VENV)/.made
 

@@ -192,6 +192,14 @@ def test_values_are_masked_in_what_is_answered_and_the_callers_own_key_in_what_i
     assert key not in repr(house.moves.log())
 
 
+def test_the_callers_own_key_in_all_the_keys_of_what_is_sent_holds_nobody_up(house):
+    key = house.keys["shop"]
+    sent = {key.swapcase() + str(number): number for number in range(3000)}
+    answered = house.front.call("/workflows/sync/echo", sent, key=key)  # half a minute at most
+    assert answered.status == 200
+    assert key.swapcase() not in repr(house.moves.sql(select(run_logs)))
+
+
 @pytest.mark.parametrize("trigger", ["api_trigger", "webhook_trigger"])
 def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house, clock, trigger):
     delay = {"id": "wait", "componentId": "delay", "duration": 5, "unit": "minutes"}

@@ -23,7 +23,7 @@ from worker.workflows.definition import load_definition
 from worker.workflows.masking import MASK
 from worker.workflows.nodes.catalog import find_component
 from worker.workflows.results import NodeResult
-from worker.workflows.run import LOG_MAX, MESSAGE_MAX
+from worker.workflows.run import LOG_MAX, MESSAGE_MAX, Run
 from worker.workflows.runner import Runner
 
 VALUE = "s3cr3t-Value/77aa+long"
@@ -194,6 +194,14 @@ def test_parts_that_later_nodes_cut_from_an_echoed_value_are_masked(runner, base
     assert result.status == "completed"
     assert MASK in repr(result.output)
     assert "Value" not in repr(result)
+
+
+def test_what_a_node_gave_is_masked_within_its_time(runner):
+    definition = workflow(say("told", "{{ x }}"))
+    begun = Run.begin(definition, runner._set(VALUES, {}), {"x": "unrelated"})
+    assert begun.execute("told", seconds=600).shown == {"said": "unrelated"}
+    late = begun.execute("told", seconds=1e-9)
+    assert (late.outcome.output, late.shown) == ({"said": "unrelated"}, {MASK: MASK})
 
 
 def test_later_nodes_read_what_is_not_masked(runner, base):

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from vaultcore.secret import Secret
 from worker.workflows.bare import BARE_MIN, bare
-from worker.workflows.masking import DEPTH_MAX, LEARNED_MAX, MASK, Masker, conceal, cut
+from worker.workflows.learning import LEARNED_CHARS_MAX, LEARNED_MAX
+from worker.workflows.masking import DEPTH_MAX, MASK, Masker, conceal, cut
 from worker.workflows.templates import Rendered, Scope, render
 
 VALUE = "s3cr3t/Välue+77"
@@ -116,7 +118,7 @@ def test_what_holds_no_value_is_left_as_it_is(data):
     ("values", "data", "masked"),
     [
         (["abcdefgh"], {"abcdefgh": ["x abcdefgh y", 1, None, True]}, {MASK: [f"x {MASK} y", 1, None, True]}),
-        (["abcdefgh"], {"abcdefgh": 1, "6162636465666768": 2}, {MASK: 1, MASK * 2: 2}),
+        (["abcdefgh"], {"abcdefgh": 1, "6162636465666768": 2}, {MASK: 1, f"{MASK} (2)": 2}),
         (["abcdef", "defghi"], "<abcdefghi>", f"<{MASK}>"),
         (["abcdefgh"], "abcdefghabcdefgh", MASK),
         (["abcdefgh"], "x ABCDEFGH", MASK),
@@ -308,3 +310,104 @@ def test_cut_leaves_what_is_short_and_marks_what_is_not():
     shown = cut({"a": "é" * 100}, 50)
     assert len(shown.encode()) <= 50
     assert shown.endswith("… [cut]")
+
+
+# In proportion to what it is given
+
+KEY = "wfk_0Q2hbVn8sJr6uTz1LkXyWc4fPd7gMe3aBtRo5iNqEvY9A2C4x"
+OTHERS = [f"value-{n:04}-of-many-items-0123456789" for n in range(100)]
+
+
+GROWN = " ".join(f"word-{n}" for n in range(9000))
+"""A page of words, each another one."""
+
+HOSTILE = {
+    "keys-that-become-one": lambda n: {KEY.swapcase() + str(number): number for number in range(n // 60)},
+    "keys-with-the-value": lambda n: {f"{KEY}%20{number}": number for number in range(n // 60)},
+    "keys-that-are-counted": lambda n: {
+        **{f"{MASK} ({number})": number for number in range(n // 120)},
+        **{KEY.swapcase() + str(number): number for number in range(n // 120)},
+    },
+    "hits": lambda n: f"{KEY} " * (n // 54),
+    "one-word": lambda n: KEY * (n // 53),
+    "hits-in-hex": lambda n: f"{KEY.encode().hex()}-" * (n // 107),
+    "nearly-hits": lambda n: f"{KEY[:-1]}-" * (n // 53),
+    "one-letter": lambda n: "a" * n,
+    "two-letters": lambda n: "ab" * (n // 2),
+    "url-twice": lambda n: "%2541" * (n // 5),
+    "json-twice": lambda n: "\\\\u0041" * (n // 7),
+    "html": lambda n: "&thisisalongnameofnothing" * (n // 25),
+    "all-at-once": lambda n: "%5c+\\u0026#x25;&amp;" * (n // 20),
+    "blanks": lambda n: " a" * (n // 2),
+    "small-texts": lambda n: [f"t%{number}" for number in range(n // 8)],
+    "small-objects": lambda n: [{"id": number, "name": "x-y-z"} for number in range(n // 30)],
+}
+
+
+def seconds_of(work, argument):
+    began = time.process_time()
+    work(argument)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_four_times_as_much_takes_four_times_the_time_and_not_sixteen(kind):
+    masking = masker(KEY, *OTHERS, "a" * 2000, "ab" * 900, "aaaaab")
+    masking.mask("all that is looked for")
+    small, large = HOSTILE[kind](60_000), HOSTILE[kind](240_000)
+    first = min(seconds_of(masking.mask, small) for _ in range(2))
+    assert min(seconds_of(masking.mask, large) for _ in range(2)) < 10 * max(first, 0.03)
+
+
+def test_no_text_in_which_words_begin_everywhere_takes_long():
+    words = " ".join("a" * length for length in range(8, 400))
+    masking = masker(KEY)
+    masking.learn(Rendered(text=words, template="{{ vault.prod-x }}", holds_value=True))
+    assert masking.mask("b" * 300_000) == "b" * 300_000
+    assert masking.mask("a" * 300_000) == MASK
+
+
+def test_keys_that_become_one_are_told_apart_by_a_number_that_is_taken_by_none():
+    data = {KEY: 1, f"{MASK} (2)": 2, KEY.swapcase(): 3, KEY.encode().hex(): 4, "other": 5}
+    assert masker(KEY).mask(data) == {
+        MASK: 1,
+        f"{MASK} (2)": 2,
+        f"{MASK} (3)": 3,
+        f"{MASK} (4)": 4,
+        "other": 5,
+    }
+
+
+def test_no_number_of_a_key_spells_a_value():
+    keys = [KEY.swapcase() + "-" * n for n in range(30)]
+    masked = masker(KEY, "(12)", "3").mask(dict.fromkeys(keys, 1))
+    assert len(masked) == len(keys)
+    assert not [key for key in masked if "(12)" in key or "3" in key]
+    digits = masker(KEY, *"0123456789").mask(dict.fromkeys(keys, 1))
+    assert digits == MASK, "where every number does, nothing of it is shown"
+
+
+def test_what_is_not_looked_at_in_time_is_masked_whole():
+    data = {"a": ["unrelated", 1, None, True, ""], "b": {"c": 2.5}}
+    assert masker(KEY).mask(data, until=time.monotonic() - 1) == {
+        MASK: [MASK, MASK, None, True, ""],
+        f"{MASK} (2)": {MASK: MASK},
+    }
+    assert masker(KEY).mask(data, until=time.monotonic() + 600) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ("x y " * LEARNED_CHARS_MAX, "{{ vault.prod-x }}"),
+        (" ".join(GROWN[n : n + 9] for n in range(60_000)), GROWN.replace(" ", "_")),
+    ],
+    ids=["more-characters", "more-words-than-can-be-looked-for"],
+)
+def test_what_is_too_much_to_be_learned_masks_everything(text, template):
+    masking = masker(KEY)
+    began = time.process_time()
+    masking.learn(Rendered(text=text, template=template, holds_value=True))
+    assert time.process_time() - began < 10
+    assert masking.mask({"a": "unrelated"}) == {MASK: MASK}
+    assert Masker.recall(masking.keep()).mask("unrelated") == MASK

@@ -1,40 +1,34 @@
 """Takes values out of whatever a run gives back: raw, and in every encoding they are likely to meet.
 
 Where it is in doubt it hides too much. What no search can find, a value that somebody else cut up
-or encrypted, it does not find.
+or encrypted, it does not find. It takes time in proportion to what it is given, whatever that is.
 """
 
-import base64
-import html
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from vaultcore.forms import VALUE_MAX
 from vaultcore.rules import MASKED_MIN
 from vaultcore.secret import Secret
-from worker.workflows.bare import bare, bare_forms, inner
+from worker.workflows.bare import bare, bare_forms
+from worker.workflows.encodings import TOKEN_MIN, forms_of, parts_of
+from worker.workflows.finder import Finder, Mark
+from worker.workflows.learning import LEARNED_CHARS_MAX, LEARNED_MAX, find_new
+from worker.workflows.readings import read_in_every_way
+from worker.workflows.spans import hide_spans, replace_spans
 from worker.workflows.templates import Rendered
 
 MASK: Final = "[masked]"
 SHORT: Final = MASKED_MIN
 """A form shorter than this is masked together with the whole string that holds it."""
-TOKEN_MIN: Final = 8
-LEARNED_MAX: Final = 500
-"""Fields and tokens learned in one run; beyond it every string is masked, rather than some missed."""
 DEPTH_MAX: Final = 100
 """Lists and objects inside one another; what lies deeper is left out."""
 _SQUEEZE_MIN: Final = 16
-_LINE_MIN: Final = 16
 _CUT: Final = "… [cut]"
-_WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-")
-_BREAKS = (re.compile(r"\s+"), re.compile(r"[\s?&=#:;,\"'<>(){}\[\]]+"), re.compile(r"[^0-9A-Za-z+_-]+"))
-"""What stands between words: in prose, in queries and JSON, and in paths."""
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_TRIES_MORE: Final = 100
 
 
 class Masker:
@@ -43,12 +37,12 @@ class Masker:
     def __init__(self, values: Iterable[Secret]) -> None:
         self._values: dict[str, None] = {}
         self._seen: set[str] = set()
-        self._short: set[str] = set()
-        self._long: dict[str, bool] = {}
-        self._folded: set[str] = set()
-        self._bare: set[str] = set()
+        self._found = Finder()
+        self._folded = Finder()
+        self._bare = Finder()
         self._material: list[str] = []
         self._learned = 0
+        self._learned_chars = 0
         for value in values:
             self.hide(value)
 
@@ -61,15 +55,16 @@ class Masker:
         if len(text) > VALUE_MAX:
             self._material.append(text)
         self._add(text)
-        for part in _parts_of(text):
-            self._bare |= bare_forms(part)
+        for part in parts_of(text):
+            for form in bare_forms(part):
+                self._bare.add(form)
 
     def branch(self) -> "Masker":
         """Another that knows what this one does now, for a run within this run."""
         made = Masker(())
-        made._values, made._material = dict(self._values), list(self._material)
-        made._seen, made._short, made._folded = set(self._seen), set(self._short), set(self._folded)
-        made._long, made._learned, made._bare = dict(self._long), self._learned, set(self._bare)
+        made._values, made._material, made._seen = dict(self._values), list(self._material), set(self._seen)
+        made._found, made._folded, made._bare = self._found.copy(), self._folded.copy(), self._bare.copy()
+        made._learned, made._learned_chars = self._learned, self._learned_chars
         return made
 
     def absorb(self, other: "Masker", *, learned: bool) -> None:
@@ -80,11 +75,8 @@ class Masker:
         if not learned:
             return
         for text in known["learned"]:
-            if text not in self._seen:
-                self._learned += 1
-                if self._learned > LEARNED_MAX:
-                    return
-                self._add(text)
+            if text not in self._seen and not self._learn(text):
+                return
         if known["count"] > LEARNED_MAX:  # it could not learn all that there was
             self._learned = known["count"]
 
@@ -99,6 +91,7 @@ class Masker:
         made = cls(map(Secret, kept["values"]))
         for text in kept["learned"]:
             made._add(text)
+            made._learned_chars += len(text)
         made._learned = kept["count"]
         return made
 
@@ -107,205 +100,117 @@ class Masker:
         template does not hold itself, which is what filters make of a value. Pieces of key material as it is
         are none of these: its lines are masked already, and a long key would use up all that can be learned.
         """
-        pieces = [piece for breaks in _BREAKS for piece in breaks.split(rendered.text)]
-        words = [word for word in pieces if len(word) >= TOKEN_MIN]
-        for text in dict.fromkeys([rendered.text, *words]):
-            known = text in self._seen or any(text in material for material in self._material)
-            if text.strip() and text not in rendered.template and not known:
-                self._learned += 1
-                if self._learned > LEARNED_MAX:
-                    return
-                self._add(text)
+        if self._learned > LEARNED_MAX:
+            return
+        for text in find_new(rendered, known=self._seen, material=self._material):
+            if text is None or not self._learn(text):
+                self._learned = LEARNED_MAX + 1
+                return
 
-    def mask(self, data: Any, *, depth: int = 0) -> Any:  # noqa: ANN401  # JSON
+    def _learn(self, text: str) -> bool:
+        """Whether there was room for it; where there is none, every string is masked from now on."""
+        self._learned += 1
+        self._learned_chars += len(text)
+        if self._learned_chars > LEARNED_CHARS_MAX:
+            self._learned = LEARNED_MAX + 1
+        if self._learned > LEARNED_MAX:
+            return False
+        self._add(text)
+        return True
+
+    def mask(self, data: Any, *, until: float = math.inf) -> Any:  # noqa: ANN401  # JSON
         """The same JSON-like structure with every string masked, keys included, and numbers that hold
         a value; what is not JSON-like is replaced by its type, or by text for an infinite number.
+
+        Keys that become the same by it are counted: `[masked]`, `[masked] (2)`. What is not looked at by
+        `until`, on the monotonic clock, is masked whole.
         """
+        return self._mask(data, until, 0)
+
+    def _mask(self, data: Any, until: float, depth: int) -> Any:  # noqa: ANN401  # JSON
         if depth > DEPTH_MAX:
             return "[nested too deeply]"
         match data:
             case str():
-                return self._mask_text(data)
+                return self._mask_text(data, until)
             case None | bool():
                 return data
             case float() if not math.isfinite(data):
                 return str(data)
             case int() | float():
-                return data if self._mask_text(str(data)) == str(data) else MASK
+                return data if self._mask_text(str(data), until) == str(data) else MASK
             case dict():
-                return self._mask_mapping(data, depth)
+                names = tell_apart([self._mask_text(str(key), until) for key in data], self._hides_nothing)
+                if names is None:
+                    return MASK
+                parts = [self._mask(part, until, depth + 1) for part in data.values()]
+                return dict(zip(names, parts, strict=True))
             case list() | tuple():
-                return [self.mask(part, depth=depth + 1) for part in data]
+                return [self._mask(part, until, depth + 1) for part in data]
             case _:
                 return f"[{type(data).__name__}]"
 
-    def _mask_mapping(self, data: dict[Any, Any], depth: int) -> dict[str, Any]:
-        masked: dict[str, Any] = {}
-        for key, part in data.items():
-            name = self._mask_text(str(key))
-            while name in masked:
-                name += MASK
-            masked[name] = self.mask(part, depth=depth + 1)
-        return masked
-
-    def _mask_text(self, text: str) -> str:
-        if self._learned > LEARNED_MAX:
+    def _mask_text(self, text: str, until: float = math.inf) -> str:
+        if self._learned > LEARNED_MAX or (until < math.inf and time.monotonic() > until):
             return MASK if text else text
-        if any(short in text for short in self._short):
+        if len(text) < TOKEN_MIN and len(text) < self._found.least:
+            return text
+        spans = hide_spans(text, self._found.walk(text))
+        if spans is None:
             return MASK
-        shown = self._replace(text)
+        shown = replace_spans(text, spans, MASK)
         # A mark beside what is left may spell a value again, and other encodings may hold one.
-        if any(self._holds(variant) for variant in _readings(shown)):
+        if any(self._holds(variant) for variant in read_in_every_way(shown)):
             return MASK
         return shown
 
-    def _replace(self, text: str) -> str:
-        spans = sorted(self._find(text))
-        if not spans:
-            return text
-        parts: list[str] = []
-        done = 0
-        for start, end in spans:
-            if end <= done:
-                continue
-            if start >= done and not (parts and start == done):
-                parts += [text[done:start], MASK]
-            done = end
-        return "".join([*parts, text[done:]])
-
-    def _find(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where forms stand, overlapping ones too; base64 with the whole word that it stands in."""
-        for form, in_words in self._long.items():
-            start = text.find(form)
-            while start >= 0:
-                end = start + len(form)
-                if in_words:
-                    start, end = _widen(text, start, end)
-                yield start, end
-                start = text.find(form, end if in_words else start + 1)
+    def _hides_nothing(self, text: str) -> bool:
+        return not self._holds(text)
 
     def _holds(self, text: str) -> bool:
-        if any(form in text for form in self._short) or any(form in text for form in self._long):
+        if self._found.stands_in(text):
             return True
-        folded = text.casefold()
-        if any(form in folded for form in self._folded):
+        if len(text) >= TOKEN_MIN and (
+            self._folded.stands_in(text.casefold()) or self._bare.stands_in(bare(text))
+        ):
             return True
-        if self._bare and len(text) >= TOKEN_MIN:
-            stripped = bare(text)
-            if any(form in stripped for form in self._bare):
-                return True
         squeezed = "".join(text.split())
-        return squeezed != text and any(len(form) >= _SQUEEZE_MIN and form in squeezed for form in self._long)
+        return squeezed != text and self._found.stands_in(squeezed, least=_SQUEEZE_MIN)
 
     def _add(self, value: str) -> None:
         if not value or value in self._seen:
             return
         self._seen.add(value)
-        for text in _parts_of(value):
+        for text in parts_of(value):
             if not text or (len(text) < SHORT <= len(value)):
                 continue
             if len(text) >= TOKEN_MIN:
                 self._folded.add(text.casefold())
-            for form, in_words in _forms(text).items():
+            for form, in_words in forms_of(text).items():
                 if len(form) < SHORT:
-                    self._short.add(form)
+                    self._found.add(form, Mark.WITH_TEXT)
                 else:
-                    self._long[form] = self._long.get(form, False) or in_words
+                    self._found.add(form, Mark.IN_WORD if in_words else Mark.PLAIN)
 
 
-def _parts_of(value: str) -> set[str]:
-    """The value, its longer lines, and the texts in it where it is a JSON document, with their lines: whoever
-    reads the document hands those on one by one.
+def tell_apart(names: Sequence[str], may_be: Callable[[str], bool]) -> list[str] | None:
+    """The names, each once: a second one is counted, `name (2)`, by a number that is taken by no other and may
+    be in it. None: too many numbers may not.
     """
-    wholes = [value, *(text for text in _texts_in(value) if len(text) >= TOKEN_MIN)]
-    parts = {text for whole in wholes for text in (whole, whole.strip())}
-    return parts | {line for whole in wholes for line in whole.splitlines() if len(line) >= _LINE_MIN}
-
-
-def _texts_in(value: str) -> Iterator[str]:
-    """Every text in a JSON object or list; none where the value is neither."""
-    if value.lstrip()[:1] not in ("{", "["):
-        return
-    try:
-        todo = [json.loads(value)]
-    except (ValueError, RecursionError):
-        return
-    while todo:
-        match todo.pop():
-            case str() as text:
-                yield text
-            case int() | float() as number:
-                yield str(number)
-            case dict() as mapping:
-                todo += mapping.values()
-            case list() as parts:
-                todo += parts
-            case _:
-                pass
-
-
-def _forms(value: str) -> dict[str, bool]:
-    """The value raw, JSON-escaped, URL-quoted, in hex, and in base64; True: a part of a longer word."""
-    raw = value.encode(errors="surrogatepass")
-    quoted = {quote(raw), quote(raw, safe=""), quote_plus(raw)}
-    plain = {
-        value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        json.dumps(json.dumps(value)[1:-1])[1:-1],
-        raw.hex(),
-        raw.hex().upper(),
-        *_as_number(value),
-        *quoted,
-        *(re.sub("%..", lambda found: found[0].lower(), text) for text in quoted),
-    }
-    forms = dict.fromkeys(plain, False)
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            forms.setdefault(inner(raw, before, encode, 6), True)
-    forms |= {form.replace("/", "\\/"): in_words for form, in_words in forms.items()}
-    forms.pop("", None)
-    return forms
-
-
-def _as_number(value: str) -> set[str]:
-    """How a value that is a number is written once JSON has read it."""
-    try:
-        number = json.loads(value)
-    except (ValueError, RecursionError):
-        return set()
-    return {json.dumps(number), str(number)} if type(number) in (int, float) else set()
-
-
-def _widen(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span with all of the base64 word that it stands in."""
-    while start > 0 and text[start - 1] in _WORD:
-        start -= 1
-    while end < len(text) and text[end] in _WORD:
-        end += 1
-    return start, end
-
-
-def _readings(text: str) -> set[str]:
-    """The text as it is, and as a reader of URLs, JSON or HTML would read it, twice over."""
-    readings = {text}
-    for _ in range(2):
-        for reading in tuple(readings):
-            if "%" in reading or "+" in reading:
-                readings |= {unquote(reading), unquote_plus(reading)}
-            if "\\" in reading:
-                readings.add(_unescape(reading))
-            if "&" in reading:
-                readings.add(html.unescape(reading))
-    return readings
-
-
-def _unescape(text: str) -> str:
-    plain = _ESCAPE.sub(
-        lambda found: chr(int(found[1], 16)) if found[1] else _PLAIN_ESCAPES.get(found[2], found[2]),
-        text,
-    )
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    taken, given, counts = set(names), set[str](), dict[str, int]()
+    left = 2 * len(names) + _TRIES_MORE
+    apart: list[str] = []
+    for name in names:
+        shown = name
+        while shown in given or (shown is not name and (shown in taken or not may_be(shown))):
+            left -= 1
+            if left < 0:
+                return None
+            counts[name] = counts.get(name, 1) + 1
+            shown = f"{name} ({counts[name]})"
+        given.add(shown)
+        apart.append(shown)
+    return apart
 
 
 def conceal(data: Any) -> Any:  # noqa: ANN401  # JSON

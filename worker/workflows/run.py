@@ -6,6 +6,7 @@ stored (`worker.services.keeping`).
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -148,8 +149,10 @@ class Run:
     def execute(
         self, node_id: str, *, seconds: float, run_seconds: float | None = None, tests: bool = False
     ) -> Step:
-        """One node, or its test; whatever goes wrong becomes an outcome, also that its component is gone."""
-        problem = ""
+        """One node, or its test; whatever goes wrong becomes an outcome, also that its component is gone. What
+        it gave is masked within the same time.
+        """
+        deadline, problem = time.monotonic() + seconds, ""
         try:
             component, fields = self._definition.component(node_id), self._definition.fields(node_id)
         except (ConfigurationError, ValidationError) as error:
@@ -176,7 +179,7 @@ class Run:
             act = component.test if tests else component.run
             outcome = try_component(act, fields, execution)
             outcome = self._check_wait(outcome, execution.run_seconds)
-        shown = self._show(outcome)
+        shown = self._show(outcome, until=deadline)
         if execution.tainted and not component.value_fields and outcome.shown is MASKED:
             # It only reshapes what went in: a part of a value cannot be told from anything else.
             shown = conceal(shown)
@@ -216,16 +219,17 @@ class Run:
             problem = f"a delay of {seconds:g} seconds would end after the hour that a run may take"
         return outcome if problem is None else Outcome(output=None, failure=problem, cause=Cause.MISTAKE)
 
-    def _show(self, outcome: Outcome) -> Any:  # noqa: ANN401  # JSON
+    def _show(self, outcome: Outcome, *, until: float) -> Any:  # noqa: ANN401  # JSON
         """What a trigger gives on as it came is shown as that is: a part of a value may be in it."""
         if outcome.shown is not MASKED:
-            return self.masker.mask(outcome.shown)
+            return self.masker.mask(outcome.shown, until=until)
         if outcome.output is not None and outcome.output is self._seen.get(PAYLOAD):
-            return self.masker.mask(self._shown[PAYLOAD])
-        return self.masker.mask(outcome.output)
+            return self.masker.mask(self._shown[PAYLOAD], until=until)
+        return self.masker.mask(outcome.output, until=until)
 
-    def result(self) -> RunResult:
-        """What the run came to, masked with all that was learned by its end.
+    def result(self, *, until: float = math.inf) -> RunResult:
+        """What the run came to, masked with all that was learned by its end; what is not masked by `until`, on
+        the monotonic clock, is hidden whole.
 
         A run that ends as failed behind an error branch failed where that error was, since its
         cause is what judges a value. A run that is completed proves nothing of the items that a
@@ -233,7 +237,7 @@ class Run:
         """
         last = self.steps[-1]
         failures = [step for step in self.steps if step.outcome.failure is not None]
-        output = cut(self.masker.mask(last.shown), LOG_MAX)
+        output = cut(self.masker.mask(last.shown, until=until), LOG_MAX)
         used = frozenset(name for step in self.steps for name in step.used)
         if last.outcome.failure is None or not last.is_last:
             unproven = frozenset(name for step in failures for name in step.used)
@@ -243,7 +247,7 @@ class Run:
                 error_message=None,
                 error_node=None,
                 cause=None,
-                logs=self.logs(),
+                logs=self.logs(until=until),
                 used=used - unproven,
                 tried=any(step.tried for step in self.steps),
             )
@@ -259,7 +263,7 @@ class Run:
             error_node=origin.node_id,
             cause=origin.outcome.cause or Cause.MISTAKE,
             retry_at=origin.outcome.retry_at,
-            logs=self.logs(),
+            logs=self.logs(until=until),
             used=used,
             tried=origin.tried,
         )
@@ -270,10 +274,10 @@ class Run:
         given_up = RunResult.not_begun(tell(why, self.masker))
         return replace(given_up, logs=self.logs(), used=used)
 
-    def logs(self) -> tuple[NodeLog, ...]:
-        return tuple(self._log(step) for step in self.steps)
+    def logs(self, *, until: float = math.inf) -> tuple[NodeLog, ...]:
+        return tuple(self._log(step, until) for step in self.steps)
 
-    def _log(self, step: Step) -> NodeLog:
+    def _log(self, step: Step, until: float) -> NodeLog:
         shown = step.shown
         if step.outcome.failure is not None:
             shown = {"error": step.outcome.failure, "output": shown}
@@ -281,7 +285,7 @@ class Run:
             node_id=step.node_id,
             component_id=step.component_id,
             status=step.status,
-            output=cut(self.masker.mask(shown), LOG_MAX),
+            output=cut(self.masker.mask(shown, until=until), LOG_MAX),
             created_at=cast("datetime", step.at),
         )
 
