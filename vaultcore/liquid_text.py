@@ -11,12 +11,13 @@ from liquid.builtin.expressions.filtered import FilteredExpression
 from liquid.builtin.expressions.primitive import StringLiteral
 from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.builtin.tags.capture_tag import CaptureNode
-from liquid.exceptions import LiquidError, LiquidSyntaxError
+from liquid.exceptions import LiquidError
 from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import InvalidInputError
-from vaultcore.markup import KEPT_BLOCKS, Piece, PieceKind, begins_block, split_markup
+from vaultcore.markup import Piece, PieceKind, split_markup
+from vaultcore.parse_limits import check_markup
 from vaultcore.rules import check_written
 
 VAULT = "vault"
@@ -58,8 +59,7 @@ def parse(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateA
 
 def parse_plainly(text: str, environment: Environment) -> tuple[BoundTemplate, TemplateAnalysis]:
     """As `parse`, with whatever the library raises."""
-    if _has_open_block(text):  # the library would look for the end of each of them
-        raise LiquidSyntaxError("a block of text that is kept as it is never ends", token=None)
+    check_markup(text)
     template = environment.from_string(text)
     return template, template.analyze(include_partials=False)
 
@@ -67,8 +67,7 @@ def parse_plainly(text: str, environment: Environment) -> tuple[BoundTemplate, T
 def find_constants(template: BoundTemplate) -> dict[str, frozenset[str] | None]:
     """The variables to which the template itself gives a text, and which texts; None: it gives others, too."""
     found: dict[str, frozenset[str] | None] = {}
-    context = RenderContext(template)
-    for node in _walk(template.nodes, context):
+    for node in walk_nodes(template):
         for name in node.block_scope():
             found[str(name)] = None
         for name in node.template_scope():
@@ -76,6 +75,11 @@ def find_constants(template: BoundTemplate) -> dict[str, frozenset[str] | None]:
             before = found.get(str(name), frozenset())
             found[str(name)] = None if text is None or before is None else before | {text}
     return found
+
+
+def walk_nodes(template: BoundTemplate) -> Iterator[Node]:
+    """Each node of a template, in order, with those inside it."""
+    return _walk(template.nodes, RenderContext(template))
 
 
 def _walk(nodes: Iterable[Node], context: RenderContext) -> Iterator[Node]:
@@ -98,12 +102,6 @@ def _constant_of(node: Node) -> str | None:
         if None not in parts:
             return "".join(str(part) for part in parts)
     return None
-
-
-def _has_open_block(text: str) -> bool:
-    if "{%" not in text or not any(word in text for word in KEPT_BLOCKS):
-        return False
-    return any(piece.kind is PieceKind.TAG and begins_block(piece.text) for piece in split_markup(text))
 
 
 def check_length(text: str) -> None:

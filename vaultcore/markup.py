@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
-_CLOSES: Final = {"{{": "}}", "{%": "%}"}
+CLOSES: Final = {"{{": "}}", "{%": "%}"}
 _OPENS = re.compile(r"\{[{%]")
 KEPT_BLOCKS: Final = ("raw", "comment", "doc")
 _KEEPS = re.compile(rf"\{{%-?\s*({'|'.join(KEPT_BLOCKS)})\b")
@@ -61,7 +61,7 @@ def _close(text: str, opened: re.Match[str], ends: dict[str, re.Match[str] | Non
     kind = PieceKind.OUTPUT if opened[0] == "{{" else PieceKind.TAG
     if kind is PieceKind.TAG and text[opened.end() : opened.end() + 20].lstrip("- \t\r\n").startswith("#"):
         kind = PieceKind.KEPT
-    closed = text.find(_CLOSES[opened[0]], opened.end())
+    closed = text.find(CLOSES[opened[0]], opened.end())
     return kind, len(text) if closed == -1 else closed + 2
 
 

@@ -1,6 +1,7 @@
 """Rendering needs no item that the analysis did not report, and shows no part of one that it could not."""
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.named import find_named
 from vaultcore.references import find_uses
 from vaultcore.secret import Secret
 from worker.workflows.templates import Scope, check, find_reads, render
@@ -303,3 +305,180 @@ def test_what_may_be_missing_is_found_in_one_pass(text):
     began = time.process_time()
     assert ("b",) in find_reads(text)
     assert time.process_time() - began < 10
+
+
+# Limits
+
+LONG_RANGE = "it makes a range of more than 10000 numbers"
+MANY = [{"n": n} for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{{ RANGE | join: '' }}",
+        "{{ RANGE | size }}",
+        "{{ '' | append: RANGE }}",
+        "{{ 'x' | default: y, allow_false: RANGE }}",
+        "{% assign r = RANGE %}{{ r | last }}",
+        "{% echo RANGE | first %}",
+        "{% liquid\n assign r = RANGE\n echo r\n%}",
+        "{% capture c %}{% if RANGE contains 5.5 %}x{% endif %}{% endcapture %}",
+        "{% unless RANGE contains 5.5 %}x{% endunless %}",
+        "{% if k == 'no' %}x{% elsif RANGE contains 5.5 %}x{% endif %}",
+        "{% case 1 %}{% when RANGE %}x{% endcase %}",
+        "{% case RANGE %}{% when 1 %}x{% endcase %}",
+        "{% for i in RANGE limit: 1 %}x{% endfor %}",
+        "{% for i in list limit: RANGE %}x{% endfor %}",
+        "{% for i in empty %}x{% else %}{{ RANGE }}{% endfor %}",
+        "{% tablerow i in RANGE limit: 1 %}x{% endtablerow %}",
+        "{% cycle RANGE, 1 %}",
+        "{% ifchanged %}{{ RANGE | first }}{% endifchanged %}",
+        "{{ 'a' if RANGE contains 5.5 else 'b' }}",
+        "{{ 'a' if k == 'no' else RANGE | first }}",
+        "{{ list | map: each => RANGE }}",
+        "{{ list[RANGE] }}",
+        "{% for i in (1..2) %}{% for j in RANGE %}x{% break %}{% endfor %}{% endfor %}",
+    ],
+)
+@pytest.mark.parametrize("ends", ["(1..1000000000)", "(k_low..k_high)", "('-5000'..'1e3'..9)", "(0..k_high)"])
+def test_a_range_is_bounded_wherever_it_stands_before_it_is_made(place, ends):
+    text = place.replace("RANGE", ends)
+    scope = Scope(context={**CONTEXT, "k_low": -10_000_000_000, "k_high": "10000"}, values={})
+    try:
+        find_uses(text)
+    except InvalidInputError:
+        return  # no place for a range
+    with pytest.raises(CounterpartError) as caught:
+        render(text, scope)
+    assert LONG_RANGE in str(caught.value)
+    if ends.startswith("(1.."):
+        with pytest.raises(InvalidInputError, match="is a range of more than 10000 numbers"):
+            check(text)
+
+
+def test_a_range_of_ten_thousand_is_taken():
+    check("{{ (1..10000) | size }}")
+    assert render("{{ (1..10000) | size }}{{ ('1'..'3') | join: '-' }}{{ (5..1) | size }}", SCOPE).text == (
+        "100001-2-30"
+    )
+
+
+DOUBLED = "{% assign a = a | append: a %}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{% assign a = text | replace: 'x', text %}{{ a | size }}", "it makes more than 1048576 bytes"),
+        ("{{ text | split: '' | join: text | size }}", "it makes more than 1048576 bytes"),
+        ("{% assign a = 'abcdefgh' %}" + DOUBLED * 40, "it makes more than 1048576 bytes"),
+        ("{% assign a = many %}" + DOUBLED.replace("append", "concat") * 40, "it "),
+        ("{% assign a = many %}" + DOUBLED.replace("append", "concat") * 12 + "{{ a | uniq }}", "it "),
+        ("{{ many | json: 1000000 }}", "it indents JSON by more than 10 characters"),
+        ("{% assign a = 99 %}" + DOUBLED.replace("append", "times") * 40, "a number of more than 4300 digits"),
+        ("{{ text | split: '' | uniq }}", "it gives more than 5000 parts to the filter uniq"),
+        ("{{ 'now' | date: text }}", "it gives more than 500 characters to the filter date"),
+        (
+            "{{ text | append: '<' | strip_html }}",
+            "it gives more than 20000 characters to the filter strip_html",
+        ),
+        ("{% for i in (1..9000) %}{{ i }}{% endfor %}" * 2, "it loops more than 10000 times"),
+        ("{% tablerow i in (1..9000) %}{% endtablerow %}" * 2, "it loops more than 10000 times"),
+        (
+            "{% for i in many %}{% for j in many %}{% break %}{% endfor %}{% endfor %}",
+            "it loops more than 10000 times",
+        ),
+        ("{% for i in (1..10000) %}{{ text }}{% endfor %}", "it makes more than 1048576 bytes"),
+        (
+            "{% for i in (1..10000) %}" + "{% if 1 == 2 or 3 == 4 %}{% endif %}" * 1500 + "{% endfor %}",
+            "it takes more than 3 seconds",
+        ),
+        (
+            "{% for i in (1..10000) %}{% assign a = many | sort: 'n' %}{% endfor %}",
+            "it takes more than 3 seconds",
+        ),
+        ("{% for i in empty %}" * 31 + "{% endfor %}" * 31, "nesting limit"),
+    ],
+)
+def test_what_would_make_too_much_or_take_too_long_is_stopped_and_says_by_which_limit(text, problem):
+    began = time.thread_time()
+    with pytest.raises(CounterpartError, match=r"the template cannot be (rendered|read): ") as caught:
+        render(text, Scope(context={"text": "x" * 50_000, "many": MANY, "empty": []}, values={}))
+    assert problem in str(caught.value)
+    assert caught.value.cause is Cause.MISTAKE
+    assert time.thread_time() - began < 10
+
+
+def test_what_filters_make_of_much_data_within_the_limits_is_left():
+    scope = Scope(
+        context={"text": "ab,c " * 40_000, "rows": [{"id": n, "of": "x" * 9} for n in range(5000)]}, values={}
+    )
+    assert render("{{ text | replace: ',', ';' | upcase | size }}", scope).text == "200000"
+    assert render("{% for r in rows %}{{ r.id }},{% endfor %}", scope).text.endswith("4998,4999,")
+    assert len(render("{{ rows | map: 'id' | uniq | join: ', ' }}", scope).text) == 28_888
+    assert render("{{ rows | json: 2 }}", scope).text.startswith('[\n  {\n    "id": 0,')
+    assert render("{{ rows | where: 'id', 7 | first | json }}", scope).text == '{"id": 7, "of": "xxxxxxxxx"}'
+    assert render("{{ '2026-03-04' | date: '%d.%m.%Y' }}", scope).text == "04.03.2026"
+
+
+SLOW = {
+    "outputs-that-never-end": "{{" * 30_000,
+    "outputs-with-text": "{{ a " * 12_000,
+    "trimmed": "{{- " * 15_000,
+    "a-tag-that-never-ends": "{% " + "a" * 60_000,
+    "tags-that-never-end": "{%a" * 20_000,
+    "blanks-that-never-end": "{{" + " " * 60_000,
+    "blanks": "{{" + " " * 60_000 + "}}",
+    "blanks-in-a-tag": "{% a" + " " * 60_000 + "%}",
+    "blanks-in-a-comment": "{% #" + " " * 60_000 + "%}",
+    "blanks-in-liquid": "{% liquid\n a" + " " * 60_000 + "b %}",
+    "pieces-of-blanks": ("{{" + " " * 99 + "}}") * 300,
+    "pieces-of-tags-with-blanks": ("{% a" + " " * 99 + "%}") * 300,
+    "lines-of-blanks": "{% liquid\n" + (" a" + " " * 99) * 300 + "\n%}",
+    "parentheses": "{{ " + "(" * 60_000 + " }}",
+    "parentheses-before-a-range": "{{ " + "(" * 60_000 + "1..2 }}",
+    "names-in-brackets": "{{ a" + "['" * 30_000 + " }}",
+    "brackets": "{{ a" + "[" * 60_000 + " }}",
+    "outputs-in-a-comment": "{% comment %}" + "{{" * 30_000 + "{% endcomment %}",
+    "blanks-of-a-comment": "{% comment %}{{" + " " * 60_000 + "{% endcomment %}",
+    "raw": "{% raw %}" * 7_000,
+    "braces": "{" * 60_000,
+    "quotes": "{{ '" * 15_000,
+    "a-word": "{{ " + "a" * 60_000 + "$ }}",
+    "digits": "{{ " + "9" * 60_000 + " }}",
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_text_of_sixty_kilobytes_is_answered_in_well_under_a_second_whatever_it_is(kind):
+    began = time.thread_time()
+    with suppress(InvalidInputError):
+        check(SLOW[kind])
+    with suppress(CounterpartError):
+        render(SLOW[kind], SCOPE)
+    find_named(SLOW[kind] + "{{ vault.abc }}")
+    assert time.thread_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a\n{{ b", "line 2, column 1: expected '}}', found end of file"),
+        ("a {% if", "line 1, column 3: missing tag name or closing delimiter"),
+        (
+            "{{ a }}{{ b" + " " * 300 + "}}",
+            "line 1, column 12: it has more than 100 blanks in a row inside markup",
+        ),
+        ("{{ " + "(" * 9000 + " }}", "line 1, column 1: it has more than 2220 open brackets"),
+    ],
+)
+def test_a_limit_of_parsing_is_named_with_its_place(text, problem):
+    with pytest.raises(InvalidInputError) as caught:
+        check(text)
+    assert str(caught.value) == problem
+
+
+def test_blanks_and_brackets_beside_markup_and_in_quotes_are_no_matter():
+    text = " " * 5000 + "{{ '((((' }}" + "(" * 5000 + "{% raw %}" + " " * 5000 + "{{ {% endraw %}"
+    assert len(render(text, SCOPE).text) == 5000 + 4 + 5000 + 5000 + 3

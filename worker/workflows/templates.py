@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from liquid import RenderContext, StrictDefaultUndefined
+from liquid import StrictDefaultUndefined
 from liquid.exceptions import (
+    ContextDepthError,
     LiquidError,
     LoopIterationLimitError,
     ResourceLimitError,
@@ -19,16 +20,23 @@ from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
-from vaultcore.liquid_text import VAULT, ClosedEnvironment, ForeignError, check_length, parse
+from vaultcore.liquid_text import VAULT, ClosedEnvironment, ForeignError, check_length, parse, show_place
 from vaultcore.markup import PieceKind, split_markup
 from vaultcore.named import find_plain
 from vaultcore.references import Use, expand_ids, uses_in
 from vaultcore.secret import Secret
+from worker.workflows.bounds import (
+    LOOPS_MAX,
+    OUTPUT_MAX,
+    BoundedContext,
+    BoundError,
+    bound_ranges,
+    find_long_range,
+)
 
 PAYLOAD: Final = "webhook_payload"
 """By which name a run sees what it was started with."""
-OUTPUT_MAX: Final = 1_048_576
-LOOPS_MAX: Final = 10_000
+DEPTH_MAX: Final = 30
 WHOLE_FILTERS: Final = frozenset(
     "append base64_encode base64_url_safe_encode downcase escape json lstrip prepend rstrip strip upcase "
     "url_encode".split()
@@ -42,7 +50,7 @@ class _LimitedEnvironment(ClosedEnvironment):
 
     output_stream_limit = OUTPUT_MAX
     loop_iteration_limit = LOOPS_MAX
-    context_depth_limit = 30
+    context_depth_limit = DEPTH_MAX
     local_namespace_limit = OUTPUT_MAX
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
@@ -113,6 +121,10 @@ def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     for name in analysis.filters:
         if name not in _environment.filters:
             raise ForeignError(f"there is no filter {name[:50]!r}")
+    long = find_long_range(template) if ".." in text else None
+    if long is not None:
+        where = show_place(text, long.token.start_index)
+        raise ForeignError(f"{where}: {long} is a range of more than {LOOPS_MAX} numbers")
     uses = uses_in(template, analysis)
     if uses:
         _check_wholeness(analysis)
@@ -258,7 +270,8 @@ def _in_header(rendered: Rendered, *, header: bool) -> Rendered:
 
 
 def _render(template: BoundTemplate, analysis: TemplateAnalysis, context: Mapping[str, Any]) -> str:
-    rendering = RenderContext(template, globals=context)
+    bound_ranges(template)
+    rendering = BoundedContext(template, globals=context)
     buffer = rendering.get_buffer()
     problem = ""
     try:
@@ -271,8 +284,12 @@ def _render(template: BoundTemplate, analysis: TemplateAnalysis, context: Mappin
             problem += (
                 ": this run was given none (workflow run --payload FILE gives one, and sample_context a test)"
             )
+    except BoundError as error:
+        problem = f"it {error.what}"
     except LoopIterationLimitError:
         problem = f"it loops more than {LOOPS_MAX} times"
+    except ContextDepthError:
+        problem = f"its loops are more than {DEPTH_MAX} deep"
     except ResourceLimitError:
         problem = f"it makes more than {OUTPUT_MAX} bytes"
     except UnknownFilterError:

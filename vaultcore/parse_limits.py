@@ -1,0 +1,70 @@
+"""What a Liquid text may be made of so that the library reads it in proportion to its length. Pure, one pass.
+
+The library finds markup by regular expressions. What is never closed, long stretches of blanks, and brackets
+that nothing closes make those look at the rest of the text again for each character.
+"""
+
+import re
+from typing import Final
+
+from liquid.exceptions import LiquidSyntaxError
+from liquid.token import TOKEN_EOF, Token
+
+from vaultcore.markup import CLOSES, Piece, PieceKind, begins_block, split_markup
+
+BLANKS_MAX: Final = 100
+LOOKED_AT_MAX: Final = 20_000_000
+"""Characters that all brackets of one piece of markup make the library look at."""
+_BLANKS = re.compile(rf"\s{{{BLANKS_MAX + 1}}}")
+_CLOSED_NAME = re.compile(r"\[\s{0,100}(?:'[^']*'|\"[^\"]*\")\s{0,100}\]")
+_OPEN_NAME = re.compile(r"\[\s{0,100}['\"]")
+_UNCLOSED: Final = {
+    "{{": "expected '}}', found end of file",
+    "{%": "missing tag name or closing delimiter",
+}
+
+
+def check_markup(text: str) -> None:
+    """`LiquidSyntaxError` for what would take long to be read."""
+    for piece in split_markup(text):
+        if piece.kind is PieceKind.TEXT:
+            continue
+        if piece.kind is PieceKind.KEPT:
+            _check_kept(text, piece)
+        else:
+            _check_piece(text, piece)
+
+
+def _check_piece(text: str, piece: Piece) -> None:
+    opening = piece.text[:2]
+    if piece.kind is PieceKind.TAG and begins_block(piece.text):
+        raise _refuse("a block of text that is kept as it is never ends", text, piece.start)
+    if not piece.text.endswith(CLOSES[opening], 2):
+        raise _refuse(_UNCLOSED[opening], text, piece.start)
+    _check_blanks(text, piece)
+    brackets = piece.text.count("(")
+    if "['" in piece.text or '["' in piece.text:
+        brackets += len(_OPEN_NAME.findall(_CLOSED_NAME.sub("", piece.text)))
+    if brackets * len(piece.text) > LOOKED_AT_MAX:
+        raise _refuse(f"it has more than {LOOKED_AT_MAX // len(piece.text)} open brackets", text, piece.start)
+
+
+def _check_kept(text: str, piece: Piece) -> None:
+    """A comment is read as markup, too; what is raw is not."""
+    if not begins_block(piece.text) or "comment" in piece.text[:20]:
+        _check_blanks(text, piece)
+        unclosed = piece.text.count("{{", piece.text.rfind("}}") + 1)
+        if unclosed * (len(text) - piece.start) > LOOKED_AT_MAX:
+            raise _refuse("a comment holds too many '{{' that are never closed", text, piece.start)
+
+
+def _check_blanks(text: str, piece: Piece) -> None:
+    found = _BLANKS.search(piece.text)
+    if found is not None:
+        raise _refuse(
+            f"it has more than {BLANKS_MAX} blanks in a row inside markup", text, piece.start + found.start()
+        )
+
+
+def _refuse(problem: str, text: str, at: int) -> LiquidSyntaxError:
+    return LiquidSyntaxError(problem, token=Token(TOKEN_EOF, "", at, text))
