@@ -1,6 +1,8 @@
 """Messages by template: what is put in stays text, times are the reader's, and any of them can be replaced."""
 
+import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -302,6 +304,141 @@ def test_a_letter_of_theirs_that_fails_loses_no_notice_and_says_where_when_asked
     with pytest.raises(ConfigurationError, match=r"template .*/test\.md.*: ") as caught:
         letters.try_out("test", {"owner": "ops"}, zone="UTC")
     assert says in str(caught.value)
+
+
+def in_body(text):
+    return LAYOUT + "{% block subject %}s{% endblock %}{% block body %}b" + text + "{% endblock %}"
+
+
+def sixty_times(made, begun="'aaaaaaaa'"):
+    """A template that makes something of what it made before."""
+    return in_body(
+        "{% set ns = namespace(x="
+        + begun
+        + ") %}{% for i in range(60) %}{% set ns.x = "
+        + made
+        + " %}{% endfor %}{{ ns.x }}"
+    )
+
+
+MANY_TIMES = "it renders more than 1000000 parts and characters"
+NO_METHOD = "access to attribute '.*' of '.*' object is unsafe"
+DEAR = {
+    "loops": (in_body("{% for i in range(3000) %}" * 4 + "x" + "{% endfor %}" * 4), MANY_TIMES),
+    "a-loop-over-much-text": (in_body("{% for i in range(10000) %}" + "x" * 9000 + "{% endfor %}"), MANY_TIMES),
+    "a-loop-into-a-variable": (
+        in_body("{% set y %}{% for i in range(10000) %}" + "x" * 9000 + "{% endfor %}{% endset %}"),
+        MANY_TIMES,
+    ),
+    "a-loop-over-much-markup": (
+        in_body("{% for i in range(10000) %}" + "{% if 1 == 2 %}{% endif %}" * 1000 + "{% endfor %}"),
+        MANY_TIMES,
+    ),
+    "a-loop-in-itself": (
+        in_body(
+            "{% for i in range(9) recursive %}{% if loop.depth < 60 %}{{ loop(range(9)) }}{% endif %}"
+            "{% endfor %}"
+        ),
+        MANY_TIMES,
+    ),
+    "a-macro-in-itself": (
+        in_body("{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"),
+        MANY_TIMES,
+    ),
+    "calls-in-calls": (
+        in_body(
+            "{% macro m() %}{{ caller() }}{{ caller() }}{% endmacro %}"
+            + "{% call m() %}" * 40
+            + "{% endcall %}" * 40
+        ),
+        MANY_TIMES,
+    ),
+    "a-block-in-itself": (in_body("{{ self.body() }}{{ self.body() }}"), "recursion"),
+    "a-file-in-itself": (in_body("{% include 'test.md' %}{% include 'test.md' %}"), "recursion"),
+    "work": (in_body("{% for i in range(9999) %}{% set y = range(9999) | sort %}{% endfor %}"), "it "),
+    "a-range": (in_body("{{ range(1000000000) | list }}"), "it makes a range of more than 10000 numbers"),
+    "times": (in_body("{{ 'a' * 1000000000 }}"), r"the operators \* and % are for numbers here"),
+    "times-a-list": (in_body("{{ [1] * 1000000000 }}"), r"the operators \* and % are for numbers here"),
+    "power": (in_body("{{ 10 ** 1000000000 }}"), r"\*\* is not there"),
+    "numbers": (sixty_times("ns.x * ns.x", "9"), "it makes a number of more than 4300 digits"),
+    "percent": (in_body("{{ '%1000000000d' % 5 }}"), "for numbers here"),
+    "format": (in_body("{{ '{:>1000000000}'.format(5) }}"), NO_METHOD),
+    "format-by-attr": (in_body("{{ ('{:>1000000000}' | attr('format'))(5) }}"), NO_METHOD),
+    "format-filter": (in_body("{{ '%1000000000d' | format(5) }}"), "No filter named 'format'"),
+    "center-method": (in_body("{{ 'a'.center(1000000000) }}"), NO_METHOD),
+    "center": (in_body("{{ 'a' | center(1000000000) }}"), "it gives too much to the filter center"),
+    "center-each": (in_body("{{ range(9999) | map('center', 100000) | join }}"), MANY_TIMES),
+    "round": (in_body("{{ 5.5 | round(1000000000) }}"), "it gives too much to the filter round"),
+    "slice": (in_body("{{ [1] | slice(1000000000) | list }}"), "it gives too much to the filter slice"),
+    "batch": (in_body("{{ [1] | batch(1000000000, 0) | list }}"), "it gives too much to the filter batch"),
+    "json": (in_body("{{ [[1]] | tojson(1000000000) }}"), "it gives too much to the filter tojson"),
+    "lipsum": (in_body("{{ lipsum(1000000000) }}"), "'lipsum' is undefined"),
+    "doubled-by-plus": (sixty_times("ns.x + ns.x"), "it makes more than 1000000 characters"),
+    "doubled-by-tilde": (sixty_times("ns.x ~ ns.x"), "it makes more than 1000000 characters"),
+    "doubled-lists": (sixty_times("[ns.x, ns.x]"), "it makes more than 1000000 characters"),
+    "doubled-tuples": (sixty_times("(ns.x, ns.x)"), "it makes more than 1000000 characters"),
+    "doubled-objects": (sixty_times("{'a': ns.x, 'b': ns.x}"), "it makes more than 1000000 characters"),
+    "doubled-by-dict": (sixty_times("dict(a=ns.x, b=ns.x)"), "it makes more than 1000000 characters"),
+    "doubled-by-join": (sixty_times("[ns.x, ns.x] | join(ns.x)"), "it gives too much to the filter join"),
+    "doubled-by-replace": (sixty_times("ns.x | replace('a', ns.x)"), "it gives too much to the filter replace"),
+    "a-large-file": (in_body("x" * 100_000), "it has more than 100000 bytes"),
+    "never-closed": (in_body("{{" * 30_000), ""),
+    "an-endless-tag": (in_body("{% " + "a" * 60_000), "unknown tag"),
+}
+
+
+@pytest.mark.parametrize("kind", DEAR)
+def test_a_letter_of_theirs_that_would_go_on_and_on_is_stopped_by_a_limit_and_the_notice_goes_out(
+    letters, tmp_path, kind
+):
+    source, says = DEAR[kind]
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "test.md").write_text(source)
+    began = time.thread_time()
+
+    with pytest.raises(ConfigurationError, match=r"template .*/test\.md.*: ") as caught:
+        letters.try_out("test", {"owner": "ops"}, zone="UTC")
+    assert re.search(says, str(caught.value))
+    assert time.thread_time() - began < 15
+    assert letters.write("test", {"owner": "ops"}, zone="UTC").subject == "Nightkey: a test for ops"
+
+
+def test_a_letter_that_came_to_a_limit_is_not_tried_for_each_notice_but_again_when_it_is_changed(
+    letters, tmp_path
+):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    file = folder / "test.md"
+    file.write_text(DEAR["a-loop-over-much-markup"][0])
+    for _ in range(3):
+        assert letters.write("test", {"owner": "ops"}, zone="UTC").subject == "Nightkey: a test for ops"
+    began = time.thread_time()
+    for _ in range(200):  # a minute, were it rendered
+        assert letters.write("test", {"owner": "ops"}, zone="UTC").subject == "Nightkey: a test for ops"
+    assert time.thread_time() - began < 20
+
+    file.write_text(in_body(" {{ owner }}"))
+    os.utime(file, (1, 1))
+    assert letters.write("test", {"owner": "ops"}, zone="UTC").body == "b ops\n"
+
+
+def test_a_letter_of_theirs_may_do_what_letters_do(letters, tmp_path):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "test.md").write_text(
+        in_body(
+            "{% macro hello(name) %}<{{ name | upper }}>{% endmacro %}{{ hello(owner) }}"
+            " {{ owner.title() ~ (1 + 1) }}"
+            "{% set ns = namespace(n=0) %}{% for a, b in {'x': 2, 'y': 3}.items() %}"
+            "{% set ns.n = ns.n + b * 2 %}"
+            " {{ loop.index }}{{ a }}{% endfor %} {{ ns.n }} {{ 7 % 4 }} {{ (1, 2) | join('-') }}"
+            "{% if owner in ['ops', 'x'] %} {{ owner | center(9) | replace('o', 'O') }}{% endif %}"
+            " {{ night.strftime('%d.%m.%Y') }} {{ range(3) | list | length }} {{ 2.345 | round(1) }}"
+        )
+    )
+    body = letters.try_out("test", {"owner": "ops", "night": NIGHT}, zone="UTC").body
+    assert body == "b\\<OPS\\> Ops2 1x 2y 10 3 1-2 Ops 01\\.03.2026 3 2.3\n"
 
 
 def test_a_letter_that_cannot_be_parsed_is_found_before_it_is_needed(letters, tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import (
+    BaseLoader,
     ChoiceLoader,
     Environment,
     FileSystemLoader,
@@ -24,9 +25,11 @@ from jinja2 import (
     Template,
     TemplateError,
 )
+from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vaultcore.errors import ConfigurationError, NotFoundError
+from worker.delivery.jinja_bounds import BoundedEnvironment, BoundError, bounded, measure, spend
 from worker.domain.notices import Message
 
 _OWN = "nightkey"
@@ -37,6 +40,8 @@ _BEGINS = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 _BREAKS = re.compile(r"\s+")
 _SUBJECT_MAX = 200
 _KIND_MAX = 40
+_FILE_MAX = 100_000
+"""Bytes of a template of an organisation."""
 _LAYOUT = "layout.md"
 _END = "\x1e"
 """Between subject and body, in what a template renders; no text holds it."""
@@ -54,32 +59,46 @@ class Letters:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         own = FunctionLoader(_read_built_in)
-        self._built_in = _make_environment(PrefixLoader({_OWN: own}))
-        self._environment = _make_environment(
-            ChoiceLoader([FileSystemLoader(folder), PrefixLoader({_OWN: own}), own])
+        self._built_in = _set_up(ImmutableSandboxedEnvironment, PrefixLoader({_OWN: own}))
+        self._environment = _set_up(
+            BoundedEnvironment, ChoiceLoader([_SmallFiles(folder), PrefixLoader({_OWN: own}), own])
         )
+        self._too_dear: dict[str, Template] = {}
 
     def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
         """The message of a kind, with times in the reader's zone.
 
         A template of the organisation that fails is passed over: no notice is lost for it, and `check` says
-        what is wrong with it.
+        what is wrong with it. One that came to a limit is not tried again until it is changed: a night may
+        have a thousand notices.
         """
         try:
-            return _write(self._environment.get_template(f"{kind}.md"), data, zone)
+            return self._write_own(kind, data, zone)
         except Exception:  # noqa: BLE001  # their template may do whatever Jinja lets it
             return _write(self._built_in.get_template(f"{_OWN}/{kind}.md"), data, zone)
 
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
         """As `write`, but a template that fails is a `ConfigurationError` that says where."""
         problem = ""
+        self._too_dear.pop(kind, None)
         try:
-            return _write(self._environment.get_template(f"{kind}.md"), data, zone)
+            return self._write_own(kind, data, zone)
         except Exception as error:  # noqa: BLE001  # as above
             number = getattr(error, "lineno", None)
             line = f", line {number}" if number else ""
             problem = f"template {self._folder / kind}.md{line}: {str(error) or type(error).__name__}"
         raise ConfigurationError(problem)
+
+    def _write_own(self, kind: str, data: Mapping[str, Any], zone: str) -> Message:
+        with bounded():
+            template = self._environment.get_template(f"{kind}.md")
+            if self._too_dear.get(kind) is template:
+                raise BoundError("it came to a limit before")
+            try:
+                return _write(template, data, zone)
+            except BoundError:
+                self._too_dear[kind] = template
+                raise
 
     def kinds(self) -> dict[str, Path | None]:
         """Each kind of message, and the organisation's own template of it, if there is one."""
@@ -108,8 +127,18 @@ class Letters:
         return problems
 
 
-def _make_environment(loader: Any) -> Environment:  # noqa: ANN401  # one of Jinja's loaders
-    environment = ImmutableSandboxedEnvironment(
+class _SmallFiles(FileSystemLoader):
+    """The organisation's templates, of `_FILE_MAX` bytes at most."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Any]:
+        file = Path(self.searchpath[0]).joinpath(*split_template_path(template))
+        if file.is_file() and file.stat().st_size > _FILE_MAX:
+            raise TemplateError(f"it has more than {_FILE_MAX} bytes")
+        return super().get_source(environment, template)
+
+
+def _set_up(kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader) -> Environment:
+    environment = kind(
         loader=loader,
         undefined=StrictUndefined,
         autoescape=False,  # it is Markdown: `finalize` escapes for that
@@ -136,6 +165,7 @@ def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
 
 def _escape(value: object) -> object:
     """Data is never markup, and never breaks a line."""
+    spend(measure(value))
     if isinstance(value, _Markdown) or not isinstance(value, str):
         return value
     flat = _flatten(value)
