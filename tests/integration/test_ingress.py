@@ -1,8 +1,10 @@
 """Calls from outside, against the real server on a real socket and a vault in its own folder."""
 
+import gzip
 import hmac
 import json
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -352,6 +354,19 @@ def test_every_key_that_opens_nothing_takes_the_same_steps(house, monkeypatch):
 
 
 # What is sent wrongly
+
+
+def test_a_body_that_would_unpack_to_much_is_never_unpacked(house):
+    bomb = gzip.compress(bytes(200_000_000))
+    sent = {"Content-Type": "application/json", "X-API-Key": house.keys["shop"], "Content-Encoding": "gzip"}
+    tracemalloc.start()
+    try:
+        answered = house.front.send("POST", "/workflows/sync/echo", bomb, sent)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (answered.status, answered.body["code"]) == (415, "unsupported_encoding")
+    assert peak < 20_000_000
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import cause_of
 from worker.workflows.masking import Masker
-from worker.workflows.nodes.base import Execution, NodeKind
+from worker.workflows.nodes.base import RENDERED_MAX, Execution, NodeKind
 from worker.workflows.nodes.catalog import component_ids, find_component
 from worker.workflows.templates import LOOPS_MAX, OUTPUT_MAX, Scope, render
 
@@ -20,14 +20,14 @@ ID = "vlt_01hzy3v9k2m4n6p8q0r2s4t6v8"
 VALUES = {"prod-x": Secret("value-of-x"), ID: Secret("value-of-id")}
 
 
-def execution(context=CONTEXT):
+def execution(context=CONTEXT, seconds=60.0):
     masker = Masker(VALUES.values())
     return Execution(
         scope=Scope(context=context, values=VALUES),
         http=HTTP,
         network=NETWORK,
         masker=masker,
-        seconds=1.0,
+        seconds=seconds,
         shown=masker.mask(dict(context)),
     )
 
@@ -521,3 +521,25 @@ def test_only_items_that_were_looked_up_count_as_used():
 )
 def test_a_status_has_a_cause(status, cause):
     assert cause_of(status) is cause
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"operation": "replace", "text": "x" * 50_000, "search": "x", "replacement": "y" * 50_000},
+        {"operation": "join", "text": "x " * 50_000, "separator": "y" * 50_000},
+    ],
+)
+def test_a_transform_that_would_make_too_much_is_refused_before_it_is_made(data):
+    with pytest.raises(CounterpartError, match=f"makes more than {OUTPUT_MAX} characters") as caught:
+        run("text_transform", **data)
+    assert caught.value.cause is Cause.MISTAKE
+
+
+def test_the_templates_of_a_node_are_bounded_together_in_what_they_make_and_in_time():
+    much = execution({"x": "y" * 1_000_000})
+    with pytest.raises(CounterpartError, match=f"make more than {RENDERED_MAX} characters together"):
+        much.render_all({"many": ["{{ x }}"] * 20})
+    with pytest.raises(CounterpartError, match="did not render its templates in its time") as caught:
+        execution(seconds=-1.0).render("{{ fetch.body.name }}")
+    assert caught.value.cause is Cause.MISTAKE

@@ -309,7 +309,7 @@ def test_what_may_be_missing_is_found_in_one_pass(text):
 
 # Limits
 
-LONG_RANGE = "it makes a range of more than 10000 numbers"
+LONG_RANGE = "it makes a range of more than 100000 numbers"
 MANY = [{"n": n} for n in range(200)]
 
 
@@ -344,7 +344,7 @@ MANY = [{"n": n} for n in range(200)]
 @pytest.mark.parametrize("ends", ["(1..1000000000)", "(k_low..k_high)", "('-5000'..'1e3'..9)", "(0..k_high)"])
 def test_a_range_is_bounded_wherever_it_stands_before_it_is_made(place, ends):
     text = place.replace("RANGE", ends)
-    scope = Scope(context={**CONTEXT, "k_low": -10_000_000_000, "k_high": "10000"}, values={})
+    scope = Scope(context={**CONTEXT, "k_low": -10_000_000_000, "k_high": "100000"}, values={})
     try:
         find_uses(text)
     except InvalidInputError:
@@ -353,14 +353,14 @@ def test_a_range_is_bounded_wherever_it_stands_before_it_is_made(place, ends):
         render(text, scope)
     assert LONG_RANGE in str(caught.value)
     if ends.startswith("(1.."):
-        with pytest.raises(InvalidInputError, match="is a range of more than 10000 numbers"):
+        with pytest.raises(InvalidInputError, match="is a range of more than 100000 numbers"):
             check(text)
 
 
-def test_a_range_of_ten_thousand_is_taken():
-    check("{{ (1..10000) | size }}")
-    assert render("{{ (1..10000) | size }}{{ ('1'..'3') | join: '-' }}{{ (5..1) | size }}", SCOPE).text == (
-        "100001-2-30"
+def test_a_range_of_a_hundred_thousand_is_taken():
+    check("{{ (1..100000) | size }}")
+    assert render("{{ (1..100000) | size }}{{ ('1'..'3') | join: '-' }}{{ (5..1) | size }}", SCOPE).text == (
+        "1000001-2-30"
     )
 
 
@@ -392,10 +392,6 @@ DOUBLED = "{% assign a = a | append: a %}"
         ("{% for i in (1..10000) %}{{ text }}{% endfor %}", "it makes more than 1048576 bytes"),
         (
             "{% for i in (1..10000) %}" + "{% if 1 == 2 or 3 == 4 %}{% endif %}" * 1500 + "{% endfor %}",
-            "it takes more than 3 seconds",
-        ),
-        (
-            "{% for i in (1..10000) %}{% assign a = many | sort: 'n' %}{% endfor %}",
             "it takes more than 3 seconds",
         ),
         ("{% for i in empty %}" * 31 + "{% endfor %}" * 31, "nesting limit"),

@@ -23,6 +23,7 @@ from vaultcore.liquid_text import walk_nodes
 
 OUTPUT_MAX: Final = 1_048_576
 LOOPS_MAX: Final = 10_000
+RANGE_MAX: Final = 100_000
 SECONDS_MAX: Final = 3.0
 """Of work: waiting for the processor is none."""
 GIVEN_MAX: Final = 16 * OUTPUT_MAX
@@ -200,8 +201,8 @@ class _RangeEnd(Expression):
 
     def evaluate(self, context: RenderContext) -> object:
         end = self._end.evaluate(context)
-        if _as_number(end) - _as_number(self._start.came_to) >= LOOPS_MAX:
-            raise BoundError(f"makes a range of more than {LOOPS_MAX} numbers")
+        if _as_number(end) - _as_number(self._start.came_to) >= RANGE_MAX:
+            raise BoundError(f"makes a range of more than {RANGE_MAX} numbers")
         return end
 
     def children(self) -> list[Expression]:
@@ -227,7 +228,7 @@ def find_long_range(template: BoundTemplate) -> RangeLiteral | None:
     """One with fixed ends that is too long."""
     for found in _find_ranges(template):
         match found.start, found.stop:
-            case IntegerLiteral(value=start), IntegerLiteral(value=end) if end - start >= LOOPS_MAX:
+            case IntegerLiteral(value=start), IntegerLiteral(value=end) if end - start >= RANGE_MAX:
                 return found
     return None
 

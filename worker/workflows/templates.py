@@ -28,6 +28,7 @@ from vaultcore.secret import Secret
 from worker.workflows.bounds import (
     LOOPS_MAX,
     OUTPUT_MAX,
+    RANGE_MAX,
     BoundedContext,
     BoundError,
     bound_ranges,
@@ -124,7 +125,7 @@ def check(text: str, *, header: bool = False) -> tuple[Use, ...]:
     long = find_long_range(template) if ".." in text else None
     if long is not None:
         where = show_place(text, long.token.start_index)
-        raise ForeignError(f"{where}: {long} is a range of more than {LOOPS_MAX} numbers")
+        raise ForeignError(f"{where}: {long} is a range of more than {RANGE_MAX} numbers")
     uses = uses_in(template, analysis)
     if uses:
         _check_wholeness(analysis)

@@ -1,5 +1,6 @@
 """The contract of a node: one component, its fields, and what it does with them."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,12 +11,16 @@ from typing import Any, ClassVar, Final, Protocol, get_args
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from vaultcore.errors import Cause
+from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
+from worker.workflows.bounds import OUTPUT_MAX
 from worker.workflows.masking import Masker
 from worker.workflows.others import Others
 from worker.workflows.templates import Path, Rendered, Scope, render
+
+RENDERED_MAX: Final = 16 * OUTPUT_MAX
+"""Characters that all templates of one node make."""
 
 
 class NodeKind(StrEnum):
@@ -86,8 +91,9 @@ class Execution:
     other versions that work now, of items that a node names which asks for them. `traced` is the context with
     another thing wherever a value lies that is to be proven, or what came of it. `used`, `tainted` and `tried`
     are what the node did: the items that it looked up, and whether anything that is masked, and that value,
-    went into one of its fields. `run_seconds` are what is left to the whole run, `seconds` to this node. By
-    `others` it starts other workflows, where it may.
+    went into one of its fields; `rendered` are the characters of all of these. `run_seconds` are what is left
+    to the whole run, `seconds` to this node, from `begun` on. By `others` it starts other workflows, where it
+    may.
     """
 
     scope: Scope
@@ -104,10 +110,19 @@ class Execution:
     used: set[str] = field(default_factory=set)
     tainted: bool = False
     tried: bool = False
+    begun: float = field(default_factory=time.monotonic)
+    rendered: int = 0
 
     def render(self, template: str, *, header: bool = False) -> str:
         """The rendered text, to be used and not to be kept: the masker learns what it must hide."""
+        if time.monotonic() - self.begun > self.seconds:
+            raise CounterpartError("it did not render its templates in its time", cause=Cause.MISTAKE)
         rendered: Rendered = render(template, self.scope, header=header)
+        self.rendered += len(rendered.text)
+        if self.rendered > RENDERED_MAX:
+            raise CounterpartError(
+                f"its templates make more than {RENDERED_MAX} characters together", cause=Cause.MISTAKE
+            )
         self.used |= rendered.used
         if any(self._differs(path, self.traced) for path in rendered.reads):
             self.tried = True

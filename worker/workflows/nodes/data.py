@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from worker.domain.json_paths import take_path
 from worker.domain.strict_json import parse_json
+from worker.workflows.bounds import OUTPUT_MAX
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
@@ -80,6 +81,10 @@ class TextTransform(OneWayOn):
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         text = execution.render(fields.text)
+        if _foresee(fields, text) > OUTPUT_MAX:
+            raise CounterpartError(
+                f"{fields.operation} makes more than {OUTPUT_MAX} characters of the text", cause=Cause.MISTAKE
+            )
         changed: str | list[str]
         match fields.operation:
             case "upper":
@@ -97,6 +102,17 @@ class TextTransform(OneWayOn):
             case _:
                 changed = text
         return Outcome(output={"text": changed})
+
+
+def _foresee(fields: TextTransformFields, text: str) -> int:
+    """How many characters there will be, at most."""
+    match fields.operation:
+        case "replace":
+            return len(text) + text.count(fields.search) * len(fields.replacement)
+        case "join":
+            return len(text) + len(text.split()) * len(fields.separator)
+        case _:
+            return 0
 
 
 class DataMapperFields(Fields):
