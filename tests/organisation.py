@@ -1,6 +1,7 @@
 """A small organisation for tests: real counterparts, services, and the moves of a night one by one."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from worker.notice_rows import Notice, list_notices
 from worker.services.claiming import Collected
 from worker.store import Rotation
 
+_TOKEN = re.compile(r"nightkey claim\b.*?\b(clm_\w+)", re.DOTALL)
 ADMIN = "prod-tokenhub-admin-token"
 
 
@@ -184,3 +186,8 @@ class Organisation:
     def notices(self) -> list[Notice]:
         with self.services.database.read() as connection:
             return list_notices(connection)
+
+
+def read_token(text: str) -> str:
+    """The last token that stands behind the command that asks for it; empty where there is none."""
+    return next(reversed(_TOKEN.findall(text)), "")

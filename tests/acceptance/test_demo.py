@@ -47,13 +47,13 @@ def test_the_demo_shows_a_night_and_ends_well_within_a_minute(tmp_path: Path) ->
 def test_the_claim_that_the_demo_shows_opens_until_its_key_is_used(tmp_path: Path) -> None:
     nightkey = Nightkey(tmp_path / "demo")
     shown = nightkey("demo", "--home", str(nightkey.home)).stdout
-    token = re.search(r"nightkey claim (clm_\w+)", shown)
+    token = re.search(r"nightkey claim .*: (clm_\w+)\)", shown)
     assert token is not None
-    key = nightkey.json("claim", token[1])["key"]
-    assert nightkey.json("claim", token[1])["key"] == key
+    key = nightkey.json("claim", "-", value=token[1])["key"]
+    assert nightkey.json("claim", "-", value=token[1])["key"] == key
     checked = nightkey.json("key", "check", "--value-file", "-", value=key)
     assert (checked["item"], checked["version"]) == ("api-key:partner-portal", 2)
-    assert "collected already" in nightkey("claim", token[1], status=3).stderr
+    assert "collected already" in nightkey("claim", "-", value=token[1], status=3).stderr
 
 
 def test_the_demo_does_not_touch_a_folder_that_is_not_empty(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from worker.tables import claims
 KEY, NEW = "api-key:partner", "api-key:another"
 CREATE = ("item", "create", NEW, "--owner", "support")
 WFK = re.compile(r"wfk_\w{49}")
-TOKEN = re.compile(r"nightkey claim (clm_\w+)")
+TOKEN = re.compile(r"`nightkey claim` shows .*?, with the token (clm_\w+)")
 POLICY = {"mode": "auto", "rotator": "workflow-api-key", "lifetime": "90d", "overlap": "0s"}
 _SECONDS_MAX = 120
 
@@ -47,18 +47,19 @@ class Desk:
     token: str
     rotation_id: str
 
-    def start(self, *words: str | bytes, stdout: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            env=self.nightkey.environment,
-        )
+    def start(self, *words: str | bytes, stdout: Any, sent: str = "") -> subprocess.Popen[bytes]:
+        with stdin_of(sent) as stdin:
+            return subprocess.Popen(
+                [sys.executable, "-m", "worker.cli.main", *words],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                env=self.nightkey.environment,
+            )
 
-    def run(self, *words: str | bytes, stdout: Any, status: int) -> str:
+    def run(self, *words: str | bytes, stdout: Any, status: int, sent: str = "") -> str:
         """What it said on standard error."""
-        with self.start(*words, stdout=stdout) as process:
+        with self.start(*words, stdout=stdout, sent=sent) as process:
             said = process.communicate(timeout=_SECONDS_MAX)[1].decode()
         assert process.returncode == status, said
         assert "Traceback" not in said
@@ -67,7 +68,7 @@ class Desk:
         return said
 
     def claim(self, token: str = "") -> str:
-        return str(self.nightkey.json("claim", token or self.token)["key"])
+        return str(self.nightkey.json("claim", "-", value=token or self.token)["key"])
 
     def opens(self, key: str) -> bool:
         """Whether it does, without being used."""
@@ -111,6 +112,15 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     token = claim_token(services.keyring, claim_id)
     yield Desk(Nightkey(tmp_path / "home"), services, created.key.expose(), token, opened.id)
     services.close()
+
+
+@contextmanager
+def stdin_of(text: str) -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())
+    os.close(writer)
+    yield reader
+    os.close(reader)
 
 
 @contextmanager
@@ -161,7 +171,7 @@ def stuffed_pipe() -> Iterator[tuple[int, int]]:
 )
 def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[[], Any], reason: str) -> None:
     with lost() as stdout:
-        said = desk.run("claim", desk.token, "--json", stdout=stdout, status=1)
+        said = desk.run("claim", "-", "--json", stdout=stdout, status=1, sent=desk.token)
     why = f"the key was not written ({reason}), and still waits for you"
     assert said == f"nightkey: {why}: the same command shows it again\n"
     assert desk.arrived() == [False]
@@ -174,7 +184,7 @@ def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[
 
 def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> None:
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "worker.cli.main"]
-    for words in (["claim", desk.token], [*CREATE]):
+    for words in (["claim", "-"], [*CREATE]):
         done = subprocess.run(
             [*closed, *words],
             stdin=subprocess.DEVNULL,
@@ -193,20 +203,20 @@ def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> Non
 def test_a_pipe_that_nobody_reads_loses_no_key(desk: Desk, tmp_path: Path) -> None:
     """A pipe takes it all the same: so it is kept until it is used, and the old one with it."""
     reader, writer = os.pipe()
-    desk.run("claim", desk.token, stdout=writer, status=0)
+    desk.run("claim", "-", stdout=writer, status=0, sent=desk.token)
     os.close(writer)
     os.close(reader)
     assert desk.arrived() == [True]
     assert desk.look() is State.WATCHING, "the overlap is over, and nobody has used the new key"
     assert desk.opens(desk.old)
     with (tmp_path / "key.txt").open("w") as file:
-        desk.run("claim", desk.token, stdout=file, status=0)
+        desk.run("claim", "-", stdout=file, status=0, sent=desk.token + "\n")
     key = (tmp_path / "key.txt").read_text().strip()
     assert desk.nightkey.json("key", "check", "--value-file", str(tmp_path / "key.txt"))["version"] == 2
     assert desk.look() is State.RETIRING
     assert desk.look() is State.DONE
     assert (desk.opens(desk.old), desk.opens(key)) == (False, True)
-    refused = desk.nightkey("claim", desk.token, status=3).stderr
+    refused = desk.nightkey("claim", "-", value=desk.token, status=3).stderr
     assert "was collected already, at " in refused
     assert len(refused.splitlines()) == 1
 
@@ -233,7 +243,7 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
 def _begin(desk: Desk, writer: int) -> subprocess.Popen[bytes]:
     """A process that has revealed the key, and waits for somebody to read it."""
     shown = desk.count("version.reveal")
-    process = desk.start("claim", desk.token, stdout=writer)
+    process = desk.start("claim", "-", stdout=writer, sent=desk.token)
     _wait_until(lambda: desk.count("version.reveal") > shown)
     return process
 
@@ -259,11 +269,14 @@ def test_the_first_key_of_an_item_is_never_lost(desk: Desk) -> None:
     token = TOKEN.findall(first)[0]
     assert last == (
         f"nightkey: {NEW} is there, and its key was not written (No space left on device): "
-        f"`nightkey claim {token}` shows it"
+        f"`nightkey claim` shows it, with the token {token}"
     )
     key = desk.claim(token)
     assert desk.opens(key)
-    assert f"`nightkey claim {token}` shows its key again" in desk.nightkey(*CREATE, status=3).stderr
+    assert (
+        f"`nightkey claim` shows its key again, with the token {token}"
+        in desk.nightkey(*CREATE, status=3).stderr
+    )
 
 
 def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) -> None:
@@ -284,7 +297,7 @@ def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) 
 
 def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
     desk.services.claiming.collect(desk.token, actor="user:somebody", show=lambda _: None)
-    said = desk.nightkey("claim", desk.token, status=3).stderr
+    said = desk.nightkey("claim", "-", value=desk.token, status=3).stderr
     assert re.fullmatch(
         rf"nightkey: the key of {KEY} was collected already, at [-\d]+ [:\d]+ UTC by user:somebody: "
         rf"if that should not have been, `nightkey item rotate {KEY} --compromised` replaces it\n",
@@ -295,6 +308,40 @@ def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
 def test_what_is_no_text_is_no_token(desk: Desk) -> None:
     said = desk.run("claim", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=2)
     assert said == "nightkey: argument 2 is no UTF-8 text: \\xff\\xfe\\xc0: write it in UTF-8\n"
+
+
+def test_a_token_on_the_command_line_is_refused_and_stays_good(desk: Desk) -> None:
+    said = desk.nightkey("claim", desk.token, status=2).stderr
+    assert "is seen by others on this machine" in said
+    assert "`nightkey claim` asks for it, and `nightkey claim -` reads it from standard input" in said
+    assert desk.token not in said
+    assert desk.opens(desk.claim())
+
+
+def test_a_token_is_typed_unseen_and_stands_in_no_command_line(desk: Desk, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with (tmp_path / "key.txt").open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", "claim"],
+            stdin=theirs,
+            stdout=file,
+            stderr=theirs,
+            start_new_session=True,  # so that it asks there, and not at the terminal of who runs the tests
+            env=desk.nightkey.environment,
+        )
+    shown = b""
+    while b"token: " not in shown:
+        shown += os.read(ours, 1000)
+    command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    os.write(ours, desk.token.encode() + b"\n")
+    assert process.wait(_SECONDS_MAX) == 0
+    shown += os.read(ours, 10_000)
+    os.close(theirs)
+    os.close(ours)
+    assert command.split(b"\0")[-2] == b"claim"
+    assert b"this command shows it again to you" in shown
+    assert desk.token.encode() not in shown, "it is not echoed"
+    assert desk.opens((tmp_path / "key.txt").read_text().strip())
 
 
 def test_any_other_answer_that_is_lost_is_no_success(desk: Desk) -> None:

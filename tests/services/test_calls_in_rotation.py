@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.ingress import Front, define, serve
-from tests.organisation import Organisation
+from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
 from tests.services.staging import begin_by_hand, drive_on, get_rotation, start_organisation, step_to
 from vaultcore.secret import Secret
@@ -87,9 +87,9 @@ def _collect(organisation: Organisation) -> str:
     """The owner does what the notice says."""
     organisation.deliver()
     (body,) = [
-        str(one.body) for one in organisation.counterparts.sink.requests if "claim clm_" in str(one.body)
+        str(one.body) for one in organisation.counterparts.sink.requests if "nightkey claim" in str(one.body)
     ]
-    token = "clm_" + body.split("nightkey claim clm_")[1].split("\\n", maxsplit=1)[0].split(maxsplit=1)[0]
+    token = read_token(body)
     return organisation.collect(token, actor="shop").key.expose()
 
 

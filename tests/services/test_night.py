@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from tests.organisation import Organisation
+from tests.organisation import Organisation, read_token
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
@@ -299,7 +299,7 @@ def test_a_key_of_our_callers_is_replaced_and_collected_before_the_old_one_goes(
     (rotation,) = organisation.rotations()
     assert rotation.waits_for == ["its owner, who has not collected the new key"]
     body = str(organisation.counterparts.sink.requests[0].body)
-    token = "clm_" + body.split("nightkey claim clm_")[1].split("\\n", maxsplit=1)[0].split(maxsplit=1)[0]
+    token = read_token(body)
     key = organisation.collect(token).key.expose()
     clock.advance(30 * DAY)
     organisation.drive()

@@ -1,6 +1,5 @@
 """A new key that nobody collects: its owner hears again as the time runs out, then the old key stays."""
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.organisation import Organisation
+from tests.organisation import Organisation, read_token
 from tests.services.staging import drive_on, get_rotation, stage, told
 from vaultcore.errors import RefusedError
 from worker import finding_rows
@@ -43,7 +42,7 @@ def token_of(organisation: Organisation) -> str:
     """From the last notice that has one, as it arrived."""
     organisation.deliver()
     bodies = [str(post.body) for post in organisation.counterparts.sink.requests]
-    return re.findall(r"nightkey claim (clm_\w+)", "\n".join(bodies))[-1]
+    return read_token("\n".join(bodies))
 
 
 def test_its_owner_hears_again_at_each_threshold_once_and_for_the_nearest(

@@ -14,7 +14,7 @@ from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.formats import to_html, to_text
 from worker.delivery.letters import Letters
 from worker.domain.findings import FindingKind
-from worker.domain.notices import CLAIM_MARK, FoundLine, RotatedLine, TonightLine, build_digest
+from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK, FoundLine, RotatedLine, TonightLine, build_digest
 from worker.domain.saga import State
 
 NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -119,13 +119,15 @@ DATA = {
     },
     "claim": {
         "item": "api-key: intake",
-        "command": f"nightkey claim {CLAIM_MARK}",
+        "command": CLAIM_COMMAND,
+        "token": CLAIM_MARK,
         "overlap": "1d",
         "expires_at": NIGHT,
     },
     "claim-reminder": {
         "item": "api-key: intake",
-        "command": f"nightkey claim {CLAIM_MARK}",
+        "command": CLAIM_COMMAND,
+        "token": CLAIM_MARK,
         "left": "in 3 days",
         "expires_at": NIGHT,
         "taken_by": "user:ann",
@@ -229,6 +231,21 @@ def test_a_claim_leaves_one_place_for_its_token(letters):
     assert message.body.count(CLAIM_MARK) == 1
     assert CLAIM_MARK not in message.subject
     assert "by 2026-03-01 02:00 UTC" in message.body
+    assert f"\n    {CLAIM_MARK}\n" in to_text(message.body), "on a line of its own, to be copied"
+    assert CLAIM_MARK not in DATA["claim"]["command"], "others see a command line"
+
+
+def test_a_template_of_theirs_that_shows_no_token_is_passed_over(tmp_path):
+    own = (
+        '{% extends "nightkey/layout.md" %}{% block subject %}ours{% endblock %}'
+        "{% block body %}{{ command | code }}{% endblock %}"
+    )
+    (tmp_path / "claim.md").write_text(own)
+    letters = Letters(tmp_path)
+
+    assert CLAIM_MARK in letters.write("claim", DATA["claim"], zone="UTC").body
+    with pytest.raises(ConfigurationError, match=r"does not show \{\{ token"):
+        letters.try_out("claim", DATA["claim"], zone="UTC")
 
 
 HOSTILE = st.text(

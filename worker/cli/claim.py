@@ -6,6 +6,7 @@ import typer
 
 from vaultcore.errors import NightkeyError
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
+from worker.cli.inputs import read_token
 from worker.cli.session import Home, Json, open_services, who
 
 if TYPE_CHECKING:
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
 
 
 def claim(
-    token: Annotated[str, typer.Argument(help="The token from the notice.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[-]", help="- reads the token from standard input; otherwise it is asked for."),
+    ] = None,
     *,
     json: Json = False,
     home: Home = None,
 ) -> None:
-    """Collect a generated key with the token from a notice.
+    """Collect a generated key with the token from a notice, which is asked for.
 
     Until the key is used for the first time, and for an hour at most, the same command shows it again, to who
     collected it alone.
@@ -40,6 +44,7 @@ def claim(
     problem = ""
     check_output()
     try:
+        token = read_token(source)
         open_services().claiming.collect(token, actor=who(), show=show)
     except AnswerLostError as error:
         problem = f"the key was not written ({error}), and still waits for you: the same command shows it again"

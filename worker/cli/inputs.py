@@ -44,6 +44,28 @@ def read_value(path: str | None, *, what: str) -> Secret:
     return Secret(first)
 
 
+def read_token(source: str | None) -> str:
+    """The token of a pickup: of standard input (`-`), or typed, unseen.
+
+    What is given in its place is refused: others on the machine see a command line, and the shell keeps it.
+    """
+    if source == "-":
+        return read_input().strip()
+    if source is not None:
+        raise InvalidInputError(
+            "a token on the command line is seen by others on this machine, and kept by the shell: "
+            "`nightkey claim` asks for it, and `nightkey claim -` reads it from standard input"
+        )
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            "there is no terminal to ask for the token: `nightkey claim -` reads it from standard input"
+        )
+    try:
+        return getpass("token: ").strip()
+    except UnicodeDecodeError:
+        return ""  # which is no token either
+
+
 def ask_expiry(problem: str, now: datetime) -> datetime | None:
     """When a new value lapses, asked of who sits there (`none`: never); nobody does: the problem."""
     if not sys.stdin.isatty():

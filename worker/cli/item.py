@@ -27,6 +27,7 @@ from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, explain_waiting, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
+from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.places import Place
 from worker.domain.proof import CANARY_AUTO, Consumer
 
@@ -201,10 +202,13 @@ def _name_original(services: "Services", connection: Connection, item: Item) -> 
 
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
     """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
-    command = f"nightkey claim {services.claiming.token(first.claim_id)}"
+    again = f"with the token {services.claiming.token(first.claim_id)}"
 
     def show(collected: "Collected") -> None:
-        hint(f"its key; until its first use, and for an hour at most, `{command}` shows it again to you:")
+        hint(
+            f"its key; until its first use, and for an hour at most, `{CLAIM_COMMAND}` shows it again to you, "
+            f"{again}"
+        )
         if json:
             hand_over_json(describe(item) | {"key": collected.key.expose()})
         else:
@@ -214,7 +218,8 @@ def _show_key(services: "Services", item: Item, first: "Collected", *, json: boo
     try:
         services.claiming.deliver(first, actor=who(), show=show)
     except AnswerLostError as error:
-        problem = f"{item.name} is there, and its key was not written ({error}): `{command}` shows it"
+        lost = f"{item.name} is there, and its key was not written ({error})"
+        problem = f"{lost}: `{CLAIM_COMMAND}` shows it, {again}"
     if problem:
         raise NightkeyError(problem)
 

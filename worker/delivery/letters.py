@@ -160,6 +160,8 @@ def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
     body = re.sub(r"\n{3,}", "\n\n", body).strip("\n")
     if not subject or not body:
         raise ValueError(f"its block {'body' if subject else 'subject'} is empty")
+    if data.get("token", "") not in body:
+        raise ValueError("its body does not show {{ token | code }}, without which nobody can collect the key")
     return Message(subject=subject[:_SUBJECT_MAX], body=body + "\n")
 
 

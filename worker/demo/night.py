@@ -168,6 +168,6 @@ def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterpa
     ):
         stage.say(f"{command} {words}")
     received = "\n".join(str(post.body) for post in counterparts.sink.requests)
-    token = re.search(r"nightkey claim (clm_\w+)", received)
+    token = re.search(r"clm_\w+", received)
     if token is not None:
-        stage.say(f"{command} claim {token[1]}    (its owner was sent this: it shows the new key)")
+        stage.say(f"{command} claim    (shows the new key, to who has its owner's token: {token[0]})")

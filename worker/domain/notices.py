@@ -11,6 +11,8 @@ from worker.domain.saga import State
 
 CLAIM_MARK = "{claim}"
 """Stands in a stored body where the token of a claim is put when the notice leaves."""
+CLAIM_COMMAND = "nightkey claim"
+"""Asks for the token: others on the machine see what stands on a command line, and the shell keeps it."""
 
 LINES_MAX = 100
 """So many findings are told one by one; of the others their number."""

@@ -10,7 +10,7 @@ from vaultcore.database import Database
 from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.tables import items, versions
 from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
-from worker.domain.notices import CLAIM_MARK
+from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
 from worker.services.notifying import Notifying
 from worker.tables import claims
 
@@ -75,7 +75,8 @@ class Chasing:
             dedupe_key=f"claim:{row.id}:{level}",
             data={
                 "item": row.name,
-                "command": f"nightkey claim {CLAIM_MARK}",
+                "command": CLAIM_COMMAND,
+                "token": CLAIM_MARK,
                 "expires_at": row.expires_at,
                 "left": row.expires_at and show_time_left(row.expires_at, now),
                 "taken_by": row.taken_by,

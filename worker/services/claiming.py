@@ -21,6 +21,7 @@ from vaultcore.vault import Created, Vault
 from vaultcore.versions import Purpose, Versions
 from worker import pickup_rows, store
 from worker.domain.commands import quote_word
+from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.pickups import REPEATS_FOR, Pickup, Refusal, judge_pickup
 from worker.domain.saga import WATCHED
 from worker.services.notifying import Notifying
@@ -112,7 +113,8 @@ class Claiming:
         found = pickup_rows.of_first_key(connection, name)
         if found is not None and judge_pickup(found, actor=actor, now=self._clock()) is None:
             raise RefusedError(
-                f"you created {name} already: `nightkey claim {self.token(found.id)}` shows its key again"
+                f"you created {name} already: `{CLAIM_COMMAND}` shows its key again, "
+                f"with the token {self.token(found.id)}"
             )
 
     def collect(self, token: str, *, actor: str, show: Callable[[Collected], None]) -> Collected:

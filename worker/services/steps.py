@@ -22,7 +22,7 @@ from vaultcore.versions import Versions
 from worker import store
 from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
-from worker.domain.notices import CLAIM_MARK
+from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
@@ -265,7 +265,8 @@ class Steps:
             dedupe_key=f"claim:{claim_id}",
             data={
                 "item": item.name,
-                "command": f"nightkey claim {CLAIM_MARK}",
+                "command": CLAIM_COMMAND,
+                "token": CLAIM_MARK,
                 "overlap": show_duration(rules.overlap_of(item.policy, item.life)),
                 "expires_at": expires_at,
             },
