@@ -42,6 +42,7 @@ bench: env
 	$(BIN)/python -m tests.benchmarks.notices
 	$(BIN)/python -m tests.benchmarks.documents
 	$(BIN)/python -m tests.benchmarks.masking
+	$(BIN)/python -m tests.benchmarks.wrong_keys
 
 env: $(VENV)/.made
 

@@ -71,7 +71,7 @@ def read_answer(response: http.client.HTTPResponse) -> Answered:
 
 
 def serve(services: Services, limits: Limits | None = None) -> AbstractContextManager[Front]:
-    return serve_app(build_app(services), limits)
+    return serve_app(build_app(services, limits or Limits()), limits)
 
 
 @contextmanager

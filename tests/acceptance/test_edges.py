@@ -174,7 +174,6 @@ WORDS: list[tuple[Sequence[str], int, str]] = [
     (["node", "show", "x" * 100_000], 2, "no component 'xxx"),
     (["calendar", "--output", "/dev/null/x"], 2, "cannot be written"),
     (["calendar", "--output", "/"], 2, "cannot be written"),
-    (["claim", "-"], 3, "no key waits for that token"),
     (["claim", "x" * 100_000], 2, "a token on the command line is seen by others"),
     (["claim", "clm_x"], 2, "`nightkey claim -` reads it from standard input"),
     (["claim"], 2, "there is no terminal to ask for the token: `nightkey claim -`"),

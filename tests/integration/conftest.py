@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
+from tests.open_door import OpenDoor, open_door
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
@@ -27,3 +28,9 @@ def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
 def sink() -> Iterator[HttpSink]:
     with HttpSink() as started:
         yield started
+
+
+@pytest.fixture
+def door(tmp_path: Path, clock: Clock) -> Iterator[OpenDoor]:
+    with open_door(tmp_path / "home", clock) as made:
+        yield made

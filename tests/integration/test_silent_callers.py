@@ -1,19 +1,14 @@
 """Callers that connect and say nothing, or too little, or too much at once: they shut nobody else out."""
 
-import http.client
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack, suppress
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.ingress import Front, read_answer, serve, serve_app
-from tests.services.staging import make_services
-from worker.bootstrap import Services
+from tests.ingress import Front, serve, serve_app
+from tests.open_door import PATH, OpenDoor, dial, health, send, status, under_way
 from worker.web.app import build_app
 from worker.web.connections import Limits, name_peer
 
@@ -26,31 +21,12 @@ HEAD = b"POST /workflows/sync/nobody HTTP/1.1\r\nHost: x\r\n"
 WHOLE = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@pytest.fixture
-def services(tmp_path: Path, clock: Any) -> Iterator[Services]:
-    made = make_services(tmp_path / "home", "", clock)
-    yield made
-    made.close()
-
-
-def dial(front: Front, peer: str = "127.0.0.1") -> socket.socket:
-    host, _, port = front.url.removeprefix("http://").rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=30, source_address=(peer, 0))
-
-
 def is_closed(caller: socket.socket) -> bool:
     """Waits for what comes: nothing more, ever, or something."""
     try:
         return caller.recv(1) == b""
     except ConnectionError:
         return True
-
-
-def status(caller: socket.socket) -> int:
-    """Of the answer, which is read to its end."""
-    response = http.client.HTTPResponse(caller)
-    response.begin()
-    return read_answer(response).status
 
 
 def count_rest(caller: socket.socket) -> int:
@@ -77,81 +53,63 @@ def drip(caller: socket.socket, text: bytes) -> None:
     raise AssertionError("still open")
 
 
-@contextmanager
-def under_way(front: Front, peer: str = "127.0.0.1") -> Iterator[socket.socket]:
-    """A request that the application has begun to read, and waits for."""
-    with dial(front, peer) as caller:
-        caller.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        assert caller.recv(1000).startswith(b"HTTP/1.1 100")
-        yield caller
-
-
-def health(front: Front, peer: str = "127.0.0.1") -> int:
-    connection = front.connect()
-    connection.source_address = (peer, 0)
-    connection.request("GET", "/health")
-    answered = read_answer(connection.getresponse())
-    connection.close()
-    return answered.status
-
-
 @pytest.mark.parametrize("peers", [1, MANY])
-def test_many_silent_connections_shut_nobody_out(services: Services, peers: int) -> None:
-    with serve(services) as front, ExitStack() as silent:
+def test_many_silent_connections_shut_nobody_out(door: OpenDoor, peers: int) -> None:
+    with serve(door.services) as front, ExitStack() as silent:
         for number in range(MANY):
             silent.enter_context(dial(front, f"127.0.{number % peers // 250}.{number % peers % 250 + 1}"))
         assert [health(front) for _ in range(3)] == [200] * 3
         assert health(front, "127.0.9.9") == 200
 
 
-def test_a_connection_that_says_nothing_is_closed(services: Services) -> None:
-    with serve(services, Limits(head_seconds=SOON)) as front, ExitStack() as silent:
+def test_a_connection_that_says_nothing_is_closed(door: OpenDoor) -> None:
+    with serve(door.services, Limits(head_seconds=SOON)) as front, ExitStack() as silent:
         callers = [silent.enter_context(dial(front)) for _ in range(20)]
         callers[0].sendall(HEAD)
         assert all(is_closed(caller) for caller in callers)
 
 
-def test_a_head_that_drips_is_not_waited_for_however_long_it_goes_on(services: Services) -> None:
-    with serve(services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+def test_a_head_that_drips_is_not_waited_for_however_long_it_goes_on(door: OpenDoor) -> None:
+    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(HEAD)
         drip(caller, b"X-Drip: x\r\n")
 
 
-def test_the_next_head_has_no_more_time_than_the_first(services: Services) -> None:
-    with serve(services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+def test_the_next_head_has_no_more_time_than_the_first(door: OpenDoor) -> None:
+    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(WHOLE)
         assert status(caller) == 200
         drip(caller, b"G")
 
 
-def test_a_body_that_nobody_asked_for_is_not_read_for_ever(services: Services) -> None:
-    with serve(services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+def test_a_body_that_nobody_asked_for_is_not_read_for_ever(door: OpenDoor) -> None:
+    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(WHOLE[:-2] + b"Content-Length: 1000000\r\n\r\n")
         assert status(caller) == 200
         drip(caller, b"x")
 
 
-def test_a_connection_is_used_again_and_again_within_its_time(services: Services) -> None:
-    with serve(services, Limits(waiting=1, waiting_per_peer=1)) as front, dial(front) as caller:
+def test_a_connection_is_used_again_and_again_within_its_time(door: OpenDoor) -> None:
+    with serve(door.services, Limits(waiting=1, waiting_per_peer=1)) as front, dial(front) as caller:
         for _ in range(5):
             caller.sendall(WHOLE)
             assert status(caller) == 200
 
 
-def test_a_request_under_way_is_never_put_out(services: Services) -> None:
+def test_a_request_under_way_is_never_put_out(door: OpenDoor) -> None:
     limits = Limits(head_seconds=SOON, waiting=1, waiting_per_peer=1)
-    with serve(services, limits) as front, under_way(front) as caller, dial(front) as silent:
+    with serve(door.services, limits) as front, under_way(front, door.key) as caller, dial(front) as silent:
         assert is_closed(silent), "the time of both is over"
         with dial(front) as first, dial(front) as second:
             assert is_closed(first)
             assert is_closed(second)
         caller.sendall(b"{}")
-        assert status(caller) == 401
+        assert status(caller) == 200
 
 
-def test_a_peer_that_waits_too_often_loses_its_own_first_place_and_nobody_elses(services: Services) -> None:
+def test_a_peer_that_waits_too_often_loses_its_own_first_place_and_nobody_elses(door: OpenDoor) -> None:
     with (
-        serve(services, Limits(waiting_per_peer=2)) as front,
+        serve(door.services, Limits(waiting_per_peer=2)) as front,
         dial(front, "127.0.0.2") as other,
         dial(front) as first,
         dial(front) as second,
@@ -163,7 +121,7 @@ def test_a_peer_that_waits_too_often_loses_its_own_first_place_and_nobody_elses(
             assert status(caller) == 200
 
 
-def test_many_who_come_at_once_with_their_requests_are_all_answered(services: Services) -> None:
+def test_many_who_come_at_once_with_their_requests_are_all_answered(door: OpenDoor) -> None:
     with ExitStack() as together:
         callers = []
 
@@ -172,28 +130,28 @@ def test_many_who_come_at_once_with_their_requests_are_all_answered(services: Se
                 callers.append(together.enter_context(dial(front)))
                 callers[-1].sendall(WHOLE)
 
-        with serve_app(build_app(services), Limits(waiting=2, waiting_per_peer=2), before=come):
+        with serve_app(build_app(door.services), Limits(waiting=2, waiting_per_peer=2), before=come):
             assert [status(caller) for caller in callers] == [200] * 100
 
 
-def test_beyond_so_many_requests_of_one_peer_it_is_told_to_come_later(services: Services) -> None:
-    with serve(services, Limits(requests_per_peer=2)) as front, under_way(front) as one:
-        with under_way(front):
-            refused = front.send("GET", "/health")
+def test_beyond_so_many_requests_of_one_peer_it_is_told_to_come_later(door: OpenDoor) -> None:
+    with serve(door.services, Limits(requests_per_peer=2)) as front, under_way(front, door.key) as one:
+        with under_way(front, door.key):
+            refused = front.send("POST", PATH)
             assert (refused.status, refused.body["code"]) == (503, "busy")
             assert (refused.headers["retry-after"], refused.headers["connection"]) == ("5", "close")
-            assert health(front, "127.0.0.2") == 200
+            assert send(front, "POST", PATH, "127.0.0.2") == 401
         one.sendall(b"{}")
-        assert status(one) == 401
-        assert health(front) == 200
+        assert status(one) == 200
+        assert send(front, "POST", PATH) == 401
 
 
-def test_beyond_so_many_requests_of_all_everybody_is_told_to_come_later(services: Services) -> None:
-    with serve(services, Limits(requests=1)) as front, under_way(front) as one:
-        assert health(front, "127.0.0.2") == 503
+def test_beyond_so_many_requests_of_all_everybody_is_told_to_come_later(door: OpenDoor) -> None:
+    with serve(door.services, Limits(requests=1)) as front, under_way(front, door.key) as one:
+        assert send(front, "POST", PATH, "127.0.0.2") == 503
         one.sendall(b"{}")
-        assert status(one) == 401
-        assert health(front, "127.0.0.2") == 200
+        assert status(one) == 200
+        assert send(front, "POST", PATH, "127.0.0.2") == 401
 
 
 def test_an_answer_that_its_caller_does_not_take_is_given_up() -> None:

@@ -18,6 +18,9 @@ from worker.services.presenting import Presenting
 from worker.services.running import Running
 from worker.tables import workflows
 
+_NOBODY = ("", 0)
+"""Whose key it is where it is nobody's: no reference is to that item."""
+
 
 class Entrance(StrEnum):
     """By which door a call comes; the name stands in the run as what triggered it."""
@@ -60,14 +63,16 @@ class Calling:
     def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
         """The active workflows that begin there and that the key opens; of that name or id, if one is given.
 
-        Empty for every reason there is. A key that opens nothing is told before any workflow is looked at,
-        and another's key before any definition is read: neither learns by time which workflows there are.
+        Empty for every reason there is, found by the same statements: a key of nobody is looked up as one of
+        others is, and no definition is read for either. So neither learns by time whether the key is one, or
+        which workflows there are. That a key was used is noted of one that opens something here.
         """
-        caller = self._presenting.check(key)
-        if caller is None:
-            return []
         with self._database.read() as connection:
-            return self._find_opened(connection, caller, entrance, name)
+            caller = self._presenting.look(connection, key) or _NOBODY
+            found = self._find_opened(connection, caller, entrance, name)
+        if found:
+            self._presenting.note(caller)
+        return found
 
     def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
         """One run, from its row to its end, however long that takes; or to where it waits."""
@@ -93,6 +98,7 @@ class Calling:
                 ~references.c.mentioned,
                 workflows.c.active,
                 workflows.c.runs == Place.HERE.value,
+                _may_begin_with(entrance.component_id),
                 *([] if name is None else [_is_called(name)]),
             )
             .order_by(workflows.c.name)
@@ -105,6 +111,15 @@ class Calling:
             if row.node_id == trigger_id and component.component_id == entrance.component_id:
                 found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
         return found
+
+
+def _may_begin_with(component_id: str) -> ColumnElement[bool]:
+    """Whether the document names the trigger, or may do so in another writing: its definition says it for sure.
+
+    So that none is read of a workflow that the key opens by the other door.
+    """
+    document = workflows.c.document
+    return or_(document.contains(component_id, autoescape=True), document.contains("\\u", autoescape=True))
 
 
 def _is_called(name: str) -> ColumnElement[bool]:

@@ -34,15 +34,18 @@ class Presenting:
         self._clock = clock
 
     def check(self, key: Secret) -> tuple[str, int] | None:
-        """Which item's key this is, by id, and which version; None if it opens nothing. See `check_key`.
-
-        That it was used is noted for a key that opens, so that what does not takes the same steps as ever.
+        """Which item's key this is, by id, and which version; None if it opens nothing. That it was used is
+        noted.
         """
         with self._database.read() as connection:
-            found = self._versions.check_key(connection, key)
+            found = self.look(connection, key)
         if found is not None:
             self.note(found)
         return found
+
+    def look(self, connection: Connection, key: Secret) -> tuple[str, int] | None:
+        """As `check`, in the caller's transaction and without a note. See `Versions.check_key`."""
+        return self._versions.check_key(connection, key)
 
     def note(self, presented: tuple[str, int]) -> None:
         """A caller presented the key of this item and version.

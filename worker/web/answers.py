@@ -45,6 +45,14 @@ def tell_problem(problem: Problem) -> Response:
     )
 
 
+def busy(what: str = "requests are under way") -> Problem:
+    return Problem(503, "busy", f"too many {what}: send it again later", Connection="close", Retry_After="5")
+
+
+def tell_busy() -> Response:
+    return tell_problem(busy())
+
+
 async def answer_problem(_: Request, error: Exception) -> Response:
     """Starlette's handler for a `Problem`."""
     return tell_problem(cast("Problem", error))

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import structlog
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,25 +15,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
+from worker.web.connections import HEALTH, Limits
 from worker.web.ingress import Ingress
 from worker.web.keysets import KeySets
 
 _log = structlog.get_logger(__name__)
 
 
-def build_app(services: Services) -> ASGIApp:
-    """What a server serves. Routes are tried in their order."""
+_HEALTH_CHECKS_MAX = 2
+_DEFAULT_LIMITS = Limits()
+
+
+def build_app(services: Services, limits: Limits = _DEFAULT_LIMITS) -> ASGIApp:
+    """What a server serves. Routes are tried in their order. No other thread keeps `/health` from its own."""
+    checks = CapacityLimiter(_HEALTH_CHECKS_MAX)
 
     async def health(_: Request) -> Response:
         """200 when the database answers."""
-        if not await to_thread.run_sync(_is_there, services):
+        if not await to_thread.run_sync(_is_there, services, limiter=checks):
             raise Problem(503, "unavailable", "the database does not answer")
         return answer({"status": "ok"})
 
     app = Starlette(
         routes=[
-            Route("/health", health, methods=["GET"]),
-            *Ingress(services).routes(),
+            Route(HEALTH, health, methods=["GET"]),
+            *Ingress(services, limits).routes(),
             *KeySets(services).routes(),
         ],
         exception_handlers={

@@ -2,11 +2,11 @@
 
 Every connection without a request under way waits in the lobby: one that has just come, and one between two
 requests. It has so many seconds for a whole head, however it drips, and is put out earlier where others need
-its place. What a proxy keeps open between requests waits there as well, and is opened again when needed.
+its place. What a proxy keeps open between requests waits there as well, and is opened again when needed. A
+request that was answered before its body had come is over, too: the rest of it is thrown away from the lobby.
 """
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import ClassVar
@@ -14,10 +14,14 @@ from typing import ClassVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from worker.web.answers import Problem, tell_problem
+from worker.web.answers import tell_busy
+from worker.web.places import Places
 
+HEALTH = "/health"
 _BREATH = 0.05
 """Seconds."""
+_THROWN_AWAY_MAX = 2_097_152
+"""Bytes of a body that nobody asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +29,26 @@ class Limits:
     """`head_seconds`: for the whole head of a request; `send_seconds`: for a caller to take what is sent to it.
 
     `waiting` and `requests`: how many connections wait and how many requests are under way, of all peers
-    together; the others with `_per_peer`, of each.
+    together; the others with `_per_peer`, of each. `bodies`: how many of the requests wait for a body, their
+    key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health`, before it
+    takes those of others.
+
+    A body has `body_seconds`, and must come with `body_rate` bytes a second when `body_grace` seconds are over.
     """
 
     head_seconds: float = 10.0
     send_seconds: float = 30.0
     waiting: int = 256
     waiting_per_peer: int = 64
-    requests: int = 256
+    requests: int = 512
     requests_per_peer: int = 128
+    bodies: int = 128
+    bodies_each: int = 32
+    health: int = 32
+    health_per_peer: int = 8
+    body_seconds: float = 30.0
+    body_grace: float = 5.0
+    body_rate: float = 1024.0
 
 
 class Lobby:
@@ -103,6 +118,7 @@ class Connection(H11Protocol):
     lobby: ClassVar[Lobby]
     limits: ClassVar[Limits]
     peer = ""
+    _thrown_away = 0
     _sending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -114,6 +130,14 @@ class Connection(H11Protocol):
         self.lobby.leave(self)
         self._stop_timer()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._thrown_away += len(data)
+        super().data_received(data)
+        if self._has_request():
+            self._thrown_away = 0
+        elif self._thrown_away > _THROWN_AWAY_MAX:
+            self.transport.abort()
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -155,20 +179,18 @@ def connections_with(limits: Limits) -> type[Connection]:
 
 def limit_requests(app: ASGIApp, limits: Limits) -> ASGIApp:
     """Answers 503 beyond the limits, and counts a request until the application is done with it."""
-    under_way: Counter[str] = Counter()
+    common = Places(most=limits.requests, each=limits.requests_per_peer)
+    health = Places(most=limits.health, each=limits.health_per_peer)
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         peer = name_peer(scope.get("client"))
-        if under_way.total() >= limits.requests or under_way[peer] >= limits.requests_per_peer:
-            await _too_many()(scope, receive, send)
-            return
-        under_way[peer] += 1
-        try:
-            await app(scope, receive, send)
-        finally:
-            under_way[peer] -= 1
-            if not under_way[peer]:
-                del under_way[peer]
+        if scope.get("path") == HEALTH:
+            with health.hold(peer) as has_place:
+                if has_place:
+                    await app(scope, receive, send)
+                    return
+        with common.hold(peer) as has_place:
+            await (app if has_place else tell_busy())(scope, receive, send)
 
     return call
 
@@ -184,8 +206,3 @@ def name_peer(client: tuple[str, int] | None) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ip_network((address, 64), strict=False))
-
-
-def _too_many() -> ASGIApp:
-    message = "too many requests are under way: send it again later"
-    return tell_problem(Problem(503, "busy", message, Connection="close", Retry_After="5"))

@@ -2,8 +2,8 @@
 
 A key is presented as `Authorization: Bearer wfk_…`, as `X-API-Key`, or, for webhooks, in the address. Whatever
 is wrong with it (none, unknown, malformed, revoked, another workflow's, of one that is not active or not
-there), the answer is the same 401, found by the same steps (`Versions.check_key`, `Calling.find`). Exactly the
-stages of its versions decide: a key opens while it is current or previous.
+there), the answer is the same 401, found by the same steps (`Calling.find`) and given before any of the body is
+waited for. Exactly the stages of its versions decide: a key opens while it is current or previous.
 
 Both kinds are answered when their runs have ended, or wait at a delay. What a run needs to go on is stored
 then; before, its payload is nowhere, so that what is started in the background could be lost with this process:
@@ -28,8 +28,10 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.services.calling import Called, Entrance
 from worker.services.executing import Outcome
-from worker.web.answers import Problem, answer
+from worker.web.answers import Problem, answer, busy
+from worker.web.connections import Limits, name_peer
 from worker.web.payload import parse_payload, read_body
+from worker.web.places import Places
 
 CHECKS_MAX = 4
 RUNS_MAX = 16
@@ -42,8 +44,10 @@ T = TypeVar("T")
 class Ingress:
     """The two routes, and the threads that they share: a run never keeps a key from being checked."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, limits: Limits) -> None:
         self._calling = services.calling
+        self._limits = limits
+        self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)
         self._runs = CapacityLimiter(RUNS_MAX)
 
@@ -87,18 +91,20 @@ class Ingress:
     ) -> tuple[list[Called], Any]:
         """The workflows that the key opens, one at least, and what was sent.
 
-        The key comes first: of a caller without one, nothing is kept or parsed.
+        The key comes first: a caller without one is sent away at once, whatever of the body has come.
         """
         opened = await self._in_thread(self._checks, partial(self._calling.find, key, entrance, name=name))
-        body = await read_body(request, keep=bool(opened))
         if not opened:
-            raise Problem(
-                401,
-                "unauthorized",
-                "no workflow is called like this with that key: Authorization: Bearer wfk_…",
-                WWW_Authenticate="Bearer",
-            )
-        return opened, parse_payload(request, body)
+            raise _unauthorized(request)
+        return opened, parse_payload(request, await self._read_body(request, key_of=opened[0].item))
+
+    async def _read_body(self, request: Request, *, key_of: str) -> bytes:
+        """Of the callers of one address, and of those with one key, only so many are waited for at once."""
+        peer = name_peer(request.scope.get("client"))
+        with self._bodies.hold(f"peer {peer}", f"key {key_of}") as has_place:
+            if not has_place:
+                raise busy("bodies are waited for")
+            return await read_body(request, self._limits)
 
     async def _run(self, called: Called, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
         outcome = await self._in_thread(
@@ -113,6 +119,18 @@ class Ingress:
 
 def _describe(outcome: Outcome) -> dict[str, str]:
     return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
+
+
+def _unauthorized(request: Request) -> Problem:
+    """Who asks before sending the body (`Expect`) may send it or not: no next request can be told from it."""
+    left = {"Connection": "close"} if "expect" in request.headers else {}
+    return Problem(
+        401,
+        "unauthorized",
+        "no workflow is called like this with that key: Authorization: Bearer wfk_…",
+        WWW_Authenticate="Bearer",
+        **left,
+    )
 
 
 def presented_key(request: Request) -> Secret:

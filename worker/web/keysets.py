@@ -4,7 +4,7 @@ Open to everybody, as key sets are: public halves of items that rotate by `signi
 Whatever else is asked for is not there.
 """
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,16 +15,21 @@ from worker.web.answers import Problem, answer
 CACHE_SECONDS = 60
 """How long others may keep a key set: less than the shortest time by which `ahead` is worth setting."""
 
+_LOOKS_MAX = 4
+
 
 class KeySets:
     def __init__(self, services: Services) -> None:
         self._publishing = services.publishing
+        self._looks = CapacityLimiter(_LOOKS_MAX)
 
     def routes(self) -> list[Route]:
         return [Route("/workflows/vault/{item}/jwks.json", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
-        found = await to_thread.run_sync(self._publishing.published, request.path_params["item"])
+        found = await to_thread.run_sync(
+            self._publishing.published, request.path_params["item"], limiter=self._looks
+        )
         if found is None:
             raise Problem(404, "not_found", "there is no key set of that name")
         return answer(found, headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"})

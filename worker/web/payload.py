@@ -8,13 +8,13 @@ from starlette.requests import ClientDisconnect, Request
 from vaultcore.errors import InvalidInputError
 from worker.domain.strict_json import parse_json
 from worker.web.answers import Problem
+from worker.web.connections import Limits
 
 BODY_MAX = 1_048_576
-BODY_SECONDS = 30.0
 
 
-async def read_body(request: Request, *, keep: bool) -> bytes:
-    """The body, of `BODY_MAX` bytes at most and within `BODY_SECONDS`; read and thrown away unless `keep`.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body, of `BODY_MAX` bytes at most, in the time and at the rate of the limits.
 
     One that announces too much is refused before it is sent. A refused one ends the connection.
     """
@@ -23,16 +23,22 @@ async def read_body(request: Request, *, keep: bool) -> bytes:
         raise _too_large()
     size, pieces = 0, []
     problem: Problem | None = None
+    began = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout_at(_ends(began, size, limits)) as timer:
             async for piece in request.stream():
                 size += len(piece)
                 if size > BODY_MAX:
                     raise _too_large()
-                if keep:
-                    pieces.append(piece)
+                pieces.append(piece)
+                timer.reschedule(_ends(began, size, limits))
     except TimeoutError:
-        problem = _cut_off(408, "too_slow", f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
+        problem = _cut_off(
+            408,
+            "too_slow",
+            f"the body came too slowly: it has {limits.body_seconds:g} seconds, and is given up earlier where "
+            f"less than {limits.body_rate:g} bytes come a second",
+        )
     except ClientDisconnect:
         problem = _cut_off(400, "cut_off", "the body ended before its end")
     if problem is not None:
@@ -56,6 +62,11 @@ def parse_payload(request: Request, body: bytes) -> Any:  # noqa: ANN401  # JSON
     except InvalidInputError as error:
         problem = str(error)
     raise Problem(422, "invalid_json", f"the body cannot be read: {problem}")
+
+
+def _ends(began: float, size: int, limits: Limits) -> float:
+    """Until when more is waited for, where so many bytes have come."""
+    return began + min(limits.body_seconds, limits.body_grace + size / limits.body_rate)
 
 
 def _too_large() -> Problem:

@@ -24,7 +24,10 @@ def open_listener(text: str) -> socket.socket:
     host, port = _parse_address(text)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
+        # Its connections inherit it: without, an answer's body waits 40 ms until its head is confirmed
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener  # the last of what may fail
     except (OSError, UnicodeError) as error:
         problem = (getattr(error, "strerror", None) or type(error).__name__).partition(" (")[0]
     raise ConfigurationError(
