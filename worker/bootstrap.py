@@ -241,7 +241,11 @@ class Services:
 
     @cached_property
     def sender(self) -> AppriseSender:
-        return AppriseSender()
+        settings = self.settings
+        http = HttpClient(
+            self.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
+        )
+        return AppriseSender(self.network, http)
 
     @cached_property
     def definitions(self) -> Definitions:

@@ -23,6 +23,7 @@ from pathlib import Path
 import apprise
 from sqlalchemy import insert
 
+from tests.ways_out import LOOPBACK
 from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
@@ -80,7 +81,7 @@ def sink(delay: float) -> Iterator[int]:
 
 
 def make_services(home: Path) -> Services:
-    settings = load_settings(home)
+    settings = load_settings(home, outbound_private=LOOPBACK)
     initialise(settings, lambda: NOW)
     return Services(settings, lambda: NOW)
 

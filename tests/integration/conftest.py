@@ -14,9 +14,18 @@ from worker.demo.http_sink import HttpSink
 
 
 @pytest.fixture
-def outbox(tmp_path: Path, clock: Clock) -> Iterator[Outbox]:
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls to this machine are allowed, to processes that are begun here, too."""
+    monkeypatch.setenv("NIGHTKEY_OUTBOUND_PRIVATE", '["127.0.0.0/8"]')
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: Clock, loopback: None) -> Iterator[Outbox]:  # sinks are there
     settings = load_settings(
-        tmp_path / "home", delivery_tries=4, delivery_timeout_seconds=TOO_LONG, delivery_threads=8
+        tmp_path / "home",
+        delivery_tries=4,
+        delivery_timeout_seconds=TOO_LONG,
+        delivery_threads=8,
     )
     initialise(settings, clock)
     services = Services(settings, clock)

@@ -299,7 +299,9 @@ Services(load_settings(Path(sys.argv[1]))).delivering.deliver()
 
 
 def test_a_process_killed_between_the_send_and_its_mark_sends_the_same_notice_again(
-    tmp_path: Path, sink: HttpSink
+    tmp_path: Path,
+    sink: HttpSink,
+    loopback: None,  # where the sink is
 ) -> None:
     """SIGKILL as soon as the sink has it; another process takes it up when the lease is over."""
     settings = load_settings(tmp_path / "home")

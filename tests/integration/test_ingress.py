@@ -152,6 +152,14 @@ def test_a_call_with_the_key_runs_the_workflow_and_is_answered_with_its_last_out
     assert {row[2:] for row in house.runs()} == {("api", "production", "completed")}
 
 
+def test_a_trigger_in_another_writing_is_found(house):
+    name, text = define("escaped", "api_trigger", SHOP, SUM)
+    house.services.documents.apply([(name, text.replace("api_trigger", "api\\u005ftrigger"))], actor="test")
+    assert house.front.call("/workflows/sync/escaped", {"amount": 7}, key=house.keys["shop"]).body == {
+        "sum": "7"
+    }
+
+
 def test_a_run_notes_which_version_its_caller_used(house):
     item = house.moves.get(SHOP)
     newer = apikeys.generate().expose()

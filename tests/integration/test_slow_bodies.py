@@ -66,6 +66,13 @@ def test_made_up_keys_are_refused_before_their_bodies_and_keep_nobody_out(door: 
         assert [status(caller) for caller in callers] == [401] * MANY
 
 
+def test_they_keep_nobody_out_by_the_limits_that_serve_has(door: OpenDoor) -> None:
+    made_up = [apikeys.generate().expose() for _ in range(MANY)]
+    with serve(door.services) as front, bodyless(front, made_up):
+        assert [call_well(front, door.key) for _ in range(3)] == [200] * 3
+        assert [health(front, peer) for peer in (GOOD_PEER, *PEERS)] == [200] * 3
+
+
 @pytest.mark.parametrize(("path", "expected"), [("/workflows/nothing", 404), ("/health", 405), (PATH, 401)])
 def test_what_is_refused_is_refused_though_its_body_never_comes(
     door: OpenDoor, path: str, expected: int

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.config import ROUTE_SCHEMES
 from worker.delivery.listening import say_reason
 from worker.delivery.sender import AppriseSender
 
-SENDER = AppriseSender()
+SENDER = AppriseSender(NETWORK, HTTP)
 MAIL = "mailto://robot:a-password@example.org"
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop"

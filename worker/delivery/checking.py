@@ -9,8 +9,11 @@ import apprise
 
 from vaultcore.errors import InvalidInputError
 from worker.delivery.listening import listen, say_reason
+from worker.delivery.options import find_refused
 from worker.delivery.reading import Fields, is_mail, make, read_url, service_of
 from worker.delivery.splitting import count_calls, split
+from worker.delivery.ways import find_refusals
+from worker.domain.guard import Guard
 
 _KNOWN = frozenset({"user", "pass", "password", "port"})
 """Parameters of every scheme that apprise's tables do not name."""
@@ -19,7 +22,7 @@ _RAW = frozenset({"url", "qsd", "qsd+", "qsd-", "qsd:", "query"})
 """Fields that hold the parameters as they were written."""
 
 
-def check_url(text: str, asset: apprise.AppriseAsset) -> tuple[str, ...]:
+def check_url(text: str, asset: apprise.AppriseAsset, guard: Guard) -> tuple[str, ...]:
     """The names of the recipients. `InvalidInputError` says what is wrong, without a word of a token."""
     scheme = text.partition("://")[0].lower()
     service = service_of(scheme)
@@ -35,7 +38,7 @@ def check_url(text: str, asset: apprise.AppriseAsset) -> tuple[str, ...]:
         raise InvalidInputError(
             f"the route cannot be used: {'; '.join([reason, *problems])}: see {service.setup_url}"
         )
-    problems += list(_find_idle(text, fields, service))
+    problems += [*find_refused(fields, made), *find_refusals(made, guard), *_find_idle(text, fields, service)]
     if not problems and heard:
         problems = [say_reason(heard, text, spare=service.template_args) or "apprise would drop a part of it"]
     if not problems and not is_mail(fields) and 1 < count_calls(made) < len(shares):

@@ -5,6 +5,7 @@ Apprise itself would say of several recipients, and of every answer, only that i
 
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,11 +20,13 @@ from worker.delivery.addresses import Address
 from worker.delivery.formats import to_html, to_text
 from worker.domain.notices import Message
 from worker.domain.recipients import RecipientRefusedError
+from worker.outbound import Network
 from worker.outbound.mail_login import log_in
 
 _QUIT_SECONDS = 1.0
 _DETAILED = re.compile(rb"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 _CLOSING = 421
+_READY = 220
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +41,14 @@ class Readers:
         return self.to[0] if self.to else None
 
 
-def send_mail(made: NotifyEmail, recipient: str, message: Message, readers: Readers) -> None:
+def send_mail(made: NotifyEmail, recipient: str, message: Message, readers: Readers, network: Network) -> None:
     """Returns when the server has taken the mail for this recipient, who may be none of its `readers`.
 
     `RecipientRefusedError`: it does not take it for them, now (4xx) or ever (5xx). Any other
     `CounterpartError` holds for all that goes by this server.
     """
     letter = _write(made, recipient, message, readers)
-    with _log_in(made) as server:
+    with _log_in(made, network) as server:
         sender = str(made.from_addr[1])
         _expect(server.mail(sender), 250, f"{made.smtp_host} does not take mail from {sender}")
         refuses = f"{made.smtp_host} does not take mail for {recipient}"
@@ -85,13 +88,13 @@ def _write(made: NotifyEmail, recipient: str, message: Message, readers: Readers
 
 
 @contextmanager
-def _log_in(made: NotifyEmail) -> Iterator[smtplib.SMTP]:
+def _log_in(made: NotifyEmail, network: Network) -> Iterator[smtplib.SMTP]:
     """A session in the security that the route asks for; what ends it otherwise becomes a cause."""
     where = f"{made.smtp_host}:{made.port}"
     message, cause = "", Cause.OUTAGE
     session: list[smtplib.SMTP] = []
     try:
-        server = _connect(made)
+        server = _connect(made, network)
         session.append(server)
         if made.user and made.password:
             _authenticate(server, made.user, made.password)
@@ -118,23 +121,45 @@ def _log_in(made: NotifyEmail) -> Iterator[smtplib.SMTP]:
     raise CounterpartError(message, cause=cause, acted=False)
 
 
-def _connect(made: NotifyEmail) -> smtplib.SMTP:
+def _connect(made: NotifyEmail, network: Network) -> smtplib.SMTP:
     """Encrypted, where the route asks for it, before anything is said."""
-    context = ssl.create_default_context()
-    if not made.verify_certificate:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context = network.trust(ssl.create_default_context())
     host, port, seconds = made.smtp_host.strip("[]"), int(made.port or 0), made.socket_connect_timeout
-    if made.secure_mode == "ssl":
-        return smtplib.SMTP_SSL(host, port, timeout=seconds, context=context)
-    server = smtplib.SMTP(host, port, timeout=seconds)
-    if made.secure_mode == "starttls":
-        try:
+    server = _Session(network, context if made.secure_mode == "ssl" else None)
+    server.timeout = seconds
+    try:
+        server.open(host, port)
+        if made.secure_mode == "starttls":
             server.starttls(context=context)
-        except BaseException:
-            server.close()
-            raise
+    except BaseException:
+        server.close()
+        raise
     return server
+
+
+class _Session(smtplib.SMTP):
+    """On a connection that the guard let pass; encrypted from its first byte, where there is a context."""
+
+    def __init__(self, network: Network, tls: ssl.SSLContext | None) -> None:
+        self._network = network
+        self._tls = tls
+        super().__init__()
+
+    def open(self, host: str, port: int) -> None:
+        code, text = self.connect(host, port)
+        if code != _READY:
+            raise smtplib.SMTPConnectError(code, text)
+        self._host = host  # what the certificate is checked against
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made = self._network.connect(host, port, seconds=timeout)
+        if self._tls is None:
+            return made
+        try:
+            return self._tls.wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
 
 
 def _authenticate(server: smtplib.SMTP, user: str, password: str) -> None:

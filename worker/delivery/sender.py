@@ -2,33 +2,41 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import apprise
 from apprise.plugins.email import NotifyEmail
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
+from worker.delivery.calls import Way, calling_by, calls_by_http
 from worker.delivery.checking import check_url
 from worker.delivery.formats import to_html, to_text
 from worker.delivery.listening import listen
 from worker.delivery.mail import send_mail
+from worker.delivery.options import find_refused
 from worker.delivery.parts import COUNT_MAX, cut, shorten_subject
 from worker.delivery.private import find_secret
 from worker.delivery.reading import Fields, is_mail, make, read_url
 from worker.delivery.splitting import find_share, readers_of, split
+from worker.delivery.ways import judge
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE, Recipient, RecipientRefusedError
+from worker.outbound import HttpClient, Network
 
 _TIMEOUT_SECONDS = 20.0
 _STATUS = re.compile(r"error=(\d{3})")
+_UNSENT = "apprise took the notice and called nobody: look at the route (for opsgenie, set action=new)"
 _UNREADABLE = "apprise cannot read the route: give another"
 
 
 class AppriseSender:
     """The port `worker.services.sending.Sender`, by apprise."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network, http: HttpClient) -> None:
+        """By the same ways out as every other call: `http` for what goes over HTTP, `network` for the rest."""
+        self._network = network
+        self._http = http
         self._asset = apprise.AppriseAsset(
             app_id="Nightkey",
             async_mode=False,
@@ -42,7 +50,7 @@ class AppriseSender:
     def check(self, url: Secret) -> tuple[str, ...]:
         """The names of its recipients; refuses a URL of which apprise would drop a part, or make nothing."""
         with listen():
-            return check_url(url.expose().strip(), self._asset)
+            return check_url(url.expose().strip(), self._asset, self._network.guard)
 
     def find_secret(self, url: Secret) -> str | None:
         """What in the URL is a secret, in words; None: nothing."""
@@ -60,21 +68,37 @@ class AppriseSender:
         What failed has a cause, and a mistake is not worth a retry. Many threads may send at once. How long it
         takes is bounded by who calls.
         """
-        with listen() as heard:
-            share = find_share(self._read(url), recipient, self._asset)
-            if share.fields is None:
-                raise RecipientRefusedError(share.recipient.problem or _UNREADABLE, cause=Cause.MISTAKE)
-            made = make(share.fields, self._asset)
-            by_mail = isinstance(made, NotifyEmail)  # whose addresses are read here, and name each recipient
-            if made is None or (recipient == WHOLE if by_mail else _drops_any(heard)):
-                raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
-            if isinstance(made, NotifyEmail):
-                send_mail(made, recipient, message, readers_of(share.fields))
-                return 1
-            parts = [message] if is_mail(share.fields) else _cut(made, message)
-            taken = part > len(parts) or _notify(made, parts[part - 1])
-        if not taken:
-            _raise(heard)
+        with listen() as heard, calling_by(self._http) as way:
+            parts = self._send(url, message, recipient, part, heard, way)
+        if parts is None:
+            _raise(heard, way.failures)
+        return parts
+
+    def _send(
+        self, url: Secret, message: Message, recipient: str, part: int, heard: list[str], way: Way
+    ) -> int | None:
+        """None: it was not taken. The service ends with this: some log out then."""
+        share = find_share(self._read(url), recipient, self._asset)
+        if share.fields is None:
+            raise RecipientRefusedError(share.recipient.problem or _UNREADABLE, cause=Cause.MISTAKE)
+        made = make(share.fields, self._asset)
+        by_mail = isinstance(made, NotifyEmail)  # whose addresses are read here, and name each recipient
+        if made is None or (recipient == WHOLE if by_mail else _drops_any(heard)):
+            raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
+        for refused in find_refused(share.fields, made):
+            raise CounterpartError(
+                f"the route is not used as it is: {refused}", cause=Cause.MISTAKE, acted=False
+            )
+        judge(made, self._network)
+        if isinstance(made, NotifyEmail):
+            send_mail(made, recipient, message, readers_of(share.fields), self._network)
+            return 1
+        parts = [message] if is_mail(share.fields) else _cut(made, message)
+        if part <= len(parts):
+            if not _notify(made, parts[part - 1]):
+                return None
+            if way.calls == 0 and calls_by_http(type(made)):
+                raise CounterpartError(_UNSENT, cause=Cause.MISTAKE, acted=False)
         return len(parts)
 
     def _read(self, url: Secret) -> Fields:
@@ -125,7 +149,11 @@ _FORMS: dict[apprise.NotifyFormat, tuple[apprise.NotifyFormat, Callable[[str], s
 }
 
 
-def _raise(heard: list[str]) -> None:
+def _raise(heard: list[str], failures: list[CounterpartError]) -> NoReturn:
+    """`failures`: of calls that were not made, or not answered. What does not answer is away."""
+    if failures:
+        last = failures[-1]
+        raise CounterpartError(str(last), cause=last.cause, acted=last.acted and last.cause is not Cause.OUTAGE)
     status = next((int(found[1]) for found in map(_STATUS.search, heard) if found), None)
     if status is None:
         raise CounterpartError("the service could not be reached", cause=Cause.OUTAGE, acted=False)

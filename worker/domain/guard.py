@@ -96,6 +96,11 @@ def is_public(address: _Address) -> bool:
     return address.is_global and not address.is_multicast and not special
 
 
+def is_written_address(host: str) -> bool:
+    """Whether it stands for an address without being looked up, however that is written."""
+    return _read_meaning(host.lower().strip("[]").rstrip(".")) is not None
+
+
 def parse_place(text: str) -> Place:
     """`api.example.org`, `*.example.org`, `10.1.0.0/16`, `[fd00::/8]`, each with `:port` or without."""
     host, port = _split_port(text.strip().lower())

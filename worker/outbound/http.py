@@ -79,7 +79,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | Pairs | None = None,
-        content: str | None = None,
+        content: str | bytes | None = None,
         timeout: float | None = None,
         follow: bool = False,
     ) -> Response:
@@ -160,7 +160,13 @@ class HttpClient:
         return answer
 
     def _follow(
-        self, method: str, url: httpx.URL, headers: Pairs, content: str | None, deadline: float, where: str
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Pairs,
+        content: str | bytes | None,
+        deadline: float,
+        where: str,
     ) -> Response:
         at, sent, left_host = url, headers, False
         for _ in range(self._redirects + 1):
@@ -196,7 +202,7 @@ class HttpClient:
         method: str,
         url: httpx.URL,
         headers: Pairs,
-        content: str | None,
+        content: str | bytes | None,
         deadline: float,
         where: str,
         *,
@@ -204,7 +210,7 @@ class HttpClient:
     ) -> Response:
         if (url.port or 0) > 65_535:
             raise ValueError("port")
-        body = None if content is None else content.encode()
+        body = content.encode() if isinstance(content, str) else content
         sent = httpx.Headers({"Accept-Encoding": "gzip, deflate"})
         sent.update(headers)  # whatever case the caller writes names in, each is sent once
         if "authorization" in sent:

@@ -94,9 +94,14 @@ class Network:
         `ConfigurationError` if it cannot be read.
         """
         self.guard = guard or Guard()
-        self.tls = httpx.create_ssl_context(trust_env=False)
-        if ca_file is not None:
-            _trust(self.tls, ca_file)
+        self._ca_file = ca_file
+        self.tls = self.trust(httpx.create_ssl_context(trust_env=False))
+
+    def trust(self, tls: ssl.SSLContext) -> ssl.SSLContext:
+        """The context, which trusts the organisation's own authorities, too, from now on."""
+        if self._ca_file is not None:
+            _trust(tls, self._ca_file)
+        return tls
 
     def resolve(self, host: str, port: int, *, seconds: float = LOOK_UP_SECONDS) -> list[str]:
         """The addresses that may be called, at least one; for clients that connect by themselves, to these.

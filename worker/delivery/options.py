@@ -1,0 +1,59 @@
+"""What a route may ask of apprise beside its address: nothing that weakens TLS, reads files, or steers a call.
+
+Judged by what apprise has read, so that no way to write it matters.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apprise
+from apprise.plugins.email import NotifyEmail
+
+_METHODS = ("POST", "PUT", "PATCH")
+_OTHER_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "UPDATE"})
+_PROVES = re.compile(r"(?!sec-|proxy-)(authorization|([a-z0-9]+-)*(token|key|secret|auth|apikey|id))")
+"""Names of headers that say who calls, and steer nothing: what a place that takes messages may ask for."""
+_MARKS = re.compile(r"x-[a-z0-9-]+|importance|priority|precedence|auto-submitted")
+"""Names of headers of a mail that say what it is, and not where it goes."""
+_SENDABLE = re.compile(r"[\x20-\x7e]*")
+_NAME_MAX = 40
+_FROM_ELSEWHERE = {"pgp_key": "pgppub=", "pgp_privkey": "pgpprv=", "use_wkd": "wkd="}
+
+
+def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterator[str]:
+    """A sentence for each option that is refused, without a word of its value."""
+    by_mail = isinstance(made, NotifyEmail)
+    if not made.verify_certificate or fields.get("verify", True) is not True:
+        yield "verify= may not turn off the check of certificates: leave it out (see outbound_ca)"
+    if made.redirects:
+        yield "redirects are never followed: leave redirect= out"
+    if by_mail and str(fields.get("secure_mode") or "").lower().startswith("i"):
+        yield "mode=insecure may not turn off the encryption: leave it out"
+    method = str(fields.get("method") or "POST").upper()
+    if method in _OTHER_METHODS:
+        yield f"method={method} carries no message: use one of {', '.join(_METHODS)}"
+    for name, text in (fields.get("headers") or {}).items():
+        yield from _judge_header(str(name), str(text), by_mail=by_mail)
+    for name, text in (fields.get("payload") or {}).items():
+        if str(name).lower() == "message" and not str(text).strip():
+            yield "an empty :message= would leave the message out: leave it out itself, or name another field"
+    for name, shown in _FROM_ELSEWHERE.items():
+        if fields.get(name):
+            yield f"{shown} is not taken: a route reads no file, and asks no other host for keys"
+    template = getattr(made, "template", None)
+    if isinstance(template, apprise.AppriseAttachment) and len(template):
+        yield "template= is not taken: a route reads no file (see `nightkey notice template`)"
+
+
+def _judge_header(name: str, text: str, *, by_mail: bool) -> Iterator[str]:
+    shown = f"+{name}=" if re.fullmatch(r"[A-Za-z0-9-]+", name) and len(name) <= _NAME_MAX else "a header"
+    if by_mail and not _MARKS.fullmatch(name.lower()):
+        yield f"{shown} may change where a mail goes: take X-…, Importance, Priority or Auto-Submitted"
+    elif not by_mail and not _PROVES.fullmatch(name.lower()):
+        yield (
+            f"{shown} is not taken: of headers, those that say who calls, which are Authorization and "
+            "names that end in -Token, -Key, -Secret, -Auth or -Id"
+        )
+    if not _SENDABLE.fullmatch(text):
+        yield f"{shown} holds what no header can: write printable ASCII on one line"
