@@ -89,7 +89,7 @@ def test_what_does_not_arrive_is_listed_and_tried_again_and_reaches_the_deputy(
     nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
     nightkey("owner", "create", "maria", "--route", "json://127.0.0.1:9/maria", "--deputy", "platform")
     (checked,) = nightkey.json("owner", "test", "maria", status=1)
-    assert (checked["taken"], checked["error"]) == (False, "the service could not be reached")
+    assert (checked["taken"], checked["error"]) == (False, "127.0.0.1:9 cannot be reached, or broke off")
     add_item(nightkey, CRM, 3, "maria")
     failed_night = nightkey("night", status=1)
     assert "maria could not be told" in failed_night.stderr

@@ -134,6 +134,11 @@ def test_a_private_address_is_refused_in_whatever_writing_unless_a_setting_allow
         assert AppriseSender(NETWORK, HTTP).check(Secret(url))
 
 
+def test_the_number_of_an_account_is_no_address() -> None:
+    """As an address it would be 10.0.0.1; Telegram calls bots so."""
+    assert SENDER.check(Secret("tgram://167772161:abcdefg_hijklmnop/12")) == ("",)
+
+
 def test_a_host_that_is_on_no_list_is_refused() -> None:
     network = Network(build_guard(("hooks.example.org:443",), ()))
     sender = AppriseSender(network, HttpClient(network))

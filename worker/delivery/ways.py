@@ -8,7 +8,7 @@ from apprise.plugins.email import NotifyEmail
 from vaultcore.errors import Cause, CounterpartError
 from worker.delivery.calls import calls_by_http
 from worker.delivery.routes import HOST_IS_A_HOST
-from worker.domain.guard import Guard, is_written_address
+from worker.domain.guard import Guard, is_plain_address
 from worker.outbound import Network
 
 _STAYS_HERE = frozenset("blink1 dbus glib gnome kde macosx qt syslog windows".split())
@@ -17,9 +17,12 @@ _PORTS = {True: 443, False: 80}
 
 
 def find_refusals(made: apprise.NotifyBase, guard: Guard) -> Iterator[str]:
-    """What can be said before a name is looked up: of an address, and of a name that is on no list."""
+    """What can be said before a name is looked up: of an address, and of a name that is on no list.
+
+    Where a service has another host, what stands there may be the number of an account.
+    """
     host, port = _place(made)
-    if host and (made.schema in HOST_IS_A_HOST or is_written_address(host)):
+    if host and (made.schema in HOST_IS_A_HOST or is_plain_address(host)):
         refusal = guard.refuse_name(host, port)
         if refusal is not None:
             yield refusal

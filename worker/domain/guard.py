@@ -96,9 +96,9 @@ def is_public(address: _Address) -> bool:
     return address.is_global and not address.is_multicast and not special
 
 
-def is_written_address(host: str) -> bool:
-    """Whether it stands for an address without being looked up, however that is written."""
-    return _read_meaning(host.lower().strip("[]").rstrip(".")) is not None
+def is_plain_address(host: str) -> bool:
+    """Whether it is an address in its usual form, or this machine by its name, and can be nothing else."""
+    return _read_address(host) is not None or _HERE.fullmatch(host.lower().rstrip(".")) is not None
 
 
 def parse_place(text: str) -> Place:

@@ -96,7 +96,7 @@ class Ingress:
         opened = await self._in_thread(self._checks, partial(self._calling.find, key, entrance, name=name))
         if not opened:
             raise _unauthorized(request)
-        return opened, parse_payload(request, await self._read_body(request, key_of=opened[0].item))
+        return opened, parse_payload(request, await self._read_body(request, key_of=opened[0].caller[0]))
 
     async def _read_body(self, request: Request, *, key_of: str) -> bytes:
         """Of the callers of one address, and of those with one key, only so many are waited for at once."""
