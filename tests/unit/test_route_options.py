@@ -134,6 +134,11 @@ def test_a_private_address_is_refused_in_whatever_writing_unless_a_setting_allow
         assert AppriseSender(NETWORK, HTTP).check(Secret(url))
 
 
+def test_what_is_not_encrypted_anyway_may_say_so() -> None:
+    route = "mailto://robot:a-password@example.org/?to=a@example.org&mode=insecure"
+    assert SENDER.check(Secret(route)) == ("a@example.org",)
+
+
 def test_the_number_of_an_account_is_no_address() -> None:
     """As an address it would be 10.0.0.1; Telegram calls bots so."""
     assert SENDER.check(Secret("tgram://167772161:abcdefg_hijklmnop/12")) == ("",)

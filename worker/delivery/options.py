@@ -10,6 +10,8 @@ from typing import Any
 import apprise
 from apprise.plugins.email import NotifyEmail
 
+from worker.delivery.reading import make
+
 _METHODS = ("POST", "PUT", "PATCH")
 _OTHER_METHODS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "UPDATE"})
 _PROVES = re.compile(r"(?!sec-|proxy-)(authorization|([a-z0-9]+-)*(token|key|secret|auth|apikey|id))")
@@ -28,7 +30,7 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
         yield "verify= may not turn off the check of certificates: leave it out (see outbound_ca)"
     if made.redirects:
         yield "redirects are never followed: leave redirect= out"
-    if by_mail and str(fields.get("secure_mode") or "").lower().startswith("i"):
+    if isinstance(made, NotifyEmail) and _turns_encryption_off(fields, made):
         yield "mode=insecure may not turn off the encryption: leave it out"
     method = str(fields.get("method") or "POST").upper()
     if method in _OTHER_METHODS:
@@ -44,6 +46,14 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
     template = getattr(made, "template", None)
     if isinstance(template, apprise.AppriseAttachment) and len(template):
         yield "template= is not taken: a route reads no file (see `nightkey notice template`)"
+
+
+def _turns_encryption_off(fields: Mapping[str, Any], made: NotifyEmail) -> bool:
+    """Whether its `mode=` does. `mailto://` is in clear anyway, but with a provider that apprise knows."""
+    if made.secure_mode != "insecure":
+        return False
+    by_itself = make({name: value for name, value in fields.items() if name != "secure_mode"}, made.asset)
+    return not isinstance(by_itself, NotifyEmail) or by_itself.secure_mode != "insecure"
 
 
 def _judge_header(name: str, text: str, *, by_mail: bool) -> Iterator[str]:
