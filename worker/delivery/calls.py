@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
 
-import requests  # apprise's own dependency
+import requests
 from requests.adapters import BaseAdapter
 
 from vaultcore.errors import Cause, CounterpartError
