@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from worker.config import SETTINGS_FILE, Settings
 from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
+from worker.home import find_database
 from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
 from worker.services.addressing import Addressing
@@ -714,6 +716,9 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     made = []
     _make_home(settings.home)
     database = Database(settings.database)
+    database_file = find_database(settings)
+    if database_file is not None:
+        _make_private(database_file)
     had_schema = database.revision() is not None
     had_keyring = settings.keyring_path.exists()
     if had_schema and not had_keyring:
@@ -741,8 +746,6 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
             check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
             connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
             start_chain(connection)
-    if database.is_sqlite:
-        _make_private(settings.home / "nightkey.db")
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:
@@ -802,5 +805,9 @@ def _make_home(folder: Path) -> None:
 
 
 def _make_private(file: Path) -> None:
-    if file.exists():
-        file.chmod(0o600)
+    """Before anything is in it: its log takes its mode from it. What cannot be made, who opens it tells."""
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    if file.is_file():
+        with suppress(OSError):
+            file.chmod(0o600)

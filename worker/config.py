@@ -25,6 +25,7 @@ from worker.domain.saga import Limits
 from worker.domain.windows import Window, parse_window, show_window
 from worker.origins import HOME_VARIABLE as HOME_VARIABLE  # noqa: PLC0414  # it is named with the settings
 from worker.origins import PREFIX, explain_setting, find_unknown, read_file, read_list
+from worker.ownership import check_folder
 
 DEFAULT_HOME = Path("~/.nightkey")
 SETTINGS_FILE = "nightkey.toml"
@@ -35,6 +36,8 @@ ROUTE_SCHEMES = (
     "msteams ntfy ntfys opsgenie pagerduty pover rocket rockets sendgrid signal signals slack sns "
     "ses tgram twilio webex workflows wxteams xml xmls zulip"
 )
+
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
 
@@ -174,6 +177,12 @@ class Settings(BaseSettings):
         return self.templates or self.home / "templates"
 
     @property
+    def has_stored_secret(self) -> bool:
+        """Whether the file, and not the environment, gives a password or a URL that is one."""
+        urls = (self._stored.get(name) for name in ("database_url", "broker_url", "outbound_proxy"))
+        return bool(self._stored.get("heartbeat_url")) or any(_PASSWORD.search(str(url or "")) for url in urls)
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
@@ -231,6 +240,7 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:  # no
     _check_encoding()
     folder = _find_home(home)
     file = folder / SETTINGS_FILE
+    check_folder(folder, "the data folder")
     stored = read_file(file)
     problem = ""
     try:

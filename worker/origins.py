@@ -4,6 +4,7 @@ A setting is given by a variable or by a line of the file; an error names the on
 """
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from vaultcore.errors import ConfigurationError
+from worker.ownership import GROUP_VARIABLE, open_file
 
 PREFIX: Final = "NIGHTKEY_"
 HOME_VARIABLE: Final = "NIGHTKEY_HOME"
 WARNED_VARIABLE: Final = "NIGHTKEY_WARNED"
 """What this process's parent has already told of: `up` and its children are one command."""
-_OURS: Final = frozenset({HOME_VARIABLE, WARNED_VARIABLE})
+_OURS: Final = frozenset({HOME_VARIABLE, WARNED_VARIABLE, GROUP_VARIABLE})
 _FILE_MAX: Final = 1_048_576
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -42,17 +44,19 @@ _BOUNDS: Final = (("gt", "more than"), ("ge", "at least"), ("lt", "less than"), 
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """What the settings' file holds; nothing where there is none. The error says what is wrong and where."""
+    """What the settings' file holds; nothing where there is none. The error says what is wrong and where; that
+    somebody else may have written it, too.
+    """
     problem = ""
     try:
-        if not file.exists():
+        descriptor = open_file(file, "the settings")
+        if descriptor is None:
             return {}
-        if not file.is_file():
-            problem = "it is no file"
-        elif file.stat().st_size > _FILE_MAX:
-            problem = f"it is larger than {_FILE_MAX} bytes"
-        else:
-            return tomllib.loads(file.read_bytes().decode())
+        with os.fdopen(descriptor, "rb") as stream:
+            content = stream.read(_FILE_MAX + 1)
+        if len(content) <= _FILE_MAX:
+            return tomllib.loads(content.decode())
+        problem = f"it is larger than {_FILE_MAX} bytes"
     except UnicodeDecodeError:
         problem = "it is not UTF-8 text"
     except OSError as error:

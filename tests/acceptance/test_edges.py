@@ -12,28 +12,9 @@ from typing import Any
 
 import pytest
 
-from worker.cli import main as entry
+from tests.acceptance.house import House
 
 TRIGGER = {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}
-
-
-class House:
-    """One vault for all of this, and the command in this process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "home"
-
-    def __call__(self, *words: str) -> int:
-        before, streams = sys.argv, (sys.stdin, sys.stdout, sys.stderr)
-        sys.argv = ["nightkey", *words]
-        try:
-            entry.main()
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        finally:
-            sys.argv = before
-            sys.stdin, sys.stdout, sys.stderr = streams
-        return 0
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +228,9 @@ def test_whatever_a_workflow_says(
 
 
 VARIABLES = [
-    ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null/x", "cannot be reached"),
+    ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null/x", "it is no folder"),
     ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null", ""),
-    ("NIGHTKEY_DATABASE_URL", "sqlite:////tmp", "is it a file?"),
+    ("NIGHTKEY_DATABASE_URL", "sqlite:////usr", "it is no file"),
     ("NIGHTKEY_DATABASE_URL", "sqlite://", "holds no vault yet"),
     ("NIGHTKEY_DATABASE_URL", "postgresql+nothing://h/x", "driver"),
     ("NIGHTKEY_DATABASE_URL", "postgresql+psycopg://h:999999/x", ""),

@@ -3,6 +3,7 @@
 0 done, 1 something in the night failed, 2 wrong use or configuration, 3 refused.
 """
 
+import os
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -90,6 +91,7 @@ def nightkey(
 
 def main() -> None:
     """The entry point: runs the command and turns whatever went wrong into one line."""
+    os.umask(0o077)  # what a command makes is its user's alone, unless it says otherwise
     prepare_streams()
     problem = check_words(sys.argv[1:])
     exit_status = 2

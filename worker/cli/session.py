@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.output import note
-from worker.config import Settings, load_settings, unknown_variables
+from worker.config import SETTINGS_FILE, Settings, load_settings, unknown_variables
 from worker.log import configure_logging
 from worker.origins import HOME_VARIABLE, WARNED_VARIABLE
 
@@ -39,9 +39,17 @@ Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON documen
 
 
 def open_settings() -> Settings:
-    """The settings; variables that are none of them are told once, also to the children of `up`."""
+    """The settings, once what is theirs is found to be this user's own. Variables that are none are told once,
+    also to the children of `up`.
+    """
+    from worker.home import check_home, find_warning  # noqa: PLC0415  # --help must not wait for it
+
     settings = load_settings()
+    check_home(settings)
     unknown = unknown_variables()
+    warning = find_warning(settings)
+    if warning is not None and SETTINGS_FILE not in os.environ.get(WARNED_VARIABLE, "").split():
+        unknown[SETTINGS_FILE] = warning
     for sentence in unknown.values():
         note(f"nightkey: warning: {sentence}")
     if unknown:

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from vaultcore.audit import Anchor, AuditLog, Verdict
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
+from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it
 
 _log = structlog.get_logger(__name__)
-ANCHORS_FILE = "audit-anchors.jsonl"
 _TAIL = 4096
 """How much of the file's end is looked at for its newest anchor, in bytes: a dozen lines, since processes that
 write at the same moment may have written in another order than that of their heads."""

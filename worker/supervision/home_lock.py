@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vaultcore.errors import RefusedError
-
-_NAME = "up.lock"
+from worker.home import UP_LOCK_FILE
 
 
 @contextmanager
 def hold_home(home: Path) -> Iterator[None]:
     """`RefusedError` says where the other one is. No process that is begun meanwhile inherits the lock."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (home / _NAME).open("a+", encoding="utf-8") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    with os.fdopen(os.open(home / UP_LOCK_FILE, flags, 0o600), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
