@@ -19,7 +19,7 @@ test: env
 cover: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
 
-# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot), where they are installed
+# Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey
 servers: env
 	$(BIN)/pytest -m long tests/integration
 

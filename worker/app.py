@@ -1,10 +1,8 @@
 """The Celery app: queues, schedule and what its brokers need. Made by a function: importing starts nothing."""
 
-from typing import Any
-
 from celery import Celery
 
-from worker.broker import SCHEME, make_folder, use_whole_messages
+from worker.broker import connect
 from worker.config import Settings
 
 QUEUE = "nightkey"
@@ -19,7 +17,7 @@ def make_app(settings: Settings) -> Celery:
     """
     app = Celery("nightkey")
     app.conf.update(
-        **_broker(settings),
+        **connect(settings.broker_url, home=settings.home, polling_seconds=POLLING_SECONDS),
         task_default_queue=QUEUE,
         task_serializer="json",
         accept_content=["json"],
@@ -43,20 +41,3 @@ def make_app(settings: Settings) -> Celery:
     )
     app.set_default()
     return app
-
-
-def _broker(settings: Settings) -> dict[str, Any]:
-    """The embedded default is a folder; a broker of another kind comes by its URL alone."""
-    if settings.broker_url:
-        return {"broker_url": settings.broker_url}
-    messages = settings.home / "broker" / "messages"
-    make_folder(messages)
-    use_whole_messages()
-    return {
-        "broker_url": f"{SCHEME}://localhost//",
-        "broker_transport_options": {
-            "data_folder_in": str(messages),
-            "data_folder_out": str(messages),
-            "polling_interval": POLLING_SECONDS,
-        },
-    }

@@ -79,6 +79,7 @@ from worker.services.returning import Returning
 from worker.services.rotation import Rotations
 from worker.services.running import Running
 from worker.services.scheduling import Scheduling
+from worker.services.screening import Screening
 from worker.services.sending import Sending
 from worker.services.standing import StandingReader
 from worker.services.starting import Starting
@@ -666,6 +667,10 @@ class Services:
     @cached_property
     def living(self) -> Living:
         return Living(database=self.database, silence=self.settings.catch_up, clock=self.clock)
+
+    @cached_property
+    def screening(self) -> Screening:
+        return Screening(database=self.database, notifying=self.notifying, clock=self.clock)
 
     @cached_property
     def scheduling(self) -> Scheduling:

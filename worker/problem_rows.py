@@ -11,8 +11,9 @@ from vaultcore.model import Consumer
 from vaultcore.names import spellings
 from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, references, routes
-from worker import comparison_rows, finding_rows, notice_rows, pickup_rows
+from worker import comparison_rows, finding_rows, message_rows, notice_rows, pickup_rows
 from worker.domain.findings import MENTIONED, FindingKind
+from worker.domain.messages import describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
 from worker.store import rotation_from_row
@@ -109,6 +110,24 @@ def read_operators(connection: Connection, name: str) -> list[Problem]:
     if row is None:
         return [Problem(kind=ProblemKind.NO_OPERATORS, subject=name)]
     return [] if row.reached else [Problem(kind=ProblemKind.OPERATORS_UNREACHED, subject=name)]
+
+
+def read_set_aside(connection: Connection, *, since: datetime) -> list[Problem]:
+    """What was set aside at the broker since then."""
+    found = message_rows.read_set_aside(connection, since=since)
+    if found is None:
+        return []
+    return [
+        Problem(
+            kind=ProblemKind.SET_ASIDE,
+            subject=message_rows.FOLDER,
+            error=", ".join(
+                f"{number} {describe_fault(fault)}" for fault, number in found.counts.most_common()
+            ),
+            at=found.last_at,
+            number=found.counts.total(),
+        )
+    ]
 
 
 # Inside

@@ -1,6 +1,7 @@
 """The tasks: resolve the service, one call, ids in. A task that fails logs a type and rings nobody.
 
-A message may be lost, doubled, late or forged: every call below claims its row first.
+A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and
+every call below claims its row first.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
+from worker.domain.messages import fits
 from worker.domain.saga import is_moving
 
 _log = structlog.get_logger(__name__)
 P = ParamSpec("P")
+_PREFIX = "nightkey."
 
 
 def register_tasks(app: Celery, services: Services) -> None:
@@ -25,7 +28,7 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     def task(name: str) -> Callable[[Callable[P, None]], Any]:
         def register(function: Callable[P, None]) -> Any:  # noqa: ANN401  # a Celery task
-            return app.task(name=f"nightkey.{name}")(_at_the_edge(name, function))
+            return app.task(name=f"{_PREFIX}{name}", shared=False)(_at_the_edge(name, function))
 
         return register
 
@@ -85,7 +88,12 @@ def register_tasks(app: Celery, services: Services) -> None:
         services.heartbeat.send(name)
 
     def ring(bell: Any, *ids: str) -> None:  # noqa: ANN401  # a Celery task
-        """Without a broker the row stands, and the next sweep rings."""
+        """Without a broker the row stands, and the next sweep rings. An id that is none rings nobody: its row
+        is damaged, and the night tells.
+        """
+        if not fits(bell.name, ids):
+            _log.error("bell.no-id", task=bell.name)
+            return
         try:
             bell.delay(*ids)
         except OperationalError:
@@ -103,6 +111,9 @@ def _at_the_edge(name: str, function: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        if kwargs or not fits(f"{_PREFIX}{name}", args):
+            _log.error("task.no-id", task=name)
+            return
         try:
             function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep

@@ -1,25 +1,69 @@
-"""The embedded broker: a message is there whole or not at all, and one that cannot be read ends nobody."""
+"""The embedded broker: a message is there whole or not at all, and what is none ends nobody."""
 
+import json
+import os
+import subprocess
+import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 
 import pytest
+from celery import Celery
 from kombu import Connection
 
+from tests.forged import ROTATION, genuine, put, write
+from vaultcore.errors import ConfigurationError
 from worker.app import QUEUE, make_app
-from worker.broker import Channel
+from worker.broker import aside_folder
+from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
+from worker.broker.files import Channel
 from worker.config import load_settings
+from worker.domain.messages import Fault, read_envelope
 
 MESSAGES = 400
+OTHER_USER = """
+import os, sys
+os.setuid(65534)
+open(sys.argv[1])
+"""
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Connection:
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def app(home: Path) -> Celery:
+    return make_app(load_settings(home))
+
+
+@pytest.fixture
+def connection(app: Celery) -> Connection:
     """As a worker makes it."""
-    home = tmp_path / "home"
-    home.mkdir()
-    return make_app(load_settings(home)).connection()
+    return app.connection()
+
+
+@pytest.fixture
+def messages(home: Path, app: Celery) -> Path:
+    return home / "broker" / "messages"
+
+
+def aside(home: Path) -> list[Path]:
+    return sorted(aside_folder(home).iterdir())
+
+
+def take_all(channel: Channel) -> list[str]:
+    """The tasks that are rung, until nothing is there."""
+    found = []
+    with suppress(Empty):
+        while True:
+            found.append(channel._get(QUEUE)["headers"]["task"])
+    return found
 
 
 def test_the_embedded_broker_is_ours(connection: Connection) -> None:
@@ -27,34 +71,136 @@ def test_the_embedded_broker_is_ours(connection: Connection) -> None:
         assert isinstance(channel, Channel)
 
 
-def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(
-    tmp_path: Path, connection: Connection
-) -> None:
-    other = make_app(load_settings(tmp_path / "home")).connection()
-    read: list[int] = []
-    with connection, other, connection.channel() as writing, other.channel() as reading:
+def test_what_celery_sends_is_what_is_taken_for_a_message(messages: Path, app: Celery) -> None:
+    app.send_task("nightkey.rotate", args=[ROTATION])
+    (file,) = messages.iterdir()
+    sent = json.loads(file.read_bytes())
+    ours = genuine("nightkey.rotate", ROTATION)
+    assert sent.keys() == ours.keys()
+    assert sent["headers"].keys() == ours["headers"].keys()
+    assert sent["properties"].keys() == ours["properties"].keys()
+    assert read_envelope(file.read_bytes()) == read_envelope(json.dumps(sent).encode())
+    assert file.stat().st_mode & 0o777 == 0o600
 
-        def write() -> None:
-            for number in range(MESSAGES):
-                writing._put(QUEUE, {"number": number, "padding": "x" * 20_000})
 
-        writer = threading.Thread(target=write)
+def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery) -> None:
+    ids = [f"rot_{number:026d}" for number in range(MESSAGES)]
+    read: list[str] = []
+    with app.connection() as other, other.channel() as reading:
+
+        def send() -> None:
+            for rotation_id in ids:
+                app.send_task("nightkey.rotate", args=[rotation_id])
+
+        writer = threading.Thread(target=send)
         writer.start()
         while writer.is_alive() or len(read) < MESSAGES:
             try:
-                read.append(reading._get(QUEUE)["number"])
+                read.append(str(read_envelope(json.dumps(reading._get(QUEUE)).encode()).ids[0]))
             except Empty:
                 assert writer.is_alive() or len(read) >= MESSAGES, "one was lost"
         writer.join()
-    assert sorted(read) == list(range(MESSAGES))
+    assert sorted(read) == ids
 
 
-@pytest.mark.parametrize("content", [b"", b'{"half', b"\xff\xfe", b"no JSON"])
-def test_what_is_no_message_is_passed_over(tmp_path: Path, connection: Connection, content: bytes) -> None:
-    folder = tmp_path / "home" / "broker" / "messages"
+def test_whatever_lies_there_is_moved_aside_unopened_and_counted(
+    home: Path, messages: Path, app: Celery
+) -> None:
+    """What is put there is more than is kept: so it comes in parts, and somebody has looked meanwhile."""
+    with app.connection() as connection, connection.channel() as channel, put(messages, QUEUE) as forged:
+        assert len(forged) > 100
+        names = list(forged)
+        held = home / "held"
+        held.mkdir()
+        for name in names:
+            (messages / name).rename(held / name)
+        for name in names:
+            (held / name).rename(messages / name)
+            app.send_task("nightkey.resume")
+            assert take_all(channel) == ["nightkey.resume"]
+            (kept,) = [*aside(home)] or [None]
+            counts = aside_at(aside_folder(home)).take_counts()
+            assert counts == {forged[name]: 1}, name
+            if kept is not None:
+                assert kept.name.endswith(f"_{forged[name].value}")
+                kept.rename(held / f"seen-{name}"[:200])
+        assert list(messages.iterdir()) == []
+
+
+def test_a_pipe_is_never_opened(messages: Path, connection: Connection, home: Path) -> None:
+    os.mkfifo(messages / f"1.{QUEUE}.msg")
+    with connection, connection.channel() as channel, pytest.raises(Empty):
+        channel._get(QUEUE)
+    (kept,) = aside(home)
+    with pytest.raises(OSError, match="No such device"):  # nobody has it open to read
+        os.open(kept, os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_what_is_kept_has_its_bounds_and_a_folder_is_never_deleted(
+    messages: Path, connection: Connection, home: Path
+) -> None:
+    for number in range(ENTRIES_MAX + 20):
+        write(messages / f"{number:04d}.{QUEUE}.msg", b"x" * 100)
+    (messages / f"9998.{QUEUE}.msg").mkdir()
+    write(messages / f"9998.{QUEUE}.msg" / "precious", b"y")
+    write(messages / f"9999.{QUEUE}.msg", b"x" * (KEPT_MAX + 1))
     with connection, connection.channel() as channel:
-        (folder / f"1_forged.{QUEUE}.msg").write_bytes(content)
-        with pytest.raises(Empty):
-            channel._get(QUEUE)
-        channel._put(QUEUE, {"number": 1})
-        assert channel._get(QUEUE) == {"number": 1}
+        for _ in range(3):
+            with pytest.raises(Empty):
+                channel._get(QUEUE)
+        assert channel._size(QUEUE) == 0, "nobody is missed for not taking it"
+        channel._put(QUEUE, genuine())
+        assert channel._get(QUEUE)["headers"]["task"] == "nightkey.resume"
+    assert len(aside(home)) == ENTRIES_MAX
+    assert [path.name for path in messages.rglob("*")] == [f"9998.{QUEUE}.msg", "precious"]
+    counts = aside_at(aside_folder(home)).take_counts()
+    assert counts == {Fault.NO_JSON: ENTRIES_MAX + 20, Fault.NO_FILE: 1, Fault.TOO_LARGE: 1}
+
+
+def test_what_is_large_is_not_kept(messages: Path, connection: Connection, home: Path) -> None:
+    with (messages / f"1.{QUEUE}.msg").open("wb") as file:
+        file.truncate(1 << 40)
+    with connection, connection.channel() as channel, pytest.raises(Empty):
+        channel._get(QUEUE)
+    assert list(messages.iterdir()) == []
+    assert not aside_folder(home).exists() or aside(home) == []
+
+
+def test_what_is_aside_is_not_put_back_and_not_obeyed(
+    messages: Path, connection: Connection, home: Path
+) -> None:
+    write(messages / f"1.{QUEUE}.msg", json.dumps(genuine()).encode(), mode=0o666)
+    with connection, connection.channel() as channel, pytest.raises(Empty):
+        channel._get(QUEUE)
+    again = make_app(load_settings(home)).connection()
+    with again, again.channel() as channel, pytest.raises(Empty):
+        channel._get(QUEUE)
+    assert len(aside(home)) == 1
+
+
+def test_a_mount_s_trusted_group_may_write_a_message(
+    messages: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = messages / f"1.{QUEUE}.msg"
+    write(file, json.dumps(genuine()).encode(), mode=0o660)
+    if os.geteuid() == 0:
+        os.chown(file, -1, 2000)
+    monkeypatch.setenv("NIGHTKEY_TRUSTED_GROUP", str(file.stat().st_gid))
+    with connection, connection.channel() as channel:
+        assert take_all(channel) == ["nightkey.resume"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user, too")
+def test_nobody_else_reads_a_message(messages: Path, app: Celery) -> None:
+    app.send_task("nightkey.resume")
+    (file,) = messages.iterdir()
+    done = subprocess.run([sys.executable, "-c", OTHER_USER, str(file)], capture_output=True, check=False)
+    assert b"PermissionError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["sqs://", "memory://", "filesystem://", "sqla+sqlite:///x.db", "amqp://a;kafka://b", "x"]
+)
+def test_a_broker_whose_messages_are_not_checked_is_refused(home: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"broker_url: messages by .* cannot be checked"):
+        make_app(load_settings(home, broker_url=url))

@@ -53,6 +53,8 @@ class ProblemKind(StrEnum):
     NOTICE_WAITING = "notice-waiting"
     UNREACHED = "unreached"
     HEARTBEAT = "heartbeat"
+    SET_ASIDE = "set-aside"
+    """At the broker lay what is no message of ours."""
     NO_OPERATORS = "no-operators"
     OPERATORS_UNREACHED = "operators-unreached"
 
@@ -186,6 +188,8 @@ _SENTENCES = {
     ProblemKind.UNREACHED: "{subject} has no route, so {number} notice{s} reached nobody: "
     "nightkey owner route {quoted} --route-file PATH",
     ProblemKind.HEARTBEAT: "the heartbeat of {when} ({subject}) did not arrive: {error}",
+    ProblemKind.SET_ASIDE: "{number} message{s} of somebody else at the broker, the last {when}: {error}. "
+    "Nothing of it was obeyed; look who may write there, and at {subject} in the worker's data folder",
     ProblemKind.NO_OPERATORS: "nobody has the name {subject} of the setting operators, so nobody hears of "
     "failed nights: nightkey owner create {quoted} --route-file PATH",
     ProblemKind.OPERATORS_UNREACHED: "{subject}, who hear of failed nights, have no route: "

@@ -19,6 +19,9 @@ _TICK = timedelta(microseconds=1)
 _RUN_LATE = timedelta(hours=6)
 """How long a night may take before it is taken for cut off."""
 
+_SHOWN = timedelta(days=1)
+"""For how long it is told at least that something was set aside at the broker."""
+
 
 class Problems:
     """Reads in the caller's transaction, and writes nothing."""
@@ -37,6 +40,7 @@ class Problems:
         found = problem_rows.read_problems(
             connection, since=since, now=self._clock(), waited_for=night.scanned_at or night.started_at
         )
+        found += problem_rows.read_set_aside(connection, since=since)
         return worst_first([*found, *_not_scanned(connection, since=night.started_at)])
 
     def now(self, connection: Connection) -> list[Problem]:
@@ -47,6 +51,7 @@ class Problems:
         return worst_first(
             [
                 *problem_rows.read_problems(connection, since=since, now=now),
+                *problem_rows.read_set_aside(connection, since=min(since, now - _SHOWN)),
                 *problem_rows.read_operators(connection, self._settings.operators),
                 *self._nights(connection, last, now),
             ]

@@ -22,6 +22,8 @@ from vaultcore.errors import ConfigurationError
 from vaultcore.troubles import explain
 from worker.app import make_app
 from worker.bootstrap import Services
+from worker.broker import aside_folder
+from worker.broker.aside import Aside, aside_at
 from worker.config import Settings
 from worker.domain.pulses import Kind
 from worker.hardening import is_orphan
@@ -29,6 +31,8 @@ from worker.services.living import EVERY
 from worker.supervision.bells import Bells
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks
+
+_TELL_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +55,7 @@ def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
     services.check()
     register_tasks(app, services)
     _let_be_seen(services, kind, pulse, parent)
+    _tell_of_others(services, aside_at(aside_folder(settings.home)))
     if kind is Kind.BEAT:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
@@ -78,6 +83,24 @@ def _let_be_seen(services: Services, kind: Kind, pulse: Pulse, parent: int) -> N
     """Before anything is rung: whether a night is made up goes by who was there when."""
     renew = services.living.begin(kind)
     threading.Thread(target=_renew, args=(renew, pulse, parent), name="sign-of-life", daemon=True).start()
+
+
+def _tell_of_others(services: Services, aside: Aside) -> None:
+    """What lay at the broker and is no message of ours is told within moments, and counted when it is told."""
+    screening = services.screening
+
+    def tell() -> None:
+        while True:
+            time.sleep(_TELL_SECONDS)
+            counts = aside.take_counts()
+            try:
+                if counts:
+                    screening.tell(counts)
+            except Exception as error:  # noqa: BLE001  # the next try comes
+                aside.give_back(counts)
+                _log.warning("messages.not-told", error=type(error).__name__)
+
+    threading.Thread(target=tell, name="messages-aside", daemon=True).start()
 
 
 def _renew(renew: Callable[[], None], pulse: Pulse, parent: int) -> None:

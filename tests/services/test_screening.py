@@ -1,0 +1,81 @@
+"""What was set aside at the broker: counted, told once a day, and no night is a good one in which it was."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from tests.organisation import Organisation
+from tests.services.staging import add_route, drive_on, stage
+from worker.domain.messages import Fault
+from worker.domain.problems import ProblemKind, describe
+from worker.tables import sweeps
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
+    with stage(tmp_path / "home", database_url, clock) as (made, _):
+        add_route(made, "operators")
+        yield made
+
+
+def told(organisation: Organisation) -> list[str]:
+    return [one.body for one in organisation.notices() if one.kind == "messages-set-aside"]
+
+
+def problems(organisation: Organisation) -> list[str]:
+    found = organisation.services.standing.read().problems
+    return [describe(one) for one in found if one.kind is ProblemKind.SET_ASIDE]
+
+
+def night(organisation: Organisation, clock: Any) -> str | None:
+    slot = clock()
+    organisation.services.nights.begin(slot)
+    drive_on(organisation, clock)
+    outcome = organisation.services.nights.close(slot)
+    organisation.deliver()
+    return outcome
+
+
+def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: Any) -> None:
+    tell = organisation.services.screening.tell
+    assert problems(organisation) == []
+    tell({Fault.NO_JSON: 1})
+    tell({Fault.NO_JSON: 2, Fault.WRONG_ID: 1})
+    (problem,) = problems(organisation)
+    assert problem.startswith("4 messages of somebody else at the broker, the last 2026-03-01 02:00 UTC: ")
+    assert ": 3 no JSON, 1 with what is no id. " in problem
+    (body,) = told(organisation)
+    assert "1 message of somebody else at the broker" in body
+    clock.advance(DAY)
+    tell({Fault.NO_FILE: 1})
+    assert len(told(organisation)) == 2
+
+
+def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organisation, clock: Any) -> None:
+    assert night(organisation, clock) == "good"
+    clock.advance(timedelta(hours=3))
+    organisation.services.screening.tell({Fault.TOO_LARGE: 7})
+    clock.advance(timedelta(hours=21))
+    assert night(organisation, clock) == "failed"
+    assert len(problems(organisation)) == 1
+    clock.advance(DAY)
+    assert night(organisation, clock) == "good"
+    assert problems(organisation) == []
+
+
+def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -> None:
+    organisation.services.screening.tell({Fault.NO_JSON: 5})
+    with organisation.services.database.write() as connection:
+        connection.execute(
+            update(sweeps).values(counts={"no-json": "many", "wrong-id": 2, "of-a-newer-one": 1})
+        )
+    organisation.services.screening.tell({Fault.NO_JSON: 1})
+    (problem,) = problems(organisation)
+    assert "2 with what is no id, 1 of-a-newer-one, 1 no JSON" in problem
+    assert problem.startswith("4 messages")

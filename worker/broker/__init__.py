@@ -1,0 +1,60 @@
+"""The brokers that messages may come by, each of which gives on nothing but messages of ours.
+
+Kombu makes a message of whatever lies there, unpacks what says that it is packed, and ends the process where
+that does not go well; who takes such a one back is ended by it again. So each is looked at before kombu sees it
+(`worker.domain.messages`), is made anew from its task and its id, and what is none is set aside.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from kombu.transport import TRANSPORT_ALIASES
+
+from vaultcore.errors import ConfigurationError
+from worker.broker.files import make_folder
+
+FOLDER: Final = "filesystem"
+_CHECKED: Final = {
+    FOLDER: "worker.broker.files:Transport",
+    "amqp": "worker.broker.amqp:Transport",
+    "pyamqp": "worker.broker.amqp:Transport",
+    "amqps": "worker.broker.amqp:TlsTransport",
+    "redis": "worker.broker.redis:Transport",
+    "rediss": "worker.broker.redis:Transport",
+}
+_BY_REDIS: Final = ("redis", "rediss")
+_SHOWN: Final = "amqp://, amqps://, redis://, rediss:// or redis+socket://"
+
+
+def connect(url: str, *, home: Path, polling_seconds: float) -> dict[str, Any]:
+    """Celery's settings for the broker of that URL; without one, for the folder in `home`, which is made.
+
+    From now on, kombu's names of these transports lead here.
+    """
+    for one in url.split(";") if url else ():
+        scheme = one.partition("://")[0].partition("+")[0].lower()
+        if scheme in _BY_REDIS and find_spec("redis") is None:
+            raise ConfigurationError(
+                "setting broker_url: the client for redis:// is not installed: pip install 'nightkey[redis]'"
+            )
+        if scheme == FOLDER or scheme not in _CHECKED:
+            raise ConfigurationError(
+                f"setting broker_url: messages by {scheme[:20]!a} cannot be checked, so none are taken from "
+                f"there: use {_SHOWN}, or none for the folder in {home}"
+            )
+    TRANSPORT_ALIASES.update(_CHECKED)
+    options: dict[str, Any] = {"aside": str(aside_folder(home))}
+    if not url:
+        messages = home / "broker" / "messages"
+        make_folder(messages)
+        options |= {
+            "data_folder_in": str(messages),
+            "data_folder_out": str(messages),
+            "polling_interval": polling_seconds,
+        }
+    return {"broker_url": url or f"{FOLDER}://localhost//", "broker_transport_options": options}
+
+
+def aside_folder(home: Path) -> Path:
+    return home / "broker" / "aside"

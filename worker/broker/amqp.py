@@ -1,0 +1,132 @@
+"""RabbitMQ: what is delivered is looked at before kombu sees it, and its frames before py-amqp reads them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from struct import unpack_from
+from typing import Any, Final
+
+from amqp import method_framing, serialization
+from kombu.transport import pyamqp
+
+from worker.broker.aside import Aside, aside_at
+from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, Fault, Ring, read_ring
+
+_Channel: Any = pyamqp.Channel  # kombu and py-amqp have no types
+_Connection: Any = pyamqp.Connection
+_Transport: Any = pyamqp.Transport
+_TlsTransport: Any = pyamqp.SSLTransport
+_make_handler: Any = method_framing.frame_handler
+_PROPERTIES: Any = serialization.PROPERTY_CLASSES
+
+_HEADER, _BODY = 2, 3
+"""Kinds of frames."""
+_FIXED: Final = 12
+"""Bytes of a header before the properties: class, weight, and the size of the body."""
+_NO_PROPERTIES: Final = bytes(2)
+_NO_SIZE: Final = bytes(8)
+
+OnFrame = Callable[[tuple[int, int, Any]], Any]
+
+
+class Channel(_Channel):  # type: ignore[misc]  # as above
+    def basic_consume(
+        self,
+        *args: Any,  # noqa: ANN401  # py-amqp's
+        callback: Callable[[Any], None] | None = None,
+        **kwargs: Any,  # noqa: ANN401  # as above
+    ) -> Any:  # noqa: ANN401  # as above
+        def check(message: Any) -> None:  # noqa: ANN401  # as above
+            ring = _read(message)
+            if isinstance(ring, Ring):
+                _renew(message, ring)
+                if callback is not None:
+                    callback(message)
+                return
+            self.aside.keep_bytes(_body_of(message), ring)
+            self.basic_reject(message.delivery_tag, requeue=False)
+
+        return super().basic_consume(*args, callback=check, **kwargs)
+
+    @property
+    def aside(self) -> Aside:
+        return aside_at(self.connection.aside)
+
+
+class Connection(_Connection):  # type: ignore[misc]  # as above
+    Channel = Channel
+
+    def __init__(self, *args: Any, aside: str, **kwargs: Any) -> None:  # noqa: ANN401  # as above
+        super().__init__(*args, frame_handler=handle_frames, **kwargs)
+        self.aside = Path(aside)
+
+
+class Transport(_Transport):  # type: ignore[misc]  # as above
+    Connection = Connection
+
+
+class TlsTransport(_TlsTransport):  # type: ignore[misc]  # as above
+    Connection = Connection
+
+
+def handle_frames(connection: Any, callback: Any) -> OnFrame:  # noqa: ANN401  # as above
+    """As py-amqp does; but a message whose headers it cannot read has none, and the body of one that is too
+    large is not kept: it comes without properties, and is rejected for that. Otherwise the error would end the
+    process, and the message would come back to the next.
+    """
+    handle: OnFrame = _make_handler(connection, callback)
+    left: dict[int, int] = {}
+
+    def on_frame(frame: tuple[int, int, Any]) -> Any:  # noqa: ANN401  # as above
+        kind, channel, content = frame
+        if kind == _BODY and left.get(channel, 0) > 0:
+            connection.bytes_recv += 1
+            left[channel] -= len(content)
+            return False
+        if kind == _HEADER:
+            head = bytes(content[:_FIXED])
+            (size,) = unpack_from(">Q", head, _FIXED - len(_NO_SIZE))
+            if size > BYTES_MAX:
+                left[channel] = size
+                content = head[: -len(_NO_SIZE)] + _NO_SIZE + _NO_PROPERTIES
+            elif not _can_be_read(content):
+                content = head + _NO_PROPERTIES
+        return handle((kind, channel, content))
+
+    return on_frame
+
+
+def _can_be_read(header: Any) -> bool:  # noqa: ANN401  # as above
+    (number,) = unpack_from(">H", header, 0)
+    try:
+        _PROPERTIES[number](header, _FIXED)
+    except Exception:  # noqa: BLE001  # whatever py-amqp raises for what it was not made for
+        return False
+    return True
+
+
+def _read(message: Any) -> Ring | Fault:  # noqa: ANN401  # as above
+    properties: Mapping[str, Any] = message.properties
+    return read_ring(
+        content_type=properties.get("content_type"),
+        encoding=properties.get("content_encoding"),
+        headers=properties.get("application_headers"),
+        properties=properties,
+        body=_body_of(message),
+    )
+
+
+def _body_of(message: Any) -> bytes:  # noqa: ANN401  # as above
+    body = getattr(message, "body", b"")
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+
+
+def _renew(message: Any, ring: Ring) -> None:  # noqa: ANN401  # as above
+    message.properties = {
+        "content_type": JSON_TYPE,
+        "content_encoding": ENCODING,
+        "application_headers": ring.headers,
+        "correlation_id": ring.id,
+        "delivery_mode": 2,
+        "priority": 0,
+    }
+    message.body = ring.body
