@@ -59,7 +59,7 @@ $(VENV)/.made: requirements.lock pyproject.toml
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra postgres-role --extra demo --extra web pyproject.toml -o requirements.lock
+	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra postgres-role --extra demo --extra web --extra redis pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
