@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test cover servers faults damage chaos bench env lock clean
+.PHONY: run test cover servers faults damage chaos fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -36,6 +36,11 @@ N := 1000
 DATABASE := sqlite
 chaos: env
 	$(BIN)/python -m tests.faults.chaos --rotations $(N) $(if $(SEED),--seed $(SEED)) --database $(DATABASE)
+
+# Hostile input by chance: make fuzz SECONDS=600 SEED=1
+SECONDS := 60
+fuzz: env
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 bench: env
 	$(BIN)/python tests/benchmarks/scan.py

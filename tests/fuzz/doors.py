@@ -1,0 +1,93 @@
+"""What others present: keys, tokens of pickups, and whole requests to the HTTP interface."""
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hypothesis import strategies as st
+
+from tests.conftest import Clock
+from tests.fuzz.judging import BrokenError
+from tests.fuzz.mutating import SEEDS, texts
+from tests.fuzz.surfaces import Surface
+from tests.ingress import Front, define, serve
+from vaultcore.crypto import apikeys
+from vaultcore.model import Policy
+from vaultcore.secret import Secret
+from worker.bootstrap import Services, initialise
+from worker.config import load_settings
+from worker.services.calling import Entrance
+
+_KEY = apikeys.generate().expose()
+_ITEM = "api-key:orders"
+_PATIENCE = 60
+
+
+@contextmanager
+def open_keys(folder: Path) -> Iterator[Surface]:
+    with _open_vault(folder) as (services, key):
+        yield Surface(
+            inputs=st.tuples(texts(("", key, _KEY), **_with_key(SEEDS["keys"], _KEY)), texts(("orders",))),
+            take=lambda given: services.calling.find(Secret(given[0]), Entrance.API, name=given[1]),
+        )
+
+
+@contextmanager
+def open_pickups(folder: Path) -> Iterator[Surface]:
+    with _open_vault(folder) as (services, _):
+        yield Surface(
+            inputs=texts(**SEEDS["pickups"]),
+            take=lambda text: services.claiming.collect(text, actor="test", show=lambda _: None),
+        )
+
+
+@contextmanager
+def open_requests(folder: Path) -> Iterator[Surface]:
+    with _open_vault(folder) as (services, key), serve(services) as front:
+        yield Surface(inputs=texts(**_with_key(SEEDS["requests"], key)), take=lambda text: _send(front, text))
+
+
+@contextmanager
+def _open_vault(folder: Path) -> Iterator[tuple[Services, str]]:
+    """One with a workflow that an API key opens, and that key."""
+    clock = Clock()
+    settings = load_settings(folder)
+    initialise(settings, clock)
+    services = Services(settings, clock)
+    try:
+        yield services, _define(services)
+    finally:
+        services.close()
+
+
+def _with_key(given: Mapping[str, Sequence[str]], key: str) -> dict[str, list[str]]:
+    return {part: [text.replace("KEY", key) for text in listed] for part, listed in given.items()}
+
+
+def _define(services: Services) -> str:
+    """The key of a workflow that answers what it is sent."""
+    with services.database.write() as connection:
+        made = services.vault.create(
+            connection, name=_ITEM, value=None, owner_ids=(), expires_at=None, policy=Policy(), actor="test"
+        )
+    mapper = {"id": "map", "componentId": "data_mapper", "mapping": {"a": "{{ webhook_payload }}"}}
+    services.documents.apply([define("orders", "api_trigger", _ITEM, mapper)], actor="test")
+    assert made.key is not None
+    return made.key.expose()
+
+
+def _send(front: Front, text: str) -> str:
+    """What was answered first; nothing, where the request ended before its end."""
+    address = urlsplit(front.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=_PATIENCE) as line:
+        line.sendall(text.encode("utf-8", "replace"))
+        line.shutdown(socket.SHUT_WR)
+        answered = b""
+        while b"\r\n" not in answered and (piece := line.recv(4096)):
+            answered += piece
+    status = answered.split(b"\r\n")[0].decode("latin-1")
+    if status.split(" ")[1:2] in (["500"], ["503"]):
+        raise BrokenError(f"the server answered {status}")
+    return status

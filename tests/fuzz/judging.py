@@ -1,0 +1,65 @@
+"""What may come of one input: an answer, or one of our errors that can be read, within a second."""
+
+import signal
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from vaultcore.errors import NightkeyError
+from worker.cli.edge import shorten
+from worker.cli.terminal import fit
+
+SECONDS = 1.0
+"""Of the processor's time, so that a busy machine judges as a quiet one does."""
+_CUT_OFF = 5.0
+_TEXT_MAX = 40_000
+
+
+class BrokenError(AssertionError):
+    """What came of an input, and should not have."""
+
+
+def judge(take: Callable[[Any], object], given: object) -> float:
+    """The seconds that it took. `BrokenError` where it took too long, or failed without a clear error; an
+    exception that is none of ours leaves this function as it is.
+    """
+    began = time.process_time()
+    with _cut_off_at(_CUT_OFF):
+        try:
+            take(given)
+        except NightkeyError as error:
+            _check_text(str(error))
+    took = time.process_time() - began
+    if took > SECONDS:
+        raise BrokenError(f"it took {took:.1f} s")
+    return took
+
+
+def _check_text(problem: str) -> None:
+    """As the command line would show it."""
+    text = fit(shorten(problem))
+    if not text.strip():
+        raise BrokenError("its error says nothing")
+    if len(text) > _TEXT_MAX:
+        raise BrokenError(f"its error has {len(text)} characters")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text if char not in "\n\t"):
+        raise BrokenError(f"its error cannot be shown on a terminal: {text!r}")
+
+
+@contextmanager
+def _cut_off_at(seconds: float) -> Iterator[None]:
+    """Ends what would go on for ever, where Python still gets a turn."""
+
+    def cut_off(_signal: int, _frame: FrameType | None) -> None:
+        raise BrokenError(f"it was cut off after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGPROF, cut_off)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
