@@ -33,6 +33,7 @@ _DECISIVE = frozenset(
         "item.delete",
         "item.import",
         "item.update",
+        "row.accept",
         "version.fill",
         "version.activate",
         "version.reactivate",

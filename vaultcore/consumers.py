@@ -170,6 +170,13 @@ class References:
     def of_consumer(self, connection: Connection, consumer_id: str) -> list[Reference]:
         return self._select(connection, references.c.consumer_id == consumer_id)
 
+    def items_of(self, connection: Connection, consumer_ids: Iterable[str]) -> set[str]:
+        """The ids of the items that these use: nothing is decided by it but who is to look again."""
+        query = select(references.c.item_id).where(
+            references.c.consumer_id.in_(sorted(consumer_ids)), references.c.item_id.is_not(None)
+        )
+        return {str(item_id) for item_id in connection.execute(query.where(~references.c.mentioned)).scalars()}
+
     def is_read(self, connection: Connection, item_id: str, *, active: bool = True) -> bool:
         """Whether a workflow that runs here, or the rotator of another item, uses the item; an `active` one, or
         any. Another engine is given no value by us.
@@ -261,4 +268,4 @@ class References:
 
     def _select(self, connection: Connection, where: ColumnElement[bool]) -> list[Reference]:
         rows = connection.execute(select_references().where(where))
-        return [reference_from_row(row) for row in rows]
+        return [reference_from_row(connection, row) for row in rows]

@@ -32,10 +32,12 @@ from vaultcore.errors import (
     Trouble,
     TroubleError,
 )
+from vaultcore.mac_writing import keep_macs
+from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
 
-SCHEMA_REVISION = "0017"
+SCHEMA_REVISION = "0019"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -69,6 +71,10 @@ class Database:
         self.where = f"the database {_name_place(parsed)}"
         """What it is called in a sentence: its file, or its host and name, and never who logs in."""
         self.engine = _make_engine(url, is_sqlite=self.is_sqlite)
+
+    def keep_macs(self, macs: RowMacs) -> None:
+        """From now on every row that decides is written with its keyed digest, and readers can check it."""
+        keep_macs(self.engine, macs)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

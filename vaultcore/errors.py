@@ -5,6 +5,7 @@ line's answer (1 something failed, 2 wrong use or configuration, 3 refused), and
 whether the same call may succeed later without anybody changing anything.
 """
 
+import shlex
 from datetime import datetime
 from enum import StrEnum
 
@@ -155,6 +156,24 @@ class UnreadableError(NightkeyError):
     def __init__(self, what: str, problem: str) -> None:
         super().__init__(f"the stored row of {what} cannot be read ({problem}): restore it from a backup")
         self.problem = problem
+
+
+class TamperedError(UnreadableError):
+    """A stored row that decides is not as any of us wrote it, and nothing is done by it. `key`: of the row."""
+
+    exit_status = 3
+
+    def __init__(self, what: str, *, table: str, key: str) -> None:
+        super().__init__(what, "changed behind the vault's back")
+        self.table = table
+        self.key = key
+        named = what if key in what else f"{what} ({key})"
+        message = (
+            f"{named} was changed behind the vault's back, and nothing is done by it: restore it from a "
+            "backup, or look at what it says now and answer for it "
+            f"(nightkey audit accept-row {table} {shlex.quote(key)})"
+        )
+        self.args = (message,)
 
 
 class SealError(NightkeyError):

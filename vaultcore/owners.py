@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
+from vaultcore.errors import InvalidInputError, NotFoundError, SealError, UnreadableError
 from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Owner, Route, Unchanged
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.quiet import QuietHours, check_zone, parse_quiet
+from vaultcore.row_macs import check_mac
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import owners, routes
@@ -70,13 +71,15 @@ class Owners:
         return self.get(connection, name)
 
     def get(self, connection: Connection, name: str) -> Owner:
-        """The owner of that name; `NotFoundError` if there is none."""
+        """The owner of that name; `NotFoundError` if there is none, `TamperedError` if it was changed."""
         rows = connection.execute(select(owners).where(owners.c.name.in_(spellings(name)))).all()
         row = min(rows, key=lambda row: row.name != name, default=None)
         if row is None:
             shown = name[:OWNER_NAME_MAX]
             raise NotFoundError(f"no owner {shown!r}: `nightkey owner create {shlex.quote(shown)}` makes one")
-        return self._read(connection, row)
+        owner = self._read(connection, row)
+        check_mac(connection, owners, row, f"owner {row.name}")
+        return owner
 
     def _read(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Owner:
         check_row(row, f"owner {row.name}")
@@ -203,11 +206,22 @@ class Owners:
         return self.get(connection, owner.name)
 
     def open_route(self, connection: Connection, route_id: str) -> Secret:
+        """Its URL; `TamperedError` if none of us wrote the route so, or gave it to that owner."""
         row = connection.execute(select(routes).where(routes.c.id == route_id)).one_or_none()
         if row is None:
             raise NotFoundError(f"no route {route_id}")
+        check_mac(connection, routes, row, f"route {row.shown}")
         sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
         return open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(route_id))
+
+    def opens(self, row: Row[*tuple[Any, ...]]) -> bool:
+        """Whether the record of that route opens. Its URL goes nowhere."""
+        try:
+            sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
+            open_sealed(sealed, key=self._keyring.key(row.key_id), binding=self._binding(row.id))
+        except (SealError, TypeError, ValueError, AttributeError):  # or values that none of us wrote
+            return False
+        return True
 
     def _binding(self, route_id: str) -> Binding:
         return Binding(

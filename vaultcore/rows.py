@@ -10,6 +10,7 @@ from vaultcore import rules
 from vaultcore.errors import UnreadableError
 from vaultcore.model import Consumer, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import skeleton
+from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
 from vaultcore.tables import item_owners, items, owners, references, versions
 
@@ -127,16 +128,22 @@ def select_items() -> Select[*tuple[Any, ...]]:
     )
 
 
-def owners_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The names of the owners of each of these items, in order."""
+def owners_of(
+    connection: Connection, item_ids: Sequence[str], *, check: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """The names of the owners of each of these items, in order. `check`: `TamperedError` if none of us made
+    somebody its owner.
+    """
     names: dict[str, tuple[str, ...]] = dict.fromkeys(item_ids, ())
     rows = connection.execute(
-        select(item_owners.c.item_id, owners.c.name)
+        select(item_owners, owners.c.name)
         .join(owners, owners.c.id == item_owners.c.owner_id)
         .where(item_owners.c.item_id.in_(item_ids))
         .order_by(owners.c.name)
     )
     for row in rows:
+        if check:
+            check_mac(connection, item_owners, row, f"owner {row.name} of item {row.item_id}")
         names[row.item_id] += (row.name,)
     return names
 
@@ -188,11 +195,17 @@ def select_versions() -> Select[*tuple[Any, ...]]:
         versions.c.used_at,
         versions.c.last_used_at,
         versions.c.issued_at,
+        versions.c.key_id,
+        versions.c.digest,
+        versions.c.mac,
     )
 
 
-def version_from_row(row: Row[*tuple[Any, ...]]) -> Version:
-    check_row(row, f"version {row.number} of item {row.item_id}")
+def version_from_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Version:
+    """`TamperedError` if none of us wrote it so."""
+    what = f"version {row.number} of item {row.item_id}"
+    check_row(row, what)
+    check_mac(connection, versions, row, what)
     return Version(
         item_id=row.item_id,
         number=row.number,
@@ -214,8 +227,11 @@ def select_references() -> Select[*tuple[Any, ...]]:
     return select(references).order_by(references.c.consumer_name, references.c.node_id, references.c.written)
 
 
-def reference_from_row(row: Row[*tuple[Any, ...]]) -> Reference:
-    check_row(row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
+def reference_from_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Reference:
+    """`TamperedError` if none of us wrote it so."""
+    what = f"{row.written} in node {row.node_id} of {row.consumer_name}"
+    check_row(row, what)
+    check_mac(connection, references, row, what)
     return Reference(
         consumer=Consumer(row.consumer),
         consumer_id=row.consumer_id,

@@ -3,7 +3,8 @@
 Times are aware UTC (`UtcDateTime`); ids are `prefix_ulid`; sealed bytes are what
 `vaultcore.crypto.envelope` made of a value. The worker adds its own tables to `metadata`. `info` says what a
 column may hold beyond its type: `one_of` a few words, an empty text (`may_be_empty`), JSON of another `shape`
-than an object.
+than an object. That of a table names the columns that decide what is done (`decides`): `mac` is their keyed
+digest (`vaultcore.row_macs`). What only says when, or is shown, is none of them: it changes all the time.
 """
 
 from datetime import UTC, datetime
@@ -76,11 +77,13 @@ class DeploymentColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     keyring_check: Named[str] = Column(String(64))
     created_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-deployment = Table("deployment", metadata, DeploymentColumns)
+deployment = Table("deployment", metadata, DeploymentColumns, info={"decides": ("keyring_check", "created_at")})
 """One row: which vault this is. Its id is bound into every sealed value; the check, made of it by the
-keyring, tells a keyring of another vault before anything is sealed with it."""
+keyring, tells a keyring of another vault before anything is sealed with it. Its `mac` says that all rows that
+decide have theirs."""
 
 
 class OwnerColumns(TypedColumns):
@@ -91,9 +94,10 @@ class OwnerColumns(TypedColumns):
     quiet: Named[str | None] = Column(String(11))
     deputy_id: Named[str | None] = Column(String(40), ForeignKey("owners.id"))
     created_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-owners = Table("owners", metadata, OwnerColumns)
+owners = Table("owners", metadata, OwnerColumns, info={"decides": ("name", "zone", "quiet", "deputy_id")})
 """`quiet` is a time of day to another, such as `22:00-07:00`, in the time zone `zone`."""
 
 
@@ -106,9 +110,15 @@ class RouteColumns(TypedColumns):
     wrapped_key: Named[bytes] = Column(LargeBinary)
     record: Named[bytes] = Column(LargeBinary)
     created_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-routes = Table("routes", metadata, RouteColumns)
+routes = Table(
+    "routes",
+    metadata,
+    RouteColumns,
+    info={"decides": ("owner_id", "shown", "recipients", "key_id", "wrapped_key", "record")},
+)
 """Apprise URLs, sealed, since they hold tokens; `shown` is the masked form. `recipients`: whom it leads to, by
 names that may be shown, one of them empty where it leads to one place; null: nobody has looked yet."""
 
@@ -129,9 +139,28 @@ class ItemColumns(TypedColumns):
     hold_until: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-items = Table("items", metadata, ItemColumns)
+items = Table(
+    "items",
+    metadata,
+    ItemColumns,
+    info={
+        "decides": (
+            "name",
+            "kind",
+            "policy",
+            "overlap_seconds",
+            "life_seconds",
+            "idle_seconds",
+            "hygiene",
+            "copy_of",
+            "expires_at",
+            "due_at",
+        )
+    },
+)
 """`skeleton` is what a reader sees of the name (`vaultcore.names`), for items, owners and workflows alike.
 `expires_at`, `due_at`, `hygiene` and the durations are derived when an item changes, so that the night selects
 by index what it must look at, and computes nothing over what it need not. `life_seconds` is that of its current
@@ -154,9 +183,16 @@ item_principals = Table(
 class ItemOwnerColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
     owner_id: Named[str] = Column(String(40), ForeignKey("owners.id"), index=True)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-item_owners = Table("item_owners", metadata, ItemOwnerColumns, PrimaryKeyConstraint("item_id", "owner_id"))
+item_owners = Table(
+    "item_owners",
+    metadata,
+    ItemOwnerColumns,
+    PrimaryKeyConstraint("item_id", "owner_id"),
+    info={"decides": ()},
+)
 """Who answers for an item: all alike. Without a row it is nobody's, and the operators hear of it."""
 
 Index(
@@ -199,6 +235,7 @@ class VersionColumns(TypedColumns):
     digest: Named[bytes | None] = Column(LargeBinary(32), unique=True)
     likeness: Named[bytes | None] = Column(LargeBinary(32))
     external: Named[dict[str, Any]] = Column(JSON)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
 versions = Table(
@@ -212,6 +249,18 @@ versions = Table(
         name="destroyed_is_empty",
     ),
     CheckConstraint("(record IS NULL) = (wrapped_key IS NULL)", name="sealed_whole"),
+    info={
+        "decides": (
+            "stage",
+            "expires_at",
+            "activated_at",
+            "superseded_at",
+            "issued_at",
+            "key_id",
+            "digest",
+            "external",
+        )
+    },
 )
 """A pending version may be empty: it is the intent to ask somebody else for a value.
 
@@ -256,6 +305,7 @@ class ReferenceColumns(TypedColumns):
     idle_at: Named[datetime | None] = Column(UtcDateTime)
     proven_version: Named[int | None] = Column(Integer)
     proven_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
 references = Table(
@@ -263,6 +313,19 @@ references = Table(
     metadata,
     ReferenceColumns,
     PrimaryKeyConstraint("consumer_id", "node_id", "written"),
+    info={
+        "decides": (
+            "consumer",
+            "active",
+            "mentioned",
+            "elsewhere",
+            "item_id",
+            "pinned",
+            "held_by",
+            "proven_version",
+            "proven_at",
+        )
+    },
 )
 """Who uses what. `written` is the name or id as the template has it; `item_id` is null while no such
 item exists. The proof of a production run stands here, because runs themselves are not kept for ever. One that

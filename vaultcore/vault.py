@@ -23,6 +23,7 @@ from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import walk_pages
 from vaultcore.references import find_uses, texts_in
+from vaultcore.row_macs import check_mac
 from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
@@ -103,8 +104,9 @@ class Vault:
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
     def get(self, connection: Connection, name_or_id: str, *, lock: bool = False) -> Item:
-        """The item of that name or id; `NotFoundError` if there is none. `lock`: it is about to be changed,
-        by nobody else until this transaction ends.
+        """The item of that name or id; `NotFoundError` if there is none, `TamperedError` if none of us wrote it
+        so, or made somebody its owner. `lock`: it is about to be changed, by nobody else until this transaction
+        ends.
         """
         column = items.c.id if rules.is_item_id(name_or_id) else items.c.name
         query = select_items().where(column.in_(spellings(name_or_id)))
@@ -112,7 +114,10 @@ class Vault:
         row = min(rows, key=lambda row: row.name != name_or_id, default=None)
         if row is None:
             raise NotFoundError(f"no item {name_or_id[:60]!r}: `nightkey item list` shows them all")
-        return item_from_row(row, owners_of(connection, [row.id])[row.id])
+        names = owners_of(connection, [row.id], check=True)
+        item = item_from_row(row, names[row.id])
+        check_mac(connection, items, row, f"item {row.name}")
+        return item
 
     def is_unread(self, connection: Connection, item: Item, *, active: bool = True) -> bool:
         """Whether a new value that we make would be lost on everybody: nothing (active) here uses the item,

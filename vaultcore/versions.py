@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Text, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Text, cast, func, insert, or_, select, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -20,6 +20,7 @@ from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
 from vaultcore.model import Stage, Version
+from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.rows import (
     derived_columns,
     item_from_row,
@@ -32,6 +33,8 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 
 _VALUE_PURPOSE = "item-value"
+_ITEM: Final = "item:"
+"""Stands before the columns of an item that are read beside a version's."""
 _USE_GRAIN = timedelta(minutes=1)
 """How often it is noted at most that a key is still presented."""
 
@@ -92,7 +95,7 @@ class Versions:
         rows = connection.execute(
             select_versions().where(versions.c.item_id == item_id).order_by(versions.c.number)
         )
-        return [version_from_row(row) for row in rows]
+        return [version_from_row(connection, row) for row in rows]
 
     def get(self, connection: Connection, item_id: str, number: int) -> Version:
         row = connection.execute(
@@ -100,7 +103,7 @@ class Versions:
         ).one_or_none()
         if row is None:
             raise NotFoundError(f"item {item_id} has no version {number}")
-        return version_from_row(row)
+        return version_from_row(connection, row)
 
     def of_rotator(self, connection: Connection, name_or_id: str, *, rotator: str) -> list[Version]:
         """All versions of the item, if it rotates by that rotator: none otherwise, and none of what does not
@@ -115,7 +118,7 @@ class Versions:
             )
             .order_by(versions.c.number)
         )
-        return [version_from_row(row) for row in rows]
+        return [version_from_row(connection, row) for row in rows]
 
     def pick_in_use(
         self,
@@ -247,16 +250,19 @@ class Versions:
         self, connection: Connection, item_id: str, number: int, *, purpose: Purpose, actor: str
     ) -> Secret:
         """The one place that decrypts. Audited in the caller's transaction: commit, then use it.
+        `TamperedError` if none of us wrote the version or its item so.
 
         A lapsed version opens for a rotation alone, which may have to revoke it.
         """
         row = connection.execute(
-            select(versions, items.c.name)
+            select(versions, items.c.name, *(column.label(f"{_ITEM}{column.name}") for column in items.columns))
             .join(items, items.c.id == versions.c.item_id)
             .where(versions.c.item_id == item_id, versions.c.number == number)
         ).one_or_none()
         if row is None:
             raise NotFoundError(f"item {item_id} has no version {number}")
+        check_mac(connection, versions, row, f"version {number} of item {row.name}")
+        check_mac(connection, items, row, f"item {row.name}", prefix=_ITEM)
         if row.key_id is None or row.wrapped_key is None or row.record is None:
             raise RefusedError(
                 f"version {number} of {row.name} holds no value"
@@ -286,6 +292,16 @@ class Versions:
             )
         self._note(connection, actor, "version.reveal", item_id, version=number, purpose=purpose.value)
         return value
+
+    def opens(self, row: Row[*tuple[Any, ...]]) -> bool:
+        """Whether the record of that row opens, if it has one. What it holds goes nowhere."""
+        if row.record is None and row.wrapped_key is None:
+            return True
+        try:
+            sealed = Sealed(key_id=row.key_id, wrapped_key=row.wrapped_key, record=row.record)
+            return self._open(sealed, row.item_id, row.number) is not None
+        except (TypeError, ValueError, AttributeError):  # values that none of us wrote
+            return False
 
     def likeness(self, value: Secret) -> bytes:
         """By which the same value in another item is told; blanks around it make it no other."""
@@ -368,17 +384,14 @@ class Versions:
         the rules before any of them decides.
         """
         presented = apikeys.digest(key, self._keyring.pepper)
-        row = connection.execute(
-            select(
-                versions.c.item_id,
-                versions.c.number,
-                versions.c.stage,
-                versions.c.expires_at,
-                versions.c.digest,
-            ).where(versions.c.digest == presented)
-        ).one_or_none()
-        known = _NOBODYS if row is None else _Known(*row[:4], row.digest or _NOBODYS.digest)
+        row = connection.execute(select_versions().where(versions.c.digest == presented)).one_or_none()
+        known = (
+            _NOBODYS
+            if row is None
+            else _Known(row.item_id, row.number, row.stage, row.expires_at, row.digest or _NOBODYS.digest)
+        )
         judged = (
+            row is not None and is_ours(connection, versions, row),
             hmac.compare_digest(known.digest, presented),
             apikeys.looks_real(key.expose()),
             Stage(known.stage) in stages,

@@ -19,6 +19,9 @@ from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
 from vaultcore.names import spellings
 from vaultcore.owners import Owners
+from vaultcore.row_checks import RowChecks
+from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.signing_rows import sign_once
 from vaultcore.stored import unreadable_fields
 from vaultcore.tables import deployment, owners
 from vaultcore.troubles import explain
@@ -40,6 +43,7 @@ from worker.services.calendaring import Calendaring
 from worker.services.calling import Calling
 from worker.services.chasing import Chasing
 from worker.services.checking_routes import CheckingRoutes
+from worker.services.checking_rows import CheckingRows
 from worker.services.claiming import Claiming
 from worker.services.comparing import Comparing
 from worker.services.counter_checks import CounterChecks
@@ -148,6 +152,7 @@ class Services:
         database = Database(self.settings.database)
         try:
             database.check_schema()
+            database.keep_macs(self.row_macs)
         except NightkeyError:
             database.dispose()
             raise
@@ -159,10 +164,14 @@ class Services:
         return Keyring.load(self.settings.keyring_path)
 
     @cached_property
+    def row_macs(self) -> RowMacs:
+        return RowMacs(self.keyring.derive(LABEL))
+
+    @cached_property
     def deployment_id(self) -> str:
         """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
-            rows = connection.execute(select(deployment.c.id, deployment.c.keyring_check)).all()
+            rows = connection.execute(select(deployment)).all()
         if len(rows) != 1 or unreadable_fields(rows[0]):
             raise ConfigurationError(
                 "the database does not say which vault it is (table deployment): restore it from its backup"
@@ -172,6 +181,15 @@ class Services:
             raise ConfigurationError(
                 f"the keyring {self.settings.keyring_path} is not the one of this vault: "
                 "put back the one that belongs to the database"
+            )
+        if found.mac is None:
+            raise ConfigurationError(
+                "the rows of this vault that decide have no keyed digests yet: run `nightkey init`, which "
+                "makes them once"
+            )
+        if not self.row_macs.holds(deployment, dict(found._mapping)):  # noqa: SLF001  # SQLAlchemy's public way
+            raise ConfigurationError(
+                "the vault's own row (table deployment) was changed behind its back: restore it from a backup"
             )
         return str(found.id)
 
@@ -469,6 +487,7 @@ class Services:
             telling=self.telling,
             anchoring=self.anchoring,
             comparing=self.comparing,
+            checking_rows=self.checking_rows,
             limits=self.settings.limits,
             lease=self.settings.lease,
             clock=self.clock,
@@ -624,6 +643,17 @@ class Services:
         )
 
     @cached_property
+    def checking_rows(self) -> CheckingRows:
+        return CheckingRows(
+            database=self.database,
+            checks=RowChecks(versions=self.versions, owners=self.owners),
+            macs=self.row_macs,
+            audit=self.audit,
+            budget=self.settings.rows_checked,
+            clock=self.clock,
+        )
+
+    @cached_property
     def nights(self) -> Nights:
         return Nights(
             database=self.database,
@@ -638,6 +668,7 @@ class Services:
             problems=self.problems,
             claiming=self.claiming,
             comparing=self.comparing,
+            checking_rows=self.checking_rows,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -751,6 +782,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
             check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
             connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
             start_chain(connection)
+    made += _sign_rows(database, Keyring.load(settings.keyring_path), clock())
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:
@@ -765,6 +797,15 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {settings.home / SETTINGS_FILE}")
     database.dispose()
     return made
+
+
+def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]:
+    """Once for each vault: of one that was just made, or is from a release that kept no digests of its rows."""
+    audit = AuditLog(keyring.audit_key, keyring.signing_key)
+    with database.write() as connection:
+        counts = sign_once(connection, RowMacs(keyring.derive(LABEL)), audit, at=now, actor="init")
+    rows = sum(counts.values()) - 1  # all but the vault's own
+    return [f"keyed digests of {rows} rows that decide (nightkey audit verify --rows)"] if rows > 0 else []
 
 
 def make_restoring(settings: Settings, clock: Clock = utc_now) -> Restoring:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, func, or_, select, update
 
 from vaultcore.damage import is_whole
+from vaultcore.row_macs import is_ours
 from worker.domain.clocks import SKEW, at_the_latest, end_of_lease, put_off_again
 from worker.tables import (
     claims,
@@ -48,6 +49,8 @@ def mend_rotations(connection: Connection, now: datetime, lease: timedelta) -> i
         )
     ).all()
     for row in rows:
+        if not is_ours(connection, rotations, row):  # nothing is done by it, now or later
+            continue
         since = row.touched_at or row.created_at
         activated_at = row.activated_at
         connection.execute(

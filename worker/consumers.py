@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, select, update
 from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
 from vaultcore.model import Stage
+from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
@@ -20,9 +21,12 @@ def consumers_of(
     connection: Connection, item_id: str, *, rotation_id: str | None = None, now: datetime | None = None
 ) -> list[Consumer]:
     """The workflows that use the item, one each, with what proves them; waivers are the rotation's. With `now`
-    also when those run next whose schedule another engine keeps.
+    also when those run next whose schedule another engine keeps. `TamperedError` where none of us wrote one of
+    their references so.
     """
     r = references.c
+    for row in connection.execute(select(references).where(r.item_id == item_id)):
+        check_mac(connection, references, row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
     rows = connection.execute(
         select(
             r.consumer_id,

@@ -4,6 +4,7 @@ Each function costs what is wrong, and not what is stored: all go by an index on
 """
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
@@ -16,7 +17,7 @@ from worker.domain.findings import MENTIONED, FindingKind
 from worker.domain.messages import describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
-from worker.store import rotation_from_row
+from worker.store import read_whole
 from worker.tables import deliveries, findings, heartbeats, notices, rotations
 
 
@@ -176,7 +177,7 @@ def _rotations(
         .order_by(rotations.c.id)
     )
     found = []
-    for one in read_all(rows, rotation_from_row)[0]:  # of others the scan makes a finding
+    for one in read_all(rows, partial(read_whole, connection))[0]:  # of others the scan makes a finding
         kind = judge_rotation(
             one.state,
             waits_for=tuple(one.waits_for),

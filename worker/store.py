@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert, not_, or_, select, update
@@ -10,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.row_macs import MAC, check_mac
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem, ProblemKind
@@ -102,6 +104,7 @@ def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
     if row.state not in _STATES or row.stuck_in not in (None, *_STATES):
         raise UnreadableError(what, "state")
     stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+    del stored[MAC]
     waits_for = [str(reason) for reason in stored["waits_for"]]
     stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
     return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in, "waits_for": waits_for})
@@ -156,7 +159,7 @@ def claim_rotation(
     """Takes the rotation for one step, if a step is due and nobody holds it.
 
     Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
-    that kills its worker is not tried for ever.
+    that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
     """
     lease_now = lease_clock(connection, now)
     row = connection.execute(
@@ -175,7 +178,7 @@ def claim_rotation(
         )
         .returning(rotations)
     ).one_or_none()
-    return None if row is None else rotation_from_row(row)
+    return None if row is None else read_whole(connection, row)
 
 
 def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
@@ -197,11 +200,18 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
         .returning(rotations)
     ).one_or_none()
     if row is not None:
-        return rotation_from_row(row)
+        return read_whole(connection, row)
     found = get_rotation(connection, rotation_id)
     if found.finished_at is not None:
         raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
     raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
+
+
+def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
+    """The rotation, to be acted upon; `TamperedError` if none of us wrote it so."""
+    rotation = rotation_from_row(row)
+    check_mac(connection, rotations, row, f"rotation {row.id}")
+    return rotation
 
 
 def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
@@ -211,6 +221,11 @@ def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lea
         update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
     )
     return renewed.rowcount == 1
+
+
+def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
+    """Nobody looks at it before that."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
 
 
 def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
@@ -397,7 +412,7 @@ def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rota
         )
         .order_by(rotations.c.id)
     )
-    found = read_all(rows, rotation_from_row)[0]
+    found = read_all(rows, partial(read_whole, connection))[0]
     return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
 
 

@@ -54,9 +54,27 @@ class WorkflowColumns(TypedColumns):
     next_run_at: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-workflows = Table("workflows", metadata, WorkflowColumns)
+workflows = Table(
+    "workflows",
+    metadata,
+    WorkflowColumns,
+    info={
+        "decides": (
+            "name",
+            "given_id",
+            "document",
+            "runs",
+            "stays_away",
+            "critical",
+            "active",
+            "schedule_type",
+            "schedule_value",
+        )
+    },
+)
 """`document` is the text as it was given; `given_id` the id that it has there, where that is none of ours.
 `runs` says where it runs, `stays_away` that somebody said so; the rest is what the document says."""
 
@@ -268,9 +286,41 @@ class RotationColumns(TypedColumns):
     widened_at: Named[datetime | None] = Column(UtcDateTime)
     overlap_until: Named[datetime | None] = Column(UtcDateTime)
     finished_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-rotations = Table("rotations", metadata, RotationColumns)
+rotations = Table(
+    "rotations",
+    metadata,
+    RotationColumns,
+    info={
+        "decides": (
+            "item_id",
+            "rotator",
+            "counterpart",
+            "state",
+            "stuck_in",
+            "reason",
+            "asked_by",
+            "approved_by",
+            "request_digest",
+            "hurried",
+            "gated",
+            "old_number",
+            "new_number",
+            "issuing",
+            "late_until",
+            "shown_by",
+            "one_way",
+            "old_dead",
+            "activated_at",
+            "canary_id",
+            "widened_at",
+            "overlap_until",
+            "finished_at",
+        )
+    },
+)
 """`told_night`: the night in whose digest its owners read of it. `stuck_in`: the state in which it got stuck.
 `gated`: windows and freezes hold for it. `issuing`: the other side was asked for a value and its answer is
 not recorded; such a request may take effect up to `late_until`. `candidates`: replacements that were thrown
@@ -543,3 +593,16 @@ class HeldPlaceColumns(TypedColumns):
 held_places = Table("held_places", metadata, HeldPlaceColumns)
 """Hosts that asked not to be called for a while, by `Retry-After` or by a limit that is used up: no worker does
 before. `place` is a digest: a host's name that a template makes may hold a value."""
+
+
+class RowCheckColumns(TypedColumns):
+    id: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    table_name: Named[str | None] = Column(String(40))
+    key: Named[list[str | int] | None] = Column(JSON(none_as_null=True), info={"shape": "array"})
+    begun_at: Named[datetime] = Column(UtcDateTime)
+    whole_at: Named[datetime | None] = Column(UtcDateTime)
+
+
+row_checks = Table("row_checks", metadata, RowCheckColumns)
+"""One row: where the nights' check of all rows that decide has come to (the primary key of the last one that
+was looked at), when this round of it began, and when one last came to its end."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from sqlalchemy import Row, select, text
@@ -34,11 +34,32 @@ def staged(services: Services) -> Iterator[Staged]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def every_row_is_signed_by_whoever_wrote_it(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test on an empty vault's services, so that no writer is forgotten. What a test changed by SQL
+    as text, or by another connection, is its own business.
+    """
+    if "services" not in request.fixturenames:
+        yield
+        return
+    services = request.getfixturevalue("services")
+    yield
+    if (
+        "database" not in vars(services)
+        or id(services) in Moves.edited
+        or "test_tampered" in request.node.nodeid
+    ):
+        return
+    assert services.checking_rows.check_all().wrong == ()
+
+
 @dataclass
 class Moves:
     """`days` are from now until the expiry; values are plain text, since they are made up."""
 
     services: Services
+    edited: ClassVar[set[int]] = set()
+    """The services (by `id`) on whose database a test has written behind the vault's back."""
 
     def add(
         self,
@@ -153,6 +174,8 @@ class Moves:
 
     def sql(self, statement: Any, **values: Any) -> Sequence[Row[*tuple[Any, ...]]]:
         """A statement behind the vault's back, text or SQLAlchemy's: committed. Its rows, if it has any."""
+        if isinstance(statement, str):
+            Moves.edited.add(id(self.services))
         prepared = text(statement) if isinstance(statement, str) else statement
         with self.services.database.write() as connection:
             result = connection.execute(prepared, values)

@@ -23,6 +23,8 @@ class FindingKind(StrEnum):
     LAPSED = "lapsed"
     STUCK = "stuck"
     ROTATION_FAILED = "rotation-failed"
+    TAMPERED = "tampered"
+    """A stored row that decides, or a sealed record, is not as any of us wrote it."""
     UNREADABLE = "unreadable"
     DRIFTED = "drifted"
     """After a restore: what the target accepts is not what the vault holds."""
@@ -124,6 +126,30 @@ def find_unreadable(
         level=1,
         detail=f"what is stored of {what} cannot be read ({problem}): restore its row from a backup",
         command=show,
+    )
+
+
+def find_tampered(
+    table: str,
+    key: str,
+    *,
+    what: str,
+    command: str,
+    item_id: str | None = None,
+    item: str | None = None,
+    workflow: str | None = None,
+) -> Finding:
+    """A row that none of us wrote so; `what` says the row and what is wrong with it, `command` what helps."""
+    return Finding(
+        kind=FindingKind.TAMPERED,
+        subject=f"{table} {key}"[:_SUBJECT_MAX],
+        item_id=item_id,
+        item=None if item is None else item[:_NAME_MAX],
+        workflow=None if workflow is None else workflow[:_WORKFLOW_MAX],
+        level=1,
+        detail=f"{what}: nothing is done by it. Restore it from a backup, or look at it and answer for it",
+        does="nothing, before that",
+        command=command,
     )
 
 

@@ -24,6 +24,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.LAPSED: ("lapsed", "Replace it"),
     FindingKind.STUCK: ("needs a person", "Decide"),
     FindingKind.ROTATION_FAILED: ("was not replaced", "What happened"),
+    FindingKind.TAMPERED: ("was changed behind the vault's back", "Look, and answer for it"),
     FindingKind.UNREADABLE: ("could not be looked at", "Look"),
     FindingKind.DRIFTED: ("differs from its target since the restore", "Look, and decide"),
     FindingKind.EXPIRING: ("lapses", "Replace it"),

@@ -34,6 +34,7 @@ class ProblemKind(StrEnum):
     NIGHT_CUT_OFF = "night-cut-off"
     NIGHT_NOT_SCANNED = "night-not-scanned"
     NIGHT_FAILED = "night-failed"
+    TAMPERED = "tampered"
     DIFFERS = "differs"
     NOT_COMPARED = "not-compared"
     STUCK = "stuck"
@@ -62,6 +63,7 @@ class ProblemKind(StrEnum):
 _ORDER = {kind: position for position, kind in enumerate(ProblemKind)}
 
 FAILING_FINDINGS = {
+    FindingKind.TAMPERED: ProblemKind.TAMPERED,
     FindingKind.UNREADABLE: ProblemKind.UNREADABLE,
     FindingKind.EXPIRED: ProblemKind.EXPIRED,
     FindingKind.MISSING: ProblemKind.MISSING,
@@ -152,6 +154,7 @@ def describe(problem: Problem) -> str:
 
 _SENTENCES = {
     ProblemKind.OLDER: "{error}",
+    ProblemKind.TAMPERED: "{subject}: {error} (nightkey audit verify --rows)",
     ProblemKind.DIFFERS: "{subject} differs from its target since the restore, and is neither rotated nor "
     "revoked: {error} (nightkey reconcile list)",
     ProblemKind.NOT_COMPARED: "{number} item{s} not compared with the target since the restore, and "

@@ -11,6 +11,7 @@ from vaultcore.errors import NightkeyError
 from vaultcore.names import spellings
 from vaultcore.owners import Owners
 from vaultcore.quiet import check_zone, parse_quiet, quiet_until
+from vaultcore.row_macs import is_ours
 from vaultcore.stored import UNREADABLE
 from vaultcore.tables import item_owners, owners, routes
 from worker.domain.reach import Person, Unreached, find_unreached
@@ -43,14 +44,15 @@ class Addressing:
         self._operators = operators
 
     def find_owners(self, connection: Connection, item_id: str | None, *, but: str | None = None) -> list[str]:
-        """Who answers for the item; the operators for what nobody does."""
+        """Who answers for the item, if one of us made them its owner; the operators for what nobody does."""
         found = connection.execute(
-            select(owners.c.id, owners.c.name)
+            select(item_owners, owners.c.name)
             .join(item_owners, item_owners.c.owner_id == owners.c.id)
             .where(item_owners.c.item_id == item_id)
             .order_by(owners.c.name)
         )
-        return [row.id for row in found if row.name != but] or [self.find_operators(connection)]
+        whole = [row for row in found if is_ours(connection, item_owners, row)]
+        return [row.owner_id for row in whole if row.name != but] or [self.find_operators(connection)]
 
     def find_operators(self, connection: Connection) -> str:
         """The id of the owner who hears of what has no owner; they are made if nobody has that name."""
@@ -61,11 +63,11 @@ class Addressing:
 
     def find_hearer(self, connection: Connection, owner_id: str) -> Hearer:
         row = connection.execute(
-            select(owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id).where(
-                owners.c.id == owner_id
-            )
+            select(
+                owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
+            ).where(owners.c.id == owner_id)
         ).one()
-        return _hearer(row)
+        return _hearer(row, is_ours=is_ours(connection, owners, row))
 
     def find_reachable(self, connection: Connection, owner_id: str) -> Hearer:
         """Who is told: the owner, or their deputy, or the operators: the first who has a route."""
@@ -111,8 +113,10 @@ class Addressing:
         return self.find_hearer(connection, owner_id).may_be_told(after, urgent=urgent)
 
 
-def _hearer(row: Row[*tuple[Any, ...]]) -> Hearer:
-    """What of an owner cannot be read keeps nobody from hearing: their times are then in UTC, and not quiet."""
+def _hearer(row: Row[*tuple[Any, ...]], *, is_ours: bool) -> Hearer:
+    """What of an owner cannot be read keeps nobody from hearing: their times are then in UTC, and not quiet.
+    One that none of us wrote so has neither quiet hours nor a deputy.
+    """
     values = zip(row._fields, row, strict=True)
     stored: dict[str, Any] = {name: None if value is UNREADABLE else value for name, value in values}
     try:
@@ -127,6 +131,6 @@ def _hearer(row: Row[*tuple[Any, ...]]) -> Hearer:
         id=stored["id"],
         name=stored["name"] or stored["id"],
         zone=zone,
-        quiet=quiet,
-        deputy_id=stored["deputy_id"],
+        quiet=quiet if is_ours else None,
+        deputy_id=stored["deputy_id"] if is_ours else None,
     )

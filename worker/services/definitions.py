@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, false, or_, select
 
 from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
 from vaultcore.names import spellings
+from vaultcore.row_macs import check_mac
 from vaultcore.stored import Unread, check_row, read_apart
 from worker.domain.commands import quote_word
 from worker.domain.places import Place
@@ -58,12 +59,14 @@ class Definitions:
     """Finds and lists workflows, in the caller's transaction."""
 
     def get(self, connection: Connection, name_or_id: str) -> Workflow:
-        """By name, by our id, or by the id that its document has."""
+        """By name, by our id, or by the id that its document has; `TamperedError` if none of us wrote it so."""
         rows = connection.execute(select(workflows).where(_is_meant(name_or_id))).all()
         row = min(rows, key=lambda row: (row.id != name_or_id, row.given_id == name_or_id), default=None)
         if row is None:
             raise NotFoundError(f"no workflow {name_or_id[:60]!r}: `nightkey workflow list` shows them all")
-        return read_workflow(row)
+        workflow = read_workflow(row)
+        check_mac(connection, workflows, row, f"workflow {row.name}")
+        return workflow
 
     def is_known(self, connection: Connection, name_or_id: str) -> bool:
         found = connection.execute(select(workflows.c.id).where(_is_meant(name_or_id)).limit(1))

@@ -16,6 +16,8 @@ from vaultcore.versions import Purpose, Versions
 from worker import store
 from worker.domain.commands import explain_waiting, value_command
 from worker.domain.consumption import explain_unread_rotation
+from worker.domain.orders import explain_forbidden
+from worker.domain.saga import next_step
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
@@ -99,7 +101,8 @@ class Jobs:
         """Everything that the rotator may use, revealed and audited in one transaction. What a person has given
         since stands for the old value: that is what works on, and what is to be put back.
 
-        `ConflictError` for who no longer holds the rotation.
+        `ConflictError` for who no longer holds the rotation, `RefusedError` where its step would take away what
+        is in use here, whatever its row says.
         """
         with self._database.write() as connection:
             store.check_fence(connection, rotation, now=self._clock())
@@ -107,6 +110,7 @@ class Jobs:
             kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
             old = by_number.get(kept or 0)
             new = by_number.get(rotation.new_number or 0)
+            _check_order(rotation, old, new)
             values = {
                 reference.written: self._reveal_current(connection, reference.item_id, rotation)
                 for reference in self._references.of_consumer(connection, item.id)
@@ -196,3 +200,16 @@ class Jobs:
         if item.version is None:
             raise RefusedError(explain_waiting(item, self._clock()))
         return self._versions.reveal(connection, item_id, item.version, purpose=Purpose.ROTATION, actor=actor)
+
+
+def _check_order(rotation: Rotation, old: Version | None, new: Version | None) -> None:
+    step = next_step(rotation.state, hurried=rotation.hurried)
+    problem = step and explain_forbidden(
+        step,
+        old=None if old is None else old.stage,
+        new=None if new is None else new.stage,
+        same=rotation.new_number == rotation.old_number,
+        activated=rotation.activated_at is not None,
+    )
+    if problem:
+        raise RefusedError(f"{rotation.id} asks nothing of the other side: {problem}")

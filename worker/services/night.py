@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.vault import Vault
 from worker import finding_rows, store
 from worker.domain.findings import Finding, FindingKind, find_unreadable
@@ -21,6 +21,7 @@ from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.services.anchoring import Anchoring
 from worker.services.chasing import Chasing
+from worker.services.checking_rows import CheckingRows
 from worker.services.claiming import Claiming
 from worker.services.comparing import Comparing
 from worker.services.digesting import Digesting
@@ -83,6 +84,7 @@ class Nights:
         problems: Problems,
         claiming: Claiming,
         comparing: Comparing,
+        checking_rows: CheckingRows,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -100,6 +102,7 @@ class Nights:
         self._problems = problems
         self._claiming = claiming
         self._comparing = comparing
+        self._checking_rows = checking_rows
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -117,6 +120,7 @@ class Nights:
             for page in self._walk_shared(connection):
                 found += page
             found += walk_unreadable(connection, at, self._clock)
+            found += self._checking_rows.preview(connection).wrong
         return Preview(at=at, due=due, findings=_tell_once(found))
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
@@ -142,6 +146,7 @@ class Nights:
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         try:
+            self._checking_rows.check_some()
             self._comparing.compare_due()
             retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
             self._claiming.end_arrived(actor=ACTOR)
@@ -336,6 +341,9 @@ class Nights:
                 begins_at=seen.decision.begins_at,
             )
         except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
+            return []
+        except TamperedError as error:
+            self._checking_rows.record(connection, error)
             return []
         except UnreadableError as error:
             damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))

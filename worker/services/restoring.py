@@ -23,6 +23,8 @@ from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.ids import new_id
+from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.signing_rows import sign_once
 from vaultcore.tables import deployment
 from worker import comparison_rows, records
 from worker.locks import take_vault
@@ -194,6 +196,10 @@ class Restoring:
             raise InvalidInputError("the database in the backup is at another schema than its manifest says")
         self._check_vault(database, manifest)
         database.migrate()
+        with database.write() as connection:  # of a release that kept no digests of its rows
+            sign_once(
+                connection, RowMacs(self._keyring.derive(LABEL)), self._audit, at=self._clock(), actor=actor
+            )
         return self._mark(database, how="restored", made_at=manifest.made_at, actor=actor)
 
     def _check_vault(self, database: Database, manifest: Manifest | None = None) -> None:

@@ -22,6 +22,7 @@ from vaultcore.errors import (
     CounterpartError,
     NightkeyError,
     NotFoundError,
+    TamperedError,
     Trouble,
     TroubleError,
     UnreadableError,
@@ -37,6 +38,7 @@ from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.services.admitting import Admitting
 from worker.services.anchoring import Anchoring
+from worker.services.checking_rows import CheckingRows
 from worker.services.comparing import Comparing, Hold
 from worker.services.done import Done
 from worker.services.leasing import Lease
@@ -50,6 +52,8 @@ from worker.store import Rotation
 _log = structlog.get_logger(__name__)
 _PAUSE = timedelta(minutes=1)
 """How long a step waits at least that has led to no other state."""
+_TAMPERED_PAUSE = timedelta(hours=1)
+"""How long a rotation that was changed behind the vault's back is not looked at again."""
 _CUT_OFF_LIMIT = 10
 """How often a step may end its worker before it is taken for our own mistake."""
 _ENDS = saga.WATCHED | {State.UNDOING, State.STUCK, State.CANCELLED}
@@ -103,6 +107,7 @@ class Rotations:
         telling: Telling,
         anchoring: Anchoring,
         comparing: Comparing,
+        checking_rows: CheckingRows,
         limits: Limits,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -116,6 +121,7 @@ class Rotations:
         self._telling = telling
         self._anchoring = anchoring
         self._comparing = comparing
+        self._checking_rows = checking_rows
         self._limits = limits
         self._lease = lease
         self._clock = clock
@@ -141,6 +147,9 @@ class Rotations:
         try:
             with self._database.write() as connection:
                 claimed = store.claim_rotation(connection, rotation_id, now=self._clock(), lease=self._lease)
+        except TamperedError as error:
+            self._refuse(rotation_id, error)
+            return None
         except UnreadableError:  # nothing was written: the scan makes a finding of it
             _log.error("rotation.unreadable", rotation=rotation_id)
             return None
@@ -166,6 +175,14 @@ class Rotations:
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
         return Advanced(rotation=advanced, moved=advanced.state is not claimed.state)
 
+    def _refuse(self, rotation_id: str, error: TamperedError) -> None:
+        """None of us wrote the rotation so: nothing is done by it before a person has looked. That is told."""
+        _log.error("rotation.tampered", rotation=rotation_id, table=error.table)
+        now = self._clock()
+        with self._database.write() as connection:
+            self._checking_rows.record(connection, error)
+            store.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
+
     def _give_back(self, claimed: Rotation, lease: Lease) -> None:
         """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""
         if not lease.has_acted:
@@ -182,6 +199,9 @@ class Rotations:
             self._commit(claimed, step, concluded)
         except ConflictError:
             raise  # it was taken over: no outcome of the step
+        except TamperedError as error:
+            self._commit(claimed, step, partial(self._stop, claimed, step, error))
+            return
         except TroubleError as error:
             if error.trouble not in _OF_THE_STEP:
                 raise  # the database is away, or this machine has no room: as little
@@ -309,6 +329,24 @@ class Rotations:
             message=hold.why,
             cause=Cause.MISTAKE,
             values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
+        )
+
+    def _stop(self, claimed: Rotation, step: Step, error: TamperedError, connection: Connection) -> _End:
+        """What it would act by was changed behind the vault's back: it stays there, and a person looks."""
+        self._checking_rows.record(connection, error)
+        begins = step in (Step.ADMIT, Step.EXPIRE)
+        state = State.CANCELLED if begins else State.STUCK
+        self._telling.tell_failure(connection, claimed, state, str(error))
+        return _End(
+            to=Transition(state=state, next_at=None),
+            result="failed",
+            message=str(error),
+            cause=Cause.MISTAKE,
+            values={
+                "stuck_in": None if begins else claimed.state,
+                "last_cause": Cause.MISTAKE.value,
+                "last_error": str(error),
+            },
         )
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:

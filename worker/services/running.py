@@ -355,12 +355,7 @@ class Running:
 
     def _wake_for(self, connection: Connection, workflow_ids: Iterable[str], now: datetime) -> None:
         """The rotations that waited for a run of these, which has ended without a proof."""
-        used = {
-            reference.item_id
-            for workflow_id in workflow_ids
-            for reference in self._references.of_consumer(connection, workflow_id)
-            if reference.item_id is not None and not reference.mentioned
-        }
+        used = self._references.items_of(connection, workflow_ids)
         if used:
             store.wake_watching(connection, used, now)
 

@@ -31,8 +31,10 @@ SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.ROTATION_FAILED,
     FindingKind.DRIFTED,
     FindingKind.UNPROVEN,
+    FindingKind.TAMPERED,
 }
-"""What a whole scan sees again each time; the others are opened and resolved by rotations and restores."""
+"""What a whole scan sees again each time; the others are opened and resolved by rotations, restores and the
+check of all rows that decide."""
 
 _KEPT_BY_NIGHTS = timedelta(days=2)
 """What lives for less may lapse between two nights."""

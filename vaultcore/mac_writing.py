@@ -1,0 +1,143 @@
+"""Whoever writes a row that decides writes its keyed digest with it: here, for every statement of the engine.
+
+A digest that each writer has to remember is one that some writer forgets. So the engine is listened to: an
+insert gets the digests of its rows; an update that changes a deciding column first reads and checks the rows
+that it is about to change, and gets the digests of what they become. A row that was changed behind the vault's
+back is refused there, and never made honest by the next honest write. SQL as text is not seen: what it writes
+to these columns counts as changed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Insert,
+    Integer,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    event,
+    false,
+    select,
+    tuple_,
+    update,
+)
+
+from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept
+
+AS_IS = {"nightkey_mac_as_is": True}
+"""Execution options of a statement that writes digests itself."""
+
+
+def keep_macs(engine: Engine, macs: RowMacs) -> None:
+    """From now on the engine's rows have digests, and its connections know whose count."""
+    attach(engine, macs)
+
+    def before(
+        connection: Connection,
+        statement: Any,  # noqa: ANN401  # the library's
+        many: Sequence[Mapping[str, Any]],
+        one: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> tuple[Any, Any, Any]:
+        if isinstance(statement, (Insert, Update)) and not options.keys() & AS_IS.keys():
+            table = statement.table
+            if isinstance(table, Table) and is_kept(table):
+                if isinstance(statement, Insert):
+                    return _sign_new(macs, connection, table, statement, many, one)
+                return _sign_changed(macs, connection, table, statement, many or one), many, one
+        return statement, many, one
+
+    event.listen(engine, "before_execute", before, retval=True)
+
+
+def _sign_new(
+    macs: RowMacs,
+    connection: Connection,
+    table: Table,
+    statement: Insert,
+    many: Sequence[Mapping[str, Any]],
+    one: Mapping[str, Any],
+) -> tuple[Insert, Sequence[Mapping[str, Any]], Mapping[str, Any]]:
+    """Rows that an insert brings, as parameters or in the statement itself."""
+    rows = many or ([one] if one else [])
+    in_statement = statement.compile(dialect=connection.dialect).params if statement._values else {}  # noqa: SLF001  # nothing public says it
+    if not rows:
+        return statement.values({MAC: macs.make(table, _defaults(table) | in_statement)}), many, one
+    signed = [{**row, MAC: macs.make(table, {**_defaults(table), **in_statement, **row})} for row in rows]
+    return (statement, signed, {}) if many else (statement, [], signed[0])
+
+
+def _sign_changed(
+    macs: RowMacs, connection: Connection, table: Table, statement: Update, params: object
+) -> Update:
+    """The update, bound to the very rows that were read and checked, and their digests."""
+    changes = {
+        getattr(column, "name", column): value
+        for column, value in (statement._values or {}).items()  # noqa: SLF001  # nothing public says it
+    }
+    decisive = changes.keys() & set(columns_of(table))
+    if not decisive:
+        return statement
+    if params or not all(isinstance(changes[name], BindParameter) for name in decisive):
+        raise TypeError(f"a deciding column of {table.name} is changed by one statement, to plain values")
+    keys = list(table.primary_key)
+    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC]).with_for_update()
+    where = statement.whereclause
+    rows = connection.execute(query if where is None else query.where(where)).all()
+    if not rows:
+        return statement.where(false())
+    after = {name: changes[name].value for name in decisive}
+    found = []
+    for row in rows:
+        check_mac(connection, table, row, f"a row of {table.name}")
+        stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
+        found.append(([stored[key.name] for key in keys], macs.make(table, stored | after)))
+    if len(found) == 1:
+        ((key, mac),) = found
+        return statement.where(_is_row(keys, key)).values({MAC: mac})
+    _write_macs(connection, table, keys, found)
+    return statement.where(tuple_(*keys).in_([tuple(key) for key, _ in found]))
+
+
+def _write_macs(
+    connection: Connection, table: Table, keys: Sequence[Column[Any]], found: Sequence[tuple[list[Any], bytes]]
+) -> None:
+    """Each row's own, in one go; what they are digests of is written by the statement that follows."""
+    names = [f"key_{key.name}" for key in keys]
+    of_row = and_(*(key == bindparam(name) for key, name in zip(keys, names, strict=True)))
+    connection.execute(
+        update(table).where(of_row).values({MAC: bindparam("made")}),
+        [dict(zip(names, key, strict=True)) | {"made": mac} for key, mac in found],
+        execution_options=AS_IS,
+    )
+
+
+def _is_row(keys: Sequence[Column[Any]], key: Sequence[Any]) -> Any:  # noqa: ANN401  # an expression
+    return and_(*(column == value for column, value in zip(keys, key, strict=True)))
+
+
+def _defaults(table: Table) -> dict[str, Any]:
+    """What the database gives to the columns that an insert does not name."""
+    return {
+        name: _default_of(table.c[name])
+        for name in columns_of(table)
+        if table.c[name].server_default is not None
+    }
+
+
+def _default_of(column: Column[Any]) -> object:
+    text = getattr(column.server_default, "arg", None)
+    if isinstance(column.type, Boolean):
+        return False  # what every one of ours begins with
+    if isinstance(column.type, Integer):
+        return int(str(text))
+    return json.loads(str(text)) if isinstance(column.type, JSON) else str(text)

@@ -1,0 +1,103 @@
+"""Every row that decides, held against its keyed digest, and every sealed record opened: a page at a time.
+
+A record is opened and what it holds thrown away: that is no reveal, nothing of it leaves.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, Table, select
+
+from vaultcore.owners import Owners
+from vaultcore.row_macs import columns_of, is_ours, key_of
+from vaultcore.signing_rows import kept_tables, page_after
+from vaultcore.tables import versions as version_rows
+from vaultcore.versions import Versions
+
+Key = tuple[Any, ...]
+
+
+class Fault(StrEnum):
+    ROW = "row"
+    """None of us wrote the row as it is."""
+    RECORD = "record"
+    """The row is ours, and its sealed record does not open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """`row` has the columns that its digest is of."""
+
+    table: str
+    key: str
+    fault: Fault
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What came of some rows of a table. `last` is the primary key to go on after; None: it has no more."""
+
+    rows: int
+    wrong: tuple[Wrong, ...]
+    last: Key | None
+
+
+class RowChecks:
+    def __init__(self, *, versions: Versions, owners: Owners) -> None:
+        self._opens: dict[str, tuple[Sequence[Column[Any]], Callable[[Row[*tuple[Any, ...]]], bool]]] = {
+            "versions": (_SEALED, versions.opens),
+            "routes": ((), owners.opens),
+        }
+
+    def tables(self) -> list[Table]:
+        return kept_tables()
+
+    def check_page(self, connection: Connection, table: Table, last: Key | None, *, size: int) -> Page:
+        columns, _ = self._opens.get(table.name, ((), None))
+        rows = page_after(connection, table, last, size=size, columns=columns)
+        wrong = [found for row in rows if (found := self._check(connection, table, row)) is not None]
+        more = len(rows) == size
+        keys = [column.name for column in table.primary_key]
+        return Page(
+            rows=len(rows),
+            wrong=tuple(wrong),
+            last=tuple(getattr(rows[-1], name) for name in keys) if more else None,
+        )
+
+    def check_row(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
+        """As `find_row` read it; None: it is whole."""
+        return self._check(connection, table, row)
+
+    def find_row(
+        self, connection: Connection, table: Table, key: str, *, lock: bool = False
+    ) -> Row[*tuple[Any, ...]] | None:
+        """The row whose primary key is shown so. `lock`: nobody else changes it in this transaction."""
+        first = next(iter(table.primary_key))
+        columns, _ = self._opens.get(table.name, ((), None))
+        names = [*columns_of(table), "mac"]
+        query = select(*(table.c[name] for name in names), *columns)
+        begins_with = key if len(table.primary_key) == 1 else key.partition(" ")[0]
+        of_first = query.where(first == begins_with)
+        for row in connection.execute(of_first.with_for_update() if lock else of_first):
+            if key_of(table, dict(row._mapping)) == key:  # noqa: SLF001  # SQLAlchemy's public way
+                return row
+        return None
+
+    def _check(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
+        stored = dict(row._mapping)  # noqa: SLF001  # as above
+        fault = None
+        _, opens = self._opens.get(table.name, ((), None))
+        if not is_ours(connection, table, stored):
+            fault = Fault.ROW
+        elif opens is not None and not opens(row):
+            fault = Fault.RECORD
+        if fault is None:
+            return None
+        named = {name: stored[name] for name in columns_of(table)}
+        return Wrong(table=table.name, key=key_of(table, stored), fault=fault, row=named)
+
+
+_SEALED = (version_rows.c.wrapped_key, version_rows.c.record)

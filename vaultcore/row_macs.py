@@ -1,0 +1,140 @@
+"""Keyed digests of the rows that decide: who edits one behind the vault's back cannot make its digest.
+
+A table names its deciding columns in `info["decides"]` and has a column `mac`. The digest is
+
+    HMAC-SHA256(a key of the keyring's own, canonical table name, primary key and deciding columns)
+
+Types are told apart, and an absent value from an empty one. A column that is null is not part of it, so that
+a new column that is null in the rows of before changes no digest. The key is derived from a root of the
+keyring, and those have no generations: a new key-encryption key changes no digest either.
+
+What this does not tell: a whole row that is put back as it was once, with the digest of then, and one that is
+taken away. Pure, but for `attach` and `macs_of`, by which a connection knows whose digests count.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, Table
+
+from vaultcore.errors import TamperedError
+
+LABEL: Final = "row mac"
+"""The use of the key, for the keyring. Never another: all rows would have to be signed anew."""
+MAC: Final = "mac"
+DECIDES: Final = "decides"
+_OPTION: Final = "nightkey_row_macs"
+
+
+class RowMacs:
+    """Makes and checks the digests of rows. `key` is 32 bytes, for this use alone."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "<RowMacs>"
+
+    def make(self, table: Table, row: Mapping[str, Any]) -> bytes:
+        """The digest of a row, by the names of its columns; those that are not there are null."""
+        return hmac.digest(self._key, _canonical(table, row), "sha256")
+
+    def holds(self, table: Table, row: Mapping[str, Any], *, prefix: str = "") -> bool:
+        """Whether the row is as one of us wrote it. `prefix` stands before the names of its columns."""
+        stored = row[prefix + MAC]
+        if not isinstance(stored, bytes):
+            return False
+        named = {name: row[prefix + name] for name in columns_of(table)}
+        try:
+            return hmac.compare_digest(stored, self.make(table, named))
+        except TypeError:  # a value that none of us wrote
+            return False
+
+
+def columns_of(table: Table) -> tuple[str, ...]:
+    """What the digest is of: primary key and deciding columns."""
+    return (*(column.name for column in table.primary_key), *table.info[DECIDES])
+
+
+def key_of(table: Table, row: Mapping[str, Any], *, prefix: str = "") -> str:
+    """The row's primary key, to be shown."""
+    return " ".join(str(row[prefix + column.name]) for column in table.primary_key)
+
+
+def is_kept(table: Table) -> bool:
+    """Whether rows of the table have digests."""
+    return DECIDES in table.info
+
+
+def attach(engine: Engine, macs: RowMacs) -> None:
+    """From now on, connections of the engine know whose digests count."""
+    engine.update_execution_options(**{_OPTION: macs})
+
+
+def macs_of(connection: Connection) -> RowMacs | None:
+    """None on a database that was opened without a keyring: to make or to migrate a vault."""
+    found = connection.get_execution_options().get(_OPTION)
+    return found if isinstance(found, RowMacs) else None
+
+
+def check_mac(
+    connection: Connection,
+    table: Table,
+    row: Row[*tuple[Any, ...]] | Mapping[str, Any],
+    what: str,
+    *,
+    prefix: str = "",
+) -> None:
+    """Before a row is acted upon: `TamperedError`, naming it, if none of us wrote it as it is."""
+    if not is_ours(connection, table, row, prefix=prefix):
+        mapping = _mapping(row)
+        raise TamperedError(what, table=table.name, key=key_of(table, mapping, prefix=prefix))
+
+
+def check_macs(connection: Connection, table: Table, rows: Sequence[Row[*tuple[Any, ...]]], what: str) -> None:
+    """As `check_mac`, for several rows."""
+    for row in rows:
+        check_mac(connection, table, row, what)
+
+
+def is_ours(
+    connection: Connection,
+    table: Table,
+    row: Row[*tuple[Any, ...]] | Mapping[str, Any],
+    *,
+    prefix: str = "",
+) -> bool:
+    """Whether one of us wrote the row as it is."""
+    macs = macs_of(connection)
+    return macs is None or macs.holds(table, _mapping(row), prefix=prefix)
+
+
+def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(row._mapping) if isinstance(row, Row) else row  # noqa: SLF001  # SQLAlchemy's public way
+
+
+def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
+    fields = [[name, *_encode(row[name])] for name in columns_of(table) if row.get(name) is not None]
+    return json.dumps([table.name, sorted(fields)], separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _encode(value: object) -> tuple[str, str]:
+    """A letter for the type, and the value as text."""
+    match value:
+        case bool():
+            return "b", str(int(value))
+        case int():
+            return "i", str(int(value))
+        case str():
+            return "s", str(value)
+        case bytes():
+            return "x", value.hex()
+        case datetime():
+            return "t", value.astimezone(UTC).isoformat(timespec="microseconds")
+        case dict() | list():
+            stored = json.loads(json.dumps(value))  # as it comes back: names are texts, tuples are lists
+            return "j", json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    raise TypeError(f"no digest is made of a {type(value).__name__}")

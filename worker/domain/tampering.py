@@ -1,0 +1,65 @@
+"""What is said of a row that none of us wrote so, and what helps. Pure; never a value, nor a sealed byte."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from worker.domain.commands import quote_word
+from worker.domain.findings import Finding, find_tampered
+
+_WORDS = {
+    "deployment": "the vault's own row",
+    "owners": "an owner",
+    "routes": "a route",
+    "items": "an item",
+    "item_owners": "an owner of an item",
+    "versions": "a version of an item",
+    "item_references": "a use of an item",
+    "workflows": "a workflow",
+    "rotations": "a rotation",
+}
+
+
+def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, item: str | None) -> Finding:
+    """The finding. `opens` False: the row is ours, and its sealed record does not open. `item`: the name of the
+    item that the row is about.
+    """
+    item_id = row.get("item_id") or (row.get("id") if table == "items" else None)
+    named = row.get("name") if table in ("owners", "workflows") else row.get("shown")
+    what = f"{_WORDS.get(table, table)}{f' {named}' if isinstance(named, str) else ''} ({table} {key})"
+    wrong = "was changed behind the vault's back" if opens else "does not open: its sealed record was changed"
+    return find_tampered(
+        table,
+        key,
+        what=f"{what} {wrong}",
+        command=f"nightkey audit accept-row {table} {shlex.quote(key)}" if opens else _renew(table, item),
+        item_id=item_id if isinstance(item_id, str) else None,
+        item=item,
+        workflow=named if table == "workflows" and isinstance(named, str) else None,
+    )
+
+
+def describe_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """What the deciding columns say, for who is to answer for it: of bytes, their number alone."""
+    return {name: _show(value) for name, value in row.items()}
+
+
+def _renew(table: str, item: str | None) -> str:
+    if table == "routes":
+        return "nightkey owner route OWNER --route-file PATH"
+    return f"nightkey item update {quote_word(item or 'ITEM')} --value-file PATH"
+
+
+def _show(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case bytes():
+            return f"{len(value)} bytes"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+        case dict() | list():
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)
