@@ -50,7 +50,7 @@ def sign_once(
 
     `RefusedError` where the log says that it was done, or is not whole.
     """
-    own = connection.execute(select(deployment)).one()
+    own = connection.execute(select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)).one()
     if macs.holds(deployment, dict(own._mapping)):  # noqa: SLF001  # SQLAlchemy's public way
         return {}
     verdict = audit.verify(connection)

@@ -80,7 +80,7 @@ class DeploymentColumns(TypedColumns):
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-deployment = Table("deployment", metadata, DeploymentColumns, info={"decides": ("keyring_check", "created_at")})
+deployment = Table("deployment", metadata, DeploymentColumns, info={"decides": ("keyring_check",)})
 """One row: which vault this is. Its id is bound into every sealed value; the check, made of it by the
 keyring, tells a keyring of another vault before anything is sealed with it. Its `mac` says that all rows that
 decide have theirs."""

@@ -171,7 +171,9 @@ class Services:
     def deployment_id(self) -> str:
         """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
-            rows = connection.execute(select(deployment)).all()
+            rows = connection.execute(
+                select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)
+            ).all()
         if len(rows) != 1 or unreadable_fields(rows[0]):
             raise ConfigurationError(
                 "the database does not say which vault it is (table deployment): restore it from its backup"

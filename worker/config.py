@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     breaker_failures: int = Field(default=5, ge=1)
     breaker_share: float = Field(default=0.25, ge=0, le=1)
     freezes: Texts = ()
-    rows_checked: int = Field(default=20_000, ge=1)
+    rows_checked: int = Field(default=100_000, ge=1)
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)

@@ -438,5 +438,7 @@ def test_a_copy_whose_original_is_gone_is_shown_with_its_id(owned: Nightkey) -> 
         connection.execute(
             "UPDATE items SET copy_of = 'vlt_gone', policy = json_set(policy, '$.copy_of', 'vlt_gone')"
         )
+        ((item_id,),) = connection.execute("SELECT id FROM items").fetchall()
+    owned("audit", "accept-row", "items", item_id, "--yes")
     assert owned.json("item", "show", "prod-billing-token")["copy_of"] == "vlt_gone"
     assert "a copy of vlt_gone" in owned("item", "show", "prod-billing-token").stdout

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from tests.organisation import Organisation, read_token
+from tests.services.conftest import Moves
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
@@ -391,8 +392,7 @@ def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
         return  # PostgreSQL keeps nothing that is no JSON
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
-    with organisation.services.database.write() as connection:
-        connection.execute(text("UPDATE items SET policy = '{' WHERE name = 'prod-fax-password'"))
+    Moves(organisation.services).sql("UPDATE items SET policy = '{' WHERE name = 'prod-fax-password'")
     (rotation,) = organisation.night()
     assert rotation.state is State.WATCHING
     assert ("unreadable", "prod-fax-password") in organisation.findings()

@@ -4,10 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.paging import walk_pages
+from vaultcore.tables import references
 from worker import finding_rows, store
 from worker.bootstrap import Services
 from worker.consumers import consumers_of
@@ -136,7 +138,7 @@ def test_pages_that_lead_nowhere_end(moves: Moves) -> None:
 def test_a_hold_of_nobody_is_a_pin_which_a_person_may_take_away(services: Services, moves: Moves) -> None:
     item = moves.add().item
     moves.use("sync", TOKEN)
-    moves.sql("UPDATE item_references SET held_by = 'garbage', pinned = 1")
+    moves.sql(update(references).values(held_by="garbage", pinned=1))
     with services.database.read() as connection:
         (consumer,) = consumers_of(connection, item.id, rotation_id="rot_1")
     assert (consumer.held, consumer.pinned) == (False, 1)

@@ -214,10 +214,10 @@ def test_sealed_rows_that_change_places_do_not_open(moves: Moves) -> None:
 
 def test_a_row_that_was_given_another_number_does_not_open(moves: Moves) -> None:
     item = moves.add().item
-    moves.sql("UPDATE versions SET number = 7")
+    moves.sql(update(versions).values(number=7))
     with pytest.raises(SealError):
         moves.reveal(item.id, 7)
-    moves.sql("UPDATE versions SET number = 1")
+    moves.sql(update(versions).values(number=1))
     assert moves.reveal(item.id, 1) == "the-first-value"
 
 

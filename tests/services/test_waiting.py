@@ -25,7 +25,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.services.calling import Entrance
 from worker.services.executing import Outcome
-from worker.tables import run_logs, run_states, run_versions, runs
+from worker.tables import run_logs, run_states, run_versions, runs, workflows
 from worker.workflows.nodes import catalog
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
@@ -324,9 +324,10 @@ def test_a_component_that_is_not_there_ends_a_run_at_its_node(
 def test_fields_that_are_taken_no_longer_end_a_run_at_their_node(here: Services, clock: Any) -> None:
     apply(here, chain("sync", wait(5), say(a="b")))
     waiting = start(here).run_id
-    Moves(here).sql(
-        """UPDATE workflows SET document = replace(document, '"duration": 5', '"duration": true')"""
-    )
+    was, no_longer = '"duration": 5', '"duration": true'
+    with here.database.write() as connection:
+        (document,) = connection.execute(select(workflows.c.document)).scalars()
+        connection.execute(update(workflows).values(document=document.replace(was, no_longer)))
     outcome = start(here)
     assert (outcome.status, outcome.error_node, outcome.cause) == ("failed", "wait", Cause.MISTAKE)
     problem = "its fields cannot be read any more: nightkey workflow lint says what is wrong with them"
