@@ -784,7 +784,11 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
             check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
             connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
             start_chain(connection)
-    made += _sign_rows(database, Keyring.load(settings.keyring_path), clock())
+    try:
+        made += _sign_rows(database, Keyring.load(settings.keyring_path), clock())
+    except NightkeyError:
+        database.dispose()
+        raise
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:

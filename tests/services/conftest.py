@@ -17,7 +17,7 @@ from vaultcore.audit import Anchor, Verdict
 from vaultcore.database import SCHEMA_REVISION
 from vaultcore.model import Consumer, Item, NodeReference, Policy
 from vaultcore.secret import Secret
-from vaultcore.tables import audit
+from vaultcore.tables import audit, deployment
 from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
@@ -49,6 +49,9 @@ def every_row_is_signed_by_whoever_wrote_it(request: pytest.FixtureRequest) -> I
         return
     if services.database.revision() != SCHEMA_REVISION:  # there is no vault any more, or one from before
         return
+    with services.database.read() as connection:
+        if connection.execute(select(deployment.c.id)).first() is None:
+            return
     assert services.checking_rows.check_all().wrong == ()
 
 

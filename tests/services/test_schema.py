@@ -11,15 +11,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from tests.services.conftest import TOKEN, Moves
+from vaultcore.audit import start_chain
+from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
 from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
-from vaultcore.tables import item_principals, metadata, owners, references, versions
+from vaultcore.tables import deployment, item_principals, items, metadata, owners, references, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
 from worker.rotators.catalog import find_principals
@@ -351,3 +353,38 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
     assert len(named) == 3
     assert ("vlt_pooled", "pooler:5432 role a b") in {tuple(row) for row in named}
     database.dispose()
+
+
+def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """From the schema in which no row had one."""
+    database = begin_at("0017", tmp_path, database_url, clock)
+    settings = load_settings(tmp_path / "home", database_url=database_url)
+    keyring = Keyring.load(settings.keyring_path)
+    item_id = "vlt_01k0000000000000000000000a"
+    row = {"id": item_id, "name": TOKEN, "kind": "secret", "policy": policy_to_json(Policy()),
+           "overlap_seconds": 1, "idle_seconds": 1, "hygiene": "no-plan", "created_at": clock(),
+           "updated_at": clock()}  # fmt: skip
+    version = {"item_id": item_id, "number": 1, "stage": "current", "created_at": clock(), "external": {}}
+    with database.write() as connection:
+        check = keyring.fingerprint(b"dep_a")
+        connection.execute(insert(deployment).values(id="dep_a", keyring_check=check, created_at=clock()))
+        start_chain(connection)
+        connection.execute(insert(items).values(row))
+        connection.execute(insert(versions).values(version))
+        connection.execute(insert(owners).values(id="own_a", name="operators", created_at=clock()))
+    database.dispose()
+    made = initialise(settings, clock)
+    assert made == ["keyed digests of 3 rows that decide (nightkey audit verify --rows)"]
+    services = Services(settings, clock)
+    services.check()
+    checked = services.checking_rows.check_all()
+    assert (checked.rows, checked.wrong) == (4, ())
+    (signed,) = Moves(services).log()
+    assert (signed.action, signed.details["items"], signed.details["workflows"]) == ("vault.sign-rows", 1, 0)
+    assert Moves(services).get(TOKEN).version == 1
+    Moves(services).update(TOKEN, expires_at=clock() + timedelta(days=9))
+    assert services.checking_rows.check_all().wrong == ()
+    services.close()
+    assert initialise(settings, clock) == []

@@ -448,16 +448,3 @@ def test_digests_that_were_taken_away_with_the_mark_are_not_made_anew(ours: Stag
     again.close()
     with pytest.raises(RefusedError, match="nothing is signed again"):
         initialise(services.settings, services.clock)
-
-
-def test_a_vault_of_before_is_signed_once_and_goes_on(ours: Staged, clock: Any) -> None:
-    """As the migration leaves one: no row has a digest, and the log says nothing of any."""
-    organisation, service = ours
-    services = organisation.services
-    assert services.checking_rows.check_all().rows > 9
-    fresh = organisation.night()
-    assert [one.state for one in fresh] == [State.WATCHING]
-    with behind(services) as connection:
-        connection.execute(delete(rotations).where(rotations.c.finished_at.is_not(None)))
-    assert services.checking_rows.check_all().wrong == ()
-    assert service.calls("DELETE") == 0
