@@ -309,6 +309,34 @@ def test_an_audit_row_that_was_edited_is_found_and_named(owned: Nightkey) -> Non
     assert "row 2 was edited" in owned("audit", "verify", status=1).stderr
 
 
+def test_an_edited_row_is_named_refused_and_answered_for(owned: Nightkey) -> None:
+    import sqlite3  # noqa: PLC0415  # the attacker's tool
+
+    create(owned, "prod-crm-password")
+    item_id = owned.json("item", "show", "prod-crm-password")["id"]
+    assert "as Nightkey wrote them" in owned("audit", "verify", "--rows").stdout
+    with sqlite3.connect(owned.home / "nightkey.db") as attacker:
+        attacker.execute("UPDATE items SET hygiene = 'no-plan'")
+    assert owned("audit", "verify").stdout.startswith("whole: ")
+    told = owned("audit", "verify", "--rows", status=1).stderr
+    assert f"nightkey audit accept-row items {item_id}" in told
+    (changed,) = owned.json("audit", "verify", "--rows", status=1)["changed"]
+    assert (changed["item"], changed["row"]) == ("prod-crm-password", f"items {item_id}")
+    assert "changed behind the vault's back" in complaint(
+        owned, "item", "update", "prod-crm-password", "--mode", "notify", status=3
+    )
+    assert "prod-crm-password" in owned("item", "list").stdout
+    assert "add --yes" in owned("audit", "accept-row", "items", item_id, status=2).stderr
+    assert "no table" in complaint(owned, "audit", "accept-row", "audit", "1", "--yes", status=2)
+    accepted = owned("audit", "accept-row", "items", item_id, "--yes")
+    assert "hygiene: no-plan" in accepted.stderr
+    assert owned.json("audit", "verify", "--rows")["changed"] == []
+    owned("item", "update", "prod-crm-password", "--mode", "notify")
+    assert "nothing to answer for" in complaint(
+        owned, "audit", "accept-row", "items", item_id, "--yes", status=3
+    )
+
+
 def test_init_twice_changes_nothing_and_a_lost_keyring_is_not_made_anew(nightkey: Nightkey) -> None:
     keyring = nightkey.home / "keyring" / "keyring.json"
     before = keyring.read_bytes()
