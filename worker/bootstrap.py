@@ -13,7 +13,7 @@ from vaultcore.audit import AuditLog, start_chain
 from vaultcore.consumers import References
 from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import Database
+from vaultcore.database import SCHEMA_REVISION, Database
 from vaultcore.enrolling import Enrolling
 from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
@@ -32,7 +32,7 @@ from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.hardening import harden_process
 from worker.home import find_database
-from worker.locks import share_vault
+from worker.locks import share_vault, take_vault
 from worker.outbound import HttpClient, Network
 from worker.services.addressing import Addressing
 from worker.services.admitting import Admitting
@@ -774,7 +774,8 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     if not had_keyring:
         Keyring.create(settings.keyring_path)
         made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
-    database.migrate()
+    if database.revision() != SCHEMA_REVISION:
+        _migrate_alone(database, settings.home)
     if not had_schema:
         made.append("database schema")
     with database.write() as connection:
@@ -803,6 +804,16 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {settings.home / SETTINGS_FILE}")
     database.dispose()
     return made
+
+
+def _migrate_alone(database: Database, home: Path) -> None:
+    """Whoever is still at work with an older release would write rows without their digests."""
+    try:
+        with take_vault(home):
+            database.migrate()
+    except NightkeyError:
+        database.dispose()
+        raise
 
 
 def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]:

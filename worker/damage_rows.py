@@ -205,6 +205,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             rules={"next_at": _not_beyond(ours.heartbeats.c.next_at, far)},
         ),
         _Check(table=ours.sweeps, item=none, name=none, over="done_at"),
+        _Check(table=ours.row_checks, item=none, name=none),
         _Check(
             table=ours.findings,
             item=none,

@@ -35,6 +35,7 @@ def write_place(connection: Connection, place: Place | None, *, now: datetime) -
     """Where to go on; None: a round has come to its end."""
     before = connection.execute(select(row_checks).where(row_checks.c.id == _ONE)).one_or_none()
     begun_at = now if before is None or before.table_name is None else before.begun_at
+    whole_at = None if before is None else before.whole_at
     connection.execute(delete(row_checks).where(row_checks.c.id == _ONE))
     connection.execute(
         insert(row_checks).values(
@@ -42,7 +43,7 @@ def write_place(connection: Connection, place: Place | None, *, now: datetime) -
             table_name=None if place is None else place.table,
             key=None if place is None or place.key is None else list(place.key),
             begun_at=begun_at if isinstance(begun_at, datetime) else now,
-            whole_at=now if place is None else before and before.whole_at,
+            whole_at=now if place is None else whole_at if isinstance(whole_at, datetime) else None,
         )
     )
 

@@ -1,6 +1,7 @@
 """The schema: what the migrations make is what the tables say, and nothing else is ever opened."""
 
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import deployment, item_principals, items, metadata, owners, references, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
+from worker.locks import share_vault
 from worker.rotators.catalog import find_principals
 from worker.services.definitions import Definitions
 from worker.tables import claims, deliveries, notices, tellings, workflows
@@ -375,6 +377,11 @@ def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
         connection.execute(insert(versions).values(version))
         connection.execute(insert(owners).values(id="own_a", name="operators", created_at=clock()))
     database.dispose()
+    at_work = share_vault(settings.home)
+    assert at_work is not None
+    with pytest.raises(RefusedError, match="something works on the vault"):  # and would write rows without
+        initialise(settings, clock)
+    os.close(at_work)
     made = initialise(settings, clock)
     assert made == ["keyed digests of 3 rows that decide (nightkey audit verify --rows)"]
     services = Services(settings, clock)

@@ -27,7 +27,7 @@ from worker import finding_rows, records
 from worker.bootstrap import Services, initialise
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
-from worker.tables import rotations, workflows
+from worker.tables import rotations, row_checks, workflows
 
 WORKFLOW = "ticket-sync"
 Edit = Callable[[Any, Organisation], None]
@@ -430,6 +430,10 @@ def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monk
         nights += 1
         assert nights <= 2 * all_rows
     assert seen < all_rows
+    for stored in (["a", "b"], [7], [], None):  # whatever a hand has written there
+        with behind(services) as connection:
+            connection.execute(update(row_checks).values(table_name="items", key=stored))
+        assert checking.check_some().rows == 1
     for _ in range(2 * all_rows):  # round after round
         checking.check_some()
     assert len(tampered(services)) == 1
@@ -448,3 +452,18 @@ def test_digests_that_were_taken_away_with_the_mark_are_not_made_anew(ours: Stag
     again.close()
     with pytest.raises(RefusedError, match="nothing is signed again"):
         initialise(services.settings, services.clock)
+
+
+def test_what_a_statement_makes_of_a_deciding_column_must_be_known_before(ours: Staged) -> None:
+    """Else its digest could not be: who writes so is told at once, and not by a night."""
+    services = ours[0].services
+    for statement in (
+        update(items).values(name=items.c.name + "-x"),
+        update(rotations).values(old_number=rotations.c.old_number + 1),
+    ):
+        with pytest.raises(TypeError, match="a deciding column of"), services.database.write() as connection:
+            connection.execute(statement)
+    with services.database.write() as connection:
+        connection.execute(update(rotations).values(fence=rotations.c.fence + 1))  # which decides nothing
+        connection.execute(update(items).where(items.c.name == "nobody").values(name="somebody"))
+    assert services.checking_rows.check_all().wrong == ()

@@ -152,7 +152,7 @@ class CheckingRows:
         tables = self._checks.tables()
         names = [table.name for table in tables]
         start = names.index(place.table) if place is not None and place.table in names else 0
-        key = place.key if place is not None and place.table in names else None
+        key = None if place is None or not _fits(tables[start], place) else place.key
         for position in range(start, len(tables)):
             last, more = key, True
             while more:
@@ -203,6 +203,17 @@ class CheckingRows:
                 f"no table {name[:40]!r} of rows that decide: it is one of {', '.join(tables)}"
             )
         return tables[name]
+
+
+def _fits(table: Table, place: Place) -> bool:
+    """Whether what is stored of a place can be a primary key of the table: nobody's hand has changed it."""
+    kinds = [column.type.python_type for column in table.primary_key]
+    key = place.key or ()
+    return (
+        place.table == table.name
+        and len(key) == len(kinds)
+        and all(type(part) is kind for part, kind in zip(key, kinds, strict=True))
+    )
 
 
 def _find(connection: Connection, wrong: Wrong) -> Finding:

@@ -68,6 +68,7 @@ _WORDS = {
     "deliveries": "a delivery",
     "heartbeats": "a heartbeat",
     "sweeps": "a night",
+    "row_checks": "how far the check of all rows has come",
     "findings": "a finding",
     "departures": "a departure",
 }
