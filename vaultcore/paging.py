@@ -28,8 +28,13 @@ def walk_pages(
             return
         last = key(rows[-1])
         if last in reached:
-            raise NightkeyError(
-                "the database gives the same rows again and again, so its indexes are damaged: restore it from "
-                "its backup, or make them anew (REINDEX)"
-            )
+            raise refuse_to_go_round()
         reached.add(last)
+
+
+def refuse_to_go_round() -> NightkeyError:
+    """Of a walk that a page has not led on."""
+    return NightkeyError(
+        "the database gives the same rows again and again, so its indexes are damaged: restore it from "
+        "its backup, or make them anew (REINDEX)"
+    )

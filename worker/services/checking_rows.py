@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
+from vaultcore.paging import refuse_to_go_round
 from vaultcore.row_checks import Fault, Page, RowChecks, Wrong
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
@@ -157,6 +158,8 @@ class CheckingRows:
             last, more = key, True
             while more:
                 page = self._checks.check_page(connection, tables[position], last, size=_PAGE)
+                if last is not None and page.last == last:
+                    raise refuse_to_go_round()
                 last, more = page.last, page.last is not None
                 follows = position + 1 < len(tables)
                 after = Place(table=names[position], key=last) if more else None
