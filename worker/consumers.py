@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, select, update
 from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
 from vaultcore.model import Stage
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
@@ -47,9 +47,7 @@ def consumers_of(
         .group_by(r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
         .order_by(r.consumer_name)
     )
-    waived = set(
-        connection.execute(select(waivers.c.workflow_id).where(waivers.c.rotation_id == rotation_id)).scalars()
-    )
+    waived = {row.workflow_id for row in waivers_of(connection, rotation_id)}
     at_it = set(
         connection.execute(
             select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
@@ -126,8 +124,10 @@ CHECK = "check"
 """Stands for the workflow in a waiver of somebody who answers for that the new value works."""
 
 
-def waivers_of(connection: Connection, rotation_id: str) -> list[Row[*tuple[Any, ...]]]:
-    return list(connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id)))
+def waivers_of(connection: Connection, rotation_id: str | None) -> list[Row[*tuple[Any, ...]]]:
+    """Those that somebody gave: one that none of us wrote answers for nothing."""
+    rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
+    return [row for row in rows if is_ours(connection, waivers, row)]
 
 
 def is_check_waived_since(connection: Connection, item_id: str, since: datetime) -> bool:

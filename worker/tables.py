@@ -351,9 +351,10 @@ class CheckColumns(TypedColumns):
     subject: Named[str] = Column(String(250))
     tells_apart: Named[bool] = Column(Boolean)
     asked_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-checks = Table("checks", metadata, CheckColumns)
+checks = Table("checks", metadata, CheckColumns, info={"decides": ("subject", "tells_apart", "asked_at")})
 """A check of values, by a digest of its target and settings, and whether it refused one that was made up."""
 
 
@@ -378,9 +379,16 @@ class WaiverColumns(TypedColumns):
     by: Named[str] = Column(String(100))
     why: Named[str] = Column(Text)
     at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-waivers = Table("waivers", metadata, WaiverColumns, PrimaryKeyConstraint("rotation_id", "workflow_id"))
+waivers = Table(
+    "waivers",
+    metadata,
+    WaiverColumns,
+    PrimaryKeyConstraint("rotation_id", "workflow_id"),
+    info={"decides": ("by", "why", "at")},
+)
 """Somebody answers for a consumer that was not proven on the new value."""
 
 

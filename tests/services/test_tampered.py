@@ -23,11 +23,12 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.tables import deployment, item_owners, items, owners, references, routes, versions
-from worker import finding_rows, records
+from worker import check_rows, finding_rows, records
 from worker.bootstrap import Services, initialise
+from worker.consumers import CHECK
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
-from worker.tables import rotations, row_checks, workflows
+from worker.tables import checks, rotations, row_checks, waivers, workflows
 
 WORKFLOW = "ticket-sync"
 Edit = Callable[[Any, Organisation], None]
@@ -318,6 +319,28 @@ def test_what_would_be_revoked_outside_is_what_the_vault_has_written_down(ours: 
     organisation.drive()
     assert service.calls("DELETE") == 0
     assert get_rotation(organisation, rotation_id).state is State.STUCK
+
+
+def test_a_waiver_or_a_check_that_none_of_us_wrote_answers_for_nothing(ours: Staged, clock: Any) -> None:
+    organisation, service = ours
+    services = organisation.services
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    workflow_id = read(services, workflows.c.id, where=workflows.c.name == WORKFLOW).id
+    given = {"rotation_id": rotation_id, "by": "somebody", "why": "-", "at": clock()}
+    with behind(services) as connection:
+        for waived in (workflow_id, CHECK):
+            connection.execute(insert(waivers).values(workflow_id=waived, **given))
+        connection.execute(update(checks).values(tells_apart=False))
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.WATCHING, "the workflow has yet to run"
+    assert service.calls("DELETE") == 0
+    with services.database.read() as connection:
+        known = connection.execute(select(checks.c.digest)).scalars().all()
+        assert [check_rows.find(connection, digest) for digest in known] == [None] * len(known)
+    wrong = {one.subject.split(" ")[0] for one in services.checking_rows.check_all().wrong}
+    assert wrong == ({"waivers", "checks"} if known else {"waivers"})
 
 
 def test_a_value_is_revealed_to_nobody_by_an_edited_row(ours: Staged) -> None:

@@ -19,6 +19,8 @@ _WORDS = {
     "item_references": "a use of an item",
     "workflows": "a workflow",
     "rotations": "a rotation",
+    "waivers": "an answer for a consumer of a rotation",
+    "checks": "what is known of a check",
 }
 
 

@@ -19,6 +19,8 @@ _KEPT = (
     "item_references",
     "workflows",
     "rotations",
+    "checks",
+    "waivers",
 )
 
 
