@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from vaultcore.stored import unreadable_fields
+from vaultcore.row_macs import is_ours
 from vaultcore.tables import items
 from worker.domain.findings import FindingKind
 from worker.tables import findings, row_checks
@@ -24,9 +24,9 @@ class Place:
 
 
 def read_place(connection: Connection) -> Place | None:
-    """None: at the beginning of all, also where what is stored cannot be meant."""
+    """None: at the beginning of all, also where none of us wrote what is stored."""
     row = connection.execute(select(row_checks).where(row_checks.c.id == _ONE)).one_or_none()
-    if row is None or row.table_name is None or unreadable_fields(row):
+    if row is None or row.table_name is None or not is_ours(connection, row_checks, row):
         return None
     return Place(table=row.table_name, key=tuple(row.key) if isinstance(row.key, list) else None)
 

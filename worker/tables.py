@@ -609,8 +609,9 @@ class RowCheckColumns(TypedColumns):
     key: Named[list[str | int] | None] = Column(JSON(none_as_null=True), info={"shape": "array"})
     begun_at: Named[datetime] = Column(UtcDateTime)
     whole_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-row_checks = Table("row_checks", metadata, RowCheckColumns)
+row_checks = Table("row_checks", metadata, RowCheckColumns, info={"decides": ("table_name", "key", "begun_at")})
 """One row: where the nights' check of all rows that decide has come to (the primary key of the last one that
 was looked at), when this round of it began, and when one last came to its end."""

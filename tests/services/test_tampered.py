@@ -23,11 +23,12 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.tables import deployment, item_owners, items, owners, references, routes, versions
-from worker import check_rows, finding_rows, records
+from worker import check_rows, finding_rows, records, row_check_rows
 from worker.bootstrap import Services, initialise
 from worker.consumers import CHECK
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
+from worker.row_check_rows import Place
 from worker.tables import checks, rotations, row_checks, waivers, workflows
 
 WORKFLOW = "ticket-sync"
@@ -453,9 +454,14 @@ def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monk
         nights += 1
         assert nights <= 2 * all_rows
     assert seen < all_rows
-    for stored in (["a", "b"], [7], [], None):  # whatever a hand has written there
+    for stored in (("a", "b"), (7,), (), None):  # whatever a hand has written there
         with behind(services) as connection:
-            connection.execute(update(row_checks).values(table_name="items", key=stored))
+            connection.execute(update(row_checks).values(table_name="rotations", key=stored))
+        checking.check_some()
+        assert read(services, row_checks.c.table_name, where=row_checks.c.id == 1).table_name == "deployment"
+        with services.database.write() as connection:
+            connection.execute(delete(row_checks))
+            row_check_rows.write_place(connection, Place(table="items", key=stored), now=services.clock())
         assert checking.check_some().rows == 1
     for _ in range(2 * all_rows):  # round after round
         checking.check_some()

@@ -21,6 +21,7 @@ _WORDS = {
     "rotations": "a rotation",
     "waivers": "an answer for a consumer of a rotation",
     "checks": "what is known of a check",
+    "row_checks": "how far the check of all rows has come",
 }
 
 
