@@ -112,8 +112,9 @@ def judge(name: str, *, what: str, least: int, most: int, example: str) -> str:
 
 def skeleton(name: str) -> str:
     """What a reader sees of it: the same for names that only a machine can tell apart."""
-    plain = unicodedata.normalize("NFKC", name.translate(_LOOKS))
-    return unicodedata.normalize("NFC", plain.translate(_LOOKS).casefold())
+    letters = unicodedata.normalize("NFD", name).translate(_LOOKS)  # apart from their accents
+    plain = unicodedata.normalize("NFKD", letters).translate(_LOOKS).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain).translate(_LOOKS))
 
 
 def spellings(name: str) -> list[str]:

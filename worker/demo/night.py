@@ -170,4 +170,4 @@ def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterpa
     received = "\n".join(str(post.body) for post in counterparts.sink.requests)
     token = re.search(r"clm_\w+", received)
     if token is not None:
-        stage.say(f"{command} claim    (shows the new key, to who has its owner's token: {token[0]})")
+        stage.say(f"{command} claim    (asks for its owner's token, and shows the new key once: {token[0]})")
