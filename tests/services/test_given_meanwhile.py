@@ -1,5 +1,6 @@
 """A person gives another value while a rotation is open, in each of its states: it ends on that, plainly."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import versions
 from worker.demo.loopback import Answer, Incoming
+from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
 from worker.services.items import ItemChange
 from worker.store import Rotation
@@ -229,3 +231,78 @@ def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_i
     for _ in range(2):
         pass_a_night(staged, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
+
+
+def lose_the_first_answer(service: ScriptedService) -> None:
+    """The first issue has its effect, and is answered 504."""
+    lost: list[str] = []
+
+    def script(incoming: Incoming) -> Answer | None:
+        if (incoming.method, incoming.path) == ("POST", "/v1/tokens") and not lost:
+            lost.append(service.issue("ticketing", label=json.loads(incoming.body)["label"])[0])
+            return Answer(status=504, body={})
+        return None
+
+    service.script = script
+
+
+def watch_after_a_lost_answer(staged: Staged, clock: Any) -> Rotation:
+    """Version 2 is in use, version 1 works on, and what took effect late may still come."""
+    organisation, service = staged
+    organisation.add_token(TOKEN, "ticketing", overlap="7d")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    service.has_twins = True
+    lose_the_first_answer(service)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    rotation = get_rotation(organisation, rotation_id)
+    assert (rotation.new_number, rotation.late_until is not None) == (2, True)
+    return rotation
+
+
+def live_by_label(service: ScriptedService, label: str) -> list[str]:
+    with service._lock:
+        return [one.id for one in service._by_digest.values() if one.label == label and not one.revoked]
+
+
+def test_a_version_in_use_is_retired_in_its_turn_though_an_answer_was_lost_before_it(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    rotation = watch_after_a_lost_answer(staged, clock)
+    label = f"nightkey-{rotation.id}"
+    (second,) = live_by_label(service, label)
+    service.issue("ticketing", label=label)  # what was given up takes effect now
+    theirs = give(staged)
+    organisation.drive()
+    assert live_by_label(service, label) == [second], "the late one is gone, and not the one in use"
+    waiting = get_rotation(organisation, rotation.id)
+    assert waiting.last_error == "version 3 was given by hand since, and what is not in use is taken away"
+    step_to(organisation, clock, rotation.id, State.CANCELLED)
+    assert organisation.stages(TOKEN) == ["previous", "previous", "current"]
+    assert live_by_label(service, label) == [second]
+    organisation.services.running.start("ticket-sync", actor="test")
+    for _ in range(2):
+        pass_a_night(staged, clock)
+    assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
+    assert len(service.live_tokens("ticketing")) == 1
+    assert service.is_live(theirs)
+
+
+def test_where_the_version_in_use_cannot_be_told_from_what_came_late_nothing_is_revoked(
+    staged: Staged, clock: Any
+) -> None:
+    organisation, service = staged
+    rotation = watch_after_a_lost_answer(staged, clock)
+    named_otherwise = PolicyChange(assigned={"find_ids": "tokens.*.label"})
+    organisation.services.items.update(TOKEN, ItemChange(policy=named_otherwise), actor="test")
+    label = f"nightkey-{rotation.id}"
+    live = live_by_label(service, label)
+    give(staged)
+    drive_on(organisation, clock)
+    stuck = get_rotation(organisation, rotation.id)
+    assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)
+    assert live_by_label(service, label) == live
+    assert f"look there for {label}, and revoke what is not version 2" in str(stuck.last_error)
+    organisation.services.deciding.roll_back(rotation.id, actor="test")
+    assert organisation.stages(TOKEN) == ["previous", "previous", "current"]

@@ -340,8 +340,11 @@ class Deciding:
         )
 
     def _end_on_old(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        self._returning.go_back(connection, rotation, actor=actor)
-        self._returning.drop_new(connection, rotation, actor=actor, reason="given up")
+        if rotation.is_overtaken(item.version):
+            self._returning.leave_behind(connection, rotation, actor=actor)
+        else:
+            self._returning.go_back(connection, rotation, actor=actor)
+            self._returning.drop_new(connection, rotation, actor=actor, reason="given up")
         back = self._vault.get(connection, item.id)
         self._vault.hold(connection, item.id, _hold_after_cancel(back, self._clock()))
         self._telling.resolve(connection, item.id)

@@ -6,6 +6,7 @@ too, for what is written in the vault then.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -76,6 +77,8 @@ class Returning:
             )
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
+        if rotation.is_overtaken(item.version) and self._was_in_use(rotation):
+            return self._take_late(rotation, rotator, job)
         if rotator.overlaps(job.settings) or rotation.one_way:
             self._verify_old(rotation, item, rotator, job)
             runs = self._return_consumers(rotation)
@@ -119,7 +122,7 @@ class Returning:
             new = self._versions.get(connection, rotation.item_id, rotation.new_number)
         return new.stage is Stage.PENDING and new.filled
 
-    def leave_behind(self, connection: Connection, rotation: Rotation) -> None:
+    def leave_behind(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
         """A person has given another value since: everybody follows that. What was in use is retired when
         nobody needs it any more; nothing holds the item back.
         """
@@ -129,7 +132,7 @@ class Returning:
             new = self._versions.get(connection, rotation.item_id, rotation.new_number)
             if new.stage is Stage.PENDING:
                 self._versions.destroy(
-                    connection, rotation.item_id, new.number, actor=rotation.id, reason="another was given"
+                    connection, rotation.item_id, new.number, actor=actor, reason="another was given"
                 )
         self._vault.hold(connection, rotation.item_id, None)
 
@@ -168,6 +171,28 @@ class Returning:
         self.go_back(connection, rotation, actor=rotation.id)
         self.drop_new(connection, rotation, actor=rotation.id, reason="rolled back")
         self._hold(connection, rotation.item_id)
+
+    def _was_in_use(self, rotation: Rotation) -> bool:
+        """Whether consumers may work with the new version still: then it is retired, and never undone."""
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return new.stage is Stage.PREVIOUS
+
+    def _take_late(self, rotation: Rotation, rotator: Rotator, job: Job) -> Done:
+        """What took effect late beside a version that was in use. That bears the same label, so it stands for
+        the old value, which nothing that is undone may touch.
+        """
+        beside = replace(job, old=job.new, old_external=job.new_external, new=None, new_external={})
+        _check_told_apart(rotation, rotator, beside)
+        again_at = late_until(rotation, self._clock())
+        return Done(
+            message=f"{rotator.undo(beside)}; version {rotation.new_number} works on until nobody needs it",
+            record=lambda _: None,
+            again_at=again_at,
+            waits_for=WAITS,
+        )
 
     def _return_consumers(self, rotation: Rotation) -> list[str]:
         """Everybody is on the old value from now on. Which workflows still run with the new one."""
@@ -212,3 +237,23 @@ class Returning:
             now=self._clock(),
         )
         self._vault.hold(connection, item_id, until)
+
+
+def _check_told_apart(rotation: Rotation, rotator: Rotator, job: Job) -> None:
+    """`CounterpartError` where something is listed under the label, and which of it `job.old` is cannot be
+    told: nothing may be revoked then.
+    """
+    ask = getattr(rotator, "list_outside", None)
+    if ask is None:
+        return
+    listed = {one.id for one in ask(job, []) or []}
+    if not listed or str(job.old_external.get("id")) in listed:
+        return
+    beside = {one.id for one in ask(job, [] if job.old is None else [job.old]) or []}
+    if beside >= listed:
+        number = rotation.new_number
+        raise CounterpartError(
+            f"version {number}, which was in use, cannot be told among what bears its label ({len(listed)}): "
+            f"look there for {job.label}, and revoke what is not version {number}",
+            cause=Cause.MISTAKE,
+        )

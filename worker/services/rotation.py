@@ -237,7 +237,7 @@ class Rotations:
         if overtaken and not self._returning.must_take_away(claimed):
             return partial(self._end_overtaken, claimed)
         if overtaken and step is not Step.UNDO:
-            return self._take_away
+            return partial(self._take_away, claimed)
         self._check_allowed(claimed, item)
         unready = self._returning.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
@@ -288,15 +288,17 @@ class Rotations:
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
 
-    def _take_away(self, _: Connection) -> _End:
+    def _take_away(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: what was made and is not in use is taken away first."""
+        version = self._version_of(connection, claimed)
+        why = f"version {version} was given by hand since, and what is not in use is taken away"
         to = Transition(state=State.UNDOING, next_at=self._clock())
-        return _End(to=to, result="done", message="a person has given another value since")
+        return _End(to=to, result="done", message=why, values={"last_error": why})
 
     def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
         version = self._vault.get(connection, claimed.item_id).version or 0
-        self._returning.leave_behind(connection, claimed)
+        self._returning.leave_behind(connection, claimed, actor=claimed.id)
         self._telling.resolve(connection, claimed.item_id)
         if claimed.new_number is not None and not claimed.by_owner:
             self._telling.tell_overtaken(connection, claimed, version)
