@@ -77,6 +77,19 @@ def copies_of(connection: Connection, item_id: str) -> list[str]:
     return sorted(connection.execute(query).scalars())
 
 
+def unlike_copies(connection: Connection, original_id: str, ids: Collection[str]) -> list[str]:
+    """The names of those of these copies whose current value is known to be another than the original's."""
+    likeness = likeness_of(connection, original_id)
+    if likeness is None:
+        return []
+    query = (
+        select(items.c.name)
+        .join(versions, versions.c.item_id == items.c.id)
+        .where(items.c.id.in_(ids), versions.c.stage == Stage.CURRENT.value, versions.c.likeness != likeness)
+    )
+    return sorted(connection.execute(query).scalars())
+
+
 def likeness_of(connection: Connection, item_id: str) -> bytes | None:
     """That of the item's current value; None: it has none, or it was not read since there are such digests."""
     return connection.execute(

@@ -398,7 +398,12 @@ def update(
         changes = describe_changes(updated.changes)
         print_json(
             describe(updated.item)
-            | {"changes": changes, "ends_rotation": updated.ends, "copies": updated.follow}
+            | {
+                "changes": changes,
+                "ends_rotation": updated.ends,
+                "copies": updated.follow,
+                "unlike": updated.unlike,
+            }
         )
     else:
         print_lines([_line(updated.item)])
@@ -407,6 +412,11 @@ def update(
             print_lines(
                 [f"its copies follow it, and are of the same original now: {', '.join(updated.follow)}"]
             )
+        if updated.unlike:
+            original = updated.item.policy.copy_of or ""
+            with services.database.read() as connection:
+                original = services.vault.get(connection, original).name
+            print_lines([f"with another value than {original}: {', '.join(updated.unlike)}"])
         if updated.ends is not None:
             print_lines([f"its rotation ends on this value (nightkey rotation show {updated.ends})"])
 

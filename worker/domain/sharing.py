@@ -97,21 +97,27 @@ def _find_head(one: Sharer, sharers: Sequence[Sharer]) -> Sharer:
 
 @dataclass(frozen=True, kw_only=True)
 class StaleCopy:
-    """A declared copy whose original was replaced after it got its value."""
+    """A declared copy with another value than its original, which got its own at `replaced_at`. `known`: both
+    were compared; otherwise the original was replaced after the copy had its value.
+    """
 
     item_id: str
     item: str
     original: str
     replaced_at: datetime
+    known: bool = True
 
 
 def find_stale_copy(copy: StaleCopy) -> Finding:
+    at = f"{copy.replaced_at:%Y-%m-%d %H:%M} UTC"
+    says = f"its original {copy.original} was replaced on {at}, and it still has the value from before"
+    if copy.known:
+        says = f"it has another value than its original {copy.original}, which got its own on {at}"
     return find_of_item(
         FindingKind.STALE_COPY,
         copy.item_id,
         copy.item,
-        detail=f"its original {copy.original} was replaced on {copy.replaced_at:%Y-%m-%d %H:%M} UTC, and it "
-        "still has the value from before, which stops working. No value is ever read out of the vault: let "
+        detail=f"{says}. One of the two stops working, and no value is ever read out of the vault: let "
         f"what uses it name {copy.original}, or give it the value that works",
         command=f"nightkey item show {quote_word(copy.item)}",
     )

@@ -15,7 +15,7 @@ from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
 from vaultcore.owners import Owners
 from vaultcore.rules import check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
-from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of
+from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of, unlike_copies
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker import finding_rows, store
@@ -35,13 +35,15 @@ from worker.services.making_way import MakingWay
 @dataclass(frozen=True, kw_only=True)
 class Updated:
     """`ends`: the open rotation, by its id, that ends on the value that was given. `follow`: the items that
-    were copies of this one, and are of its original now.
+    were copies of this one, and are of its original now. `unlike`: which of them, or the item itself, has
+    another value than that original.
     """
 
     item: Item
     changes: tuple[Change, ...]
     ends: str | None = None
     follow: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
 
 class Items:
@@ -150,7 +152,9 @@ class Items:
         written. A new value is a new version, current at once, and refused without a word on its expiry.
         """
         with self._database.write() as connection:
-            rotation = self._making_way.find(connection, self._vault.get(connection, name))
+            before = self._vault.get(connection, name)
+            rotation = self._making_way.find(connection, before)
+            copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
@@ -188,8 +192,11 @@ class Items:
             if policy != item.policy:
                 self._making_way.look_again(connection, rotation)
             ends = None if value is None else self._making_way.end(connection, rotation, after)
-            follow = self._move_copies(connection, item, policy, actor)
-        return Updated(item=after, changes=changes, ends=ends, follow=follow)
+            joins = policy.copy_of if policy.copy_of != item.policy.copy_of else None
+            follow = self._move_copies(connection, copies, policy, actor) if joins else ()
+            moved = [after.id, *(copy.id for copy in copies)]
+            unlike = tuple(unlike_copies(connection, joins, moved)) if joins else ()
+        return Updated(item=after, changes=changes, ends=ends, follow=follow, unlike=unlike)
 
     def _check_alone(
         self, connection: Connection, item: Item, policy: Policy, value: Secret | None
@@ -214,16 +221,34 @@ class Items:
         refuse_twins(found, item.name)
         return principals
 
-    def _move_copies(self, connection: Connection, item: Item, policy: Policy, actor: str) -> tuple[str, ...]:
-        """The copies of an item that becomes another's copy are that one's from now on; their names."""
-        if policy.copy_of is None or policy.copy_of == item.policy.copy_of:
-            return ()
-        copies = copies_of(connection, item.id)
-        for name in copies:
-            copy = self._vault.get(connection, name, lock=True)
+    def _lock_family(self, connection: Connection, item: Item, change: ItemChange) -> list[Item]:
+        """The copies of an item that becomes another's copy, which are that one's from now on.
+
+        With the item and that other they are locked in the order of their ids, and before the audit trail: as
+        by whoever changes one of them.
+        """
+        copy_of = self._policy_after(item, change).copy_of
+        if copy_of in (None, item.policy.copy_of):
+            return []
+        names = [copy_of or "", *copies_of(connection, item.id)]
+        wanted = {item.id, *(self._vault.get(connection, name).id for name in names)}
+        locked: dict[str, Item] = {}
+        while wanted:  # one that became a copy before the item was locked comes in the next round
+            locked |= {one: self._vault.get(connection, one, lock=True) for one in sorted(wanted)}
+            names = copies_of(connection, item.id)
+            wanted = {self._vault.get(connection, name).id for name in names} - locked.keys()
+        return sorted(
+            (one for one in locked.values() if one.policy.copy_of == item.id), key=lambda one: one.name
+        )
+
+    def _move_copies(
+        self, connection: Connection, copies: Sequence[Item], policy: Policy, actor: str
+    ) -> tuple[str, ...]:
+        """The copies are of this policy's original from now on; their names."""
+        for copy in copies:
             follows = replace(copy.policy, copy_of=policy.copy_of)
             self._vault.update(connection, copy.id, policy=follows, actor=actor)
-        return tuple(copies)
+        return tuple(copy.name for copy in copies)
 
     def _resolve_copy(
         self, connection: Connection, policy: Policy, item: Item | None, *, lock: bool = False

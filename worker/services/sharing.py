@@ -44,7 +44,7 @@ def walk_shared(connection: Connection, *, page_size: int) -> Iterator[list[Find
 
 
 def walk_stale_copies(connection: Connection, *, page_size: int) -> Iterator[list[Finding]]:
-    """Declared copies that have the value of before: given earlier than the original's, and not the same."""
+    """Declared copies that have another value than their original, whichever was given first."""
     copies = select(items.c.id).where(items.c.copy_of.is_not(None))
     for page in _pages(connection, copies, items.c.id, page_size, key="id"):
         rows = connection.execute(_stale_among([row.id for row in page]))
@@ -53,23 +53,29 @@ def walk_stale_copies(connection: Connection, *, page_size: int) -> Iterator[lis
 
 
 def _stale_among(ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    """A value that was not read since there are digests is none that is known to be another: unless a rotation
-    made the original's after the copy had its own.
+    """Where both values have a digest, these decide. One that was not read since there are such is not known to
+    be another: unless a rotation made the original's after the copy had its own.
     """
     original, its, own = items.alias("original"), versions.alias("its"), versions.alias("own")
+    known = and_(its.c.likeness.is_not(None), own.c.likeness.is_not(None))
     return (
-        select(items.c.id, items.c.name, original.c.name.label("original"), its.c.activated_at)
+        select(
+            items.c.id,
+            items.c.name,
+            original.c.name.label("original"),
+            its.c.activated_at,
+            known.label("known"),
+        )
         .select_from(items)
         .join(original, original.c.id == items.c.copy_of)
         .join(its, and_(its.c.item_id == original.c.id, its.c.stage == Stage.CURRENT.value))
         .join(own, and_(own.c.item_id == items.c.id, own.c.stage == Stage.CURRENT.value))
         .where(
             items.c.id.in_(ids),
-            its.c.activated_at > own.c.activated_at,
             its.c.likeness.is_distinct_from(own.c.likeness),
             or_(
-                and_(its.c.likeness.is_not(None), own.c.likeness.is_not(None)),
-                its.c.issued_at > own.c.activated_at,
+                known,
+                and_(its.c.activated_at > own.c.activated_at, its.c.issued_at > own.c.activated_at),
             ),
         )
         .order_by(items.c.id)
@@ -150,4 +156,10 @@ def _read_sharer(row: Row[*tuple[Any, ...]]) -> Sharer:
 
 def _read_copy(row: Row[*tuple[Any, ...]]) -> StaleCopy:
     check_row(row, f"item {row.name}")
-    return StaleCopy(item_id=row.id, item=row.name, original=row.original, replaced_at=row.activated_at)
+    return StaleCopy(
+        item_id=row.id,
+        item=row.name,
+        original=row.original,
+        replaced_at=row.activated_at,
+        known=bool(row.known),
+    )
