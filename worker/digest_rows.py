@@ -27,6 +27,7 @@ from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
 from worker.domain.saga import State
+from worker.store import holds_new
 from worker.tables import findings, notices, rotations, tellings
 
 _OWNER = bindparam("owner", type_=tellings.c.owner_id.type)
@@ -87,7 +88,7 @@ _TOLD_AT_ONCE = exists().where(
 )
 """By a notice of its own, since its night had closed."""
 _ROTATED = (
-    select(rotations)
+    select(rotations, holds_new().label("made"))
     .where(
         rotations.c.told_night == _NIGHT,
         or_(_OWNED.where(item_owners.c.owner_id == _OWNER), and_(_NOBODYS, ~_OWNED)),
@@ -144,6 +145,7 @@ def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
         error=row.last_error,
         waits_for=tuple(row.waits_for),
         works=not (row.one_way or row.old_dead),
+        made=bool(row.made),
     )
 
 

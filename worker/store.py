@@ -13,7 +13,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac
 from vaultcore.stored import Unread, check_row, read_all, read_apart
-from vaultcore.tables import deployment
+from vaultcore.tables import deployment, versions
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.tables import rotation_steps, rotations, sweeps
@@ -482,6 +482,25 @@ def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
             .limit(1)
         ).scalar_one_or_none()
     )
+
+
+def holds_new() -> ColumnElement[bool]:
+    """Whether the new version of a rotation's row holds a value: it may have been begun, and never issued."""
+    return (
+        select(versions.c.number)
+        .where(
+            versions.c.item_id == rotations.c.item_id,
+            versions.c.number == rotations.c.new_number,
+            or_(versions.c.record.is_not(None), versions.c.digest.is_not(None)),
+        )
+        .exists()
+    )
+
+
+def has_new(connection: Connection, rotation: Rotation) -> bool:
+    """As `holds_new`, of one rotation."""
+    query = select(holds_new()).where(rotations.c.id == rotation.id)
+    return bool(connection.execute(query).scalar_one_or_none())
 
 
 def last_failure(connection: Connection, item_id: str, *, since: datetime) -> Rotation | None:

@@ -1,5 +1,6 @@
 """An organisation whose token service does what a test scripts, and the moves of its nights."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,6 +140,19 @@ Staged = tuple[Organisation, ScriptedService]
 
 def bearer_of(incoming: Incoming) -> str:
     return _bearer(incoming)
+
+
+def lose_the_first_answer(service: ScriptedService) -> None:
+    """The first issue has its effect, and is answered 504."""
+    lost: list[str] = []
+
+    def script(incoming: Incoming) -> Answer | None:
+        if (incoming.method, incoming.path) == ("POST", "/v1/tokens") and not lost:
+            lost.append(service.issue("ticketing", label=json.loads(incoming.body)["label"])[0])
+            return Answer(status=504, body={})
+        return None
+
+    service.script = script
 
 
 def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) -> Services:

@@ -1,6 +1,5 @@
 """A person gives another value while a rotation is open, in each of its states: it ends on that, plainly."""
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
+    lose_the_first_answer,
     stage,
     step_to,
     told,
@@ -231,19 +231,6 @@ def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_i
     for _ in range(2):
         pass_a_night(staged, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
-
-
-def lose_the_first_answer(service: ScriptedService) -> None:
-    """The first issue has its effect, and is answered 504."""
-    lost: list[str] = []
-
-    def script(incoming: Incoming) -> Answer | None:
-        if (incoming.method, incoming.path) == ("POST", "/v1/tokens") and not lost:
-            lost.append(service.issue("ticketing", label=json.loads(incoming.body)["label"])[0])
-            return Answer(status=504, body={})
-        return None
-
-    service.script = script
 
 
 def watch_after_a_lost_answer(staged: Staged, clock: Any) -> Rotation:

@@ -19,6 +19,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.policies import PolicyChange
+from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
 from worker.services.items import ItemChange
 from worker.store import Rotation, steps_of
@@ -76,6 +77,11 @@ def messages(organisation: Organisation, rotation_id: str) -> str:
         return " ".join(row.message for row in steps_of(connection, rotation_id))
 
 
+def standings(organisation: Organisation, rotation: Rotation) -> tuple[Standing, ...]:
+    with organisation.services.database.read() as connection:
+        return organisation.services.watching.standings(connection, rotation)
+
+
 def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = add_blind(organisation)
@@ -86,6 +92,11 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     said = messages(organisation, rotation.id)
     assert "unproven: the service accepts it (200), but a made-up one passes the same check" in said
     assert "unproven, since no made-up value was refused: ticket-sync/call" in said
+    assert "passed: none; unproven, since no made-up value was refused: ticket-sync " in f"{said} "
+    organisation.services.running.start("ticket-sync", actor="test")
+    (ran, check) = standings(organisation, rotation)
+    assert (ran.proof, check.check) == (Proof.UNPROVEN, True)
+    assert ran.why == "ticket-sync ran well with version 2, as it may with any value"
 
     for _ in range(3):
         rotation = pass_the_overlap(organisation, clock)

@@ -171,6 +171,15 @@ def test_callers_are_given_more_time_or_answered_for():
     ]
 
 
+def test_nobody_is_led_back_to_an_old_value_that_is_refused():
+    advice = advised(State.STUCK, State.RETIRING, False, (), old_dead=True)
+    assert [one.command for one in advice] == [
+        "nightkey rotation retry rot_1",
+        "nightkey rotation accept rot_1",
+    ]
+    assert not any("the old value" in one.does for one in advice)
+
+
 def test_where_the_old_value_is_dead_nothing_speaks_of_it():
     standings = [standing(Proof.UNPROVABLE)]
     advice = advised(State.WATCHING, None, False, standings, one_way=True, beside=False)

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,7 +82,7 @@ DATA = {
     ),
     "rotation-rolled-back": ROTATION | {"works": True},
     "rotation-cancelled": ROTATION | {"works": False},
-    "rotation-stuck": ROTATION,
+    "rotation-stuck": ROTATION | {"made": True},
     "rotation-overtaken": ROTATION | {"version": 3, "made": 2},
     "rotation-done": ROTATION | {"version": 4, "expires_at": NIGHT},
     "rotation-requested": ROTATION
@@ -142,6 +143,22 @@ DATA = {
 @pytest.fixture
 def letters(tmp_path):
     return Letters(tmp_path / "templates")
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (True, "both values are kept"),
+        (False, "value from before is kept"),
+    ],
+)
+def test_of_a_stuck_rotation_it_is_said_what_is_kept(letters, made, says):
+    line = replace(ROTATED[-1], made=made)
+    digest = build_digest("ops", [], [line], night=NIGHT, now=NIGHT)
+    for kind, data in (("digest", digest), ("rotation-stuck", ROTATION | {"made": made})):
+        body = to_text(letters.write(kind, data, zone=ZONE).body)
+        assert says in body.lower()
+        assert ("no new one here" in body) is not made
 
 
 def test_a_whole_digest_reads_so(letters):

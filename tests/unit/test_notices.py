@@ -59,6 +59,7 @@ def test_what_was_not_replaced_says_so_and_where_to_look(state, stuck):
     assert failed == {
         "item": "prod-token",
         "stuck": stuck,
+        "made": True,
         "error": "401",
         "command": "nightkey rotation show rot_1",
     }

@@ -76,6 +76,7 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
         one_way=rotation.one_way,
         beside=leeway.beside,
         given=leeway.given,
+        old_dead=rotation.old_dead,
     )
     if json:
         shown = [vars(one) for one in advice]

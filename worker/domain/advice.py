@@ -31,18 +31,22 @@ def advise(
     one_way: bool = False,
     beside: bool = True,
     given: int | None = None,
+    old_dead: bool = False,
 ) -> tuple[Advice, ...]:
     """The choices that the state leaves, the safest first; none: there is nothing to decide.
 
     `number` is the new version of the item, and `has_new` says that there is a new value here that could be
     accepted. `one_way`: issuing the new value has ended the old one, and there is no going back to it.
     `beside`: the old value works beside the new one. `given`: what a person has given since, on which it ends.
+    `old_dead`: the old value is known to be refused.
     """
     if given is not None and state is State.STUCK:
         return tuple(_end_on_given(rotation_id, stuck_in, given))
     return tuple(
         Advice(command=_write_command(rotation_id, verb, more), does=does)
-        for verb, more, does in _choices(state, stuck_in, failing, standings, f"{item}={number}", beside=beside)
+        for verb, more, does in _choices(
+            state, stuck_in, failing, standings, f"{item}={number}", beside=beside, old_dead=old_dead
+        )
         if (verb != "accept" or has_new)
         and one_way not in _NEVER_WHERE.get(verb + more, ())
         and (beside or verb != "extend")
@@ -80,11 +84,12 @@ def _choices(
     new: str,
     *,
     beside: bool,
+    old_dead: bool,
 ) -> Iterator[tuple[str, str, str]]:
     if state is State.REQUESTED:
         yield "approve", "", "it begins, tests first"
     if state is State.STUCK:
-        yield from _stuck(stuck_in)
+        yield from _stuck(stuck_in, old_dead=old_dead)
         return
     if failing:
         yield "retry", "", "tries again now, with the same value"
@@ -137,8 +142,15 @@ def _write_report(name: str, new: str) -> str:
     return f"{options} -- {quote_word(name)}" if name.startswith("-") else f" {quote_word(name)}{options}"
 
 
-def _stuck(stuck_in: State | None) -> Iterator[tuple[str, str, str]]:
-    if stuck_in is State.RETIRING:
+def _stuck(stuck_in: State | None, *, old_dead: bool) -> Iterator[tuple[str, str, str]]:
+    if stuck_in is State.RETIRING and old_dead:
+        yield "retry", "", "looks again for what is left outside"
+        yield (
+            "accept",
+            "",
+            "the new value stays; see first to what is left outside: the old one is dropped here",
+        )
+    elif stuck_in is State.RETIRING:
         yield "retry", "", "revokes the old value again"
         yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
         yield "accept", "", "the new value stays; revoke the old one outside yourself first: here it is dropped"

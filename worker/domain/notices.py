@@ -85,6 +85,8 @@ class RotatedLine:
     waits_for: tuple[str, ...]
     works: bool = True
     """The version before it works beside the new one."""
+    made: bool = True
+    """The new version holds a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ def build_digest(
             {
                 "item": line.item,
                 "stuck": line.state is State.STUCK,
+                "made": line.made,
                 "error": line.error or "for a reason unknown",
                 "command": f"nightkey rotation show {line.id}",
             }

@@ -1,7 +1,7 @@
 """What proves that consumers moved to a new value, and what the old one is kept for until then. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,6 +21,8 @@ _UNSHOWN = (
 class Proof(StrEnum):
     PROVEN = "proven"
     """It had a good production run with the new value."""
+    UNPROVEN = "unproven"
+    """It had one, and nothing has shown that a wrong value would have failed it."""
     WAIVED = "waived"
     """Somebody answers for it."""
     AWAITED = "awaited"
@@ -31,6 +33,10 @@ class Proof(StrEnum):
     """It stays on another version until somebody unpins it."""
     HELD = "held"
     """It stays on the old version until the one that goes first has run well."""
+
+
+_MOVED = (Proof.PROVEN, Proof.UNPROVEN, Proof.WAIVED)
+"""It is no reason to keep the old value. That nothing was shown is one of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +231,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     if overlap.callers is not None:
         standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
     if not overlap.shown:
-        standings += (stand_check(waived=overlap.waived),)
+        standings = (*map(_doubt, standings), stand_check(waived=overlap.waived))
     if any(consumer.held for consumer in ordered):
         canary = next((c for c in ordered if c.id == overlap.canary_id), None)
         if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
@@ -241,7 +247,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     if overlap.unread:
         reasons.append(AWAITS_READER)
     reasons += overlap.others
-    reasons += [s.why for s in standings if s.proof not in (Proof.PROVEN, Proof.WAIVED)]
+    reasons += [s.why for s in standings if s.proof not in _MOVED]
     if not reasons and (overlap.opens is None or now < overlap.opens):
         when = "" if overlap.opens is None else f", from {overlap.opens:%Y-%m-%d %H:%M} UTC"
         reasons.append(f"a moment in which changes may be made{when}")
@@ -250,6 +256,14 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     quiet = None if overlap.callers is None else overlap.callers.quiet_from
     looks = _next_look(now, overlap.ends, overlap.opens, quiet)
     return _found(State.WATCHING, tuple(reasons), looks, standings)
+
+
+def _doubt(standing: Standing) -> Standing:
+    """A good run says little where no check can tell: it has moved, and is waited for no longer."""
+    if standing.proof is not Proof.PROVEN or standing.consumer is None:
+        return standing
+    why = f"{standing.why}, as it may with any value"
+    return replace(standing, proof=Proof.UNPROVEN, why=why)
 
 
 def find_unshown(overlap: Overlap) -> Standing | None:

@@ -151,6 +151,10 @@ class Deciding:
             _refuse_to_lose_both(rotation, item)
             if rotation.by_owner:
                 _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
+            if rotation.old_dead and rotation.stuck_in is State.RETIRING:
+                _refuse(
+                    rotation, "has no way back, since the old value is refused: retry it, or accept the new one"
+                )
             held = comparison_rows.find_open(connection, item.id) is not None
             if rotation.state is State.STUCK and (held or state in (State.UNDOING, State.DISCARDING)):
                 self._end_on_old(connection, rotation, item, actor)

@@ -159,7 +159,7 @@ class Steps:
             unproven = self._tests.show(rotation) is None
             if unproven and not self._watching.is_answered_for(rotation):
                 return self._wait_for_check(rotation)
-            message = self._revoke(rotator, replace(job, unproven=unproven))
+            message = self._revoke(rotation, rotator, replace(job, unproven=unproven))
         again_at = late_until(rotation, self._clock())
         if again_at is not None:
             return Done(message=message, again_at=again_at, waits_for=WAITS)
@@ -238,8 +238,10 @@ class Steps:
                 store.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
         raise failure
 
-    def _revoke(self, rotator: Rotator, job: Job) -> str:
-        """What is refused here is what lets us in, and not the value: a person must mend that."""
+    def _revoke(self, rotation: Rotation, rotator: Rotator, job: Job) -> str:
+        """What is refused here is what lets us in, and not the value: a person must mend that. Where the old
+        value is gone by then all the same, nobody is to be led back to it: stored, too.
+        """
         failure: CounterpartError
         try:
             return rotator.revoke(job)
@@ -247,6 +249,10 @@ class Steps:
             failure = error
         if failure.cause is Cause.REJECTED:
             failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
+        if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
+            with self._database.write() as connection:
+                store.check_fence(connection, rotation, now=self._clock())
+                store.change_rotation(connection, rotation, old_dead=True)
         raise failure
 
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
@@ -316,6 +322,16 @@ def _check_value(value: Secret, item: Item) -> None:
         problem = str(error)
     if problem:
         raise CounterpartError(problem, cause=Cause.MISTAKE)
+
+
+def _is_gone(rotator: Rotator, job: Job) -> bool:
+    """Whether the old value is refused, as far as the other side can be asked now."""
+    if job.old is None:
+        return False
+    try:
+        return _find_refusal(rotator, job, job.old) is not None
+    except CounterpartError:
+        return False
 
 
 def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> CounterpartError | None:

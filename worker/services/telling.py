@@ -40,7 +40,11 @@ class Telling:
             kind=f"rotation-{state.value}",
             dedupe_key=f"rotation:{rotation.id}:{state.value}:{number}",
             data=self._describe(connection, rotation)
-            | {"error": error, "works": not self._is_old_dead(connection, rotation)},
+            | {
+                "error": error,
+                "works": not self._is_old_dead(connection, rotation),
+                "made": store.has_new(connection, rotation),
+            },
         )
         topic = finding_rows.record(connection, self._find(rotation, kind, error), self._clock())
         topics = [(topic, 1), *self._record_expiry(connection, rotation)]
