@@ -74,3 +74,11 @@ def test_a_package_that_is_missing_is_said_with_how_to_get_it():
 def test_a_setting_too_many_is_named():
     with pytest.raises(InvalidInputError, match="rotator random, setting lenght: there is no such setting"):
         parse_settings("random", {"lenght": 8})
+
+
+def test_what_is_said_of_a_setting_is_one_line_of_a_length_that_can_be_read():
+    for name in ("n" * 60_000, "two\nlines"):
+        with pytest.raises(InvalidInputError, match="there is no such setting") as refusal:
+            parse_settings("random", {name: 1})
+        assert len(str(refusal.value)) < 200
+        assert str(refusal.value).isprintable()

@@ -265,3 +265,32 @@ days = st.integers(1, 4000).map(lambda number: show_duration(number * DAY))
 )
 def test_defaults_never_contradict_what_was_given(base, given):
     check_policy(build_policy(base, given, default_rotator="random"), name="prod-smtp", kind=Kind.SECRET)
+
+
+def test_settings_that_share_parts_without_end_are_refused_before_they_are_walked_through():
+    shared = ["x"] * 5_000
+    for settings in ({"a": [shared] * 5_000}, {"a": [[]] * 10_001}, {"a": [{}] * 10_001}):
+        with pytest.raises(InvalidInputError, match="settings have more than 10000 parts"):
+            build_policy(BASE, {"settings": settings})
+    build_policy(BASE, {"settings": {"a": ["x"] * 9_900}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        PolicyChange(parts={"n" * 60_000: 1}),
+        PolicyChange(parts={f"name-{number}": 1 for number in range(5_000)}),
+        PolicyChange(parts={"two\nlines\x1b[31m": 1}),
+        PolicyChange(parts={"settings": {"n" * 60_000: object()}}),
+        PolicyChange(parts={"settings": {"two\nlines": object()}}),
+        PolicyChange(parts={"settings": {"n" * 60_000: 1}}, unset=("m" * 60_000,)),
+        PolicyChange(parts={"settings": {"two\nlines": 1}}, unset=("two\rlines",)),
+        PolicyChange(parts={"settings": {"a": [1]}}, assigned={"a": {"n" * 60_000: 1}}),
+        PolicyChange(parts={"settings": {"n" * 60_000: [1]}}, assigned={"n" * 60_000: {"b": 1}}),
+    ],
+)
+def test_what_is_said_of_a_name_is_one_line_of_a_length_that_can_be_read(change):
+    with pytest.raises(InvalidInputError) as refusal:
+        change_policy(BASE, change)
+    assert len(str(refusal.value)) < 1_500
+    assert str(refusal.value).isprintable()

@@ -1,6 +1,6 @@
 """A policy from what somebody wrote: option by option, over what was there, with defaults that fit. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import isfinite
@@ -16,6 +16,10 @@ _DAYS_MAX = 100 * 366
 _ANSWERS_MAX = 20
 _DEPTH_MAX = 50
 """Objects and lists inside one another."""
+_PARTS_MAX = 10_000
+"""Values, objects and lists in settings, all together: one that is shared counts wherever it stands."""
+_SHOWN_MAX = 40
+_LISTED_MAX = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +51,8 @@ def _take_away(settings: Mapping[str, Any], path: list[str], key: str) -> dict[s
     first, *rest = path
     inner = settings.get(first)
     if first not in settings or (rest and not isinstance(inner, Mapping)):
-        known = ", ".join(sorted(settings)) or "none"
-        raise InvalidInputError(f"--unset {key}: there is no such setting; here there are {known}")
+        known = _list(settings) or "none"
+        raise InvalidInputError(f"--unset {show_name(key)}: there is no such setting; here there are {known}")
     left = {name: value for name, value in settings.items() if name != first}
     if rest and isinstance(inner, Mapping):
         left = {**settings, first: _take_away(inner, rest, key)}
@@ -61,9 +65,9 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any], path: str) -> dict
     for key, value in over.items():
         old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merge(old, value, f"{path}{key}.")
+            merged[key] = _merge(old, value, f"{path}{show_name(key)}.")
         elif isinstance(old, list) and isinstance(value, Mapping):
-            merged[key] = _merge_list(old, value, f"{path}{key}")
+            merged[key] = _merge_list(old, value, f"{path}{show_name(key)}")
         else:
             merged[key] = value
     return merged
@@ -73,8 +77,9 @@ def _merge_list(under: list[Any], over: Mapping[str, Any], path: str) -> list[An
     numbered = {str(number): part for number, part in enumerate(under)}
     strange = sorted(set(over) - set(numbered))
     if strange:
+        named = f"{path}.{show_name(strange[0])}"
         raise InvalidInputError(
-            f"--set {path}.{strange[0]}: {path} is a list of {len(under)}, so name one by its number, from 0"
+            f"--set {named}: {path} is a list of {len(under)}, so name one by its number, from 0"
         )
     return list(_merge(numbered, over, f"{path}.").values())
 
@@ -89,9 +94,9 @@ def build_policy(
     never lapsed would never be due again. Contradictions among what was given are left to
     `vaultcore.rules.check_policy`.
     """
-    unknown = sorted(set(given) - set(_READ))
+    unknown = set(given) - set(_READ)
     if unknown:
-        raise InvalidInputError(f"{', '.join(unknown)} is not part of a policy: it has {', '.join(_READ)}")
+        raise InvalidInputError(f"{_list(unknown)} is not part of a policy: it has {', '.join(_READ)}")
     start = base or Policy()
     if not given:
         return start
@@ -161,26 +166,38 @@ def _check_text(name: str, given: object) -> str | None:
 def _check_settings(_: str, given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InvalidInputError("settings is an object: the rotator's settings by name")
-    for path, value in _walk(given, "settings", depth=0):
+    for number, (path, value) in enumerate(_walk(given, "settings", depth=0)):
+        if number >= _PARTS_MAX:
+            raise InvalidInputError(f"settings have more than {_PARTS_MAX} parts: that cannot be meant")
         if isinstance(value, float) and not isfinite(value):
             raise InvalidInputError(f"{path} is {value}: write a number that is finite")
-        if not isinstance(value, str | int | float | None):
+        if not isinstance(value, Mapping | list | tuple | str | int | float | None):
             raise InvalidInputError(f"{path} is a {type(value).__name__}: write it as text, in quotes")
     return given
 
 
 def _walk(given: object, path: str, *, depth: int) -> Iterator[tuple[str, object]]:
-    """Every value in it that is no list and no object, with where it stands."""
+    """Every part of it, with where it stands: lists and objects before what is in them."""
     if depth > _DEPTH_MAX:
         raise InvalidInputError("settings are nested too deeply")
+    yield path, given
     if isinstance(given, Mapping):
         for name, part in given.items():
-            yield from _walk(part, f"{path}.{name}", depth=depth + 1)
+            yield from _walk(part, f"{path}.{show_name(name)}", depth=depth + 1)
     elif isinstance(given, list | tuple):
         for number, part in enumerate(given):
             yield from _walk(part, f"{path}[{number}]", depth=depth + 1)
-    else:
-        yield path, given
+
+
+def show_name(name: object) -> str:
+    """A name that somebody wrote, for a message on one line."""
+    text = str(name)
+    return text if len(text) <= _SHOWN_MAX and text.isprintable() else repr(text[:_SHOWN_MAX])
+
+
+def _list(names: Collection[str]) -> str:
+    more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
+    return ", ".join(map(show_name, sorted(names)[:_LISTED_MAX])) + more
 
 
 def _parse_thresholds(_: str, given: object) -> tuple[int, ...]:

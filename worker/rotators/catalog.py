@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
 from vaultcore.model import Mode, Policy
+from worker.domain.policies import show_name
 from worker.rotators.base import Rotator, Settings, asks_nobody
 
 GROUP = "nightkey.rotators"
@@ -57,7 +58,7 @@ def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
         return load_rotator(name).Settings.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(show_name(part) for part in first["loc"])
         said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         said = said.removeprefix("Value error, ")
         problem = f"{field}: {said}" if field else said  # what fits no single one names it itself
