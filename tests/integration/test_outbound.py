@@ -16,6 +16,7 @@ from tests.integration.http_server import BOMB_BYTES, TEXT, pack_bomb, serve
 from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from worker.outbound import HttpClient, Network, cause_of
+from worker.outbound.answers import decode
 
 LIMIT = 100_000
 PATIENCE = 5.0
@@ -109,6 +110,11 @@ def test_text_and_headers_come_back_as_they_are_with_names_in_lower_case(http, s
 @pytest.mark.parametrize("charset", ["nonsense", "hex", "base64", "undefined", "idna", "x" * 200])
 def test_a_charset_that_there_is_not_is_read_as_utf_8(http, server, charset):
     assert http.request("GET", f"{server.url}/text/{charset}").body == {"a": 1, "text": "hé"}
+
+
+def test_a_charset_that_holds_nul_is_read_as_utf_8():
+    """As `charset*=utf-8''%00` is read."""
+    assert decode("hé".encode(), "\0") == "hé"
 
 
 def test_a_charset_that_there_is_is_used_and_bytes_that_do_not_fit_are_replaced(http, server):

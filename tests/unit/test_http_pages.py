@@ -55,6 +55,14 @@ def answer(body: Any, *, status: int = 200, **headers: str) -> Response:
         ("<https://[::1/v1>; rel=next", "it goes on at what is no URL"),
         ("<https://api.example.org:99999/v1>; rel=next", "it goes on at what is no URL"),
         ("<\x01>; rel=next", "it goes on at what is no URL"),
+        (
+            '</v1/tokens?page=2>; rel="next"; title="nächste"',
+            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+        ),
+        ("<?seite=zwölf>; rel=next", Step(url="https://api.example.org:443/v1/tokens?seite=zwölf")),
+        ("<https://höst.example/v1>; rel=next", ELSEWHERE),
+        ("ünlesbar", None),
+        ("\ud800", None),
     ],
 )
 def test_a_link_is_followed_to_the_place_that_was_asked_alone(link: str, expected: Any) -> None:
@@ -137,7 +145,7 @@ def test_a_cursor_may_stand_in_a_header() -> None:
     ],
 )
 def test_a_list_that_says_that_it_is_a_part_is_one(body: Any, key: str) -> None:
-    said = explain_partial(answer(body), settings(find_ids="data.tokens.*.id"), entries=1, pages=1)
+    said = explain_partial(answer(body), settings(find_ids="data.tokens.*.id"), entries=1, pages=1, at=AT)
     assert said is not None
     assert f"({key})" in said
 
@@ -165,7 +173,7 @@ def test_a_list_that_says_that_it_is_a_part_is_one(body: Any, key: str) -> None:
     ],
 )
 def test_a_list_that_does_not_say_so_is_whole(body: Any) -> None:
-    assert explain_partial(answer(body), settings(find_ids="tokens.*.id"), entries=3, pages=2) is None
+    assert explain_partial(answer(body), settings(find_ids="tokens.*.id"), entries=3, pages=2, at=AT) is None
 
 
 @pytest.mark.parametrize(
@@ -183,6 +191,23 @@ def test_a_list_that_does_not_say_so_is_whole(body: Any) -> None:
         ({"content-range": "0-2/3", "x-total": "9"}, "x-total"),
         ({"content-range": "tokens */4"}, "content-range"),
         ({"content-range": "items 0-2/*"}, "content-range"),
+        ({"content-range": "0-2/4"}, "content-range"),
+        ({"content-range": "0-2/*"}, "content-range"),
+        ({"content-range": "*/4"}, "content-range"),
+        ({"content-range": "items 0-2/4, items 0-2/4"}, "content-range"),
+        ({"x-wp-total": "4", "x-wp-totalpages": "2"}, "x-wp-total"),
+        ({"x-wp-totalpages": "3"}, "x-wp-totalpages"),
+        ({"x-total-count": "4, 4"}, "x-total-count"),
+        ({"x-total-count": "1,250"}, "x-total-count"),
+        ({"x-resource-count": "4"}, "x-resource-count"),
+        ({"x-page-total": "3"}, "x-page-total"),
+        ({"x-has-more": "true, true"}, "x-has-more"),
+        ({"link": '</v1/tokens?page=3>; rel="last"'}, "link"),
+        ({"link": '<?page=1>; rel="first", <?page=2>; rel="last"'}, "link"),
+        ({"link": '<?label=a%20b&page=0>; rel="first", <?page=1&label=other>; rel="last"'}, "link"),
+        ({"link": '<?offset=0>; rel="first", <?offset=100>; rel="last"'}, "link"),
+        ({"link": '<?after=abc>; rel="last"'}, "link"),
+        ({"link": '<https://[::1/v1>; rel="last"'}, "link"),
         ({"x-next-page": "2"}, "x-next-page"),
         ({"x-ms-continuation": "abc"}, "x-ms-continuation"),
         ({"x-next-cursor": "abc"}, "x-next-cursor"),
@@ -196,7 +221,7 @@ def test_a_list_of_which_a_header_alone_tells_that_it_is_a_part_is_one(
     headers: dict[str, str], key: str
 ) -> None:
     read = Response(status=200, headers=headers, body={"tokens": []})
-    said = explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2)
+    said = explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2, at=AT)
     assert said is not None
     assert f"({key})" in said
 
@@ -208,6 +233,16 @@ def test_a_list_of_which_a_header_alone_tells_that_it_is_a_part_is_one(
         {"content-range": "items 0-2/3"},
         {"content-range": "bytes 0-99/100"},
         {"content-range": "items */0"},
+        {"content-range": "0-2/3"},
+        {"content-range": "*/*"},
+        {"content-range": "*/0"},
+        {"x-wp-total": "3", "x-wp-totalpages": "1", "x-resource-count": "3, 3", "x-page-total": "2"},
+        {"link": '<?page=1&label=a+b>; rel="last"'},
+        {"link": '<?page=1>; rel="first", <?page=1>; rel="last"'},
+        {"link": '<?page=0>; rel="last"'},
+        {"link": '<?after=abc>; rel="self", <?after=abc>; rel="last"'},
+        {"link": '<https://API.example.org/v1/tokens?label=a%20b&page=1>; rel="last"; title="größe"'},
+        {"link": '<?page=3>; rel="last"', "x-has-more": "false"},
         {"content-range": "garbage/250"},
         {"x-next-page": "", "x-has-more": "false"},
         {"x-pagination": "250", "pagination": '{"total'},
@@ -218,21 +253,21 @@ def test_a_list_of_which_a_header_alone_tells_that_it_is_a_part_is_one(
 )
 def test_a_list_of_which_no_header_tells_so_is_whole(headers: dict[str, str]) -> None:
     read = Response(status=200, headers=headers, body={"tokens": []})
-    assert explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2) is None
+    assert explain_partial(read, settings(find_ids="tokens.*.id"), entries=3, pages=2, at=AT) is None
 
 
 def test_what_headers_count_is_not_of_one_entry_alone() -> None:
     read = Response(status=200, headers={"x-total": "9", "content-range": "items 0-2/*"}, body={"id": "one"})
-    assert explain_partial(read, settings(find_ids="id"), entries=1, pages=1) is None
+    assert explain_partial(read, settings(find_ids="id"), entries=1, pages=1, at=AT) is None
 
 
 def test_what_one_entry_alone_counts_is_its_own() -> None:
     body = {"id": "one", "total": 25, "count": 9}
-    assert explain_partial(answer(body), settings(find_ids="id"), entries=1, pages=1) is None
+    assert explain_partial(answer(body), settings(find_ids="id"), entries=1, pages=1, at=AT) is None
 
 
 def test_a_part_by_its_status_is_one() -> None:
-    said = explain_partial(answer([], status=206), settings(), entries=0, pages=1)
+    said = explain_partial(answer([], status=206), settings(), entries=0, pages=1, at=AT)
     assert said == "it says that it is a part (206)"
 
 

@@ -125,7 +125,7 @@ def decode(received: bytes, charset: str | None) -> str:
     """The text; as UTF-8 where the charset is none that is known, or none for text."""
     try:
         return received.decode(charset or "utf-8", errors="replace")
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # of a charset that holds NUL, too
         return received.decode(errors="replace")
 
 

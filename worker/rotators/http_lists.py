@@ -64,7 +64,8 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
         entries += _read_page(answer, settings, ids, what)
         following = find_next(answer, settings, at=url)
         if not isinstance(following, Step):
-            said = following or explain_partial(answer, settings, entries=len(entries), pages=page)
+            part = explain_partial(answer, settings, entries=len(entries), pages=page, at=url)
+            said = following or part
             return Listing(entries=entries, partial=said)
         if following.cursor is not None and not _takes_cursor(request, settings):
             why = "it goes on with a cursor, which neither find_cursor nor rotation.cursor takes"

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-import httpx
-
 from vaultcore.errors import CounterpartError
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators.http_heads import find_range_total, walk_headers
+from worker.rotators.http_links import has_other_last, read_links
 from worker.rotators.http_settings import HttpSettings
 
 _CURSOR_MAX = 4000
@@ -31,9 +30,10 @@ _NEXT = frozenset(
 )
 _TOTALS = frozenset(
     "total count totalcount totalitems totalresults totalrecords totalentries totalelements totalsize "
-    "odatacount".split()
+    "odatacount resourcecount itemcount itemstotal recordcount recordstotal resultcount totalrows "
+    "totalhits".split()
 )
-_PAGES = frozenset("totalpages pages pagecount pagestotal numpages lastpage".split())
+_PAGES = frozenset("totalpages pages pagecount pagestotal pagetotal numpages lastpage".split())
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
@@ -49,10 +49,9 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     """Where the list that was asked for at that URL goes on; a sentence, why it cannot be followed; None: it
     does not say that it does.
     """
-    linked = httpx.Response(200, headers={"link": answer.headers.get("link", "")}).links
-    for relation, link in linked.items():
-        if "next" in (relation or "").lower().split():
-            return lead_on(link.get("url", ""), at)
+    link = read_links(answer.headers).get("next")
+    if link is not None:
+        return lead_on(link, at)
     if settings.find_next is None:
         return None
     found = _look(answer, settings.find_next)
@@ -68,9 +67,11 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
     return Step(cursor=text)
 
 
-def explain_partial(answer: Response, settings: HttpSettings, *, entries: int, pages: int) -> str | None:
-    """How the last answer says itself that what was read is a part: so many entries, on so many pages. None: it
-    does not.
+def explain_partial(
+    answer: Response, settings: HttpSettings, *, entries: int, pages: int, at: str
+) -> str | None:
+    """How the last answer, to that URL, says itself that what was read is a part: so many entries, on so many
+    pages. None: it does not.
     """
     if answer.status == 206:
         return "it says that it is a part (206)"
@@ -82,7 +83,11 @@ def explain_partial(answer: Response, settings: HttpSettings, *, entries: int, p
             return f"it says that it goes on ({key}), and find_next does not name where"
         if "*" in settings.find_ids and _counts_more(spelled, said, entries=entries, pages=pages):
             return f"it says that there are more than were read ({key})"
-    return _explain_range(answer, entries) if "*" in settings.find_ids else None
+    if "*" not in settings.find_ids:
+        return None
+    if not says_end and has_other_last(read_links(answer.headers), at):
+        return "it says that its last page is another (link)"
+    return _explain_range(answer, entries)
 
 
 def _explain_range(answer: Response, entries: int) -> str | None:
