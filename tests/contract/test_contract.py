@@ -49,11 +49,26 @@ class Crowded(TokenService):
     """Lists every token of the account, whatever label it is asked for, once it is `unfiltered`."""
 
     unfiltered = False
+    misled: tuple[frozenset[str], str] | None = None
+    """Ids of which the use tells what it is, and the one that it tells of all others."""
 
     def respond(self, incoming: Incoming) -> Answer | None:
         if self.unfiltered:
             incoming = replace(incoming, query=re.sub("&label=[^&]*", "", incoming.query))
-        return super().respond(incoming)
+        answer = super().respond(incoming)
+        if answer is None or self.misled is None or incoming.path != "/v1/account":
+            return answer
+        known, theirs = self.misled
+        body = answer.body if isinstance(answer.body, dict) else {}
+        if body.get("token_id") in {None, *known}:
+            return answer
+        return replace(answer, body=body | {"token_id": theirs})
+
+    def mislead(self) -> Secret:
+        known = frozenset(self.live_tokens("crm"))
+        theirs, value = self.issue("crm", label="of another team")
+        self.misled = (known | {theirs}, theirs)
+        return Secret(value)
 
     def crowd(self) -> Secret:
         self.unfiltered = True
@@ -79,6 +94,7 @@ class TestHttp(RotatorContract):
                 values={"prod-admin-token": Secret(ADMIN)},
                 held=frozenset({old_id} if self.knows_old else ()),
                 crowd=service.crowd,
+                mislead=service.mislead,
             )
 
 

@@ -299,10 +299,9 @@ def be_told(number: int, **changes: Any) -> Iterator[tuple[NumberedTokens, Secre
         yield service, old, service.describe(**changes)
 
 
-@pytest.mark.parametrize("search", [True, False], ids=["find", "no find"])
 @pytest.mark.parametrize("told", [OLD, THEIRS])
-def test_an_id_that_the_use_of_the_value_contradicts_is_never_revoked(told, search):
-    with be_told(told, **({} if search else {"find": None})) as (service, old, settings):
+def test_an_id_that_the_use_of_the_value_contradicts_is_never_revoked(told):
+    with be_told(told) as (service, old, settings):
         made = ROTATOR.create(make_job(service, old=old, settings=settings))
         assert made.external == {"id": told}
         job = make_job(service, old=old, made=made, settings=settings)
@@ -320,6 +319,20 @@ def test_an_id_that_the_use_of_the_value_contradicts_is_never_revoked(told, sear
         assert set(service.live) == {OLD, THEIRS}
 
 
+@pytest.mark.parametrize("told", [OLD, THEIRS])
+def test_where_no_list_says_which_of_two_ids_is_right_neither_is_revoked(told):
+    with be_told(told, find=None) as (service, old, settings):
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        message, cause = fail(ROTATOR.undo, make_job(service, old=old, made=made, settings=settings))
+        assert message.startswith(
+            f"undo: the service still accepts the new value; issue called it {told}, its use calls it {NEW}, "
+            "and nothing lists either"
+        )
+        assert message.endswith(LEFT)
+        assert cause is Cause.MISTAKE
+        assert service.deletions() == []
+
+
 def test_a_refused_value_is_not_taken_away_by_the_id_of_the_old_one():
     with be_told(OLD, find=None) as (service, old, settings):
         made = ROTATOR.create(make_job(service, old=old, settings=settings))
@@ -333,9 +346,33 @@ def test_a_refused_value_is_not_taken_away_by_the_id_of_the_old_one():
 @pytest.mark.parametrize("told", [OLD, THEIRS])
 def test_an_answer_that_cannot_be_used_takes_nothing_back_by_another_s_id(told):
     with be_told(told, find=None, expires="expires_at") as (service, old, settings):
-        with pytest.raises(CounterpartError, match="what was issued is revoked"):
+        with pytest.raises(CounterpartError, match="no time at path `expires_at`: see setting") as caught:
             ROTATOR.create(make_job(service, old=old, settings=settings))
-        assert service.deletions() == [f"/tokens/{NEW}"]
+        assert caught.value.acted
+        assert service.deletions() == []
+
+
+@pytest.mark.parametrize("search", ["find", "no find"])
+@pytest.mark.parametrize("given", ["its id", "no id"])
+def test_an_answer_that_cannot_be_used_takes_back_nothing_that_a_list_does_not_speak_for(given, search):
+    """Its use calls it another's."""
+    with NumberedTokens(used=lambda number: THEIRS if number == NEW else number) as service:
+        old = Secret(service.issue())
+        service.issue("of another team")
+        odd = {"expires": "expires_at"} if given == "its id" else {"id": "nothing"}
+        settings = service.describe(**odd, **({} if search == "find" else {"find": None}))
+        with pytest.raises(CounterpartError) as caught:
+            ROTATOR.create(make_job(service, old=old, settings=settings))
+        if (given, search) == ("its id", "find"):
+            assert str(caught.value).endswith("; what was issued is revoked")
+            assert set(service.live) == {OLD, THEIRS}
+        elif search == "find":
+            assert set(service.live) == {OLD, THEIRS, NEW}, "undo finds it"
+        elif given == "its id":
+            assert set(service.live) == {OLD, THEIRS, NEW}
+        else:
+            assert "it was revoked, and the service does not refuse it: look there for" in str(caught.value)
+        assert caught.value.acted
 
 
 def test_an_answer_whose_value_cannot_be_used_takes_nothing_back_by_the_id_of_the_old_one():

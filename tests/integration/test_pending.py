@@ -15,7 +15,8 @@ from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.demo.loopback import Answer, Incoming
 from worker.outbound import HttpClient
-from worker.rotators.http_pending import POLLS_MAX, Progress, judge_progress
+from worker.rotators.http_pending import POLLS_MAX
+from worker.rotators.http_progress import Progress, judge_progress
 
 LABEL = "nightkey-rot_1"
 ACCEPTED = "the service accepted it, to do it later (202)"
@@ -198,6 +199,118 @@ def test_a_service_that_asks_to_wait_a_moment_is_asked_then():
         assert ROTATOR.create(begin(service)).external == {"id": 2}
 
 
+class Begun(Later):
+    """Answers 202 with an empty result, and so does the place where the end is told, until it is there."""
+
+    EMPTY: Mapping[str, Any] = {"GET": [], "POST": {"status": "running", "token": "", "id": ""}}
+
+    def respond(self, incoming: Incoming) -> Answer:
+        answer = super().respond(incoming)
+        empty = self.EMPTY.get(self.methods[0])
+        return replace(answer, body=empty) if answer.status == 202 else answer
+
+
+@pytest.mark.parametrize("polls", [1, 2])
+def test_an_empty_list_that_came_with_202_is_not_the_list(polls):
+    with Begun("GET", polls=polls) as service:
+        job = replace(begin(service), unanswered=True)
+        service.issue(LABEL)
+        assert ROTATOR.undo(job) == "revoked what was issued (1)"
+        assert list(service.live) == [1]
+
+
+def test_an_empty_list_of_a_job_that_runs_is_not_the_list():
+    class Wrapped(Later):
+        def respond(self, incoming: Incoming) -> Answer:
+            answer = super().respond(incoming)
+            return replace(answer, body={"tokens": answer.body}) if isinstance(answer.body, list) else answer
+
+    running = Answer(status=200, body={"status": "running", "tokens": []})
+    with Wrapped("GET", tell=lambda number, _: running if number == 1 else None) as service:
+        job = replace(begin(service, find_ids="tokens.*.id"), unanswered=True)
+        service.issue(LABEL)
+        assert ROTATOR.undo(job) == "revoked what was issued (1)"
+        assert list(service.live) == [1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(status=202, body={"tokens": []}), "it says that it is not done yet"),
+        (Answer(status=200, body={"tokens": [], "status": "processing"}), "it says that it is not done yet"),
+        (Answer(status=200, body={"tokens": [], "ok": False}), "it says that it failed"),
+    ],
+)
+def test_a_list_that_is_not_done_and_leads_nowhere_is_never_taken_for_all(answer, why):
+    class Hasty(NumberedTokens):
+        def respond(self, incoming: Incoming) -> Answer:
+            told = super().respond(incoming)
+            return answer if incoming.method == "GET" and incoming.path != "/me" else told
+
+    with Hasty() as service:
+        old = Secret(service.issue())
+        settings = service.describe(find_ids="tokens.*.id")
+        service.issue(LABEL)
+        message, cause = fail(
+            ROTATOR.undo, replace(make_job(service, old=old, settings=settings), unanswered=True)
+        )
+        assert f"only a part of the list was read: {why}" in message
+        assert f"look there for {LABEL}" in message
+        assert cause is Cause.MISTAKE
+
+
+def test_an_empty_value_that_came_before_the_end_is_not_the_value():
+    with Begun("POST", tell=lambda number, _: Answer(status=200, body=Begun.EMPTY["POST"])) as service:
+        service.tell = lambda number, _: Answer(status=200, body=Begun.EMPTY["POST"]) if number < 3 else None
+        made = ROTATOR.create(begin(service))
+        assert (made.value.expose(), made.external) == ("value-of-number-2", {"id": 2})
+
+
+FAILED = {"name": "operations/1", "done": True, "error": {"code": 7, "message": "denied"}}
+
+
+class Deaf(Later):
+    """Revokes nothing, and says so where the end is told, or says in its answer what `said` is."""
+
+    said: Answer | None = None
+
+    def respond(self, incoming: Incoming) -> Answer:
+        if incoming.method == "DELETE" and self.said is not None:
+            return self.said
+        return super().respond(incoming)
+
+
+@pytest.mark.parametrize("search", ["find", "no find"])
+@pytest.mark.parametrize(
+    "said", [None, Answer(status=204), Answer(status=200, body={"ok": False})], ids=["job", "204", "not ok"]
+)
+def test_a_revocation_that_took_nothing_away_of_a_value_that_was_refused_before_proves_nothing(said, search):
+    with Deaf("DELETE", tell=lambda *_: Answer(status=200, body=FAILED)) as service:
+        job = begin(service, **({} if search == "find" else {"find": None}))
+        made = ROTATOR.create(job)
+        service.said, service.deaf = said, {made.value.expose()}
+        if said is None:  # it does at once what it is asked
+            service.said = Answer(status=202, headers={"Location": "/jobs/1"})
+            service.ends["/jobs/1"] = Answer(status=200, body=FAILED)
+        message, _ = fail(ROTATOR.undo, replace(job, new=made.value, new_external=made.external))
+        if said is None and search == "find":
+            assert message == f"revoke: {ACCEPTED}: it says that it failed"
+        else:
+            assert f"look there for {LABEL}" in message
+        assert list(service.live) == [1, 2]
+
+
+def test_a_revocation_that_says_that_it_failed_is_none_where_no_check_tells():
+    with Deaf("DELETE") as service:
+        service.said = Answer(status=200, body={"ok": False, "error": "denied"})
+        job = begin(service)
+        made = ROTATOR.create(job)
+        job = replace(job, new=made.value, new_external=made.external, unproven=True)
+        message, cause = fail(ROTATOR.revoke, job)
+        assert message.startswith("revoke: the service says that it failed, and no check can show")
+        assert cause is Cause.MISTAKE
+
+
 @pytest.mark.parametrize("where", ["http://localhost:{port}/jobs/1", "https://127.0.0.1:{port}/jobs/1"])
 def test_another_place_is_never_asked(where):
     with Later("POST DELETE") as service:
@@ -291,6 +404,17 @@ def test_202_is_the_answer_where_the_settings_expect_it():
         ({"status": "timed-out"}, Progress.FAILED), ({"status": "Succeeded"}, Progress.DONE),
         ({"status": "active"}, Progress.DONE), ({"done": True}, Progress.DONE), ({}, Progress.DONE),
         ({"status": 200}, Progress.DONE), ([], Progress.DONE), ("", Progress.DONE), (None, Progress.DONE),
+        ({"done": True, "error": {"code": 7, "message": "denied"}}, Progress.FAILED),
+        ({"done": True, "error": None}, Progress.DONE), ({"done": True, "error": {}}, Progress.DONE),
+        ({"error": False}, Progress.DONE), ({"status": "done", "success": False}, Progress.FAILED),
+        ({"ok": False}, Progress.FAILED), ({"ok": True, "success": True}, Progress.DONE),
+        ({"status": {"state": "failed"}}, Progress.FAILED),
+        ({"status": {"state": "running"}}, Progress.UNDER_WAY),
+        ({"operation": {"status": {"state": "canceled"}}}, Progress.FAILED),
+        ({"properties": {"state": "Updating"}}, Progress.UNDER_WAY),
+        ({"token": {"status": "new"}}, Progress.DONE),
+        ({"status": {"status": {"status": {"status": "failed"}}}}, Progress.DONE),
+        ({"status": "running", "error": "x"}, Progress.FAILED),
     ],
 )  # fmt: skip
 def test_what_a_body_says_of_its_progress(body, progress):

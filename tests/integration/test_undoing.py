@@ -16,7 +16,7 @@ from worker.rotators.base import Candidate
 OLD, THEIRS, NEW = 1, 2, 3
 LABEL = "nightkey-rot_1"
 TOLD = {"whole": NEW, "the old one's id": OLD, "another's id": THEIRS, "lost": None}
-BLIND = {("no find", "no id asked", "another's id")}
+BLIND = {("no find", "no id asked", "another's id", "right"), ("no find", "id asked", "another's id", "wrong")}
 """Nothing could contradict what was told with a value that works: it is believed, and what came is told."""
 
 
@@ -44,12 +44,16 @@ def undo(job):
 
 @pytest.mark.parametrize("works", [True, False], ids=["accepted", "refused"])
 @pytest.mark.parametrize("answer", TOLD)
-@pytest.mark.parametrize("verify", ["id asked", "no id asked"])
+@pytest.mark.parametrize(
+    ("verify", "use"), [("id asked", "right"), ("no id asked", "right"), ("id asked", "wrong")]
+)
 @pytest.mark.parametrize("search", ["find", "no find"])
 @pytest.mark.parametrize("repeated", ["once", "after a lost answer"])
-def test_undoing_takes_away_its_own_or_says_what_may_be_left(search, verify, answer, works, repeated):
+def test_undoing_takes_away_its_own_or_says_what_may_be_left(search, verify, use, answer, works, repeated):
+    """`use` is wrong: the service takes the new value for another's."""
     told = TOLD[answer]
-    with Losing(issued=lambda number: told or number) as service:
+    wrong = {NEW: THEIRS} if use == "wrong" else {}
+    with Losing(issued=lambda number: told or number, used=lambda number: wrong.get(number, number)) as service:
         settings = service.describe(
             **({} if search == "find" else {"find": None}),
             **({} if verify == "id asked" else {"verify_id": None}),
@@ -69,7 +73,7 @@ def test_undoing_takes_away_its_own_or_says_what_may_be_left(search, verify, ans
             service.losing = "DELETE"
             failures.append(undo(job))
         failures.append(undo(job))
-        blind = (search, verify, answer) in BLIND and works
+        blind = (search, verify, answer, use) in BLIND and works
         assert OLD in service.live
         assert THEIRS in service.live or blind
         gone = NEW not in service.live
@@ -90,6 +94,52 @@ def _ask(service: Losing, job) -> Candidate | None:
     except CounterpartError:
         assert job.unanswered
         return None
+
+
+@pytest.mark.parametrize("labels", ["filtered", "told"])
+@pytest.mark.parametrize("told", [NEW, None], ids=["told", "not told"])
+def test_what_its_use_calls_as_another_s_is_left_alone_where_a_list_knows_better(told, labels):
+    class Listing(NumberedTokens):
+        """Lists all it has, with their labels."""
+
+        def respond(self, incoming: Incoming) -> Answer:
+            if incoming.method == "GET" and incoming.path == "/all":
+                listed = [{"id": number, "label": label} for number, (label, _) in self.live.items()]
+                return Answer(status=200, body=listed)
+            return super().respond(incoming)
+
+    with Listing(used=lambda number: THEIRS if number == NEW else number) as service:
+        search = {"method": "GET", "url": f"{service.url}/all"}
+        settings = service.describe(
+            **({} if labels == "filtered" else {"find": search, "find_label": "label"}),
+            **({} if told else {"id": None}),
+        )
+        old = Secret(service.issue("the first"))
+        service.issue("of another team")
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        job = make_job(service, old=old, made=made, settings=settings)
+        failures = [undo(job), undo(job)]
+        assert set(service.live) == {OLD, THEIRS}
+        assert all(failure is None or LABEL in str(failure) for failure in failures)
+
+
+def test_what_its_use_calls_as_a_listed_one_is_not_revoked_where_the_list_filters_nothing():
+    class Whole(NumberedTokens):
+        def respond(self, incoming: Incoming) -> Answer:
+            if incoming.method == "GET" and incoming.path != "/me":
+                return Answer(status=200, body=[{"id": number} for number in self.live])
+            return super().respond(incoming)
+
+    with Whole(
+        issued=lambda _: "uuid-of-it", used=lambda number: THEIRS if number == NEW else number
+    ) as service:
+        settings = service.describe()
+        old = Secret(service.issue())
+        service.issue("of another team")
+        made = ROTATOR.create(make_job(service, old=old, settings=settings))
+        failure = undo(make_job(service, old=old, made=made, settings=settings))
+        assert (failure.cause, LABEL in str(failure)) == (Cause.MISTAKE, True)
+        assert set(service.live) == {OLD, THEIRS, NEW}
 
 
 @pytest.mark.parametrize("way", ["find", "no find"])

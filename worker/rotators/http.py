@@ -9,7 +9,7 @@ from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound import Response
 from worker.rotators import base
-from worker.rotators.http_answers import IdReader, read_id, read_time, read_value, take
+from worker.rotators.http_answers import read_id, read_time, read_value
 from worker.rotators.http_owning import Own
 from worker.rotators.http_pending import ask
 from worker.rotators.http_proof import (
@@ -17,14 +17,14 @@ from worker.rotators.http_proof import (
     is_refused,
     is_refused_again,
     learn_id,
-    name_by_use,
     told_id,
 )
 from worker.rotators.http_requests import check_good, settings_of
 from worker.rotators.http_search import choose_sweepable, list_working
-from worker.rotators.http_settings import ID, VALUE, HttpSettings
+from worker.rotators.http_settings import HttpSettings
 from worker.rotators.http_taking import (
     check_refused_already,
+    check_unlisted,
     choose_spared,
     find_where_it_can_be,
     is_of_both,
@@ -39,6 +39,7 @@ from worker.rotators.http_taking import (
     still_accepted,
     sweep,
 )
+from worker.rotators.http_unusable import TakenBack, take_back
 
 
 class HttpRotator:
@@ -53,12 +54,12 @@ class HttpRotator:
     restored from a backup, those that it does not know are named, and none is touched.
 
     Only what bears the label is taken away, and never what the service calls a version that is in use, of any
-    item at this counterpart, nor what `verify` tells of the old value; what it tells of the new one is believed
-    before what `issue` told. That is revoked where the list has it under the label; or, without a list, where
-    `verify` has accepted its value, and called it so if it tells ids. A new one that is refused, and of which
-    none of this is known, is told to be possibly left outside, with the label to look for. Once something is
-    swept, `find` is asked again: what it still lists, and does not say to be gone (`inventory_gone`), may be
-    left outside, and the rotation is not done.
+    item at this counterpart, nor what `verify` tells of the old value, nor what is listed under another label.
+    The new one is revoked where the list has it under the label; or, without a list, where `verify` has
+    accepted its value, and called it so if it tells ids. Where `issue` and `verify` tell two ids of it, the
+    list decides, or it is not revoked. A new one of which none of this is known is told to be possibly left
+    outside, with the label to look for. Once something is swept, `find` is asked again: what it still lists,
+    and does not say to be gone (`inventory_gone`), may be left outside, and the rotation is not done.
 
     Where the entries do not tell their labels (`find_label`), a label that nobody bears is asked for first: a
     service that lists anything for it filters nothing, and it is as if there were no `find`. Lists are read
@@ -67,7 +68,8 @@ class HttpRotator:
 
     What a service accepts to do later (202, with `Location` or `Operation-Location`) is asked for there until
     it is done: at its own origin alone, within the time that one call may take. What is not done by then is an
-    outage, and looked for as after a lost answer.
+    outage, and looked for as after a lost answer. What is empty before the end is no result, and what ends with
+    an error has failed.
 
     An answer is good if its status is one of 2xx, and what `expect` says of it holds. A redirect is none, and
     is not followed. Where `verify_id` is set, the answer to `verify` must name the id that the credential has:
@@ -136,9 +138,13 @@ class HttpRotator:
             return _read_candidate(job, answer)
         except CounterpartError as error:
             failure = error
-        if failure.acted and _take_back(job, answer):
+        back = take_back(job, answer) if failure.acted else TakenBack.NOT
+        if back is TakenBack.PROVEN:
             message = f"{failure}; what was issued is revoked"
             failure = CounterpartError(message, cause=failure.cause, acted=settings.find is not None)
+        elif back is TakenBack.UNPROVEN:
+            why = f"it was revoked, and the service does not refuse it: look there for {job.label}"
+            failure = CounterpartError(f"{failure}; {why}", cause=failure.cause, acted=True)
         raise failure
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
@@ -185,10 +191,14 @@ class HttpRotator:
         swept = others.ids - spared
         gone = [revoke(job, external_id, job.new) for external_id in own.ids - spared]
         revoke_found(job, swept, what="undo")
-        if job.new is not None and not is_refused(job, job.new, expected=next(iter(own.ids), None)):
+        if not job.shown and own.used is None:
+            listed = found.ids & own.ids - spared
+            check_unlisted(job, listed, what="undo")  # refused before shows nothing after
+        expected = own.used or next(iter(own.ids), None)
+        if job.new is not None and not is_refused(job, job.new, expected=expected):
             raise still_accepted(job, own, spared, found)
         if own.unknown is not None or not (job.shown or all(gone)):
-            raise say_left(job, own, found)
+            raise say_left(job, own)
         if others.doubt is not None and may_be_unseen(job):
             raise CounterpartError(
                 f"undo: whether a credential was issued is not known, and {others.doubt}: look there for "
@@ -224,42 +234,3 @@ def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
         external={} if settings.id is None else {"id": read_id(answer, settings.id, "issue", values=values)},
         expires_at=read_time(answer, settings.expires, job.now),
     )
-
-
-def _take_back(job: base.Job, answer: Response) -> bool:
-    """Whether what an unusable answer gave could be revoked: by the id that the use of its value tells; or the
-    one in the answer, where use tells none, no search can, and the value is accepted. Nothing else shows that
-    the id is its own.
-    """
-    settings = settings_of(job)
-    if settings.id is None or not settings.revoke.reads(ID) or settings.revoke.reads(VALUE):
-        return False
-    try:
-        external_id = next((_name_given(job, answer, text) for text in _texts_of(answer, settings)), None)
-        if external_id is None or choose_spared(job, {external_id}):
-            return False
-        revoke(job, external_id, None)
-    except CounterpartError:
-        return False
-    return True
-
-
-def _name_given(job: base.Job, answer: Response, value: Secret) -> str | None:
-    settings = settings_of(job)
-    if value == job.old:
-        return None
-    if settings.verify_id is not None:
-        return name_by_use(job, value)
-    if settings.find is not None or settings.id is None or is_refused(job, value):
-        return None
-    known = (value, job.old, *job.values.values())
-    return str(IdReader(known).check(take(answer, settings.id, "issue", "id"), settings.id, "issue"))
-
-
-def _texts_of(answer: Response, settings: HttpSettings) -> list[Secret]:
-    """The value, if it is one at all: not even in part is it an id."""
-    try:
-        found = take(answer, settings.value, "issue", "value")
-    except CounterpartError:
-        return []
-    return [Secret(found)] if isinstance(found, str) and found else []

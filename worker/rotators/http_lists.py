@@ -11,7 +11,8 @@ from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, say_missing, take
 from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
-from worker.rotators.http_pending import ask
+from worker.rotators.http_pending import ask, is_unfinished
+from worker.rotators.http_progress import Progress, judge_progress
 from worker.rotators.http_requests import check_good, settings_of, write_url
 from worker.rotators.http_settings import HttpSettings, Request
 
@@ -51,7 +52,7 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
     ids = IdReader((job.old, job.new, *job.values.values()))
     entries: list[Entry] = []
     seen: set[tuple[str, str | None]] = set()
-    step = Step()
+    step, unfinished = Step(), None
     for page in range(1, PAGES_MAX + 1):
         url = _write_step(request, job, step, what=what)
         if (url, step.cursor) in seen:
@@ -62,16 +63,27 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
             return Listing(entries=entries, partial=None)
         check_good(answer, request, what)
         entries += _read_page(answer, settings, ids, what)
+        unfinished = unfinished or _explain_unfinished(answer, request)
         following = find_next(answer, settings, at=url)
         if not isinstance(following, Step):
             part = explain_partial(answer, settings, entries=len(entries), pages=page, at=url)
-            said = following or part
+            said = following or unfinished or part
             return Listing(entries=entries, partial=said)
         if following.cursor is not None and not _takes_cursor(request, settings):
             why = "it goes on with a cursor, which neither find_cursor nor rotation.cursor takes"
             return Listing(entries=entries, partial=why)
         step = following
     return Listing(entries=entries, partial=f"it has more than {PAGES_MAX} pages")
+
+
+def _explain_unfinished(answer: Response, request: Request) -> str | None:
+    """What it says of itself, and not of its pages."""
+    progress = judge_progress(answer.body)
+    if progress is Progress.FAILED:
+        return "it says that it failed"
+    if progress is Progress.UNDER_WAY or is_unfinished(answer, request):
+        return "it says that it is not done yet"
+    return None
 
 
 def _takes_cursor(request: Request, settings: HttpSettings) -> bool:

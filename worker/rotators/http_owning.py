@@ -24,25 +24,57 @@ class Sign:
 @dataclass(frozen=True, kw_only=True)
 class Own:
     """`ids` are the candidate's; None among them: nothing but its value names it. `unknown`: why what it is
-    called is not known, though it may be outside; None: nothing of it is.
+    called is not known, though it may be outside; None: nothing of it is. `used`: what its use told, right or
+    wrong: as long as it tells that, the candidate works. `doubt`: why no list could tell.
     """
 
     ids: frozenset[str | None]
     unknown: str | None = None
+    used: str | None = None
+    doubt: str | None = None
 
 
 def decide_own(sign: Sign, found: Found) -> Own:
-    """The ids by which the candidate may be revoked.
+    """The ids by which the candidate may be revoked: never what a list shows without this rotation's label.
 
-    What its use tells, and what bears this rotation's label in a list, is its own. Where no list can tell, what
-    `issue` told with a value that the service accepts, or was shown to, is too; unless its use should have told
-    it and does not. A list that leaves no doubt contradicts what it does not hold.
+    What bears the label in a list is its own, and so is what its use tells, unless `issue` told another id, or
+    a list that leaves no doubt has others. Where no list can tell, what `issue` told with a value that the
+    service accepts, or was shown to, is too; unless its use should have told it and does not. A list that
+    leaves no doubt contradicts what it does not hold.
     """
-    if sign.used is not None:
-        return Own(ids=frozenset({sign.used}))
+    if not sign.by_id:
+        return Own(ids=_by_value(sign, found), used=sign.used)
+    own = _own_by_use(sign, found) if sign.used is not None else _own_unused(sign, found)
+    theirs = own.ids & found.others
+    if not theirs:
+        return own
+    called = ", ".join(sorted(map(str, theirs)))
+    return Own(ids=frozenset(), unknown=f"find lists {called} without this rotation's label", used=sign.used)
+
+
+def _by_value(sign: Sign, found: Found) -> frozenset[str | None]:
+    named = sign.used if sign.used is not None else sign.told
+    return frozenset() if named is None and not sign.asks_id and found.ids else frozenset({named})
+
+
+def _own_by_use(sign: Sign, found: Found) -> Own:
+    used = sign.used
+    if sign.told is not None and sign.told != used:
+        held = next((one for one in (sign.told, used) if one in found.ids), None)
+        if held is None:
+            listed = "nothing lists either under its label" if found.doubt else "find lists neither"
+            unknown = f"issue called it {sign.told}, its use calls it {used}, and {listed}"
+            return Own(ids=frozenset(), unknown=unknown, used=used)
+        return Own(ids=frozenset({held}), used=used)
+    if found.ids and found.doubt is None and used not in found.ids:
+        return Own(ids=frozenset(), used=used)  # it is among what bears the label, which is revoked anyhow
+    return Own(ids=frozenset({used}), used=used)
+
+
+def _own_unused(sign: Sign, found: Found) -> Own:
     if sign.told is None and not sign.asks_id:
         return Own(ids=frozenset() if found.ids else frozenset({None}))
-    if not sign.by_id or sign.told in found.ids:
+    if sign.told in found.ids:
         return Own(ids=frozenset({sign.told}))
     if sign.told is not None and found.doubt is not None and _is_vouched_for(sign):
         return Own(ids=frozenset({sign.told}))

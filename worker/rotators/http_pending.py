@@ -2,8 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
@@ -12,6 +11,7 @@ from worker.outbound import Response, say_status
 from worker.outbound.wishes import asked_to_wait
 from worker.rotators import base
 from worker.rotators.http_pages import Step, lead_on
+from worker.rotators.http_progress import Progress, judge_progress
 from worker.rotators.http_requests import poll, send, settings_of, write_url
 from worker.rotators.http_settings import HttpSettings, Request
 
@@ -24,30 +24,7 @@ _MARGIN = 0.05
 """Seconds by which clocks may differ about when it may be asked again."""
 _PLACES = ("operation-location", "azure-asyncoperation", "location")
 """Headers that name where to ask, the first before the others."""
-_UNDER_WAY = frozenset(
-    "accepted creating deleting inprogress new notstarted pending processing provisioning queued running "
-    "scheduled started starting submitted updating waiting working".split()
-)
-_FAILED = frozenset("aborted canceled cancelled denied error failed failure rejected timedout".split())
 _RESULTS = ("resourceLocation", "resource_location", "resultUrl", "result_url")
-
-
-class Progress(StrEnum):
-    UNDER_WAY = "under way"
-    FAILED = "failed"
-    DONE = "done"
-
-
-def judge_progress(body: Any) -> Progress:  # noqa: ANN401  # JSON
-    """What the answer to a question after the end says by its body; one that says nothing is the end. Pure."""
-    if not isinstance(body, dict):
-        return Progress.DONE
-    if body.get("done") is False:
-        return Progress.UNDER_WAY
-    told = {_spell(body[name]) for name in ("status", "state") if isinstance(body.get(name), str)}
-    if told & _FAILED:
-        return Progress.FAILED
-    return Progress.UNDER_WAY if told & _UNDER_WAY else Progress.DONE
 
 
 def ask(
@@ -71,10 +48,10 @@ def ask(
     if url is None:
         url = write_url(request, job, what=what, value=value, external_id=external_id, cursor=cursor)
     first = send(request, job, what=what, value=value, external_id=external_id, cursor=cursor, at=url)
-    if first.status != _ACCEPTED or _is_expected(request) or _holds_result(first, settings_of(job), what):
+    if not is_unfinished(first, request):
         return first
     place = _find_place(first, url)
-    if place is None:
+    if place is None or _holds_result(first, settings_of(job), what, done=False):
         return first
     pending = _Pending(request, job, what, value=value, external_id=external_id, ends=ends)
     return pending.follow(first, url, place)
@@ -138,17 +115,16 @@ class _Pending:
     def _judge(self, answer: Response) -> Progress:
         if not 200 <= answer.status < 300:
             raise self._leave(f"where it is to be asked for its end, it {say_status(answer.status)}")
-        if self._is_the_end(answer):
-            return Progress.DONE
         progress = judge_progress(answer.body)
         if progress is Progress.FAILED:
             raise self._fail("it says that it failed")
+        if self._what != "revoke" and _holds_result(answer, settings_of(self._job), self._what, done=False):
+            return Progress.DONE
         return progress
 
     def _is_the_end(self, answer: Response) -> bool:
-        if self._what == "revoke":
-            return judge_progress(answer.body) is Progress.DONE
-        return _holds_result(answer, settings_of(self._job), self._what)
+        """Of an answer that is under way no more."""
+        return self._what == "revoke" or _holds_result(answer, settings_of(self._job), self._what, done=True)
 
     def _wait(self, answer: Response, pause: float) -> None:
         now = datetime.now(UTC)
@@ -197,21 +173,29 @@ class _Pending:
         )
 
 
-def _is_expected(request: Request) -> bool:
-    return request.expect is not None and _ACCEPTED in request.expect.status
+def is_unfinished(answer: Response, request: Request) -> bool:
+    """Whether it says by its status that it does it later, and that is not the answer that `expect` names."""
+    is_expected = request.expect is not None and _ACCEPTED in request.expect.status
+    return answer.status == _ACCEPTED and not is_expected
 
 
-def _holds_result(answer: Response, settings: HttpSettings, what: str) -> bool:
-    """Whether it has what the call was made for, whatever it says of itself."""
+def _holds_result(answer: Response, settings: HttpSettings, what: str, *, done: bool) -> bool:
+    """Whether it has what the call was made for, whatever it says of itself. What is empty is a result of what
+    is done alone, and then only a list: before, it is a place for what is to come.
+    """
     path = {"issue": settings.value, "find": settings.find_ids, "inventory": settings.find_ids}.get(what)
-    if path is None or path.startswith("header:"):
-        return path is not None and path.partition(":")[2].lower() in answer.headers
-    head = path.partition("*")[0].strip(".")
+    if path is None:
+        return False
+    if path.startswith("header:"):
+        return bool(answer.headers.get(path.partition(":")[2].lower()))
+    head, star, _ = path.partition("*")
     try:
-        found = take_path(answer.body, head)
+        found = take_path(answer.body, head.strip("."))
     except CounterpartError:
         return False
-    return isinstance(found, list) if "*" in path else found is not None
+    if star:
+        return isinstance(found, list) and (done or bool(found))
+    return found not in (None, "", [], {})
 
 
 def _find_place(answer: Response, at: str) -> str | None:
@@ -235,7 +219,3 @@ def _find_result(answer: Response, at: str) -> str | None:
 def _lead(url: str, at: str) -> str | None:
     step = lead_on(url, at)
     return step.url if isinstance(step, Step) else None
-
-
-def _spell(text: str) -> str:
-    return "".join(char for char in text.lower() if char.isalpha())

@@ -1,10 +1,13 @@
 """What of a rotation exists at the service: found by its label, and told from what is somebody else's."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from vaultcore.errors import CounterpartError
 from worker.rotators import base
-from worker.rotators.http_lists import Listing, list_all
+from worker.rotators.http_lists import Entry, Listing, list_all
 from worker.rotators.http_requests import settings_of
 
 _CUT_MIN = 12
@@ -13,10 +16,13 @@ _CUT_MIN = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """`ids` bear the rotation's label beyond doubt. `doubt`: why there may be others; None: there are none."""
+    """`ids` bear the rotation's label beyond doubt. `doubt`: why there may be others; None: there are none.
+    `others` are listed, and do not bear it: never to be revoked for this rotation.
+    """
 
     ids: frozenset[str]
     doubt: str | None = None
+    others: frozenset[str] = frozenset()
 
 
 def find_ours(job: base.Job) -> Found:
@@ -29,15 +35,31 @@ def find_ours(job: base.Job) -> Found:
     if settings.find is None:
         return Found(ids=frozenset(), doubt="no `find` is set to look it up")
     listing = list_all(settings.find, job, what="find")
-    ours, doubt = listing.entries, _doubt_of(listing)
+    ours, doubt, others = listing.entries, _doubt_of(listing), frozenset[str]()
     if settings.find_label is not None:
         labels = [entry.tells(settings.find_label) for entry in listing.entries]
         ours = [entry for entry, label in zip(listing.entries, labels, strict=True) if label == job.label]
         doubt = doubt or _doubt_labels(labels, settings.find_label, job.label)
+        others = _read_others(listing.entries, labels, job.label)
     ids = frozenset(entry.read_id() for entry in ours)
     if ids & job.held:
-        return Found(ids=frozenset(), doubt="find lists versions that are in use under this rotation's label")
-    return Found(ids=ids, doubt=doubt)
+        why = "find lists versions that are in use under this rotation's label"
+        return Found(ids=frozenset(), doubt=why, others=others)
+    return Found(ids=ids, doubt=doubt, others=others)
+
+
+def _read_others(entries: Sequence[Entry], labels: Sequence[object], label: str) -> frozenset[str]:
+    """What bears another label, or none, where labels are told. One that was cut off, or added to, may be ours.
+    What has no id can be taken for nothing.
+    """
+    ids = set()
+    if any(isinstance(one, str) for one in labels):
+        for entry, one in zip(entries, labels, strict=True):
+            if isinstance(one, str) and (label in one or _is_cut(one, label)):
+                continue
+            with suppress(CounterpartError):
+                ids.add(entry.read_id())
+    return frozenset(ids)
 
 
 def doubt_filter(job: base.Job) -> str | None:
@@ -106,6 +128,10 @@ def _doubt_labels(labels: list[object], path: str, label: str) -> str | None:
     told = [one for one in labels if isinstance(one, str)]
     if labels and not told:
         return f"no entry that find lists tells its label at {path}"
-    if any(len(one) >= _CUT_MIN and one != label and label.startswith(one) for one in told):
+    if any(_is_cut(one, label) for one in told):
         return "the service cuts labels off, so that what is ours cannot be told"
     return None
+
+
+def _is_cut(told: str, label: str) -> bool:
+    return len(told) >= _CUT_MIN and told != label and label.startswith(told)

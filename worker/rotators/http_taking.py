@@ -1,6 +1,7 @@
 """How the rotator `http` takes credentials away: what is this rotation's, and nothing that is in use."""
 
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
@@ -9,9 +10,10 @@ from worker.rotators.http_answers import NoIdError
 from worker.rotators.http_lists import list_all
 from worker.rotators.http_owning import Own, Sign, decide_own
 from worker.rotators.http_pending import ask
+from worker.rotators.http_progress import Progress, judge_progress
 from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
 from worker.rotators.http_requests import check_good, settings_of
-from worker.rotators.http_search import Found, choose_sweepable, find_ours
+from worker.rotators.http_search import Found, choose_sweepable, doubt_filter, find_ours
 from worker.rotators.http_settings import ID
 
 
@@ -19,7 +21,8 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
     """A repeat of a revocation that took effect is none that failed: what is gone is not found, and a
     credential that opens the request itself is refused there as everywhere.
 
-    Whether that shows it to be gone: by its value alone, what never was in effect there looks the same.
+    Whether that shows it to be gone: by its value alone, what never was in effect there looks the same; and a
+    body that says that it failed shows nothing.
     """
     request = settings_of(job).revoke
     answer = ask(request, job, what="revoke", value=value, external_id=external_id)
@@ -30,7 +33,7 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
     if refused and value is not None and request.asks_by_value_alone() and is_refused_again(job, value):
         return False
     check_good(answer, request, "revoke")
-    return True
+    return judge_progress(answer.body) is not Progress.FAILED
 
 
 def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
@@ -44,6 +47,12 @@ def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
             cause=Cause.MISTAKE,
         )
     check_good(answer, request, "revoke")
+    if judge_progress(answer.body) is Progress.FAILED:
+        raise CounterpartError(
+            "revoke: the service says that it failed, and no check can show whether the old value is gone: "
+            "look there, and then `nightkey rotation accept`",
+            cause=Cause.MISTAKE,
+        )
 
 
 def name_old(job: base.Job, old: Secret) -> str | None:
@@ -110,15 +119,19 @@ def still_accepted(job: base.Job, own: Own, spared: AbstractSet[str | None], fou
             f"revoked, and works; look there which of them it is, and for {job.label}",
             cause=Cause.MISTAKE,
         )
-    more = ""
+    more, cause = "", Cause.OUTAGE
     if own.unknown is not None:
         more = f"; {own.unknown}, so that nothing is revoked by it: look there for {job.label}, and revoke it"
-    elif told and settings_of(job).verify_id is None:
+        cause = Cause.OUTAGE if own.doubt is None else Cause.MISTAKE
+    elif not own.ids:
+        more = f", and what its use calls it is not what find lists: look there for {job.label}, and revoke it"
+    elif told and settings_of(job).find is None:
+        called, helps = ("issue", "verify_id or find") if own.used is None else ("its use", "find")
         more = (
-            f", though {_list(told)} was revoked, as issue called it: look there whether that was another's, "
-            f"and for {job.label}; set verify_id or find"
+            f", though {_list(told)} was revoked, as {called} called it: look there whether that was "
+            f"another's, and for {job.label}; set {helps}"
         )
-    return CounterpartError(f"undo: the service still accepts the new value{more}", cause=Cause.OUTAGE)
+    return CounterpartError(f"undo: the service still accepts the new value{more}", cause=cause)
 
 
 def _list(ids: AbstractSet[str | None]) -> str:
@@ -130,6 +143,8 @@ def name_new(job: base.Job, new: Secret, found: Found) -> Own:
     settings = settings_of(job)
     told, used = told_id(job.new_external), name_by_use(job, new)
     by_id = settings.revoke.reads(ID)
+    if by_id:
+        found = _trust_filter(job, told, used, found)
     is_plain = used is not None or not by_id or told in found.ids
     sign = Sign(
         told=told,
@@ -139,10 +154,17 @@ def name_new(job: base.Job, new: Secret, found: Found) -> Own:
         asks_id=settings.verify_id is not None,
         by_id=by_id,
     )
-    return decide_own(sign, found)
+    return replace(decide_own(sign, found), doubt=found.doubt)
 
 
-def say_left(job: base.Job, own: Own, found: Found) -> CounterpartError:
+def _trust_filter(job: base.Job, told: str | None, used: str | None, found: Found) -> Found:
+    """The list, where it decides what the new one is called; nothing, where it filters nothing."""
+    decides = told is not None and told != used and not found.ids.isdisjoint({told, used})
+    unfiltered = doubt_filter(job) if decides else None
+    return found if unfiltered is None else replace(found, ids=frozenset(), doubt=unfiltered)
+
+
+def say_left(job: base.Job, own: Own) -> CounterpartError:
     """The new one is refused, and nothing shows that it is gone: some are slow to list and to accept, so it is
     looked for again where there is a list.
     """
@@ -152,7 +174,7 @@ def say_left(job: base.Job, own: Own, found: Found) -> CounterpartError:
     return CounterpartError(
         f"undo: the new value is refused, and possibly left outside: {why}: look there for {job.label}, and "
         "revoke it",
-        cause=Cause.MISTAKE if found.doubt is not None else Cause.OUTAGE,
+        cause=Cause.MISTAKE if own.doubt is not None else Cause.OUTAGE,
     )
 
 
@@ -210,6 +232,11 @@ def revoke_found(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
     """
     for external_id in sorted(ids):
         revoke(job, external_id, None)
+    check_unlisted(job, ids, what=what)
+
+
+def check_unlisted(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
+    """`find`, asked again, lists none of these, or says that they are gone."""
     settings = settings_of(job)
     if not ids or settings.find is None:
         return

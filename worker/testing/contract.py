@@ -11,7 +11,7 @@ link=link, accepts=server.accepts, count=lambda: len(server.passwords))
 import itertools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -37,9 +37,11 @@ class Stage:
     `old` would have said of it. `values` are the items that the settings name. `held`: what the counterpart
     calls versions that are in use. `crowd`, where the rotator looks anything up: from now on the counterpart
     lists all it has, whatever it is asked for, and has a credential of somebody else there: that one is given.
+    `mislead`, where the use of a value tells what it is called: from now on the counterpart says of each new
+    one that it is somebody else's, which is given.
 
-    `old` would have said of it. `values` are the items that the settings name. Where the counterpart itself
-    can put an end to what it accepts, `end_at` has it do so with `old`, and `ends` says when it ends a value.
+    Where the counterpart itself can put an end to what it accepts, `end_at` has it do so with `old`, and `ends`
+    says when it ends a value.
     """
 
     rotator: Rotator
@@ -52,6 +54,7 @@ class Stage:
     values: Mapping[str, Secret] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     crowd: Callable[[], Secret] | None = None
+    mislead: Callable[[], Secret] | None = None
 
     end_at: Callable[[datetime], None] | None = None
     ends: Callable[[Secret], datetime | None] | None = None
@@ -177,6 +180,22 @@ class RotatorContract:
                 assert not stage.accepts(lost.value), "what the lost answer made works, and nobody is told"
             else:
                 assert stage.job().label in str(failure), "nobody is told what to look for"
+
+    def test_undoing_leaves_alone_what_the_use_of_the_new_value_names_by_mistake(self) -> None:
+        """Whether or not `create` was told what the counterpart calls it."""
+        for told in (True, False):
+            with self.stage() as stage:
+                if stage.mislead is None or stage.accepts is None:
+                    return
+                other = stage.mislead()
+                made = stage.rotator.create(stage.job())
+                made = made if told else replace(made, external={})
+                failure = _try(partial(stage.rotator.undo, stage.job(made)))
+                _check_left_alone(stage, other, failure)
+                assert stage.accepts(stage.old), "the value in use was taken away"
+                if stage.accepts(made.value):
+                    assert failure is not None, "the new value works on, and nobody is told"
+                    assert stage.job().label in str(failure), "nobody is told what to look for"
 
     def test_revoking_leaves_alone_what_is_listed_and_is_not_its_own(self) -> None:
         for unanswered in (False, True):
