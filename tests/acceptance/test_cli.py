@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from worker.demo.counterparts import Counterparts
 from worker.signing.keys import generate, read_key
 
@@ -271,6 +271,31 @@ def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
     assert [step["step"] for step in shown["steps"]] == [
         "create", "install", "verify", "node test", "workflow test", "activate", "watch", "retire"
     ]  # fmt: skip
+
+
+def test_a_policy_that_cannot_take_the_value_given_away_is_warned_of_until_it_can(
+    owned: Nightkey, tmp_path: Path
+) -> None:
+    """Nothing but `verify_id` tells what the service calls a value that it did not issue here."""
+    create(owned, "prod-tokenhub-admin-token")
+    policy = write_token_policy(tmp_path, "https://tokens.example.org", "crm")
+    told = json.loads(policy.read_text())
+    del told["settings"]["verify_id"], told["settings"]["find"]
+    policy.write_text(json.dumps(told))
+
+    def warnings(*words: str, value: str | None = None) -> list[str]:
+        lines = owned(*words, value=value).stderr.splitlines()
+        return [line for line in lines if line.startswith("nightkey: warning: the first rotation")]
+
+    made = ["item", "create", "prod-crm-token", "--owner", "support", "--expires-at", "9d", "--value-file", "-"]
+    (warned,) = warnings(*made, "--policy", str(policy), value="a-value-given-by-hand")
+    assert "rotation of prod-crm-token would be stuck before its end" in warned
+    assert "set verify_id, the path of the credential's id in the answer to verify" in warned
+    assert warnings("item", "update", "prod-crm-token", "--lead", "15d") == [warned]
+    assert warnings("item", "update", "prod-crm-token", "--set", "verify_id=token_id") == []
+    by_value = ["revoke.url=https://tokens.example.org/v1/own", "revoke.body={{ rotation.value }}"]
+    sets = [word for each in by_value for word in ("--set", each)]
+    assert warnings("item", "update", "prod-crm-token", *sets, "--unset", "verify_id") == []
 
 
 def test_a_night_that_failed_says_so_and_exits_with_one(

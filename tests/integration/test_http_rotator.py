@@ -650,8 +650,8 @@ def test_an_old_value_whose_id_nothing_tells_is_a_persons_with_what_to_do():
         made = ROTATOR.create(make_job(service, old=old, settings=settings))
         assert fail(ROTATOR.revoke, make_job(service, old=old, made=made, settings=settings)) == (
             (
-                "revoke: what the service calls the old value is not known: set verify_id, or revoke it there "
-                "and `nightkey rotation accept`"
+                "revoke: what the service calls the old value is not known: set verify_id and `nightkey "
+                "rotation retry`, or revoke it there and `nightkey rotation accept`"
             ),
             Cause.MISTAKE,
         )

@@ -178,6 +178,7 @@ def create(  # the options document themselves
         actor=who(),
     )
     _warn_of_missing(services, created)
+    _warn_of_first(services, created)
     for value in given:
         _warn_of_short(value)
     if first is not None:
@@ -392,6 +393,7 @@ def update(
     updated = services.items.update(name, change, value=value, actor=who())
     _warn_of_canary(services, updated.item)
     _warn_of_missing(services, updated.item)
+    _warn_of_first(services, updated.item)
     if value is not None:
         _warn_of_short(value)
     if json:
@@ -580,6 +582,13 @@ def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as a
         named = services.references.of_consumer(connection, item.id)
     for written in sorted({one.written for one in named if one.item_id is None}):
         note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
+
+
+def _warn_of_first(services: Any, item: Item) -> None:  # noqa: ANN401  # as above
+    """A policy by which the value that was given can be replaced, and not be taken away."""
+    why = services.items.explain_first(item)
+    if why is not None:
+        note(f"nightkey: warning: the first rotation of {item.name} would be stuck before its end: {why}")
 
 
 def _warn_of_short(value: Secret) -> None:

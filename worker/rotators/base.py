@@ -113,6 +113,15 @@ class Names(Protocol):
         """
 
 
+class Foresees(Protocol):
+    """What a rotator may have beside the rest: by its settings it knows where its first rotation stops."""
+
+    def explain_first(self, settings: Any) -> str | None:  # noqa: ANN401  # its own Settings
+        """Why it could not revoke a value that another hand issued, and what to do; None: it can, for all that
+        the settings say.
+        """
+
+
 class Rotator(Protocol):
     """`create → install → verify → revoke`, and `undo` for the way back.
 
@@ -122,7 +131,7 @@ class Rotator(Protocol):
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `list_outside`, see `Lists`; `read_end`, see `TellsEnds`;
-    `principals`, see `Names`.
+    `principals`, see `Names`; `explain_first`, see `Foresees`.
     """
 
     Settings: ClassVar[type[Settings]]

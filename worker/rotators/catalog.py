@@ -107,6 +107,20 @@ def explain_overlap(policy: Policy) -> str | None:
     return "the old value works on beside the new one"
 
 
+def explain_first(policy: Policy) -> str | None:
+    """Why a value that another hand issued could not be retired, as far as that can be known before the first
+    rotation; None: it can, nothing is replaced, or its settings are wrong.
+    """
+    if policy.mode is Mode.NOTIFY or policy.rotator is None or policy.copy_of is not None:
+        return None
+    try:
+        explain = getattr(load_rotator(policy.rotator), "explain_first", None)
+        said = None if explain is None else explain(parse_settings(policy.rotator, policy.settings))
+    except NightkeyError:
+        return None
+    return None if said is None else str(said)
+
+
 def works_beside(policy: Policy, rotator: str) -> bool:
     """Whether the old value works beside the new one, as settings say it; True where they cannot be read."""
     try:

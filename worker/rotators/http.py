@@ -21,7 +21,7 @@ from worker.rotators.http_proof import (
 )
 from worker.rotators.http_requests import check_good, settings_of
 from worker.rotators.http_search import choose_sweepable, list_working
-from worker.rotators.http_settings import HttpSettings
+from worker.rotators.http_settings import ID, HttpSettings
 from worker.rotators.http_taking import (
     check_refused_already,
     check_unlisted,
@@ -122,6 +122,16 @@ class HttpRotator:
         url = HttpSettings.model_validate(settings.model_dump()).issue.url
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         return None if "{" in netloc else netloc.lower() or None
+
+    def explain_first(self, settings: base.Settings) -> str | None:
+        """By its id alone, which only `verify_id` would tell of a value that was not issued here."""
+        of_it = HttpSettings.model_validate(settings.model_dump())
+        if of_it.verify_id is not None or not of_it.revoke.reads(ID):
+            return None
+        return (
+            "nothing tells what the service calls a value that it did not issue here, so that it cannot be "
+            "revoked: set verify_id, the path of the credential's id in the answer to verify"
+        )
 
     def create(self, job: base.Job) -> base.Candidate:
         """What it made, and cannot be used, is revoked at once where its id is told."""

@@ -62,8 +62,8 @@ def name_old(job: base.Job, old: Secret) -> str | None:
         used = learn_id(job, old)
         if used is None and settings_of(job).revoke.reads(ID):
             raise CounterpartError(
-                "revoke: what the service calls the old value is not known: set verify_id, or revoke it there "
-                "and `nightkey rotation accept`",
+                "revoke: what the service calls the old value is not known: set verify_id and `nightkey "
+                "rotation retry`, or revoke it there and `nightkey rotation accept`",
                 cause=Cause.MISTAKE,
             )
         check_not_held(job, used)

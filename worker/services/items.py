@@ -147,6 +147,14 @@ class Items:
             else says
         )
 
+    def explain_first(self, item: Item) -> str | None:
+        """Why its next rotation could not come to its end, where its value was given and not issued here."""
+        with self._database.read() as connection:
+            found = self._versions.of_item(connection, item.id)
+        present = next((one for one in found if one.number == item.version), None)
+        is_given = present is None or not present.external
+        return catalog.explain_first(item.policy) if is_given else None
+
     def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
