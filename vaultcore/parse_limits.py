@@ -13,8 +13,8 @@ from liquid.token import TOKEN_EOF, Token
 from vaultcore.markup import CLOSES, Piece, PieceKind, begins_block, split_markup
 
 BLANKS_MAX: Final = 100
-LOOKED_AT_MAX: Final = 20_000_000
-"""Characters that all brackets of one piece of markup make the library look at."""
+LOOKED_AT_MAX: Final = 2_000_000
+"""Characters that what is never closed in a text makes the library look at."""
 _BLANKS = re.compile(rf"\s{{{BLANKS_MAX + 1}}}")
 _CLOSED_NAME = re.compile(r"\[\s{0,100}(?:'[^']*'|\"[^\"]*\")\s{0,100}\]")
 _OPEN_NAME = re.compile(r"\[\s{0,100}['\"]")
@@ -26,16 +26,19 @@ _UNCLOSED: Final = {
 
 def check_markup(text: str) -> None:
     """`LiquidSyntaxError` for what would take long to be read."""
+    looked_at = 0
     for piece in split_markup(text):
-        if piece.kind is PieceKind.TEXT:
-            continue
         if piece.kind is PieceKind.KEPT:
-            _check_kept(text, piece)
-        else:
-            _check_piece(text, piece)
+            looked_at += _check_kept(text, piece)
+        elif piece.kind is not PieceKind.TEXT:
+            looked_at += _check_piece(text, piece)
+        if looked_at > LOOKED_AT_MAX:
+            what = "'{{' in comments" if piece.kind is PieceKind.KEPT else "brackets"
+            raise _refuse(f"it has too many {what} that are never closed", text, piece.start)
 
 
-def _check_piece(text: str, piece: Piece) -> None:
+def _check_piece(text: str, piece: Piece) -> int:
+    """How many characters it makes the library look at."""
     opening = piece.text[:2]
     if piece.kind is PieceKind.TAG and begins_block(piece.text):
         raise _refuse("a block of text that is kept as it is never ends", text, piece.start)
@@ -45,17 +48,15 @@ def _check_piece(text: str, piece: Piece) -> None:
     brackets = piece.text.count("(")
     if "['" in piece.text or '["' in piece.text:
         brackets += len(_OPEN_NAME.findall(_CLOSED_NAME.sub("", piece.text)))
-    if brackets * len(piece.text) > LOOKED_AT_MAX:
-        raise _refuse(f"it has more than {LOOKED_AT_MAX // len(piece.text)} open brackets", text, piece.start)
+    return brackets * len(piece.text)
 
 
-def _check_kept(text: str, piece: Piece) -> None:
-    """A comment is read as markup, too; what is raw is not."""
-    if not begins_block(piece.text) or "comment" in piece.text[:20]:
-        _check_blanks(text, piece)
-        unclosed = piece.text.count("{{", piece.text.rfind("}}") + 1)
-        if unclosed * (len(text) - piece.start) > LOOKED_AT_MAX:
-            raise _refuse("a comment holds too many '{{' that are never closed", text, piece.start)
+def _check_kept(text: str, piece: Piece) -> int:
+    """As for a piece of markup: a comment is read as that, too; what is raw is not."""
+    if begins_block(piece.text) and "comment" not in piece.text[:20]:
+        return 0
+    _check_blanks(text, piece)
+    return piece.text.count("{{", piece.text.rfind("}}") + 1) * (len(text) - piece.start)
 
 
 def _check_blanks(text: str, piece: Piece) -> None:

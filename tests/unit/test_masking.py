@@ -411,3 +411,15 @@ def test_what_is_too_much_to_be_learned_masks_everything(text, template):
     assert time.process_time() - began < 10
     assert masking.mask({"a": "unrelated"}) == {MASK: MASK}
     assert Masker.recall(masking.keep()).mask("unrelated") == MASK
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "0" * 5_000 + "65", "9" * 8])
+def test_a_number_of_html_may_have_thousands_of_digits(digits):
+    value = Secret("s3cr3t-Value_01")
+    assert Masker([value]).mask(f"&#{digits}; s3cr3t-Value_01") == f"&#{digits}; [masked]"
+
+
+def test_a_value_behind_numbers_of_html_with_many_zeros_is_found():
+    value = "s3cr3t-Value_01"
+    written = "".join(f"&#{'0' * 20}{ord(char)};" for char in value)
+    assert "[masked]" in Masker([Secret(value)]).mask(written)

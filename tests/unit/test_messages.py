@@ -122,3 +122,8 @@ def test_a_fault_of_another_release_is_told_by_its_code():
 def test_the_body_is_what_celery_reads():
     ring = Ring(task="nightkey.rotate", id="a", ids=(ROTATION,))
     assert encode(json.loads(ring.body)) == genuine("nightkey.rotate", ROTATION)["body"]
+
+
+def test_a_heartbeat_is_of_a_day_that_there_is():
+    assert fits("nightkey.beat", ["2026-03-01T02:00:00+00:00 fail"])
+    assert not fits("nightkey.beat", ["9999-99-99T99:99:99+00:00 fail"])

@@ -10,6 +10,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -120,10 +121,21 @@ def fits(task: str, ids: Sequence[object]) -> bool:
         forms is not None
         and len(forms) == len(ids)
         and all(
-            isinstance(each, str) and form.fullmatch(each) is not None
+            isinstance(each, str)
+            and form.fullmatch(each) is not None
+            and (form is not _HEARTBEAT or _is_time(each))
             for form, each in zip(forms, ids, strict=True)
         )
     )
+
+
+def _is_time(heartbeat: str) -> bool:
+    """Whether its night is a day of the calendar."""
+    try:
+        datetime.fromisoformat(heartbeat.partition(" ")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def describe_fault(code: str) -> str:

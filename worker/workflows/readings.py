@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from urllib.parse import unquote, unquote_plus
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_NUMBER = re.compile("&#([0-9]{8,})")
+_NO_CHARACTER = "1114112"
+"""The first number that stands for none: whatever is larger is read as this is."""
 _PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -31,7 +34,13 @@ def _read(text: str) -> Iterator[str]:
     if "\\" in text:
         yield _unescape(text)
     if "&" in text:
-        yield html.unescape(text)
+        yield html.unescape(_NUMBER.sub(_shorten, text))
+
+
+def _shorten(found: re.Match[str]) -> str:
+    """Python reads no number of thousands of digits, and none of eight stands for a character."""
+    number = found[1].lstrip("0") or "0"
+    return f"&#{number if len(number) <= len(_NO_CHARACTER) else _NO_CHARACTER}"
 
 
 def _unescape(text: str) -> str:
