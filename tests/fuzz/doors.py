@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,13 +16,15 @@ from tests.ingress import Front, define, serve
 from vaultcore.crypto import apikeys
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
+from worker import pickup_rows
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
 from worker.services.calling import Entrance
 
 _KEY = apikeys.generate().expose()
 _ITEM = "api-key:orders"
-_PATIENCE = 60
+_PATIENCE, _GLANCE = 60, 0.5
+"""Seconds for the answer to a whole request, and to one that may be none."""
 
 
 @contextmanager
@@ -36,9 +38,14 @@ def open_keys(folder: Path) -> Iterator[Surface]:
 
 @contextmanager
 def open_pickups(folder: Path) -> Iterator[Surface]:
+    """Genuine tokens among them: of a key whose creator may see it again, until it was presented."""
     with _open_vault(folder) as (services, _):
+        with services.database.read() as connection:
+            pickup = pickup_rows.of_first_key(connection, _ITEM)
+        assert pickup is not None
+        genuine = services.claiming.token(pickup.id)
         yield Surface(
-            inputs=texts(**SEEDS["pickups"]),
+            inputs=texts([*SEEDS["pickups"]["seeds"], genuine], [genuine, genuine[:31]]),
             take=lambda text: services.claiming.collect(text, actor="test", show=lambda _: None),
         )
 
@@ -46,7 +53,10 @@ def open_pickups(folder: Path) -> Iterator[Surface]:
 @contextmanager
 def open_requests(folder: Path) -> Iterator[Surface]:
     with _open_vault(folder) as (services, key), serve(services) as front:
-        yield Surface(inputs=texts(**_with_key(SEEDS["requests"], key)), take=lambda text: _send(front, text))
+        given = _with_key(SEEDS["requests"], key)
+        yield Surface(
+            inputs=texts(**given), take=lambda text: _send(front, text, is_whole=text in given["seeds"])
+        )
 
 
 @contextmanager
@@ -72,22 +82,26 @@ def _define(services: Services) -> str:
         made = services.vault.create(
             connection, name=_ITEM, value=None, owner_ids=(), expires_at=None, policy=Policy(), actor="test"
         )
+        services.claiming.keep_first(connection, made, actor="test")
     mapper = {"id": "map", "componentId": "data_mapper", "mapping": {"a": "{{ webhook_payload }}"}}
     services.documents.apply([define("orders", "api_trigger", _ITEM, mapper)], actor="test")
     assert made.key is not None
     return made.key.expose()
 
 
-def _send(front: Front, text: str) -> str:
-    """What was answered first; nothing, where the request ended before its end."""
+def _send(front: Front, text: str, *, is_whole: bool) -> str:
+    """What was answered first; nothing, where the server waits for the rest of a request that never comes."""
     address = urlsplit(front.url)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=_PATIENCE) as line:
+    patience = _PATIENCE if is_whole else _GLANCE
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=patience) as line:
         line.sendall(text.encode("utf-8", "replace"))
-        line.shutdown(socket.SHUT_WR)
         answered = b""
-        while b"\r\n" not in answered and (piece := line.recv(4096)):
-            answered += piece
+        with suppress(TimeoutError, ConnectionError):
+            while b"\r\n" not in answered and (piece := line.recv(4096)):
+                answered += piece
     status = answered.split(b"\r\n")[0].decode("latin-1")
     if status.split(" ")[1:2] in (["500"], ["503"]):
         raise BrokenError(f"the server answered {status}")
+    if is_whole and not status:
+        raise BrokenError("the server did not answer a whole request")
     return status

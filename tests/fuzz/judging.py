@@ -15,6 +15,8 @@ from worker.cli.terminal import fit
 SECONDS = 1.0
 """Of the processor's time, so that a busy machine judges as a quiet one does."""
 _CUT_OFF = 5.0
+_WAITED_MAX = 20.0
+"""By the clock on the wall, for what sleeps: longer than a busy machine keeps anybody waiting."""
 _TEXT_MAX = 40_000
 
 
@@ -26,7 +28,7 @@ def judge(take: Callable[[Any], object], given: object) -> float:
     """The seconds that it took. `BrokenError` where it took too long, or failed without a clear error; an
     exception that is none of ours leaves this function as it is.
     """
-    began = time.process_time()
+    began, at = time.process_time(), time.monotonic()
     with _cut_off_at(_CUT_OFF):
         try:
             take(given)
@@ -35,6 +37,8 @@ def judge(take: Callable[[Any], object], given: object) -> float:
     took = time.process_time() - began
     if took > SECONDS:
         raise BrokenError(f"it took {took:.1f} s")
+    if time.monotonic() - at > _WAITED_MAX:
+        raise BrokenError(f"it was waited for longer than {_WAITED_MAX:.0f} s")
     return took
 
 

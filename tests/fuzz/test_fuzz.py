@@ -50,6 +50,15 @@ def test_what_is_slow_or_says_nothing_is_found(take, said) -> None:
         judge(take, "an input")
 
 
+def test_among_the_pickups_is_a_genuine_one(tmp_path: Path) -> None:
+    """Else what is near to it would be tried against nothing."""
+    opened: list[object] = []
+    with SURFACES["pickups"](tmp_path / "own") as surface:
+        watched = Surface(inputs=surface.inputs, take=lambda text: opened.append(surface.take(text)))
+        run_round(watched, seed=1)
+    assert opened
+
+
 def test_an_answer_and_a_clear_error_are_right() -> None:
     assert judge(str, "an input") < 1
     assert judge(lambda _: refuse("it is empty: write a name"), "") < 1
