@@ -23,9 +23,10 @@ cover: env
 servers: env
 	$(BIN)/pytest -m long tests/integration
 
-# The stories of a rotation that `make test` leaves out, on both databases, and an `up` whose wall clock jumps
+# The stories of a rotation that `make test` leaves out, on both databases (make faults ONLY=sqlite: on one), and an
+# `up` whose wall clock jumps
 faults: env
-	$(BIN)/pytest --numprocesses 2 -m long tests/faults
+	$(BIN)/pytest --numprocesses 2 -m long tests/faults $(if $(ONLY),-k "$(ONLY) or wall_clock")
 
 # A whole night for each kind of damage that each stored field can take
 damage: env

@@ -11,7 +11,7 @@ from tests.faults.points import Moment
 from tests.faults.stories import EVERY_TIME, ON_ONE, STORIES
 from tests.faults.trials import DATABASES, enumerate_points, explain, open_lanes, try_points
 
-pytestmark = pytest.mark.timeout(600)  # hundreds of kills, on two cores that others use as well
+pytestmark = pytest.mark.timeout(1500)  # hundreds of kills, on two cores that others use as well
 
 CASES = [
     pytest.param(story, database, marks=() if (story, database) in EVERY_TIME else pytest.mark.long)
