@@ -112,7 +112,7 @@ def _write_macs(
     connection: Connection, table: Table, keys: Sequence[Column[Any]], found: Sequence[tuple[list[Any], bytes]]
 ) -> None:
     """Each row's own, in one go; what they are digests of is written by the statement that follows."""
-    names = [f"key_{key.name}" for key in keys]
+    names = [f"its_{key.name}" for key in keys]
     of_row = and_(*(key == bindparam(name) for key, name in zip(keys, names, strict=True)))
     connection.execute(
         update(table).where(of_row).values({MAC: bindparam("made")}),

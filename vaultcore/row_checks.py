@@ -79,7 +79,9 @@ class RowChecks:
         columns, _ = self._opens.get(table.name, ((), None))
         names = [*columns_of(table), "mac"]
         query = select(*(table.c[name] for name in names), *columns)
-        begins_with = key if len(table.primary_key) == 1 else key.partition(" ")[0]
+        begins_with = _read_key(first, key if len(table.primary_key) == 1 else key.partition(" ")[0])
+        if begins_with is None:
+            return None
         of_first = query.where(first == begins_with)
         for row in connection.execute(of_first.with_for_update() if lock else of_first):
             if key_of(table, dict(row._mapping)) == key:  # noqa: SLF001  # SQLAlchemy's public way
@@ -100,4 +102,29 @@ class RowChecks:
         return Wrong(table=table.name, key=key_of(table, stored), fault=fault, row=named)
 
 
+def _read_key(column: Column[Any], shown: str) -> str | int | None:
+    """Of a key as it is shown, what the column holds; None: it can hold no such thing.
+
+    SQLite compares a number with a text and finds nothing; PostgreSQL ends the transaction.
+    """
+    if column.type.python_type is not int:
+        return None if "\0" in shown or not _is_text(shown) else shown
+    try:
+        number = int(shown)
+    except ValueError:
+        return None
+    return number if abs(number) < _NUMBER_END else None
+
+
+def _is_text(shown: str) -> bool:
+    """Whether it can be sent to a database: words of a command line may hold halves of characters."""
+    try:
+        shown.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_NUMBER_END = 2**63
+"""No whole number of a database comes to it."""
 _SEALED = (version_rows.c.wrapped_key, version_rows.c.record)

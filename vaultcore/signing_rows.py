@@ -99,11 +99,11 @@ def _make(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]]) -> dict[str, 
         mac = macs.make(table, stored)
     except TypeError:  # told as unreadable
         return None
-    return {f"key_{column.name}": stored[column.name] for column in table.primary_key} | {"made": mac}
+    return {f"its_{column.name}": stored[column.name] for column in table.primary_key} | {"made": mac}
 
 
 def _write(connection: Connection, table: Table, made: list[dict[str, Any]]) -> None:
-    of_row = and_(*(column == bindparam(f"key_{column.name}") for column in table.primary_key))
+    of_row = and_(*(column == bindparam(f"its_{column.name}") for column in table.primary_key))
     connection.execute(
         update(table).where(of_row).values({MAC: bindparam("made")}), made, execution_options=AS_IS
     )

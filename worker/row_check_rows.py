@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from vaultcore.row_macs import is_ours
 from vaultcore.tables import items
@@ -53,12 +53,10 @@ def name_of_item(connection: Connection, item_id: object) -> str | None:
     return None if name is None else str(name)
 
 
-def list_tampered(connection: Connection) -> Sequence[str]:
+def list_tampered(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
     """The subjects of the open findings of rows that were changed."""
-    return list(
-        connection.execute(
-            select(findings.c.subject).where(
-                findings.c.kind == FindingKind.TAMPERED.value, findings.c.resolved_at.is_(None)
-            )
-        ).scalars()
-    )
+    return connection.execute(
+        select(findings.c.subject).where(
+            findings.c.kind == FindingKind.TAMPERED.value, findings.c.resolved_at.is_(None)
+        )
+    ).all()

@@ -19,6 +19,7 @@ from vaultcore.paging import refuse_to_go_round
 from vaultcore.row_checks import Fault, Page, RowChecks, Wrong
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
+from vaultcore.stored import do_apart
 from worker import finding_rows, row_check_rows
 from worker.domain.findings import Finding, FindingKind
 from worker.domain.tampering import describe_row, find_wrong
@@ -169,13 +170,17 @@ class CheckingRows:
     def _find_mended(self, connection: Connection) -> list[str]:
         """Of what was found before: what is whole by now, or gone."""
         mended = []
-        for subject in row_check_rows.list_tampered(connection):
-            name, _, key = subject.partition(" ")
-            table = next((one for one in self._checks.tables() if one.name == name), None)
-            row = None if table is None else self._checks.find_row(connection, table, key)
-            if table is None or row is None or self._checks.check_row(connection, table, row) is None:
-                mended.append(subject)
+        for row in row_check_rows.list_tampered(connection):
+            done = do_apart(connection, row, lambda one: self._is_mended(connection, one.subject))
+            if done is True:  # one of which it cannot be told stays open, and ends no night
+                mended.append(row.subject)
         return mended
+
+    def _is_mended(self, connection: Connection, subject: str) -> bool:
+        name, _, key = subject.partition(" ")
+        table = next((one for one in self._checks.tables() if one.name == name), None)
+        row = None if table is None else self._checks.find_row(connection, table, key)
+        return table is None or row is None or self._checks.check_row(connection, table, row) is None
 
     def _show(
         self, connection: Connection, name: str, key: str, *, lock: bool = False

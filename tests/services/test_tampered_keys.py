@@ -1,0 +1,70 @@
+"""Rows of every table with digests, found again by the key that a person or a finding names."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import and_, insert
+
+from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, step_to
+from tests.services.test_tampered import behind, edit, night, tampered
+from vaultcore.errors import NotFoundError
+from vaultcore.row_macs import MAC, key_of
+from vaultcore.signing_rows import kept_tables, page_after
+from worker.bootstrap import Services
+from worker.domain.saga import State
+from worker.tables import checks, row_checks, waivers
+
+NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
+
+
+@pytest.fixture
+def full(staged: Staged, clock: Any) -> Services:
+    """Each table of rows that decide has a row."""
+    organisation, _ = staged
+    services = organisation.services
+    organisation.add_token(TOKEN, "support")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    add_route(organisation, "operators")
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    now = clock()
+    with services.database.write() as connection:
+        connection.execute(
+            insert(waivers).values(rotation_id=rotation_id, workflow_id="fl_x", by="me", why="-", at=now)
+        )
+        connection.execute(insert(checks).values(digest="d" * 64, subject="x", tells_apart=True, asked_at=now))
+    services.checking_rows.check_some()
+    return services
+
+
+def test_a_row_of_every_table_is_found_again_and_answered_for(full: Services) -> None:
+    checking = full.checking_rows
+    for table in kept_tables():
+        with behind(full) as connection:
+            row = page_after(connection, table, None, size=1)[0]
+        of_row = and_(*(column == getattr(row, column.name) for column in table.primary_key))
+        key = key_of(table, row._asdict())
+        edit(full, table, of_row, **{MAC: None})
+        for _ in range(2):  # the second looks at what the first has found
+            checking.check_some()
+            left = [] if table is row_checks else [f"{table.name} {key}"]  # each check writes that one anew
+        assert tampered(full) == left
+        edit(full, table, of_row, **{MAC: None})
+        checking.accept(table.name, key, shown=checking.show(table.name, key).digest, actor="test")
+        assert tampered(full) == []
+        assert checking.check_all().wrong == (), table.name
+        for nobodys in NOBODYS:
+            with pytest.raises(NotFoundError):
+                checking.show(table.name, nobodys)
+
+
+def test_a_place_that_was_edited_ends_no_later_night(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    services = organisation.services
+    add_route(organisation, "operators")
+    night(organisation)
+    now = clock()
+    edit(services, row_checks, row_checks.c.id == 1, begun_at=now.replace(year=2020))
+    services.checking_rows.check_some()
+    assert services.checking_rows.check_some().wrong == ()
+    assert tampered(services) == []
