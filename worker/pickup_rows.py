@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from vaultcore.damage import is_whole
+from vaultcore.model import Kind
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
@@ -143,6 +144,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             items.c.name.label("item"),
             versions.c.used_at,
             versions.c.record.is_not(None).label("kept"),
+            and_(items.c.kind == Kind.API_KEY.value, versions.c.digest.is_not(None)).label("is_key"),
         )
         .outerjoin(items, items.c.id == claims.c.item_id)
         .outerjoin(versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number))
@@ -170,4 +172,5 @@ def _pickup(row: Row[*tuple[Any, ...]]) -> Pickup:
         ended_at=row.ended_at,
         used_at=row.used_at,
         kept=bool(row.kept),
+        is_key=bool(row.is_key),
     )

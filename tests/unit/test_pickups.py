@@ -27,6 +27,7 @@ FRESH = Pickup(
     ended_at=None,
     used_at=None,
     kept=True,
+    is_key=True,
 )
 TAKEN = replace(FRESH, taken_by=ANN, taken_at=NOW)
 ARRIVED = replace(TAKEN, arrived_at=NOW)
@@ -41,6 +42,9 @@ ENDED = replace(ARRIVED, ended_at=NOW + REPEATS_FOR, kept=False)
         (replace(FRESH, expires_at=None), 1000 * DAY, None),
         (replace(FRESH, item=None), MINUTE, Refusal.GONE),
         (replace(FRESH, kept=False), MINUTE, Refusal.GONE),
+        (replace(FRESH, kept=False, is_key=False), MINUTE, Refusal.GONE),
+        (replace(FRESH, is_key=False), MINUTE, Refusal.NO_KEY),
+        (replace(ARRIVED, is_key=False), MINUTE, Refusal.NO_KEY),
         # Begun, and lost on its way: theirs, until it is taken back.
         (TAKEN, 13 * DAY, None),
         (TAKEN, 14 * DAY, Refusal.GONE),

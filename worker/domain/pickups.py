@@ -19,7 +19,8 @@ class Pickup:
 
     `rotation_id` is None for an item's first key, `item` where the item is gone. `taken_by`: whom it is kept
     for, from before it was first shown to them; `arrived_at`: when it counted as collected. `kept`: its value
-    is still there. `expires_at` is when one that has not arrived is taken back; None: never.
+    is still there; `is_key`: that is a key which callers present to us. `expires_at` is when one that has not
+    arrived is taken back; None: never.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Pickup:
     ended_at: datetime | None
     used_at: datetime | None
     kept: bool
+    is_key: bool
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +55,8 @@ class Refusal(StrEnum):
     """Whoever presented it has it."""
     LATE = "late"
     """It had arrived, and was kept for long enough."""
+    NO_KEY = "no-key"
+    """What it names is no key that callers present to us: none of us wrote its row so."""
 
 
 def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None:
@@ -67,6 +71,8 @@ def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None
         return Refusal.LATE
     if pickup.ended_at is not None or not pickup.kept:
         return Refusal.GONE
+    if not pickup.is_key:
+        return Refusal.NO_KEY
     if pickup.arrived_at is None and pickup.expires_at is not None and pickup.expires_at <= now:
         return Refusal.GONE
     return None

@@ -227,6 +227,11 @@ class Claiming:
         """In one line: what became of the key, and what to type."""
         if why is Refusal.GONE or pickup.item is None:
             return _UNKNOWN
+        if why is Refusal.NO_KEY:
+            return (
+                f"the pickup {pickup.id} names version {pickup.number} of {pickup.item}, which is no key that "
+                "callers present to us: its row was changed behind the vault's back, and nothing is shown"
+            )
         when = pickup.taken_at or pickup.created_at
         collected = f"the key of {pickup.item} was collected already, at {when:%Y-%m-%d %H:%M} UTC"
         rotate = f"nightkey item rotate {quote_word(pickup.item)}"

@@ -1,0 +1,49 @@
+"""Pickups and their notices, led elsewhere behind the vault's back: no value and no token follows."""
+
+from typing import Any
+
+import pytest
+
+from tests.organisation import ADMIN
+from tests.services.staging import TOKEN, Staged
+from tests.services.test_tampered import edit
+from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.model import Policy
+from vaultcore.tables import items, versions
+from worker.bootstrap import Services
+from worker.tables import claims
+
+MINE = "api-key:mine"
+
+
+def open_pickup(services: Services, name: str) -> str:
+    """The token of one for a key of an item that was just made."""
+    with services.database.write() as connection:
+        made = services.vault.create(
+            connection, name=name, value=None, owner_ids=(), expires_at=None, policy=Policy(), actor="me"
+        )
+        kept = services.claiming.keep_first(connection, made, actor="me")
+    assert kept is not None
+    return services.claiming.token(kept.claim_id)
+
+
+@pytest.mark.parametrize("name", [TOKEN, ADMIN])
+def test_a_pickup_shows_no_value_of_another_kind(staged: Staged, name: str) -> None:
+    organisation, _ = staged
+    services = organisation.services
+    organisation.add_token(TOKEN, "support")
+    token = open_pickup(services, MINE)
+    seen: list[Any] = []
+    mine, others = organisation.item(MINE).id, organisation.item(name).id
+    edit(services, claims, claims.c.item_id == mine, item_id=others)
+    with pytest.raises(RefusedError, match="no key that callers present to us"):
+        services.claiming.collect(token, actor="me", show=seen.append)
+    # nor where the item and its version were made to look like one of a key
+    edit(services, items, items.c.id == others, kind="api-key")
+    edit(services, versions, versions.c.item_id == others, digest=bytes(32))
+    with pytest.raises(NightkeyError, match="changed behind the vault's back"):
+        services.claiming.collect(token, actor="me", show=seen.append)
+    assert seen == []
+    edit(services, claims, claims.c.item_id == others, item_id=mine)
+    services.claiming.collect(token, actor="me", show=seen.append)
+    assert len(seen) == 1
