@@ -16,6 +16,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Insert,
@@ -24,12 +25,15 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    cast,
     event,
     false,
+    func,
     select,
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept
 
@@ -53,7 +57,11 @@ def keep_macs(engine: Engine, macs: RowMacs) -> None:
             if isinstance(table, Table) and is_kept(table):
                 if isinstance(statement, Insert):
                     return _sign_new(macs, connection, table, statement, many, one)
-                return _sign_changed(macs, connection, table, statement, many or one), many, one
+                return (
+                    _sign_changed(macs, connection, table, statement, many or ([one] if one else [])),
+                    many,
+                    one,
+                )
         return statement, many, one
 
     event.listen(engine, "before_execute", before, retval=True)
@@ -68,6 +76,8 @@ def _sign_new(
     one: Mapping[str, Any],
 ) -> tuple[Insert, Sequence[Mapping[str, Any]], Mapping[str, Any]]:
     """Rows that an insert brings, as parameters or in the statement itself."""
+    if statement.select is not None or statement._multi_values:  # noqa: SLF001  # nothing public says it
+        raise TypeError(f"a deciding column of {table.name} is given by a list of parameters, or in one row")
     rows = many or ([one] if one else [])
     in_statement = statement.compile(dialect=connection.dialect).params if statement._values else {}  # noqa: SLF001  # nothing public says it
     if not rows:
@@ -77,17 +87,21 @@ def _sign_new(
 
 
 def _sign_changed(
-    macs: RowMacs, connection: Connection, table: Table, statement: Update, params: object
+    macs: RowMacs, connection: Connection, table: Table, statement: Update, given: Sequence[Mapping[str, Any]]
 ) -> Update:
-    """The update, bound to the very rows that were read and checked, and their digests."""
+    """The update, bound to the very rows that were read and checked, and their digests.
+
+    `given` are parameters: a column that one names is set by it.
+    """
     changes = {
         getattr(column, "name", column): value
         for column, value in (statement._values or {}).items()  # noqa: SLF001  # nothing public says it
     }
     decisive = changes.keys() & set(columns_of(table))
-    if not decisive:
+    named = {name for row in given for name in row} & set(columns_of(table))
+    if not decisive and not named:
         return statement
-    if params or not all(isinstance(changes[name], BindParameter) for name in decisive):
+    if given or not all(isinstance(changes[name], BindParameter) for name in decisive):
         raise TypeError(f"a deciding column of {table.name} is changed by one statement, to plain values")
     keys = list(table.primary_key)
     query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC]).with_for_update()
@@ -105,7 +119,7 @@ def _sign_changed(
         ((key, mac),) = found
         return statement.where(_is_row(keys, key)).values({MAC: mac})
     _write_macs(connection, table, keys, found)
-    return statement.where(tuple_(*keys).in_([tuple(key) for key, _ in found]))
+    return statement.where(_is_among(connection, keys, [key for key, _ in found]))
 
 
 def _write_macs(
@@ -123,6 +137,19 @@ def _write_macs(
 
 def _is_row(keys: Sequence[Column[Any]], key: Sequence[Any]) -> Any:  # noqa: ANN401  # an expression
     return and_(*(column == value for column, value in zip(keys, key, strict=True)))
+
+
+def _is_among(connection: Connection, keys: Sequence[Column[Any]], wanted: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401  # as above
+    """The rows with these keys, by one parameter for all: a statement has room for some 32,000 of them."""
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(json.dumps(wanted)).table_valued("value")
+        parts: list[ColumnElement[Any]] = [
+            func.json_extract(each.c.value, f"$[{position}]") for position in range(len(keys))
+        ]
+    else:
+        each = func.jsonb_array_elements(cast(wanted, JSONB)).table_valued("value")
+        parts = [cast(each.c.value.op("->>")(position), key.type) for position, key in enumerate(keys)]
+    return tuple_(*keys).in_(select(*parts)) if len(keys) > 1 else keys[0].in_(select(*parts))
 
 
 def _defaults(table: Table) -> dict[str, Any]:
