@@ -119,17 +119,20 @@ class Versions:
 
     def of_rotator(self, connection: Connection, name_or_id: str, *, rotator: str) -> list[Version]:
         """All versions of the item, if it rotates by that rotator: none otherwise, and none of what does not
-        exist, by the same one query.
+        exist, by the same one query. `TamperedError` if none of us wrote the item so.
         """
         rows = connection.execute(
             select_versions()
+            .add_columns(*(column.label(f"{_ITEM}{column.name}") for column in items.columns))
             .join(items, items.c.id == versions.c.item_id)
             .where(
                 (items.c.name == name_or_id) | (items.c.id == name_or_id),
                 items.c.policy["rotator"].as_string() == rotator,
             )
             .order_by(versions.c.number)
-        )
+        ).all()
+        for row in rows[:1]:
+            check_mac(connection, items, row, f"item {name_or_id}", prefix=_ITEM)
         return [version_from_row(connection, row) for row in rows]
 
     def pick_in_use(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, exists, not_, or_, select
 
 from vaultcore.model import Consumer
 from vaultcore.names import spellings
+from vaultcore.row_macs import is_ours
 from vaultcore.stored import read_all
 from vaultcore.tables import items, owners, references, routes
 from worker import comparison_rows, finding_rows, message_rows, notice_rows, pickup_rows
@@ -103,14 +104,18 @@ def read_heartbeat(connection: Connection) -> list[Problem]:
 
 def read_operators(connection: Connection, name: str) -> list[Problem]:
     """Whether anybody hears of what has no owner, and of nights that fail."""
-    row = connection.execute(
-        select(owners.c.id, exists().where(routes.c.owner_id == owners.c.id).label("reached")).where(
+    rows = connection.execute(
+        select(owners, exists().where(routes.c.owner_id == owners.c.id).label("reached")).where(
             owners.c.name.in_(spellings(name))
         )
-    ).first()
-    if row is None:
+    ).all()
+    if not rows:
         return [Problem(kind=ProblemKind.NO_OPERATORS, subject=name)]
-    return [] if row.reached else [Problem(kind=ProblemKind.OPERATORS_UNREACHED, subject=name)]
+    ours = [row for row in rows if is_ours(connection, owners, row)]
+    if not ours:
+        error = "none of us gave that name to the owner who has it, so nothing is sent to the operators"
+        return [Problem(kind=ProblemKind.TAMPERED, subject=f"owner {name}", error=error)]
+    return [] if ours[0].reached else [Problem(kind=ProblemKind.OPERATORS_UNREACHED, subject=name)]
 
 
 def read_set_aside(connection: Connection, *, since: datetime) -> list[Problem]:

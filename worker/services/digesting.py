@@ -16,7 +16,7 @@ from worker import digest_rows, finding_rows
 from worker.domain.audience import hearers, is_news
 from worker.domain.notices import Message, TonightLine, build_digest
 from worker.domain.saga import TOLD
-from worker.services.addressing import Addressing, Hearer
+from worker.services.addressing import NOBODY, Addressing, Hearer
 from worker.services.notifying import Letters, Notifying
 from worker.tables import rotations, tellings
 
@@ -44,7 +44,11 @@ class Digesting:
         """
         operators = self.set_down(connection, night, self._clock())
         to_tell = _find_to_tell(connection, night, operators)
-        return sum(self._notifying.post_digest(connection, owner_id, night) is not None for owner_id in to_tell)
+        return sum(
+            self._notifying.post_digest(connection, owner_id, night) is not None
+            for owner_id in to_tell
+            if owner_id != NOBODY
+        )
 
     def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
         """Who is to read of what in the digest of that night. The id of the operators."""
@@ -52,7 +56,8 @@ class Digesting:
         for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
             told = finding_rows.told_levels(connection, {row.topic for row in page})
             news, _ = read_all(page, partial(_find_news, told=told, operators=operators))
-            finding_rows.mark_told(connection, chain.from_iterable(news), night=night, now=now)
+            heard = (one for one in chain.from_iterable(news) if one[0] != NOBODY)
+            finding_rows.mark_told(connection, heard, night=night, now=now)
         connection.execute(
             update(rotations)
             .where(
