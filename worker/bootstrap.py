@@ -404,6 +404,7 @@ class Services:
             database=self.database,
             owners=self.owners,
             keyring=self.keyring,
+            addressing=self.addressing,
             notifying=self.notifying,
             digesting=self.digesting,
             letters=self.letters,

@@ -58,6 +58,12 @@ class Addressing:
         whole = [row for row in found if is_ours(connection, item_owners, row)]
         return [row.owner_id for row in whole if row.name != but] or [self.find_operators(connection)]
 
+    def may_hear(self, connection: Connection, owner_id: str, item_id: str) -> bool:
+        """Whether the owner may be told of the item: who answers for it, their deputy, the operators."""
+        answering = self.find_owners(connection, item_id)
+        deputies = [self.find_hearer(connection, one).deputy_id for one in answering]
+        return owner_id in (*answering, *deputies, self.find_operators(connection))
+
     def find_operators(self, connection: Connection) -> str:
         """The id of the owner who hears of what has no owner; they are made if nobody has that name. `NOBODY`
         where none of us gave it to who has it.

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, LockedError, NightkeyError
+from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
 from vaultcore.tables import routes
+from worker import pickup_rows
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.domain.recipients import WHOLE
+from worker.services.addressing import Addressing
 from worker.services.claiming import claim_token
 from worker.services.digesting import Digesting
 from worker.services.notifying import Letters, Notifying
@@ -31,7 +33,14 @@ from worker.tables import deliveries, notices
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
 _FOUND = (
-    select(notices, deliveries.c.stands_in, deliveries.c.draft, deliveries.c.parts_taken, routes.c.recipients)
+    select(
+        notices,
+        deliveries.c.stands_in,
+        deliveries.c.draft,
+        deliveries.c.parts_taken,
+        routes.c.recipients,
+        routes.c.owner_id.label("hearer_id"),
+    )
     .join(deliveries, deliveries.c.notice_id == notices.c.id)
     .outerjoin(routes, routes.c.id == deliveries.c.route_id)
 )
@@ -44,6 +53,7 @@ class Delivering:
         database: Database,
         owners: Owners,
         keyring: Keyring,
+        addressing: Addressing,
         notifying: Notifying,
         digesting: Digesting,
         letters: Letters,
@@ -54,6 +64,7 @@ class Delivering:
         self._database = database
         self._owners = owners
         self._keyring = keyring
+        self._addressing = addressing
         self._notifying = notifying
         self._digesting = digesting
         self._letters = letters
@@ -212,9 +223,19 @@ class Delivering:
             return []
         message = draft
         if row.claim_id is not None:
+            self._check_hearer(connection, row)
             token = claim_token(self._keyring, row.claim_id)
             message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
         return [Job(key=key, tries=tries, url=url, message=message, draft=draft, part=row.parts_taken + 1)]
+
+    def _check_hearer(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> None:
+        """Before a token is put into a message: `RefusedError` if the route is that of somebody else."""
+        pickup = pickup_rows.find(connection, row.claim_id)
+        if pickup is None or not self._addressing.may_hear(connection, row.hearer_id, pickup.item_id):
+            raise RefusedError(
+                "the token of a pickup goes to no route of somebody who does not answer for its item: which "
+                "route this delivery has was changed since it was written"
+            )
 
     def _compose(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Message | None:
         """A digest says how things stand, at each try; None: nothing of it is left to tell."""
