@@ -20,6 +20,9 @@ from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
 
 SIGNED = "vault.sign-rows"
+TAKEN_AWAY = (
+    "the digest of the vault's own row (table deployment) was taken away or changed behind the vault's back"
+)
 _PAGE = 500
 
 
@@ -43,6 +46,12 @@ def page_after(
     return connection.execute(query.limit(size)).all()
 
 
+def was_signed(connection: Connection) -> bool:
+    """Whether the log says that it was done."""
+    signed = select(audit_table.c.seq).where(audit_table.c.action == SIGNED).limit(1)
+    return connection.execute(signed).first() is not None
+
+
 def sign_once(
     connection: Connection, macs: RowMacs, audit: AuditLog, *, at: datetime, actor: str
 ) -> dict[str, int]:
@@ -59,11 +68,8 @@ def sign_once(
             "the rows that decide are not signed, since the audit log is not whole "
             f"({verdict.problems[0]}): restore the vault from a backup"
         )
-    if connection.execute(select(audit_table.c.seq).where(audit_table.c.action == SIGNED).limit(1)).first():
-        raise RefusedError(
-            "the digest of the vault's own row (table deployment) was taken away or changed behind the vault's "
-            "back: nothing is signed again; restore the vault from a backup"
-        )
+    if was_signed(connection):
+        raise RefusedError(f"{TAKEN_AWAY}: nothing is signed again; restore the vault from a backup")
     counts = {table.name: _sign_table(connection, macs, table) for table in kept_tables()}
     audit.append(connection, at=at, actor=actor, action=SIGNED, subject=own.id, **counts)
     return counts

@@ -21,7 +21,7 @@ from vaultcore.names import spellings
 from vaultcore.owners import Owners
 from vaultcore.row_checks import RowChecks
 from vaultcore.row_macs import LABEL, RowMacs
-from vaultcore.signing_rows import sign_once
+from vaultcore.signing_rows import TAKEN_AWAY, sign_once, was_signed
 from vaultcore.stored import unreadable_fields
 from vaultcore.tables import deployment, owners
 from vaultcore.troubles import explain
@@ -174,6 +174,7 @@ class Services:
             rows = connection.execute(
                 select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)
             ).all()
+            signed = was_signed(connection) if len(rows) == 1 and rows[0].mac is None else False
         if len(rows) != 1 or unreadable_fields(rows[0]):
             raise ConfigurationError(
                 "the database does not say which vault it is (table deployment): restore it from its backup"
@@ -184,6 +185,8 @@ class Services:
                 f"the keyring {self.settings.keyring_path} is not the one of this vault: "
                 "put back the one that belongs to the database"
             )
+        if signed:
+            raise ConfigurationError(f"{TAKEN_AWAY}: nothing is done here; restore the vault from a backup")
         if found.mac is None:
             raise ConfigurationError(
                 "the rows of this vault that decide have no keyed digests yet: run `nightkey init`, which "
