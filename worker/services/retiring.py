@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, exists, select
 
 from vaultcore.database import Database
-from vaultcore.errors import NightkeyError, RefusedError
+from vaultcore.errors import NightkeyError, RefusedError, UnreadableError
 from vaultcore.model import Item, Mode, Stage
 from vaultcore.paging import walk_pages
 from vaultcore.stored import Unread, check_row, do_apart
@@ -20,6 +20,7 @@ from worker.domain.proof import Overlap, judge
 from worker.domain.saga import State
 from worker.rotators.catalog import load_rotator
 from worker.services.comparing import Comparing
+from worker.services.lost_uses import find_lost_uses
 from worker.services.opening import Opening
 from worker.tables import rotations
 
@@ -82,6 +83,9 @@ class Retiring:
             overlap = Overlap(number=row.current, ends=ends, opens=now, canary_id=None, unread=unread)
             if judge(overlap, consumers_of(connection, row.item_id), now=now).state is not State.RETIRING:
                 return False
+            lost = find_lost_uses(connection, item)
+            if lost:
+                raise UnreadableError(f"what uses {item.name}", f"it is kept for {lost[0]}")
             if _is_outside(item):
                 self._opening.open_retirement(connection, item, number=row.number, asked_by=actor)
                 return True

@@ -29,6 +29,7 @@ from worker.domain.proof import (
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import works_beside
+from worker.services.lost_uses import find_lost_uses
 from worker.store import Rotation
 
 _NO_LONGER = timedelta(days=1)
@@ -86,7 +87,12 @@ class Watching:
             if pickup.taken_by is not None:
                 why = f"the new key did not arrive at {pickup.taken_by} by {until}"
             return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
-        return judge(overlap, found, now=now)
+        verdict = judge(overlap, found, now=now)
+        if verdict.state is State.RETIRING:
+            lost = find_lost_uses(connection, item)
+            if lost:
+                return judge(replace(overlap, others=(*overlap.others, *lost)), found, now=now)
+        return verdict
 
     def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none

@@ -1,0 +1,84 @@
+"""References that were edited or taken away: the old value stays, since somebody may need it still."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from tests.organisation import ADMIN
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, step_to
+from tests.services.test_tampered import behind
+from vaultcore.secret import Secret
+from vaultcore.tables import items, references
+from worker.domain.findings import FindingKind
+from worker.domain.saga import State
+from worker.tables import workflows
+
+SECOND = (
+    references.c.consumer_id == select(workflows.c.id).where(workflows.c.name == "second").scalar_subquery()
+)
+OTHER = select(items.c.id).where(items.c.name == ADMIN).scalar_subquery()
+EDITS: dict[str, Any] = {
+    "leads nowhere": update(references).where(SECOND).values(item_id=None),
+    "leads elsewhere": update(references).where(SECOND).values(item_id=OTHER),
+    "under another name": update(references).where(SECOND).values(written="x", item_id=None),
+    "gone": delete(references).where(SECOND),
+}
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_nothing_is_revoked_while_a_use_is_lost(staged: Staged, clock: Any, how: str) -> None:
+    organisation, service = staged
+    services = organisation.services
+    organisation.add_token(TOKEN, "support")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    organisation.add_workflow("second", TOKEN)
+    rotation_id = begin_by_hand(organisation, TOKEN)
+    step_to(organisation, clock, rotation_id, State.WATCHING)
+    services.running.start("ticket-sync", actor="test")
+    with behind(services) as connection:
+        connection.execute(EDITS[how])
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    found = get_rotation(organisation, rotation_id)
+    assert found.state is State.WATCHING
+    assert any("workflow second, whose use of" in str(why) for why in found.waits_for)
+    assert service.calls("DELETE") == 0
+    with behind(services) as connection:
+        connection.execute(delete(references).where(SECOND))
+    organisation.add_workflow("second", TOKEN)
+    services.running.start("second", actor="test")
+    clock.advance(timedelta(days=2))
+    organisation.drive()
+    assert get_rotation(organisation, rotation_id).state is State.DONE
+    assert service.calls("DELETE") == 1
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_what_an_owner_replaced_is_kept_while_a_use_is_lost(staged: Staged, clock: Any, how: str) -> None:
+    organisation, _ = staged
+    services = organisation.services
+    organisation.add_item(TOKEN, "first", owner="support", days=60, mode="notify", overlap="1d")
+    organisation.add_workflow("ticket-sync", TOKEN)
+    organisation.add_workflow("second", TOKEN)
+    with services.database.write() as connection:
+        services.vault.update(connection, TOKEN, value=Secret("second"), actor="test")
+        item_id = services.vault.get(connection, TOKEN).id
+        for workflow_id in connection.execute(select(workflows.c.id).where(workflows.c.name == "ticket-sync")):
+            services.references.note_run(
+                connection,
+                workflow_id=workflow_id.id,
+                used={item_id: 2},
+                good=True,
+                began_at=clock(),
+                at=clock(),
+            )
+    with behind(services) as connection:
+        connection.execute(EDITS[how])
+    clock.advance(timedelta(days=3))
+    retired, unreadable = services.retiring.retire_replaced(actor="test", page_size=50)
+    assert retired == 0
+    assert [one.kind for one in unreadable] == [FindingKind.UNREADABLE]
+    assert "workflow second, whose use of" in unreadable[0].detail
+    assert organisation.stages(TOKEN) == ["previous", "current"]
