@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.consumers import References
@@ -171,20 +172,8 @@ class Services:
     def deployment_id(self) -> str:
         """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
-            rows = connection.execute(
-                select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)
-            ).all()
-            signed = was_signed(connection) if len(rows) == 1 and rows[0].mac is None else False
-        if len(rows) != 1 or unreadable_fields(rows[0]):
-            raise ConfigurationError(
-                "the database does not say which vault it is (table deployment): restore it from its backup"
-            )
-        found = rows[0]
-        if found.keyring_check != self.keyring.fingerprint(found.id.encode()):
-            raise ConfigurationError(
-                f"the keyring {self.settings.keyring_path} is not the one of this vault: "
-                "put back the one that belongs to the database"
-            )
+            found = _find_deployment(connection, self.keyring, self.settings.keyring_path)
+            signed = was_signed(connection) if found.mac is None else False
         if signed:
             raise ConfigurationError(f"{TAKEN_AWAY}: nothing is done here; restore the vault from a backup")
         if found.mac is None:
@@ -790,7 +779,10 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
             connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
             start_chain(connection)
     try:
-        made += _sign_rows(database, Keyring.load(settings.keyring_path), clock())
+        keyring = Keyring.load(settings.keyring_path)
+        with database.read() as connection:
+            _find_deployment(connection, keyring, settings.keyring_path)
+        made += _sign_rows(database, keyring, clock())
     except NightkeyError:
         database.dispose()
         raise
@@ -808,6 +800,20 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {settings.home / SETTINGS_FILE}")
     database.dispose()
     return made
+
+
+def _find_deployment(connection: Connection, keyring: Keyring, path: Path) -> Row[*tuple[Any, ...]]:
+    """The vault's own row; `ConfigurationError` where the keyring at `path` is another vault's."""
+    rows = connection.execute(select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)).all()
+    if len(rows) != 1 or unreadable_fields(rows[0]):
+        raise ConfigurationError(
+            "the database does not say which vault it is (table deployment): restore it from its backup"
+        )
+    if rows[0].keyring_check != keyring.fingerprint(rows[0].id.encode()):
+        raise ConfigurationError(
+            f"the keyring {path} is not the one of this vault: put back the one that belongs to the database"
+        )
+    return rows[0]
 
 
 def _migrate_alone(database: Database, home: Path) -> None:

@@ -474,7 +474,7 @@ def test_a_second_item_with_one_value_is_refused_unless_it_is_declared_a_copy(ow
     assert "the original of prod-billing-token" in complaint(
         owned, "item", "delete", "prod-orders-token", status=3
     )
-    assert "the same value" in complaint(
+    assert "still has the value of prod-orders-token" in complaint(
         owned, "item", "update", "prod-billing-token", "--copy-of", "none", status=3
     )
     words = ["item", "update", "prod-billing-token", "--value-file", "-", "--no-expiry", "--copy-of", "none"]

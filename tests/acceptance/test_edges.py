@@ -343,7 +343,7 @@ def test_a_user_without_a_name_is_told_what_to_give(house: House) -> None:
     ("narrow", "says"),
     [
         (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)), "the disk of the database"),
-        (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)), "too many files are open"),
+        (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)), "too many files are open"),
     ],
     ids=["file size", "open files"],
 )
