@@ -1,8 +1,10 @@
 """Who may change what Nightkey goes by: looked at by each command when it starts."""
 
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -180,7 +182,9 @@ def test_a_database_elsewhere_lies_in_a_folder_of_its_own(
 ) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     monkeypatch.setenv("NIGHTKEY_DATABASE_URL", f"sqlite:///{tmp_path}/link.db")
-    (home / "nightkey.db").rename(tmp_path / "elsewhere" / "a.db")
+    with closing(sqlite3.connect(home / "nightkey.db")) as here:  # whole, though its log was not written back
+        here.execute("VACUUM INTO ?", (str(tmp_path / "elsewhere" / "a.db"),))
+    (tmp_path / "elsewhere" / "a.db").chmod(0o600)
     (tmp_path / "link.db").symlink_to(tmp_path / "elsewhere" / "a.db")
     assert say("status", status=1) == ""
     (tmp_path / "elsewhere" / "a.db-wal").touch()
