@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from tests.forged import ROTATION
 from tests.postgres import Server, create_database, run_sql, show_for_sqlalchemy, start_server
 from tests.services.conftest import Moves
 from vaultcore import database as database_module
@@ -94,10 +95,10 @@ def test_a_worker_says_the_same_in_its_log(capfd: pytest.CaptureFixture[str]) ->
         raise OSError(errno.ENOSPC, "the-value", "/broker/message")
 
     configure_logging("ERROR")
-    _at_the_edge("rotate", fill)("rot_1")
+    _at_the_edge("rotate", fill)(ROTATION)
     (line,) = capfd.readouterr().err.splitlines()
     logged = json.loads(line)
-    assert (logged["event"], logged["trouble"], logged["ids"]) == ("task.failed", "disk-full", ["rot_1"])
+    assert (logged["event"], logged["trouble"], logged["ids"]) == ("task.failed", "disk-full", [ROTATION])
     assert logged["problem"] == "no space is left for /broker/message: free some on its disk, then repeat it"
     assert "the-value" not in line
 
@@ -182,6 +183,7 @@ def test_what_is_no_database_is_told(
     for left in file.parent.glob("test.db-*"):
         left.unlink()
     damage(file)
+    Moves.edited.add(id(moves.services))
     fresh = Services(moves.services.settings)
     said = told(lambda: fresh.database, trouble)
     assert says in said
