@@ -228,7 +228,9 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
         before.communicate(timeout=_SECONDS_MAX)
         assert before.returncode != 0
         process = _begin(desk, writer)
-        with closing(sqlite3.connect(tmp_path / "home" / "nightkey.db", isolation_level=None)) as held:
+        with closing(
+            sqlite3.connect(tmp_path / "home" / "nightkey.db", timeout=60, isolation_level=None)
+        ) as held:
             held.execute("BEGIN IMMEDIATE")  # so that it cannot note what it has written
             key = _read_key(reader)
             process.send_signal(signal.SIGKILL)
