@@ -127,7 +127,10 @@ def test_a_run_that_another_engine_reports_brings_the_old_value_back_at_once(
     vault(*report)
     shown = vault.json("rotation", "show", rotation)
     assert shown["state"] == "rolled-back"
-    assert shown["error"] == "production run of ticket-sync, node call: 401 from the ticket system (with version 2)"
+    assert (
+        shown["error"]
+        == "production run of ticket-sync, node call: 401 from the ticket system (with version 2)"
+    )
     assert counterparts.token_service.is_live(old)
     assert len(counterparts.token_service.live_tokens("ticketing")) == 1
     assert "was reported before" in vault(*report).stdout
