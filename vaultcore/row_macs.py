@@ -14,7 +14,7 @@ taken away. Pure, but for `attach` and `macs_of`, by which a connection knows wh
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -92,12 +92,6 @@ def check_mac(
     if not is_ours(connection, table, row, prefix=prefix):
         mapping = _mapping(row)
         raise TamperedError(what, table=table.name, key=key_of(table, mapping, prefix=prefix))
-
-
-def check_macs(connection: Connection, table: Table, rows: Sequence[Row[*tuple[Any, ...]]], what: str) -> None:
-    """As `check_mac`, for several rows."""
-    for row in rows:
-        check_mac(connection, table, row, what)
 
 
 def is_ours(

@@ -254,3 +254,21 @@ def begin_by_hand(organisation: Organisation, name: str) -> str:
 def told(organisation: Organisation, kind: str) -> list[tuple[str, str]]:
     """Notices of a kind: who is told, and what, as plain text. A digest that has not left says nothing yet."""
     return [(one.owner, to_text(one.body or "")) for one in organisation.notices() if one.kind == kind]
+
+
+def end_the_old(service: ScriptedService) -> None:
+    """One token for each account: whoever gets another loses the one before."""
+
+    def script(incoming: Incoming) -> Answer | None:
+        if (incoming.method, incoming.path) == ("POST", "/v1/tokens"):
+            service.end_all("ticketing")
+        return None
+
+    service.script = script
+
+
+def rotate(staged: Staged, clock: Any) -> Rotation:
+    organisation, _ = staged
+    organisation.services.nights.begin(clock())
+    drive_on(organisation, clock)
+    return organisation.rotations()[0]

@@ -15,8 +15,10 @@ from tests.services.staging import (
     bearer_of,
     begin_by_hand,
     drive_on,
+    end_the_old,
     get_rotation,
     lose_the_first_answer,
+    rotate,
     stage,
     step_to,
     told,
@@ -25,7 +27,7 @@ from tests.services.staging import (
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import versions
-from worker.demo.loopback import Answer, Incoming
+from worker.demo.loopback import Answer
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
 from worker.services.items import ItemChange
@@ -47,24 +49,6 @@ def give(staged: Staged) -> str:
     change = ItemChange(expires_at=organisation.services.clock() + 90 * DAY)
     organisation.services.items.update(TOKEN, change, value=Secret(value), actor="test")
     return value
-
-
-def end_the_old(service: ScriptedService) -> None:
-    """One token for each account, until the issue is over."""
-
-    def script(incoming: Incoming) -> Answer | None:
-        if (incoming.method, incoming.path) == ("POST", "/v1/tokens"):
-            service.end_all("ticketing")
-        return None
-
-    service.script = script
-
-
-def rotate(staged: Staged, clock: Any) -> Rotation:
-    organisation, _ = staged
-    organisation.services.nights.begin(clock())
-    drive_on(organisation, clock)
-    return organisation.rotations()[0]
 
 
 def pass_a_night(staged: Staged, clock: Any, *, after: timedelta = 8 * DAY) -> None:

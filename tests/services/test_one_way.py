@@ -6,12 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.services.staging import TOKEN, ScriptedService, Staged, drive_on, start_organisation, step_to, told
+from tests.services.staging import (
+    TOKEN,
+    Staged,
+    drive_on,
+    end_the_old,
+    rotate,
+    start_organisation,
+    step_to,
+    told,
+)
 from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
-from worker.store import Rotation, steps_of
+from worker.store import steps_of
 
 DAY = timedelta(days=1)
 SHORT = ["0 2 * * * for 1h in UTC"]
@@ -22,24 +30,6 @@ def staged(services: Services) -> Iterator[Staged]:
     with start_organisation(services) as made:
         end_the_old(made[1])
         yield made
-
-
-def end_the_old(service: ScriptedService) -> None:
-    """One token for each account: whoever gets another loses the one before."""
-
-    def script(incoming: Incoming) -> Answer | None:
-        if (incoming.method, incoming.path) == ("POST", "/v1/tokens"):
-            service.end_all("ticketing")
-        return None
-
-    service.script = script
-
-
-def rotate(staged: Staged, clock: Any) -> Rotation:
-    organisation, _ = staged
-    organisation.services.nights.begin(clock())
-    drive_on(organisation, clock)
-    return organisation.rotations()[0]
 
 
 def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock: Any) -> None:
