@@ -8,14 +8,15 @@ from typing import Any
 
 from vaultcore.model import Item
 from vaultcore.secret import Secret
-from worker import finding_rows, store
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
 from worker.domain.saga import is_moving
-from worker.notice_rows import Notice, list_notices
-from worker.services.claiming import Collected
-from worker.store import Rotation
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.notices import Notice, list_notices
+from worker.rows.rotations import Rotation
+from worker.services.rotation.pickups import Collected
 
 _TOKEN = re.compile(r"nightkey claim\b.*?\b(clm_\w+)", re.DOTALL)
 ADMIN = "prod-tokenhub-admin-token"
@@ -146,7 +147,7 @@ class Organisation:
 
     def due(self) -> list[str]:
         with self.services.database.read() as connection:
-            return store.due_rotations(connection, self.services.clock())
+            return rotation_rows.due_rotations(connection, self.services.clock())
 
     def deliver(self) -> None:
         self.services.delivering.deliver()
@@ -161,7 +162,7 @@ class Organisation:
 
     def rotations(self) -> list[Rotation]:
         with self.services.database.read() as connection:
-            return store.list_rotations(connection)
+            return rotation_rows.list_rotations(connection)
 
     def moving(self) -> bool:
         return any(is_moving(one.state, tuple(one.waits_for)) for one in self.rotations())

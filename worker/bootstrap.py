@@ -35,63 +35,63 @@ from worker.hardening import harden_process
 from worker.home import find_database
 from worker.locks import share_vault, take_vault
 from worker.outbound import HttpClient, Network
-from worker.services.addressing import Addressing
-from worker.services.admitting import Admitting
-from worker.services.anchoring import ANCHORS_FILE, Anchoring
-from worker.services.asking import AskingTargets
-from worker.services.backing_up import BackingUp
-from worker.services.calendaring import Calendaring
-from worker.services.calling import Calling
-from worker.services.chasing import Chasing
-from worker.services.checking_routes import CheckingRoutes
-from worker.services.checking_rows import CheckingRows
-from worker.services.claiming import Claiming
-from worker.services.comparing import Comparing
-from worker.services.counter_checks import CounterChecks
-from worker.services.deciding import Deciding
-from worker.services.definitions import Definitions
-from worker.services.delivering import Delivering
-from worker.services.digesting import Digesting
-from worker.services.documents import Documents
-from worker.services.driving import Driving
-from worker.services.executing import Executing
-from worker.services.heartbeat import Heartbeat
-from worker.services.importing import Importing
 from worker.services.items import Items
-from worker.services.jobs import Jobs
-from worker.services.keeping import Keeping
-from worker.services.leaving import Leaving
-from worker.services.living import Living
-from worker.services.making_way import MakingWay
-from worker.services.mending import Mending
-from worker.services.night import Nights
-from worker.services.notifying import Notifying
-from worker.services.opening import Opening
-from worker.services.pacing import Pacing
-from worker.services.pinning import Pinning
-from worker.services.presenting import Presenting
-from worker.services.previewing import Previewing
-from worker.services.problems import Problems
-from worker.services.publishing import Publishing
-from worker.services.quieting import Quieting
-from worker.services.reporting import Reporting
-from worker.services.resolving import Resolving
-from worker.services.restoring import Restoring
-from worker.services.resuming import Resuming
-from worker.services.retiring import Retiring
-from worker.services.retrying import Retrying
-from worker.services.returning import Returning
-from worker.services.rotation import Rotations
-from worker.services.running import Running
-from worker.services.scheduling import Scheduling
-from worker.services.screening import Screening
-from worker.services.sending import Sending
-from worker.services.standing import StandingReader
-from worker.services.starting import Starting
-from worker.services.steps import Steps
-from worker.services.telling import Telling
-from worker.services.value_tests import ValueTests
-from worker.services.watching import Watching
+from worker.services.night.acknowledgements import Quieting
+from worker.services.night.calendar import Calendaring
+from worker.services.night.digest_preview import Previewing
+from worker.services.night.inline import Driving
+from worker.services.night.nights import Nights
+from worker.services.night.problems import Problems
+from worker.services.night.resume import Resuming
+from worker.services.night.schedule import Scheduling
+from worker.services.night.status import StandingReader
+from worker.services.notices.delivery import Delivering
+from worker.services.notices.digests import Digesting
+from worker.services.notices.foreign_messages import Screening
+from worker.services.notices.heartbeat import Heartbeat
+from worker.services.notices.outbox import Notifying
+from worker.services.notices.pickup_reminders import Chasing
+from worker.services.notices.recipients import Addressing
+from worker.services.notices.retries import Retrying
+from worker.services.notices.route_test import CheckingRoutes
+from worker.services.notices.send_pool import Sending
+from worker.services.rotation.admission import Admitting
+from worker.services.rotation.advance import Rotations
+from worker.services.rotation.comparison import Comparing
+from worker.services.rotation.counter_checks import CounterChecks
+from worker.services.rotation.decisions import Deciding
+from worker.services.rotation.forward import Steps
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.notices import Telling
+from worker.services.rotation.offboarding import Leaving
+from worker.services.rotation.opening import Opening
+from worker.services.rotation.pickups import Claiming
+from worker.services.rotation.proof import Watching
+from worker.services.rotation.retirement import Retiring
+from worker.services.rotation.rollback import Returning
+from worker.services.rotation.superseding import MakingWay
+from worker.services.rotation.target_search import AskingTargets
+from worker.services.rotation.value_tests import ValueTests
+from worker.services.runs.callers import Presenting
+from worker.services.runs.definitions import Definitions
+from worker.services.runs.documents import Documents
+from worker.services.runs.execution import Executing
+from worker.services.runs.inbound import Calling
+from worker.services.runs.key_sets import Publishing
+from worker.services.runs.pins import Pinning
+from worker.services.runs.reports import Reporting
+from worker.services.runs.runs import Running
+from worker.services.runs.subworkflows import Starting
+from worker.services.runs.suspended import Keeping
+from worker.services.runs.values import Resolving
+from worker.services.upkeep.anchors import ANCHORS_FILE, Anchoring
+from worker.services.upkeep.backup import BackingUp
+from worker.services.upkeep.clock_repair import Mending
+from worker.services.upkeep.item_import import Importing
+from worker.services.upkeep.pace import Pacing
+from worker.services.upkeep.restore import Restoring
+from worker.services.upkeep.row_checks import CheckingRows
+from worker.services.upkeep.signs_of_life import Living
 from worker.workflows.runner import Runner
 
 Clock = Callable[[], datetime]
@@ -347,7 +347,7 @@ class Services:
             database=self.database,
             versions=self.versions,
             audit=self.audit,
-            claiming=self.claiming,
+            pickups=self.claiming,
             clock=self.clock,
         )
 

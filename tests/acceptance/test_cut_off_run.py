@@ -10,13 +10,13 @@ from pathlib import Path
 from tests.acceptance.conftest import LOOPBACK, Nightkey
 from tests.ways_out import LOOPBACK as PLACES
 from vaultcore.secret import Secret
-from worker import store
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
-from worker.store import Rotation
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
 
 ITEM = "prod-ticketing-token"
 
@@ -52,7 +52,7 @@ def workflow(url: str) -> str:
 def night(services: Services) -> Rotation:
     services.driving.run_night(lambda _: None)
     with services.database.read() as connection:
-        (rotation,) = store.list_rotations(connection)
+        (rotation,) = rotation_rows.list_rotations(connection)
     return rotation
 
 

@@ -25,9 +25,9 @@ from worker.bootstrap import Services, utc_now
 from worker.cli.session import who
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
-from worker.services.claiming import claim_token
-from worker.store import get_rotation
-from worker.tables import claims
+from worker.rows.rotations import get_rotation
+from worker.rows.tables import claims
+from worker.services.notices.pickup_token import claim_token
 
 KEY, NEW = "api-key:partner", "api-key:another"
 CREATE = ("item", "create", NEW, "--owner", "support")

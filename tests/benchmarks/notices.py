@@ -30,7 +30,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, items, references, versions
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
-from worker.notice_rows import count
+from worker.rows.notices import count
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 EACH = 10

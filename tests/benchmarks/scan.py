@@ -21,8 +21,8 @@ from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.tables import items, references, versions
 from worker.domain.limits import Caps, Room
-from worker.services.due import walk_due
-from worker.services.scanning import walk_stale
+from worker.services.night.due import walk_due
+from worker.services.night.stale import walk_stale
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DUE = 1_000

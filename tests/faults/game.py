@@ -20,8 +20,8 @@ from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.demo.faces import Face
 from worker.domain import saga
-from worker.store import Rotation, rotation_from_row
-from worker.tables import rotations
+from worker.rows.rotations import Rotation, rotation_from_row
+from worker.rows.tables import rotations
 
 ITEMS = 14
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

@@ -11,7 +11,7 @@ from vaultcore.errors import NightkeyError
 from vaultcore.model import Stage
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.tables import deliveries, rotations, run_states, runs
+from worker.rows.tables import deliveries, rotations, run_states, runs
 
 _RUN_ENDS = timedelta(hours=2)
 """Long after any run has ended, or was found lost."""

@@ -14,8 +14,8 @@ from tests.faults.clock import START, SharedClock
 from tests.organisation import Organisation
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.services.executing import Outcome
-from worker.tables import deliveries, rotations
+from worker.rows.tables import deliveries, rotations
+from worker.services.runs.execution import Outcome
 
 ITEM, ACCOUNT, SPARE = "prod-billing-api-token", "billing", "prod-billing-spare-token"
 _PAST_THE_OVERLAP = timedelta(hours=25)

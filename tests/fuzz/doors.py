@@ -16,10 +16,10 @@ from tests.ingress import Front, define, serve
 from vaultcore.crypto import apikeys
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
-from worker import pickup_rows
 from worker.bootstrap import Services, initialise
 from worker.config import load_settings
-from worker.services.calling import Entrance
+from worker.rows import pickups as pickup_rows
+from worker.services.runs.inbound import Entrance
 
 _KEY = apikeys.generate().expose()
 _ITEM = "api-key:orders"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.notice_rows import Notice, list_notices
+from worker.rows.notices import Notice, list_notices
 
 TOO_LONG = 2.5
 """How long a send may take in these tests, in seconds."""

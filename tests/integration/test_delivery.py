@@ -23,7 +23,7 @@ from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
 from worker.domain.problems import describe
-from worker.problem_rows import read_undelivered
+from worker.rows.problems import read_undelivered
 
 PATIENCE = 20.0
 

@@ -28,8 +28,8 @@ from vaultcore.tables import items, references
 from vaultcore.tables import versions as vault_versions
 from worker.bootstrap import Services
 from worker.domain.policies import build_policy
+from worker.rows.tables import run_logs, run_versions, runs
 from worker.signing.keys import generate, read_key
-from worker.tables import run_logs, run_versions, runs
 from worker.web import ingress, payload
 
 SHOP, OTHER, CALLER = "api-key:prod-shop", "api-key:prod-other", "api-key:prod-caller"

@@ -18,8 +18,8 @@ from vaultcore.tables import routes
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
-from worker.notice_rows import Delivery, get_notice
-from worker.tables import deliveries
+from worker.rows.notices import Delivery, get_notice
+from worker.rows.tables import deliveries
 
 PATIENCE = 20.0
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"

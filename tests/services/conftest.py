@@ -22,7 +22,7 @@ from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
-from worker.services.claiming import Collected
+from worker.services.rotation.pickups import Collected
 
 TOKEN = "prod-ticketing-api-token"
 T = TypeVar("T")

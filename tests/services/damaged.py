@@ -11,17 +11,17 @@ from typing import Any
 
 from sqlalchemy import JSON, Boolean, Column, Integer, LargeBinary, String, insert
 
-import worker.tables as ours
+import worker.rows.tables as ours
 from tests.chains import apply, chain, wait
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
 from vaultcore.tables import UtcDateTime, metadata
-from worker import records
 from worker.bootstrap import Clock, Services, initialise
 from worker.config import load_settings
 from worker.domain.policies import build_policy
-from worker.services.heartbeat import Beat
-from worker.store import due_rotations
+from worker.rows import runs as run_rows
+from worker.rows.rotations import due_rotations
+from worker.services.notices.heartbeat import Beat
 
 HEALTHY, DAMAGED, MOVING, KEY = "prod-ticketing-token", "prod-crm-token", "prod-billing-token", "api-key:orders"
 DEEP = json.dumps({"a": 1})[:-1] + ', "b": ' + "[" * 3000 + "]" * 3000 + "}"
@@ -76,7 +76,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
     with services.database.write() as connection:
         owner_id = services.owners.get(connection, "crm-team").id
         workflow = services.definitions.get(connection, DAMAGED)
-        records.open_run(
+        run_rows.open_run(
             connection,
             workflow.id,
             workflow.name,

@@ -14,7 +14,6 @@ import pytest
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
-from worker import store
 from worker.bootstrap import Clock, Services, initialise
 from worker.config import load_settings
 from worker.delivery.formats import to_text
@@ -24,7 +23,8 @@ from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from worker.domain.problems import describe
 from worker.domain.saga import State
-from worker.store import Rotation
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
 
 TOKEN = "prod-ticketing-api-token"
 TICK = timedelta(microseconds=1)
@@ -244,7 +244,7 @@ def step_to(organisation: Organisation, clock: Any, rotation_id: str, state: Sta
 
 def get_rotation(organisation: Organisation, rotation_id: str) -> Rotation:
     with organisation.services.database.read() as connection:
-        return store.get_rotation(connection, rotation_id)
+        return rotation_rows.get_rotation(connection, rotation_id)
 
 
 def begin_by_hand(organisation: Organisation, name: str) -> str:

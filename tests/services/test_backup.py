@@ -28,8 +28,8 @@ from vaultcore.tables import deployment
 from worker.bootstrap import Services, initialise, make_restoring
 from worker.config import load_settings
 from worker.locks import take_vault
-from worker.services.backing_up import Backup
-from worker.services.restoring import Restored
+from worker.services.upkeep.backup import Backup
+from worker.services.upkeep.restore import Restored
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What is the same on both databases."""
@@ -258,7 +258,7 @@ def test_a_backup_of_another_vault_is_told_from_one_that_was_changed(
 def test_a_backup_of_a_newer_release_is_refused(
     moves: Moves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.services.backing_up.SCHEMA_REVISION", "9999")
+    monkeypatch.setattr("worker.services.upkeep.backup.SCHEMA_REVISION", "9999")
     back_up(moves.services, tmp_path / "backup")
     with pytest.raises(InvalidInputError, match=f"schema 9999, which this release \\({SCHEMA_REVISION}\\)"):
         restore(moves.services, tmp_path / "backup", replace=True)
@@ -382,7 +382,7 @@ def test_a_restore_that_fails_half_way_leaves_the_vault_as_it_was(
         raise RuntimeError("in the middle")
 
     with monkeypatch.context() as patched:
-        patched.setattr("worker.comparison_rows.mark", fail)
+        patched.setattr("worker.rows.comparisons.mark", fail)
         with pytest.raises(RuntimeError, match="in the middle"):
             restore(moves.services, tmp_path / "backup", replace=True)
     with again(moves.services) as same:

@@ -18,8 +18,8 @@ from tests.services.staging import (
 )
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker import records
 from worker.domain.saga import State
+from worker.rows import runs as run_rows
 from worker.workflows.results import RunResult
 
 DAY = timedelta(days=1)
@@ -159,7 +159,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
     services = organisation.services
     with services.database.write() as connection:
         workflow = services.definitions.get(connection, "ticket-sync")
-        run_id = records.open_run(
+        run_id = run_rows.open_run(
             connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
         )
     services.deciding.roll_back(rotation_id, actor="test")
@@ -179,7 +179,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
         used=frozenset(),
     )
     with services.database.write() as connection:
-        records.end_run(connection, run_id, result, {organisation.item(TOKEN).id: 2}, at=clock())
+        run_rows.end_run(connection, run_id, result, {organisation.item(TOKEN).id: 2}, at=clock())
     drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation_id).finished_at is not None)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert len(service.live_tokens("ticketing")) == 1

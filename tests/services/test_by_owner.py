@@ -14,7 +14,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.demo.loopback import Answer
 from worker.domain.saga import State
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 

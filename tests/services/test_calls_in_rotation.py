@@ -17,8 +17,8 @@ from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.domain.policies import build_policy
 from worker.domain.saga import WATCHED, State, is_moving
-from worker.store import Rotation
-from worker.tables import run_versions
+from worker.rows.rotations import Rotation
+from worker.rows.tables import run_versions
 
 KEY, DAY = "api-key:prod-shop", timedelta(days=1)
 _STEPS_MAX = 50

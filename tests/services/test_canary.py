@@ -24,15 +24,15 @@ from tests.services.staging import (
     step_to,
     told,
 )
-from worker import consumers
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Consumer
 from worker.domain.saga import State
-from worker.services.executing import Outcome
-from worker.services.reporting import Report
-from worker.store import Rotation
-from worker.tables import run_versions
+from worker.rows import consumers as consumer_rows
+from worker.rows.rotations import Rotation
+from worker.rows.tables import run_versions
+from worker.services.runs.execution import Outcome
+from worker.services.runs.reports import Report
 
 HOUR = timedelta(hours=1)
 HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
@@ -88,7 +88,7 @@ def versions_in_use(organisation: Organisation) -> dict[str, int]:
 def consumers_of(organisation: Organisation) -> dict[str, Consumer]:
     item_id = organisation.item(TOKEN).id
     with organisation.services.database.read() as connection:
-        return {one.name: one for one in consumers.consumers_of(connection, item_id)}
+        return {one.name: one for one in consumer_rows.consumers_of(connection, item_id)}
 
 
 def held(organisation: Organisation) -> set[str]:

@@ -21,11 +21,11 @@ from tests.services.staging import (
     told,
     turn_to_next,
 )
-from worker import store
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
-from worker.store import Rotation
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})
@@ -569,7 +569,7 @@ def _fail_once(organisation: Organisation, service: ScriptedService, rotation_id
 
 def _steps(organisation: Organisation, rotation: Rotation) -> list[tuple[str, str, str | None]]:
     with organisation.services.database.read() as connection:
-        return [(row.step, row.result, row.cause) for row in store.steps_of(connection, rotation.id)]
+        return [(row.step, row.result, row.cause) for row in rotation_rows.steps_of(connection, rotation.id)]
 
 
 def _get(url: str) -> dict[str, Any]:
@@ -593,7 +593,7 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     assert rotation.last_error is not None
     assert "cannot be resolved" in rotation.last_error
     with organisation.services.database.read() as connection:
-        said = [step.message for step in store.steps_of(connection, rotation_id)]
+        said = [step.message for step in rotation_rows.steps_of(connection, rotation_id)]
     told_of = [one.body or "" for one in organisation.notices()]
     assert "acme" not in " ".join([rotation.last_error, *said, *told_of]).lower()
 

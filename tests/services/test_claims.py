@@ -15,9 +15,10 @@ from vaultcore.errors import RefusedError, SealError
 from vaultcore.model import Policy
 from vaultcore.tables import versions
 from vaultcore.versions import Purpose
-from worker import pickup_rows
-from worker.services.claiming import Collected, claim_token
-from worker.tables import claims
+from worker.rows import pickups as pickup_rows
+from worker.rows.tables import claims
+from worker.services.notices.pickup_token import claim_token
+from worker.services.rotation.pickups import Collected
 
 KEY = "api-key:partner-portal"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -12,13 +12,13 @@ from tests.services.conftest import Moves
 from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, stage, step_to
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
-from worker import finding_rows
 from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
 from worker.domain.plan import Action
 from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.saga import State
-from worker.services.leaving import Fate
+from worker.rows import findings as finding_rows
+from worker.services.rotation.offboarding import Fate
 
 DAY = timedelta(days=1)
 NAME, WORKFLOW = "prod-orders-webhook-secret", "ticket-sync"

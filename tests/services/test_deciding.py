@@ -29,7 +29,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.saga import BEFORE_ACTIVATION, State
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"

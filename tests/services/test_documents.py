@@ -16,15 +16,15 @@ from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit, references
-from worker import store
 from worker.bootstrap import Services
 from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
-from worker.services.documents import Applied, Change
-from worker.services.reporting import Report
-from worker.tables import rotation_steps, workflows
+from worker.rows import rotations as rotation_rows
+from worker.rows.tables import rotation_steps, workflows
+from worker.services.runs.documents import Applied, Change
+from worker.services.runs.reports import Report
 
 CORPUS = Path(__file__).parents[1] / "sdx"
 HOUR = timedelta(hours=1)
@@ -68,7 +68,7 @@ def steps_of(services: Services, rotation_id: str) -> str:
 
 def standings_of(services: Services, rotation_id: str) -> tuple[Standing, ...]:
     with services.database.read() as connection:
-        return services.watching.standings(connection, store.get_rotation(connection, rotation_id))
+        return services.watching.standings(connection, rotation_rows.get_rotation(connection, rotation_id))
 
 
 def reveals(services: Services) -> int:

@@ -19,13 +19,13 @@ from tests.services.staging import (
 from tests.unit.test_ends import make_token
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
-from worker import finding_rows
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
+from worker.rows import findings as finding_rows
 
 DAY = timedelta(days=1)
 IN_THE_FOLDER = ""

@@ -14,8 +14,8 @@ from vaultcore.errors import AuditError, TroubleError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
-from worker.notice_rows import list_notices
-from worker.tables import sweeps
+from worker.rows.notices import list_notices
+from worker.rows.tables import sweeps
 
 MINUTES = timedelta(minutes=16)
 

@@ -30,8 +30,8 @@ from vaultcore.tables import versions
 from worker.demo.loopback import Answer
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
+from worker.rows.rotations import Rotation
 from worker.services.items import ItemChange
-from worker.store import Rotation
 
 DAY = timedelta(days=1)
 

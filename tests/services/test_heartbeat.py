@@ -15,7 +15,7 @@ from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.domain.problems import Problem, describe
-from worker.problem_rows import read_heartbeat
+from worker.rows.problems import read_heartbeat
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PATH = "/ping/7d0c2a"

@@ -27,8 +27,8 @@ from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.demo.loopback import Answer
 from worker.domain.saga import State
-from worker.services.leaving import Departure, Fate
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
+from worker.services.rotation.offboarding import Departure, Fate
 
 WORKFLOW = "ticket-sync"
 IN_THE_FOLDER = ""

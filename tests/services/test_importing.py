@@ -17,7 +17,7 @@ from vaultcore.tables import audit, items, references, versions
 from worker.bootstrap import Services
 from worker.domain.incoming import Arrival, Contents, Judged, sort_out
 from worker.importing.vault_list import read_vault_list
-from worker.services import importing
+from worker.services.upkeep import item_import
 
 IDS = [f"vlt_01j9z3k4m5n6p7q8r9s0t1v2{number:02d}" for number in range(10)]
 NAME, OTHER, KEY = "My App's API Token", "stripe_production_key", "api-key:incoming-webhook-key"
@@ -140,7 +140,7 @@ def test_an_owner_who_does_not_exist_is_said_before_anything_comes_in(services: 
 def test_one_that_is_cut_off_does_the_rest_the_next_time(
     services: Services, moves: Moves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "_PAGE", 2)
+    monkeypatch.setattr(item_import, "_PAGE", 2)
     given = [entry(number, f"prod-service-{number}-token") for number in range(5)]
     walk = services.importing.take_in(read(services, *given).entries, owners=(), actor="test")
     assert next(walk).arrival is Arrival.NEW
@@ -160,7 +160,7 @@ def test_a_page_of_which_one_cannot_be_stored_is_not_stored_at_all(
         if statement.startswith("INSERT INTO audit "):
             raise RuntimeError("the power is gone")
 
-    monkeypatch.setattr(importing, "_PAGE", 2)
+    monkeypatch.setattr(item_import, "_PAGE", 2)
     event.listen(services.database.engine, "before_cursor_execute", fail)
     with pytest.raises(RuntimeError):
         take_in(services, entry(0, NAME), entry(1, OTHER))

@@ -28,11 +28,11 @@ from tests.services.staging import (
 from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.tables import metadata
-from worker import store
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.store import Rotation
-from worker.tables import rotations, sweeps
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.rows.tables import rotations, sweeps
 
 LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
@@ -52,8 +52,8 @@ def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock
     claimed = [each for outcome in outcomes for each in _ids(outcome)]
     assert Counter(claimed) == Counter(opened)
     with moves.services.database.read() as connection:
-        stored = store.list_rotations(connection)
-        assert store.due_rotations(connection, clock()) == []
+        stored = rotation_rows.list_rotations(connection)
+        assert rotation_rows.due_rotations(connection, clock()) == []
     assert {(one.fence, one.attempts) for one in stored} == {(1, 1)}
     assert all(one.lease_until is not None for one in stored)
 
@@ -83,7 +83,7 @@ def test_a_lease_that_ran_out_is_taken_over_by_one_of_many(moves: Moves, clock: 
     claimed = [each for outcome in race(WORKERS, take) for each in _ids(outcome)]
     assert Counter(claimed) == Counter(opened)
     with moves.services.database.read() as connection:
-        assert {one.fence for one in store.list_rotations(connection)} == {2}
+        assert {one.fence for one in rotation_rows.list_rotations(connection)} == {2}
 
 
 def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
@@ -162,7 +162,7 @@ def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: M
     def begin_late() -> None:
         with moves.services.database.write() as connection:
             moves.services.versions.begin_pending(connection, item.id, actor="test")
-            store.check_fence(connection, first, now=clock())
+            rotation_rows.check_fence(connection, first, now=clock())
 
     with pytest.raises(ConflictError, match="taken over"):
         begin_late()
@@ -181,9 +181,9 @@ def test_a_rotation_is_claimed_when_it_is_due_and_not_once_it_is_finished(moves:
     _release(moves, held, state=State.DONE, finished_at=clock())
     assert _claim(moves, later.id, clock()) is None
     with moves.services.database.read() as connection:
-        assert store.due_rotations(connection, clock()) == []
+        assert rotation_rows.due_rotations(connection, clock()) == []
         with pytest.raises(NotFoundError, match="no rotation 'rot_unknown'"):
-            store.get_rotation(connection, "rot_unknown")
+            rotation_rows.get_rotation(connection, "rot_unknown")
 
 
 def test_due_rotations_are_those_that_nobody_holds_the_longest_due_first(moves: Moves, clock: Any) -> None:
@@ -193,11 +193,11 @@ def test_due_rotations_are_those_that_nobody_holds_the_longest_due_first(moves: 
     _open(moves, "vlt_later", clock() + timedelta(days=1))
     assert _claim(moves, held.id, clock()) is not None
     with moves.services.database.read() as connection:
-        assert store.due_rotations(connection, clock()) == [old.id, young.id]
-        assert store.due_rotations(connection, clock(), limit=1) == [old.id]
+        assert rotation_rows.due_rotations(connection, clock()) == [old.id, young.id]
+        assert rotation_rows.due_rotations(connection, clock(), limit=1) == [old.id]
     _let_pass(moves, clock, LEASE + TICK)
     with moves.services.database.read() as connection:
-        assert store.due_rotations(connection, clock())[0] == held.id
+        assert rotation_rows.due_rotations(connection, clock())[0] == held.id
 
 
 def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
@@ -446,7 +446,7 @@ def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
         created_at=now,
     )
     with moves.services.database.write() as connection:
-        store.insert_rotation(connection, rotation)
+        rotation_rows.insert_rotation(connection, rotation)
     return rotation
 
 
@@ -464,37 +464,37 @@ def _let_pass(moves: Moves, clock: Any, duration: timedelta) -> None:
 
 def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
     with moves.services.database.write() as connection:
-        return store.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
+        return rotation_rows.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
 
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
     with moves.services.database.write() as connection:
-        return store.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
+        return rotation_rows.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
 
 
 def _renew(moves: Moves, claimed: Rotation) -> bool:
     with moves.services.database.write() as connection:
-        return store.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
+        return rotation_rows.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
 
 
 def _take(moves: Moves, rotation_id: str) -> Rotation:
     with moves.services.database.write() as connection:
-        return store.take_rotation(connection, rotation_id, now=moves.services.clock())
+        return rotation_rows.take_rotation(connection, rotation_id, now=moves.services.clock())
 
 
 def _check(moves: Moves, claimed: Rotation) -> None:
     with moves.services.database.write() as connection:
-        store.check_fence(connection, claimed, now=moves.services.clock())
+        rotation_rows.check_fence(connection, claimed, now=moves.services.clock())
 
 
 def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
-        store.release_rotation(connection, claimed, now=moves.services.clock(), **values)
+        rotation_rows.release_rotation(connection, claimed, now=moves.services.clock(), **values)
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:
     with moves.services.database.read() as connection:
-        return store.get_rotation(connection, rotation_id)
+        return rotation_rows.get_rotation(connection, rotation_id)
 
 
 def _ids(outcome: list[str] | Exception) -> list[str]:

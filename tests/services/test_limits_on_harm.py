@@ -33,8 +33,8 @@ from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
-from worker.store import Rotation
-from worker.tables import sweeps
+from worker.rows.rotations import Rotation
+from worker.rows.tables import sweeps
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -19,8 +19,8 @@ from vaultcore.names import skeleton
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.delivery.formats import to_html, to_text
-from worker.services.documents import Change
-from worker.tables import workflows
+from worker.rows.tables import workflows
+from worker.services.runs.documents import Change
 
 COMPOSED, DECOMPOSED = "prod-caf\u00e9", "prod-cafe\u0301"
 APOSTROPHE = "My App's API Token"

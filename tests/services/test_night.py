@@ -17,7 +17,7 @@ from worker.demo.counterparts import start_counterparts
 from worker.domain.findings import FindingKind
 from worker.domain.problems import describe
 from worker.domain.saga import State
-from worker.problem_rows import read_undelivered
+from worker.rows.problems import read_undelivered
 
 TOKEN = "prod-ticketing-api-token"
 DAY = timedelta(days=1)

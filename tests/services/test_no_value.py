@@ -27,7 +27,7 @@ from worker.domain.incoming import Arrival, Entry
 from worker.domain.plan import Action
 from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.problems import ProblemKind, describe
-from worker.services.leaving import Fate
+from worker.services.rotation.offboarding import Fate
 
 ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"
 NAME, KEY, USER = "prod-ticketing-api-token", "api-key:partner-portal", "ticket-sync"

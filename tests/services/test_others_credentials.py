@@ -25,7 +25,7 @@ from worker.demo.faces import Face
 from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import TokenService
 from worker.domain.saga import State
-from worker.services.held import IdsInUse
+from worker.services.rotation.external_ids import IdsInUse
 
 OTHER = "prod-invoicing-api-token"
 THEIRS = "of another team"

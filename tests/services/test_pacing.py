@@ -16,7 +16,7 @@ from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.domain.saga import State
 from worker.outbound import Response, held_at_most_until
 from worker.outbound.pace import HELD_MAX
-from worker.tables import held_places
+from worker.rows.tables import held_places
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 

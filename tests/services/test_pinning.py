@@ -17,10 +17,10 @@ from tests.services.staging import (
     step_to,
 )
 from vaultcore.errors import NotFoundError, RefusedError
-from worker import records
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.services.reporting import Report
+from worker.rows import runs as run_rows
+from worker.services.runs.reports import Report
 
 WORKFLOW = "ticket-sync"
 
@@ -120,7 +120,7 @@ def test_nobody_is_pinned_or_unpinned_while_a_run_of_theirs_is_under_way_in_a_ro
     services = organisation.services
     with services.database.write() as connection:
         workflow = services.definitions.get(connection, WORKFLOW)
-        records.open_run(
+        run_rows.open_run(
             connection, workflow.id, WORKFLOW, purpose="production", trigger="schedule", at=clock()
         )
     for act in (lambda: pin(organisation, 1), lambda: services.pinning.unpin(WORKFLOW, TOKEN, actor="test")):

@@ -9,12 +9,12 @@ import pytest
 
 from tests.organisation import Organisation
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
-from worker import store
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.problems import Problem, ProblemKind, describe
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
+from worker.rows import rotations as rotation_rows
 
 DAY = timedelta(days=1)
 PATH = "/ping/3f1b"
@@ -38,7 +38,7 @@ def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[Pr
     clock.advance(timedelta(seconds=1))
     organisation.deliver()
     with services.database.read() as connection:
-        night = store.get_night(connection, slot)
+        night = rotation_rows.get_night(connection, slot)
         return night.outcome, [one.kind for one in services.problems.of_night(connection, slot)]
 
 

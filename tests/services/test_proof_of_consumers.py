@@ -24,13 +24,14 @@ from tests.services.staging import (
 )
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.tables import audit
-from worker import consumers, finding_rows
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Proof
 from worker.domain.saga import State
-from worker.services.executing import Outcome
-from worker.store import Rotation
+from worker.rows import consumers as consumer_rows
+from worker.rows import findings as finding_rows
+from worker.rows.rotations import Rotation
+from worker.services.runs.execution import Outcome
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
@@ -216,7 +217,7 @@ def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clo
         opened = connection.execute(
             select(audit.c.actor).where(audit.c.action == "version.reveal", audit.c.actor == "user:ann")
         ).all()
-        (waiver,) = consumers.waivers_of(connection, rotation.id)
+        (waiver,) = consumer_rows.waivers_of(connection, rotation.id)
         workflow = organisation.services.definitions.get(connection, "by-hand")
     assert said["rotation.waive"][0] == "user:ann"
     assert (

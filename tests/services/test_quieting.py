@@ -10,7 +10,7 @@ import pytest
 from tests.organisation import Organisation
 from tests.services.staging import stage, told
 from vaultcore.errors import InvalidInputError, NotFoundError
-from worker import finding_rows
+from worker.rows import findings as finding_rows
 
 CRM = "prod-crm-password"
 DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from tests.services.conftest import TOKEN, Moves
 from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, Mode, NodeReference, Policy, Reference
 from vaultcore.tables import items, references
-from worker import consumers
+from worker.rows import consumers as consumer_rows
 
 DAY = timedelta(days=1)
 CRM = "prod-crm-password"
@@ -161,7 +161,7 @@ def test_what_only_mentions_an_item_has_no_pin_and_what_uses_it_anew_has_that_of
     record(moves, used=["one"], mentioned=["two"])
     with moves.services.database.write() as connection:
         moves.services.references.pin(connection, workflow_id="fl_sync", item_id=item.id, number=1)
-        consumers.hold(connection, item.id, ["fl_sync"], number=7, by="rot_1")
+        consumer_rows.hold(connection, item.id, ["fl_sync"], number=7, by="rot_1")
     assert pins(moves, item.id) == {"one": 1, "two": None}
     record(moves, used=["one", "two"], mentioned=["three"])
     assert pins(moves, item.id) == {"one": 1, "two": 1, "three": None}

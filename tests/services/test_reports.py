@@ -27,9 +27,9 @@ from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.proof import Proof
 from worker.domain.saga import State
-from worker.services.reporting import Report, Reported
-from worker.store import Rotation
-from worker.tables import runs
+from worker.rows.rotations import Rotation
+from worker.rows.tables import runs
+from worker.services.runs.reports import Report, Reported
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"

@@ -20,8 +20,8 @@ from tests.services.staging import (
     step_to,
     turn_to_next,
 )
-from worker import store
 from worker.domain.saga import State
+from worker.rows import rotations as rotation_rows
 
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
@@ -190,7 +190,7 @@ def _claim_and_die(organisation: Organisation, rotation_id: str) -> None:
     """A worker takes the rotation, and is never seen again."""
     services = organisation.services
     with services.database.write() as connection:
-        claimed = store.claim_rotation(
+        claimed = rotation_rows.claim_rotation(
             connection, rotation_id, now=services.clock(), lease=services.settings.lease
         )
     assert claimed is not None

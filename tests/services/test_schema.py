@@ -27,8 +27,8 @@ from worker.bootstrap import Services, initialise
 from worker.config import load_settings
 from worker.locks import share_vault
 from worker.rotators.catalog import find_principals
-from worker.services.definitions import Definitions
-from worker.tables import claims, deliveries, notices, tellings, workflows
+from worker.rows.tables import claims, deliveries, notices, tellings, workflows
+from worker.services.runs.definitions import Definitions
 
 
 def test_the_revision_of_this_release_is_the_one_head_of_the_migrations() -> None:

@@ -12,7 +12,7 @@ from tests.organisation import Organisation
 from tests.services.staging import add_route, drive_on, stage
 from worker.domain.messages import Fault
 from worker.domain.problems import ProblemKind, describe
-from worker.tables import sweeps
+from worker.rows.tables import sweeps
 
 DAY = timedelta(days=1)
 

@@ -13,13 +13,14 @@ from sqlalchemy import insert, select, text, update
 
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to
 from vaultcore.ids import new_id
-from worker import sign_rows, store
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.signs import Presence, SignOfLife, find_presence
-from worker.services.night import NIGHT_JOB
-from worker.services.sending import Key
-from worker.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
+from worker.rows import rotations as rotation_rows
+from worker.rows import signs as sign_rows
+from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
+from worker.services.night.nights import NIGHT_JOB
+from worker.services.notices.send_pool import Key
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEASE = timedelta(seconds=60)
@@ -47,7 +48,7 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        assert store.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
+        assert rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
     clock.advance(-ahead)
     assert organisation.services.resuming.find_waiting().rotations == []
     clock.advance(LEASE + timedelta(seconds=1))
@@ -62,17 +63,17 @@ def test_who_lives_keeps_its_lease(staged: Staged, clock: Any, ahead: timedelta)
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        held = store.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
+        held = rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
     assert held is not None
     clock.advance(-ahead)
     organisation.services.mending.mend()
     clock.advance(LEASE / 2)
     with organisation.services.database.write() as connection:
-        assert store.renew_lease(connection, held, now=clock(), lease=LEASE)
+        assert rotation_rows.renew_lease(connection, held, now=clock(), lease=LEASE)
     clock.advance(LEASE / 2 + timedelta(seconds=1))
     organisation.services.mending.mend()
     with organisation.services.database.read() as connection:
-        assert store.is_held(connection, held, now=clock())
+        assert rotation_rows.is_held(connection, held, now=clock())
 
 
 def test_a_pause_after_an_outage_is_a_pause_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
@@ -160,7 +161,9 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
 
     def claim() -> bool:
         with organisation.services.database.write() as connection:
-            return store.claim_sweep(connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8)
+            return rotation_rows.claim_sweep(
+                connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8
+            )
 
     clock.advance(ahead)
     assert claim()
@@ -336,7 +339,7 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services.living.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
-        store.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
+        rotation_rows.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
         connection.execute(
             insert(heartbeats).values(
                 slot=clock(), beat="success", text="-", state="waiting", attempts=0, posted_at=clock() + HOURS,

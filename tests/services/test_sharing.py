@@ -15,13 +15,13 @@ from vaultcore.model import Item
 from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, item_principals, items, versions
 from vaultcore.versions import Purpose
-from worker import finding_rows
 from worker.bootstrap import Services
 from worker.domain.changes import Change, ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
-from worker.services.sharing import walk_shared
+from worker.rows import findings as finding_rows
+from worker.services.night.shared_credentials import walk_shared
 
 DAY = timedelta(days=1)
 ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"

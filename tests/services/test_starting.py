@@ -14,9 +14,9 @@ from vaultcore.errors import Cause
 from vaultcore.tables import references
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
-from worker.services.executing import Outcome
-from worker.services.starting import CHAIN_MAX, LEVELS_MAX
-from worker.tables import run_logs, run_states, run_versions, runs
+from worker.rows.tables import run_logs, run_states, run_versions, runs
+from worker.services.runs.execution import Outcome
+from worker.services.runs.subworkflows import CHAIN_MAX, LEVELS_MAX
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
 AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}

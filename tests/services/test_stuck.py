@@ -15,9 +15,9 @@ from tests.services.staging import (
     told,
 )
 from vaultcore.errors import RefusedError
-from worker import digest_rows
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
+from worker.rows import digests as digest_rows
 
 
 def test_where_nothing_was_issued_nobody_is_told_of_a_new_value(staged: Staged, clock: Any) -> None:

@@ -23,13 +23,16 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.tables import deployment, item_owners, items, owners, references, routes, versions
-from worker import check_rows, finding_rows, records, row_check_rows
 from worker.bootstrap import Services, initialise
-from worker.consumers import CHECK
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
-from worker.row_check_rows import Place
-from worker.tables import checks, rotations, row_checks, waivers, workflows
+from worker.rows import checks as check_rows
+from worker.rows import findings as finding_rows
+from worker.rows import row_checks as row_check_rows
+from worker.rows import runs as run_rows
+from worker.rows.consumers import CHECK
+from worker.rows.row_checks import Place
+from worker.rows.tables import checks, rotations, row_checks, waivers, workflows
 
 WORKFLOW = "ticket-sync"
 Edit = Callable[[Any, Organisation], None]
@@ -228,7 +231,7 @@ def test_nothing_is_sent_to_where_an_edited_row_leads(ours: Staged) -> None:
             services.running.start(WORKFLOW, actor="test")
         workflow_id = read(services, workflows.c.id, where=workflows.c.name == WORKFLOW).id
         with services.database.write() as connection:
-            waiting = records.open_run(
+            waiting = run_rows.open_run(
                 connection, workflow_id, WORKFLOW, purpose="production", trigger="schedule", at=services.clock()
             )
         assert services.running.execute(waiting, actor="test") is None
@@ -443,7 +446,7 @@ def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monk
     organisation, _ = ours
     services = organisation.services
     checking = services.checking_rows
-    monkeypatch.setattr("worker.services.checking_rows._PAGE", 1)
+    monkeypatch.setattr("worker.services.upkeep.row_checks._PAGE", 1)
     monkeypatch.setattr(checking, "_budget", 1)
     all_rows = checking.check_all().rows
     with behind(services) as connection:

@@ -12,7 +12,7 @@ from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.tables import checks, row_checks, waivers
+from worker.rows.tables import checks, row_checks, waivers
 
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
 

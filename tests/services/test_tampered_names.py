@@ -12,8 +12,8 @@ from tests.services.staging import TOKEN, Staged, add_route, stage, told
 from tests.services.test_tampered import behind, night, tampered
 from vaultcore.tables import items, owners
 from worker.bootstrap import Services
+from worker.rows.tables import heartbeats
 from worker.signing.keys import generate
-from worker.tables import heartbeats
 
 
 @pytest.fixture

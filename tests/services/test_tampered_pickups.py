@@ -12,7 +12,7 @@ from vaultcore.errors import NightkeyError, RefusedError
 from vaultcore.model import Policy
 from vaultcore.tables import items, versions
 from worker.bootstrap import Services
-from worker.tables import claims, deliveries, notices
+from worker.rows.tables import claims, deliveries, notices
 
 MINE = "api-key:mine"
 

@@ -13,7 +13,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items, references
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
-from worker.tables import workflows
+from worker.rows.tables import workflows
 
 SECOND = (
     references.c.consumer_id == select(workflows.c.id).where(workflows.c.name == "second").scalar_subquery()

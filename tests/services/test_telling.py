@@ -16,8 +16,8 @@ from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.delivery.formats import to_text
-from worker.notice_rows import Notice
-from worker.tables import tellings
+from worker.rows.notices import Notice
+from worker.rows.tables import tellings
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -11,11 +11,12 @@ from sqlalchemy import select
 from tests.organisation import Organisation, read_token
 from tests.services.staging import drive_on, get_rotation, stage, told
 from vaultcore.errors import RefusedError
-from worker import finding_rows
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
-from worker.services.claiming import Collected, claim_token
-from worker.tables import claims
+from worker.rows import findings as finding_rows
+from worker.rows.tables import claims
+from worker.services.notices.pickup_token import claim_token
+from worker.services.rotation.pickups import Collected
 
 KEY = "api-key:partner-portal"
 DAY = timedelta(days=1)

@@ -21,8 +21,8 @@ from worker.demo.loopback import Answer, Incoming
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
 from worker.domain.saga import State
+from worker.rows.rotations import Rotation, steps_of
 from worker.services.items import ItemChange
-from worker.store import Rotation, steps_of
 
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})

@@ -10,12 +10,13 @@ from tests.services.conftest import TOKEN, Moves
 from vaultcore.errors import ConfigurationError, UnreadableError
 from vaultcore.paging import walk_pages
 from vaultcore.tables import references
-from worker import finding_rows, store
 from worker.bootstrap import Services
-from worker.consumers import consumers_of
 from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
 from worker.domain.problems import describe
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.consumers import consumers_of
 
 OTHER = "prod-crm-api-token"
 DUE = {"mode": "auto", "rotator": "random", "lifetime": "60d", "lead": "14d", "consumers": "none"}
@@ -52,12 +53,12 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     opened = services.nights.begin(services.clock())
     assert opened is not None
     with services.database.read() as connection:
-        rotated = {one.item for one in store.list_rotations(connection)}
+        rotated = {one.item for one in rotation_rows.list_rotations(connection)}
     assert OTHER in rotated
     assert TOKEN not in rotated or column in ("overlap_seconds", "hygiene"), "nothing of it is decided by these"
     assert unreadable(services).keys() == {TOKEN}
     with services.database.read() as connection:
-        assert store.get_night(connection, services.clock()).counts["unreadable"] == 1
+        assert rotation_rows.get_night(connection, services.clock()).counts["unreadable"] == 1
         problems = services.problems.of_night(connection, services.clock())
     assert any(TOKEN in describe(problem) for problem in problems)
 

@@ -23,9 +23,9 @@ from worker.bootstrap import Services, make_restoring
 from worker.demo.http_sink import HttpSink
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
-from worker.services.calling import Entrance
-from worker.services.executing import Outcome
-from worker.tables import run_logs, run_states, run_versions, runs, workflows
+from worker.rows.tables import run_logs, run_states, run_versions, runs, workflows
+from worker.services.runs.execution import Outcome
+from worker.services.runs.inbound import Entrance
 from worker.workflows.nodes import catalog
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"

@@ -18,8 +18,8 @@ from vaultcore.errors import Cause, InvalidInputError, NotFoundError
 from worker.demo.loopback import Answer
 from worker.domain.proof import Proof
 from worker.domain.saga import State
-from worker.services.reporting import Report, Reported
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
+from worker.services.runs.reports import Report, Reported
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURLY = {"schedule_type": "interval", "schedule_value": "1 hours"}

@@ -20,7 +20,7 @@ from worker.domain.limits import Caps, Room, hold_until, when_to_begin
 from worker.domain.plan import Action, DueItem, plan_item
 from worker.domain.proof import Consumer, Overlap, choose_canary, judge
 from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -253,7 +253,7 @@ class Rotating(RuleBasedStateMachine):
         left = (self.expires_at - self.now) / 2
         self.hold = self.now + (min(APPROVAL, left) if left > timedelta(0) else APPROVAL)
 
-    # The steps, as `worker.services.steps` does them
+    # The steps, as `worker.services.rotation.forward` does them
 
     def try_step(self, cause=None, *, late=False):
         """Does what is due; it succeeds, or fails with a cause."""
@@ -482,7 +482,7 @@ class Rotating(RuleBasedStateMachine):
         if open_to_them:
             open_to_them[pick % len(open_to_them)](pick, pause)
 
-    # What people decide, as `worker.services.deciding` and `opening` do it
+    # What people decide, as `worker.services.rotation.decisions` and `opening` do it
 
     def decisions(self):
         rotation, state = self.rotation, self.state

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import worker.tables as ours
+import worker.rows.tables as ours
 from vaultcore import tables
 from vaultcore.row_macs import RowMacs, columns_of
 from vaultcore.signing_rows import kept_tables

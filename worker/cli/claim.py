@@ -10,7 +10,7 @@ from worker.cli.inputs import read_token
 from worker.cli.session import Home, Json, open_services, who
 
 if TYPE_CHECKING:
-    from worker.services.claiming import Collected
+    from worker.services.rotation.pickups import Collected
 
 
 def claim(

@@ -9,8 +9,8 @@ from typing import Any, Final
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.domain.places import Place
-from worker.services.definitions import Workflow
-from worker.services.documents import Applied, Change
+from worker.services.runs.definitions import Workflow
+from worker.services.runs.documents import Applied, Change
 from worker.workflows.remarks import Remark, Weight
 
 INPUT: Final = Path("-")

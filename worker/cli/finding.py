@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker import finding_rows
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services, who
+from worker.rows import findings as finding_rows
 
 if TYPE_CHECKING:
-    from worker.services.quieting import Quiet
+    from worker.services.night.acknowledgements import Quiet
 
 app = typer.Typer(no_args_is_help=True, help="What was found, and what a person knows of.")
 

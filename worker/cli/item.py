@@ -14,7 +14,6 @@ from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import MASKED_MIN, kind_of
 from vaultcore.secret import Secret
 from vaultcore.twins import copies_of
-from worker import finding_rows
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
@@ -23,17 +22,18 @@ from worker.cli.output import note, print_json, print_lines, print_table, sort_o
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Home, Json, open_services, who
-from worker.consumers import consumers_of
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, explain_waiting, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.places import Place
 from worker.domain.proof import CANARY_AUTO, Consumer
+from worker.rows import findings as finding_rows
+from worker.rows.consumers import consumers_of
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
-    from worker.services.claiming import Collected
+    from worker.services.rotation.pickups import Collected
 
 app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 _WAITS = "waits for its value"

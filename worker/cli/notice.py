@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError
-from worker import notice_rows
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 from worker.domain.slots import next_slot
+from worker.rows import notices as notice_rows
 
 app = typer.Typer(no_args_is_help=True, help="What owners were told.")
 

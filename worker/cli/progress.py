@@ -12,10 +12,10 @@ import typer
 from worker.cli.output import note, note_at_once
 from worker.cli.terminal import fit_cell
 from worker.domain.saga import FINISHED, State
-from worker.store import Rotation
+from worker.rows.rotations import Rotation
 
 if TYPE_CHECKING:  # imported with the services
-    from worker.services.driving import Driving
+    from worker.services.night.inline import Driving
 
 _ORDER = [
     State.PLANNED,

@@ -11,7 +11,7 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.advice import Advice, advise
 from worker.domain.saga import ON_THE_WAY, State
-from worker.store import Rotation, get_rotation, steps_of, walk_rotations
+from worker.rows.rotations import Rotation, get_rotation, steps_of, walk_rotations
 
 app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 

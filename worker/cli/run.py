@@ -48,7 +48,7 @@ def report(
 
     Each item counts in the version that was current when the run started, or that --used names.
     """
-    from worker.services.reporting import Report  # noqa: PLC0415  # as the services
+    from worker.services.runs.reports import Report  # noqa: PLC0415  # as the services
 
     _ = home
     services = open_services()

@@ -11,7 +11,7 @@ from worker.cli.rotation import describe
 from worker.cli.session import Home, Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.domain.problems import describe as describe_problem
-from worker.services.night import Preview
+from worker.services.night.nights import Preview
 
 
 def scan(

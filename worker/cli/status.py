@@ -5,8 +5,8 @@ import typer
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 from worker.domain.problems import describe
-from worker.services.standing import Standing
-from worker.store import Night
+from worker.rows.rotations import Night
+from worker.services.night.status import Standing
 
 
 def status(*, json: Json = False, home: Home = None) -> None:

@@ -22,12 +22,12 @@ from worker.cli.output import note, print_json, print_lines, print_table, sort_o
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.places import Place
-from worker.records import last_runs
-from worker.services.documents import Applied, Change
+from worker.rows.runs import last_runs
+from worker.services.runs.documents import Applied, Change
 from worker.workflows.document import OUTSIDE
 
 if TYPE_CHECKING:
-    from worker.services.executing import Outcome
+    from worker.services.runs.execution import Outcome
 
 app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
 

@@ -31,7 +31,7 @@ _UNREADABLE = "apprise cannot read the route: give another"
 
 
 class AppriseSender:
-    """The port `worker.services.sending.Sender`, by apprise."""
+    """The port `worker.services.notices.send_pool.Sender`, by apprise."""
 
     def __init__(self, network: Network, http: HttpClient) -> None:
         """By the same ways out as every other call: `http` for what goes over HTTP, `network` for the rest."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from vaultcore.model import Stage
-from worker import finding_rows, notice_rows, store
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts, Machines
 from worker.demo.organisation import Organisation
 from worker.domain.saga import State
+from worker.rows import findings as finding_rows
+from worker.rows import notices as notice_rows
+from worker.rows import rotations as rotation_rows
 
 _OTHER_KINDS = (
     "prod-outgoing-mail-password",
@@ -24,7 +26,7 @@ def find_checks(
     """Asks the vault, the token service and the sinks."""
     service = counterparts.token_service
     with services.database.read() as connection:
-        states = {rotation.item: rotation.state for rotation in store.list_rotations(connection)}
+        states = {rotation.item: rotation.state for rotation in rotation_rows.list_rotations(connection)}
         findings = {(row.kind, row.item) for row in finding_rows.list_open(connection)}
         ticketing = services.vault.get(connection, "prod-ticketing-api-token")
         billing = services.vault.get(connection, "prod-billing-api-token")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker import notice_rows, store
 from worker.bootstrap import Services, initialise, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
 from worker.demo.checks import find_checks
@@ -20,6 +19,8 @@ from worker.demo.lines import Stage
 from worker.demo.organisation import Organisation
 from worker.demo.sample import load_sample
 from worker.demo.watching import Watcher
+from worker.rows import notices as notice_rows
+from worker.rows import rotations as rotation_rows
 from worker.signing.keys import generate
 
 _NIGHT_SECONDS = 90
@@ -150,7 +151,7 @@ def _watch(services: Services, watcher: Watcher, stage: Stage) -> bool:
 
 def _count(services: Services) -> tuple[int, int]:
     with services.database.read() as connection:
-        return len(store.list_rotations(connection)), len(notice_rows.list_notices(connection))
+        return len(rotation_rows.list_rotations(connection)), len(notice_rows.list_notices(connection))
 
 
 def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterparts) -> None:

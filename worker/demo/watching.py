@@ -8,8 +8,8 @@ from sqlalchemy import Connection, func, select
 
 from worker.demo.lines import Line
 from worker.domain.saga import State, is_moving
-from worker.notice_rows import show_place
-from worker.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
+from worker.rows.notices import show_place
+from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
 
 
 class Watcher:

@@ -18,7 +18,6 @@ from vaultcore.secret import Secret
 from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of, unlike_copies
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
-from worker import finding_rows, store
 from worker.domain.changes import Change, ItemChange, compare
 from worker.domain.commands import explain_lapsed_metadata, explain_missing_expiry, explain_waiting
 from worker.domain.consumption import explain_unread_plan
@@ -28,8 +27,10 @@ from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
-from worker.services.claiming import Claiming, Collected
-from worker.services.making_way import MakingWay
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.services.rotation.pickups import Claiming, Collected
+from worker.services.rotation.superseding import MakingWay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ class Items:
         if says is None or not catalog.works_beside(item.policy, item.policy.rotator or ""):
             return says
         with self._database.read() as connection:
-            one_way = store.saw_one_way(connection, item.id, item.policy.rotator or "")
+            one_way = rotation_rows.saw_one_way(connection, item.id, item.policy.rotator or "")
         return (
             "the old value stops working when a new one is issued, as was seen the last time"
             if one_way

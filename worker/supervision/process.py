@@ -27,7 +27,7 @@ from worker.broker.aside import Aside, aside_at
 from worker.config import Settings
 from worker.domain.pulses import Kind
 from worker.hardening import is_orphan
-from worker.services.living import EVERY
+from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
 from worker.supervision.pulse import Pulse
 from worker.tasks import register_tasks

@@ -26,8 +26,8 @@ from starlette.routing import Route
 
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.services.calling import Called, Entrance
-from worker.services.executing import Outcome
+from worker.services.runs.execution import Outcome
+from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import Problem, answer, busy
 from worker.web.connections import Limits, name_peer
 from worker.web.payload import parse_payload, read_body

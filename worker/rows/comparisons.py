@@ -1,0 +1,151 @@
+"""Restores and comparisons as rows. It decides nothing and commits nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from vaultcore.tables import items, versions
+from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
+from worker.rows.tables import comparisons, restorations
+
+
+def mark(
+    connection: Connection,
+    restoration_id: str,
+    *,
+    how: str,
+    at: datetime,
+    made_at: datetime | None,
+    seq: int,
+    by: str,
+) -> None:
+    """The database was put back: every item in it is to be compared, whatever came of a comparison before.
+
+    One that waits for its value has nothing to compare.
+    """
+    connection.execute(delete(comparisons))
+    connection.execute(
+        insert(restorations).values(id=restoration_id, how=how, at=at, made_at=made_at, seq=seq, by=by)
+    )
+    names = ["item_id", "restoration_id", "result", "detail", "next_at"]
+    stamp = literal(at, comparisons.c.next_at.type)
+    connection.execute(
+        insert(comparisons).from_select(
+            names,
+            select(
+                items.c.id, literal(restoration_id), literal(Result.WAITING.value), literal(""), stamp
+            ).where(exists().where(versions.c.item_id == items.c.id)),
+        )
+    )
+
+
+def is_due(connection: Connection, now: datetime) -> bool:
+    return connection.execute(_due(now).limit(1)).first() is not None
+
+
+def claim_next(connection: Connection, now: datetime, *, pause: timedelta) -> str | None:
+    """The next item to be compared, for this process alone as long as the pause lasts."""
+    found = connection.execute(_due(now).limit(1).with_for_update(skip_locked=True)).scalar_one_or_none()
+    if found is not None:
+        _update(connection, found, next_at=now + pause)
+    return found
+
+
+def find_open(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
+    """The comparison of the item that is not settled; None: nothing stands in the way of its rotation."""
+    return connection.execute(
+        select(comparisons).where(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None))
+    ).one_or_none()
+
+
+def find(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
+
+
+def record(connection: Connection, item_id: str, judged: Judged, *, now: datetime, next_at: datetime) -> None:
+    """What came of a comparison; a person who has settled it meanwhile has the last word."""
+    connection.execute(
+        update(comparisons)
+        .where(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None))
+        .values(
+            result=judged.result.value,
+            detail=judged.detail,
+            compared_at=now,
+            next_at=next_at,
+            settled_at=now if judged.result in SETTLED else None,
+        )
+    )
+
+
+def settle(connection: Connection, item_id: str, *, at: datetime, by: str) -> None:
+    _update(connection, item_id, settled_at=at, settled_by=by)
+
+
+def forget(connection: Connection, *item_ids: str) -> None:
+    """The items are gone."""
+    connection.execute(delete(comparisons).where(comparisons.c.item_id.in_(item_ids)))
+
+
+def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the item was compared and waits for a person, as a column."""
+    return exists(comparisons.c.item_id).where(comparisons.c.item_id == item_id, _waits_for_a_person())
+
+
+def list_all(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+    """With the item's name, what is not settled first."""
+    return connection.execute(_named().order_by(comparisons.c.settled_at.is_not(None), items.c.name)).all()
+
+
+def list_differing(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Compared, and waiting for a person."""
+    return connection.execute(_named().where(_waits_for_a_person()).order_by(items.c.name)).all()
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many are not compared yet, or could not be."""
+    waits = comparisons.c.result.in_([Result.WAITING.value, Result.UNREACHABLE.value])
+    return connection.execute(
+        select(func.count()).select_from(comparisons).where(comparisons.c.settled_at.is_(None), waits)
+    ).scalar_one()
+
+
+def last_restoration(connection: Connection) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(
+        select(restorations).order_by(restorations.c.at.desc(), restorations.c.id.desc()).limit(1)
+    ).one_or_none()
+
+
+def _waits_for_a_person() -> ColumnElement[bool]:
+    results = [result.value for result in DIFFERS]
+    return and_(comparisons.c.settled_at.is_(None), comparisons.c.result.in_(results))
+
+
+def _due(now: datetime) -> Select[str]:
+    return (
+        select(comparisons.c.item_id)
+        .where(comparisons.c.settled_at.is_(None), comparisons.c.next_at <= now)
+        .order_by(comparisons.c.next_at, comparisons.c.item_id)
+    )
+
+
+def _named() -> Select[*tuple[Any, ...]]:
+    return select(comparisons, items.c.name.label("item")).join(items, items.c.id == comparisons.c.item_id)
+
+
+def _update(connection: Connection, item_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
+    connection.execute(update(comparisons).where(comparisons.c.item_id == item_id).values(**values))

@@ -1,0 +1,229 @@
+"""The consumers of an item as rows have them: references, schedules, pins, waivers, runs under way."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, select, update
+
+from vaultcore.database import upsert_into
+from vaultcore.model import Consumer as ConsumerKind
+from vaultcore.model import Stage
+from vaultcore.row_macs import check_mac, is_ours
+from vaultcore.stored import check_row
+from vaultcore.tables import items, references, versions
+from worker.domain.proof import Consumer
+from worker.rows.tables import rotations, runs, waivers, workflows
+from worker.workflows.schedule import next_run
+
+
+def consumers_of(
+    connection: Connection, item_id: str, *, rotation_id: str | None = None, now: datetime | None = None
+) -> list[Consumer]:
+    """The workflows that use the item, one each, with what proves them; waivers are the rotation's. With `now`
+    also when those run next whose schedule another engine keeps. `TamperedError` where none of us wrote one of
+    their references so.
+    """
+    r = references.c
+    for row in connection.execute(select(references).where(r.item_id == item_id)):
+        check_mac(connection, references, row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
+    rows = connection.execute(
+        select(
+            r.consumer_id,
+            r.consumer_name,
+            r.active,
+            func.max(r.pinned).label("pinned"),
+            func.max(r.held_by).label("held_by"),
+            func.max(r.proven_version).label("proven"),
+            func.max(r.last_run_at).label("last_run_at"),
+            workflows.c.next_run_at,
+            workflows.c.critical,
+            r.elsewhere,
+            workflows.c.schedule_type,
+            workflows.c.schedule_value,
+        )
+        .outerjoin(workflows, workflows.c.id == r.consumer_id)
+        .where(r.item_id == item_id, r.consumer == ConsumerKind.WORKFLOW.value, ~r.mentioned)
+        .group_by(r.consumer_id, r.consumer_name, r.active, r.elsewhere, workflows.c.id)
+        .order_by(r.consumer_name)
+    )
+    waived = {row.workflow_id for row in waivers_of(connection, rotation_id)}
+    at_it = set(
+        connection.execute(
+            select(rotations.c.id).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+        ).scalars()
+    )
+    return [_consumer(row, waived, at_it, now) for row in rows]
+
+
+def users_of(connection: Connection, item_id: str) -> list[str]:
+    """The names of the active workflows that use the item: for who is told of it, whatever else can be read."""
+    r = references.c
+    names = connection.execute(
+        select(r.consumer_name)
+        .where(
+            r.item_id == item_id,
+            r.consumer == ConsumerKind.WORKFLOW.value,
+            r.active.is_(True),
+            ~r.mentioned,
+        )
+        .distinct()
+        .order_by(r.consumer_name)
+    ).scalars()
+    return [str(name) for name in names]
+
+
+def hold(connection: Connection, item_id: str, workflow_ids: Iterable[str], *, number: int, by: str) -> None:
+    """These workflows stay on a version, for a rotation and until it lets them go; pins of others stay."""
+    connection.execute(
+        update(references)
+        .where(
+            references.c.item_id == item_id,
+            references.c.consumer_id.in_(sorted(workflow_ids)),
+            references.c.pinned.is_(None),
+            ~references.c.mentioned,
+        )
+        .values(pinned=number, held_by=by)
+    )
+
+
+def unpin_from(connection: Connection, item_id: str, number: int) -> list[str]:
+    """Those who were pinned to a version follow the current one again: which workflows."""
+    unpinned = connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.pinned == number)
+        .values(pinned=None, held_by=None)
+        .returning(references.c.consumer_id)
+    )
+    return sorted(set(unpinned.scalars()))
+
+
+def let_go(connection: Connection, item_id: str, *, by: str) -> None:
+    connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.held_by == by)
+        .values(pinned=None, held_by=None)
+    )
+
+
+def waive(
+    connection: Connection, rotation_id: str, workflow_id: str, *, by: str, why: str, at: datetime
+) -> None:
+    """The last word counts."""
+    connection.execute(
+        delete(waivers).where(waivers.c.rotation_id == rotation_id, waivers.c.workflow_id == workflow_id)
+    )
+    connection.execute(
+        upsert_into(connection, waivers).values(
+            rotation_id=rotation_id, workflow_id=workflow_id, by=by, why=why, at=at
+        )
+    )
+
+
+CHECK = "check"
+"""Stands for the workflow in a waiver of somebody who answers for that the new value works."""
+
+
+def waivers_of(connection: Connection, rotation_id: str | None) -> list[Row[*tuple[Any, ...]]]:
+    """Those that somebody gave: one that none of us wrote answers for nothing."""
+    rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
+    return [row for row in rows if is_ours(connection, waivers, row)]
+
+
+def is_check_waived_since(connection: Connection, item_id: str, since: datetime) -> bool:
+    """Whether somebody has answered since then, in any rotation of the item, for that its new value works."""
+    found = connection.execute(
+        select(waivers.c.rotation_id)
+        .join(rotations, rotations.c.id == waivers.c.rotation_id)
+        .where(rotations.c.item_id == item_id, waivers.c.workflow_id == CHECK, waivers.c.at >= since)
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def forget_proof(connection: Connection, item_id: str, number: int) -> None:
+    connection.execute(
+        update(references)
+        .where(references.c.item_id == item_id, references.c.proven_version == number)
+        .values(proven_version=None, proven_at=None)
+    )
+
+
+def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]:
+    """Declared copies of the item that active workflows use, and that do not hold its version's value."""
+    held, new = versions.alias("held"), versions.alias("new")
+    used = (
+        select(references.c.item_id)
+        .where(references.c.item_id == items.c.id, references.c.active, ~references.c.mentioned)
+        .exists()
+    )
+    return list(
+        connection.execute(
+            select(items.c.name)
+            .join(held, and_(held.c.item_id == items.c.id, held.c.stage == Stage.CURRENT.value))
+            .join(new, and_(new.c.item_id == item_id, new.c.number == number))
+            .where(items.c.copy_of == item_id, held.c.likeness.is_distinct_from(new.c.likeness), used)
+            .order_by(items.c.name)
+        ).scalars()
+    )
+
+
+def running_since(connection: Connection, item_id: str, since: datetime | None, until: datetime) -> list[str]:
+    """Workflows with a production run under way that began between these times, both included."""
+    began = [] if since is None else [runs.c.started_at >= since]
+    return list(
+        connection.execute(
+            select(runs.c.workflow_name)
+            .join(references, references.c.consumer_id == runs.c.workflow_id)
+            .where(
+                references.c.item_id == item_id,
+                ~references.c.mentioned,
+                runs.c.purpose == "production",
+                runs.c.completed_at.is_(None),
+                runs.c.started_at <= until,
+                *began,
+            )
+            .distinct()
+            .order_by(runs.c.workflow_name)
+        ).scalars()
+    )
+
+
+def is_running(connection: Connection, workflow_id: str) -> bool:
+    """Whether a production run of the workflow is under way."""
+    return (
+        connection.execute(
+            select(runs.c.id)
+            .where(
+                runs.c.workflow_id == workflow_id,
+                runs.c.purpose == "production",
+                runs.c.completed_at.is_(None),
+            )
+            .limit(1)
+        ).first()
+        is not None
+    )
+
+
+def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:
+    """What a rotation that is over, or was never there, holds is pinned: nobody will let it go. Whoever runs
+    elsewhere is neither: which version its engine uses is not decided here.
+    """
+    check_row(row, f"workflow {row.consumer_name}")
+    held = row.held_by in at_it and not row.elsewhere
+    next_run_at = row.next_run_at
+    if row.elsewhere and row.active and now is not None:
+        next_run_at = next_run(row.schedule_type, row.schedule_value, now)
+    return Consumer(
+        id=row.consumer_id,
+        name=row.consumer_name,
+        active=row.active,
+        critical=bool(row.critical),
+        elsewhere=row.elsewhere,
+        pinned=None if held or row.elsewhere else row.pinned,
+        held=held,
+        proven=row.proven,
+        last_run_at=row.last_run_at,
+        next_run_at=next_run_at,
+        waived=row.consumer_id in waived,
+    )

@@ -1,0 +1,165 @@
+"""What a digest tells, as rows: read when it leaves, many in a row, so the statements are built once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+
+from vaultcore.rows import owners_of
+from vaultcore.stored import check_row, read_all
+from vaultcore.tables import item_owners, items, owners, references
+from worker.domain.findings import WORST_FIRST, FindingKind
+from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
+from worker.domain.plan import describe_open
+from worker.domain.saga import State
+from worker.rows import findings as finding_rows
+from worker.rows.rotations import holds_new
+from worker.rows.tables import findings, notices, rotations, tellings
+
+_OWNER = bindparam("owner", type_=tellings.c.owner_id.type)
+_NIGHT = bindparam("night", type_=tellings.c.night.type)
+_NOW = bindparam("now", type_=findings.c.deadline.type)
+_NOBODYS = bindparam("nobodys", type_=Boolean())
+
+_ORDER = case(
+    {kind.value: position for kind, position in WORST_FIRST.items()},
+    value=findings.c.kind,
+    else_=len(WORST_FIRST),
+)
+_OPEN_ROTATION = and_(rotations.c.item_id == findings.c.item_id, rotations.c.finished_at.is_(None))
+_HOLDS = and_(
+    tellings.c.owner_id == _OWNER,
+    tellings.c.night == _NIGHT,
+    findings.c.resolved_at.is_(None),
+    not_(finding_rows.is_quiet(_NOW)),
+    or_(findings.c.deadline.is_(None), findings.c.deadline == items.c.expires_at),
+    or_(findings.c.item_id.is_(None), items.c.id.is_not(None)),
+    or_(
+        _NOBODYS,  # the operators hear of everything that gets to them
+        exists()
+        .where(item_owners.c.item_id == findings.c.item_id, owners.c.id == item_owners.c.owner_id)
+        .where(or_(owners.c.id == _OWNER, owners.c.deputy_id == _OWNER)),
+    ),
+)
+_TOLD = tellings.join(findings, findings.c.topic == tellings.c.topic).outerjoin(
+    items, items.c.id == findings.c.item_id
+)
+_NUMBER = select(func.count()).select_from(_TOLD).where(_HOLDS)
+_WORST = (
+    select(
+        findings,
+        items.c.name.label("present_name"),
+        rotations.c.id.label("rotation_id"),
+        rotations.c.state.label("rotation_state"),
+    )
+    .select_from(_TOLD.outerjoin(rotations, _OPEN_ROTATION))
+    .where(_HOLDS)
+    .order_by(_ORDER, findings.c.deadline.is_(None), findings.c.deadline, findings.c.item)
+    .limit(LINES_MAX)
+)
+_USERS = (
+    select(references.c.item_id, references.c.consumer_name)
+    .where(
+        references.c.item_id.in_(bindparam("items", expanding=True)),
+        references.c.active.is_(True),
+        ~references.c.mentioned,
+        references.c.consumer_id != references.c.item_id,
+    )
+    .distinct()
+    .order_by(references.c.consumer_name)
+)
+_OWNED = exists().where(item_owners.c.item_id == rotations.c.item_id)
+_TOLD_AT_ONCE = exists().where(
+    notices.c.dedupe_key == literal("rotation:") + rotations.c.id + literal(":done:") + _OWNER
+)
+"""By a notice of its own, since its night had closed."""
+_ROTATED = (
+    select(rotations, holds_new().label("made"))
+    .where(
+        rotations.c.told_night == _NIGHT,
+        or_(_OWNED.where(item_owners.c.owner_id == _OWNER), and_(_NOBODYS, ~_OWNED)),
+        ~_TOLD_AT_ONCE,
+    )
+    .order_by(rotations.c.id)
+)
+
+
+def find_findings(
+    connection: Connection, *, owner_id: str, owner: str, night: datetime, now: datetime, nobodys: bool
+) -> tuple[list[FoundLine], int]:
+    """What that night set down for the owner, the worst of it, and how much there is: what is still open, and
+    of an expiry that is still the item's, and the reader's business. `nobodys`: the reader is the operators.
+    """
+    asked = {"owner": owner_id, "night": night, "now": now, "nobodys": nobodys}
+    rows = connection.execute(_WORST, asked).all()
+    if not rows:
+        return [], 0
+    total = len(rows) if len(rows) < LINES_MAX else connection.execute(_NUMBER, asked).scalar_one()
+    ids = sorted({row.item_id for row in rows if isinstance(row.item_id, str)})
+    users = _users_of(connection, ids)
+    names = owners_of(connection, ids)
+
+    def write(row: Row[*tuple[Any, ...]]) -> FoundLine:
+        check_row(row, f"finding {row.id}")
+        return FoundLine(
+            kind=FindingKind(row.kind),
+            subject=row.present_name or row.item or row.subject,
+            detail=row.detail,
+            deadline=row.deadline,
+            **_describe_help(row),
+            users=() if row.workflow is not None else users.get(row.item_id, ()),
+            belongs=() if owner in names.get(row.item_id, ()) else names.get(row.item_id, ()),
+        )
+
+    lines, unread = read_all(rows, write)
+    return lines, total - len(unread)
+
+
+def find_rotated(connection: Connection, *, owner_id: str, night: datetime, nobodys: bool) -> list[RotatedLine]:
+    """The owner's rotations of which that night's digest tells; `nobodys`: those of unowned items, too."""
+    rows = connection.execute(_ROTATED, {"owner": owner_id, "night": night, "nobodys": nobodys})
+    return read_all(rows, _rotated_line)[0]
+
+
+def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
+    check_row(row, f"rotation {row.id}")
+    return RotatedLine(
+        id=row.id,
+        item=row.item,
+        state=State(row.state),
+        version=row.new_number,
+        error=row.last_error,
+        waits_for=tuple(row.waits_for),
+        works=not (row.one_way or row.old_dead),
+        made=bool(row.made),
+    )
+
+
+def _describe_help(row: Row[*tuple[Any, ...]]) -> dict[str, str | None]:
+    """What Nightkey does about it, and what a person can type: of an expiry, as its rotation stands now."""
+    if row.deadline is None or row.rotation_id is None:
+        return {"does": row.does, "command": row.command}
+    does, command = describe_open(row.rotation_id, row.rotation_state)
+    return {"does": does, "command": command}
+
+
+def _users_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The active consumers of each item by name, without its own rotator."""
+    users: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(_USERS, {"items": item_ids}):
+        users[row.item_id] = (*users.get(row.item_id, ()), row.consumer_name)
+    return users

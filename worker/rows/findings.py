@@ -1,0 +1,255 @@
+"""Findings as rows: opened, brought up to date, resolved, and told. It decides nothing and commits nothing."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from vaultcore.database import upsert_into
+from vaultcore.ids import new_id
+from vaultcore.paging import walk_pages
+from vaultcore.stored import check_row, read_all
+from vaultcore.tables import item_owners, owners
+from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.findings import Finding, FindingKind, topic_of
+from worker.rows.tables import findings, tellings
+
+
+def record(connection: Connection, finding: Finding, now: datetime) -> str:
+    """Opens the finding, or brings the open one up to date: its topic."""
+    finding_id = new_id("fnd", now)
+    seen: dict[str, Any] = {
+        "level": finding.level,
+        "detail": finding.detail,
+        "does": finding.does,
+        "command": finding.command,
+        "deadline": finding.deadline,
+        "item": finding.item,
+        "workflow": finding.workflow,
+        "seen_at": now,
+    }
+    if finding.item_id is not None and finding.deadline is not None:
+        seen["topic"] = topic_of(finding.item_id, finding.deadline)
+    topic: str = connection.execute(
+        upsert_into(connection, findings)
+        .values(
+            {
+                "id": finding_id,
+                "kind": finding.kind.value,
+                "subject": finding.subject,
+                "item_id": finding.item_id,
+                "topic": finding_id,
+                "opened_at": now,
+                **seen,
+            }
+        )
+        .on_conflict_do_update(
+            index_elements=["kind", "subject"],
+            index_where=findings.c.resolved_at.is_(None),
+            set_=seen | _keep_quiet(seen.get("topic")),
+        )
+        .returning(findings.c.topic)
+    ).scalar_one()
+    return topic
+
+
+def _keep_quiet(topic: str | None) -> dict[str, Any]:
+    """What a person knows of is one expiry; of another one they know nothing yet."""
+    if topic is None:
+        return {}
+    columns = (findings.c.quiet_until, findings.c.quiet_level, findings.c.quiet_by, findings.c.quiet_why)
+    return {column.name: case((findings.c.topic == topic, column), else_=None) for column in columns}
+
+
+def touch(connection: Connection, item_id: str, now: datetime) -> None:
+    """What is open for an item that could not be looked at is not resolved by that."""
+    connection.execute(
+        update(findings)
+        .where(findings.c.item_id == item_id, findings.c.resolved_at.is_(None))
+        .values(seen_at=now)
+    )
+
+
+def resolve_unseen(
+    connection: Connection, kinds: Iterable[FindingKind], *, before: datetime, now: datetime
+) -> int:
+    """Resolves what this scan, which began at `before`, did not see again. How many."""
+    of_these = findings.c.kind.in_([kind.value for kind in kinds])
+    return _resolve(connection, now, of_these, findings.c.seen_at < before)
+
+
+def resolve_of(connection: Connection, kind: FindingKind, item_id: str, now: datetime) -> None:
+    _resolve(connection, now, findings.c.kind == kind.value, findings.c.item_id == item_id)
+
+
+def resolve_item(connection: Connection, item_id: str, now: datetime) -> None:
+    """The item is gone, and with it whatever was found of it."""
+    _resolve(connection, now, findings.c.item_id == item_id)
+
+
+def resolve(connection: Connection, kind: FindingKind, subject: str, now: datetime) -> None:
+    _resolve(connection, now, findings.c.kind == kind.value, findings.c.subject == subject)
+
+
+def _resolve(connection: Connection, now: datetime, *which: ColumnElement[bool]) -> int:
+    return connection.execute(
+        update(findings).where(findings.c.resolved_at.is_(None), *which).values(resolved_at=now)
+    ).rowcount
+
+
+def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] | None:
+    return connection.execute(
+        select(findings).where(findings.c.id == finding_id, findings.c.resolved_at.is_(None)).with_for_update()
+    ).one_or_none()
+
+
+def list_open(
+    connection: Connection, *, owner_id: str | None = None, limit: int = 10_000
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Oldest first; of an owner's items, or all. One that cannot be read is told by the next scan."""
+    mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+    whose = true() if owner_id is None else findings.c.item_id.in_(mine)
+    rows = connection.execute(
+        select(findings)
+        .where(findings.c.resolved_at.is_(None), whose)
+        .order_by(findings.c.opened_at, findings.c.id)
+        .limit(limit)
+    )
+    return read_all(rows, _check)[0]
+
+
+def _check(row: Row[*tuple[Any, ...]]) -> Row[*tuple[Any, ...]]:
+    check_row(row, f"finding {row.id}")
+    FindingKind(row.kind)
+    return row
+
+
+# What a person knows of
+
+
+def quieten(
+    connection: Connection, row: Row[*tuple[Any, ...]], *, until: datetime | None, by: str, why: str
+) -> None:
+    """At the level at which it is now. What is put off is told again when its time is over."""
+    connection.execute(
+        update(findings)
+        .where(findings.c.id == row.id)
+        .values(quiet_until=until, quiet_level=row.level, quiet_by=by, quiet_why=why)
+    )
+    if until is not None:
+        connection.execute(delete(tellings).where(tellings.c.topic == row.topic))
+
+
+def is_quiet(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
+    """Known to a person at the level at which it is. What has lapsed gets no worse by another day."""
+    return and_(
+        findings.c.quiet_level.is_not(None),
+        or_(findings.c.quiet_until.is_(None), findings.c.quiet_until > now),
+        or_(findings.c.level <= findings.c.quiet_level, findings.c.kind == FindingKind.LAPSED.value),
+    )
+
+
+def show_quiet(row: Row[*tuple[Any, ...]], now: datetime) -> str | None:
+    """Who knows of it, for how long and why; None: nobody, or not any more."""
+    over = row.quiet_until is not None and row.quiet_until <= now
+    worse = row.quiet_level is not None and row.level > row.quiet_level and row.kind != FindingKind.LAPSED.value
+    if row.quiet_level is None or over or worse:
+        return None
+    until = "" if row.quiet_until is None else f", until {row.quiet_until:%Y-%m-%d %H:%M} UTC"
+    return f"{row.quiet_by}{until}: {row.quiet_why}"
+
+
+# Who was told of what
+
+
+def walk_untold(
+    connection: Connection, *, operators: str, now: datetime, page_size: int
+) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    """Pages of open findings that may be news to somebody, a row for each owner of the item.
+
+    Of what has lapsed for days all are there: deputies and operators may not have heard of it yet.
+    """
+    owner = func.coalesce(item_owners.c.owner_id, operators)
+    query = (
+        select(
+            findings.c.id,
+            findings.c.level,
+            findings.c.topic,
+            owner.label("key"),
+            item_owners.c.owner_id,
+            owners.c.deputy_id,
+        )
+        .select_from(findings)
+        .outerjoin(item_owners, item_owners.c.item_id == findings.c.item_id)
+        .outerjoin(owners, owners.c.id == item_owners.c.owner_id)
+        .outerjoin(tellings, and_(tellings.c.topic == findings.c.topic, tellings.c.owner_id == owner))
+        .where(
+            findings.c.resolved_at.is_(None),
+            not_(is_quiet(now)),
+            or_(
+                tellings.c.level.is_(None),
+                tellings.c.level < findings.c.level,
+                findings.c.level >= DEPUTY_LEVEL,
+            ),
+        )
+        .order_by(findings.c.id, owner)
+        .limit(page_size)
+    )
+    return walk_pages(
+        lambda last: connection.execute(query.where(tuple_(findings.c.id, owner) > (last or ("", "")))).all(),
+        lambda row: (row.id, row.key),
+        size=page_size,
+    )
+
+
+def told_levels(connection: Connection, topics: Collection[str]) -> dict[tuple[str, str], int]:
+    """How bad each topic was when each owner was last told of it."""
+    rows = connection.execute(
+        select(tellings.c.owner_id, tellings.c.topic, tellings.c.level).where(
+            tellings.c.topic.in_(sorted(topics))
+        )
+    )
+    return {(row.owner_id, row.topic): row.level for row in rows}
+
+
+def mark_told(
+    connection: Connection,
+    told: Iterable[tuple[str, str, int]],
+    *,
+    night: datetime | None,
+    now: datetime,
+) -> None:
+    """Owner, topic and level; what they knew of already, as bad as that, stays as it was."""
+    worst: dict[tuple[str, str], int] = {}
+    for owner_id, topic, level in told:
+        worst[owner_id, topic] = max(level, worst.get((owner_id, topic), level))
+    if not worst:
+        return
+    made = upsert_into(connection, tellings)
+    connection.execute(
+        made.on_conflict_do_update(
+            index_elements=["owner_id", "topic"],
+            set_={"level": made.excluded.level, "night": made.excluded.night, "at": made.excluded.at},
+            where=tellings.c.level < made.excluded.level,
+        ),
+        [
+            {"owner_id": owner_id, "topic": topic, "level": level, "night": night, "at": now}
+            for (owner_id, topic), level in worst.items()
+        ],
+    )

@@ -1,0 +1,176 @@
+"""Pickups as rows: opened, taken, arrived, ended. It decides nothing and commits nothing."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+
+from vaultcore.damage import is_whole
+from vaultcore.model import Kind
+from vaultcore.stored import check_row, read_all
+from vaultcore.tables import items, versions
+from worker.domain.pickups import REPEATS_FOR, Pickup
+from worker.rows.tables import claims
+
+
+def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
+    connection.execute(insert(claims).values(id=pickup_id, **values))
+
+
+def find(connection: Connection, pickup_id: str) -> Pickup | None:
+    return _one(connection, _select().where(claims.c.id == pickup_id))
+
+
+def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
+    """The one that the rotation made; None: it needed none, or it was taken back."""
+    return _one(connection, _select().where(claims.c.rotation_id == rotation_id))
+
+
+def of_first_key(connection: Connection, item: str) -> Pickup | None:
+    """The one of the key with which the item of that name was created, if it had one."""
+    return _one(connection, _select().where(items.c.name == item, claims.c.rotation_id.is_(None)))
+
+
+def take(connection: Connection, pickup_id: str, *, by: str, at: datetime) -> bool:
+    """It is kept for them from now on; False: for somebody else already."""
+    taken = connection.execute(
+        update(claims)
+        .where(claims.c.id == pickup_id, or_(claims.c.taken_at.is_(None), claims.c.taken_by == by))
+        .values(taken_by=by, taken_at=func.coalesce(claims.c.taken_at, at))
+    )
+    return taken.rowcount == 1
+
+
+def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
+    """It counts as collected; False: it did so before, or was taken back."""
+    arrived = connection.execute(
+        update(claims)
+        .where(claims.c.id == pickup_id, claims.c.claimed_at.is_(None), claims.c.ended_at.is_(None))
+        .values(claimed_at=at)
+    )
+    return arrived.rowcount == 1
+
+
+def wait_on(connection: Connection, rotation_id: str) -> None:
+    """It is taken back no more, since there is no key before it."""
+    connection.execute(update(claims).where(claims.c.rotation_id == rotation_id).values(expires_at=None))
+
+
+def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
+    """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
+    ended = connection.execute(
+        update(claims)
+        .where(claims.c.item_id == item_id, claims.c.number == number, claims.c.ended_at.is_(None))
+        .values(claimed_at=func.coalesce(claims.c.claimed_at, at), ended_at=at)
+        .returning(claims.c.id)
+    )
+    return list(ended.scalars())
+
+
+def end_all_of(connection: Connection, item_ids: Collection[str], *, at: datetime) -> None:
+    """Whatever could be collected of items that had these ids is not any longer."""
+    connection.execute(
+        update(claims).where(claims.c.item_id.in_(item_ids), claims.c.ended_at.is_(None)).values(ended_at=at)
+    )
+
+
+def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
+    """Whether there are any of those that `end_arrived` ends."""
+    return connection.execute(_kept_since(connection, arrived_by).limit(1)).first() is not None
+
+
+def end_arrived(
+    connection: Connection, *, arrived_by: datetime, at: datetime, limit: int
+) -> list[tuple[str, int]]:
+    """Those that had arrived by then are not kept any longer: item and version of each. By index, a page."""
+    due = _kept_since(connection, arrived_by).order_by(claims.c.claimed_at).limit(limit)
+    ended = connection.execute(
+        update(claims)
+        .where(claims.c.id.in_(due), claims.c.ended_at.is_(None))
+        .values(ended_at=at)
+        .returning(claims.c.item_id, claims.c.number)
+    )
+    return [(row.item_id, row.number) for row in ended]
+
+
+def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:
+    """The key goes: who has seen it stays on record, and what nobody saw is gone. Which of them ended."""
+    here = (claims.c.rotation_id == rotation_id, claims.c.ended_at.is_(None))
+    gone = connection.execute(delete(claims).where(*here, claims.c.taken_at.is_(None)).returning(claims.c.id))
+    ended = list(gone.scalars())
+    kept = connection.execute(update(claims).where(*here).values(ended_at=at).returning(claims.c.id))
+    return ended + list(kept.scalars())
+
+
+def overdue(connection: Connection, now: datetime) -> list[Pickup]:
+    """Those that somebody began to collect an hour ago and that have not arrived, those whose time is over, and
+    those of an emergency, where no other key works: while there is something to collect.
+    """
+    rows = connection.execute(
+        _select()
+        .where(
+            claims.c.claimed_at.is_(None),
+            claims.c.ended_at.is_(None),
+            versions.c.record.is_not(None),
+            or_(
+                claims.c.taken_at <= now - REPEATS_FOR,
+                claims.c.expires_at <= now,
+                and_(
+                    claims.c.expires_at.is_(None),
+                    claims.c.rotation_id.is_not(None),
+                    claims.c.created_at <= now - REPEATS_FOR,
+                ),
+            ),
+        )
+        .order_by(claims.c.id)
+    )
+    return read_all(rows, _pickup)[0]  # of others the scan makes a finding
+
+
+def _kept_since(connection: Connection, arrived_by: datetime) -> Select[*tuple[Any, ...]]:
+    return select(claims.c.id).where(
+        claims.c.claimed_at.is_not(None),
+        claims.c.claimed_at <= arrived_by,
+        claims.c.ended_at.is_(None),
+        is_whole(connection, claims),
+    )
+
+
+def _select() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            claims,
+            items.c.name.label("item"),
+            versions.c.used_at,
+            versions.c.record.is_not(None).label("kept"),
+            and_(items.c.kind == Kind.API_KEY.value, versions.c.digest.is_not(None)).label("is_key"),
+        )
+        .outerjoin(items, items.c.id == claims.c.item_id)
+        .outerjoin(versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number))
+    )
+
+
+def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:
+    row = connection.execute(query.order_by(claims.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _pickup(row)
+
+
+def _pickup(row: Row[*tuple[Any, ...]]) -> Pickup:
+    check_row(row, f"the key of {row.item} that waits to be collected")
+    return Pickup(
+        id=row.id,
+        item_id=row.item_id,
+        item=row.item,
+        number=row.number,
+        rotation_id=row.rotation_id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        taken_by=row.taken_by,
+        taken_at=row.taken_at,
+        arrived_at=row.claimed_at,
+        ended_at=row.ended_at,
+        used_at=row.used_at,
+        kept=bool(row.kept),
+        is_key=bool(row.is_key),
+    )

@@ -1,0 +1,731 @@
+"""Rotations and nights as rows: reads, writes, conditional claims. It decides nothing and commits nothing."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert, not_, or_, select, update
+
+from vaultcore.damage import is_whole
+from vaultcore.database import upsert_into
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.row_macs import MAC, check_mac
+from vaultcore.stored import Unread, check_row, read_all, read_apart
+from vaultcore.tables import deployment, versions
+from worker.domain.problems import Problem, ProblemKind
+from worker.domain.saga import AT_REST, WATCHED, State, is_moving
+from worker.rows.tables import rotation_steps, rotations, sweeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """One saga for one item, as it is stored."""
+
+    id: str
+    item_id: str
+    item: str
+    rotator: str
+    counterpart: str | None = None
+    state: State
+    stuck_in: State | None = None
+    reason: str
+    asked_by: str
+    approved_by: str | None = None
+    request_digest: str | None = None
+    hurried: bool = False
+    gated: bool = False
+    night: datetime | None = None
+    told_night: datetime | None = None
+    old_number: int
+    new_number: int | None = None
+    candidates: int = 0
+    issuing: bool = False
+    late_until: datetime | None = None
+    shown_by: str | None = None
+    one_way: bool = False
+    old_dead: bool = False
+    attempts: int = 0
+    outages: int = 0
+    failing_since: datetime | None = None
+    polls: int = 0
+    settling_since: datetime | None = None
+    last_cause: str | None = None
+    last_error: str | None = None
+    waits_for: list[str] = field(default_factory=list)
+    next_at: datetime | None
+    lease_until: datetime | None = None
+    touched_at: datetime | None = None
+    fence: int = 0
+    created_at: datetime
+    activated_at: datetime | None = None
+    canary_id: str | None = None
+    widened_at: datetime | None = None
+    overlap_until: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def by_owner(self) -> bool:
+        """The owner has replaced the value: what is left is to take the one from before away."""
+        return self.reason == BY_OWNER
+
+    @property
+    def is_old_dead(self) -> bool:
+        """The old value does not work: since another was issued, or since before that."""
+        return self.one_way or self.old_dead
+
+    def is_overtaken(self, version: int | None) -> bool:
+        """Whether a person has given another value since: `version` of the item is current."""
+        return version not in (None, self.old_number, self.new_number)
+
+
+NO_TRIES: Mapping[str, Any] = {
+    "attempts": 0,
+    "outages": 0,
+    "failing_since": None,
+    "polls": 0,
+    "settling_since": None,
+}
+"""What was tried in a step no longer counts in the one that follows."""
+
+_STATES = frozenset(State)
+
+NIGHT_JOB = "night"
+"""The sweeps that are nights."""
+
+BY_OWNER = "its owner replaced it"
+
+
+def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
+    """`UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    what = f"rotation {row.id}"
+    check_row(row, what)
+    if row.state not in _STATES or row.stuck_in not in (None, *_STATES):
+        raise UnreadableError(what, "state")
+    stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
+    del stored[MAC]
+    waits_for = [str(reason) for reason in stored["waits_for"]]
+    stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
+    return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in, "waits_for": waits_for})
+
+
+# Rotations
+
+
+def insert_rotation(connection: Connection, rotation: Rotation) -> None:
+    """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
+    opened = connection.execute(
+        upsert_into(connection, rotations)
+        .values({**vars(rotation), "state": rotation.state.value, "stuck_in": None})
+        .on_conflict_do_nothing()
+        .returning(rotations.c.id)
+    ).first()
+    if opened is None:
+        found = find_open_rotation(connection, rotation.item_id)
+        which = "list" if found is None else f"show {found.id}"
+        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation {which}`")
+
+
+def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
+    row = connection.execute(select(rotations).where(rotations.c.id == rotation_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no rotation {rotation_id[:60]!r}: `nightkey rotation list` shows them all")
+    return rotation_from_row(row)
+
+
+def find_open_rotation(connection: Connection, item_id: str, *, lock: bool = False) -> Rotation | None:
+    """`lock`: nobody else changes it before this transaction ends."""
+    query = select(rotations).where(rotations.c.item_id == item_id, rotations.c.finished_at.is_(None))
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else rotation_from_row(row)
+
+
+def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation]:
+    """Newest first, those that can be read."""
+    return [one for one in walk_rotations(connection, limit=limit) if isinstance(one, Rotation)]
+
+
+def walk_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation | UnreadableError]:
+    """Newest first; in the place of one that cannot be read, the error that says so."""
+    rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
+    found = [(row, read_apart(row, rotation_from_row)) for row in rows]
+    return [one.explain(f"rotation {row.id}") if isinstance(one, Unread) else one for row, one in found]
+
+
+def claim_rotation(
+    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
+) -> Rotation | None:
+    """Takes the rotation for one step, if a step is due and nobody holds it.
+
+    Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
+    that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
+    """
+    lease_now = lease_clock(connection, now)
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= now,
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now),
+        )
+        .values(
+            lease_until=lease_now + lease,
+            fence=rotations.c.fence + 1,
+            attempts=rotations.c.attempts + 1,
+            touched_at=now,
+        )
+        .returning(rotations)
+    ).one_or_none()
+    return None if row is None else read_whole(connection, row)
+
+
+def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
+    """Takes the rotation for a person's decision, in one transaction with it; whether a step is due or not.
+
+    `ConflictError` while a worker is at it, `RefusedError` once it has ended.
+    """
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            or_(
+                rotations.c.lease_until.is_(None),
+                rotations.c.lease_until < lease_clock(connection, now),
+            ),
+        )
+        .values(fence=rotations.c.fence + 1, lease_until=None)
+        .returning(rotations)
+    ).one_or_none()
+    if row is not None:
+        return read_whole(connection, row)
+    found = get_rotation(connection, rotation_id)
+    if found.finished_at is not None:
+        raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
+    raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
+
+
+def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
+    """The rotation, to be acted upon; `TamperedError` if none of us wrote it so."""
+    rotation = rotation_from_row(row)
+    check_mac(connection, rotations, row, f"rotation {row.id}")
+    return rotation
+
+
+def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
+    """Holds on to the rotation; False for who lost it, or let its lease lapse."""
+    lease_now = lease_clock(connection, now)
+    renewed = connection.execute(
+        update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
+    )
+    return renewed.rowcount == 1
+
+
+def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
+    """Nobody looks at it before that."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
+
+
+def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
+    lease_now = lease_clock(connection, now)
+    return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
+
+
+def release_rotation(
+    connection: Connection,
+    claimed: Rotation,
+    *,
+    now: datetime,
+    **values: Any,  # noqa: ANN401  # columns
+) -> None:
+    """Writes the step's result and gives the lease back; `ConflictError` for who lost it or let it lapse."""
+    written = connection.execute(
+        update(rotations)
+        .where(_is_held(claimed, lease_clock(connection, now)))
+        .values(lease_until=None, **values)
+    )
+    if written.rowcount != 1:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def change_rotation(connection: Connection, rotation: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
+    """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**values))
+
+
+def release_lease(connection: Connection, claimed: Rotation) -> None:
+    """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .values(lease_until=None)
+    )
+
+
+def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
+    """In a transaction that changes the vault for a rotation: only its holder may commit it."""
+    held = connection.execute(
+        select(rotations.c.id).where(_is_held(claimed, lease_clock(connection, now))).with_for_update()
+    ).first()
+    if held is None:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
+    """Its owners have heard of it: no digest has to tell it any more."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
+
+
+def set_intent(
+    connection: Connection,
+    claimed: Rotation,
+    *,
+    number: int | None,
+    issuing: bool,
+    late_until: datetime | None,
+) -> None:
+    """Which version the rotation is filling, whether the other side may have been asked for its value, and
+    until when a request that was given up may take effect there.
+    """
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id)
+        .values(new_number=number, issuing=issuing, late_until=late_until)
+    )
+
+
+def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:
+    """Open rotations whose next step is due and that nobody holds: also those that a killed worker held.
+
+    One that cannot be read is nobody's: it would be due for ever.
+    """
+    return list(
+        connection.execute(
+            select(rotations.c.id)
+            .where(
+                rotations.c.finished_at.is_(None),
+                rotations.c.next_at <= now,
+                or_(
+                    rotations.c.lease_until.is_(None),
+                    rotations.c.lease_until < lease_clock(connection, now),
+                ),
+                is_whole(connection, rotations),
+            )
+            .order_by(rotations.c.next_at)
+            .limit(limit)
+        ).scalars()
+    )
+
+
+def wake_open(connection: Connection, item_id: str, now: datetime, *, states: Collection[State]) -> None:
+    """The item was changed: its open rotation, if it is in one of the states and nobody at it, goes on now."""
+    connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.item_id == item_id,
+            rotations.c.state.in_([state.value for state in states]),
+            _rests(connection, now),
+        )
+        .values(next_at=now)
+    )
+
+
+def wake_unshown(connection: Connection, now: datetime, *, item_ids: Collection[str] | None = None) -> None:
+    """A check may tell by now, of these items or of any: whose new value nothing has shown to work looks again.
+
+    Not one that waits for what may still happen late at the other side.
+    """
+    late = and_(rotations.c.state == State.RETIRING.value, rotations.c.late_until > now)
+    waiting = (
+        select(rotations.c.id)
+        .where(
+            *([] if item_ids is None else [rotations.c.item_id.in_(sorted(item_ids))]),
+            rotations.c.state.in_([state.value for state in WATCHED | {State.RETIRING}]),
+            rotations.c.shown_by.is_(None),
+            rotations.c.failing_since.is_(None),
+            not_(func.coalesce(late, false())),
+            _rests(connection, now),
+        )
+        .with_for_update(skip_locked=True)  # who is at it looks by itself
+    )
+    connection.execute(update(rotations).where(rotations.c.id.in_(waiting)).values(next_at=now))
+
+
+def _rests(connection: Connection, now: datetime) -> ColumnElement[bool]:
+    """It is open, its next step is to come, and nobody is at it."""
+    return and_(
+        rotations.c.finished_at.is_(None),
+        rotations.c.next_at > now,
+        or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_clock(connection, now)),
+    )
+
+
+def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime) -> None:
+    """A run ended that used these items: who watches them looks again."""
+    connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.item_id.in_(sorted(item_ids)),
+            rotations.c.finished_at.is_(None),
+            rotations.c.state.in_([state.value for state in WATCHED]),
+        )
+        .values(next_at=now)
+    )
+
+
+def wake_queued(connection: Connection, night: datetime, counterpart: str, now: datetime) -> None:
+    """The first of a counterpart has succeeded or failed: those behind it look again.
+
+    One that somebody is just looking at is left to them: two that wait for each other's rows would not end.
+    """
+    behind = (
+        select(rotations.c.id)
+        .where(
+            rotations.c.night == night,
+            rotations.c.counterpart == counterpart,
+            rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(update(rotations).where(rotations.c.id.in_(behind)).values(next_at=now))
+
+
+def rotations_of_night(connection: Connection, night: datetime) -> list[Rotation]:
+    """In the order in which they were opened."""
+    rows = connection.execute(select(rotations).where(rotations.c.night == night).order_by(rotations.c.id))
+    return read_all(rows, rotation_from_row)[0]
+
+
+def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rotation]:
+    """Those for whose rest a night waits: opened by that time, in this night, another, or by hand."""
+    rows = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.finished_at.is_(None),
+            rotations.c.created_at <= begun_by,
+            or_(
+                rotations.c.state.not_in([state.value for state in AT_REST]),
+                rotations.c.hurried.is_(True),
+            ),
+        )
+        .order_by(rotations.c.id)
+    )
+    found = read_all(rows, partial(read_whole, connection))[0]
+    return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
+
+
+def count_night(connection: Connection, night: datetime) -> dict[State, int]:
+    """How many rotations of the night are in which state."""
+    rows = connection.execute(
+        select(rotations.c.state, func.count()).where(rotations.c.night == night).group_by(rotations.c.state)
+    )
+    return {State(state): number for state, number in rows}
+
+
+def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotation]:
+    """Those of the same night and counterpart that were opened before it, in that order."""
+    if rotation.night is None or rotation.counterpart is None:
+        return []
+    rows = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.night == rotation.night,
+            rotations.c.counterpart == rotation.counterpart,
+            rotations.c.id < rotation.id,
+        )
+        .order_by(rotations.c.id)
+    )
+    return read_all(rows, rotation_from_row)[0]
+
+
+def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]:
+    """Those in which something failed, in the order in which they were opened."""
+    rows = connection.execute(
+        select(rotations)
+        .where(rotations.c.night == night, rotations.c.last_error.is_not(None))
+        .order_by(rotations.c.id)
+    )
+    return read_all(rows, rotation_from_row)[0]
+
+
+def count_failures(connection: Connection, item_id: str) -> int:
+    """Rotations of the item that were rolled back since one succeeded."""
+    last_done = (
+        select(func.max(rotations.c.id))
+        .where(rotations.c.item_id == item_id, rotations.c.state == State.DONE.value)
+        .scalar_subquery()
+    )
+    return connection.execute(
+        select(func.count()).where(
+            rotations.c.item_id == item_id,
+            rotations.c.state == State.ROLLED_BACK.value,
+            or_(last_done.is_(None), rotations.c.id > last_done),
+        )
+    ).scalar_one()
+
+
+def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
+    """Whether the last new value of the item that the rotator brought ended the old one at once."""
+    return bool(
+        connection.execute(
+            select(rotations.c.one_way)
+            .where(
+                rotations.c.item_id == item_id,
+                rotations.c.rotator == rotator,
+                rotations.c.reason != BY_OWNER,
+                rotations.c.new_number.is_not(None),
+                rotations.c.old_dead.is_(False),
+            )
+            .order_by(rotations.c.id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+    )
+
+
+def holds_new() -> ColumnElement[bool]:
+    """Whether the new version of a rotation's row holds a value: it may have been begun, and never issued."""
+    return (
+        select(versions.c.number)
+        .where(
+            versions.c.item_id == rotations.c.item_id,
+            versions.c.number == rotations.c.new_number,
+            or_(versions.c.record.is_not(None), versions.c.digest.is_not(None)),
+        )
+        .exists()
+    )
+
+
+def has_new(connection: Connection, rotation: Rotation) -> bool:
+    """As `holds_new`, of one rotation."""
+    query = select(holds_new()).where(rotations.c.id == rotation.id)
+    return bool(connection.execute(query).scalar_one_or_none())
+
+
+def last_failure(connection: Connection, item_id: str, *, since: datetime) -> Rotation | None:
+    """The last rotation of the item that was rolled back or cancelled since then; None: none was."""
+    row = connection.execute(
+        select(rotations)
+        .where(
+            rotations.c.item_id == item_id,
+            rotations.c.state.in_([State.ROLLED_BACK.value, State.CANCELLED.value]),
+            rotations.c.finished_at >= since,
+        )
+        .order_by(rotations.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else rotation_from_row(row)
+
+
+def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
+    return and_(
+        rotations.c.id == claimed.id,
+        rotations.c.fence == claimed.fence,
+        rotations.c.lease_until >= lease_now,
+    )
+
+
+def lease_clock(connection: Connection, now: datetime) -> datetime:
+    """What leases go by: where several machines may share the database, its clock and not theirs."""
+    if connection.dialect.name != "postgresql":
+        return now
+    server: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return server
+
+
+def add_step(
+    connection: Connection,
+    rotation_id: str,
+    *,
+    step: str,
+    result: str,
+    cause: str | None,
+    message: str,
+    at: datetime,
+) -> None:
+    number = connection.execute(
+        select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1).where(
+            rotation_steps.c.rotation_id == rotation_id
+        )
+    ).scalar_one()
+    connection.execute(
+        insert(rotation_steps).values(
+            rotation_id=rotation_id,
+            number=number,
+            step=step,
+            result=result,
+            cause=cause,
+            message=message,
+            at=at,
+        )
+    )
+
+
+def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    return connection.execute(
+        select(rotation_steps)
+        .where(rotation_steps.c.rotation_id == rotation_id)
+        .order_by(rotation_steps.c.number)
+    ).all()
+
+
+# Nights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """One night as it is stored: under its slot, or the moment at which it was begun by hand.
+
+    `scanned_at` None: its scan is under way, or was cut off. `done_at` None: its rotations still move.
+    `outcome`: good or failed. `problems`: what was wrong when it had ended, as `end_night` stored it.
+    """
+
+    slot: datetime
+    started_at: datetime
+    scanned_at: datetime | None
+    done_at: datetime | None
+    outcome: str | None
+    by_hand: bool
+    counts: dict[str, int]
+    problems: list[dict[str, Any]]
+
+    @property
+    def subjects(self) -> set[str]:
+        """What was wrong when it had ended, by name."""
+        return {problem["subject"] for problem in self.problems}
+
+
+_NIGHT_COLUMNS = tuple(sweeps.c[name] for name in Night.__dataclass_fields__)
+_IS_NIGHT = sweeps.c.job == NIGHT_JOB
+
+
+def get_night(connection: Connection, slot: datetime) -> Night:
+    row = connection.execute(select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)).one()
+    return Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def last_night(
+    connection: Connection,
+    *,
+    before: datetime | None = None,
+    closed: bool = False,
+    by_hand: bool | None = None,
+) -> Night | None:
+    """The one that was begun last, whatever its slot; of those begun before a time, that have ended, or that
+    were (not) begun by hand.
+    """
+    query = (
+        select(*_NIGHT_COLUMNS)
+        .where(_IS_NIGHT, is_whole(connection, sweeps))
+        .order_by(sweeps.c.started_at.desc(), sweeps.c.slot.desc())
+        .limit(1)
+    )
+    if before is not None:
+        query = query.where(sweeps.c.started_at < before)
+    if closed:
+        query = query.where(sweeps.c.done_at.is_not(None))
+    if by_hand is not None:
+        query = query.where(sweeps.c.by_hand.is_(by_hand))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def end_night(
+    connection: Connection, slot: datetime, *, done_at: datetime, problems: Sequence[Problem]
+) -> None:
+    """It has ended: badly where there are any problems."""
+    connection.execute(
+        update(sweeps)
+        .where(_IS_NIGHT, sweeps.c.slot == slot)
+        .values(
+            done_at=done_at,
+            outcome="failed" if problems else "good",
+            problems=[
+                {"kind": one.kind, "subject": one.subject, "id": one.id, "error": one.error} for one in problems
+            ],
+        )
+    )
+
+
+def vault_made_at(connection: Connection) -> datetime | None:
+    """None where that cannot be read: no night is lost for it, or goes unmissed."""
+    made_at = connection.execute(select(deployment.c.created_at)).scalar()
+    return made_at if isinstance(made_at, datetime) else None
+
+
+def claim_sweep(
+    connection: Connection,
+    *,
+    job: str,
+    slot: datetime,
+    now: datetime,
+    lease: timedelta,
+    tries: int,
+    by_hand: bool = False,
+) -> bool:
+    """Whether this process does the slot: once done, or while somebody is at it, nobody else does.
+
+    One that has been begun `tries` times, and never was done, is given up.
+    """
+    lease_now = lease_clock(connection, now)
+    made = upsert_into(connection, sweeps).values(
+        job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
+    )
+    claimed = connection.execute(
+        made.on_conflict_do_update(
+            index_elements=["job", "slot"],
+            set_={"lease_until": lease_now + lease, "started_at": now},
+            where=and_(
+                sweeps.c.scanned_at.is_(None), sweeps.c.done_at.is_(None), sweeps.c.lease_until < lease_now
+            ),
+        ).returning(sweeps.c.counts)
+    ).first()
+    if claimed is None:
+        return False
+    begun = _tries_of(claimed.counts)
+    values: dict[str, Any] = {"counts": {_TRIES: begun + 1}} if begun < tries else {"done_at": now}
+    if begun:  # whoever began it before has not come back
+        values["outcome"] = "failed"
+    connection.execute(update(sweeps).where(sweeps.c.job == job, sweeps.c.slot == slot).values(values))
+    return begun < tries
+
+
+def fail_sweep(
+    connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int, cause: str
+) -> None:
+    """It came to nothing this time, and why; after the last of its `tries` it is over."""
+    this = and_(sweeps.c.job == job, sweeps.c.slot == slot)
+    counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
+    ended = {"done_at": now} if _tries_of(counts) >= tries else {}
+    problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": cause}
+    connection.execute(update(sweeps).where(this).values(outcome="failed", problems=[problem], **ended))
+
+
+def list_failed_sweeps(
+    connection: Connection, job: str, *, since: datetime
+) -> list[tuple[datetime, str | None]]:
+    """Slots of which nothing has come, begun since then, each with why: their scan failed or was cut off."""
+    return [
+        (row.slot, row.problems[0]["error"] if row.problems else None)
+        for row in connection.execute(
+            select(sweeps.c.slot, sweeps.c.problems)
+            .where(
+                sweeps.c.job == job,
+                sweeps.c.started_at >= since,
+                sweeps.c.scanned_at.is_(None),
+                sweeps.c.outcome == "failed",
+                is_whole(connection, sweeps),
+            )
+            .order_by(sweeps.c.slot)
+        )
+    ]
+
+
+_TRIES = "tries"
+
+
+def _tries_of(counts: object) -> int:
+    """How often a scan was begun that has not succeeded; 0 where that cannot be read."""
+    tries = counts.get(_TRIES, 0) if isinstance(counts, dict) else 0
+    return tries if isinstance(tries, int) else 0

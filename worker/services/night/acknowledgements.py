@@ -1,0 +1,70 @@
+"""Findings that a person knows of: acknowledged, or put off until a time. Both end when things get worse."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError, NotFoundError
+from worker.rows import findings as finding_rows
+
+WHY_MAX = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quiet:
+    """`until` None: until it gets worse."""
+
+    id: str
+    kind: str
+    subject: str
+    until: datetime | None
+
+
+class Quieting:
+    """Each is one transaction with its audit row, by who and why."""
+
+    def __init__(self, *, database: Database, audit: AuditLog, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    def acknowledge(self, finding_id: str, *, why: str, actor: str) -> Quiet:
+        """Nobody is told of it any more unless it gets worse."""
+        return self._quiet(finding_id, None, "acknowledge", why, actor)
+
+    def snooze(self, finding_id: str, until: datetime, *, why: str, actor: str) -> Quiet:
+        """Nobody is told of it before then unless it gets worse; then its owner hears of it again."""
+        if until <= self._clock():
+            raise InvalidInputError("--until must lie in the future")
+        return self._quiet(finding_id, until, "snooze", why, actor)
+
+    def _quiet(self, finding_id: str, until: datetime | None, what: str, why: str, actor: str) -> Quiet:
+        if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
+            raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
+        now = self._clock()
+        with self._database.write() as connection:
+            row = _find(connection, finding_id)
+            finding_rows.quieten(connection, row, until=until, by=actor, why=why)
+            self._audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action=f"finding.{what}",
+                subject=row.id,
+                kind=row.kind,
+                about=row.item or row.subject,
+                why=why,
+                **({} if until is None else {"until": until.isoformat()}),
+            )
+        return Quiet(id=row.id, kind=row.kind, subject=row.item or row.subject, until=until)
+
+
+def _find(connection: Connection, finding_id: str) -> Row[tuple[object, ...]]:
+    row = finding_rows.find_open(connection, finding_id)
+    if row is None:
+        raise NotFoundError(f"no open finding {finding_id[:60]!r}: `nightkey finding list` shows them all")
+    return row

@@ -1,0 +1,110 @@
+"""Tonight's digest of an owner, before there is one: the night's own walk and words, and nothing is kept."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, or_, select
+
+from vaultcore.database import Database
+from vaultcore.owners import Owners
+from vaultcore.tables import item_owners, items, owners
+from worker.domain.audience import DEPUTY_LEVEL
+from worker.domain.findings import FindingKind
+from worker.domain.notices import Message, TonightLine
+from worker.domain.plan import Action
+from worker.rows import findings as finding_rows
+from worker.services.night.nights import Nights, Preview
+from worker.services.night.stale import SCANNED_KINDS
+from worker.services.notices.digests import Digesting
+from worker.services.notices.recipients import Addressing
+
+_DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
+
+
+class Letters(Protocol):
+    """Writes a message; `ConfigurationError` for a template of the organisation's that fails."""
+
+    def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
+
+
+class Previewing:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        owners: Owners,
+        nights: Nights,
+        addressing: Addressing,
+        digesting: Digesting,
+        letters: Letters,
+    ) -> None:
+        self._database = database
+        self._owners = owners
+        self._nights = nights
+        self._addressing = addressing
+        self._digesting = digesting
+        self._letters = letters
+
+    def preview(self, name: str, night: datetime) -> Message:
+        """What the night that begins then would send to the owner, as far as that is known now.
+
+        A template of the organisation's that fails is an error here, where somebody looks.
+        """
+        seen = self._nights.preview(night)
+        with self._undone() as connection:
+            owner = self._owners.get(connection, name)
+            operators = owner.id == self._addressing.find_operators(connection)
+            mine = _items_of(connection, owner.id, nobodys=operators)
+            for finding in seen.findings:
+                late = operators and finding.level >= DEPUTY_LEVEL
+                if late or finding.item_id in mine or (operators and finding.item_id is None):
+                    finding_rows.record(connection, finding, night)
+            self._digesting.set_down(connection, night, night)
+            hearer = self._addressing.find_hearer(connection, owner.id)
+            tonight = _find_tonight(seen, mine)
+            found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
+            _resolve_settled(connection, mine, found_again, night)
+            data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
+            return self._letters.try_out("digest", data, zone=owner.zone)
+
+    @contextmanager
+    def _undone(self) -> Iterator[Connection]:
+        """A transaction of which nothing is kept."""
+        with suppress(_Undone), self._database.write() as connection:
+            yield connection
+            raise _Undone
+
+
+class _Undone(Exception):  # noqa: N818  # it is no error
+    """Ends a transaction."""
+
+
+def _items_of(connection: Connection, owner_id: str, *, nobodys: bool) -> set[str]:
+    """Those of the owner, and of those whose deputy they are; `nobodys`: and what has no owner."""
+    principals = select(owners.c.id).where(or_(owners.c.id == owner_id, owners.c.deputy_id == owner_id))
+    found = select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(principals))
+    mine = set(connection.execute(found).scalars())
+    if nobodys:
+        unowned = select(items.c.id).where(items.c.id.not_in(select(item_owners.c.item_id)))
+        mine |= set(connection.execute(unowned).scalars())
+    return mine
+
+
+def _resolve_settled(
+    connection: Connection, mine: set[str], seen: set[tuple[str, str]], night: datetime
+) -> None:
+    """What is open of these items, and would not be found again."""
+    for row in finding_rows.list_open(connection):
+        known = FindingKind(row.kind) in SCANNED_KINDS and row.item_id in mine
+        if known and (row.kind, row.subject) not in seen:
+            finding_rows.resolve(connection, FindingKind(row.kind), row.subject, night)
+
+
+def _find_tonight(seen: Preview, mine: set[str]) -> list[TonightLine]:
+    return [
+        TonightLine(item=one.name, why=one.decision.why, does=_DOES[one.decision.action])
+        for one in seen.due
+        if one.decision is not None and one.decision.action in _DOES and one.item_id in mine
+    ]

@@ -1,0 +1,236 @@
+"""A whole night in this process, without a broker: the same services, called one after the other."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event
+
+from vaultcore.database import Database
+from vaultcore.vault import Vault
+from worker.domain.problems import Problem
+from worker.domain.saga import WATCHED, State, is_moving
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.night.nights import Nights
+from worker.services.night.problems import Problems
+from worker.services.night.resume import Resuming
+from worker.services.notices.delivery import Delivering
+from worker.services.notices.heartbeat import Heartbeat
+from worker.services.rotation.advance import Rotations
+from worker.services.rotation.opening import Opening
+from worker.services.upkeep.clock_repair import Mending
+
+_POLL_SECONDS = 0.2
+_PATIENCE = timedelta(minutes=2)
+"""How long a night by hand waits for a notice that did not go out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightResult:
+    """`problems`: whatever is unfinished, failed or overdue, whoever began it. Without any, all is well."""
+
+    slot: datetime
+    counts: dict[str, int]
+    rotations: list[Rotation]
+    problems: list[Problem]
+
+
+class Driving:
+    """Drives a night from its scan to its last notice, and a single rotation to its rest.
+
+    Told to stop, it ends between two steps: nothing is held then, and whoever comes next goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        nights: Nights,
+        opening: Opening,
+        rotations: Rotations,
+        delivering: Delivering,
+        heartbeat: Heartbeat,
+        problems: Problems,
+        resuming: Resuming,
+        mending: Mending,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._nights = nights
+        self._opening = opening
+        self._rotations = rotations
+        self._delivering = delivering
+        self._heartbeat = heartbeat
+        self._problems = problems
+        self._resuming = resuming
+        self._mending = mending
+        self._clock = clock
+        self._stopping = Event()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """The step under way is the last one. Safe in a signal handler."""
+        self._stopping.set()
+
+    def run_night(
+        self,
+        tell: Callable[[Rotation], None],
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        wait: bool = True,
+    ) -> NightResult:
+        """One night by hand, claimed under the present time.
+
+        `tell` hears of each step, `say` what is waited for: a retry, or whoever holds a rotation. A rotation
+        that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
+        due has one try, and what is to be tried again is left to whoever comes next.
+        """
+        try:
+            self._mending.mend()
+            self._resuming.carry_on()
+            began = self._clock()
+            self._nights.begin(began, by_hand=True)
+        except Exception:  # it is told of, as its outcome would be
+            self._beat()
+            self._deliver(say, wait=wait)
+            raise
+        self._beat()
+        self._drive(tell, say, began, wait=wait)
+        for slot in self._nights.open_nights():
+            self._nights.close(slot)
+        if not self.stopped:
+            self._deliver(say, wait=wait)
+            self._nights.review(began)
+            self._beat()
+        with self._database.read() as connection:
+            return NightResult(
+                slot=began,
+                counts=rotation_rows.get_night(connection, began).counts,
+                rotations=rotation_rows.rotations_of_night(connection, began),
+                problems=self._problems.of_night(connection, began),
+            )
+
+    def find_moving(self) -> list[Rotation]:
+        """What a person who stops now leaves under way."""
+        return self._moving(self._clock())
+
+    def run_rotation(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
+        """One rotation until it watches, waits for a person, or has ended; then its notices."""
+
+        def moving() -> bool:
+            with self._database.read() as connection:
+                found = rotation_rows.get_rotation(connection, rotation_id)
+            return is_moving(found.state, tuple(found.waits_for), hurried=found.hurried)
+
+        while moving() and not self.stopped:
+            advanced = self._rotations.advance(rotation_id)
+            if advanced is None:
+                self._stopping.wait(_POLL_SECONDS)
+            else:
+                tell(advanced.rotation)
+        if not self.stopped:
+            self._deliver()
+        with self._database.read() as connection:
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def run_hurried(self, name: str, tell: Callable[[Rotation], None], *, asked_by: str) -> Rotation:
+        """Replaces a value that somebody else knows, and takes the old one away at once.
+
+        A rotation that had activated its new value already is finished first, and then that one is
+        replaced, too: it is not known which of the two is known.
+        """
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            found = rotation_rows.find_open_rotation(connection, item.id)
+        opened = self._opening.request_hurried(item.id, asked_by=asked_by)
+        rotation = self.run_rotation(opened.id, tell)
+        done = rotation.state is State.DONE and not self.stopped
+        if done and found is not None and found.activated_at is not None:
+            rotation = self.run_hurried(name, tell, asked_by=asked_by)
+        return rotation
+
+    def run_decided(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
+        """A rotation of which a person has just decided something: the step that follows, then to its rest."""
+        advanced = self._rotations.advance(rotation_id)
+        if advanced is not None:
+            tell(advanced.rotation)
+        return self.run_rotation(rotation_id, tell)
+
+    def settle(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
+        """After a run that failed: the rotations of these items look now, and go back if it was theirs."""
+        with self._database.read() as connection:
+            found = [rotation_rows.find_open_rotation(connection, item_id) for item_id in item_ids]
+        settled = []
+        for rotation in found:
+            if rotation is not None and rotation.state in WATCHED:
+                advanced = self._rotations.advance(rotation.id)
+                if advanced is not None:
+                    tell(advanced.rotation)
+                    settled.append(self.run_rotation(rotation.id, tell))
+        return settled
+
+    def _beat(self) -> None:
+        for name in self._heartbeat.waiting():
+            self._heartbeat.send(name)
+
+    def _drive(
+        self, tell: Callable[[Rotation], None], say: Callable[[str], None], night: datetime, *, wait: bool
+    ) -> None:
+        """Whatever is due, until nothing moves that was there when the night began: its own rotations, and
+        those of other nights, of persons, and of workers who may be gone.
+        """
+        said: set[str] = set()
+        while not self._stopping.is_set():
+            with self._database.read() as connection:
+                due = rotation_rows.due_rotations(connection, self._clock())
+            moved = False
+            for rotation_id in due:
+                advanced = None if self._stopping.is_set() else self._rotations.advance(rotation_id)
+                if advanced is not None:
+                    moved = True
+                    tell(advanced.rotation)
+            if moved:
+                continue
+            moving = self._moving(self._nights.scanned_at(night))
+            if not moving or not wait:
+                return
+            for rotation in moving:
+                _say_once(said, say, _explain_wait(rotation))
+            self._stopping.wait(_POLL_SECONDS)
+
+    def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool = True) -> None:
+        """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""
+        said: set[str] = set()
+        while not self.stopped:
+            self._delivering.deliver()
+            until = self._delivering.next_try()
+            if not wait or until is None or until > self._clock() + _PATIENCE:
+                return
+            _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")
+            self._stopping.wait(_POLL_SECONDS)
+
+    def _moving(self, begun_by: datetime) -> list[Rotation]:
+        with self._database.read() as connection:
+            return rotation_rows.moving_rotations(connection, begun_by=begun_by)
+
+
+def _say_once(said: set[str], say: Callable[[str], None], text: str) -> None:
+    if text not in said:
+        said.add(text)
+        say(text)
+
+
+def _explain_wait(rotation: Rotation) -> str:
+    if rotation.lease_until is not None:
+        return (
+            f"waiting for {rotation.item}: a worker holds it, if it still lives, until "
+            f"{rotation.lease_until:%H:%M:%S} UTC"
+        )
+    next_at = rotation.next_at or rotation.created_at
+    why = f", since {rotation.last_error}" if rotation.last_error else ""
+    return f"waiting for {rotation.item}: its next try is at {next_at:%H:%M:%S} UTC{why}"

@@ -1,0 +1,409 @@
+"""One night: claimed once, scanned, closed when its rotations have come to rest, told in digests."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+import structlog
+from sqlalchemy import Connection, select, update
+
+from vaultcore.damage import is_whole
+from vaultcore.database import Database
+from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
+from vaultcore.vault import Vault
+from worker.domain.findings import Finding, FindingKind, find_unreadable
+from worker.domain.limits import Caps, Room
+from worker.domain.plan import Action, Decision
+from worker.domain.problems import NO_NEWS, Problem, ProblemKind, describe
+from worker.domain.saga import State
+from worker.domain.windows import Window
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import NIGHT_JOB, Night
+from worker.rows.tables import sweeps
+from worker.services.night.due import SeenItem, walk_due
+from worker.services.night.problems import Problems
+from worker.services.night.shared_credentials import walk_shared, walk_stale_copies
+from worker.services.night.stale import SCANNED_KINDS, walk_items, walk_stale
+from worker.services.night.unreadable import walk_unreadable
+from worker.services.notices.digests import Digesting
+from worker.services.notices.heartbeat import Beat, Heartbeat
+from worker.services.notices.outbox import Notifying
+from worker.services.notices.pickup_reminders import Chasing
+from worker.services.rotation.comparison import Comparing
+from worker.services.rotation.opening import Opening
+from worker.services.rotation.pickups import Claiming
+from worker.services.rotation.retirement import Retiring
+from worker.services.upkeep.anchors import Anchoring
+from worker.services.upkeep.row_checks import CheckingRows
+
+ACTOR = "night"
+_log = structlog.get_logger(__name__)
+_SCAN_TRIES = 8
+"""How often one night's scan is begun before it is given up: two hours of tries."""
+_SAME_NIGHT = timedelta(hours=12)
+_SCAN_LEASE = timedelta(minutes=15)
+"""How long a scan may take before another process begins it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a scan at a time finds and what would be done; nothing of it was written."""
+
+    at: datetime
+    due: list[SeenItem]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a night saw and did."""
+
+    due: int = 0
+    rotations: int = 0
+    findings: int = 0
+    unreadable: int = 0
+    retired: int = 0
+
+
+class Nights:
+    """Begins, previews and closes nights."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        opening: Opening,
+        retiring: Retiring,
+        notifying: Notifying,
+        digesting: Digesting,
+        anchoring: Anchoring,
+        heartbeat: Heartbeat,
+        chasing: Chasing,
+        problems: Problems,
+        claiming: Claiming,
+        comparing: Comparing,
+        checking_rows: CheckingRows,
+        caps: Caps,
+        freezes: Sequence[Window],
+        page_size: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._opening = opening
+        self._retiring = retiring
+        self._notifying = notifying
+        self._digesting = digesting
+        self._anchoring = anchoring
+        self._heartbeat = heartbeat
+        self._chasing = chasing
+        self._problems = problems
+        self._claiming = claiming
+        self._comparing = comparing
+        self._checking_rows = checking_rows
+        self._caps = caps
+        self._freezes = tuple(freezes)
+        self._page_size = page_size
+        self._clock = clock
+
+    def preview(self, at: datetime) -> Preview:
+        """The same walk and the same decisions as tonight's, at a time, writing nothing."""
+        with self._database.read() as connection:
+            due = [seen for page in self._walk_due(connection, at, night=None) for seen in page]
+            found = [seen.finding for seen in due if seen.finding is not None]
+            for page in walk_stale(connection, at, page_size=self._page_size):
+                found += page
+            for page in walk_items(connection, at, page_size=self._page_size):
+                found += page
+            for page in self._walk_shared(connection):
+                found += page
+            found += walk_unreadable(connection, at, self._clock)
+            found += self._checking_rows.preview(connection).wrong
+        return Preview(at=at, due=due, findings=_tell_once(found))
+
+    def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
+        """Does the slot's scan, once: opens rotations and findings. Which rotations; None: done already.
+
+        A scan that raises is told of before it is raised: to the operators, and to whoever listens for the
+        heartbeat. Another process tries it again when its lease is over, a bounded number of times.
+
+        `RefusedError` on a database that is older than its anchors. After a restore targets are asked first.
+        """
+        self._anchoring.refuse_older()
+        now = self._clock()
+        with self._database.write() as connection:
+            if not rotation_rows.claim_sweep(
+                connection,
+                job=NIGHT_JOB,
+                slot=slot,
+                now=now,
+                lease=_SCAN_LEASE,
+                tries=_SCAN_TRIES,
+                by_hand=by_hand,
+            ):
+                return None
+            self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
+        try:
+            self._checking_rows.check_some()
+            self._comparing.compare_due()
+            retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
+            self._claiming.end_arrived(actor=ACTOR)
+            with self._database.write() as connection:
+                rotation_rows.wake_unshown(connection, now)
+            unreadable += self._chasing.chase()[1]
+            opened, counts = self._scan(now, night=slot, unreadable=unreadable)
+            with self._database.write() as connection:
+                connection.execute(
+                    update(sweeps)
+                    .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
+                    .values(
+                        scanned_at=self._clock(), outcome=None, counts={**asdict(counts), "retired": retired}
+                    )
+                )
+        except Exception as error:
+            self._tell_failed_scan(slot, error)
+            raise
+        return opened
+
+    def _tell_failed_scan(self, slot: datetime, error: Exception) -> None:
+        """Of errors of ours by what they say, of others by their type: what those say may quote anything. What
+        cannot be told for the same cause is logged.
+        """
+        cause = str(error) if isinstance(error, NightkeyError) else f"unexpected {type(error).__name__}"
+        problem = describe(Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause))
+        _log.error("night.failed", slot=slot.isoformat(), error=type(error).__name__)
+        for tell in (self._mark_failed, self._tell_failed):
+            try:
+                with self._database.write() as connection:
+                    tell(connection, slot, problem, cause)
+            except Exception as second:  # noqa: BLE001  # the first error is the one that counts
+                _log.error("night.not-told", slot=slot.isoformat(), error=type(second).__name__)
+
+    def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: str) -> None:
+        self._heartbeat.post(connection, slot, Beat.FAIL, problem)
+        rotation_rows.fail_sweep(
+            connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES, cause=cause
+        )
+
+    def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: str) -> None:
+        self._notifying.tell_operators(
+            connection,
+            kind="night-failed",
+            dedupe_key=f"night-not-scanned:{slot.isoformat()}",
+            data={"night": slot, "problems": [problem]},
+        )
+
+    def record(self) -> Counts:
+        """A scan by hand: findings are opened, updated and resolved; nothing is rotated or sent."""
+        return self._scan(self._clock(), night=None)[1]
+
+    def open_nights(self) -> list[datetime]:
+        """Nights that were scanned and are not closed."""
+        with self._database.read() as connection:
+            return list(
+                connection.execute(
+                    select(sweeps.c.slot)
+                    .where(
+                        sweeps.c.job == NIGHT_JOB,
+                        sweeps.c.scanned_at.is_not(None),
+                        sweeps.c.done_at.is_(None),
+                        is_whole(connection, sweeps),
+                    )
+                    .order_by(sweeps.c.slot)
+                ).scalars()
+            )
+
+    def scanned_at(self, slot: datetime) -> datetime:
+        """When its scan was over; now, if it is not."""
+        with self._database.read() as connection:
+            return rotation_rows.get_night(connection, slot).scanned_at or self._clock()
+
+    def close(self, slot: datetime) -> str | None:
+        """Ends the night when no rotation moves any more that was there when it had scanned: outcome, digests.
+        None: not yet.
+
+        Whatever is unfinished, failed or overdue by then counts, whichever night it comes from.
+        """
+        with self._database.write() as connection:
+            night = connection.execute(
+                select(sweeps.c.scanned_at)
+                .where(
+                    sweeps.c.job == NIGHT_JOB,
+                    sweeps.c.slot == slot,
+                    sweeps.c.done_at.is_(None),
+                    sweeps.c.scanned_at.is_not(None),
+                )
+                .with_for_update()
+            ).one_or_none()
+            if night is None or rotation_rows.moving_rotations(connection, begun_by=night.scanned_at or slot):
+                return None
+            problems = self._problems.of_night(connection, slot)
+            self._digesting.post(connection, slot)
+            this = rotation_rows.get_night(connection, slot)
+            before = rotation_rows.last_night(connection, before=this.started_at, closed=True)
+            if _is_news(this, before, problems):
+                self._notifying.tell_operators(
+                    connection,
+                    kind="night-failed",
+                    dedupe_key=f"night-failed:{slot.isoformat()}",
+                    data={"night": slot, "problems": [describe(problem) for problem in problems]},
+                )
+            self._end(connection, slot, problems, done_at=self._clock())
+        self._anchoring.anchor()
+        return "failed" if problems else "good"
+
+    def review(self, slot: datetime) -> None:
+        """A night that ended well, and whose notices then did not go out, has not ended well."""
+        with self._database.write() as connection:
+            night = rotation_rows.get_night(connection, slot)
+            problems = self._problems.of_night(connection, slot)
+            if night.outcome == "good" and problems:
+                self._heartbeat.take_back(connection, slot)
+                self._end(connection, slot, problems, done_at=night.done_at or self._clock())
+
+    def _end(
+        self, connection: Connection, slot: datetime, problems: list[Problem], *, done_at: datetime
+    ) -> None:
+        text = "\n".join(map(describe, problems)) or f"the night of {slot:%Y-%m-%d %H:%M} UTC ended well"
+        self._heartbeat.post(connection, slot, Beat.FAIL if problems else Beat.SUCCESS, text)
+        rotation_rows.end_night(connection, slot, done_at=done_at, problems=problems)
+
+    # The scan that writes
+
+    def _scan(
+        self, now: datetime, *, night: datetime | None, unreadable: Sequence[Finding] = ()
+    ) -> tuple[list[str], Counts]:
+        """`unreadable`: what was found before it. A row that cannot be read is counted once, however often it
+        is met.
+        """
+        opened: list[str] = []
+        due = found = 0
+        damaged = _Damaged()
+        with self._database.read() as reading:
+            for page in self._walk_due(reading, now, night=night):
+                due += len(page)
+                with self._database.write() as connection:
+                    for seen in page:
+                        found += self._record_item(connection, seen, now, damaged)
+                        if night is not None:
+                            opened += self._open_rotation(connection, seen, night, damaged)
+            for walk in (
+                walk_stale(reading, now, page_size=self._page_size),
+                walk_items(reading, now, page_size=self._page_size),
+                self._walk_shared(reading),
+                iter([[*unreadable, *walk_unreadable(reading, now, self._clock)]]),
+            ):
+                for findings_page in walk:
+                    with self._database.write() as connection:
+                        for finding in findings_page:
+                            if finding.kind is FindingKind.UNREADABLE:
+                                damaged.add(finding)
+                                continue
+                            found += 1
+                            finding_rows.record(connection, finding, now)
+        # What a night finds beside its scan, a scan by hand did not look for.
+        kinds = SCANNED_KINDS if night is not None else SCANNED_KINDS - {FindingKind.UNREADABLE}
+        with self._database.write() as connection:
+            for finding in damaged.findings:
+                finding_rows.record(connection, finding, now)
+                if finding.item_id is not None:
+                    finding_rows.touch(connection, finding.item_id, now)
+            finding_rows.resolve_unseen(connection, kinds, before=now, now=now)
+        found += len(damaged.findings)
+        counts = Counts(due=due, rotations=len(opened), findings=found, unreadable=len(damaged.findings))
+        return opened, counts
+
+    def _record_item(self, connection: Connection, seen: SeenItem, now: datetime, damaged: "_Damaged") -> int:
+        if seen.finding is None:
+            return 0
+        if seen.decision is None:
+            damaged.add(seen.finding)
+            return 0
+        finding_rows.record(connection, seen.finding, now)
+        return 1
+
+    def _open_rotation(
+        self, connection: Connection, seen: SeenItem, night: datetime, damaged: "_Damaged"
+    ) -> list[str]:
+        if seen.decision is None or seen.decision.action not in (Action.ROTATE, Action.REQUEST):
+            return []
+        try:
+            item = self._vault.get(connection, seen.item_id)
+            rotation = self._opening.open(
+                connection,
+                item,
+                state=_first_state(seen.decision, self._clock()),
+                reason=seen.decision.why,
+                asked_by=ACTOR,
+                night=night,
+                begins_at=seen.decision.begins_at,
+            )
+        except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
+            return []
+        except TamperedError as error:
+            self._checking_rows.record(connection, error)
+            return []
+        except UnreadableError as error:
+            damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))
+            return []
+        return [rotation.id]
+
+    def _walk_shared(self, connection: Connection) -> Iterator[list[Finding]]:
+        return chain(
+            walk_shared(connection, page_size=self._page_size),
+            walk_stale_copies(connection, page_size=self._page_size),
+        )
+
+    def _walk_due(
+        self, connection: Connection, now: datetime, *, night: datetime | None
+    ) -> Iterator[list[SeenItem]]:
+        """With what is left of the night's caps, if it was scanned in part already."""
+        room = Room(caps=self._caps)
+        for rotation in [] if night is None else rotation_rows.rotations_of_night(connection, night):
+            room = room.take(rotation.counterpart)
+        return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
+
+
+def _tell_once(found: Sequence[Finding]) -> list[Finding]:
+    """Of what was found twice the one that a night would keep: the last, or the first of what is damaged."""
+    once: dict[tuple[FindingKind, str], Finding] = {}
+    for finding in found:
+        key = (finding.kind, finding.subject)
+        if finding.kind is not FindingKind.UNREADABLE or key not in once:
+            once[key] = finding
+    return list(once.values())
+
+
+def _is_news(night: Night, before: Night | None, problems: list[Problem]) -> bool:
+    """Whether operators are told: of each night that ends badly, and of one soon after it if they learn of it.
+
+    What a workflow names and cannot use is told in digests, which go on to the operators in their own time.
+    """
+    soon = before is not None and night.started_at - before.started_at < _SAME_NIGHT
+    known = before.subjects if before is not None and soon else set()
+    return any(one.subject not in known for one in problems if one.kind not in NO_NEWS)
+
+
+class _Damaged:
+    """What cannot be read, one finding for each row: the first that was made of it."""
+
+    def __init__(self) -> None:
+        self._by_subject: dict[str, Finding] = {}
+
+    def add(self, finding: Finding) -> None:
+        self._by_subject.setdefault(finding.subject, finding)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return list(self._by_subject.values())
+
+
+def _first_state(decision: Decision, now: datetime) -> State:
+    if decision.action is Action.REQUEST:
+        return State.REQUESTED
+    if decision.begins_at is not None and decision.begins_at > now:
+        return State.SCHEDULED
+    return State.QUEUED

@@ -1,0 +1,94 @@
+"""The resume sweep: what is due and has no message under way. A lost bell costs a ring, never a rotation."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from vaultcore.database import Database
+from worker.rows import rotations as rotation_rows
+from worker.services.night.nights import Nights
+from worker.services.notices.delivery import Delivering
+from worker.services.notices.heartbeat import Heartbeat
+from worker.services.rotation.pickups import Claiming
+from worker.services.runs.runs import Running
+from worker.services.upkeep.clock_repair import Mending
+
+_log = structlog.get_logger(__name__)
+ACTOR = "resume"
+_RUN_GRACE = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Ids to ring for, and whether any notice could leave. Ringing twice is harmless: every row is claimed
+    before it is worked on.
+    """
+
+    rotations: list[str]
+    runs: list[str]
+    notices: bool
+    heartbeats: list[str]
+
+
+class Resuming:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        running: Running,
+        claiming: Claiming,
+        nights: Nights,
+        delivering: Delivering,
+        heartbeat: Heartbeat,
+        mending: Mending,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._running = running
+        self._claiming = claiming
+        self._nights = nights
+        self._delivering = delivering
+        self._heartbeat = heartbeat
+        self._mending = mending
+        self._clock = clock
+
+    def find_waiting(self) -> Waiting:
+        """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
+        deliveries, and runs that were opened a while ago and never begun.
+        """
+        self._mending.mend()
+        now = self._clock()
+        self._claiming.end_arrived(actor=ACTOR)
+        self._close_nights()
+        with self._database.read() as connection:
+            rotations = rotation_rows.due_rotations(connection, now)
+        return Waiting(
+            rotations=rotations,
+            runs=self._running.waiting_runs(opened_before=now - _RUN_GRACE),
+            notices=self._delivering.is_due(),
+            heartbeats=self._heartbeat.waiting(),
+        )
+
+    def carry_on(self) -> None:
+        """For who has no worker, before a night: the runs that a worker would do now, one after the other.
+
+        What was cut off is ended, what its schedule has due is run, what has waited long enough goes on, and
+        what these begin follows. Rotations, notices and heartbeats are the night's own.
+        """
+        waiting = self.find_waiting()
+        todo = deque((*waiting.runs, *self._running.claim_due(), *self._running.due_runs()))
+        while todo:
+            run_id = todo.popleft()
+            try:
+                outcome = self._running.execute(run_id, actor="night")
+            except Exception as error:  # noqa: BLE001  # one bad run stops no night: it is ended as lost, and told
+                _log.error("run.failed", run=run_id, error=type(error).__name__)
+            else:
+                todo.extend(() if outcome is None else outcome.begun)
+
+    def _close_nights(self) -> None:
+        for slot in self._nights.open_nights():
+            self._nights.close(slot)

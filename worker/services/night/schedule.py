@@ -1,0 +1,39 @@
+"""Which night is to begin now, if any."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from vaultcore.database import Database
+from worker.domain.signs import awake_since
+from worker.domain.slots import latest_slot, may_begin
+from worker.rows import rotations as rotation_rows
+from worker.rows import signs as sign_rows
+
+
+class Scheduling:
+    """`catch_up`: how long a silence may have been whose missed night is still made up."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        cron: str,
+        zone: ZoneInfo,
+        catch_up: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._cron = cron
+        self._zone = zone
+        self._catch_up = catch_up
+        self._clock = clock
+
+    def due_night(self) -> datetime | None:
+        """The slot of the latest night, unless it was due before anybody was there to begin it."""
+        now = self._clock()
+        slot = latest_slot(self._cron, self._zone, now)
+        with self._database.read() as connection:
+            made_at = rotation_rows.vault_made_at(connection)
+            since = awake_since(sign_rows.list_signs(connection), now, silence=self._catch_up)
+        return slot if may_begin(slot, made_at=made_at, awake_since=since, now=now) else None

@@ -1,0 +1,94 @@
+"""How things stand, read in one go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from vaultcore.database import Database
+from vaultcore.tables import items
+from worker.config import Settings
+from worker.domain.findings import WORST_FIRST, FindingKind
+from worker.domain.problems import Problem, ProblemKind
+from worker.domain.slots import next_slot
+from worker.rows import findings as finding_rows
+from worker.rows import notices as notice_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Night
+from worker.rows.tables import rotations, workflows
+from worker.services.night.problems import Problems
+from worker.services.upkeep.anchors import Anchoring
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is wrong, worst first; then nights, counts by state, and the open findings.
+
+    `last_night` is the last that began at its time, `by_hand` one that a person ran since then.
+    """
+
+    problems: list[Problem]
+    last_night: Night | None
+    by_hand: Night | None
+    next_night: datetime
+    items: int
+    workflows: int
+    rotations: dict[str, int]
+    notices: dict[str, int]
+    findings: list[dict[str, Any]]
+
+
+class StandingReader:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        problems: Problems,
+        anchoring: Anchoring,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._problems = problems
+        self._anchoring = anchoring
+        self._settings = settings
+        self._clock = clock
+
+    def read(self) -> Standing:
+        found = self._anchoring.explain_older()
+        older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
+        with self._database.read() as connection:
+            scheduled = rotation_rows.last_night(connection, by_hand=False)
+            by_hand = rotation_rows.last_night(connection, by_hand=True)
+            if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
+                by_hand = None
+            counted = connection.execute(
+                select(rotations.c.state, func.count()).group_by(rotations.c.state)
+            ).all()
+            return Standing(
+                problems=older + self._problems.now(connection),
+                last_night=scheduled,
+                by_hand=by_hand,
+                next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),
+                items=connection.execute(select(func.count()).select_from(items)).scalar_one(),
+                workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
+                rotations=dict(counted),
+                notices=notice_rows.count(connection),
+                findings=[
+                    {
+                        "id": row.id,
+                        "kind": row.kind,
+                        "item": row.item,
+                        "item_id": row.item_id,
+                        "workflow": row.workflow,
+                        "detail": row.detail,
+                        "opened_at": row.opened_at,
+                    }
+                    for row in sorted(
+                        finding_rows.list_open(connection),
+                        key=lambda row: (WORST_FIRST[FindingKind(row.kind)], row.item or ""),
+                    )
+                ],
+            )

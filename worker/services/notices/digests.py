@@ -1,0 +1,126 @@
+"""Digests: what each owner has not been told yet is set down when a night closes, and put into words when the
+digest leaves, which may be hours later: what was settled meanwhile is not told.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from vaultcore.stored import check_row, read_all
+from vaultcore.tables import item_owners
+from worker.domain.audience import hearers, is_news
+from worker.domain.notices import Message, TonightLine, build_digest
+from worker.domain.saga import TOLD
+from worker.rows import digests as digest_rows
+from worker.rows import findings as finding_rows
+from worker.rows.tables import rotations, tellings
+from worker.services.notices.outbox import Letters, Notifying
+from worker.services.notices.recipients import NOBODY, Addressing, Hearer
+
+_PAGE = 1000
+
+
+class Digesting:
+    def __init__(
+        self,
+        *,
+        addressing: Addressing,
+        notifying: Notifying,
+        letters: Letters,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._addressing = addressing
+        self._notifying = notifying
+        self._letters = letters
+        self._clock = clock
+
+    def post(self, connection: Connection, night: datetime) -> int:
+        """A digest for each owner who has something to hear that they were not told before. How many.
+
+        That is also what a night before had put off, and what was replaced since.
+        """
+        operators = self.set_down(connection, night, self._clock())
+        to_tell = _find_to_tell(connection, night, operators)
+        return sum(
+            self._notifying.post_digest(connection, owner_id, night) is not None
+            for owner_id in to_tell
+            if owner_id != NOBODY
+        )
+
+    def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
+        """Who is to read of what in the digest of that night. The id of the operators."""
+        operators = self._addressing.find_operators(connection)
+        for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
+            told = finding_rows.told_levels(connection, {row.topic for row in page})
+            news, _ = read_all(page, partial(_find_news, told=told, operators=operators))
+            heard = (one for one in chain.from_iterable(news) if one[0] != NOBODY)
+            finding_rows.mark_told(connection, heard, night=night, now=now)
+        connection.execute(
+            update(rotations)
+            .where(
+                rotations.c.night.is_not(None),
+                rotations.c.told_night.is_(None),
+                rotations.c.state.in_([state.value for state in TOLD]),
+            )
+            .values(told_night=night)
+        )
+        return operators
+
+    def compose(self, connection: Connection, owner_id: str, night: datetime) -> Message | None:
+        """The message as things stand now; None: nothing of it is left to tell.
+
+        What failed was told at once: it is repeated among other things, but is no reason for a digest.
+        """
+        hearer = self._addressing.find_hearer(connection, owner_id)
+        data = self.collect(connection, hearer, night, self._clock())
+        if not (data["found"] or data["replaced"]):
+            return None
+        return self._letters.write("digest", data, zone=hearer.zone)
+
+    def collect(
+        self,
+        connection: Connection,
+        hearer: Hearer,
+        night: datetime,
+        now: datetime,
+        *,
+        tonight: Sequence[TonightLine] = (),
+    ) -> dict[str, Any]:
+        """What was set down for that owner and night, as far as it still holds: the data of the message."""
+        nobodys = hearer.id == self._addressing.find_operators(connection)
+        found, total = digest_rows.find_findings(
+            connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now, nobodys=nobodys
+        )
+        rotated = digest_rows.find_rotated(connection, owner_id=hearer.id, night=night, nobodys=nobodys)
+        return build_digest(hearer.name, found, rotated, night=night, now=now, total=total, tonight=tonight)
+
+
+def _find_news(
+    row: Row[*tuple[Any, ...]], *, told: Mapping[tuple[str, str], int], operators: str
+) -> list[tuple[str, str, int]]:
+    """Who is to hear of a finding that they do not know of, or not as bad as it is: owner, topic, level."""
+    check_row(row, f"finding {row.id}")
+    who = hearers(row.level, owner=row.owner_id, deputy=row.deputy_id, operators=operators)
+    return [
+        (hearer, row.topic, row.level)
+        for hearer in who
+        if is_news(row.level, told=told.get((hearer, row.topic)))
+    ]
+
+
+def _find_to_tell(connection: Connection, night: datetime, operators: str) -> list[str]:
+    told = set(
+        connection.execute(select(tellings.c.owner_id).where(tellings.c.night == night).distinct()).scalars()
+    )
+    rotated = connection.execute(
+        select(func.coalesce(item_owners.c.owner_id, operators))
+        .select_from(rotations)
+        .outerjoin(item_owners, item_owners.c.item_id == rotations.c.item_id)
+        .where(rotations.c.told_night == night)
+        .distinct()
+    ).scalars()
+    return sorted(told | set(rotated))

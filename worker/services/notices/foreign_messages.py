@@ -1,0 +1,33 @@
+"""What the broker's channels have set aside, told: counted in a row, and to the operators once a day."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from vaultcore.database import Database
+from worker.domain.messages import Fault
+from worker.domain.problems import describe
+from worker.rows import messages as message_rows
+from worker.rows.problems import read_set_aside
+from worker.services.notices.outbox import Notifying
+
+
+class Screening:
+    def __init__(self, *, database: Database, notifying: Notifying, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._notifying = notifying
+        self._clock = clock
+
+    def tell(self, counts: Mapping[Fault, int]) -> None:
+        """Somebody else may write to the broker: with the first of a day the operators hear of it at once; the
+        night, and `status`, say how many there were.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            day = message_rows.add(connection, counts, now=now)
+            for problem in read_set_aside(connection, since=now):
+                self._notifying.tell_operators(
+                    connection,
+                    kind="messages-set-aside",
+                    dedupe_key=f"messages:{day:%Y-%m-%d}",
+                    data={"problem": describe(problem)},
+                )

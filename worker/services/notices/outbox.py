@@ -1,0 +1,234 @@
+"""Notices: written into the outbox with the change they tell of. `delivery` sends them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, select, update
+
+from vaultcore.database import upsert_into
+from vaultcore.ids import new_id
+from vaultcore.rows import policy_from_json
+from vaultcore.tables import items
+from worker.domain.notices import Message
+from worker.domain.recipients import WHOLE
+from worker.rows.tables import deliveries, notices
+from worker.services.notices.recipients import Addressing, Hearer
+
+
+class Letters(Protocol):
+    """Writes the message of a kind, with times in the reader's zone."""
+
+    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
+
+
+class Notifying:
+    """Posts notices to owners, and takes back what is settled before it has left."""
+
+    def __init__(self, *, addressing: Addressing, letters: Letters, clock: Callable[[], datetime]) -> None:
+        self._addressing = addressing
+        self._letters = letters
+        self._clock = clock
+
+    def post(
+        self,
+        connection: Connection,
+        owner_id: str,
+        *,
+        kind: str,
+        dedupe_key: str,
+        data: Mapping[str, Any],
+        urgent: bool = False,
+        about: str | None = None,
+        claim_id: str | None = None,
+    ) -> str | None:
+        """Writes the notice into the outbox, in the transaction of what it tells of.
+
+        None: a notice of that key is there already. It waits for the end of the owner's quiet hours unless it
+        is urgent. Who hears for an owner without a route: `Addressing.find_reachable`. `about`: see `withdraw`.
+        """
+        hearer = self._addressing.find_hearer(connection, owner_id)
+        message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
+        return self._insert(
+            connection,
+            hearer,
+            kind=kind,
+            dedupe_key=dedupe_key,
+            subject=message.subject,
+            body=message.body,
+            urgent=urgent,
+            about=about,
+            claim_id=claim_id,
+        )
+
+    def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
+        """A notice without a body: what it says is put together when it leaves."""
+        hearer = self._addressing.find_hearer(connection, owner_id)
+        return self._insert(
+            connection,
+            hearer,
+            kind="digest",
+            dedupe_key=f"digest:{owner_id}:{night.isoformat()}",
+            subject=f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
+            body=None,
+            night=night,
+        )
+
+    def tell_owners(
+        self,
+        connection: Connection,
+        item_id: str | None,
+        *,
+        kind: str,
+        dedupe_key: str,
+        data: Mapping[str, Any],
+        about: str | None = None,
+        claim_id: str | None = None,
+        but: str | None = None,
+    ) -> list[str]:
+        """A notice for each owner of the item (without the one named `but`), or for the operators: their ids.
+
+        The policy of the item says whether it is urgent.
+        """
+        row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
+        urgent = row is not None and _is_urgent(row.policy)
+        told = self._addressing.find_owners(connection, item_id, but=but)
+        for owner_id in told:
+            self.post(
+                connection,
+                owner_id,
+                kind=kind,
+                dedupe_key=f"{dedupe_key}:{owner_id}",
+                data=data,
+                urgent=urgent,
+                about=about,
+                claim_id=claim_id,
+            )
+        return told
+
+    def tell_operators(
+        self, connection: Connection, *, kind: str, dedupe_key: str, data: Mapping[str, Any]
+    ) -> None:
+        """What went wrong with a whole night, whatever the hour."""
+        operators = self._addressing.find_operators(connection)
+        self.post(connection, operators, kind=kind, dedupe_key=dedupe_key, data=data, urgent=True)
+
+    def withdraw(self, connection: Connection, about: str) -> None:
+        """What a notice asked for is settled: where it has not left yet, it does not."""
+        for notice_id in connection.execute(select(notices.c.id).where(notices.c.about == about)).scalars():
+            self.withdraw_notice(connection, notice_id)
+
+    def withdraw_notice(self, connection: Connection, notice_id: str) -> None:
+        """By none of its routes, unless it has left by one; nor by any that its owner gets."""
+        connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
+            .values(state="withdrawn", next_at=None)
+        )
+
+    def find_late(self, connection: Connection) -> list[str]:
+        """Owners with notices that were written before there was a route for them, and who have one now."""
+        unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False)).distinct()
+        return [
+            owner_id
+            for owner_id in connection.execute(unrouted).scalars()
+            if self._addressing.is_reachable(connection, owner_id)
+        ]
+
+    def route_late(self, connection: Connection, owner_id: str, *, limit: int) -> int:
+        """The notices of such an owner are not lost. How many have got their routes: no more than `limit`."""
+        late = connection.execute(
+            select(notices.c.id, notices.c.urgent)
+            .where(notices.c.routed.is_(False), notices.c.owner_id == owner_id)
+            .order_by(notices.c.id)
+            .limit(limit)
+        ).all()
+        hearer = self._addressing.find_reachable(connection, owner_id)
+        for row in late:
+            self._route(connection, row.id, hearer, urgent=row.urgent)
+        return len(late)
+
+    def route_again(self, connection: Connection, notice_id: str) -> None:
+        """By the routes that its owner has now, and that were not tried before."""
+        notice = connection.execute(
+            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
+        ).one_or_none()
+        if notice is not None:
+            hearer = self._addressing.find_reachable(connection, notice.owner_id)
+            self._route(connection, notice_id, hearer, urgent=notice.urgent)
+
+    def stand_in(self, connection: Connection, notice_id: str) -> None:
+        """None of the owner's routes took it: their deputy and the operators get it."""
+        notice = connection.execute(
+            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
+        ).one()
+        owner = self._addressing.find_hearer(connection, notice.owner_id)
+        for one in dict.fromkeys((owner.deputy_id, self._addressing.find_operators(connection))):
+            if one is not None and one != owner.id:
+                hearer = self._addressing.find_hearer(connection, one)
+                self._route(connection, notice_id, hearer, urgent=notice.urgent, stands_in=True)
+
+    # Inside
+
+    def _insert(
+        self,
+        connection: Connection,
+        hearer: Hearer,
+        *,
+        urgent: bool = False,
+        **values: Any,  # noqa: ANN401  # columns
+    ) -> str | None:
+        now = self._clock()
+        posted = connection.execute(
+            upsert_into(connection, notices)
+            .values(
+                id=new_id("ntc", now),
+                owner_id=hearer.id,
+                owner=hearer.name,
+                urgent=urgent,
+                created_at=now,
+                **values,
+            )
+            .on_conflict_do_nothing()
+            .returning(notices.c.id)
+        ).scalar_one_or_none()
+        if posted is not None:
+            self._route(
+                connection, posted, self._addressing.find_reachable(connection, hearer.id), urgent=urgent
+            )
+        return posted
+
+    def _route(
+        self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False
+    ) -> None:
+        """To each recipient of each of their routes; not by a route that the notice has been given before."""
+        tried = select(deliveries.c.route_id).where(deliveries.c.notice_id == notice_id)
+        before = set(connection.execute(tried.distinct()).scalars())
+        next_at = hearer.may_be_told(self._clock(), urgent=urgent)
+        rows = [
+            {
+                "notice_id": notice_id,
+                "route_id": route.id,
+                "recipient": recipient,
+                "shown": route.shown,
+                "stands_in": stands_in,
+                "state": "waiting",
+                "attempts": 0,
+                "next_at": next_at,
+            }
+            for route in self._addressing.find_routes(connection, hearer.id)
+            if route.id not in before
+            for recipient in route.recipients or [WHOLE]
+        ]
+        if rows:
+            connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
+            connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
+
+
+def _is_urgent(stored: Mapping[str, Any] | None) -> bool:
+    """A policy that cannot be read makes no notice wait."""
+    try:
+        return stored is None or policy_from_json(stored).urgent
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return True

@@ -1,0 +1,87 @@
+"""Whether a rotation that a night opened may begin: windows, the first of its counterpart, the breaker."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from vaultcore import rules
+from vaultcore.model import Item
+from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
+from worker.domain.saga import State, Transition, is_moving
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.notices import Telling
+from worker.services.rotation.proof import Watching
+
+_QUEUE_LOOK = timedelta(minutes=1)
+_REST_LOOK = timedelta(minutes=30)
+_NO_MOMENT_LOOK = timedelta(days=1)
+
+
+class Admitting:
+    """Decides in the caller's transaction what becomes of a scheduled or queued rotation."""
+
+    def __init__(
+        self, *, watching: Watching, telling: Telling, breaker: Breaker, clock: Callable[[], datetime]
+    ) -> None:
+        self._watching = watching
+        self._telling = telling
+        self._breaker = breaker
+        self._clock = clock
+
+    def admit(self, connection: Connection, rotation: Rotation, item: Item) -> Transition:
+        """`planned` if it may begin now; else where it waits, for what, and when it asks again."""
+        now = self._clock()
+        held = self.hold_for_window(rotation, item)
+        if held is not None:
+            return held
+        if rotation.night is None:
+            return Transition(state=State.PLANNED, next_at=now)
+        admission = admit(
+            night=rotation_rows.count_night(connection, rotation.night),
+            before=[_neighbour(one) for one in rotation_rows.rotations_before(connection, rotation)],
+            breaker=self._breaker,
+        )
+        if admission.turn is Turn.GO:
+            return Transition(state=State.PLANNED, next_at=now)
+        if admission.turn is Turn.STOP:
+            failed = rotation_rows.failures_of_night(connection, rotation.night)
+            self._telling.tell_breaker(connection, rotation.night, failed)
+            return Transition(state=State.CANCELLED, next_at=None, waits_for=(admission.why,))
+        queued = admission.turn is Turn.QUEUE
+        return Transition(
+            state=State.QUEUED if queued else State.SCHEDULED,
+            next_at=now + (_QUEUE_LOOK if queued else _REST_LOOK),
+            waits_for=(admission.why,),
+        )
+
+    def hold_for_window(self, rotation: Rotation, item: Item) -> Transition | None:
+        """Where a rotation that keeps to windows waits for one; None: changes may be made now."""
+        if not rotation.gated:
+            return None
+        now = self._clock()
+        begins_at = when_to_begin(
+            opens=self._watching.when_allowed(item, now),
+            expires_at=item.expires_at,
+            overlap=rules.overlap_of(item.policy, item.life),
+            expiry_first=item.policy.expiry_first,
+            now=now,
+        )
+        if begins_at is not None and begins_at <= now:
+            return None
+        begun = rotation.state is State.WORKFLOW_TESTED
+        when = "" if begins_at is None else f", from {begins_at:%Y-%m-%d %H:%M} UTC"
+        return Transition(
+            state=rotation.state if begun else State.SCHEDULED,
+            next_at=begins_at or now + _NO_MOMENT_LOOK,
+            waits_for=(f"a moment in which changes may be made{when}",),
+        )
+
+
+def _neighbour(rotation: Rotation) -> Neighbour:
+    return Neighbour(
+        item=rotation.item,
+        state=rotation.state,
+        moving=is_moving(rotation.state, tuple(rotation.waits_for)),
+    )

@@ -1,0 +1,255 @@
+"""After a restore: each item is compared with its target before anything of it is rotated or revoked.
+
+The target is asked which of the values here it accepts, and what of ours exists there that is unknown here.
+Nothing is changed by that, here or there. What agrees goes on; what differs waits for a person.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
+from vaultcore.model import Item
+from vaultcore.vault import Vault
+from worker.domain.commands import quote_word, replace_command
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Judged, Result
+from worker.domain.findings import FindingKind, find_of_item
+from worker.rows import comparisons as comparison_rows
+from worker.rows import findings as finding_rows
+from worker.rows import rotations as rotation_rows
+from worker.services.notices.outbox import Notifying
+from worker.services.rotation.target_search import AskingTargets
+
+_AGAIN = timedelta(minutes=10)
+_LATER = timedelta(hours=12)
+"""When what differs is looked at once more, unless a rotation or a person asks before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One item and what came of it; `detail` is a sentence."""
+
+    item_id: str
+    item: str
+    result: Result
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Why a rotation must not act now: until it is asked again, or, without a time, until a person decides."""
+
+    why: str
+    again_at: datetime | None
+
+
+class Comparing:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        audit: AuditLog,
+        asking: AskingTargets,
+        notifying: Notifying,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._asking = asking
+        self._notifying = notifying
+        self._clock = clock
+
+    def compare_due(self, tell: Callable[[Compared], None] = lambda _: None) -> list[Compared]:
+        """Compares whatever waits for it, one item after the other; several processes share the work.
+
+        A counterpart that was away is not asked again for the next of its items: that waits for the next time.
+        """
+        done: list[Compared] = []
+        away: dict[str, str] = {}
+        with self._database.read() as connection:
+            if not comparison_rows.is_due(connection, self._clock()):
+                return done
+        while True:
+            with self._database.write() as connection:
+                item_id = comparison_rows.claim_next(connection, self._clock(), pause=_AGAIN)
+            if item_id is None:
+                break
+            compared = self.compare(item_id, away=away)
+            if compared is not None:
+                done.append(compared)
+                tell(compared)
+        self._tell_operators(done)
+        return done
+
+    def compare_now(self, names: Sequence[str] | None) -> list[Compared]:
+        """At a person's word, however lately it was tried: these items, or all that are not settled."""
+        with self._database.read() as connection:
+            if names is None:
+                ids = [row.item_id for row in comparison_rows.list_all(connection) if row.settled_at is None]
+            else:
+                ids = [self._vault.get(connection, name).id for name in names]
+                for name, item_id in zip(names, ids, strict=True):
+                    if comparison_rows.find_open(connection, item_id) is None:
+                        raise RefusedError(f"{name} waits for no comparison: `nightkey reconcile list`")
+        away: dict[str, str] = {}
+        found = [self.compare(item_id, away=away) for item_id in ids]
+        done = [one for one in found if one is not None]
+        self._tell_operators(done)
+        return done
+
+    def compare(self, item_id: str, *, away: dict[str, str] | None = None) -> Compared | None:
+        """Asks the target of one item and writes down what came of it. None: the item is gone.
+
+        `away`: counterparts that did not answer, by what they said; added to here.
+        """
+        item, problem = None, ""
+        try:
+            with self._database.read() as connection:
+                item = self._vault.get(connection, item_id)
+                rotation = rotation_rows.find_open_rotation(connection, item_id)
+        except NotFoundError:
+            pass
+        except UnreadableError as error:
+            problem = str(error)
+        if problem:
+            name = item_id if item is None else item.name
+            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=problem))
+        if item is None:
+            with self._database.write() as connection:
+                comparison_rows.forget(connection, item_id)
+            return None
+        return self._record(item_id, item.name, self._asking.ask(item, rotation, {} if away is None else away))
+
+    def hold(self, item: Item) -> Hold | None:
+        """Whether a rotation of the item must wait; it is compared now if that has not led to anything yet.
+
+        Asked before each step, so that what was under way in the copy does not go on by itself.
+        """
+        with self._database.read() as connection:
+            if comparison_rows.find_open(connection, item.id) is None:
+                return None
+        compared = self.compare(item.id)
+        if compared is None or compared.result in SETTLED:
+            return None
+        if compared.result in DIFFERS:
+            self._tell_operators([compared])
+            return Hold(why=_explain(item.name, compared.detail), again_at=None)
+        why = f"its target to be compared with, after the restore: {compared.detail}"
+        return Hold(why=why, again_at=self._clock() + _AGAIN)
+
+    def refuse_differing(self, connection: Connection, item: Item) -> None:
+        """Before a rotation is opened: one whose item differs would only get stuck."""
+        found = comparison_rows.find_open(connection, item.id)
+        if found is not None and found.result in DIFFERS:
+            raise RefusedError(_explain(item.name, found.detail))
+
+    def is_open(self, connection: Connection, item_id: str) -> bool:
+        """Whether nothing of the item may be revoked or destroyed yet."""
+        return comparison_rows.find_open(connection, item_id) is not None
+
+    def accept(self, name: str, *, actor: str) -> Compared:
+        """A person has looked: what the vault holds is what it goes on with."""
+        now = self._clock()
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            found = comparison_rows.find(connection, item.id)
+            if found is None or (found.settled_at is not None and found.result not in OWNERS_LOOK):
+                raise RefusedError(f"{item.name} waits for no comparison: there is nothing to accept")
+            comparison_rows.settle(connection, item.id, at=now, by=actor)
+            finding_rows.resolve(connection, FindingKind.DRIFTED, item.id, now)
+            self._audit.append(
+                connection, at=now, actor=actor, action="vault.accept", subject=item.id, result=found.result
+            )
+        return Compared(item_id=item.id, item=item.name, result=_result(found), detail=str(found.detail))
+
+    def list_all(self) -> list[Row[*tuple[Any, ...]]]:
+        """Every item that was in the vault when it was put back, and what came of it."""
+        with self._database.read() as connection:
+            return list(comparison_rows.list_all(connection))
+
+    # Inside
+
+    def _record(self, item_id: str, name: str, judged: Judged) -> Compared:
+        now = self._clock()
+        with self._database.write() as connection:
+            again = _LATER if judged.result in DIFFERS else _AGAIN
+            comparison_rows.record(connection, item_id, judged, now=now, next_at=now + again)
+            if judged.result in DIFFERS | OWNERS_LOOK:
+                self._tell(connection, item_id, name, judged)
+            elif judged.result in SETTLED:
+                finding_rows.resolve(connection, FindingKind.DRIFTED, item_id, now)
+        return Compared(item_id=item_id, item=name, result=judged.result, detail=judged.detail)
+
+    def _tell(self, connection: Connection, item_id: str, name: str, judged: Judged) -> None:
+        """A finding that stays until it agrees or a person accepts it; owners hear at once of a difference."""
+        now = self._clock()
+        command = f"nightkey reconcile accept {quote_word(name)}"
+        differs = judged.result in DIFFERS
+        finding = find_of_item(
+            FindingKind.DRIFTED,
+            item_id,
+            name,
+            level=2 if differs else 1,
+            detail=f"after the restore: {judged.detail}",
+            does="nothing: it neither rotates nor revokes it until that agrees" if differs else None,
+            command=command,
+        )
+        topic = finding_rows.record(connection, finding, now)
+        restoration = comparison_rows.last_restoration(connection)
+        if not differs or restoration is None:
+            return
+        told = self._notifying.tell_owners(
+            connection,
+            item_id,
+            kind="drifted",
+            dedupe_key=f"drifted:{restoration.id}:{item_id}:{judged.result.value}",
+            data={
+                "item": name,
+                "detail": judged.detail,
+                "made_at": restoration.made_at,
+                "update": replace_command(name, None),
+                "rotate": f"nightkey item rotate {quote_word(name)}",
+                "accept": command,
+            },
+        )
+        finding_rows.mark_told(connection, [(owner_id, topic, 2) for owner_id in told], night=None, now=now)
+
+    def _tell_operators(self, done: Sequence[Compared]) -> None:
+        """Once for each item and result: what a whole restore left differing."""
+        differing = [one for one in done if one.result in DIFFERS]
+        if not differing:
+            return
+        with self._database.write() as connection:
+            restoration = comparison_rows.last_restoration(connection)
+            if restoration is None:
+                return
+            first = differing[0]
+            self._notifying.tell_operators(
+                connection,
+                kind="restored",
+                dedupe_key=f"restored:{restoration.id}:{first.item_id}:{first.result.value}:{len(differing)}",
+                data={
+                    "at": restoration.at,
+                    "made_at": restoration.made_at,
+                    "differing": [f"{one.item}: {one.detail}" for one in differing],
+                },
+            )
+
+
+def _result(row: Row[*tuple[Any, ...]]) -> Result:
+    """What is stored; a word that none of us wrote says as much as no answer."""
+    return Result(row.result) if row.result in list(Result) else Result.CANNOT_ASK
+
+
+def _explain(name: str, detail: str) -> str:
+    return (
+        f"{name} differs from its target since the restore, and is neither rotated nor revoked: {detail}. "
+        f"Mend that, or answer for it by `nightkey reconcile accept {quote_word(name)}`"
+    )

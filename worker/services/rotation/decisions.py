@@ -1,0 +1,434 @@
+"""What a person decides of a rotation: whether it begins, where it ends, what it waits for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
+from vaultcore.model import Item, Kind, Stage, Version
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain import saga
+from worker.domain.approvals import digest_request
+from worker.domain.saga import State
+from worker.rotators.catalog import works_beside
+from worker.rows import comparisons as comparison_rows
+from worker.rows import consumers as consumer_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.notices import Telling
+from worker.services.rotation.proof import Watching
+from worker.services.rotation.rollback import Returning
+from worker.services.runs.definitions import Definitions
+from worker.services.runs.execution import Outcome
+from worker.services.runs.runs import Running
+
+WHY_MAX = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leeway:
+    """`has_new`: there is a new value here, which could be accepted. `beside`: the old one works beside it.
+    `given`: the version that a person has given since.
+    """
+
+    has_new: bool
+    beside: bool
+    given: int | None
+
+
+class Deciding:
+    """Each decision is one transaction with its audit row; a worker that is at the rotation is waited for.
+
+    All answer with the rotation as it is then; `RefusedError` where the decision does not fit its state.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        audit: AuditLog,
+        definitions: Definitions,
+        running: Running,
+        watching: Watching,
+        returning: Returning,
+        telling: Telling,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._audit = audit
+        self._definitions = definitions
+        self._running = running
+        self._watching = watching
+        self._returning = returning
+        self._telling = telling
+        self._clock = clock
+
+    def approve(self, rotation_id: str, *, actor: str) -> Rotation:
+        """Lets a requested rotation begin, at the next moment that its windows allow.
+
+        Refused for who asked, where the policy wants four eyes, and after the policy was changed.
+        """
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            if rotation.state is not State.REQUESTED:
+                _refuse(rotation, "waits for no approval")
+            if rotation.next_at is not None and rotation.next_at <= self._clock():
+                _refuse(rotation, "was not approved in time: ask again")
+            if item.policy.four_eyes and rotation.asked_by == actor:
+                raise RefusedError(
+                    f"{rotation.id} was asked for by {actor}, and its policy wants four eyes: "
+                    "let somebody else approve it"
+                )
+            if rotation.request_digest != digest_request(item):
+                raise RefusedError(
+                    f"the policy or the value of {item.name} was changed since {rotation.id} was asked for: "
+                    f"`nightkey rotation cancel {rotation.id}`, then ask again"
+                )
+            self._telling.settle_approval(connection, rotation)
+            state = State.SCHEDULED if rotation.gated else State.PLANNED
+            self._set(
+                connection, rotation, actor, "approve", state=state, next_at=self._clock(), approved_by=actor
+            )
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def cancel(self, rotation_id: str, *, actor: str) -> Rotation:
+        """Ends what has not begun; takes back what was not activated."""
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            now = self._clock()
+            if rotation.state in saga.NOT_BEGUN:
+                self._telling.settle_approval(connection, rotation)
+                self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
+                self._end(connection, rotation, actor, "cancel", State.CANCELLED)
+            elif rotation.state in saga.BEFORE_ACTIVATION:
+                _refuse_to_lose_both(rotation, item)
+                self._turn_back(connection, rotation, actor, "cancel")
+            else:
+                _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def retry(self, rotation_id: str, *, another: bool = False, actor: str) -> Rotation:
+        """Does the step again that is stuck, or that waits for its next try, now.
+
+        With `another` the new value is thrown away first, and a new one is made.
+        """
+        with self._database.write() as connection:
+            rotation, _ = self._take(connection, rotation_id)
+            before = rotation.stuck_in in saga.BEFORE_ACTIVATION
+            if another and not (rotation.state is State.STUCK and before):
+                _refuse(rotation, "has no refused value that another could follow")
+            if another:
+                self._set(connection, rotation, actor, "retry", state=State.DISCARDING, next_at=self._clock())
+                self._telling.resolve(connection, rotation.item_id)
+            elif rotation.state is State.STUCK and rotation.stuck_in is not None:
+                self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
+                self._telling.resolve(connection, rotation.item_id)
+            elif rotation.failing_since is not None or self._awaits_check(connection, rotation):
+                self._set(connection, rotation, actor, "retry", next_at=self._clock())
+            else:
+                _refuse(rotation, "has nothing to try again")
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def roll_back(self, rotation_id: str, *, actor: str) -> Rotation:
+        """Ends on the old value.
+
+        The worker takes the new one away outside; where that is what got stuck, or where the item differs from
+        its target since a restore, it is dropped here, and whoever decides so has seen to it outside.
+        """
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            state = rotation.stuck_in if rotation.state is State.STUCK else rotation.state
+            if state in saga.NOT_BEGUN:
+                _refuse(rotation, "has not begun: `nightkey rotation cancel` ends it")
+            _refuse_to_lose_both(rotation, item)
+            if rotation.by_owner:
+                _refuse(rotation, "takes away what its owner replaced: there is no way back to that")
+            if rotation.old_dead and rotation.stuck_in is State.RETIRING:
+                _refuse(
+                    rotation, "has no way back, since the old value is refused: retry it, or accept the new one"
+                )
+            held = comparison_rows.find_open(connection, item.id) is not None
+            if rotation.state is State.STUCK and (held or state in (State.UNDOING, State.DISCARDING)):
+                self._end_on_old(connection, rotation, item, actor)
+            elif rotation.state in (State.UNDOING, State.DISCARDING):
+                _refuse(rotation, "goes back already")
+            else:
+                self._turn_back(connection, rotation, actor, "rollback")
+            changed = rotation_rows.get_rotation(connection, rotation_id)
+        self._database.scrub()
+        return changed
+
+    def accept(self, rotation_id: str, *, actor: str) -> Rotation:
+        """Ends on the new value.
+
+        Where taking the old one away got stuck, it is dropped here, and whoever decides so has seen to it
+        outside. Otherwise the new one is made current, and is watched as after any activation.
+        """
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            if rotation.state is not State.STUCK:
+                _refuse(rotation, "is not stuck: there is nothing to accept")
+            if rotation.is_overtaken(item.version):
+                _refuse(
+                    rotation,
+                    f"ends on version {item.version}, which was given by hand since: "
+                    f"`nightkey rotation retry {rotation.id}`",
+                )
+            if rotation.stuck_in is State.RETIRING:
+                self._end_on_new(connection, rotation, item, actor)
+            else:
+                self._make_current(connection, rotation, item, actor)
+            changed = rotation_rows.get_rotation(connection, rotation_id)
+        self._database.scrub()
+        return changed
+
+    def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
+        """What a person can build upon, for what they are advised."""
+        try:
+            item = self._vault.get(connection, rotation.item_id)
+        except NotFoundError:
+            return Leeway(has_new=False, beside=False, given=None)
+        return Leeway(
+            has_new=self._find_new(connection, rotation) is not None,
+            beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
+            given=item.version if rotation.is_overtaken(item.version) else None,
+        )
+
+    def extend(self, rotation_id: str, until: datetime, *, actor: str) -> Rotation:
+        """The old value works on until then, at least."""
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            if rotation.state not in saga.WATCHED:
+                _refuse(rotation, "has no overlap that could be longer")
+            if rotation.is_old_dead or not works_beside(item.policy, rotation.rotator):
+                _refuse(rotation, "has an old value that does not work, so that more time helps nobody")
+            old = self._versions.get(connection, item.id, rotation.old_number)
+            if until <= self._clock():
+                raise InvalidInputError("--until must lie in the future")
+            if old.expires_at is not None and until > old.expires_at:
+                raise RefusedError(
+                    f"the old value of {item.name} lapses at {old.expires_at:%Y-%m-%d %H:%M} UTC: "
+                    "it cannot work on for longer than that"
+                )
+            now = self._clock()
+            self._set(
+                connection, rotation, actor, "extend", overlap_until=until, next_at=now, state=rotation.state
+            )
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def waive(
+        self, rotation_id: str, workflow: str | None, *, check: bool = False, why: str, actor: str
+    ) -> Rotation:
+        """Somebody answers for a consumer that is not proven: it is waited for no longer.
+
+        `workflow` None: for the callers of a key; or, with `check`, for that the new value works though no
+        check can tell.
+        """
+        if not why.strip() or len(why) > WHY_MAX or not why.isprintable():
+            raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            state = rotation.stuck_in if check and rotation.stuck_in is not None else rotation.state
+            if state not in saga.WATCHED and not (check and state is State.RETIRING):
+                _refuse(rotation, "waits for no consumer")
+            if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
+                _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
+            if workflow is None and not check and item.kind is not Kind.API_KEY:
+                raise RefusedError(f"{item.name} is no key that callers present: name the workflow")
+            consumer = consumer_rows.CHECK if check else item.id
+            if workflow is not None:
+                consumer = self._find_consumer(connection, rotation, workflow)
+            consumer_rows.waive(connection, rotation.id, consumer, by=actor, why=why, at=self._clock())
+            self._set(
+                connection,
+                rotation,
+                actor,
+                "waive",
+                state=state,
+                next_at=self._clock(),
+                noted={_for_whom(workflow, check=check): consumer, "why": why},
+            )
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def prove(self, rotation_id: str, workflow: str, *, actor: str) -> Outcome:
+        """A controlled run, now: the whole workflow with its sample context and the new value.
+
+        A good one proves the consumer, active or not, as a production run would.
+        """
+        with self._database.read() as connection:
+            rotation = rotation_rows.get_rotation(connection, rotation_id)
+            if rotation.state not in saga.WATCHED or rotation.new_number is None:
+                _refuse(rotation, "waits for no consumer")
+            found = self._definitions.get(connection, self._find_consumer(connection, rotation, workflow))
+        return self._running.run_controlled(
+            found,
+            overrides={rotation.item_id: rotation.new_number},
+            rotation_id=rotation.id,
+            actor=actor,
+        )
+
+    # Inside
+
+    def _take(self, connection: Connection, rotation_id: str) -> tuple[Rotation, Item]:
+        rotation = rotation_rows.take_rotation(connection, rotation_id, now=self._clock())
+        return rotation, self._vault.get(connection, rotation.item_id)
+
+    def _set(
+        self,
+        connection: Connection,
+        rotation: Rotation,
+        actor: str,
+        decision: str,
+        *,
+        noted: dict[str, str] | None = None,
+        **values: object,
+    ) -> None:
+        """Writes the decision; what was tried and waited for before it no longer counts."""
+        fresh = {**rotation_rows.NO_TRIES, "waits_for": [], "stuck_in": None}
+        rotation_rows.change_rotation(connection, rotation, **{**fresh, **values})
+        rotation_rows.add_step(
+            connection,
+            rotation.id,
+            step=decision,
+            result="done",
+            cause=None,
+            message=f"by {actor}" + (f": {noted['why']}" if noted else ""),
+            at=self._clock(),
+        )
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action=f"rotation.{decision}",
+            subject=rotation.id,
+            item=rotation.item_id,
+            **(noted or {}),
+        )
+
+    def _awaits_check(self, connection: Connection, rotation: Rotation) -> bool:
+        """It waits for a check that can fail, which may have been mended."""
+        return any(standing.check for standing in self._watching.standings(connection, rotation))
+
+    def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
+        said = f"{decision} by {actor}"
+        self._set(
+            connection,
+            rotation,
+            actor,
+            decision,
+            state=state,
+            finished_at=self._clock(),
+            next_at=None,
+            last_error=rotation.last_error or said,
+        )
+
+    def _turn_back(self, connection: Connection, rotation: Rotation, actor: str, decision: str) -> None:
+        self._telling.resolve(connection, rotation.item_id)
+        self._set(
+            connection,
+            rotation,
+            actor,
+            decision,
+            state=State.UNDOING,
+            next_at=self._clock(),
+            last_cause=None,
+            last_error=f"taken back by {actor}",
+        )
+
+    def _end_on_old(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
+        if rotation.is_overtaken(item.version):
+            self._returning.leave_behind(connection, rotation, actor=actor)
+        else:
+            self._returning.go_back(connection, rotation, actor=actor)
+            self._returning.drop_new(connection, rotation, actor=actor, reason="given up")
+        back = self._vault.get(connection, item.id)
+        self._vault.hold(connection, item.id, _hold_after_cancel(back, self._clock()))
+        self._telling.resolve(connection, item.id)
+        self._end(connection, rotation, actor, "rollback", State.ROLLED_BACK)
+
+    def _end_on_new(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
+        self._watching.let_go(connection, rotation)
+        self._returning.drop_old(connection, rotation, actor=actor, reason="given up")
+        self._vault.hold(connection, item.id, None)
+        self._telling.resolve(connection, item.id)
+        self._telling.tell_done(connection, rotation)
+        self._end(connection, rotation, actor, "accept", State.DONE)
+
+    def _make_current(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
+        new = self._find_new(connection, rotation)
+        if new is None:
+            raise RefusedError(f"{rotation.id} has no new value that could be accepted: roll it back")
+        if new.stage is Stage.PENDING and item.kind is Kind.API_KEY:
+            raise RefusedError(f"nobody could collect the new key of {item.name}: roll {rotation.id} back")
+        if new.stage is Stage.PENDING:
+            self._versions.activate(connection, item.id, new=new.number, old=rotation.old_number, actor=actor)
+        elif new.stage is Stage.PREVIOUS:
+            self._versions.reactivate(
+                connection, item.id, good=new.number, bad=rotation.old_number, actor=actor
+            )
+        self._telling.resolve(connection, item.id)
+        now = self._clock()
+        self._set(
+            connection,
+            rotation,
+            actor,
+            "accept",
+            state=State.WATCHING,
+            next_at=now,
+            activated_at=now,
+            widened_at=None,
+            canary_id=None,
+            overlap_until=None,
+        )
+
+    def _find_new(self, connection: Connection, rotation: Rotation) -> Version | None:
+        """The new version, once it holds a value."""
+        if rotation.new_number is None:
+            return None
+        found = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return found if found.filled else None
+
+    def _find_consumer(self, connection: Connection, rotation: Rotation, workflow: str) -> str:
+        found = consumer_rows.consumers_of(connection, rotation.item_id)
+        for consumer in found:
+            if workflow in (consumer.name, consumer.id):
+                return consumer.id
+        names = ", ".join(consumer.name for consumer in found) or "no workflow"
+        raise NotFoundError(f"{rotation.item} is not used by {workflow!r}: it is used by {names}")
+
+
+def _for_whom(workflow: str | None, *, check: bool) -> str:
+    if workflow is not None:
+        return "workflow"
+    return "check" if check else "callers"
+
+
+def _hold_after_cancel(item: Item, now: datetime) -> datetime:
+    """The night does not ask again for as long as a request would have waited, or half of what is left."""
+    pause = item.policy.approval
+    if item.expires_at is not None and item.expires_at > now:
+        pause = min(pause, (item.expires_at - now) / 2)
+    return now + pause
+
+
+def _refuse_to_lose_both(rotation: Rotation, item: Item) -> None:
+    if rotation.one_way and not rotation.is_overtaken(item.version):
+        _refuse(
+            rotation,
+            "has no way back, since the old value stopped working when the new one was issued: "
+            f"`nightkey rotation show {rotation.id}` says how it can go on",
+        )
+
+
+def _refuse(rotation: Rotation, why: str) -> NoReturn:
+    raise RefusedError(f"{rotation.id} of {rotation.item} is {rotation.state}: it {why}")

@@ -1,0 +1,349 @@
+"""What each step forward of a rotation does, and what it then records. Each is safe to repeat.
+
+A step acts outside any transaction and gives back what to record; `worker.services.rotation.advance` commits
+that together with the rotation's new state, if the worker still holds it. The way back is
+`worker.services.rotation.rollback`, and what judges a new value `worker.services.rotation.value_tests`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore import rules
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.model import Item, Kind
+from vaultcore.rules import show_duration
+from vaultcore.secret import Secret
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain.commands import value_command
+from worker.domain.ends import check_ahead, decide_end
+from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
+from worker.domain.proof import LOOK_AGAIN, stand_check
+from worker.rotators.base import Candidate, Job, Rotator
+from worker.rotators.catalog import parse_settings
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.notices.outbox import Notifying
+from worker.services.rotation.done import Done
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.lateness import WAITS, late_after_answer, late_until
+from worker.services.rotation.notices import Telling
+from worker.services.rotation.pickups import Claiming
+from worker.services.rotation.proof import Watching
+from worker.services.rotation.value_tests import ValueTests
+
+_REFUSALS = 2
+"""How many refusals in a row are believed of a value that had been accepted."""
+
+
+class Steps:
+    """The effects of the way forward, one method a step. Failures are `NightkeyError`s."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        tests: ValueTests,
+        watching: Watching,
+        claiming: Claiming,
+        notifying: Notifying,
+        telling: Telling,
+        jobs: Jobs,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._telling = telling
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._tests = tests
+        self._watching = watching
+        self._claiming = claiming
+        self._notifying = notifying
+        self._jobs = jobs
+        self._clock = clock
+
+    def create(self, rotation: Rotation) -> Done:
+        """Makes the replacement and stores it, sealed and pending, before anything else hears of it.
+
+        Where the other side issues it, the intent is stored first; what an earlier try may have left
+        there is taken away before another is asked for.
+        """
+        item, rotator = self._jobs.load(rotation)
+        parse_settings(rotation.rotator, item.policy.settings)  # what is wrong with them asks nobody
+        job = self._jobs.make(rotation, item)
+        old_dead = rotation.old_dead or self._is_dead_before(rotation, item, rotator, job)
+        number = self._begin_pending(rotation, issuing=rotator.issues)
+        if rotation.issuing:
+            rotator.undo(job)
+        candidate = self._ask(rotation, rotator, job, number)
+        _check_value(candidate.value, item)
+        expires_at = decide_end(
+            candidate.expires_at, candidate.value.expose(), item.policy.lifetime, self._clock()
+        )
+
+        def record(connection: Connection) -> None:
+            self._versions.fill_pending(
+                connection,
+                item.id,
+                number,
+                candidate.value,
+                expires_at=expires_at,
+                external=candidate.external,
+                actor=rotation.id,
+            )
+            late = late_after_answer(rotation, self._clock())
+            rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+            rotation_rows.change_rotation(connection, rotation, old_dead=old_dead)
+
+        return Done(message=f"version {number} is pending", record=record)
+
+    def install(self, rotation: Rotation) -> Done:
+        """The other side accepts the new value; where that made it, whether the old one still works is asked.
+
+        If it does not, there is no way back, and the owners hear of that at once.
+        """
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        check_ahead(job.expires_at, self._clock())
+        message = rotator.install(job)
+        if not rotator.issues or job.old is None or rotation.one_way or rotation.old_dead:
+            return Done(message=message)
+        refusal = _find_refusal(rotator, job, job.old)
+        if refusal is None:
+            return Done(message=message)
+
+        def record(connection: Connection) -> None:
+            rotation_rows.change_rotation(connection, rotation, one_way=True)
+            self._telling.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
+
+        return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
+
+    def activate(self, rotation: Rotation) -> Done:
+        """One compare-and-swap: the new value is current, the old one works on as previous.
+
+        Where one consumer goes first, the others are held on the old version in the same transaction;
+        unless the old value stopped working when the new one was installed.
+        """
+        item, rotator = self._jobs.load(rotation)
+        settings = parse_settings(rotation.rotator, item.policy.settings)
+        overlaps = rotator.overlaps(settings) and not rotation.one_way
+        new, old = rotation.new_number or 0, rotation.old_number
+
+        def record(connection: Connection) -> None:
+            check_ahead(self._versions.get(connection, item.id, new).expires_at, self._clock())
+            self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
+            canary_id = self._watching.begin_with_canary(connection, rotation, item) if overlaps else None
+            if canary_id is not None:
+                rotation_rows.change_rotation(connection, rotation, canary_id=canary_id)
+            if item.kind is Kind.API_KEY:
+                self._open_claim(connection, item, rotation)
+
+        return Done(
+            message=f"version {new} is current, version {old} {_say_old(rotation, overlaps)}", record=record
+        )
+
+    def retire(self, rotation: Rotation) -> Done:
+        """The old value is revoked outside, then destroyed here; unless the new one is refused by then."""
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        if job.old is not None and job.new == job.old:
+            message = "the new value is the old one: nothing to revoke"
+        else:
+            self._check_new(rotation, item, rotator, job)
+            unproven = self._tests.show(rotation) is None
+            if unproven and not self._watching.is_answered_for(rotation):
+                return self._wait_for_check(rotation)
+            message = self._revoke(rotation, rotator, replace(job, unproven=unproven))
+        again_at = late_until(rotation, self._clock())
+        if again_at is not None:
+            return Done(message=message, again_at=again_at, waits_for=WAITS)
+
+        def record(connection: Connection) -> None:
+            self._versions.destroy(
+                connection, item.id, rotation.old_number, actor=rotation.id, reason="retired"
+            )
+            self._claiming.wait_on(connection, rotation.id)
+            self._watching.let_go(connection, rotation)
+            self._vault.hold(connection, item.id, None)
+
+        return Done(message=message, record=record, scrub=True)
+
+    # Inside
+
+    def _is_dead_before(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> bool:
+        """Whether the old value does not work though nothing was issued yet: then nothing is lost by that."""
+        if not rotator.issues or rotation.issuing or rotation.one_way:
+            return False
+        if job.old is None or _has_lapsed(item, self._clock()):
+            return True
+        try:
+            return _find_refusal(rotator, job, job.old) is not None
+        except CounterpartError as error:
+            if error.cause is Cause.OUTAGE:  # nothing has begun: it is waited out before anything is asked for
+                raise
+            return False
+
+    def _wait_for_check(self, rotation: Rotation) -> Done:
+        """The old value stays: nothing that can refuse a value has accepted the new one."""
+        check = stand_check(waived=False)
+
+        def record(connection: Connection) -> None:
+            self._telling.find_unproven(connection, rotation, [check])
+
+        return Done(
+            message="" if check.why in rotation.waits_for else f"waits for {check.why}",
+            record=record,
+            again_at=self._clock() + LOOK_AGAIN,
+            waits_for=check.why,
+            looks_again=True,
+        )
+
+    def _begin_pending(self, rotation: Rotation, *, issuing: bool) -> int:
+        """The intent is stored, and with the rotation, before anybody outside is asked for a value.
+
+        A pending version that another rotation left behind does not stand in the way.
+        """
+        with self._database.write() as connection:
+            rotation_rows.check_fence(connection, rotation, now=self._clock())
+            number = rotation.new_number
+            if number is None:
+                left = self._versions.pending(connection, rotation.item_id)
+                if left is not None:
+                    self._versions.destroy(
+                        connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
+                    )
+                number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
+            rotation_rows.set_intent(
+                connection, rotation, number=number, issuing=issuing, late_until=rotation.late_until
+            )
+        return number
+
+    def _ask(self, rotation: Rotation, rotator: Rotator, job: Job, number: int) -> Candidate:
+        """A candidate; where the answer is a plain no, or nobody was asked, nothing was made: stored too."""
+        failure: CounterpartError
+        try:
+            return rotator.create(job)
+        except CounterpartError as error:
+            failure = error
+        if not failure.acted:
+            with self._database.write() as connection:
+                rotation_rows.check_fence(connection, rotation, now=self._clock())
+                late = late_after_answer(rotation, self._clock())
+                rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+        raise failure
+
+    def _revoke(self, rotation: Rotation, rotator: Rotator, job: Job) -> str:
+        """What is refused here is what lets us in, and not the value: a person must mend that. Where the old
+        value is gone by then all the same, nobody is to be led back to it: stored, too.
+        """
+        failure: CounterpartError
+        try:
+            return rotator.revoke(job)
+        except CounterpartError as error:
+            failure = error
+        if failure.cause is Cause.REJECTED:
+            failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
+        if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
+            with self._database.write() as connection:
+                rotation_rows.check_fence(connection, rotation, now=self._clock())
+                rotation_rows.change_rotation(connection, rotation, old_dead=True)
+        raise failure
+
+    def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
+        expires_at = None if rotation.hurried else self._clock() + item.policy.claim
+        claim_id = self._claiming.open(
+            connection,
+            item_id=item.id,
+            number=rotation.new_number or 0,
+            rotation_id=rotation.id,
+            expires_at=expires_at,
+        )
+        self._notifying.tell_owners(
+            connection,
+            item.id,
+            kind="claim",
+            dedupe_key=f"claim:{claim_id}",
+            data={
+                "item": item.name,
+                "command": CLAIM_COMMAND,
+                "token": CLAIM_MARK,
+                "overlap": show_duration(rules.overlap_of(item.policy, item.life)),
+                "expires_at": expires_at,
+            },
+            about=claim_id,
+            claim_id=claim_id,
+        )
+
+    def _check_new(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> None:
+        """The new value is accepted still, before the old one is taken away.
+
+        A refusal leads back to the old value, so that one must be accepted then; where neither is, nothing
+        is touched.
+        """
+        refusal = None if job.new is None else _find_refusal(rotator, job, job.new)
+        if refusal is None:
+            return
+        new, old = f"version {rotation.new_number}", f"version {rotation.old_number}"
+        if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
+            raise CounterpartError(
+                f"neither {new} nor {old} is accepted now: {refusal}; give a value that works "
+                f"(`{value_command(item, self._clock())}`)",
+                cause=Cause.MISTAKE,
+            )
+        raise CounterpartError(f"{new} is accepted no longer: {refusal}", cause=refusal.cause)
+
+
+def _say_old(rotation: Rotation, overlaps: bool) -> str:
+    """What there is of the old value once the new one is current."""
+    if rotation.one_way:
+        return "stopped working when that was issued"
+    if rotation.old_dead:
+        return "had stopped working before"
+    return "works on" if overlaps else "is kept for the way back"
+
+
+def _has_lapsed(item: Item, now: datetime) -> bool:
+    """The old value's time was over before, whatever was issued since."""
+    return item.expires_at is not None and item.expires_at <= now
+
+
+def _check_value(value: Secret, item: Item) -> None:
+    """What cannot be stored is a mistake; that it was issued stays noted, and it is taken away again."""
+    problem = ""
+    try:
+        rules.check_value(value.expose(), name=item.name)
+    except InvalidInputError as error:
+        problem = str(error)
+    if problem:
+        raise CounterpartError(problem, cause=Cause.MISTAKE)
+
+
+def _is_gone(rotator: Rotator, job: Job) -> bool:
+    """Whether the old value is refused, as far as the other side can be asked now."""
+    if job.old is None:
+        return False
+    try:
+        return _find_refusal(rotator, job, job.old) is not None
+    except CounterpartError:
+        return False
+
+
+def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> CounterpartError | None:
+    """Whether the other side refuses a value that it had accepted: only what it says twice is believed."""
+    refusal: CounterpartError | None = None
+    for _ in range(_REFUSALS):
+        try:
+            rotator.verify(job, value)
+        except CounterpartError as error:
+            if error.cause is not Cause.REJECTED:
+                raise
+            refusal = error
+        else:
+            return None
+    return refusal

@@ -1,0 +1,69 @@
+"""Uses of an item that stand in a workflow's document, and of which the references say nothing.
+
+What has a digest can be told when it was edited, but not when its row was taken away. The documents have
+digests of their own, so before an old value goes what they say is held against the references.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from vaultcore.model import Item
+from vaultcore.names import spellings
+from vaultcore.row_macs import is_ours
+from vaultcore.stored import Unread, read_apart
+from vaultcore.tables import references
+from worker.domain.commands import quote_word
+from worker.rows.tables import workflows
+from worker.services.runs.definitions import Workflow, read_workflow
+
+
+def find_lost_uses(connection: Connection, item: Item) -> list[str]:
+    """In words, whom to wait for: active workflows that use the item and have no reference to it of ours, and
+    those of which nobody can say what they use, since they were edited themselves.
+
+    It reads all documents: for when everything else says that nobody needs the old value.
+    """
+    return list(_find(connection, item))
+
+
+def _find(connection: Connection, item: Item) -> Iterator[str]:
+    for row in connection.execute(select(workflows).order_by(workflows.c.name)):
+        if not is_ours(connection, workflows, row):
+            yield f"workflow {row.name}, which was changed behind the vault's back: audit verify --rows"
+        elif row.active is True and _may_name(row.document, item):
+            workflow = read_apart(row, read_workflow)
+            if not isinstance(workflow, Unread) and not _has_all(connection, workflow, item):
+                yield (
+                    f"workflow {workflow.name}, whose use of {item.name} was changed or taken away behind the "
+                    f"vault's back: apply it again (nightkey workflow show {quote_word(workflow.name)})"
+                )
+
+
+def _may_name(document: object, item: Item) -> bool:
+    """Whether it is worth to be read in full: letters may be escaped, ids in capitals."""
+    text = str(document).lower()
+    return not item.name.isascii() or item.name.lower() in text or item.id.lower() in text or "\\u" in text
+
+
+def _has_all(connection: Connection, workflow: Workflow, item: Item) -> bool:
+    """Whether each of its uses of the item has a reference that leads to it."""
+    wanted = {
+        (use.node_id, written)
+        for use in workflow.definition.uses(here=workflow.runs_here)
+        if not use.mentioned and _is_meant(written := use.use.name or use.use.item_id or "", item)
+    }
+    if not wanted:
+        return True
+    rows = connection.execute(select(references).where(references.c.consumer_id == workflow.id)).all()
+    return wanted <= {(row.node_id, row.written) for row in rows if _leads(connection, row)}
+
+
+def _is_meant(written: str, item: Item) -> bool:
+    return item.name in spellings(written) or written.lower() == item.id.lower()
+
+
+def _leads(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
+    """One of us wrote it so, also where it leads to another item that had this name before."""
+    return is_ours(connection, references, row) and row.item_id is not None

@@ -1,0 +1,325 @@
+"""Somebody leaves: everything that they could read is replaced, item by item, however often interrupted."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Item, Kind, Mode, Stage
+from vaultcore.owners import Owners
+from vaultcore.tables import audit, item_owners, owners
+from vaultcore.vault import Vault
+from vaultcore.versions import Purpose, Versions
+from worker.domain.commands import quote_word, value_command
+from worker.domain.consumption import NO_WAY_OUT
+from worker.domain.saga import is_moving
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.rows.tables import departure_items, departures
+from worker.services.notices.outbox import Notifying
+from worker.services.rotation.opening import Opening
+
+
+class Fate(StrEnum):
+    """How an item stands, of those that somebody could read."""
+
+    REPLACED = "replaced"
+    """What they could read opens nothing any more."""
+    OVERLAPS = "overlaps"
+    """Replaced; what they could read works until its consumers are proven."""
+    UNDER_WAY = "under way"
+    TO_DO = "to do"
+    BY_HAND = "by hand"
+    """Only its owner can replace it."""
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftItem:
+    position: int
+    item: str
+    item_id: str
+    fate: Fate
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    id: str
+    name: str
+    hurried: bool
+    began_at: datetime
+    finished_at: datetime | None
+    items: list[LeftItem]
+
+
+class Leaving:
+    """Begins a departure once, and goes on with it as often as it is asked."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        owners: Owners,
+        audit: AuditLog,
+        opening: Opening,
+        notifying: Notifying,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._owners = owners
+        self._audit = audit
+        self._opening = opening
+        self._notifying = notifying
+        self._clock = clock
+
+    def preview(self, name: str) -> list[Item]:
+        """What the owner or login of that name could read: what they own, gave or collected, in the order in
+        which it is replaced; `NotFoundError` for a name that nobody has.
+        """
+        with self._database.read() as connection:
+            return self._readable(connection, name)
+
+    def begin(self, name: str, *, hurried: bool, actor: str) -> Departure:
+        """Stores what is to be replaced; one that is under way for that name goes on.
+
+        Their routes are taken away first: what is told of the new values, and what collects one, goes to their
+        deputy or the operators.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            found = connection.execute(
+                select(departures).where(departures.c.name == name, departures.c.finished_at.is_(None))
+            ).one_or_none()
+            if found is not None:
+                if hurried and not found.hurried:
+                    connection.execute(
+                        update(departures).where(departures.c.id == found.id).values(hurried=True)
+                    )
+                return self._read(connection, found.id)
+            readable = self._readable(connection, name)
+            self._take_routes(connection, name, actor)
+            departure_id = new_id("dpt", now)
+            connection.execute(
+                insert(departures).values(
+                    id=departure_id, name=name, asked_by=actor, hurried=hurried, began_at=now
+                )
+            )
+            rows = [
+                {
+                    "departure_id": departure_id,
+                    "position": position,
+                    "item_id": item.id,
+                    "item": item.name,
+                    "number": item.version or 0,
+                }
+                for position, item in enumerate(readable, start=1)
+            ]
+            if rows:
+                connection.execute(insert(departure_items), rows)
+            self._tell_owners(connection, departure_id, name, readable)
+            self._audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="owner.leave",
+                subject=departure_id,
+                name=name,
+                items=len(rows),
+            )
+            return self._read(connection, departure_id)
+
+    def open_next(
+        self, departure: Departure, *, after: int, actor: str, in_freeze: bool = False
+    ) -> tuple[LeftItem, Rotation] | None:
+        """Opens (or takes up) the rotation of the first item after a position that is still to do.
+
+        None: there is none. What cannot be opened is passed over, and says why when it is read again.
+        """
+        wanted = {Fate.TO_DO, Fate.FAILED, Fate.UNDER_WAY}
+        if departure.hurried:
+            wanted.add(Fate.OVERLAPS)
+        with self._database.read() as connection:
+            listed = self._read(connection, departure.id)
+        for left in listed.items:
+            if left.position <= after or left.fate not in wanted:
+                continue
+            try:
+                if departure.hurried:
+                    rotation = self._opening.request_hurried(left.item_id, asked_by=actor)
+                else:
+                    rotation = self._request(left, actor, in_freeze=in_freeze)
+            except (RefusedError, NotFoundError):
+                continue
+            return left, rotation
+        return None
+
+    def read(self, departure_id: str) -> Departure:
+        with self._database.read() as connection:
+            return self._read(connection, departure_id)
+
+    def finish(self, departure_id: str) -> Departure:
+        """Ends it once nothing of it is left: what they could read opens nothing any more."""
+        with self._database.write() as connection:
+            departure = self._read(connection, departure_id)
+            if all(left.fate in (Fate.REPLACED, Fate.GONE) for left in departure.items):
+                connection.execute(
+                    update(departures).where(departures.c.id == departure_id).values(finished_at=self._clock())
+                )
+            return self._read(connection, departure_id)
+
+    # Inside
+
+    def _take_routes(self, connection: Connection, name: str, actor: str) -> None:
+        if connection.execute(select(owners.c.id).where(owners.c.name == name)).first() is None:
+            return
+        owner = self._owners.get(connection, name)
+        for route in owner.routes:
+            self._owners.remove_route(connection, owner, route.id, actor=actor)
+
+    def _tell_owners(self, connection: Connection, departure_id: str, name: str, readable: list[Item]) -> None:
+        """Of what only its owner can replace; where that is who leaves, the operators hear of it."""
+        for item in readable:
+            if item.policy.mode is Mode.NOTIFY or item.version is None:
+                self._notifying.tell_owners(
+                    connection,
+                    item.id,
+                    kind="departure",
+                    dedupe_key=f"departure:{departure_id}:{item.id}",
+                    data={
+                        "item": item.name,
+                        "name": name,
+                        "command": value_command(item, self._clock()),
+                        "leave": f"nightkey owner leave {quote_word(name)}",
+                    },
+                    but=name,
+                )
+
+    def _request(self, left: LeftItem, actor: str, *, in_freeze: bool) -> Rotation:
+        """Where nothing here reads the item there is nobody to test with or wait for: what they know goes."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, left.item_id)
+            unread = self._vault.is_unread(connection, item)
+        frozen = None if in_freeze else self._opening.explain_freeze(item)
+        if unread and frozen is None and item.policy.mode is not Mode.NOTIFY:
+            return self._opening.request_hurried(left.item_id, asked_by=actor)
+        try:
+            return self._opening.request(left.item_id, asked_by=actor, in_freeze=in_freeze)
+        except ConflictError:  # one is open already: it is followed
+            with self._database.read() as connection:
+                found = rotation_rows.find_open_rotation(connection, left.item_id)
+            if found is None:
+                raise
+            return found
+
+    def _readable(self, connection: Connection, name: str) -> list[Item]:
+        """Items that rotate by themselves first, then those that people must replace; by name within each."""
+        owner_id = connection.execute(select(owners.c.id).where(owners.c.name == name)).scalar_one_or_none()
+        actor = name if name.startswith("user:") else f"user:{name}"
+        done = connection.execute(
+            select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor == actor)
+        ).all()
+        if owner_id is None and not done:
+            raise NotFoundError(f"no owner and no login {name[:60]!r}: `nightkey owner list` shows the owners")
+        ids = {row.subject for row in done if _had_value_in_hand(row.action, row.details)}
+        if owner_id is not None:
+            owned = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+            ids |= set(connection.execute(owned).scalars())
+        found = []
+        for item_id in ids:
+            with suppress(NotFoundError):  # deleted since
+                found.append(self._vault.get(connection, item_id))
+        return sorted(found, key=lambda item: (item.policy.mode is Mode.NOTIFY, item.name))
+
+    def _read(self, connection: Connection, departure_id: str) -> Departure:
+        row = connection.execute(select(departures).where(departures.c.id == departure_id)).one()
+        listed = connection.execute(
+            select(departure_items)
+            .where(departure_items.c.departure_id == departure_id)
+            .order_by(departure_items.c.position)
+        ).all()
+        return Departure(
+            id=row.id,
+            name=row.name,
+            hurried=row.hurried,
+            began_at=row.began_at,
+            finished_at=row.finished_at,
+            items=[self._stand(connection, row, left) for left in listed],
+        )
+
+    def _stand(
+        self, connection: Connection, departure: Row[*tuple[Any, ...]], left: Row[*tuple[Any, ...]]
+    ) -> LeftItem:
+        fate, why = self._fate(connection, departure, left)
+        return LeftItem(position=left.position, item=left.item, item_id=left.item_id, fate=fate, why=why)
+
+    def _fate(
+        self, connection: Connection, departure: Row[*tuple[Any, ...]], left: Row[*tuple[Any, ...]]
+    ) -> tuple[Fate, str]:
+        try:
+            item = self._vault.get(connection, left.item_id)
+        except NotFoundError:
+            return Fate.GONE, "it was deleted"
+        if item.version is None:
+            return Fate.BY_HAND, "it waits for its value: what they know of it is elsewhere, and replaced there"
+        known = left.number or _first_known(item)
+        kept = [
+            version
+            for version in self._versions.of_item(connection, item.id)
+            if version.number <= known and version.stage is not Stage.DESTROYED
+        ]
+        if not kept:
+            unread = self._vault.is_unread(connection, item)
+            return Fate.REPLACED, f"by version {item.version}" + (f"; {NO_WAY_OUT}" if unread else "")
+        rotation = rotation_rows.find_open_rotation(connection, item.id)
+        if rotation is not None and is_moving(
+            rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried
+        ):
+            return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
+        if all(version.stage is Stage.PREVIOUS for version in kept):
+            reasons = "its overlap" if rotation is None else "; ".join(rotation.waits_for) or rotation.state
+            return Fate.OVERLAPS, f"version {item.version} is current, waits for {reasons}"
+        if rotation is not None:
+            waits = "; ".join(rotation.waits_for) or rotation.last_error or "a person"
+            fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
+            return fate, f"{rotation.id} is {rotation.state}: {waits}"
+        if not left.number:
+            command = value_command(item, self._clock())
+            if item.policy.mode is not Mode.NOTIFY:
+                command = f"nightkey item rotate {quote_word(item.name)}"
+            return Fate.BY_HAND, f"its first value may be the one that they knew, so replace it: {command}"
+        if item.policy.mode is Mode.NOTIFY:
+            return Fate.BY_HAND, "only its owner can replace it"
+        failed = rotation_rows.last_failure(connection, item.id, since=departure.began_at)
+        if failed is not None:
+            return Fate.FAILED, f"{failed.last_error} ({failed.id})"
+        return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
+
+
+def _first_known(item: Item) -> int:
+    """Which versions they may know of an item that had no value here when they left: the first that was given
+    may be what they had elsewhere. A key of ours was made here, so that nobody knew it.
+    """
+    return 0 if item.kind is Kind.API_KEY else 1
+
+
+def _had_value_in_hand(action: str, details: Mapping[str, Any]) -> bool:
+    """Whether who did this gave the value, was shown it, or collected it by a claim."""
+    return (
+        action == "item.create"
+        or (action == "item.update" and details.get("new_value") is True)
+        or (action == "version.reveal" and details.get("purpose") == Purpose.CLAIM.value)
+    )

@@ -1,0 +1,275 @@
+"""Rotations are opened here: by the night, by hand, and in a hurry."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import NotFoundError, RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Item, Mode
+from vaultcore.vault import Vault
+from worker.domain.approvals import digest_request
+from worker.domain.commands import explain_waiting, quote_word, replace_command
+from worker.domain.consumption import explain_unread_rotation
+from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
+from worker.domain.windows import Window, open_until, parse_window
+from worker.rotators.catalog import find_counterpart
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.comparison import Comparing
+from worker.services.rotation.notices import Telling
+from worker.services.upkeep.anchors import Anchoring
+
+
+class Opening:
+    """Opens rotations; at most one is open for an item, by a constraint."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        audit: AuditLog,
+        telling: Telling,
+        anchoring: Anchoring,
+        comparing: Comparing,
+        freezes: Sequence[Window],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+        self._telling = telling
+        self._anchoring = anchoring
+        self._comparing = comparing
+        self._freezes = tuple(freezes)
+        self._clock = clock
+
+    def open(
+        self,
+        connection: Connection,
+        item: Item,
+        *,
+        state: State = State.PLANNED,
+        reason: str,
+        asked_by: str,
+        night: datetime | None = None,
+        begins_at: datetime | None = None,
+        hurried: bool = False,
+    ) -> Rotation:
+        """Opens a rotation in the caller's transaction; `ConflictError` if one is open. Refused where nothing
+        here could read the new value, unless the old one must go in a hurry.
+
+        `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
+        """
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
+        if item.policy.rotator is None:
+            raise RefusedError(
+                f"{item.name} has no rotator: only its owner can replace it, with "
+                f"`{replace_command(item.name, item.policy.lifetime)}`"
+            )
+        if not hurried and self._vault.is_unread(connection, item):
+            raise RefusedError(explain_unread_rotation(item.name))
+        self._comparing.refuse_differing(connection, item)
+        now = self._clock()
+        requested = state is State.REQUESTED
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=item.id,
+            item=item.name,
+            rotator=item.policy.rotator,
+            counterpart=find_counterpart(item.policy),
+            state=state,
+            reason=reason,
+            asked_by=asked_by,
+            request_digest=digest_request(item) if requested else None,
+            hurried=hurried,
+            gated=night is not None,
+            night=night,
+            old_number=item.version,
+            waits_for=["a person's approval"] if requested else [],
+            next_at=now + item.policy.approval if requested else begins_at or now,
+            created_at=now,
+        )
+        rotation_rows.insert_rotation(connection, rotation)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=reason, hurried=hurried)
+        if requested:
+            self._telling.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
+        return rotation
+
+    def open_retirement(self, connection: Connection, item: Item, *, number: int, asked_by: str) -> None:
+        """A rotation that has only its last step left: its owner has replaced the value, everybody has moved,
+        and what the version from before opens is taken away outside.
+        """
+        self._comparing.refuse_differing(connection, item)
+        now = self._clock()
+        rotation = Rotation(
+            id=new_id("rot", now),
+            item_id=item.id,
+            item=item.name,
+            rotator=item.policy.rotator or "",
+            counterpart=find_counterpart(item.policy),
+            state=State.RETIRING,
+            reason=rotation_rows.BY_OWNER,
+            asked_by=asked_by,
+            old_number=number,
+            new_number=item.version,
+            next_at=now,
+            created_at=now,
+        )
+        rotation_rows.insert_rotation(connection, rotation)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=rotation.reason)
+
+    def request(self, name: str, *, asked_by: str, in_freeze: bool = False) -> Rotation:
+        """A rotation by hand, now: windows do not hold for it, a freeze does unless `in_freeze`.
+
+        Where four eyes are asked for it waits for somebody else's approval. What the night has planned
+        for the item begins now. Mode `notify` is never touched.
+        """
+        self._anchoring.refuse_older()
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            self._check_replaceable(connection, item)
+            if self._vault.is_unread(connection, item):
+                raise RefusedError(explain_unread_rotation(item.name))
+            frozen = None if in_freeze else self.explain_freeze(item)
+            if frozen is not None:
+                raise RefusedError(frozen)
+            found = rotation_rows.find_open_rotation(connection, item.id)
+            if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
+                return self._begin_now(connection, found, item, asked_by=asked_by)
+            if found is not None and found.state is State.REQUESTED:
+                raise RefusedError(
+                    f"{item.name} waits for an approval already: `nightkey rotation approve {found.id}`"
+                )
+            return self.open(
+                connection,
+                item,
+                state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
+                reason="asked for by hand",
+                asked_by=asked_by,
+            )
+
+    def request_hurried(self, name: str, *, asked_by: str) -> Rotation:
+        """A rotation in a hurry: no consumer is tested, nothing overlaps, windows and freezes do not hold.
+
+        One that is open is hurried: before its activation it replaces the value, after it it takes the
+        old one away. `RefusedError` where one goes back or is stuck.
+        """
+        self._anchoring.refuse_older()
+        with self._database.write() as connection:
+            item = self._vault.get(connection, name)
+            self._check_replaceable(connection, item)
+            found = rotation_rows.find_open_rotation(connection, item.id)
+            if found is None:
+                return self.open(
+                    connection,
+                    item,
+                    state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
+                    reason="compromised",
+                    asked_by=asked_by,
+                    hurried=True,
+                )
+            if found.state in NOT_BEGUN:
+                return self._begin_now(connection, found, item, asked_by=asked_by, hurried=True)
+            if item.policy.four_eyes:
+                raise RefusedError(
+                    f"{item.name} is {found.state}, and its policy wants four eyes: end {found.id} first "
+                    f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
+                )
+            if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
+                taken = rotation_rows.take_rotation(connection, found.id, now=self._clock())
+                rotation_rows.change_rotation(
+                    connection, taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
+                )
+                self._note(connection, found, "rotation.hurry", asked_by)
+                return rotation_rows.get_rotation(connection, found.id)
+            raise RefusedError(
+                f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
+            )
+
+    def explain_freeze(self, item: Item) -> str | None:
+        """Until when nothing is to change for the item; None: it may."""
+        now = self._clock()
+        freezes = [*self._freezes, *map(parse_window, item.policy.freezes)]
+        ends = [end for freeze in freezes if (end := open_until(freeze, now)) is not None]
+        if not ends:
+            return None
+        return (
+            f"nothing is to change for {item.name} until {max(ends):%Y-%m-%d %H:%M} UTC (freeze): "
+            "wait for that, or add --in-freeze"
+        )
+
+    def check_at_rest(self, connection: Connection, item: Item) -> None:
+        """Before an item is deleted: refused while a rotation of it still has something to take away."""
+        found = rotation_rows.find_open_rotation(connection, item.id, lock=True)
+        if found is not None and found.state not in NOT_BEGUN:
+            raise RefusedError(
+                f"{item.name} is being rotated: wait for that, then delete it "
+                f"(nightkey rotation show {found.id})"
+            )
+
+    def _begin_now(
+        self, connection: Connection, found: Rotation, item: Item, *, asked_by: str, hurried: bool = False
+    ) -> Rotation:
+        """What the night has planned is asked for by a person: it begins, or waits for another's approval."""
+        now = self._clock()
+        taken = rotation_rows.take_rotation(connection, found.id, now=now)
+        asks = item.policy.four_eyes
+        rotation_rows.change_rotation(
+            connection,
+            taken,
+            state=State.REQUESTED if asks else State.PLANNED,
+            asked_by=asked_by,
+            request_digest=digest_request(item) if asks else None,
+            hurried=hurried,
+            gated=False,
+            next_at=now + item.policy.approval if asks else now,
+            waits_for=["a person's approval"] if asks else [],
+        )
+        self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
+        begun = rotation_rows.get_rotation(connection, found.id)
+        if asks:
+            self._telling.ask_approval(connection, begun, expires_at=now + item.policy.approval)
+        return begun
+
+    def _check_replaceable(self, connection: Connection, item: Item) -> None:
+        if item.version is None:
+            raise RefusedError(explain_waiting(item, self._clock()))
+        if item.policy.copy_of is not None:
+            raise RefusedError(self._explain_copy(connection, item, item.policy.copy_of))
+        if item.policy.mode is Mode.NOTIFY:
+            raise RefusedError(
+                f"{item.name} is replaced by its owner alone (mode notify): "
+                f"`{replace_command(item.name, item.policy.lifetime)}`"
+            )
+
+    def _explain_copy(self, connection: Connection, item: Item, original_id: str) -> str:
+        try:
+            original = self._vault.get(connection, original_id).name
+        except NotFoundError:  # its row was taken out behind our back
+            return (
+                f"{item.name} is a copy of an item that is gone ({original_id}): say that it is none any more "
+                f"by `nightkey item update {quote_word(item.name)} --copy-of none`, then rotate it"
+            )
+        return (
+            f"{item.name} is a copy of {original}: it is replaced with that, by `nightkey item rotate "
+            f"{quote_word(original)}`"
+        )
+
+    def _note(
+        self, connection: Connection, rotation: Rotation, action: str, actor: str, **details: str | bool
+    ) -> None:
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action=action,
+            subject=rotation.id,
+            item=rotation.item_id,
+            **details,
+        )

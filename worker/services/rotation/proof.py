@@ -1,0 +1,271 @@
+"""After an activation: which consumers have proven themselves on the new value, and who goes first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Item, Kind, Version
+from vaultcore.rules import overlap_of
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain.pickups import Pickup
+from worker.domain.proof import (
+    Callers,
+    Consumer,
+    Overlap,
+    Standing,
+    Verdict,
+    choose_canary,
+    find_unshown,
+    judge,
+    stand_check,
+)
+from worker.domain.saga import WATCHED, State
+from worker.domain.windows import Window, find_moment, parse_window
+from worker.rotators.catalog import works_beside
+from worker.rows import consumers as consumer_rows
+from worker.rows import pickups as pickup_rows
+from worker.rows import runs as run_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.lost_uses import find_lost_uses
+
+_NO_LONGER = timedelta(days=1)
+"""How long before the old value lapses nobody is held back on it any more."""
+
+
+class Watching:
+    """Looks at a rotation's consumers in the caller's transaction, and moves them one first."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        audit: AuditLog,
+        freezes: Sequence[Window],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._audit = audit
+        self._freezes = tuple(freezes)
+        self._clock = clock
+
+    def look(self, connection: Connection, rotation: Rotation, *, shown: bool) -> Verdict:
+        """What follows from the consumers as they are now. `shown`: a check that can fail has accepted the new
+        value.
+
+        `CounterpartError` if a production run rejected the new value: its cause is `REJECTED`.
+        """
+        now = self._clock()
+        item = self._vault.get(connection, rotation.item_id)
+        activated_at = rotation.activated_at or rotation.created_at
+        rejection = run_rows.first_rejection(
+            connection, item_id=item.id, number=rotation.new_number or 0, since=activated_at
+        )
+        if rejection is not None:
+            workflow, node, message = rejection
+            raise CounterpartError(
+                f"production run of {workflow}, node {node}: {message} (with version {rotation.new_number})",
+                cause=Cause.REJECTED,
+            )
+        found = self._consumers_of(connection, rotation)
+        overlap = self._overlap(connection, rotation, item, found, now)
+        overlap = replace(overlap, shown=overlap.shown or shown)
+        if rotation.hurried:
+            _check_shown(rotation, overlap)
+            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
+        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
+            until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
+            why = f"nobody collected the new key by {until}"
+            if pickup.taken_by is not None:
+                why = f"the new key did not arrive at {pickup.taken_by} by {until}"
+            return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
+        verdict = judge(overlap, found, now=now)
+        if verdict.state is State.RETIRING:
+            lost = find_lost_uses(connection, item)
+            if lost:
+                return judge(replace(overlap, others=(*overlap.others, *lost)), found, now=now)
+        return verdict
+
+    def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
+        """How each consumer stands towards the new value, and the callers of a key that was collected; none
+        before the activation; in a hurry the check alone, where none could tell.
+        """
+        check = stand_check(waived=False)
+        if rotation.state is State.RETIRING:
+            return (check,) if check.why in rotation.waits_for else ()
+        if rotation.state not in WATCHED:
+            return ()
+        item = self._vault.get(connection, rotation.item_id)
+        found, now = self._consumers_of(connection, rotation), self._clock()
+        overlap = self._overlap(connection, rotation, item, found, now)
+        if rotation.hurried:
+            unshown = find_unshown(overlap)
+            return () if unshown is None else (unshown,)
+        return judge(overlap, found, now=now).standings
+
+    def is_answered_for(self, rotation: Rotation) -> bool:
+        """Somebody answers for that the new value works, though no check could tell."""
+        with self._database.read() as connection:
+            return self._is_answered_for(connection, rotation)
+
+    def when_allowed(self, item: Item, now: datetime) -> datetime | None:
+        """The next moment at which windows and freezes allow a change; None: none within a year."""
+        policy = item.policy
+        freezes = [*self._freezes, *map(parse_window, policy.freezes)]
+        return find_moment(map(parse_window, policy.windows), freezes, now)
+
+    def begin_with_canary(self, connection: Connection, rotation: Rotation, item: Item) -> str | None:
+        """At the activation: the others are held on the old version, if the policy wants one to go first.
+
+        The id of the one that goes first; None: all move at once.
+        """
+        found = consumer_rows.consumers_of(connection, item.id)
+        chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
+        if chosen is None or rotation.hurried or _lapses_soon(item.expires_at, self._clock()):
+            return None
+        others = [consumer.id for consumer in found if consumer.id != chosen.id and not consumer.elsewhere]
+        consumer_rows.hold(connection, item.id, others, number=rotation.old_number, by=rotation.id)
+        return chosen.id
+
+    def unpin(self, connection: Connection, rotation: Rotation, number: int) -> None:
+        """Whoever was pinned to a version that goes follows the current one again; it is audited."""
+        for workflow_id in consumer_rows.unpin_from(connection, rotation.item_id, number):
+            self._audit.append(
+                connection,
+                at=self._clock(),
+                actor=rotation.id,
+                action="reference.unpin",
+                subject=workflow_id,
+                item=rotation.item_id,
+                version=number,
+            )
+
+    def forget_proof(self, connection: Connection, rotation: Rotation) -> None:
+        """The new version goes: that somebody once ran well with it proves nothing any more."""
+        if rotation.new_number is not None:
+            consumer_rows.forget_proof(connection, rotation.item_id, rotation.new_number)
+
+    def runs_with_new(self, connection: Connection, rotation: Rotation) -> list[str]:
+        """Workflows with a production run under way that began while the new version was current."""
+        if rotation.new_number is None or rotation.activated_at is None:
+            return []
+        new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        until = new.superseded_at or self._clock()
+        return consumer_rows.running_since(connection, rotation.item_id, rotation.activated_at, until)
+
+    def let_go(self, connection: Connection, rotation: Rotation) -> None:
+        """The others follow the current version again."""
+        consumer_rows.let_go(connection, rotation.item_id, by=rotation.id)
+
+    def _consumers_of(self, connection: Connection, rotation: Rotation) -> list[Consumer]:
+        """With how their runs with the new value failed, where they did."""
+        failures = run_rows.last_failures(
+            connection,
+            item_id=rotation.item_id,
+            number=rotation.new_number or 0,
+            since=rotation.activated_at or rotation.created_at,
+        )
+        found = consumer_rows.consumers_of(
+            connection, rotation.item_id, rotation_id=rotation.id, now=self._clock()
+        )
+        return [replace(consumer, failed=failures.get(consumer.id)) for consumer in found]
+
+    def _overlap(
+        self,
+        connection: Connection,
+        rotation: Rotation,
+        item: Item,
+        found: Sequence[Consumer],
+        now: datetime,
+    ) -> Overlap:
+        activated_at = rotation.activated_at or rotation.created_at
+        moved_at = rotation.widened_at or activated_at
+        others = [
+            f"a run of {name} that began with the old value"
+            for name in consumer_rows.running_since(connection, item.id, None, moved_at)
+        ]
+        others += [
+            f"workflows of {copy}, a copy with the value from before: let them name {item.name}"
+            for copy in consumer_rows.stale_copies(connection, item.id, rotation.new_number or 0)
+        ]
+        pickup = pickup_rows.of_rotation(connection, rotation.id)
+        if pickup is not None and pickup.is_open:
+            others.insert(0, _explain_open(pickup))
+        if pickup is not None and pickup.arrived_at is not None:
+            moved_at = max(moved_at, pickup.arrived_at)
+        ends = max(moved_at + overlap_of(item.policy, item.life), rotation.overlap_until or moved_at)
+        old = self._versions.get(connection, item.id, rotation.old_number)
+        return Overlap(
+            unread=self._vault.is_unread(connection, item, active=False),
+            callers=self._callers(connection, rotation, item, old, pickup),
+            lapses_soon=_lapses_soon(old.expires_at, now),
+            beside=not rotation.is_old_dead and works_beside(item.policy, rotation.rotator),
+            number=rotation.new_number or 0,
+            ends=None if any(consumer.held for consumer in found) else ends,
+            opens=self.when_allowed(item, now) if rotation.gated else now,
+            canary_id=rotation.canary_id,
+            others=tuple(others),
+            shown=rotation.shown_by is not None,
+            waived=self._is_answered_for(connection, rotation),
+        )
+
+    def _is_answered_for(self, connection: Connection, rotation: Rotation) -> bool:
+        """Of a value that a person gave, an answer since then counts for all that is taken away for it."""
+        if any(
+            row.workflow_id == consumer_rows.CHECK for row in consumer_rows.waivers_of(connection, rotation.id)
+        ):
+            return True
+        if not rotation.by_owner or rotation.new_number is None:
+            return False
+        given = self._versions.get(connection, rotation.item_id, rotation.new_number).activated_at
+        return given is not None and consumer_rows.is_check_waived_since(connection, rotation.item_id, given)
+
+    def _callers(
+        self, connection: Connection, rotation: Rotation, item: Item, old: Version, pickup: Pickup | None
+    ) -> Callers | None:
+        """None: it is no key of ours, or nobody has collected it yet."""
+        if item.kind is not Kind.API_KEY or (pickup is not None and pickup.is_open):
+            return None
+        new = self._versions.get(connection, item.id, rotation.new_number or 0)
+        waived = {row.workflow_id for row in consumer_rows.waivers_of(connection, rotation.id)}
+        return Callers(
+            collected_at=None if pickup is None else pickup.arrived_at,
+            collected_by=None if pickup is None else pickup.taken_by,
+            used_at=new.used_at,
+            old_used_at=old.last_used_at,
+            overlap=overlap_of(item.policy, item.life),
+            waived=item.id in waived,
+        )
+
+
+def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
+    """In a hurry nobody is waited for, but a value that nothing has shown to work takes the place of none: that
+    is trouble at once, since somebody else knows the value that may work on meanwhile.
+    """
+    unshown = find_unshown(overlap)
+    if unshown is not None:
+        raise CounterpartError(
+            f"the old value is kept, for it waits for {unshown.why}; or answer for the new one: "
+            f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
+            cause=Cause.MISTAKE,
+        )
+
+
+def _explain_open(pickup: Pickup) -> str:
+    if pickup.taken_by is None:
+        return "its owner, who has not collected the new key"
+    return f"the new key to arrive at {pickup.taken_by}, who began to collect it"
+
+
+def _lapses_soon(expires_at: datetime | None, now: datetime) -> bool:
+    return expires_at is not None and expires_at - _NO_LONGER <= now

@@ -1,0 +1,261 @@
+"""The way back of a rotation: a candidate that is thrown away, and a rotation that ends on the old value.
+
+As with `forward`: the effect outside comes first, and is safe to repeat; what it gives back is committed
+together with the rotation's new state. Persons who decide that a rotation ends come by here too, for what is
+written in the vault then.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Item, Stage
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain.limits import hold_until
+from worker.rotators.base import Job, Rotator
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.done import Done
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.lateness import WAITS, late_until
+from worker.services.rotation.pickups import Claiming
+from worker.services.rotation.proof import Watching
+
+_RUNS_LOOK = timedelta(minutes=1)
+
+
+class Returning:
+    """Takes back what a rotation brought. Failures are `NightkeyError`s."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        watching: Watching,
+        claiming: Claiming,
+        jobs: Jobs,
+        failed_hold: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._watching = watching
+        self._claiming = claiming
+        self._jobs = jobs
+        self._failed_hold = failed_hold
+        self._clock = clock
+
+    def discard(self, rotation: Rotation) -> Done:
+        """The candidate was rejected: it is taken away outside and here, and another may be made."""
+        item, rotator = self._jobs.load(rotation)
+        undone = rotator.undo(self._jobs.make(rotation, item))
+
+        def record(connection: Connection) -> None:
+            self.drop_new(connection, rotation, actor=rotation.id, reason="rejected")
+            rotation_rows.set_intent(
+                connection, rotation, number=None, issuing=False, late_until=rotation.late_until
+            )
+
+        return Done(message=f"{undone}; another one is made", record=record, scrub=True)
+
+    def undo(self, rotation: Rotation) -> Done:
+        """Back to the old value, then the new one is taken away outside and here.
+
+        Where both work side by side, the old one must be accepted before consumers go back to it; they go
+        back before anything else, and whoever runs with the new one ends that run first. Where only one
+        works, they go back when it is the old one again.
+        """
+        if not self._may_be_outside(rotation):
+            return Done(
+                message="nothing of it is outside", record=lambda connection: self._end(connection, rotation)
+            )
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        if rotation.is_overtaken(item.version) and self._was_in_use(rotation):
+            return self._take_late(rotation, rotator, job)
+        if rotator.overlaps(job.settings) or rotation.one_way:
+            self._verify_old(rotation, item, rotator, job)
+            runs = self._return_consumers(rotation)
+            if runs:
+                return Done(
+                    message="everybody is on the value that stays",
+                    again_at=self._clock() + _RUNS_LOOK,
+                    waits_for="; ".join(f"a run of {name} that began with the new value" for name in runs),
+                )
+        if job.new is not None and job.new == job.old and rotation.is_overtaken(item.version):
+            undone = "the value that was given is the new one: nothing to take away"
+        else:
+            undone = rotator.undo(job)
+        verified = self._verify_old(rotation, item, rotator, job)
+        again_at = late_until(rotation, self._clock())
+
+        def record(connection: Connection) -> None:
+            self._end(connection, rotation)
+            if again_at is not None:
+                rotation_rows.set_intent(
+                    connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
+                )
+
+        return Done(
+            message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at, waits_for=WAITS
+        )
+
+    def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
+        """Why it cannot begin, as long as nothing of it is outside; None: it can, or it has begun."""
+        return None if self._may_be_outside(rotation) else self._jobs.explain_unready(rotation, item)
+
+    def must_take_away(self, rotation: Rotation) -> bool:
+        """Where a person has given another value since: whether the other side may hold something of this
+        rotation that nobody else would take away. A version that was in use is retired as any other.
+        """
+        if rotation.issuing or rotation.late_until is not None:
+            return True
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return new.stage is Stage.PENDING and new.filled
+
+    def leave_behind(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
+        """A person has given another value since: everybody follows that. What was in use is retired when
+        nobody needs it any more; nothing holds the item back.
+        """
+        self._watching.let_go(connection, rotation)
+        self._claiming.withdraw(connection, rotation.id)
+        if rotation.new_number is not None:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+            if new.stage is Stage.PENDING:
+                self._versions.destroy(
+                    connection, rotation.item_id, new.number, actor=actor, reason="another was given"
+                )
+        self._vault.hold(connection, rotation.item_id, None)
+
+    def call_off(self, connection: Connection, rotation: Rotation) -> None:
+        """It ends before anything of it was outside, and its next try waits."""
+        self.drop_new(connection, rotation, actor=rotation.id, reason="called off")
+        self._hold(connection, rotation.item_id)
+
+    def go_back(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
+        """The old version is current again; who was held back, or pinned to the new one, follows it."""
+        self._watching.let_go(connection, rotation)
+        if rotation.new_number is None:
+            return
+        self._watching.unpin(connection, rotation, rotation.new_number)
+        self._watching.forget_proof(connection, rotation)
+        new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        if new.stage is Stage.CURRENT:
+            self._versions.reactivate(
+                connection, rotation.item_id, good=rotation.old_number, bad=new.number, actor=actor
+            )
+
+    def drop_old(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
+        """The old version is gone, and the claim of the new one waits on."""
+        self._versions.destroy(connection, rotation.item_id, rotation.old_number, actor=actor, reason=reason)
+        self._claiming.wait_on(connection, rotation.id)
+
+    def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
+        """The new version and its claim are gone."""
+        self._claiming.withdraw(connection, rotation.id)
+        if rotation.new_number is not None:
+            self._versions.destroy(
+                connection, rotation.item_id, rotation.new_number, actor=actor, reason=reason
+            )
+
+    def _end(self, connection: Connection, rotation: Rotation) -> None:
+        self.go_back(connection, rotation, actor=rotation.id)
+        self.drop_new(connection, rotation, actor=rotation.id, reason="rolled back")
+        self._hold(connection, rotation.item_id)
+
+    def _was_in_use(self, rotation: Rotation) -> bool:
+        """Whether consumers may work with the new version still: then it is retired, and never undone."""
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            new = self._versions.get(connection, rotation.item_id, rotation.new_number)
+        return new.stage is Stage.PREVIOUS
+
+    def _take_late(self, rotation: Rotation, rotator: Rotator, job: Job) -> Done:
+        """What took effect late beside a version that was in use. That bears the same label, so it stands for
+        the old value, which nothing that is undone may touch.
+        """
+        beside = replace(job, old=job.new, old_external=job.new_external, new=None, new_external={})
+        _check_told_apart(rotation, rotator, beside)
+        again_at = late_until(rotation, self._clock())
+        return Done(
+            message=f"{rotator.undo(beside)}; version {rotation.new_number} works on until nobody needs it",
+            record=lambda _: None,
+            again_at=again_at,
+            waits_for=WAITS,
+        )
+
+    def _return_consumers(self, rotation: Rotation) -> list[str]:
+        """Everybody is on the old value from now on. Which workflows still run with the new one."""
+        with self._database.write() as connection:
+            rotation_rows.check_fence(connection, rotation, now=self._clock())
+            self.go_back(connection, rotation, actor=rotation.id)
+            return [] if rotation.hurried else self._watching.runs_with_new(connection, rotation)
+
+    def _may_be_outside(self, rotation: Rotation) -> bool:
+        """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
+        for without an answer.
+        """
+        if rotation.issuing or rotation.late_until is not None:
+            return True
+        if rotation.new_number is None:
+            return False
+        with self._database.read() as connection:
+            return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
+
+    def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
+        """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
+        with self._database.read() as connection:
+            old = self._versions.get(connection, item.id, rotation.old_number)
+        if rotation.is_overtaken(item.version):
+            return f"version {item.version}, which a person gave, is in use by now"
+        if job.old is None:
+            return "the old value is kept as a digest, and opens as before"
+        if old.expires_at is None or old.expires_at > self._clock():
+            return f"the old value: {rotator.verify(job, job.old)}"
+        if item.version == rotation.new_number:
+            raise CounterpartError(
+                "the old value has lapsed: going back would help nobody", cause=Cause.MISTAKE
+            )
+        return "the old value had lapsed before"
+
+    def _hold(self, connection: Connection, item_id: str) -> None:
+        """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
+        until = hold_until(
+            rotation_rows.count_failures(connection, item_id) + 1,
+            base=self._failed_hold,
+            expires_at=self._vault.get(connection, item_id).expires_at,
+            now=self._clock(),
+        )
+        self._vault.hold(connection, item_id, until)
+
+
+def _check_told_apart(rotation: Rotation, rotator: Rotator, job: Job) -> None:
+    """`CounterpartError` where something is listed under the label, and which of it `job.old` is cannot be
+    told: nothing may be revoked then.
+    """
+    ask = getattr(rotator, "list_outside", None)
+    if ask is None:
+        return
+    listed = {one.id for one in ask(job, []) or []}
+    if not listed or str(job.old_external.get("id")) in listed:
+        return
+    beside = {one.id for one in ask(job, [] if job.old is None else [job.old]) or []}
+    if beside >= listed:
+        number = rotation.new_number
+        raise CounterpartError(
+            f"version {number}, which was in use, cannot be told among what bears its label ({len(listed)}): "
+            f"look there for {job.label}, and revoke what is not version {number}",
+            cause=Cause.MISTAKE,
+        )

@@ -1,0 +1,130 @@
+"""Asks the target of one item which of the values here it accepts, and what of ours exists there besides.
+
+Nothing is changed by it, here or there; what it cannot find out is an answer, too.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError, NightkeyError, NotFoundError
+from vaultcore.model import Item, Kind
+from vaultcore.secret import Secret
+from worker.domain.drift import Asked, Judged, Result, judge
+from worker.rotators.base import Outside, Rotator, asks_nobody
+from worker.rotators.catalog import find_counterpart, load_rotator, parse_settings
+from worker.rotators.discreet import make_discreet
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.jobs import Asking, Jobs
+
+_log = structlog.get_logger(__name__)
+ACTOR = "restore"
+_LABEL = "nightkey-"
+_REFUSALS = 2
+"""How many refusals in a row are believed of a value."""
+
+
+class AskingTargets:
+    def __init__(self, *, database: Database, jobs: Jobs) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    def ask(self, item: Item, rotation: Rotation | None, away: dict[str, str]) -> Judged:
+        """`rotation`: the item's open one. `away`: counterparts that did not answer before, by what they said;
+        they are not asked again, and one that does not answer now is added.
+        """
+        if item.kind is Kind.API_KEY and rotation is not None and rotation.new_number is not None:
+            return Judged(
+                result=Result.CANNOT_ASK,
+                detail="a new key was being handed out when the copy was made, and whether it is in use by now "
+                "is not known here",
+            )
+        if item.kind is Kind.API_KEY:
+            return Judged(
+                result=Result.NOT_ASKED,
+                detail="a key that was handed out since the copy was made is unknown here and opens nothing: "
+                "rotate it, if one was",
+            )
+        if item.policy.rotator is None:
+            return Judged(
+                result=Result.NOT_ASKED,
+                detail="no rotator can ask which value is in use: if its owner has replaced it since the copy "
+                "was made, give the newer one",
+            )
+        counterpart = find_counterpart(item.policy)
+        if counterpart is not None and counterpart in away:
+            return Judged(result=Result.UNREACHABLE, detail=away[counterpart])
+        try:
+            return self._ask_rotator(item, rotation)
+        except CounterpartError as error:
+            if error.cause is Cause.OUTAGE:
+                if counterpart is not None:
+                    away[counterpart] = str(error)
+                return Judged(result=Result.UNREACHABLE, detail=str(error))
+            return Judged(result=Result.CANNOT_ASK, detail=str(error))
+        except NightkeyError as error:
+            return Judged(result=Result.CANNOT_ASK, detail=str(error))
+        except Exception as error:  # noqa: BLE001  # one bad rotator never stops the others
+            _log.error("compare.unexpected", item=item.id, error=type(error).__name__)
+            return Judged(result=Result.CANNOT_ASK, detail=f"unexpected {type(error).__name__} while asking")
+
+    def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judged:
+        rotator = make_discreet(load_rotator(item.policy.rotator or ""))
+        if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
+            return Judged(result=Result.HERE_ALONE, detail="its value works here alone")
+        asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)
+        asked, accepted = [], []
+        for version, value in asking.values:
+            takes = _accepts(rotator, asking, value)
+            asked.append(Asked(number=version.number, stage=version.stage, accepted=takes))
+            accepted += [value] if takes else []
+        unknown = self._find_unknown(item, rotator, asking, accepted)
+        return judge(
+            asked, unknown, overlaps=rotator.overlaps(asking.job.settings), rotating=rotation is not None
+        )
+
+    def _find_unknown(
+        self, item: Item, rotator: Rotator, asking: Asking, accepted: Sequence[Secret]
+    ) -> list[str] | None:
+        """What exists outside, bears a label of ours or none, and is nothing that the vault knows of; None
+        where that cannot be listed.
+        """
+        ask = getattr(rotator, "list_outside", None)
+        found: list[Outside] | None = None if ask is None else ask(asking.job, accepted)
+        if found is None:
+            return None
+        others = [one for one in found if one.id not in asking.known]
+        with self._database.read() as connection:
+            return [_show(one) for one in others if self._is_ours(connection, item, one)]
+
+    def _is_ours(self, connection: Connection, item: Item, one: Outside) -> bool:
+        """Not what somebody else made there, nor what a rotation of another item did."""
+        if one.label is None:
+            return True
+        if not one.label.startswith(_LABEL):
+            return False
+        try:
+            known = rotation_rows.get_rotation(connection, one.label.removeprefix(_LABEL))
+        except NotFoundError:
+            return True
+        return known.item_id == item.id
+
+
+def _accepts(rotator: Rotator, asking: Asking, value: Secret) -> bool:
+    """Whether the target takes the value: only a refusal that it repeats is believed."""
+    for _ in range(_REFUSALS):
+        try:
+            rotator.verify(asking.job, value)
+        except CounterpartError as error:
+            if error.cause is not Cause.REJECTED:
+                raise
+        else:
+            return True
+    return False
+
+
+def _show(one: Outside) -> str:
+    return one.id if one.label is None else f"{one.id} ({one.label})"

@@ -1,0 +1,241 @@
+"""What shows that a new value works: verification, node tests and workflow tests, as steps of a rotation.
+
+Each is believed only where it was shown able to fail: see `worker.services.rotation.counter_checks`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError
+from vaultcore.model import Consumer, Item
+from vaultcore.secret import Secret
+from vaultcore.versions import Versions
+from worker.domain.checks import Sight
+from worker.rotators.base import Job, Rotator, asks_nobody
+from worker.rows import rotations as rotation_rows
+from worker.rows.rotations import Rotation
+from worker.services.rotation.counter_checks import CounterChecks
+from worker.services.rotation.done import Done
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.value_end import ask_end, note_end
+from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.runs import Running
+from worker.workflows.results import NodeResult
+
+_SHOWN_MAX = 250
+_VERIFICATION = "verification"
+_HERE_ALONE = "nobody else is to accept it"
+_SAID = {
+    Sight.SEES: "{}, and refuses a made-up one",
+    Sight.BLIND: "unproven: {}, but a made-up one passes the same check",
+    Sight.UNKNOWN: "unproven: {}, but no made-up one could be shown to it",
+}
+
+
+class ValueTests:
+    """The effects of the steps that judge a new value, and `show`. Failures are `NightkeyError`s."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        versions: Versions,
+        references: References,
+        definitions: Definitions,
+        running: Running,
+        counter_checks: CounterChecks,
+        jobs: Jobs,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._versions = versions
+        self._references = references
+        self._definitions = definitions
+        self._running = running
+        self._counter_checks = counter_checks
+        self._jobs = jobs
+        self._clock = clock
+
+    def verify(self, rotation: Rotation) -> Done:
+        """The other side accepts the new value, several times in a row; and no made-up one."""
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        if job.new is None:
+            raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
+        message = self._verify_in_a_row(item, rotator, job, job.new)
+        end = ask_end(rotator, job, self._clock())
+        shown_by: str | None = _HERE_ALONE
+        if not asks_nobody(rotator, job.settings):
+            sight = self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new)
+            shown_by = _VERIFICATION if sight is Sight.SEES else None
+            message = _SAID[sight].format(message)
+        noted = note_end(self._versions, rotation, item, end=end, said=message)
+
+        def record(connection: Connection) -> None:
+            noted.record(connection)
+            rotation_rows.change_rotation(connection, rotation, shown_by=shown_by)
+
+        return replace(noted, record=record)
+
+    def _verify_in_a_row(self, item: Item, rotator: Rotator, job: Job, new: Secret) -> str:
+        """So many good answers that all who serve it know it; fewer, where they ask to be called less often."""
+        message = rotator.verify(job, new)
+        for _ in range(0 if asks_nobody(rotator, job.settings) else item.policy.answers - 1):
+            try:
+                message = rotator.verify(job, new)
+            except CounterpartError as error:
+                if error.acted or error.retry_at is None:
+                    raise
+                break  # it was not asked: it has said when it may be
+        return message
+
+    def show(self, rotation: Rotation) -> str | None:
+        """Which check has accepted the new value, and could have refused it; None: none, to this day.
+
+        What is known of a check is not asked again; so a mended policy is seen, and nobody is asked each hour.
+        """
+        if rotation.shown_by is not None:
+            return rotation.shown_by
+        item, rotator = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        if asks_nobody(rotator, job.settings):
+            return _HERE_ALONE
+        if job.new is None:
+            return "it is kept as a digest"
+        try:
+            rotator.verify(job, job.new)
+            if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new) is Sight.SEES:
+                return _VERIFICATION
+        except CounterpartError:  # refused, or away: what follows is for who takes the old one away
+            return None
+        return self._show_by_nodes(rotation, item, job.new)
+
+    def _show_by_nodes(self, rotation: Rotation, item: Item, new: Secret) -> str | None:
+        for workflow, node_id in self._consuming_nodes(item):
+            if workflow.why_untested(node_id) is not None:
+                continue
+            sight = self._sight(rotation, item, workflow, node_id, new)
+            if sight is Sight.SEES and self._test_node(rotation, item, workflow, node_id).status == "success":
+                return _node_test(workflow, node_id)
+        return None
+
+    def _sight(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, new: Secret) -> Sight:
+        number = rotation.new_number or 0
+        return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
+
+    def _test_node(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str) -> NodeResult:
+        return self._running.test_node(
+            workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
+        )
+
+    def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
+        return Done(
+            message=message,
+            record=lambda connection: rotation_rows.change_rotation(connection, rotation, shown_by=by),
+        )
+
+    def test_nodes(self, rotation: Rotation) -> Done:
+        """Each node that uses it works with the new value, alone."""
+        item, _ = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        tested: list[str] = []
+        unproven: list[str] = []
+        skipped: list[str] = []
+        shown_by = rotation.shown_by
+        for workflow, node_id in self._consuming_nodes(item):
+            untested = workflow.why_untested(node_id)
+            if untested is not None:
+                skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
+                continue
+            result = self._test_node(rotation, item, workflow, node_id)
+            if result.status == "skipped":
+                skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
+                continue
+            if result.status != "success":
+                raise CounterpartError(
+                    f"node {node_id} of workflow {workflow.name}: {result.error_message}",
+                    cause=result.cause or Cause.MISTAKE,
+                    retry_at=result.retry_at,
+                )
+            telling = job.new is None or self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
+            (tested if telling else unproven).append(f"{workflow.name}/{node_id}")
+            shown_by = shown_by or (_node_test(workflow, node_id) if telling else None)
+        message = f"passed: {', '.join(tested) or ('none' if skipped or unproven else 'no node uses it')}"
+        if unproven:
+            message += f"; unproven, since no made-up value was refused: {', '.join(unproven)}"
+        if skipped:
+            message += f"; not tried alone: {', '.join(skipped)}"
+        return Done(message=message) if shown_by is None else self._shown(rotation, shown_by, message=message)
+
+    def test_workflows(self, rotation: Rotation) -> Done:
+        """Each workflow that uses it and runs here runs whole, with its sample context and the new value.
+
+        One whose nodes take every value runs well with any.
+        """
+        item, _ = self._jobs.load(rotation)
+        job = self._jobs.make(rotation, item)
+        consuming = self._consuming_nodes(item)
+        nodes = {(workflow.id, node_id) for workflow, node_id in consuming}
+        telling = {
+            workflow.id
+            for workflow, node_id in consuming
+            if self._tells(rotation, item, workflow, node_id, job)
+        }
+        tested: list[str] = []
+        unproven: list[str] = []
+        away: list[str] = []
+        for workflow in self._consuming_workflows(item):
+            if not workflow.runs_here:
+                away.append(workflow.name)
+                continue
+            outcome = self._running.test_workflow(
+                workflow,
+                overrides={item.id: rotation.new_number or 0},
+                rotation_id=rotation.id,
+                actor=rotation.id,
+            )
+            if outcome.status != "completed":
+                where = f", node {outcome.error_node}" if outcome.error_node else ""
+                cause = outcome.cause or Cause.MISTAKE
+                if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
+                    cause = Cause.MISTAKE  # another credential was refused, not this candidate
+                raise CounterpartError(
+                    f"workflow {workflow.name}{where}: {outcome.error_message}",
+                    cause=cause,
+                    retry_at=outcome.retry_at,
+                )
+            (tested if workflow.id in telling else unproven).append(workflow.name)
+        message = f"passed: {', '.join(tested) or ('none' if away or unproven else 'no workflow uses it')}"
+        if unproven:
+            message += f"; unproven, since no made-up value was refused: {', '.join(unproven)}"
+        return Done(message=message + (f"; run elsewhere: {', '.join(away)}" if away else ""))
+
+    def _tells(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str, job: Job) -> bool:
+        """Whether a wrong value would have failed the workflow at this node; a digest is told apart by us."""
+        if job.new is None:
+            return True
+        known = workflow.why_untested(node_id) is None
+        return known and self._sight(rotation, item, workflow, node_id, job.new) is Sight.SEES
+
+    def _consuming_nodes(self, item: Item) -> list[tuple[Workflow, str]]:
+        with self._database.read() as connection:
+            pairs = sorted(
+                {
+                    (reference.consumer_id, reference.node_id)
+                    for reference in self._references.of_item(connection, item.id)
+                    if reference.consumer is Consumer.WORKFLOW and reference.active and not reference.mentioned
+                }
+            )
+            return [(self._definitions.get(connection, workflow_id), node_id) for workflow_id, node_id in pairs]
+
+    def _consuming_workflows(self, item: Item) -> list[Workflow]:
+        return list({workflow.id: workflow for workflow, _ in self._consuming_nodes(item)}.values())
+
+
+def _node_test(workflow: Workflow, node_id: str) -> str:
+    return f"node test of {workflow.name}/{node_id}"[:_SHOWN_MAX]

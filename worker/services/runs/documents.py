@@ -1,0 +1,395 @@
+"""Documents of workflows: taken in, kept as they were given, their references recorded with them."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from vaultcore.audit import AuditLog
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError, RefusedError
+from vaultcore.ids import new_id
+from vaultcore.model import Consumer, NodeReference
+from vaultcore.names import judge, skeleton, spellings
+from vaultcore.namesakes import refuse_namesake
+from vaultcore.stored import Unread, read_apart
+from worker.domain.places import Place
+from worker.rows import rotations as rotation_rows
+from worker.rows.tables import workflows
+from worker.services.runs.definitions import Definitions, Workflow, read_workflow
+from worker.workflows.definition import Definition, NodeUse, load_definition, parse_stored
+from worker.workflows.schedule import next_run
+from worker.workflows.sources import Outline, Source, read_sources
+
+NAME_MAX = 200
+_OUR_ID = re.compile(r"fl_[0-9a-hjkmnp-tv-z]{26}")
+
+
+class Change(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What a document did, or would do. `missing` names the items that do not exist (yet), `unknown` the
+    workflows that it starts and that do not; `workflow` is None for what was left out, and `why` says why.
+    """
+
+    name: str
+    change: Change
+    workflow: Workflow | None = None
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    why: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How other documents may name it."""
+        ids = () if self.workflow is None else (self.workflow.id, self.workflow.given_id)
+        return (self.name, *(each for each in ids if each is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is to be done with a document. `stored` is the row that it changes, None for a new one."""
+
+    definition: Definition
+    label: str
+    stored: Row[*tuple[Any, ...]] | None
+    id: str
+    given_id: str | None
+    place: Place
+    stays_away: bool
+    uses: tuple[NodeUse, ...]
+    change: Change
+
+
+class Documents:
+    """Applies documents, or says what that would do."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        definitions: Definitions,
+        references: References,
+        audit: AuditLog,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._definitions = definitions
+        self._references = references
+        self._audit = audit
+        self._clock = clock
+
+    def apply(
+        self,
+        files: Sequence[tuple[str, str]],
+        *,
+        place: Place | None = None,
+        strict: bool = False,
+        actor: str,
+    ) -> list[Applied]:
+        """Applies the documents of files given as (name, text): all of them, or none if one is wrong.
+
+        `place` says where they run; None: as they say, or as was said before, or here if they can. `strict`
+        refuses what would be kept without being understood, and what cannot run here.
+        """
+        sources = [one for name, text in files for one in read_sources(text, source=name, strict=strict)]
+        problems = [str(one) for one in sources if isinstance(one, InvalidInputError)]
+        if problems:
+            raise InvalidInputError("\n".join(problems))
+        taken: dict[str, str] = {}
+        with self._database.write() as connection:
+            applied = [
+                self._apply(connection, one, place, taken, actor) for one in sources if isinstance(one, Source)
+            ]
+            return [self._find_unknown(connection, one, ()) for one in applied]
+
+    def lint(
+        self, files: Sequence[tuple[str, str]], *, place: Place | None = None, strict: bool = False
+    ) -> list[Applied | InvalidInputError | RefusedError]:
+        """What `apply` would do, document by document, without doing it; in the place of one that it would
+        refuse, the error.
+        """
+        sources = [one for name, text in files for one in read_sources(text, source=name, strict=strict)]
+        taken: dict[str, str] = {}
+        with self._database.read() as connection:
+            foreseen = [
+                one if isinstance(one, InvalidInputError) else self._foresee(connection, one, place, taken)
+                for one in sources
+            ]
+            coming = [name for one in foreseen if isinstance(one, Applied) for name in one.names]
+            return [
+                self._find_unknown(connection, one, coming) if isinstance(one, Applied) else one
+                for one in foreseen
+            ]
+
+    # Inside
+
+    def _foresee(
+        self, connection: Connection, source: Source, place: Place | None, taken: dict[str, str]
+    ) -> Applied | InvalidInputError | RefusedError:
+        try:
+            plan = self._plan(connection, source, place)
+            _take(plan, taken)
+        except (InvalidInputError, RefusedError) as error:
+            return error
+        return plan if isinstance(plan, Applied) else self._describe(connection, plan)
+
+    def _find_unknown(self, connection: Connection, applied: Applied, coming: Sequence[str]) -> Applied:
+        """With the workflows that it starts and that neither are there nor are coming along."""
+        if applied.workflow is None or applied.change is Change.UNCHANGED:
+            return applied
+        started = set(applied.workflow.definition.starts()) - set(coming)
+        unknown = sorted(name for name in started if not self._definitions.is_known(connection, name))
+        return replace(applied, unknown=tuple(unknown))
+
+    def _describe(self, connection: Connection, plan: _Plan) -> Applied:
+        definition = plan.definition
+        names = {use.use.written for use in plan.uses}
+        return Applied(
+            name=definition.name,
+            change=plan.change,
+            missing=tuple(sorted(names - self._references.find_items(connection, names).keys())),
+            workflow=Workflow(
+                id=plan.id,
+                name=definition.name,
+                given_id=plan.given_id,
+                active=definition.is_active,
+                runs=plan.place,
+                stays_away=plan.stays_away,
+                schedule_type=definition.schedule_type,
+                schedule_value=definition.schedule_value,
+                next_run_at=None,
+                definition=definition,
+            ),
+        )
+
+    def _apply(
+        self,
+        connection: Connection,
+        source: Source,
+        place: Place | None,
+        taken: dict[str, str],
+        actor: str,
+    ) -> Applied:
+        plan = self._plan(connection, source, place)
+        _take(plan, taken)
+        if isinstance(plan, Applied):
+            return plan
+        applied = self._describe(connection, plan)
+        if plan.change is Change.UNCHANGED:
+            return applied
+        self._store(connection, plan)
+        self._audit.append(
+            connection,
+            at=self._clock(),
+            actor=actor,
+            action="workflow.apply",
+            subject=plan.id,
+            name=plan.definition.name,
+            active=plan.definition.is_active,
+            runs=plan.place.value,
+        )
+        return applied
+
+    def _plan(self, connection: Connection, source: Source, place: Place | None) -> _Plan | Applied:
+        """`RefusedError` or `InvalidInputError` where it cannot be done."""
+        definition = source.read
+        stored = self._find_stored(connection, definition.id, definition.name)
+        if isinstance(definition, Outline):
+            if stored is None:
+                why = "it has no nodes: get it by itself (GET /workflows/ID), and apply that answer"
+                return Applied(name=definition.name, change=Change.LEFT_OUT, why=why)
+            definition = _fill_in(definition, stored, source.label)
+        if stored is None or stored.name != definition.name:  # one that it has already is not judged again
+            definition = definition.named(_judge(definition.name, source.label))
+            refuse_namesake(
+                connection,
+                workflows,
+                definition.name,
+                what="workflow",
+                but=None if stored is None else stored.id,
+            )
+        own = definition.id if definition.id and _OUR_ID.fullmatch(definition.id) else None
+        workflow_id = stored.id if stored is not None else own or new_id("fl", self._clock())
+        before = None if stored is None else stored.given_id
+        given_id = before if definition.id in (None, workflow_id) else definition.id
+        chosen, stays_away = _place(definition, stored, place, source.label)
+        uses = definition.uses(here=chosen is Place.HERE)
+        change = Change.CREATED if stored is None else Change.UPDATED
+        if stored is not None and self._is_same(connection, stored, definition, chosen, stays_away, uses):
+            change = Change.UNCHANGED
+        return _Plan(
+            definition=definition,
+            label=source.label,
+            stored=stored,
+            id=workflow_id,
+            given_id=given_id,
+            place=chosen,
+            stays_away=stays_away,
+            uses=uses,
+            change=change,
+        )
+
+    def _find_stored(
+        self, connection: Connection, given: str | None, name: str
+    ) -> Row[*tuple[Any, ...]] | None:
+        """The row that a document of this id and name means; None: there is none yet.
+
+        `RefusedError` where its name is that of another.
+        """
+        if given is not None:
+            rows = connection.execute(
+                select(workflows).where(or_(workflows.c.id == given, workflows.c.given_id == given))
+            ).all()
+            if rows:
+                found = min(rows, key=lambda row: row.id != given)
+                namesake = self._find_named(connection, name)
+                if namesake is not None and namesake.id != found.id:
+                    raise RefusedError(
+                        f"a workflow named {name} exists already with id {namesake.id}: choose another name"
+                    )
+                return found
+        named = self._find_named(connection, name)
+        if named is None or given is None:
+            return named
+        if named.given_id is not None:
+            raise _refuse_name(name, named.given_id)
+        before = read_apart(named, read_workflow)
+        if isinstance(before, Unread) or before.definition.id is None:  # what is damaged is made whole by it
+            return named
+        raise _refuse_name(name, named.id)
+
+    def _find_named(self, connection: Connection, name: str) -> Row[*tuple[Any, ...]] | None:
+        rows = connection.execute(select(workflows).where(workflows.c.name.in_(spellings(name)))).all()
+        return min(rows, key=lambda row: row.name != name, default=None)
+
+    def _is_same(
+        self,
+        connection: Connection,
+        stored: Row[*tuple[Any, ...]],
+        definition: Definition,
+        place: Place,
+        stays_away: bool,  # as it is stored
+        uses: tuple[NodeUse, ...],
+    ) -> bool:
+        before = (stored.document, stored.name, stored.runs, stored.stays_away)
+        if before != (definition.text, definition.name, place.value, stays_away):
+            return False
+        found = self._references.of_consumer(connection, stored.id)
+        unlinked = {reference.written for reference in found if reference.item_id is None}
+        if self._references.find_items(connection, unlinked):  # made while nobody looked
+            return False
+        known = {(reference.node_id, reference.written, reference.mentioned) for reference in found}
+        return known == {(use.node_id, use.use.written, use.mentioned) for use in uses}
+
+    def _store(self, connection: Connection, plan: _Plan) -> None:
+        now, definition, stored = self._clock(), plan.definition, plan.stored
+        values: dict[str, Any] = {
+            "name": definition.name,
+            "skeleton": skeleton(definition.name),
+            "given_id": plan.given_id,
+            "document": definition.text,
+            "runs": plan.place.value,
+            "stays_away": plan.stays_away,
+            "critical": definition.critical,
+            "active": definition.is_active,
+            "schedule_type": definition.schedule_type,
+            "schedule_value": definition.schedule_value,
+            "updated_at": now,
+        }
+        kept = ("schedule_type", "schedule_value", "active", "runs")
+        if stored is None or any(getattr(stored, name) != values[name] for name in kept):
+            runs = definition.is_active and plan.place is Place.HERE
+            following = next_run(definition.schedule_type, definition.schedule_value, now) if runs else None
+            values["next_run_at"] = following
+        if stored is None:
+            connection.execute(insert(workflows).values(id=plan.id, created_at=now, **values))
+        else:
+            connection.execute(update(workflows).where(workflows.c.id == plan.id).values(values))
+        self._references.record(
+            connection,
+            consumer=Consumer.WORKFLOW,
+            consumer_id=plan.id,
+            consumer_name=definition.name,
+            active=definition.is_active,
+            elsewhere=plan.place is Place.ELSEWHERE,
+            found=[
+                NodeReference(
+                    node_id=use.node_id, name=use.use.name, item_id=use.use.item_id, mentioned=use.mentioned
+                )
+                for use in plan.uses
+            ],
+            now=now,
+        )
+        used = {
+            use.item_id for use in self._references.of_consumer(connection, plan.id) if use.item_id is not None
+        }
+        rotation_rows.wake_unshown(
+            connection, now, item_ids=used
+        )  # what it holds a good answer to be may be new
+
+
+def _take(plan: _Plan | Applied, taken: dict[str, str]) -> None:
+    """Notes which document is of which workflow; `RefusedError` where two are of one."""
+    if isinstance(plan, Applied):
+        return
+    name = plan.definition.name
+    for key in (name, plan.id, plan.given_id or plan.id):
+        other = taken.setdefault(key, plan.label)
+        if other != plan.label:
+            raise RefusedError(f"{plan.label}: {other} is of workflow {key}, too: leave one of them out")
+
+
+def _refuse_name(name: str, known_as: str) -> RefusedError:
+    return RefusedError(
+        f"a workflow named {name} exists already with id {known_as}: give its id in the file, or choose "
+        "another name"
+    )
+
+
+def _place(
+    definition: Definition, stored: Row[*tuple[Any, ...]] | None, said: Place | None, label: str
+) -> tuple[Place, bool]:
+    """Where it runs, and whether that was said: now, in the document, or before."""
+    if said is None:
+        said = None if definition.document.runs is None else Place(definition.document.runs)
+    if said is None and stored is not None and stored.stays_away:
+        said = Place.ELSEWHERE
+    if said is Place.ELSEWHERE:
+        return Place.ELSEWHERE, True
+    away = definition.away
+    if said is Place.HERE and away:
+        raise RefusedError("\n".join(f"{label}: it cannot run here: {remark}" for remark in away[:50]))
+    return (Place.ELSEWHERE if away else Place.HERE), False
+
+
+def _fill_in(outline: Outline, stored: Row[*tuple[Any, ...]], label: str) -> Definition:
+    """The stored document with what a list says of it; the very same text if it says nothing new."""
+    before = json.loads(read_workflow(stored).text)
+    if all(name in before and before[name] == part for name, part in outline.fields.items()):
+        return parse_stored(stored.document)
+    text = json.dumps({**before, **outline.fields}, indent=2, ensure_ascii=False)
+    return load_definition(text, source=label, strict=outline.strict)
+
+
+def _judge(name: str, source: str) -> str:
+    if _OUR_ID.fullmatch(name):
+        raise InvalidInputError(f"{source}: field name: it looks like a workflow's id: choose another")
+    problem = ""
+    try:
+        return judge(name, what="workflow", least=1, most=NAME_MAX, example="ticket-sync")
+    except InvalidInputError as error:
+        problem = str(error)
+    raise InvalidInputError(f"{source}: field name: {problem}")

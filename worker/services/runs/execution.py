@@ -1,0 +1,300 @@
+"""One run from its row to its end, or to where it waits; and the runs that it begins.
+
+A run resolves its values once, at its start, and records which versions its nodes used. The values are
+revealed (and that is audited) in a transaction of their own, before anything is sent. A run that waits keeps
+which versions it resolved, and goes on with these.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TroubleError
+from vaultcore.secret import Secret
+from vaultcore.versions import Purpose
+from worker.rows import rotations as rotation_rows
+from worker.rows import runs as run_rows
+from worker.rows import states as state_rows
+from worker.services.runs.definitions import Workflow
+from worker.services.runs.subworkflows import Starting
+from worker.services.runs.suspended import Keeping
+from worker.services.runs.values import Number, Resolved, Resolving
+from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
+from worker.workflows.others import Given, Ran
+from worker.workflows.results import RunResult
+from worker.workflows.runner import RUN_SECONDS, Ended, Paused, Runner
+
+RUN_LIMIT: Final = timedelta(seconds=RUN_SECONDS)
+NO_DELAY_WITHIN: Final = "a delay cannot stand in a workflow that an iterator runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended, or that it is still `running` and waits until `resume_at`.
+
+    `output` is that of its last node, masked; `used` are the ids of the items it used, and `begun` the runs
+    that it has opened, for others to execute. `retry_at`: when another try can help at the earliest.
+    """
+
+    run_id: str
+    workflow: str
+    status: str
+    error_message: str | None
+    error_node: str | None
+    cause: Cause | None
+    output: Any
+    used: tuple[str, ...]
+    resume_at: datetime | None = None
+    begun: tuple[str, ...] = ()
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """A run that is being executed. A test has `overrides`: versions that take the place of others. `caller`:
+    whose key began it. `depth`: how many runs before it began each other; `level`: how many iterators run it.
+    """
+
+    run_id: str
+    workflow: Workflow
+    purpose: str
+    began_at: datetime
+    actor: str
+    overrides: Mapping[str, int] | None = None
+    rotation_id: str | None = None
+    caller: Number | None = None
+    depth: int = 0
+    level: int = 0
+
+    @property
+    def is_test(self) -> bool:
+        """Also of a controlled run, which a person watches."""
+        return self.overrides is not None
+
+
+class Executing:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        references: References,
+        starting: Starting,
+        resolving: Resolving,
+        keeping: Keeping,
+        runner: Runner,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._references = references
+        self._starting = starting
+        self._resolving = resolving
+        self._keeping = keeping
+        self._runner = runner
+        self._clock = clock
+
+    def execute(
+        self, run: UnderWay, start: Mapping[str, Any] | Given, *, hidden: tuple[Secret, ...] = ()
+    ) -> Outcome:
+        """From its trigger on, with a context, or with what another run gave."""
+        return self._execute(run, start, hidden=hidden)[0]
+
+    def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> Outcome:
+        """After it has waited, with the values that it had, for what is left of its hour."""
+        others = _Others(self, self._starting, run)
+        left = run.began_at + RUN_LIMIT - self._clock()
+        ended = self._runner.go_on(
+            run.workflow.definition,
+            kept["run"],
+            values=resolved.values,
+            beside=resolved.beside,
+            others=others,
+            seconds=left.total_seconds(),
+            clock=self._clock,
+        )
+        return self._settle(run, resolved, ended, others)
+
+    def give_up(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved, why: str) -> Outcome:
+        """A run that waited cannot go on: it has failed."""
+        return self._end(run, resolved, self._runner.give_up(run.workflow.definition, kept["run"], why))
+
+    def _execute(
+        self,
+        run: UnderWay,
+        start: Mapping[str, Any] | Given,
+        *,
+        hidden: tuple[Secret, ...] = (),
+        within: bool = False,
+        seconds: float = RUN_SECONDS,
+    ) -> tuple[Outcome, Ended | None]:
+        """Beside the outcome how it ended; None where its values could not be resolved, or where it waits."""
+        resolved, problem = Resolved(), ""
+        try:
+            with self._database.write() as connection:
+                resolved = self._resolving.resolve(
+                    connection,
+                    run.workflow,
+                    run.overrides or {},
+                    purpose=Purpose.TEST if run.is_test else Purpose.RUN,
+                    actor=run.actor,
+                )
+        except TroubleError:
+            raise  # the database is away: that says nothing of the run
+        except NightkeyError as error:
+            problem = str(error)
+        if problem:
+            return self._end(run, resolved, RunResult.not_begun(problem)), None
+        others = _Others(self, self._starting, run)
+        ended = self._runner.begin(
+            run.workflow.definition,
+            start=start,
+            values=resolved.values,
+            beside=resolved.beside,
+            hidden=hidden,
+            is_test=run.is_test,
+            others=others,
+            cannot_wait=NO_DELAY_WITHIN if within else None,
+            seconds=seconds,
+            clock=self._clock,
+        )
+        return self._settle(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
+
+    def _settle(self, run: UnderWay, resolved: Resolved, ended: Ended | Paused, others: "_Others") -> Outcome:
+        begun = tuple(others.begun)
+        if isinstance(ended, Ended):
+            return self._end(run, resolved, ended.result, begun)
+        return self._pause(run, resolved, ended, begun)
+
+    def _pause(self, run: UnderWay, resolved: Resolved, paused: Paused, begun: tuple[str, ...]) -> Outcome:
+        kept = {"run": paused.kept, "caller": run.caller, **resolved.keep()}
+        problem = ""
+        try:
+            sealed = self._keeping.seal(run.run_id, kept)
+        except InvalidInputError as error:
+            problem = f"the run cannot wait: {error}"
+        if problem:
+            given_up = self._runner.give_up(run.workflow.definition, paused.kept, problem)
+            return self._end(run, resolved, given_up, begun)
+        with self._database.write() as connection:
+            if run_rows.find_open(connection, run.run_id, lock=True) is not None:
+                state_rows.keep(connection, run.run_id, sealed, at=self._clock(), resume_at=paused.resume_at)
+        return Outcome(
+            run_id=run.run_id,
+            workflow=run.workflow.name,
+            status="running",
+            error_message=None,
+            error_node=None,
+            cause=None,
+            output=None,
+            used=(),
+            resume_at=paused.resume_at,
+            begun=begun,
+        )
+
+    def _end(
+        self, run: UnderWay, resolved: Resolved, result: RunResult, begun: tuple[str, ...] = ()
+    ) -> Outcome:
+        used = resolved.used(result.used)
+        if run.caller is not None:
+            used[run.caller[0]] = run.caller[1]
+        now = self._clock()
+        with self._database.write() as connection:
+            ended = run_rows.end_run(connection, run.run_id, result, used, at=now)
+            if ended and run.purpose in run_rows.PROVING:
+                good = result.status == "completed"
+                rotation_rows.wake_watching(
+                    connection, used, now
+                )  # rotations before references, as who watches
+                self._references.note_run(
+                    connection,
+                    workflow_id=run.workflow.id,
+                    used=used,
+                    good=good,
+                    began_at=run.began_at,
+                    at=now,
+                )
+        return Outcome(
+            run_id=run.run_id,
+            workflow=run.workflow.name,
+            status=result.status,
+            error_message=result.error_message,
+            error_node=result.error_node,
+            cause=result.cause,
+            output=result.output,
+            used=tuple(sorted(used)),
+            begun=begun,
+            retry_at=result.retry_at,
+        )
+
+    def run_other(
+        self, run: UnderWay, workflow: Workflow, given: Given, seconds: float
+    ) -> tuple[Ran, tuple[str, ...]]:
+        """A run within this run: how it ended, and the runs that it opened."""
+        now = self._clock()
+        with self._database.write() as connection:
+            run_id = run_rows.open_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                purpose=run.purpose,
+                trigger=run_rows.SUBFLOW,
+                at=now,
+                rotation_id=run.rotation_id,
+                parent_id=run.run_id,
+                depth=run.depth + 1,
+            )
+        within = UnderWay(
+            run_id=run_id,
+            workflow=workflow,
+            purpose=run.purpose,
+            began_at=now,
+            actor=run.actor,
+            overrides=run.overrides,
+            rotation_id=run.rotation_id,
+            depth=run.depth + 1,
+            level=run.level + 1,
+        )
+        outcome, ended = self._execute(within, given, within=True, seconds=seconds)
+        ran = Ran(
+            workflow=workflow.name,
+            status=outcome.status,
+            error_message=outcome.error_message,
+            error_node=outcome.error_node,
+            cause=outcome.cause,
+            retry_at=outcome.retry_at,
+            output=None if ended is None else ended.output,
+            shown=None if ended is None else ended.shown,
+            masker=given.masker if ended is None else ended.masker,
+        )
+        return ran, outcome.begun
+
+
+class _Others:
+    """What a run may start. `begun` are the runs that it, and those within it, have opened."""
+
+    def __init__(self, executing: Executing, starting: Starting, run: UnderWay) -> None:
+        self._executing = executing
+        self._starting = starting
+        self._run = run
+        self.begun: list[str] = []
+
+    def find(self, workflow: str, *, trigger: str) -> str:
+        return self._find(workflow, trigger).name
+
+    def begin(self, workflow: str, given: Given) -> str:
+        found = self._find(workflow, WORKFLOW_TRIGGER)
+        self.begun.append(
+            self._starting.open(found, given, parent_id=self._run.run_id, depth=self._run.depth + 1)
+        )
+        return self.begun[-1]
+
+    def run(self, workflow: str, given: Given, *, seconds: float) -> Ran:
+        found = self._find(workflow, SUBFLOW_TRIGGER)
+        ran, begun = self._executing.run_other(self._run, found, given, seconds)
+        self.begun += begun
+        return ran
+
+    def _find(self, workflow: str, trigger: str) -> Workflow:
+        return self._starting.find(workflow, trigger=trigger, depth=self._run.depth, level=self._run.level)

@@ -1,0 +1,127 @@
+"""Calls from outside: which workflows a caller's key opens, and the run that it begins."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, or_, select
+
+from vaultcore.database import Database
+from vaultcore.model import Consumer
+from vaultcore.names import spellings
+from vaultcore.secret import Secret
+from vaultcore.tables import references
+from worker.domain.places import Place
+from worker.rows.tables import workflows
+from worker.services.runs.callers import Presenting
+from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.execution import Outcome
+from worker.services.runs.runs import Running
+
+_NOBODY = ("", 0)
+"""Whose key it is where it is nobody's: no reference is to that item."""
+
+
+class Entrance(StrEnum):
+    """By which door a call comes; the name stands in the run as what triggered it."""
+
+    API = "api"
+    WEBHOOK = "webhook"
+
+    @property
+    def component_id(self) -> str:
+        """The trigger that a workflow must begin with to be called there."""
+        return f"{self.value}_trigger"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """A workflow that a key opens, and whose key it is: (item id, version number)."""
+
+    workflow: Workflow
+    entrance: Entrance
+    item: str
+    caller: tuple[str, int]
+
+
+class Calling:
+    """Admits callers by their keys, and runs what they call."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        presenting: Presenting,
+        definitions: Definitions,
+        running: Running,
+    ) -> None:
+        self._database = database
+        self._presenting = presenting
+        self._definitions = definitions
+        self._running = running
+
+    def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
+        """The active workflows that begin there and that the key opens; of that name or id, if one is given.
+
+        Empty for every reason there is, found by the same statements: a key of nobody is looked up as one of
+        others is, and no definition is read for either. So neither learns by time whether the key is one, or
+        which workflows there are. That a key was used is noted of one that opens something here.
+        """
+        with self._database.read() as connection:
+            caller = self._presenting.look(connection, key) or _NOBODY
+            found = self._find_opened(connection, caller, entrance, name)
+        if found:
+            self._presenting.note(caller)
+        return found
+
+    def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
+        """One run, from its row to its end, however long that takes; or to where it waits."""
+        return self._running.execute_call(
+            called.workflow,
+            trigger=called.entrance.value,
+            payload=payload,
+            caller=called.caller,
+            key=key,
+            actor=f"caller:{called.item}",
+        )
+
+    def _find_opened(
+        self, connection: Connection, caller: tuple[str, int], entrance: Entrance, name: str | None
+    ) -> list[Called]:
+        named = references.c.consumer_id
+        rows = connection.execute(
+            select(named, references.c.node_id, references.c.written)
+            .join(workflows, workflows.c.id == named)
+            .where(
+                references.c.item_id == caller[0],
+                references.c.consumer == Consumer.WORKFLOW.value,
+                ~references.c.mentioned,
+                workflows.c.active,
+                workflows.c.runs == Place.HERE.value,
+                _may_begin_with(entrance.component_id),
+                *([] if name is None else [_is_called(name)]),
+            )
+            .order_by(workflows.c.name)
+        ).all()
+        found = []
+        for row in rows:
+            workflow = self._definitions.get(connection, row.consumer_id)
+            trigger_id = workflow.definition.trigger_id()
+            component = workflow.definition.component(trigger_id)
+            if row.node_id == trigger_id and component.component_id == entrance.component_id:
+                found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
+        return found
+
+
+def _may_begin_with(component_id: str) -> ColumnElement[bool]:
+    """Whether the document names the trigger, or may do so in another writing: its definition says it for sure.
+
+    So that none is read of a workflow that the key opens by the other door.
+    """
+    document = workflows.c.document
+    return or_(document.contains(component_id, autoescape=True), document.contains("\\u", autoescape=True))
+
+
+def _is_called(name: str) -> ColumnElement[bool]:
+    c = workflows.c
+    return or_(c.id == name, c.given_id == name, c.name.in_(spellings(name)))

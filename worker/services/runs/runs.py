@@ -1,0 +1,386 @@
+"""Runs of workflows: production runs, and the tests that prove a candidate; who begins them, and goes on."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row, select, update
+
+from vaultcore.consumers import References
+from vaultcore.damage import is_whole
+from vaultcore.database import Database
+from vaultcore.errors import ConflictError, InvalidInputError, NightkeyError, RefusedError, TroubleError
+from vaultcore.secret import Secret
+from vaultcore.stored import Unread, check_row, do_apart
+from vaultcore.versions import Purpose
+from worker.domain.places import Place
+from worker.rows import rotations as rotation_rows
+from worker.rows import runs as run_rows
+from worker.rows import states as state_rows
+from worker.rows.tables import workflows
+from worker.services.runs.callers import Presenting
+from worker.services.runs.definitions import Definitions, Workflow, refuse_elsewhere
+from worker.services.runs.execution import RUN_LIMIT, Executing, Outcome, UnderWay
+from worker.services.runs.subworkflows import explain_unfit
+from worker.services.runs.suspended import Keeping
+from worker.services.runs.values import Number, Resolved, Resolving, read_numbers
+from worker.workflows.masking import Masker
+from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
+from worker.workflows.others import Given
+from worker.workflows.results import NodeResult, RunResult
+from worker.workflows.runner import Runner
+from worker.workflows.schedule import next_run
+
+_log = structlog.get_logger(__name__)
+_LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """A run that this process alone begins, with what it starts with; or goes on with, where it has `kept`
+    something and `resolved` its values again. `problem` says why it cannot go on.
+    """
+
+    run: UnderWay
+    start: Mapping[str, Any] | Given = field(repr=False)
+    kept: Mapping[str, Any] | None = field(default=None, repr=False)
+    resolved: Resolved = field(default_factory=Resolved)
+    problem: str = ""
+
+
+class Running:
+    """Starts, executes and tests workflows."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        references: References,
+        definitions: Definitions,
+        resolving: Resolving,
+        keeping: Keeping,
+        executing: Executing,
+        runner: Runner,
+        presenting: Presenting,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._references = references
+        self._definitions = definitions
+        self._resolving = resolving
+        self._keeping = keeping
+        self._executing = executing
+        self._runner = runner
+        self._presenting = presenting
+        self._clock = clock
+
+    # Production
+
+    def start(
+        self,
+        name: str,
+        *,
+        payload: Any = None,  # noqa: ANN401  # JSON
+        key: Secret | None = None,
+        actor: str,
+    ) -> Outcome:
+        """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
+        with self._database.write() as connection:
+            workflow = self._definitions.get(connection, name)
+            refuse_elsewhere(workflow)
+            if not workflow.active:
+                raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+            caller = self._resolving.check_caller(connection, workflow, key)
+            run = self._open(connection, workflow, "production", "manual", actor=actor, caller=caller)
+        if caller is not None:
+            self._presenting.note(caller)
+        return self._executing.execute(run, _context(payload))
+
+    def claim_due(self, *, limit: int = 500) -> list[str]:
+        """Opens a run for every workflow whose time has come, once each, and says which.
+
+        Slots that passed while nothing ran are made up by one run.
+        """
+        now = self._clock()
+        opened = []
+        with self._database.write() as connection:
+            due = connection.execute(
+                select(workflows)
+                .where(
+                    workflows.c.next_run_at <= now,
+                    workflows.c.runs == Place.HERE.value,
+                    is_whole(connection, workflows),
+                )
+                .order_by(workflows.c.next_run_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for row in due:
+                run_id = do_apart(connection, row, lambda one: self._open_due(connection, one, now))
+                if isinstance(run_id, Unread):  # the scan makes a finding of it
+                    _log.error("workflow.unreadable", workflow=row.id, problem=run_id.problem)
+                else:
+                    opened.append(run_id)
+        return opened
+
+    def _open_due(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> str:
+        check_row(row, f"workflow {row.name}")
+        following = next_run(row.schedule_type, row.schedule_value, now)
+        connection.execute(update(workflows).where(workflows.c.id == row.id).values(next_run_at=following))
+        return run_rows.open_run(connection, row.id, row.name, purpose="production", trigger="schedule", at=now)
+
+    def waiting_runs(self, *, opened_before: datetime) -> list[str]:
+        """Runs that were opened and never begun: their message was lost.
+
+        Ends those whose worker died, and wakes the rotations that waited for them.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            lost = run_rows.fail_lost_runs(connection, begun_before=now - _LOST_AFTER, at=now)
+            self._wake_for(connection, lost, now)
+            return run_rows.pending_runs(connection, opened_before=opened_before)
+
+    def due_runs(self) -> list[str]:
+        """Runs that can go on, since their delay is over, and those that others have begun: `execute` does
+        either, once.
+        """
+        with self._database.read() as connection:
+            return state_rows.due(connection, self._clock())
+
+    def execute(self, run_id: str, *, actor: str) -> Outcome | None:
+        """Executes a run that was opened and not begun, or goes on with one that waited. None: somebody else
+        does, or it cannot be read.
+        """
+        problem = ""
+        try:
+            with self._database.write() as connection:
+                taken = self._take(connection, run_id, actor)
+        except (ConflictError, TroubleError):
+            raise
+        except NightkeyError as error:  # what cannot be read would wait for ever
+            problem = str(error)
+        if problem:
+            self._fail(run_id, problem)
+            return None
+        if taken is None:
+            return None
+        if taken.kept is None:
+            return self._executing.execute(taken.run, taken.start)
+        if taken.problem:
+            return self._executing.give_up(taken.run, taken.kept, taken.resolved, taken.problem)
+        return self._executing.go_on(taken.run, taken.kept, taken.resolved)
+
+    def execute_call(
+        self,
+        workflow: Workflow,
+        *,
+        trigger: str,
+        payload: Any,  # noqa: ANN401  # JSON
+        caller: Number,
+        key: Secret,
+        actor: str,
+    ) -> Outcome:
+        """A run that a caller begins; `caller` is the item and version whose key it presented.
+
+        The run notes that version as used, which is what proves that its callers have moved. The key is
+        masked, in case the caller sent it in the body, too.
+        """
+        with self._database.write() as connection:
+            run = self._open(connection, workflow, "production", trigger, actor=actor, caller=caller)
+        return self._executing.execute(run, _context(payload), hidden=(key,))
+
+    # Tests
+
+    def test_node(
+        self,
+        workflow: Workflow,
+        node_id: str,
+        *,
+        overrides: Mapping[str, int],
+        stand_ins: Mapping[str, Secret] | None = None,
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> NodeResult:
+        """One node, really executed, alone, with its sample context and the overriding versions; `stand_ins`,
+        by the item's id, are given to it instead of what the vault holds.
+        """
+        if node_id not in workflow.definition.node_ids():
+            raise InvalidInputError(
+                f"workflow {workflow.name} has no node {node_id!r}: "
+                f"it has {', '.join(workflow.definition.node_ids())}"
+            )
+        why = workflow.why_untested(node_id)
+        if why is not None:
+            raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
+        with self._database.write() as connection:
+            resolved = self._resolving.resolve(
+                connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
+            )
+        return self._runner.test_node(
+            workflow.definition,
+            node_id,
+            context=workflow.definition.sample_context if context is None else context,
+            values=resolved.stand_in(stand_ins or {}),
+            beside=resolved.beside,
+        )
+
+    def test_workflow(
+        self,
+        workflow: Workflow,
+        *,
+        overrides: Mapping[str, int],
+        rotation_id: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        actor: str,
+    ) -> Outcome:
+        """The whole workflow, really executed, with its sample context; it proves no production run."""
+        refuse_elsewhere(workflow)
+        with self._database.write() as connection:
+            run = self._open(
+                connection,
+                workflow,
+                "test",
+                "test",
+                actor=actor,
+                overrides=overrides,
+                rotation_id=rotation_id,
+            )
+        return self._executing.execute(run, workflow.definition.sample_context if context is None else context)
+
+    def run_controlled(
+        self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
+    ) -> Outcome:
+        """The whole workflow with its sample context, active or not, watched by a person: it proves as a
+        production run does.
+        """
+        refuse_elsewhere(workflow)
+        with self._database.write() as connection:
+            run = self._open(
+                connection,
+                workflow,
+                "controlled",
+                "manual",
+                actor=actor,
+                overrides=overrides,
+                rotation_id=rotation_id,
+            )
+        return self._executing.execute(run, workflow.definition.sample_context)
+
+    # Inside
+
+    def _open(
+        self,
+        connection: Connection,
+        workflow: Workflow,
+        purpose: str,
+        trigger: str,
+        *,
+        actor: str,
+        caller: Number | None = None,
+        overrides: Mapping[str, int] | None = None,
+        rotation_id: str | None = None,
+    ) -> UnderWay:
+        """A run that begins at once."""
+        now = self._clock()
+        run_id = run_rows.open_run(
+            connection,
+            workflow.id,
+            workflow.name,
+            purpose=purpose,
+            trigger=trigger,
+            at=now,
+            rotation_id=rotation_id,
+        )
+        return UnderWay(
+            run_id=run_id,
+            workflow=workflow,
+            purpose=purpose,
+            began_at=now,
+            actor=actor,
+            overrides=overrides,
+            rotation_id=rotation_id,
+            caller=caller,
+        )
+
+    def _take(self, connection: Connection, run_id: str, actor: str) -> _Taken | None:
+        """Claims a run that waits, once; None if it does not, or somebody else has it.
+
+        One that waited keeps the versions that it resolved: they are revealed again. It goes on although its
+        workflow was made inactive meanwhile; one that was opened, and not begun, is refused then, and where it
+        would not begin any more as it was to.
+        """
+        now = self._clock()
+        begun = run_rows.begin_run(connection, run_id, at=now)
+        # another machine, whose clock is a little ahead, may have opened the one that begins
+        kept = self._keeping.take(connection, run_id, due_by=now if begun is None else None)
+        row = run_rows.find_open(connection, run_id)
+        if row is None or (begun is None and kept is None):
+            return None
+        check_row(row, f"run {run_id}")
+        run = UnderWay(
+            run_id=run_id,
+            workflow=self._definitions.get(connection, row.workflow_id),
+            purpose=row.purpose,
+            began_at=row.started_at,
+            actor=actor,
+            depth=row.depth,
+        )
+        if begun is not None:
+            _check_fit(run.workflow, row.trigger)
+            return _Taken(run=run, start=_start(row.trigger, kept))
+        return self._take_again(connection, run, kept or {})
+
+    def _take_again(self, connection: Connection, run: UnderWay, kept: Mapping[str, Any]) -> _Taken:
+        caller = kept["caller"]
+        run = replace(run, caller=None if caller is None else (caller[0], caller[1]))
+        resolved, problem = read_numbers(kept), ""
+        if not run.workflow.runs_here:
+            problem = "the workflow was changed while this run waited, and runs elsewhere now"
+            return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
+        try:
+            resolved = self._resolving.reveal(connection, resolved, purpose=Purpose.RUN, actor=run.actor)
+        except (ConflictError, TroubleError):
+            raise
+        except NightkeyError as error:  # a value lapsed, or was taken away in a hurry
+            problem = str(error)
+        return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
+
+    def _fail(self, run_id: str, why: str) -> None:
+        """It can neither be begun nor gone on with."""
+        now = self._clock()
+        with self._database.write() as connection:
+            row = run_rows.find_open(connection, run_id)
+            if run_rows.end_run(connection, run_id, RunResult.not_begun(why), {}, at=now) and row is not None:
+                self._wake_for(connection, [row.workflow_id], now)
+
+    def _wake_for(self, connection: Connection, workflow_ids: Iterable[str], now: datetime) -> None:
+        """The rotations that waited for a run of these, which has ended without a proof."""
+        used = self._references.items_of(connection, workflow_ids)
+        if used:
+            rotation_rows.wake_watching(connection, used, now)
+
+
+def _context(payload: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    return {} if payload is None else {"webhook_payload": payload}
+
+
+def _check_fit(workflow: Workflow, trigger: str) -> None:
+    """`RefusedError` for a workflow that was changed after a run of it was opened, and before that began."""
+    refuse_elsewhere(workflow)
+    if trigger == run_rows.WORKFLOW:
+        problem = explain_unfit(workflow, WORKFLOW_TRIGGER)
+        if problem:
+            raise RefusedError(f"it was changed before this run began: {problem}")
+    elif not workflow.active:
+        raise RefusedError(f"workflow {workflow.name} was made inactive before this run began")
+
+
+def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given:
+    """What a run that others have opened starts with."""
+    if kept is not None:
+        return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
+    if trigger == run_rows.WORKFLOW:
+        raise NightkeyError("what another run gave to it is gone")
+    return {}

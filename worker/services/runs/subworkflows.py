@@ -1,0 +1,95 @@
+"""Workflows that others start: which may be, and the runs that are opened for whoever comes to execute them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from vaultcore.database import Database
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError, NightkeyError, TroubleError
+from worker.rows import runs as run_rows
+from worker.rows import states as state_rows
+from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.suspended import Keeping
+from worker.workflows.masking import Masker
+from worker.workflows.nodes.starting import SUBFLOW_TRIGGER
+from worker.workflows.others import Given
+
+LEVELS_MAX: Final = 5
+"""How deep iterators may run each other."""
+CHAIN_MAX: Final = 20
+"""How many runs may begin each other, one after the other."""
+
+
+class Starting:
+    def __init__(
+        self, *, database: Database, definitions: Definitions, keeping: Keeping, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._definitions = definitions
+        self._keeping = keeping
+        self._clock = clock
+
+    def find(self, workflow: str, *, trigger: str, depth: int, level: int) -> Workflow:
+        """The other workflow, by id or name; `CounterpartError` if a run of this depth, run by so many
+        iterators, cannot start it.
+        """
+        problem = ""
+        try:
+            with self._database.read() as connection:
+                found = self._definitions.get(connection, workflow)
+            problem = explain_unfit(found, trigger)
+        except TroubleError:
+            raise
+        except NightkeyError as error:
+            problem = str(error)
+        if not problem:
+            problem = _explain_too_many(trigger, depth, level)
+        if problem:
+            raise CounterpartError(problem, cause=Cause.MISTAKE)
+        return found
+
+    def open(self, workflow: Workflow, given: Given, *, parent_id: str, depth: int) -> str:
+        """A run that can be begun from now on, with what it was given, sealed: its id."""
+        hides = given.masker if given.shown != given.payload else Masker(())  # else there is nothing to hide
+        kept = {"payload": given.payload, "shown": given.shown, "masker": hides.keep()}
+        now = self._clock()
+        problem = ""
+        try:
+            with self._database.write() as connection:
+                run_id = run_rows.open_run(
+                    connection,
+                    workflow.id,
+                    workflow.name,
+                    purpose="production",
+                    trigger=run_rows.WORKFLOW,
+                    at=now,
+                    parent_id=parent_id,
+                    depth=depth,
+                )
+                state_rows.keep(connection, run_id, self._keeping.seal(run_id, kept), at=now, resume_at=now)
+        except InvalidInputError as error:
+            problem = f"the payload cannot be given to {workflow.name}: {error}"
+        if problem:
+            raise CounterpartError(problem, cause=Cause.MISTAKE)
+        return run_id
+
+
+def explain_unfit(workflow: Workflow, trigger: str) -> str:
+    """Why it cannot be started by another; empty: it can. `ConfigurationError` where its trigger is gone."""
+    definition = workflow.definition
+    if not workflow.runs_here:
+        return f"workflow {workflow.name} runs elsewhere: it cannot be started from here"
+    begins_with = definition.component(definition.trigger_id()).component_id
+    if begins_with != trigger:
+        return f"workflow {workflow.name} begins with {begins_with}, and would have to begin with {trigger}"
+    if not workflow.active:
+        return f"workflow {workflow.name} is not active: set is_active and apply it"
+    return ""
+
+
+def _explain_too_many(trigger: str, depth: int, level: int) -> str:
+    if trigger == SUBFLOW_TRIGGER and level >= LEVELS_MAX:
+        return f"iterators run each other {LEVELS_MAX} levels deep at most"
+    if depth + 1 >= CHAIN_MAX:
+        return f"{CHAIN_MAX} runs have begun each other, which is taken for a circle: this one begins no other"
+    return ""

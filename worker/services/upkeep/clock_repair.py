@@ -1,0 +1,54 @@
+"""After the wall clock was ahead and has been set back: nothing waits for a time that was never to come."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from vaultcore.database import Database
+from worker.rows import clocks as clock_rows
+from worker.rows import rotations as rotation_rows
+
+_log = structlog.get_logger(__name__)
+_SCAN_LEASE = timedelta(minutes=15)
+_PAUSE_MAX = timedelta(hours=1)
+
+
+class Mending:
+    """Where several machines share the database, one whose own clock is behind judges by the database's."""
+
+    def __init__(self, *, database: Database, lease: timedelta, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._menders: dict[str, Callable[[Connection, datetime], int]] = {
+            "rotations": partial(clock_rows.mend_rotations, lease=lease),
+            "deliveries": clock_rows.mend_deliveries,
+            "heartbeats": partial(clock_rows.mend_heartbeats, pause=_PAUSE_MAX),
+            "workflows": clock_rows.mend_workflows,
+            "runs": clock_rows.mend_runs,
+            "waiting runs": clock_rows.mend_run_states,
+            "nights": partial(clock_rows.mend_nights, lease=_SCAN_LEASE),
+            "claims": clock_rows.mend_claims,
+            "findings": clock_rows.mend_findings,
+        }
+
+    def mend(self) -> int:
+        """Puts right what was written in a future of the clock as it is now; how many rows."""
+        with self._database.write() as connection:
+            now = self._clock()
+            now = max(now, rotation_rows.lease_clock(connection, now))
+            mended = {what: _try(what, partial(mend, connection, now)) for what, mend in self._menders.items()}
+        if any(mended.values()):
+            _log.warning("clock.set-back", **{what: number for what, number in mended.items() if number})
+        return sum(mended.values())
+
+
+def _try(what: str, mend: Callable[[], int]) -> int:
+    """A table with a row that cannot be read holds up neither the others nor the sweep."""
+    try:
+        return mend()
+    except (ValueError, TypeError, OverflowError) as error:
+        _log.warning("clock.not-mended", what=what, error=type(error).__name__)
+        return 0

@@ -1,0 +1,231 @@
+"""Rows that decide and none of us wrote so: found, told, and answered for by a person.
+
+Whoever is about to act by such a row is refused there and then (`vaultcore.row_macs`). Here all of them are
+looked at, due or not: by `audit verify --rows` in one go, by each night as far as its budget goes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from vaultcore.audit import AuditLog
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
+from vaultcore.paging import refuse_to_go_round
+from vaultcore.row_checks import Fault, Page, RowChecks, Wrong
+from vaultcore.row_macs import RowMacs
+from vaultcore.signing_rows import sign_row
+from vaultcore.stored import do_apart
+from worker.domain.findings import Finding, FindingKind
+from worker.domain.tampering import describe_row, find_wrong
+from worker.rows import findings as finding_rows
+from worker.rows import row_checks as row_check_rows
+from worker.rows.row_checks import Place
+
+_WRONG_MAX = 1000
+"""How many are told one by one (and those of a page): where there are more, one restores the whole."""
+_PAGE = 200
+"""Rows that are read at once: a sealed record has up to 65 kB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """How many rows were looked at, and what was found of those that are not as we wrote them."""
+
+    rows: int
+    wrong: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A row that was changed, as it is now: by the names of its columns. `digest` tells it from any other."""
+
+    table: str
+    key: str
+    columns: Mapping[str, str]
+    digest: str
+
+
+class CheckingRows:
+    """`budget`: how many rows a night looks at, at most (and a page more)."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        checks: RowChecks,
+        macs: RowMacs,
+        audit: AuditLog,
+        budget: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._checks = checks
+        self._macs = macs
+        self._audit = audit
+        self._budget = budget
+        self._clock = clock
+
+    def check_all(self) -> Checked:
+        """Every row and every record, in one state of the database; no more than a thousand of them are told.
+        Writes nothing.
+        """
+        rows, wrong = 0, []
+        with self._database.read() as connection:
+            for _, page in self._walk(connection, None):
+                rows += page.rows
+                wrong += [_find(connection, one) for one in page.wrong]
+                if len(wrong) >= _WRONG_MAX:
+                    break
+        return Checked(rows=rows, wrong=tuple(wrong))
+
+    def check_some(self) -> Checked:
+        """A night's part: what was found before, then on from where the night before had come to. What is found
+        is a finding until it was put right, or a person has answered for it.
+        """
+        with self._database.read() as connection:
+            mended = self._find_mended(connection)
+            checked, place = self._look(connection)
+        now = self._clock()
+        with self._database.write() as connection:
+            for subject in mended:
+                finding_rows.resolve(connection, FindingKind.TAMPERED, subject, now)
+            for finding in checked.wrong:
+                finding_rows.record(connection, finding, now)
+            row_check_rows.write_place(connection, place, now=now)
+        return checked
+
+    def preview(self, connection: Connection) -> Checked:
+        """What the next night would find of them. Writes nothing."""
+        return self._look(connection)[0]
+
+    def record(self, connection: Connection, error: TamperedError) -> None:
+        """Who was about to act met such a row: it is a finding from now on."""
+        table = self._find_table(error.table)
+        row = self._checks.find_row(connection, table, error.key)
+        wrong = None if row is None else self._checks.check_row(connection, table, row)
+        if wrong is not None:
+            finding_rows.record(connection, _find(connection, wrong), self._clock())
+
+    def show(self, table: str, key: str) -> Shown:
+        """The row that a person is to answer for; `RefusedError` if it is as one of us wrote it."""
+        with self._database.read() as connection:
+            return self._show(connection, table, key)[0]
+
+    def accept(self, table: str, key: str, *, shown: str, actor: str) -> None:
+        """Somebody answers for the row as it was shown to them: its digest is made anew, and that is audited.
+
+        `RefusedError` if it is another by now.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            found, kept, row = self._show(connection, table, key, lock=True)
+            if found.digest != shown:
+                raise RefusedError(f"{table} {key} was changed again meanwhile: look at it once more")
+            sign_row(connection, self._macs, kept, row)
+            self._audit.append(
+                connection,
+                at=now,
+                actor=actor,
+                action="row.accept",
+                subject=f"{table} {key}"[:100],
+                digest=shown,
+            )
+            finding_rows.resolve(connection, FindingKind.TAMPERED, f"{table} {key}"[:250], now)
+
+    # Inside
+
+    def _look(self, connection: Connection) -> tuple[Checked, Place | None]:
+        """On from where the night before had come to, as far as the budget goes; and where that leads."""
+        rows, wrong, place = 0, [], None
+        for after, page in self._walk(connection, row_check_rows.read_place(connection)):
+            rows += page.rows
+            wrong += [_find(connection, one) for one in page.wrong]
+            place = after
+            if rows >= self._budget or len(wrong) >= _WRONG_MAX:
+                break
+        return Checked(rows=rows, wrong=tuple(wrong)), place
+
+    def _walk(self, connection: Connection, place: Place | None) -> Iterator[tuple[Place | None, Page]]:
+        """Each page, with the place after it; None: that was the last one."""
+        tables = self._checks.tables()
+        names = [table.name for table in tables]
+        start = names.index(place.table) if place is not None and place.table in names else 0
+        key = None if place is None or not _fits(tables[start], place) else place.key
+        for position in range(start, len(tables)):
+            last, more = key, True
+            while more:
+                page = self._checks.check_page(connection, tables[position], last, size=_PAGE)
+                if last is not None and page.last == last:
+                    raise refuse_to_go_round()
+                last, more = page.last, page.last is not None
+                follows = position + 1 < len(tables)
+                after = Place(table=names[position], key=last) if more else None
+                yield (after or (Place(table=names[position + 1], key=None) if follows else None)), page
+            key = None
+
+    def _find_mended(self, connection: Connection) -> list[str]:
+        """Of what was found before: what is whole by now, or gone."""
+        mended = []
+        for row in row_check_rows.list_tampered(connection):
+            done = do_apart(connection, row, lambda one: self._is_mended(connection, one.subject))
+            if done is True:  # one of which it cannot be told stays open, and ends no night
+                mended.append(row.subject)
+        return mended
+
+    def _is_mended(self, connection: Connection, subject: str) -> bool:
+        name, _, key = subject.partition(" ")
+        table = next((one for one in self._checks.tables() if one.name == name), None)
+        row = None if table is None else self._checks.find_row(connection, table, key)
+        return table is None or row is None or self._checks.check_row(connection, table, row) is None
+
+    def _show(
+        self, connection: Connection, name: str, key: str, *, lock: bool = False
+    ) -> tuple[Shown, Table, Any]:
+        table = self._find_table(name)
+        row = self._checks.find_row(connection, table, key, lock=lock)
+        if row is None:
+            raise NotFoundError(f"{name} has no row {key[:100]!r}: `nightkey audit verify --rows` names them")
+        wrong = self._checks.check_row(connection, table, row)
+        if wrong is None:
+            raise RefusedError(f"{name} {key} is as Nightkey wrote it: there is nothing to answer for")
+        if wrong.fault is Fault.RECORD:
+            raise RefusedError(
+                f"{name} {key} is as Nightkey wrote it, and its sealed record does not open: nobody can answer "
+                f"for that. {_find(connection, wrong).command}"
+            )
+        digest = ""
+        with suppress(TypeError):  # a value that none of us wrote
+            digest = self._macs.make(table, wrong.row).hex()
+        if not digest:
+            raise RefusedError(f"{name} {key} holds what cannot be read: restore it from a backup")
+        return Shown(table=name, key=key, columns=describe_row(wrong.row), digest=digest), table, row
+
+    def _find_table(self, name: str) -> Table:
+        tables = {table.name: table for table in self._checks.tables()}
+        if name not in tables:
+            raise InvalidInputError(
+                f"no table {name[:40]!r} of rows that decide: it is one of {', '.join(tables)}"
+            )
+        return tables[name]
+
+
+def _fits(table: Table, place: Place) -> bool:
+    """Whether what is stored of a place can be a primary key of the table: nobody's hand has changed it."""
+    kinds = [column.type.python_type for column in table.primary_key]
+    key = place.key or ()
+    return (
+        place.table == table.name
+        and len(key) == len(kinds)
+        and all(type(part) is kind for part, kind in zip(key, kinds, strict=True))
+    )
+
+
+def _find(connection: Connection, wrong: Wrong) -> Finding:
+    item_id = wrong.row.get("item_id") or (wrong.row["id"] if wrong.table == "items" else None)
+    name = row_check_rows.name_of_item(connection, item_id) if isinstance(item_id, str) else None
+    return find_wrong(wrong.table, wrong.key, wrong.row, opens=wrong.fault is Fault.ROW, item=name)
