@@ -150,15 +150,15 @@ class Organisation:
             return rotation_rows.due_rotations(connection, self.services.clock())
 
     def deliver(self) -> None:
-        self.services.delivering.deliver()
+        self.services.delivery.deliver()
 
     def collect(self, token: str, *, actor: str = "test") -> Collected:
         """The owner does what a notice says, and sees the key."""
-        return self.services.claiming.collect(token, actor=actor, show=lambda _: None)
+        return self.services.pickups.collect(token, actor=actor, show=lambda _: None)
 
     def present(self, key: str) -> tuple[str, int] | None:
         """A caller presents a key: whose it is, if it opens."""
-        return self.services.presenting.check(Secret(key))
+        return self.services.caller_keys.check(Secret(key))
 
     def rotations(self) -> list[Rotation]:
         with self.services.database.read() as connection:

@@ -36,62 +36,62 @@ from worker.home import find_database
 from worker.locks import share_vault, take_vault
 from worker.outbound import HttpClient, Network
 from worker.services.items import Items
-from worker.services.night.acknowledgements import Quieting
-from worker.services.night.calendar import Calendaring
-from worker.services.night.digest_preview import Previewing
-from worker.services.night.inline import Driving
+from worker.services.night.acknowledgements import Acknowledgements
+from worker.services.night.calendar import Calendar
+from worker.services.night.digest_preview import DigestPreview
+from worker.services.night.inline import InlineNight
+from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
 from worker.services.night.problems import Problems
-from worker.services.night.resume import Resuming
-from worker.services.night.schedule import Scheduling
-from worker.services.night.status import StandingReader
-from worker.services.notices.delivery import Delivering
-from worker.services.notices.digests import Digesting
-from worker.services.notices.foreign_messages import Screening
+from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.night.status import StatusReader
+from worker.services.notices.delivery import Delivery
+from worker.services.notices.digests import Digests
+from worker.services.notices.foreign_messages import ForeignMessages
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.notices.outbox import Notifying
-from worker.services.notices.pickup_reminders import Chasing
-from worker.services.notices.recipients import Addressing
-from worker.services.notices.retries import Retrying
-from worker.services.notices.route_test import CheckingRoutes
-from worker.services.notices.send_pool import Sending
-from worker.services.rotation.admission import Admitting
+from worker.services.notices.outbox import Outbox
+from worker.services.notices.pickup_reminders import PickupReminders
+from worker.services.notices.recipients import Recipients
+from worker.services.notices.retries import Retries
+from worker.services.notices.route_test import RouteTest
+from worker.services.notices.send_pool import SendPool
+from worker.services.rotation.admission import Admission
 from worker.services.rotation.advance import Rotations
-from worker.services.rotation.comparison import Comparing
+from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.counter_checks import CounterChecks
-from worker.services.rotation.decisions import Deciding
-from worker.services.rotation.forward import Steps
+from worker.services.rotation.decisions import Decisions
+from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.notices import Telling
-from worker.services.rotation.offboarding import Leaving
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.offboarding import Offboarding
 from worker.services.rotation.opening import Opening
-from worker.services.rotation.pickups import Claiming
-from worker.services.rotation.proof import Watching
-from worker.services.rotation.retirement import Retiring
-from worker.services.rotation.rollback import Returning
-from worker.services.rotation.superseding import MakingWay
-from worker.services.rotation.target_search import AskingTargets
+from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.retirement import Retirement
+from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.supersession import Supersession
+from worker.services.rotation.target_search import TargetSearch
 from worker.services.rotation.value_tests import ValueTests
-from worker.services.runs.callers import Presenting
+from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.documents import Documents
-from worker.services.runs.execution import Executing
-from worker.services.runs.inbound import Calling
-from worker.services.runs.key_sets import Publishing
-from worker.services.runs.pins import Pinning
-from worker.services.runs.reports import Reporting
-from worker.services.runs.runs import Running
-from worker.services.runs.subworkflows import Starting
-from worker.services.runs.suspended import Keeping
-from worker.services.runs.values import Resolving
-from worker.services.upkeep.anchors import ANCHORS_FILE, Anchoring
-from worker.services.upkeep.backup import BackingUp
-from worker.services.upkeep.clock_repair import Mending
-from worker.services.upkeep.item_import import Importing
-from worker.services.upkeep.pace import Pacing
-from worker.services.upkeep.restore import Restoring
-from worker.services.upkeep.row_checks import CheckingRows
-from worker.services.upkeep.signs_of_life import Living
+from worker.services.runs.execution import Execution
+from worker.services.runs.inbound import InboundCalls
+from worker.services.runs.key_sets import KeySets
+from worker.services.runs.pins import Pins
+from worker.services.runs.reports import RunReports
+from worker.services.runs.runs import Runs
+from worker.services.runs.subworkflows import Subworkflows
+from worker.services.runs.suspended_runs import SuspendedRuns
+from worker.services.runs.template_values import TemplateValues
+from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors
+from worker.services.upkeep.backup import Backups
+from worker.services.upkeep.clock_repair import ClockRepair
+from worker.services.upkeep.item_import import ItemImport
+from worker.services.upkeep.pace import SharedPace
+from worker.services.upkeep.restore import Restores
+from worker.services.upkeep.row_verification import RowVerification
+from worker.services.upkeep.signs_of_life import SignsOfLife
 from worker.workflows.runner import Runner
 
 Clock = Callable[[], datetime]
@@ -128,7 +128,7 @@ class Services:
         than its anchors, before anything is done.
         """
         _ = self.deployment_id
-        self.anchoring.refuse_older()
+        self.anchors.refuse_older()
 
     def close(self) -> None:
         """Gives back what is held open: the connections to the database."""
@@ -157,7 +157,7 @@ class Services:
         except NightkeyError:
             database.dispose()
             raise
-        database.after_change = lambda: self.anchoring.anchor_quietly()  # noqa: PLW0108  # it needs the database
+        database.after_change = lambda: self.anchors.anchor_quietly()  # noqa: PLW0108  # it needs the database
         return database
 
     @cached_property
@@ -226,16 +226,16 @@ class Services:
             versions=self.versions,
             owners=self.owners,
             references=self.references,
-            claiming=self.claiming,
+            pickups=self.pickups,
             audit=self.audit,
-            making_way=MakingWay(versions=self.versions, clock=self.clock),
+            supersession=Supersession(versions=self.versions, clock=self.clock),
             clock=self.clock,
         )
 
     @cached_property
-    def importing(self) -> Importing:
+    def item_import(self) -> ItemImport:
         enrolling = Enrolling(audit=self.audit, references=self.references, clock=self.clock)
-        return Importing(database=self.database, enrolling=enrolling, owners=self.owners, clock=self.clock)
+        return ItemImport(database=self.database, enrolling=enrolling, owners=self.owners, clock=self.clock)
 
     @cached_property
     def http(self) -> HttpClient:
@@ -246,7 +246,7 @@ class Services:
             max_bytes=settings.http_max_bytes,
             redirects=settings.outbound_redirects,
             proxy=settings.outbound_proxy,
-            pace=Pacing(database=lambda: self.database, clock=self.clock),
+            pace=SharedPace(database=lambda: self.database, clock=self.clock),
             clock=self.clock,
         )
 
@@ -277,16 +277,16 @@ class Services:
         )
 
     @cached_property
-    def running(self) -> Running:
-        return Running(
+    def runs(self) -> Runs:
+        return Runs(
             database=self.database,
             references=self.references,
             definitions=self.definitions,
-            resolving=self.resolving,
-            keeping=self.keeping,
-            executing=self.executing,
+            template_values=self.template_values,
+            suspended_runs=self.suspended_runs,
+            execution=self.execution,
             runner=self.runner,
-            presenting=self.presenting,
+            caller_keys=self.caller_keys,
             clock=self.clock,
         )
 
@@ -295,119 +295,120 @@ class Services:
         return Runner(self.http, self.network)
 
     @cached_property
-    def resolving(self) -> Resolving:
-        return Resolving(vault=self.vault, versions=self.versions, references=self.references, clock=self.clock)
+    def template_values(self) -> TemplateValues:
+        return TemplateValues(
+            vault=self.vault, versions=self.versions, references=self.references, clock=self.clock
+        )
 
     @cached_property
-    def keeping(self) -> Keeping:
-        return Keeping(deployment_id=self.deployment_id, keyring=self.keyring)
+    def suspended_runs(self) -> SuspendedRuns:
+        return SuspendedRuns(deployment_id=self.deployment_id, keyring=self.keyring)
 
     @cached_property
-    def executing(self) -> Executing:
-        return Executing(
+    def execution(self) -> Execution:
+        return Execution(
             database=self.database,
             references=self.references,
-            starting=self.starting,
-            resolving=self.resolving,
-            keeping=self.keeping,
+            subworkflows=self.subworkflows,
+            template_values=self.template_values,
+            suspended_runs=self.suspended_runs,
             runner=self.runner,
             clock=self.clock,
         )
 
     @cached_property
-    def starting(self) -> Starting:
-        return Starting(
-            database=self.database, definitions=self.definitions, keeping=self.keeping, clock=self.clock
-        )
-
-    @cached_property
-    def calling(self) -> Calling:
-        return Calling(
+    def subworkflows(self) -> Subworkflows:
+        return Subworkflows(
             database=self.database,
-            presenting=self.presenting,
             definitions=self.definitions,
-            running=self.running,
+            suspended_runs=self.suspended_runs,
+            clock=self.clock,
         )
 
     @cached_property
-    def claiming(self) -> Claiming:
-        return Claiming(
+    def inbound_calls(self) -> InboundCalls:
+        return InboundCalls(
+            database=self.database,
+            caller_keys=self.caller_keys,
+            definitions=self.definitions,
+            runs=self.runs,
+        )
+
+    @cached_property
+    def pickups(self) -> Pickups:
+        return Pickups(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
             audit=self.audit,
             keyring=self.keyring,
-            notifying=self.notifying,
+            outbox=self.outbox,
             clock=self.clock,
         )
 
     @cached_property
-    def presenting(self) -> Presenting:
-        return Presenting(
+    def caller_keys(self) -> CallerKeys:
+        return CallerKeys(
             database=self.database,
             versions=self.versions,
             audit=self.audit,
-            pickups=self.claiming,
+            pickups=self.pickups,
             clock=self.clock,
         )
 
     @cached_property
-    def notifying(self) -> Notifying:
-        return Notifying(addressing=self.addressing, letters=self.letters, clock=self.clock)
+    def outbox(self) -> Outbox:
+        return Outbox(recipients=self.recipients, letters=self.letters, clock=self.clock)
 
     @cached_property
-    def addressing(self) -> Addressing:
-        return Addressing(owners=self.owners, operators=self.settings.operators)
+    def recipients(self) -> Recipients:
+        return Recipients(owners=self.owners, operators=self.settings.operators)
 
     @cached_property
     def letters(self) -> Letters:
         return Letters(self.settings.templates_path)
 
     @cached_property
-    def digesting(self) -> Digesting:
-        return Digesting(
-            addressing=self.addressing, notifying=self.notifying, letters=self.letters, clock=self.clock
-        )
+    def digests(self) -> Digests:
+        return Digests(recipients=self.recipients, outbox=self.outbox, letters=self.letters, clock=self.clock)
 
     @cached_property
-    def previewing(self) -> Previewing:
-        return Previewing(
+    def digest_preview(self) -> DigestPreview:
+        return DigestPreview(
             database=self.database,
             owners=self.owners,
             nights=self.nights,
-            addressing=self.addressing,
-            digesting=self.digesting,
+            recipients=self.recipients,
+            digests=self.digests,
             letters=self.letters,
         )
 
     @cached_property
-    def checking_routes(self) -> CheckingRoutes:
-        return CheckingRoutes(
-            database=self.database, owners=self.owners, letters=self.letters, sender=self.sender
-        )
+    def route_test(self) -> RouteTest:
+        return RouteTest(database=self.database, owners=self.owners, letters=self.letters, sender=self.sender)
 
     @cached_property
-    def calendaring(self) -> Calendaring:
-        return Calendaring(database=self.database, vault=self.vault, owners=self.owners, clock=self.clock)
+    def calendar(self) -> Calendar:
+        return Calendar(database=self.database, vault=self.vault, owners=self.owners, clock=self.clock)
 
     @cached_property
-    def delivering(self) -> Delivering:
-        return Delivering(
+    def delivery(self) -> Delivery:
+        return Delivery(
             database=self.database,
             owners=self.owners,
             keyring=self.keyring,
-            addressing=self.addressing,
-            notifying=self.notifying,
-            digesting=self.digesting,
+            recipients=self.recipients,
+            outbox=self.outbox,
+            digests=self.digests,
             letters=self.letters,
-            sending=Sending(
+            send_pool=SendPool(
                 self.sender,
                 threads=self.settings.delivery_threads,
                 deadline=self.settings.delivery_timeout_seconds,
             ),
-            retrying=Retrying(
-                addressing=self.addressing,
-                notifying=self.notifying,
+            retries=Retries(
+                recipients=self.recipients,
+                outbox=self.outbox,
                 pause=timedelta(seconds=self.settings.delivery_retry_seconds),
                 tries=self.settings.delivery_tries,
                 clock=self.clock,
@@ -428,16 +429,16 @@ class Services:
         )
 
     @cached_property
-    def steps(self) -> Steps:
-        return Steps(
+    def forward(self) -> ForwardSteps:
+        return ForwardSteps(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
             tests=self.value_tests,
-            watching=self.watching,
-            claiming=self.claiming,
-            notifying=self.notifying,
-            telling=self.telling,
+            proofs=self.proofs,
+            pickups=self.pickups,
+            outbox=self.outbox,
+            rotation_notices=self.rotation_notices,
             jobs=self.jobs,
             clock=self.clock,
         )
@@ -449,20 +450,20 @@ class Services:
             versions=self.versions,
             references=self.references,
             definitions=self.definitions,
-            running=self.running,
-            counter_checks=CounterChecks(database=self.database, running=self.running, clock=self.clock),
+            runs=self.runs,
+            counter_checks=CounterChecks(database=self.database, runs=self.runs, clock=self.clock),
             jobs=self.jobs,
             clock=self.clock,
         )
 
     @cached_property
-    def returning(self) -> Returning:
-        return Returning(
+    def rollback(self) -> Rollback:
+        return Rollback(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
-            watching=self.watching,
-            claiming=self.claiming,
+            proofs=self.proofs,
+            pickups=self.pickups,
             jobs=self.jobs,
             failed_hold=self.settings.failed_hold,
             clock=self.clock,
@@ -474,27 +475,27 @@ class Services:
             database=self.database,
             vault=self.vault,
             audit=self.audit,
-            steps=self.steps,
+            forward=self.forward,
             tests=self.value_tests,
-            returning=self.returning,
-            watching=self.watching,
-            admitting=self.admitting,
-            telling=self.telling,
-            anchoring=self.anchoring,
-            comparing=self.comparing,
-            checking_rows=self.checking_rows,
+            rollback=self.rollback,
+            proofs=self.proofs,
+            admission=self.admission,
+            rotation_notices=self.rotation_notices,
+            anchors=self.anchors,
+            comparison=self.comparison,
+            row_verification=self.row_verification,
             limits=self.settings.limits,
             lease=self.settings.lease,
             clock=self.clock,
         )
 
     @cached_property
-    def telling(self) -> Telling:
-        return Telling(vault=self.vault, notifying=self.notifying, clock=self.clock)
+    def rotation_notices(self) -> RotationNotices:
+        return RotationNotices(vault=self.vault, outbox=self.outbox, clock=self.clock)
 
     @cached_property
-    def watching(self) -> Watching:
-        return Watching(
+    def proofs(self) -> ConsumerProofs:
+        return ConsumerProofs(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
@@ -504,10 +505,10 @@ class Services:
         )
 
     @cached_property
-    def admitting(self) -> Admitting:
-        return Admitting(
-            watching=self.watching,
-            telling=self.telling,
+    def admission(self) -> Admission:
+        return Admission(
+            proofs=self.proofs,
+            rotation_notices=self.rotation_notices,
             breaker=self.settings.breaker,
             clock=self.clock,
         )
@@ -518,27 +519,27 @@ class Services:
             database=self.database,
             vault=self.vault,
             audit=self.audit,
-            telling=self.telling,
-            anchoring=self.anchoring,
-            comparing=self.comparing,
+            rotation_notices=self.rotation_notices,
+            anchors=self.anchors,
+            comparison=self.comparison,
             freezes=self.settings.freeze_windows,
             clock=self.clock,
         )
 
     @cached_property
-    def comparing(self) -> Comparing:
-        return Comparing(
+    def comparison(self) -> Comparison:
+        return Comparison(
             database=self.database,
             vault=self.vault,
             audit=self.audit,
-            asking=AskingTargets(database=self.database, jobs=self.jobs),
-            notifying=self.notifying,
+            asking=TargetSearch(database=self.database, jobs=self.jobs),
+            outbox=self.outbox,
             clock=self.clock,
         )
 
     @cached_property
-    def pinning(self) -> Pinning:
-        return Pinning(
+    def pins(self) -> Pins:
+        return Pins(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
@@ -549,36 +550,36 @@ class Services:
         )
 
     @cached_property
-    def deciding(self) -> Deciding:
-        return Deciding(
+    def decisions(self) -> Decisions:
+        return Decisions(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
             audit=self.audit,
             definitions=self.definitions,
-            running=self.running,
-            watching=self.watching,
-            returning=self.returning,
-            telling=self.telling,
+            runs=self.runs,
+            proofs=self.proofs,
+            rollback=self.rollback,
+            rotation_notices=self.rotation_notices,
             clock=self.clock,
         )
 
     @cached_property
-    def leaving(self) -> Leaving:
-        return Leaving(
+    def offboarding(self) -> Offboarding:
+        return Offboarding(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
             owners=self.owners,
             audit=self.audit,
             opening=self.opening,
-            notifying=self.notifying,
+            outbox=self.outbox,
             clock=self.clock,
         )
 
     @cached_property
-    def reporting(self) -> Reporting:
-        return Reporting(
+    def run_reports(self) -> RunReports:
+        return RunReports(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
@@ -589,35 +590,35 @@ class Services:
         )
 
     @cached_property
-    def quieting(self) -> Quieting:
-        return Quieting(database=self.database, audit=self.audit, clock=self.clock)
+    def acknowledgements(self) -> Acknowledgements:
+        return Acknowledgements(database=self.database, audit=self.audit, clock=self.clock)
 
     @cached_property
-    def chasing(self) -> Chasing:
-        return Chasing(database=self.database, notifying=self.notifying, clock=self.clock)
+    def pickup_reminders(self) -> PickupReminders:
+        return PickupReminders(database=self.database, outbox=self.outbox, clock=self.clock)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(database=self.database, http=self.http, url=self.settings.heartbeat, clock=self.clock)
 
     @cached_property
-    def publishing(self) -> Publishing:
-        return Publishing(database=self.database, vault=self.vault, versions=self.versions)
+    def key_sets(self) -> KeySets:
+        return KeySets(database=self.database, vault=self.vault, versions=self.versions)
 
     @cached_property
-    def retiring(self) -> Retiring:
-        return Retiring(
+    def retirement(self) -> Retirement:
+        return Retirement(
             database=self.database,
             vault=self.vault,
             opening=self.opening,
             versions=self.versions,
-            comparing=self.comparing,
+            comparison=self.comparison,
             clock=self.clock,
         )
 
     @cached_property
-    def anchoring(self) -> Anchoring:
-        return Anchoring(
+    def anchors(self) -> Anchors:
+        return Anchors(
             database=self.database,
             audit=self.audit,
             clock=self.clock,
@@ -625,11 +626,11 @@ class Services:
         )
 
     @cached_property
-    def backing_up(self) -> BackingUp:
-        return BackingUp(
+    def backups(self) -> Backups:
+        return Backups(
             database=self.database,
             audit=self.audit,
-            anchoring=self.anchoring,
+            anchors=self.anchors,
             keyring=self.keyring,
             keyring_file=self.settings.keyring_path,
             settings_file=self.settings.home / SETTINGS_FILE,
@@ -638,8 +639,8 @@ class Services:
         )
 
     @cached_property
-    def checking_rows(self) -> CheckingRows:
-        return CheckingRows(
+    def row_verification(self) -> RowVerification:
+        return RowVerification(
             database=self.database,
             checks=RowChecks(versions=self.versions, owners=self.owners),
             macs=self.row_macs,
@@ -654,16 +655,16 @@ class Services:
             database=self.database,
             vault=self.vault,
             opening=self.opening,
-            retiring=self.retiring,
-            notifying=self.notifying,
-            digesting=self.digesting,
-            anchoring=self.anchoring,
+            retirement=self.retirement,
+            outbox=self.outbox,
+            digests=self.digests,
+            anchors=self.anchors,
             heartbeat=self.heartbeat,
-            chasing=self.chasing,
+            pickup_reminders=self.pickup_reminders,
             problems=self.problems,
-            claiming=self.claiming,
-            comparing=self.comparing,
-            checking_rows=self.checking_rows,
+            pickups=self.pickups,
+            comparison=self.comparison,
+            row_verification=self.row_verification,
             caps=self.settings.caps,
             freezes=self.settings.freeze_windows,
             page_size=self.settings.page_size,
@@ -671,37 +672,37 @@ class Services:
         )
 
     @cached_property
-    def driving(self) -> Driving:
-        return Driving(
+    def inline_night(self) -> InlineNight:
+        return InlineNight(
             database=self.database,
             vault=self.vault,
             nights=self.nights,
             opening=self.opening,
             rotations=self.rotations,
-            delivering=self.delivering,
+            delivery=self.delivery,
             heartbeat=self.heartbeat,
             problems=self.problems,
-            resuming=self.resuming,
-            mending=self.mending,
+            resume_sweep=self.resume_sweep,
+            clock_repair=self.clock_repair,
             clock=self.clock,
         )
 
     @cached_property
-    def mending(self) -> Mending:
-        return Mending(database=self.database, lease=self.settings.lease, clock=self.clock)
+    def clock_repair(self) -> ClockRepair:
+        return ClockRepair(database=self.database, lease=self.settings.lease, clock=self.clock)
 
     @cached_property
-    def living(self) -> Living:
-        return Living(database=self.database, silence=self.settings.catch_up, clock=self.clock)
+    def signs_of_life(self) -> SignsOfLife:
+        return SignsOfLife(database=self.database, silence=self.settings.catch_up, clock=self.clock)
 
     @cached_property
-    def screening(self) -> Screening:
-        return Screening(database=self.database, notifying=self.notifying, clock=self.clock)
+    def foreign_messages(self) -> ForeignMessages:
+        return ForeignMessages(database=self.database, outbox=self.outbox, clock=self.clock)
 
     @cached_property
-    def scheduling(self) -> Scheduling:
+    def night_schedule(self) -> NightSchedule:
         settings = self.settings
-        return Scheduling(
+        return NightSchedule(
             database=self.database,
             cron=settings.night_at,
             zone=settings.zone,
@@ -710,11 +711,11 @@ class Services:
         )
 
     @cached_property
-    def standing(self) -> StandingReader:
-        return StandingReader(
+    def status(self) -> StatusReader:
+        return StatusReader(
             database=self.database,
             problems=self.problems,
-            anchoring=self.anchoring,
+            anchors=self.anchors,
             settings=self.settings,
             clock=self.clock,
         )
@@ -724,15 +725,15 @@ class Services:
         return Problems(settings=self.settings, clock=self.clock)
 
     @cached_property
-    def resuming(self) -> Resuming:
-        return Resuming(
+    def resume_sweep(self) -> ResumeSweep:
+        return ResumeSweep(
             database=self.database,
-            running=self.running,
-            claiming=self.claiming,
+            runs=self.runs,
+            pickups=self.pickups,
             nights=self.nights,
-            delivering=self.delivering,
+            delivery=self.delivery,
             heartbeat=self.heartbeat,
-            mending=self.mending,
+            clock_repair=self.clock_repair,
             clock=self.clock,
         )
 
@@ -835,11 +836,11 @@ def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]
     return [f"keyed digests of {rows} rows that decide (nightkey audit verify --rows)"] if rows > 0 else []
 
 
-def make_restoring(settings: Settings, clock: Clock = utc_now) -> Restoring:
+def make_restoring(settings: Settings, clock: Clock = utc_now) -> Restores:
     """What puts a vault back: it needs the keyring and no vault."""
     harden_process()
     _make_home(settings.home)
-    return Restoring(
+    return Restores(
         home=settings.home,
         address=settings.database,
         keyring=Keyring.load(settings.keyring_path),

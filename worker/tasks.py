@@ -34,7 +34,7 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("night")
     def night() -> None:
-        slot = services.scheduling.due_night()
+        slot = services.night_schedule.due_night()
         opened = None if slot is None else services.nights.begin(slot)
         if slot is not None and opened is not None:
             _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
@@ -44,7 +44,7 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("resume")
     def resume() -> None:
-        waiting = services.resuming.find_waiting()
+        waiting = services.resume_sweep.find_waiting()
         for bell, ids in (
             (rotate, waiting.rotations),
             (run, waiting.runs),
@@ -57,7 +57,7 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("schedule")
     def schedule() -> None:
-        for run_id in (*services.running.claim_due(), *services.running.due_runs()):
+        for run_id in (*services.runs.claim_due(), *services.runs.due_runs()):
             ring(run, run_id)
 
     @task("rotate")
@@ -74,14 +74,14 @@ def register_tasks(app: Celery, services: Services) -> None:
 
     @task("run")
     def run(run_id: str) -> None:
-        outcome = services.running.execute(run_id, actor="schedule")
+        outcome = services.runs.execute(run_id, actor="schedule")
         for begun in () if outcome is None else outcome.begun:
             ring(run, begun)
         ring(resume)
 
     @task("deliver")
     def deliver() -> None:
-        services.delivering.deliver()
+        services.delivery.deliver()
 
     @task("beat")
     def beat(name: str) -> None:

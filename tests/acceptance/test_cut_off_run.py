@@ -50,7 +50,7 @@ def workflow(url: str) -> str:
 
 
 def night(services: Services) -> Rotation:
-    services.driving.run_night(lambda _: None)
+    services.inline_night.run_night(lambda _: None)
     with services.database.read() as connection:
         (rotation,) = rotation_rows.list_rotations(connection)
     return rotation

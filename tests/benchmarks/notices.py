@@ -148,7 +148,7 @@ def run_night(owners: int, port: int) -> dict[str, float]:
         scanned = time.perf_counter()
         services.nights.close(NOW)
         closed = time.perf_counter()
-        services.delivering.deliver()
+        services.delivery.deliver()
         sent = time.perf_counter()
         with services.database.read() as connection:
             states = count(connection)
@@ -183,13 +183,13 @@ def measure_destinations(port: int, runs: int) -> dict[str, float]:
         def outbox(run: int) -> None:
             with services.database.write() as connection:
                 for owner_id in owners:
-                    services.notifying.post(
+                    services.outbox.post(
                         connection, owner_id, kind="test", dedupe_key=f"{owner_id}:{run}", data={}
                     )
 
         taken: dict[str, list[float]] = {"outbox": [], "apprise": []}
         works: dict[str, Callable[[], object]] = {
-            "outbox": services.delivering.deliver,
+            "outbox": services.delivery.deliver,
             "apprise": lambda: alone.notify(title="a test", body="a test"),
         }
         for run in range(runs):

@@ -97,7 +97,7 @@ def _rotate(services: Services, rotation_id: str) -> list[Message]:
 
 
 def _resume(services: Services, _: str) -> list[Message]:
-    waiting = services.resuming.find_waiting()
+    waiting = services.resume_sweep.find_waiting()
     return [
         Message(bell=bell, about=row_id)
         for bell, ids in (
@@ -117,17 +117,17 @@ def _request(services: Services, name: str) -> list[Message]:
 
 
 def _start(services: Services, workflow: str) -> list[Message]:
-    services.running.start(workflow, actor="test")
+    services.runs.start(workflow, actor="test")
     return [Message(bell="resume")]
 
 
 def _run(services: Services, run_id: str) -> list[Message]:
-    services.running.execute(run_id, actor="schedule")
+    services.runs.execute(run_id, actor="schedule")
     return [Message(bell="resume")]
 
 
 def _deliver(services: Services, _: str) -> list[Message]:
-    services.delivering.deliver()
+    services.delivery.deliver()
     return []
 
 

@@ -74,7 +74,7 @@ class Story:
     def run(self, services: Services) -> str:
         """A production run of each workflow: by its status, with the reason if one is no success."""
         for workflow in self.workflows:
-            ran = services.running.start(workflow, payload={"path": self.produced}, actor="test")
+            ran = services.runs.start(workflow, payload={"path": self.produced}, actor="test")
             if ran.status == "running":
                 ran = self._go_on(services, ran)
             if ran.status != "completed":
@@ -86,7 +86,7 @@ class Story:
         assert isinstance(services.clock, SharedClock)
         assert self.waits is not None
         services.clock.advance(self.waits)
-        ended = {one: services.running.execute(one, actor="schedule") for one in services.running.due_runs()}
+        ended = {one: services.runs.execute(one, actor="schedule") for one in services.runs.due_runs()}
         return ended[waiting.run_id] or waiting
 
 
@@ -147,14 +147,14 @@ def play(services: Services, clock: SharedClock, story: Story) -> None:
 def answer_bells(services: Services) -> None:
     """What the resume sweep rings for, until it rings no more."""
     for _ in range(_RINGS):
-        waiting = services.resuming.find_waiting()
+        waiting = services.resume_sweep.find_waiting()
         for rotation_id in waiting.rotations:
             services.rotations.advance(rotation_id)
-        due = services.running.due_runs()
+        due = services.runs.due_runs()
         for run_id in (*waiting.runs, *due):
-            services.running.execute(run_id, actor="schedule")
+            services.runs.execute(run_id, actor="schedule")
         if waiting.notices:
-            services.delivering.deliver()
+            services.delivery.deliver()
         if not (waiting.rotations or waiting.runs or due or waiting.notices):
             return
 

@@ -101,7 +101,7 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
 
 
 def violations(organisation: Organisation) -> list[str]:
-    ran = organisation.services.running.start(WORKFLOW, actor="test")
+    ran = organisation.services.runs.start(WORKFLOW, actor="test")
     known = look(organisation.services, ITEM, run=ran.status)
     return find_violations(known, organisation.counterparts.token_service.accepted(ACCOUNT))
 
@@ -110,7 +110,7 @@ def finish(organisation: Organisation, clock: Any) -> None:
     """A production run, and the time that it takes until the rotation has ended."""
     for _ in range(4):
         answer_bells(organisation.services)
-        organisation.services.running.start(WORKFLOW, actor="test")
+        organisation.services.runs.start(WORKFLOW, actor="test")
         clock.advance(timedelta(hours=25))
     answer_bells(organisation.services)
 
@@ -119,7 +119,7 @@ def test_a_refusal_that_was_an_error_does_not_pass_for_a_revocation(
     organisation: Organisation, clock: Any
 ) -> None:
     organisation.night()
-    organisation.services.running.start(WORKFLOW, actor="test")
+    organisation.services.runs.start(WORKFLOW, actor="test")
     clock.advance(DAY + timedelta(hours=1))
     organisation.counterparts.token_service.fail_next("/v1/account", status=401)
     finish(organisation, clock)

@@ -50,4 +50,4 @@ def _look(services: Services, file: Path, damage: Damage) -> object:
         if not is_done:
             return None
         services.check()
-        return services.standing.read(), services.nights.preview(services.clock())
+        return services.status.read(), services.nights.preview(services.clock())

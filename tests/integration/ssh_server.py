@@ -63,7 +63,7 @@ class SshServer:
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._connections: set[asyncssh.SSHServerConnection] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._runs: set[asyncio.Task[None]] = set()
         for name, text in (("set-password", _SET_PASSWORD), ("own-password", _OWN_PASSWORD)):
             path = root / "bin" / name
             path.parent.mkdir(exist_ok=True)
@@ -122,14 +122,14 @@ class SshServer:
             connection.abort()
             await connection.wait_closed()
         await acceptor.wait_closed()
-        for task in [*self._running]:
+        for task in [*self._runs]:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._runs, return_exceptions=True)
 
     def _begin(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         task = asyncio.ensure_future(self._run(process))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
 
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         command = process.command or "exit 1"

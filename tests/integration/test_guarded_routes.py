@@ -139,7 +139,7 @@ def test_a_test_of_routes_says_the_same_whatever_is_at_a_refused_place(tmp_path:
         ports += [silent.getsockname()[1], closed.getsockname()[1]]
         closed.close()
         Outbox(services).add_owner("ann", *(f"json://127.0.0.1:{port}/" for port in ports))
-        said = {one.error for one in services.checking_routes.check("ann")}
+        said = {one.error for one in services.route_test.check("ann")}
         assert taking.requests + refusing.requests == []
         assert not was_called(silent)
     assert said == {"127.0.0.1 is no public address: if it may be called, list it in outbound_private"}

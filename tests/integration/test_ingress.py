@@ -230,7 +230,7 @@ def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house,
     else:
         assert described in answered.body["runs"]
     clock.advance(timedelta(minutes=5))
-    ended = house.services.running.execute(row.id, actor="test")
+    ended = house.services.runs.execute(row.id, actor="test")
     assert (ended.status, ended.output) == ("completed", {"sum": "120"})
 
 

@@ -72,7 +72,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
     run_night(services)
     clock.now += timedelta(days=10)
     apply(services, chain("waiting", wait(15)))
-    services.running.start("waiting", actor="test")
+    services.runs.start("waiting", actor="test")
     with services.database.write() as connection:
         owner_id = services.owners.get(connection, "crm-team").id
         workflow = services.definitions.get(connection, DAMAGED)
@@ -84,7 +84,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
             trigger="schedule",
             at=clock.now - timedelta(minutes=10),
         )
-        services.notifying.post(
+        services.outbox.post(
             connection,
             owner_id,
             kind="night-failed",
@@ -120,7 +120,7 @@ def open_vault(home: Path, clock: Clock, sink: str, *, new: bool = False) -> Ser
 def run_night(services: Services) -> str | None:
     """What a night by hand does, but for its waiting: how it ended."""
     slot = services.clock()
-    services.resuming.carry_on()
+    services.resume_sweep.carry_on()
     services.nights.begin(slot)
     for _ in range(200):
         with services.database.read() as connection:
@@ -132,7 +132,7 @@ def run_night(services: Services) -> str | None:
     else:
         raise AssertionError("it does not come to rest")
     outcome = services.nights.close(slot)
-    services.delivering.deliver()
+    services.delivery.deliver()
     for name in services.heartbeat.waiting():
         services.heartbeat.send(name)
     return outcome

@@ -207,7 +207,7 @@ def add_route(organisation: Organisation, owner: str) -> None:
 
 def what_is_wrong(services: Services) -> list[str]:
     """As `status` says it, worst first."""
-    return [describe(problem) for problem in services.standing.read().problems]
+    return [describe(problem) for problem in services.status.read().problems]
 
 
 def turn_to_next(organisation: Organisation, clock: Any) -> None:

@@ -54,7 +54,7 @@ def client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def back_up(services: Services, file: Path, *, replace: bool = False) -> Backup:
-    return services.backing_up.back_up(file, replace=replace, actor="test")
+    return services.backups.back_up(file, replace=replace, actor="test")
 
 
 def restore(services: Services, file: Path, *, replace: bool = False) -> Restored:
@@ -87,8 +87,8 @@ def test_a_backup_restores_to_the_vault_that_it_was_made_of(moves: Moves, tmp_pa
         assert restored.reveal(item.id, 1) == "the-first-value"
         assert restored.stages(item.id) == ["current", "pending"]
         assert restored.log()[done.seq].action == "vault.restore"
-        assert restored.services.anchoring.verify().whole
-        assert restored.services.anchoring.explain_older() is None
+        assert restored.services.anchors.verify().whole
+        assert restored.services.anchors.explain_older() is None
         with pytest.raises(NightkeyError):
             restored.get("prod-crm-password")
 
@@ -124,7 +124,7 @@ def test_a_backup_of_a_vault_that_others_write_meanwhile_is_one_state_of_it(
     assert counts[-1] > 0
     done = restore(moves.services, files[-1], replace=True)
     with again(moves.services) as restored:
-        verdict = restored.services.anchoring.verify()
+        verdict = restored.services.anchors.verify()
         assert verdict.problems == ()
         with restored.services.database.read() as connection:
             found = restored.services.vault.page(connection)
@@ -174,7 +174,7 @@ def test_a_backup_moves_to_a_home_that_has_its_keyring_and_no_vault(
     assert done.kept is None
     made = Services(settings, clock)
     assert Moves(made).reveal(item.id, 1) == "the-first-value"
-    assert made.anchoring.verify().whole
+    assert made.anchors.verify().whole
     made.close()
 
 
@@ -388,8 +388,8 @@ def test_a_restore_that_fails_half_way_leaves_the_vault_as_it_was(
     with again(moves.services) as same:
         assert same.get("prod-crm-password").version == 1
         assert same.reveal(item.id, 1) == "the-first-value"
-        assert same.services.anchoring.verify().whole
-        assert same.services.anchoring.explain_older() is None
+        assert same.services.anchors.verify().whole
+        assert same.services.anchors.explain_older() is None
     restore(moves.services, tmp_path / "backup", replace=True)
 
 
@@ -440,11 +440,11 @@ def test_an_older_database_put_back_by_hand_is_known_at_every_start(
     moves.add()
     keep()
     moves.update("prod-ticketing-api-token", value="the-second-value")
-    assert moves.services.anchoring.explain_older() is None
+    assert moves.services.anchors.explain_older() is None
     put_back()
     with again(moves.services) as older:
         services = older.services
-        problem = services.anchoring.explain_older()
+        problem = services.anchors.explain_older()
         assert problem is not None
         assert "`nightkey restore FILE" in problem
         assert "--adopt" in problem
@@ -455,7 +455,7 @@ def test_an_older_database_put_back_by_hand_is_known_at_every_start(
             lambda: services.opening.request("prod-ticketing-api-token", asked_by="test"),
             lambda: services.opening.request_hurried("prod-ticketing-api-token", asked_by="test"),
             lambda: services.rotations.advance("rot_any"),
-            lambda: services.backing_up.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
+            lambda: services.backups.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
         ):
             with pytest.raises((RefusedError, InvalidInputError)) as caught:
                 refused()
@@ -475,7 +475,7 @@ def test_one_that_has_grown_since_is_known_too(moves: Moves, roll_back: tuple[Ro
         services.database.after_change = None
         for number in range(5):
             older.add(f"prod-other-{number}", "value")
-        assert "has another row" in (services.anchoring.explain_older() or "")
+        assert "has another row" in (services.anchors.explain_older() or "")
 
 
 def test_who_answers_for_an_older_database_has_it_compared(moves: Moves, roll_back: tuple[Roll, Roll]) -> None:
@@ -489,8 +489,8 @@ def test_who_answers_for_an_older_database_has_it_compared(moves: Moves, roll_ba
     assert (done.items, done.kept) == (1, None)
     with again(moves.services) as adopted:
         services = adopted.services
-        assert services.anchoring.explain_older() is None
-        assert services.anchoring.verify().whole
+        assert services.anchors.explain_older() is None
+        assert services.anchors.verify().whole
         assert any(said.startswith("1 item not compared with the target") for said in what_is_wrong(services))
         assert adopted.log()[-1].action == "vault.restore"
 
@@ -508,7 +508,7 @@ def test_a_file_that_was_copied_without_its_log_is_known(moves: Moves, tmp_path:
     file.write_bytes((tmp_path / "copied.db").read_bytes())
     with again(moves.services) as older:
         assert older.get("prod-ticketing-api-token").version == 1
-        assert older.services.anchoring.explain_older() is not None
+        assert older.services.anchors.explain_older() is not None
 
 
 @SQLITE
@@ -519,10 +519,10 @@ def test_a_torn_line_of_anchors_hides_none_before_it(moves: Moves, roll_back: tu
     anchors = moves.services.settings.home / "audit-anchors.jsonl"
     with anchors.open("a") as file:
         file.write('{"at": "2026-03-01T02:00')
-    assert moves.services.anchoring.explain_older() is None
+    assert moves.services.anchors.explain_older() is None
     put_back()
     with again(moves.services) as older:
-        assert older.services.anchoring.explain_older() is not None
+        assert older.services.anchors.explain_older() is not None
 
 
 @SQLITE
@@ -531,7 +531,7 @@ def test_anchors_that_were_made_unreadable_are_not_taken_for_none(moves: Moves) 
     anchors = moves.services.settings.home / "audit-anchors.jsonl"
     whole = anchors.read_bytes()
     anchors.write_bytes(whole + b"x" * 5000)
-    assert "ends with no anchor" in (moves.services.anchoring.explain_older() or "")
+    assert "ends with no anchor" in (moves.services.anchors.explain_older() or "")
     with pytest.raises(RefusedError, match="move it away"):
         moves.services.check()
     anchors.write_bytes(whole)

@@ -27,7 +27,7 @@ OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}
 
 
 def run(organisation: Organisation, name: str) -> str:
-    return str(organisation.services.running.start(name, actor="test").status)
+    return str(organisation.services.runs.start(name, actor="test").status)
 
 
 def test_a_token_that_was_issued_in_an_answer_that_cannot_be_used_is_taken_away(
@@ -105,8 +105,8 @@ def test_who_was_pinned_to_a_value_that_is_taken_back_follows_again(staged: Stag
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.pinning.pin("ticket-sync", TOKEN, 2, actor="test")
-    organisation.services.deciding.roll_back(rotation_id, actor="test")
+    organisation.services.pins.pin("ticket-sync", TOKEN, 2, actor="test")
+    organisation.services.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert run(organisation, "ticket-sync") == "completed"
@@ -119,7 +119,7 @@ def test_the_pause_after_a_failure_goes_by_the_value_that_is_in_use(staged: Stag
     for _ in range(4):
         rotation_id = begin_by_hand(organisation, TOKEN)
         step_to(organisation, clock, rotation_id, State.WATCHING)
-        organisation.services.deciding.roll_back(rotation_id, actor="test")
+        organisation.services.decisions.roll_back(rotation_id, actor="test")
         drive_on(organisation, clock)
     hold_until = organisation.item(TOKEN).hold_until
     expires_at = organisation.item(TOKEN).expires_at
@@ -162,7 +162,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
         run_id = run_rows.open_run(
             connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
         )
-    services.deciding.roll_back(rotation_id, actor="test")
+    services.decisions.roll_back(rotation_id, actor="test")
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.UNDOING
@@ -225,7 +225,7 @@ def test_a_run_that_fails_with_the_new_value_for_another_reason_is_told_at_once_
     step_to(organisation, clock, rotation_id, State.WATCHING)
     for _ in range(2):
         services = organisation.services
-        services.running.start("ticket-sync", payload={"path": "nothing-there"}, actor="test")
+        services.runs.start("ticket-sync", payload={"path": "nothing-there"}, actor="test")
         drive_on(organisation, clock)
     ((owner, body),) = told(organisation, "run-failed")
     assert owner == "support"
@@ -253,7 +253,7 @@ def test_settings_that_lead_somewhere_else_by_now_get_nothing_revoked_there(stag
     assert "its policy leads to elsewhere.example.org by now" in (stuck.last_error or "")
     assert len(service.live_tokens("ticketing")) == 2
     _set_settings(organisation, dict(first.settings))
-    services.deciding.retry(rotation_id, actor="test")
+    services.decisions.retry(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert len(service.live_tokens("ticketing")) == 1

@@ -140,7 +140,7 @@ def test_a_new_key_opens_from_its_activation_on_and_a_key_taken_back_no_longer(
     assert (caller.call(new), caller.call(old)) == (401, 200)
     step_to(organisation, clock, rotation.id, State.WATCHING)
     assert (caller.call(new), caller.call(old)) == (200, 200)
-    organisation.services.deciding.roll_back(rotation.id, actor="test")
+    organisation.services.decisions.roll_back(rotation.id, actor="test")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["current", "destroyed"]
     assert (caller.call(new), caller.call(old)) == (401, 200)

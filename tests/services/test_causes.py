@@ -301,7 +301,7 @@ def test_an_outage_beyond_patience_is_stuck_with_both_values_kept(
             _let_retire(organisation, clock, rotation_id)
         if state is State.UNDOING:
             step_to(organisation, clock, rotation_id, State.NODE_TESTED)
-            organisation.services.deciding.cancel(rotation_id, actor="test")
+            organisation.services.decisions.cancel(rotation_id, actor="test")
         step_to(organisation, clock, rotation_id, state)
         stages = organisation.stages(TOKEN)
         service.fail_next("/v1/", times=1000)
@@ -437,7 +437,7 @@ def test_a_missing_package_is_one_line_before_anything_was_made_and_a_stop_after
     assert rotation.state is (State.STUCK if begun else State.CANCELLED)
     assert service.calls("POST") == (1 if begun else 0)
     with organisation.services.database.read() as connection:
-        assert organisation.services.deciding.find_leeway(connection, rotation).has_new is begun
+        assert organisation.services.decisions.find_leeway(connection, rotation).has_new is begun
 
 
 def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
@@ -455,7 +455,7 @@ def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.state is State.STUCK
     with organisation.services.database.read() as connection:
-        assert not organisation.services.deciding.find_leeway(connection, rotation).has_new
+        assert not organisation.services.decisions.find_leeway(connection, rotation).has_new
 
 
 def test_a_rotation_that_is_taken_back_before_anything_was_made_needs_no_package(
@@ -465,7 +465,7 @@ def test_a_rotation_that_is_taken_back_before_anything_was_made_needs_no_package
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     monkeypatch.setattr(HttpRotator, "needs", ("nightkey_no_such_package", "http"))
-    organisation.services.deciding.cancel(rotation_id, actor="user:ann")
+    organisation.services.decisions.cancel(rotation_id, actor="user:ann")
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
 
@@ -547,7 +547,7 @@ def _let_retire(organisation: Organisation, clock: Any, rotation_id: str) -> Non
     clock.advance(2 * DAY)
     with organisation.services.database.read() as connection:
         if organisation.services.definitions.all(connection):
-            organisation.services.running.start("ticket-sync", actor="test")
+            organisation.services.runs.start("ticket-sync", actor="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
 
 

@@ -68,7 +68,7 @@ def steps_of(services: Services, rotation_id: str) -> str:
 
 def standings_of(services: Services, rotation_id: str) -> tuple[Standing, ...]:
     with services.database.read() as connection:
-        return services.watching.standings(connection, rotation_rows.get_rotation(connection, rotation_id))
+        return services.proofs.standings(connection, rotation_rows.get_rotation(connection, rotation_id))
 
 
 def reveals(services: Services) -> int:
@@ -220,7 +220,7 @@ def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
     rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id
     with services.database.write() as connection:
         services.vault.update(connection, "prod-other-token", value=Secret("what-is-refused"), actor="test")
-    outcome = services.running.start("both", actor="test")
+    outcome = services.runs.start("both", actor="test")
     assert (outcome.status, outcome.error_node) == ("failed", "other")
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.WATCHING
@@ -303,15 +303,15 @@ def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
 ) -> None:
     apply(services, write("away", script(), schedule_type="interval", schedule_value="5 minutes"))
     clock.advance(HOUR)
-    assert services.running.claim_due() == []
+    assert services.runs.claim_due() == []
     with pytest.raises(RefusedError, match=r"runs elsewhere: node script.*nightkey run report away"):
-        services.running.start("away", actor="test")
+        services.runs.start("away", actor="test")
     with services.database.read() as connection:
         workflow = services.definitions.get(connection, "away")
     with pytest.raises(RefusedError, match="runs elsewhere"):
-        services.running.test_workflow(workflow, overrides={}, actor="test")
+        services.runs.test_workflow(workflow, overrides={}, actor="test")
     with pytest.raises(RefusedError, match="cannot be tested here: component mikrotik_script"):
-        services.running.test_node(workflow, "script", overrides={}, actor="test")
+        services.runs.test_node(workflow, "script", overrides={}, actor="test")
 
 
 def call(organisation: Organisation, **more: Any) -> dict[str, Any]:
@@ -346,11 +346,11 @@ def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_run
         "overlap"
     )
     guess = Report(workflow="away", status="completed", started_at=clock(), used={})
-    assert services.reporting.report(guess, actor="engine").used == {}  # only its engine knows what it had
+    assert services.run_reports.report(guess, actor="engine").used == {}  # only its engine knows what it had
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.WATCHING
     report = Report(workflow="away", status="completed", started_at=clock(), used={TOKEN: 2})
-    services.reporting.report(report, actor="engine")
+    services.run_reports.report(report, actor="engine")
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.DONE
 
@@ -386,7 +386,7 @@ def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.DONE
     before = reveals(services)
-    services.running.start("notes", actor="test")
+    services.runs.start("notes", actor="test")
     assert reveals(services) == before
     with services.database.write() as connection:
         services.vault.delete(connection, "prod-other-token", actor="test")

@@ -101,7 +101,7 @@ def test_the_example_of_a_node_is_applied_as_it_stands(services: Services, name:
 @pytest.mark.parametrize("name", REACH_NOTHING)
 def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: Services, name: str) -> None:
     services.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
-    outcome = services.running.start(f"the {name}", payload=SENT, actor="test")
+    outcome = services.runs.start(f"the {name}", payload=SENT, actor="test")
     assert outcome.output == COMES_TO[name]
     assert (outcome.status, outcome.error_node) == (
         ("failed", "act") if name == "terminate" else ("completed", None)
@@ -110,10 +110,10 @@ def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: 
 
 def test_the_example_of_a_delay_waits_and_goes_on(services: Services, clock: Any) -> None:
     services.documents.apply([("delay.json", build_workflow("delay"))], actor="test")
-    outcome = services.running.start("the delay", actor="test")
+    outcome = services.runs.start("the delay", actor="test")
     assert (outcome.status, outcome.resume_at) == ("running", clock() + timedelta(minutes=5))
     clock.advance(timedelta(minutes=5))
-    ended = services.running.execute(outcome.run_id, actor="test")
+    ended = services.runs.execute(outcome.run_id, actor="test")
     assert ended is not None
     assert (ended.status, ended.output) == ("completed", {"waited_seconds": 300})
 
@@ -130,12 +130,12 @@ def test_the_examples_of_what_starts_others_start_them(services: Services) -> No
         chain("label-item", label, trigger="subflow_trigger"),
         *((f"{name}.json", build_workflow(name)) for name in ("iterator", "trigger_workflow")),
     )
-    iterated = services.running.start("the iterator", payload=SENT, actor="test")
+    iterated = services.runs.start("the iterator", payload=SENT, actor="test")
     assert iterated.output == [{"label": "BOOK"}, {"label": "PEN"}]
-    triggered = services.running.start("the trigger_workflow", payload=SENT, actor="test")
+    triggered = services.runs.start("the trigger_workflow", payload=SENT, actor="test")
     (begun,) = triggered.begun
     assert triggered.output == {"run_id": begun, "workflow": "stock-update"}
-    ended = services.running.execute(begun, actor="test")
+    ended = services.runs.execute(begun, actor="test")
     assert ended is not None
     assert ended.output == {"order": "A-1", "lines": ["book", "pen"]}
 

@@ -74,7 +74,7 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
         tries += ring(services, slot)
     assert tries == 8
     put_back(services, "claims")
-    standing = services.standing.read()
+    standing = services.status.read()
     assert standing.last_night is not None
     assert standing.last_night.outcome == "failed"
     assert any("could not be scanned" in problem for problem in what_is_wrong(services))
@@ -89,7 +89,7 @@ def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any
     take_away(services, "claims")
     ring(services, slot)
     put_back(services, "claims")
-    services.delivering.deliver()
+    services.delivery.deliver()
     end_lease(services, clock)
     assert services.nights.begin(slot) == []
     assert services.nights.close(slot) == "good"

@@ -347,7 +347,7 @@ def test_a_message_that_comes_late_does_nothing(staged: Staged, clock: Any) -> N
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.night()
-    run = organisation.services.running.start("ticket-sync", actor="test")
+    run = organisation.services.runs.start("ticket-sync", actor="test")
     clock.advance(timedelta(days=2))
     organisation.drive()
     organisation.services.opening.request(TOKEN, asked_by="test")
@@ -412,8 +412,8 @@ def _receive(services: Services, task: str, row_id: str) -> None:
     """What a message of that name has done: the one call of its task."""
     calls: dict[str, Callable[[str], object]] = {
         "rotate": services.rotations.advance,
-        "run": lambda run_id: services.running.execute(run_id, actor="schedule"),
-        "deliver": lambda _: services.delivering.deliver(),
+        "run": lambda run_id: services.runs.execute(run_id, actor="schedule"),
+        "deliver": lambda _: services.delivery.deliver(),
     }
     calls[task](row_id)
 

@@ -529,7 +529,7 @@ def test_enrolling_an_item_and_starting_again_rotate_nothing(on_file: Staged, cl
         with reopen(organisation, **settings) as services:
             clock.advance(HOUR)
             assert organisation.night() == []
-            assert services.resuming.find_waiting().rotations == []
+            assert services.resume_sweep.find_waiting().rotations == []
     assert organisation.rotations() == []
     assert organisation.item(TOKEN) == before
     assert service.calls("POST") == 0

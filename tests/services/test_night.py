@@ -54,7 +54,7 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert ("unproven", TOKEN) in organisation.findings()
     assert service.is_live(old)
 
-    run = organisation.services.running.start("ticket-sync", actor="test")
+    run = organisation.services.runs.start("ticket-sync", actor="test")
     assert run.status == "completed"
     organisation.drive()
     (rotation,) = organisation.rotations()
@@ -63,8 +63,8 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert not service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
     assert ("unproven", TOKEN) not in organisation.findings()
-    assert organisation.services.running.start("ticket-sync", actor="test").status == "completed"
-    assert organisation.services.anchoring.verify().whole
+    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.anchors.verify().whole
 
 
 def test_a_second_sweep_of_the_same_night_rotates_and_sends_nothing(
@@ -108,13 +108,13 @@ def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organ
     assert service.is_live(old)
     assert len(service.live_tokens("billing")) == 1
     assert ("rotation-failed", "prod-billing-api-token") in organisation.findings()
-    assert organisation.services.running.start("invoice-export", actor="test").status == "completed"
+    assert organisation.services.runs.start("invoice-export", actor="test").status == "completed"
 
     del service.default_scopes["billing"]
     clock.advance(DAY)
     (again,) = organisation.night()
     assert again.state is State.WATCHING
-    organisation.services.running.start("invoice-export", actor="test")
+    organisation.services.runs.start("invoice-export", actor="test")
     clock.advance(2 * DAY)
     organisation.drive()
     assert organisation.rotations()[0].state is State.DONE
@@ -131,14 +131,14 @@ def test_a_first_production_run_that_is_rejected_brings_the_old_value_back(
     new_id = next(i for i in service.live_tokens("ticketing") if i != service.live_tokens("ticketing")[0])
     _revoke_behind_our_back(organisation, new_id)
 
-    assert organisation.services.running.start("ticket-sync", actor="test").status == "failed"
+    assert organisation.services.runs.start("ticket-sync", actor="test").status == "failed"
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.state is State.ROLLED_BACK
     assert "production run of ticket-sync, node call" in (rotation.last_error or "")
     assert organisation.item(TOKEN).version == 1
     assert service.is_live(old)
-    assert organisation.services.running.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
 
 
 def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, clock: Any) -> None:
@@ -202,7 +202,7 @@ def test_a_pinned_workflow_holds_the_old_version(organisation: Organisation, clo
         )
     organisation.night()
     clock.advance(2 * DAY)
-    services.running.start("ticket-sync", actor="test")
+    services.runs.start("ticket-sync", actor="test")
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.waits_for == ["ticket-sync, which is pinned to version 1"]
@@ -276,14 +276,14 @@ def test_the_dry_run_decides_as_the_night_does_and_writes_nothing(
     organisation: Organisation, clock: Any
 ) -> None:
     organisation.add_token(TOKEN, "ticketing", days=40)
-    before = organisation.services.anchoring.verify().rows
+    before = organisation.services.anchors.verify().rows
     later = organisation.services.nights.preview(clock() + 30 * DAY)
     assert [(seen.name, seen.decision.action.value) for seen in later.due if seen.decision] == [
         (TOKEN, "rotate")
     ]
     assert organisation.services.nights.preview(clock()).due == []
     assert organisation.findings() == set()
-    assert organisation.services.anchoring.verify().rows == before
+    assert organisation.services.anchors.verify().rows == before
     clock.advance(30 * DAY)
     assert [rotation.item for rotation in organisation.night()] == [TOKEN]
 
@@ -325,7 +325,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
     clock.advance(2 * DAY)
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["previous", "current"]
-    services.running.start("crm-contacts", actor="test")
+    services.runs.start("crm-contacts", actor="test")
     clock.advance(timedelta(minutes=1))
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["destroyed", "current"]
@@ -405,6 +405,6 @@ def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 minute")
     began = clock()
     clock.advance(timedelta(hours=1))
-    assert len(organisation.services.running.claim_due()) == 1
+    assert len(organisation.services.runs.claim_due()) == 1
     found = organisation.services.nights.preview(began).findings
     assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []

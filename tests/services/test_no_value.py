@@ -43,7 +43,7 @@ def wait(
     """It came in, to lapse in so many days."""
     lapses = None if days is None else services.clock() + days * DAY
     entry = Entry(place=1, name=name, given_id=ID if name == NAME else None, expires_at=lapses)
-    (judged,) = services.importing.take_in([entry], owners=owners, actor="user:ana")
+    (judged,) = services.item_import.take_in([entry], owners=owners, actor="user:ana")
     assert judged.arrival is Arrival.NEW
 
 
@@ -192,19 +192,19 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
         KEY, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
     )
     assert first is not None
-    services.claiming.deliver(first, actor="user:ana", show=lambda _: None)
+    services.pickups.deliver(first, actor="user:ana", show=lambda _: None)
     moves.delete(KEY)
     clock.advance(timedelta(minutes=30))
     entry = Entry(place=1, name=KEY, given_id=created.id, expires_at=None)
-    list(services.importing.take_in([entry], owners=(), actor="user:ben"))
+    list(services.item_import.take_in([entry], owners=(), actor="user:ben"))
     made, second = services.items.make_first_key(KEY, actor="user:ben")
     assert made.id == created.id
 
     with pytest.raises(RefusedError):
-        moves.collect(services.claiming.token(first.claim_id), actor="user:ana")
+        moves.collect(services.pickups.token(first.claim_id), actor="user:ana")
     clock.advance(timedelta(minutes=45))
-    assert services.claiming.end_arrived(actor="test") == 0
-    again = moves.collect(services.claiming.token(second.claim_id), actor="user:ben")
+    assert services.pickups.end_arrived(actor="test") == 0
+    again = moves.collect(services.pickups.token(second.claim_id), actor="user:ben")
     assert again.key.expose() == second.key.expose()
     assert moves.present(first.key.expose()) is None
 
@@ -268,7 +268,7 @@ def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
     slot = clock()
     services.nights.begin(slot)
     assert services.nights.close(slot) == "failed"
-    (problem,) = [one for one in services.standing.read().problems if one.kind is ProblemKind.NO_VALUE]
+    (problem,) = [one for one in services.status.read().problems if one.kind is ProblemKind.NO_VALUE]
     assert describe(problem) == (
         f"{NAME} waits for its value, and an active workflow uses it (nightkey item show {NAME})"
     )
@@ -317,22 +317,22 @@ def test_a_workflow_that_uses_it_fails_with_the_command_that_gives_it(
     expected = (
         f"{NAME} waits for its value, and nothing here can use or replace it before that: give it by `{GIVE}`"
     )
-    run = services.running.start(USER, actor="test")
+    run = services.runs.start(USER, actor="test")
     assert (run.status, run.error_message) == ("failed", expected)
     with services.database.read() as connection:
         workflow = services.definitions.get(connection, USER)
-    tested = services.running.test_workflow(workflow, overrides={}, actor="test")
+    tested = services.runs.test_workflow(workflow, overrides={}, actor="test")
     assert (tested.status, tested.error_message) == ("failed", expected)
     with pytest.raises(RefusedError, match="waits for its value"):
-        services.running.test_node(workflow, "call", overrides={}, actor="test")
+        services.runs.test_node(workflow, "call", overrides={}, actor="test")
     with pytest.raises(RefusedError, match="waits for its value"):
-        services.pinning.pin(USER, NAME, 1, actor="test")
-    services.pinning.unpin(USER, NAME, actor="test")
+        services.pins.pin(USER, NAME, 1, actor="test")
+    services.pins.unpin(USER, NAME, actor="test")
 
     give(services)
-    run = services.running.start(USER, actor="test")
+    run = services.runs.start(USER, actor="test")
     assert "waits for its value" not in (run.error_message or "")  # what the service says of it is its business
-    services.pinning.pin(USER, NAME, 1, actor="test")
+    services.pins.pin(USER, NAME, 1, actor="test")
 
 
 def _use_by_id(organisation: Organisation) -> None:
@@ -372,13 +372,13 @@ def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
     )
     moves.update(NAME, policy=policy)
     with pytest.raises(RefusedError, match="it waits for its value"):
-        services.publishing.jwks(NAME)
-    assert services.publishing.published(NAME) is None
+        services.key_sets.jwks(NAME)
+    assert services.key_sets.published(NAME) is None
 
 
 def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
     wait(services)
-    written, problems = services.calendaring.write(None)
+    written, problems = services.calendar.write(None)
     text = written.replace(b"\r\n ", b"").decode()
     assert problems == []
     assert f"It waits for its value: {GIVE}" in text
@@ -389,21 +389,21 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     organisation: Organisation, services: Services, moves: Moves
 ) -> None:
     wait(services, owners=("support",))
-    departure = services.leaving.begin("support", hurried=False, actor="test")
+    departure = services.offboarding.begin("support", hurried=False, actor="test")
     (left,) = departure.items
     assert (left.item, left.fate) == (NAME, Fate.BY_HAND)
-    assert services.leaving.open_next(departure, after=0, actor="test") is None
-    assert services.leaving.finish(departure.id).finished_at is None
+    assert services.offboarding.open_next(departure, after=0, actor="test") is None
+    assert services.offboarding.finish(departure.id).finished_at is None
     item = give(services)
-    (left,) = services.leaving.finish(departure.id).items
+    (left,) = services.offboarding.finish(departure.id).items
     assert left.fate is Fate.BY_HAND, "it may be the very value that they knew"
     assert left.why == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
-    assert services.leaving.open_next(departure, after=0, actor="test") is None
+    assert services.offboarding.open_next(departure, after=0, actor="test") is None
     services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
-    read = services.leaving.finish(departure.id)
+    read = services.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
     moves.destroy(item.id, 1)
-    read = services.leaving.finish(departure.id)
+    read = services.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.items[0].why) == (Fate.REPLACED, "by version 2")
     assert read.finished_at is not None
 
@@ -412,10 +412,10 @@ def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
     organisation: Organisation, services: Services
 ) -> None:
     wait(services, KEY, days=None, owners=("support",))
-    departure = services.leaving.begin("support", hurried=False, actor="test")
+    departure = services.offboarding.begin("support", hurried=False, actor="test")
     services.items.update(KEY, ItemChange(expires_at=None), actor="test")
     services.items.make_first_key(KEY, actor="test")
-    (left,) = services.leaving.finish(departure.id).items
+    (left,) = services.offboarding.finish(departure.id).items
     assert left.fate is Fate.REPLACED
 
 
@@ -424,9 +424,9 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
 ) -> None:
     wait(services, owners=("support",))
     services.items.update(NAME, ItemChange(policy=AUTO), actor="test")
-    departure = services.leaving.begin("support", hurried=False, actor="test")
+    departure = services.offboarding.begin("support", hurried=False, actor="test")
     give(services)
-    (left,) = services.leaving.finish(departure.id).items
+    (left,) = services.offboarding.finish(departure.id).items
     assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
 
 
@@ -461,15 +461,15 @@ def test_after_a_restore_it_waits_as_before_and_is_not_asked_of_a_target(
     wait(services)
     moves.add("prod-crm-password", days=90)
     file = tmp_path / "vault.backup"
-    services.backing_up.back_up(file, replace=True, actor="test")
+    services.backups.back_up(file, replace=True, actor="test")
     give(services)
     services.close()
     make_restoring(services.settings, services.clock).restore(file, replace=True, actor="test")
     item = moves.get(NAME)
     assert (item.id, item.version, item.expires_at) == (ID, None, services.clock() + 100 * DAY)
-    assert [row.item for row in services.comparing.list_all()] == ["prod-crm-password"]
-    assert services.comparing.hold(item) is None
-    assert [one.result for one in services.comparing.compare_due()] == ["not-asked"]
+    assert [row.item for row in services.comparison.list_all()] == ["prod-crm-password"]
+    assert services.comparison.hold(item) is None
+    assert [one.result for one in services.comparison.compare_due()] == ["not-asked"]
     assert give(services).version == 1
 
 

@@ -74,7 +74,7 @@ def test_a_lost_answer_of_a_service_that_filters_nothing_costs_nobody_their_toke
     assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
     ((_, body),) = told(organisation, "rotation-stuck")
     assert f"nightkey-{rotation.id}" in body
-    organisation.services.deciding.roll_back(rotation.id, actor="user:ana")
+    organisation.services.decisions.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert all(service.is_live(value) for value in in_use)
 
@@ -247,7 +247,7 @@ def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_
     assert rotation.state is State.STUCK
     assert f"look there for nightkey-{rotation.id}, and revoke it" in (rotation.last_error or "")
     assert service.is_live(old)
-    organisation.services.deciding.roll_back(rotation.id, actor="user:ana")
+    organisation.services.decisions.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
 
 

@@ -58,7 +58,7 @@ def inventory(organisation: Organisation) -> dict[str, Any]:
 
 
 def back_up(organisation: Organisation, file: Path) -> None:
-    organisation.services.backing_up.back_up(file, replace=True, actor="test")
+    organisation.services.backups.back_up(file, replace=True, actor="test")
 
 
 def put_back(organisation: Organisation, file: Path) -> None:
@@ -69,7 +69,7 @@ def put_back(organisation: Organisation, file: Path) -> None:
 
 
 def outcomes(organisation: Organisation) -> dict[str, str]:
-    return {row.item: row.result for row in organisation.services.comparing.list_all()}
+    return {row.item: row.result for row in organisation.services.comparison.list_all()}
 
 
 def rotate(organisation: Organisation, clock: Any) -> str:
@@ -119,14 +119,14 @@ def test_a_person_who_answers_for_it_has_it_replaced_and_the_unknown_one_is_not_
     rotate(organisation, clock)
     (in_use,) = service.live_tokens("ticketing")
     put_back(organisation, tmp_path / "backup")
-    organisation.services.comparing.compare_due()
-    organisation.services.comparing.accept(TOKEN, actor="user:ann")
+    organisation.services.comparison.compare_due()
+    organisation.services.comparison.accept(TOKEN, actor="user:ann")
     assert ("drifted", TOKEN) not in organisation.findings()
     rotate(organisation, clock)
     assert len(service.live_tokens("ticketing")) == 2
     assert in_use in service.live_tokens("ticketing")
     with pytest.raises(RefusedError, match="nothing to accept"):
-        organisation.services.comparing.accept(TOKEN, actor="user:ann")
+        organisation.services.comparison.accept(TOKEN, actor="user:ann")
 
 
 @SQLITE
@@ -141,10 +141,10 @@ def test_the_value_in_use_given_by_hand_settles_it(staged: Staged, clock: Any, t
             connection, organisation.item(TOKEN).id, 2, purpose=Purpose.RUN, actor="test"
         ).expose()
     put_back(organisation, tmp_path / "backup")
-    services.comparing.compare_due()
+    services.comparison.compare_due()
     with services.database.write() as connection:
         services.vault.update(connection, TOKEN, value=Secret(value), actor="user:ann")
-    (compared,) = services.comparing.compare_now([TOKEN])
+    (compared,) = services.comparison.compare_now([TOKEN])
     assert compared.result is Result.AGREES
     assert ("drifted", TOKEN) not in organisation.findings()
     rotate(organisation, clock)
@@ -188,10 +188,10 @@ def test_a_copy_taken_during_an_issue_revokes_no_value_that_is_in_use(
     assert {("drifted", TOKEN), ("stuck", TOKEN)} <= organisation.findings()
     assert any("is stuck" in problem for problem in what_is_wrong(organisation.services))
     # A person retries it, in vain; then ends it here, and nothing outside hears of that.
-    organisation.services.deciding.retry(rotation_id, actor="user:ann")
+    organisation.services.decisions.retry(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.STUCK
-    organisation.services.deciding.roll_back(rotation_id, actor="user:ann")
+    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert service.live_tokens("ticketing") == [in_use]
@@ -232,7 +232,7 @@ def test_a_copy_with_a_pending_value_that_was_activated_since_goes_on_by_a_perso
     organisation.drive()
     assert outcomes(organisation)[TOKEN] == Result.PENDING_ACCEPTED
     assert get_rotation(organisation, rotation_id).state is State.STUCK
-    organisation.services.deciding.accept(rotation_id, actor="user:ann")
+    organisation.services.decisions.accept(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert service.live_tokens("ticketing") == [in_use]
@@ -269,7 +269,7 @@ def test_a_copy_from_before_a_way_back_says_that_the_one_before_is_in_use(
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     back_up(organisation, tmp_path / "backup")
-    organisation.services.deciding.roll_back(rotation_id, actor="test")
+    organisation.services.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     (in_use,) = service.live_tokens("ticketing")
     put_back(organisation, tmp_path / "backup")
@@ -301,13 +301,13 @@ def test_while_the_target_is_away_its_rotation_waits_and_then_goes_on(
     service.script = lambda _: None
     drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation_id).state is State.DONE)
     clock.advance(DAY)
-    organisation.services.comparing.compare_due()
+    organisation.services.comparison.compare_due()
     found = outcomes(organisation)
     assert found.pop("prod-tokenhub-admin-token") == Result.NOT_ASKED
     assert found == {TOKEN: Result.UNLISTED, "prod-orders-secret": Result.HERE_ALONE}
     add_route(organisation, "operators")
     organisation.deliver()
-    assert organisation.services.standing.read().problems == []
+    assert organisation.services.status.read().problems == []
 
 
 @SQLITE
@@ -324,7 +324,7 @@ def test_one_refusal_alone_is_not_believed(staged: Staged, tmp_path: Path) -> No
         return None
 
     service.script = refuse_once
-    organisation.services.comparing.compare_due()
+    organisation.services.comparison.compare_due()
     assert outcomes(organisation)[TOKEN] == Result.UNLISTED
 
 
@@ -344,7 +344,7 @@ def test_what_others_issued_in_the_same_account_is_not_taken_for_ours(
     rotate(organisation, clock)
     back_up(organisation, tmp_path / "backup")
     put_back(organisation, tmp_path / "backup")
-    organisation.services.comparing.compare_due()
+    organisation.services.comparison.compare_due()
     found = outcomes(organisation)
     assert (found[TOKEN], found["prod-second-api-token"]) == (Result.AGREES, Result.AGREES)
 

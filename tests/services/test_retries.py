@@ -145,7 +145,7 @@ def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_an
     assert waiting.outages == 5
     assert organisation.services.rotations.advance(rotation_id) is None
     service.fail_next("/v1/account")
-    organisation.services.deciding.retry(rotation_id, actor="test")
+    organisation.services.decisions.retry(rotation_id, actor="test")
     organisation.drive()
     again = get_rotation(organisation, rotation_id)
     assert (again.state, again.outages, again.waits_for) == (State.INSTALLED, 1, [])

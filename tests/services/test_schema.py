@@ -386,12 +386,12 @@ def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
     assert made == ["keyed digests of 3 rows that decide (nightkey audit verify --rows)"]
     services = Services(settings, clock)
     services.check()
-    checked = services.checking_rows.check_all()
+    checked = services.row_verification.check_all()
     assert (checked.rows, checked.wrong) == (4, ())
     (signed,) = Moves(services).log()
     assert (signed.action, signed.details["items"], signed.details["workflows"]) == ("vault.sign-rows", 1, 0)
     assert Moves(services).get(TOKEN).version == 1
     Moves(services).update(TOKEN, expires_at=clock() + timedelta(days=9))
-    assert services.checking_rows.check_all().wrong == ()
+    assert services.row_verification.check_all().wrong == ()
     services.close()
     assert initialise(settings, clock) == []

@@ -29,7 +29,7 @@ def told(organisation: Organisation) -> list[str]:
 
 
 def problems(organisation: Organisation) -> list[str]:
-    found = organisation.services.standing.read().problems
+    found = organisation.services.status.read().problems
     return [describe(one) for one in found if one.kind is ProblemKind.SET_ASIDE]
 
 
@@ -43,7 +43,7 @@ def night(organisation: Organisation, clock: Any) -> str | None:
 
 
 def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: Any) -> None:
-    tell = organisation.services.screening.tell
+    tell = organisation.services.foreign_messages.tell
     assert problems(organisation) == []
     tell({Fault.NO_JSON: 1})
     tell({Fault.NO_JSON: 2, Fault.WRONG_ID: 1})
@@ -60,7 +60,7 @@ def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: An
 def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organisation, clock: Any) -> None:
     assert night(organisation, clock) == "good"
     clock.advance(timedelta(hours=3))
-    organisation.services.screening.tell({Fault.TOO_LARGE: 7})
+    organisation.services.foreign_messages.tell({Fault.TOO_LARGE: 7})
     clock.advance(timedelta(hours=21))
     assert night(organisation, clock) == "failed"
     assert len(problems(organisation)) == 1
@@ -70,12 +70,12 @@ def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organis
 
 
 def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -> None:
-    organisation.services.screening.tell({Fault.NO_JSON: 5})
+    organisation.services.foreign_messages.tell({Fault.NO_JSON: 5})
     with organisation.services.database.write() as connection:
         connection.execute(
             update(sweeps).values(counts={"no-json": "many", "wrong-id": 2, "of-a-newer-one": 1})
         )
-    organisation.services.screening.tell({Fault.NO_JSON: 1})
+    organisation.services.foreign_messages.tell({Fault.NO_JSON: 1})
     (problem,) = problems(organisation)
     assert "2 with what is no id, 1 of-a-newer-one, 1 no JSON" in problem
     assert problem.startswith("4 messages")

@@ -509,7 +509,7 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
         organisation.add_workflow("billing-sync", BILLING, is_active=True)
         organisation.services.nights.begin(clock())
         drive_on(organisation, clock)
-        organisation.services.running.start("orders-sync", actor="test")
+        organisation.services.runs.start("orders-sync", actor="test")
         clock.advance(2 * DAY)
         drive_on(organisation, clock)
         (rotation,) = organisation.rotations()
@@ -518,7 +518,7 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
         ]
         assert service.is_live(token)
         organisation.add_workflow("billing-sync", ORDERS, is_active=True)
-        organisation.services.running.start("billing-sync", actor="test")
+        organisation.services.runs.start("billing-sync", actor="test")
         clock.advance(2 * DAY)
         drive_on(organisation, clock)
         assert organisation.rotations()[0].state is State.DONE

@@ -81,7 +81,7 @@ def token_of(value: Secret) -> str:
 
 
 def enters(organisation: Organisation, token: str) -> bool:
-    ran = organisation.services.running.start("enter", payload={"token": token}, actor="test")
+    ran = organisation.services.runs.start("enter", payload={"token": token}, actor="test")
     assert ran.status == "completed" or "the token" in (ran.error_message or ""), ran
     return ran.status == "completed"
 
@@ -94,12 +94,12 @@ def value_of(organisation: Organisation, number: int) -> Secret:
 
 
 def kids(organisation: Organisation) -> list[str]:
-    return [key["kid"] for key in organisation.services.publishing.jwks(KEY)["keys"]]
+    return [key["kid"] for key in organisation.services.key_sets.jwks(KEY)["keys"]]
 
 
 def is_valid_elsewhere(organisation: Organisation, token: str, algorithm: str) -> bool:
     """To those who read the key set: with PyJWT, and with joserfc, which must agree."""
-    keys = organisation.services.publishing.jwks(KEY)
+    keys = organisation.services.key_sets.jwks(KEY)
     by_kid = {key.key_id: key.key for key in pyjwt.PyJWKSet.from_dict(keys).keys}
     public = by_kid.get(pyjwt.get_unverified_header(token)["kid"])
     valid = public is not None and bool(pyjwt.decode(token, public, algorithms=[algorithm]))
@@ -130,9 +130,7 @@ def test_what_was_signed_before_a_rotation_holds_until_the_key_before_is_retired
     for token in (before, after):
         assert enters(organisation, token)
         assert is_valid_elsewhere(organisation, token, algorithm)
-    assert (
-        organisation.services.running.start("issue", payload={"plan": "x"}, actor="test").status == "completed"
-    )
+    assert organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test").status == "completed"
     clock.advance(timedelta(hours=2))
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
@@ -154,8 +152,8 @@ def test_a_shared_key_has_no_key_set_and_is_checked_by_both_versions_all_the_sam
     assert enters(organisation, before)
     assert enters(organisation, theirs)
     with pytest.raises(RefusedError, match="has no key set: it holds a shared key"):
-        organisation.services.publishing.jwks(KEY)
-    organisation.services.running.start("issue", payload={"plan": "x"}, actor="test")
+        organisation.services.key_sets.jwks(KEY)
+    organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test")
     clock.advance(timedelta(hours=2))
     drive_on(organisation, clock)
     assert [enters(organisation, token) for token in (before, theirs)] == [False, True]
@@ -168,7 +166,7 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
     services = organisation.services
     with services.database.read() as connection:
         issue = services.definitions.get(connection, "issue")
-    tested = services.running.test_workflow(issue, overrides={}, actor="test")
+    tested = services.runs.test_workflow(issue, overrides={}, actor="test")
     assert tested.status == "completed"
     services.documents.apply(
         [
@@ -200,7 +198,7 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
         ],
         actor="test",
     )  # fmt: skip
-    ran = services.running.start("echo", actor="test")
+    ran = services.runs.start("echo", actor="test")
     assert (ran.status, ran.error_message) == ("completed", None)
     assert "EYJ" not in json.dumps(ran.output)
     with services.database.read() as connection:
@@ -218,11 +216,11 @@ def test_asking_for_a_key_set_again_writes_nothing_whatever_the_value_is(
     value = Secret("no-key-at-all") if kind == "no key" else generate(kind)
     add_key(organisation, value, algorithm="HS256" if kind == "HS256" else "ES256")
     for _ in range(3):
-        shown = organisation.services.publishing.published(KEY)
+        shown = organisation.services.key_sets.published(KEY)
         assert (shown is not None) == (kind == "ES256")
     assert reveals(organisation) == 1
     with organisation.services.database.write():  # nobody else can write now
-        asked = [organisation.services.publishing.published(name) for name in (KEY, "prod-nothing")]
+        asked = [organisation.services.key_sets.published(name) for name in (KEY, "prod-nothing")]
     assert asked == [shown, None]
 
 
@@ -230,11 +228,11 @@ def test_a_key_that_was_made_here_is_published_without_being_revealed(
     organisation: Organisation, clock: Any
 ) -> None:
     add_key(organisation, generate("ES256"), algorithm="ES256")
-    organisation.services.publishing.published(KEY)
+    organisation.services.key_sets.published(KEY)
     rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.CREATED)
     before = reveals(organisation)
-    shown = organisation.services.publishing.published(KEY)
+    shown = organisation.services.key_sets.published(KEY)
     assert shown is not None
     assert len(shown["keys"]) == 2
     assert reveals(organisation) == before == 1
@@ -250,8 +248,8 @@ def test_without_the_package_it_is_named_and_nothing_is_revealed(
         with pytest.raises(
             ConfigurationError, match=r"signing keys need joserfc: pip install 'nightkey\[jwt\]'"
         ):
-            organisation.services.publishing.jwks(KEY)
-        assert organisation.services.publishing.published(KEY) is None
+            organisation.services.key_sets.jwks(KEY)
+        assert organisation.services.key_sets.published(KEY) is None
         with pytest.raises(CounterpartError, match="signing keys need joserfc"):
             read_key(key)
     assert reveals(organisation) == 0
@@ -268,7 +266,7 @@ def reveals(organisation: Organisation) -> int:
 def test_a_value_that_signs_nothing_has_no_key_set(organisation: Organisation, clock: Any) -> None:
     organisation.add_item("prod-mail-password", "x" * 12, days=30)
     with pytest.raises(RefusedError, match="prod-mail-password has no key set: the signing key cannot be read"):
-        organisation.services.publishing.jwks("prod-mail-password")
+        organisation.services.key_sets.jwks("prod-mail-password")
 
 
 def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
@@ -298,7 +296,7 @@ class KeySetFile(LoopbackServer):
         return Answer(status=200, body=self.keys)
 
     def write(self) -> None:
-        self.keys = self._organisation.services.publishing.jwks(KEY)
+        self.keys = self._organisation.services.key_sets.jwks(KEY)
 
 
 @pytest.fixture
@@ -358,7 +356,7 @@ def test_a_key_in_use_that_is_no_longer_listed_is_given_up_for_the_one_before(
     rotation_id = begin_waiting(organisation, clock)
     published.write()
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.running.start("issue", payload={"plan": "x"}, actor="test")
+    organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test")
     assert enters(organisation, token_of(value_of(organisation, 2)))
     published.keys = before  # an old copy was brought back
     clock.advance(timedelta(hours=2))

@@ -146,7 +146,7 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
     assert row.detail.startswith("the first call with the new key, which was collected by user:ann on ")
     assert row.detail.endswith("; it did not come during the overlap")
     assert any(f"{KEY} is not proven since it was replaced" in body for _, body in told(organisation, "digest"))
-    deciding = organisation.services.deciding
+    deciding = organisation.services.decisions
     deciding.extend(rotation_id, clock() + DAY, actor="user:ann")
     drive_on(organisation, clock, until=lambda: ("unproven", KEY) not in organisation.findings())
     clock.advance(DAY)
@@ -167,7 +167,7 @@ def test_a_key_that_was_lost_after_all_is_taken_back_by_hand(organisation: Organ
     assert f"if it is lost, `nightkey rotation rollback {rotation_id}` takes it back, then" in str(
         refused.value
     )
-    organisation.services.deciding.roll_back(rotation_id, actor="user:ann")
+    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["current", "destroyed"]
     assert organisation.present(key) is None
@@ -216,7 +216,7 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        organisation.services.claiming.collect(token_of(organisation), actor="user:ann", show=lose)
+        organisation.services.pickups.collect(token_of(organisation), actor="user:ann", show=lose)
     clock.advance(2 * DAY)
     organisation.night()
     assert get_rotation(organisation, rotation.id).waits_for == [

@@ -107,7 +107,7 @@ def test_an_owner_whose_zone_cannot_be_read_is_told_all_the_same(
         owner = services.owners.create(connection, "support", actor="test")
     moves.sql(f"UPDATE owners SET zone = '{zone}' WHERE name = 'support'")
     with services.database.write() as connection:
-        assert services.notifying.post(
+        assert services.outbox.post(
             connection,
             owner.id,
             kind="night-failed",

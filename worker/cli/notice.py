@@ -84,7 +84,7 @@ def preview(
     night = next_slot(settings.night_at, settings.zone, now) if at is None else parse_time(at, now)
     if night < now:
         raise InvalidInputError("--at lies in the past: what was told then is in `nightkey notice list`")
-    message = services.previewing.preview(owner, night)
+    message = services.digest_preview.preview(owner, night)
     body = _render(message.body, form)
     if json:
         print_json({"owner": owner, "night": night, "subject": message.subject, "body": body})
@@ -129,8 +129,8 @@ def retry(notice_id: str, *, json: Json = False, home: Home = None) -> None:
     """Try a notice again where it was not taken; nobody who has it gets it twice."""
     _ = home
     services = open_services()
-    number = services.delivering.retry(notice_id)
-    services.delivering.deliver()
+    number = services.delivery.retry(notice_id)
+    services.delivery.deliver()
     with services.database.read() as connection:
         notice = notice_rows.get_notice(connection, notice_id)
     if json:

@@ -168,7 +168,7 @@ def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
     1 if any did not take it.
     """
     _ = home
-    checked = open_services().checking_routes.check(name)
+    checked = open_services().route_test.check(name)
     rows = [
         {
             "route": one.route,
@@ -220,24 +220,26 @@ def leave(
     """
     _ = home
     services = open_services()
-    readable = services.leaving.preview(name)
+    readable = services.offboarding.preview(name)
     note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")
     note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
     if not yes:
         _confirm()
-    departure = services.leaving.begin(name, hurried=compromised, actor=who())
+    departure = services.offboarding.begin(name, hurried=compromised, actor=who())
     total = len(departure.items)
-    with show_progress(services.driving) as tell:
+    with show_progress(services.inline_night) as tell:
         after = 0
-        while opened := services.leaving.open_next(departure, after=after, actor=who(), in_freeze=in_freeze):
+        while opened := services.offboarding.open_next(
+            departure, after=after, actor=who(), in_freeze=in_freeze
+        ):
             left, rotation = opened
             note(f"{left.position} of {total}: {left.item}")
             if departure.hurried:
-                services.driving.run_hurried(left.item_id, tell, asked_by=who())
+                services.inline_night.run_hurried(left.item_id, tell, asked_by=who())
             else:
-                services.driving.run_rotation(rotation.id, tell)
+                services.inline_night.run_rotation(rotation.id, tell)
             after = left.position
-    departure = services.leaving.finish(departure.id)
+    departure = services.offboarding.finish(departure.id)
     rows = [vars(left) for left in departure.items]
     if json:
         print_json(

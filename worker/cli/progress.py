@@ -15,7 +15,7 @@ from worker.domain.saga import FINISHED, State
 from worker.rows.rotations import Rotation
 
 if TYPE_CHECKING:  # imported with the services
-    from worker.services.night.inline import Driving
+    from worker.services.night.inline import InlineNight
 
 _ORDER = [
     State.PLANNED,
@@ -32,18 +32,18 @@ _ORDER = [
 
 
 @contextmanager
-def show_progress(driving: "Driving") -> Iterator[Callable[[Rotation], None]]:
+def show_progress(inline_night: "InlineNight") -> Iterator[Callable[[Rotation], None]]:
     """Gives what is to be told of each step of each rotation.
 
     Ctrl-C or SIGTERM ends what is driven after the step under way, a second one at once. Either says what
     is left unfinished and how it goes on, and ends the command with the status that shells give such an end.
     """
-    with _stoppable(driving), _told() as tell:
+    with _stoppable(inline_night), _told() as tell:
         yield tell
 
 
 @contextmanager
-def _stoppable(driving: "Driving") -> Iterator[None]:
+def _stoppable(inline_night: "InlineNight") -> Iterator[None]:
     told: list[int] = []
 
     def stop(signum: int, _: FrameType | None) -> None:
@@ -51,7 +51,7 @@ def _stoppable(driving: "Driving") -> Iterator[None]:
         if len(told) > 1:
             raise KeyboardInterrupt
         note_at_once(f"{signal.Signals(signum).name}: finishing the step under way; once more stops at once")
-        driving.stop()
+        inline_night.stop()
 
     before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -61,13 +61,13 @@ def _stoppable(driving: "Driving") -> Iterator[None]:
         for signum, handler in before.items():
             signal.signal(signum, handler)
     if told:
-        _explain_rest(driving)
+        _explain_rest(inline_night)
         raise typer.Exit(128 + told[0])
 
 
-def _explain_rest(driving: "Driving") -> None:
+def _explain_rest(inline_night: "InlineNight") -> None:
     """What stays under way, and how it goes on: nothing of it is lost."""
-    left = driving.find_moving()
+    left = inline_night.find_moving()
     for rotation in left:
         held = "" if rotation.lease_until is None else f" after {rotation.lease_until:%H:%M:%S} UTC"
         show = f"nightkey rotation show {rotation.id}"

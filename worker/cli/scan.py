@@ -59,8 +59,8 @@ def night(
     """
     _ = home
     services = open_services()
-    with show_progress(services.driving) as tell:
-        result = services.driving.run_night(tell, note, wait=not no_wait)
+    with show_progress(services.inline_night) as tell:
+        result = services.inline_night.run_night(tell, note, wait=not no_wait)
     problems = [describe_problem(problem) for problem in result.problems]
     if json:
         print_json(

@@ -243,7 +243,7 @@ def test(
     with services.database.read() as connection:
         workflow = services.definitions.get(connection, name)
     if node is not None:
-        result = services.running.test_node(workflow, node, overrides={}, context=given, actor=who())
+        result = services.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
         answer: dict[str, Any] = {
             "status": result.status,
             "output": result.output,
@@ -252,7 +252,7 @@ def test(
         }
         good = result.status == "success"
     else:
-        outcome = services.running.test_workflow(workflow, overrides={}, context=given, actor=who())
+        outcome = services.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
         answer, good = _describe(outcome), outcome.status == "completed"
     _answer(answer, good=good, json=json)
 
@@ -272,15 +272,15 @@ def run(
     """Run a workflow for real, now. 1 if it fails; where it comes to a delay, it goes on by itself."""
     _ = home
     services = open_services()
-    outcome = services.running.start(
+    outcome = services.runs.start(
         name,
         payload=None if payload is None else read_json(payload),
         key=None if key_file is None else Secret(read_text(key_file).strip()),
         actor=who(),
     )
     if outcome.status == "failed":
-        with show_progress(services.driving) as tell:
-            services.driving.settle(outcome.used, tell)
+        with show_progress(services.inline_night) as tell:
+            services.inline_night.settle(outcome.used, tell)
     goes_on = "`nightkey up`, or the next `nightkey night`"
     if outcome.resume_at is not None:
         note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")
@@ -301,7 +301,7 @@ def pin(
     """Let a workflow stay on one version of an item, until it is unpinned."""
     _ = home
     services = open_services()
-    workflow, found = services.pinning.pin(name, item, version, actor=who())
+    workflow, found = services.pins.pin(name, item, version, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": version})
     else:
@@ -313,7 +313,7 @@ def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> Non
     """Let a workflow follow an item's current version again."""
     _ = home
     services = open_services()
-    workflow, found = services.pinning.unpin(name, item, actor=who())
+    workflow, found = services.pins.unpin(name, item, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
     else:

@@ -47,7 +47,7 @@ def show_night(home: Path | None) -> bool:
             over = _watch(services, watcher, stage)
         stage.title("A second sweep of the same night")
         before = _count(services)
-        services.driving.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
+        services.inline_night.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
         again = _count(services)
         rotated, told = again[0] - before[0], again[1] - before[1]
         stage.say(f"{rotated} rotations, {told} notices")

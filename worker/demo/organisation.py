@@ -55,7 +55,7 @@ class Organisation:
             elif what == 0:
                 self._services.documents.apply([(thing.source, thing.text)], actor=ACTOR)
             else:
-                self._services.running.start(thing.source.removesuffix(".json"), actor=ACTOR)
+                self._services.runs.start(thing.source.removesuffix(".json"), actor=ACTOR)
         self._services.close()
 
     def _add_owners(self, sample: Sample) -> None:
@@ -86,7 +86,7 @@ class Organisation:
             actor=ACTOR,
         )
         if first is not None:  # its callers have it
-            self._services.claiming.deliver(first, actor=ACTOR, show=lambda _: None)
+            self._services.pickups.deliver(first, actor=ACTOR, show=lambda _: None)
 
     def _replace(self, item: SampleItem) -> None:
         services = self._services

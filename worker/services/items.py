@@ -29,8 +29,8 @@ from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.rotation.pickups import Claiming, Collected
-from worker.services.rotation.superseding import MakingWay
+from worker.services.rotation.pickups import Collected, Pickups
+from worker.services.rotation.supersession import Supersession
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +56,9 @@ class Items:
         versions: Versions,
         owners: Owners,
         references: References,
-        claiming: Claiming,
+        pickups: Pickups,
         audit: AuditLog,
-        making_way: MakingWay,
+        supersession: Supersession,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -66,9 +66,9 @@ class Items:
         self._versions = versions
         self._owners = owners
         self._references = references
-        self._claiming = claiming
+        self._pickups = pickups
         self._audit = audit
-        self._making_way = making_way
+        self._supersession = supersession
         self._clock = clock
 
     def create(
@@ -92,7 +92,7 @@ class Items:
         check_policy(built, name=check_name(name), kind=kind_of(name))
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
-            self._claiming.check_first(connection, name, actor=actor)
+            self._pickups.check_first(connection, name, actor=actor)
             self._refuse_waiting(connection, name)
             self._check_awaited(connection, name, built)
             copy_of = self._resolve_copy(connection, built, None).copy_of
@@ -121,7 +121,7 @@ class Items:
                 principals=principals,
                 actor=actor,
             )
-            return created.item, self._claiming.keep_first(connection, created, actor=actor)
+            return created.item, self._pickups.keep_first(connection, created, actor=actor)
 
     def lacks_expiry(self, name: str, change: ItemChange) -> bool:
         """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.
@@ -162,7 +162,7 @@ class Items:
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
-            rotation = self._making_way.find(connection, before)
+            rotation = self._supersession.find(connection, before)
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
@@ -182,7 +182,7 @@ class Items:
                 says = self._vault.expiry_of_next(item, policy)
                 said = says if isinstance(expires_at, Unchanged) else expires_at
                 expires_at = self._bear(value, said, name=item.name)
-            beside = value is not None and self._making_way.check_value(connection, item, rotation)
+            beside = value is not None and self._supersession.check_value(connection, item, rotation)
             after = self._vault.update(
                 connection,
                 item.id,
@@ -199,8 +199,8 @@ class Items:
             if item.version is None and after.version is not None:
                 finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, after.updated_at)
             if policy != item.policy:
-                self._making_way.look_again(connection, rotation)
-            ends = None if value is None else self._making_way.end(connection, rotation, after)
+                self._supersession.look_again(connection, rotation)
+            ends = None if value is None else self._supersession.end(connection, rotation, after)
             joins = policy.copy_of if policy.copy_of != item.policy.copy_of else None
             follow = self._move_copies(connection, copies, policy, actor) if joins else ()
             moved = [after.id, *(copy.id for copy in copies)]
@@ -315,7 +315,7 @@ class Items:
                 raise InvalidInputError(explain_lapsed_metadata(item, self._clock()))
             created = self._vault.make_first_key(connection, item.id, actor=actor)
             finding_rows.resolve(connection, FindingKind.NO_VALUE, item.id, created.item.updated_at)
-            kept = self._claiming.keep_first(connection, created, actor=actor)
+            kept = self._pickups.keep_first(connection, created, actor=actor)
         if kept is None:
             raise RefusedError(f"{name} has a key already")
         return created.item, kept

@@ -45,7 +45,7 @@ class Ingress:
     """The two routes, and the threads that they share: a run never keeps a key from being checked."""
 
     def __init__(self, services: Services, limits: Limits) -> None:
-        self._calling = services.calling
+        self._inbound_calls = services.inbound_calls
         self._limits = limits
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)
@@ -93,7 +93,9 @@ class Ingress:
 
         The key comes first: a caller without one is sent away at once, whatever of the body has come.
         """
-        opened = await self._in_thread(self._checks, partial(self._calling.find, key, entrance, name=name))
+        opened = await self._in_thread(
+            self._checks, partial(self._inbound_calls.find, key, entrance, name=name)
+        )
         if not opened:
             raise _unauthorized(request)
         return opened, parse_payload(request, await self._read_body(request, key_of=opened[0].caller[0]))
@@ -108,7 +110,7 @@ class Ingress:
 
     async def _run(self, called: Called, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
         outcome = await self._in_thread(
-            self._runs, partial(self._calling.run, called, payload=payload, key=key)
+            self._runs, partial(self._inbound_calls.run, called, payload=payload, key=key)
         )
         _log.info("workflow.called", run=outcome.run_id, workflow=outcome.workflow)
         return outcome

@@ -20,7 +20,7 @@ _LOOKS_MAX = 4
 
 class KeySets:
     def __init__(self, services: Services) -> None:
-        self._publishing = services.publishing
+        self._key_sets = services.key_sets
         self._looks = CapacityLimiter(_LOOKS_MAX)
 
     def routes(self) -> list[Route]:
@@ -28,7 +28,7 @@ class KeySets:
 
     async def show(self, request: Request) -> Response:
         found = await to_thread.run_sync(
-            self._publishing.published, request.path_params["item"], limiter=self._looks
+            self._key_sets.published, request.path_params["item"], limiter=self._looks
         )
         if found is None:
             raise Problem(404, "not_found", "there is no key set of that name")

@@ -24,7 +24,7 @@ class Quiet:
     until: datetime | None
 
 
-class Quieting:
+class Acknowledgements:
     """Each is one transaction with its audit row, by who and why."""
 
     def __init__(self, *, database: Database, audit: AuditLog, clock: Callable[[], datetime]) -> None:

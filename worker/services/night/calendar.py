@@ -21,7 +21,7 @@ _PAGE = 500
 _LENGTH = timedelta(minutes=30)
 
 
-class Calendaring:
+class Calendar:
     def __init__(
         self, *, database: Database, vault: Vault, owners: Owners, clock: Callable[[], datetime]
     ) -> None:

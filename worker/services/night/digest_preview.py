@@ -17,8 +17,8 @@ from worker.domain.plan import Action
 from worker.rows import findings as finding_rows
 from worker.services.night.nights import Nights, Preview
 from worker.services.night.stale import SCANNED_KINDS
-from worker.services.notices.digests import Digesting
-from worker.services.notices.recipients import Addressing
+from worker.services.notices.digests import Digests
+from worker.services.notices.recipients import Recipients
 
 _DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
 
@@ -29,22 +29,22 @@ class Letters(Protocol):
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
 
 
-class Previewing:
+class DigestPreview:
     def __init__(
         self,
         *,
         database: Database,
         owners: Owners,
         nights: Nights,
-        addressing: Addressing,
-        digesting: Digesting,
+        recipients: Recipients,
+        digests: Digests,
         letters: Letters,
     ) -> None:
         self._database = database
         self._owners = owners
         self._nights = nights
-        self._addressing = addressing
-        self._digesting = digesting
+        self._recipients = recipients
+        self._digests = digests
         self._letters = letters
 
     def preview(self, name: str, night: datetime) -> Message:
@@ -55,18 +55,18 @@ class Previewing:
         seen = self._nights.preview(night)
         with self._undone() as connection:
             owner = self._owners.get(connection, name)
-            operators = owner.id == self._addressing.find_operators(connection)
+            operators = owner.id == self._recipients.find_operators(connection)
             mine = _items_of(connection, owner.id, nobodys=operators)
             for finding in seen.findings:
                 late = operators and finding.level >= DEPUTY_LEVEL
                 if late or finding.item_id in mine or (operators and finding.item_id is None):
                     finding_rows.record(connection, finding, night)
-            self._digesting.set_down(connection, night, night)
-            hearer = self._addressing.find_hearer(connection, owner.id)
+            self._digests.set_down(connection, night, night)
+            hearer = self._recipients.find_hearer(connection, owner.id)
             tonight = _find_tonight(seen, mine)
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
             _resolve_settled(connection, mine, found_again, night)
-            data = self._digesting.collect(connection, hearer, night, night, tonight=tonight)
+            data = self._digests.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)
 
     @contextmanager

@@ -13,12 +13,12 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
 from worker.services.night.nights import Nights
 from worker.services.night.problems import Problems
-from worker.services.night.resume import Resuming
-from worker.services.notices.delivery import Delivering
+from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Rotations
 from worker.services.rotation.opening import Opening
-from worker.services.upkeep.clock_repair import Mending
+from worker.services.upkeep.clock_repair import ClockRepair
 
 _POLL_SECONDS = 0.2
 _PATIENCE = timedelta(minutes=2)
@@ -35,7 +35,7 @@ class NightResult:
     problems: list[Problem]
 
 
-class Driving:
+class InlineNight:
     """Drives a night from its scan to its last notice, and a single rotation to its rest.
 
     Told to stop, it ends between two steps: nothing is held then, and whoever comes next goes on.
@@ -49,11 +49,11 @@ class Driving:
         nights: Nights,
         opening: Opening,
         rotations: Rotations,
-        delivering: Delivering,
+        delivery: Delivery,
         heartbeat: Heartbeat,
         problems: Problems,
-        resuming: Resuming,
-        mending: Mending,
+        resume_sweep: ResumeSweep,
+        clock_repair: ClockRepair,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -61,11 +61,11 @@ class Driving:
         self._nights = nights
         self._opening = opening
         self._rotations = rotations
-        self._delivering = delivering
+        self._delivery = delivery
         self._heartbeat = heartbeat
         self._problems = problems
-        self._resuming = resuming
-        self._mending = mending
+        self._resume_sweep = resume_sweep
+        self._clock_repair = clock_repair
         self._clock = clock
         self._stopping = Event()
 
@@ -91,8 +91,8 @@ class Driving:
         due has one try, and what is to be tried again is left to whoever comes next.
         """
         try:
-            self._mending.mend()
-            self._resuming.carry_on()
+            self._clock_repair.mend()
+            self._resume_sweep.carry_on()
             began = self._clock()
             self._nights.begin(began, by_hand=True)
         except Exception:  # it is told of, as its outcome would be
@@ -207,8 +207,8 @@ class Driving:
         """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""
         said: set[str] = set()
         while not self.stopped:
-            self._delivering.deliver()
-            until = self._delivering.next_try()
+            self._delivery.deliver()
+            until = self._delivery.next_try()
             if not wait or until is None or until > self._clock() + _PATIENCE:
                 return
             _say_once(said, say, f"waiting to send what did not go out: next try at {until:%H:%M:%S} UTC")

@@ -27,16 +27,16 @@ from worker.services.night.problems import Problems
 from worker.services.night.shared_credentials import walk_shared, walk_stale_copies
 from worker.services.night.stale import SCANNED_KINDS, walk_items, walk_stale
 from worker.services.night.unreadable import walk_unreadable
-from worker.services.notices.digests import Digesting
+from worker.services.notices.digests import Digests
 from worker.services.notices.heartbeat import Beat, Heartbeat
-from worker.services.notices.outbox import Notifying
-from worker.services.notices.pickup_reminders import Chasing
-from worker.services.rotation.comparison import Comparing
+from worker.services.notices.outbox import Outbox
+from worker.services.notices.pickup_reminders import PickupReminders
+from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.opening import Opening
-from worker.services.rotation.pickups import Claiming
-from worker.services.rotation.retirement import Retiring
-from worker.services.upkeep.anchors import Anchoring
-from worker.services.upkeep.row_checks import CheckingRows
+from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.retirement import Retirement
+from worker.services.upkeep.anchors import Anchors
+from worker.services.upkeep.row_verification import RowVerification
 
 ACTOR = "night"
 _log = structlog.get_logger(__name__)
@@ -76,16 +76,16 @@ class Nights:
         database: Database,
         vault: Vault,
         opening: Opening,
-        retiring: Retiring,
-        notifying: Notifying,
-        digesting: Digesting,
-        anchoring: Anchoring,
+        retirement: Retirement,
+        outbox: Outbox,
+        digests: Digests,
+        anchors: Anchors,
         heartbeat: Heartbeat,
-        chasing: Chasing,
+        pickup_reminders: PickupReminders,
         problems: Problems,
-        claiming: Claiming,
-        comparing: Comparing,
-        checking_rows: CheckingRows,
+        pickups: Pickups,
+        comparison: Comparison,
+        row_verification: RowVerification,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -94,16 +94,16 @@ class Nights:
         self._database = database
         self._vault = vault
         self._opening = opening
-        self._retiring = retiring
-        self._notifying = notifying
-        self._digesting = digesting
-        self._anchoring = anchoring
+        self._retirement = retirement
+        self._outbox = outbox
+        self._digests = digests
+        self._anchors = anchors
         self._heartbeat = heartbeat
-        self._chasing = chasing
+        self._pickup_reminders = pickup_reminders
         self._problems = problems
-        self._claiming = claiming
-        self._comparing = comparing
-        self._checking_rows = checking_rows
+        self._pickups = pickups
+        self._comparison = comparison
+        self._row_verification = row_verification
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -121,7 +121,7 @@ class Nights:
             for page in self._walk_shared(connection):
                 found += page
             found += walk_unreadable(connection, at, self._clock)
-            found += self._checking_rows.preview(connection).wrong
+            found += self._row_verification.preview(connection).wrong
         return Preview(at=at, due=due, findings=_tell_once(found))
 
     def begin(self, slot: datetime, *, by_hand: bool = False) -> list[str] | None:
@@ -132,7 +132,7 @@ class Nights:
 
         `RefusedError` on a database that is older than its anchors. After a restore targets are asked first.
         """
-        self._anchoring.refuse_older()
+        self._anchors.refuse_older()
         now = self._clock()
         with self._database.write() as connection:
             if not rotation_rows.claim_sweep(
@@ -147,13 +147,13 @@ class Nights:
                 return None
             self._heartbeat.post(connection, slot, Beat.START, f"the night of {slot:%Y-%m-%d %H:%M} UTC begins")
         try:
-            self._checking_rows.check_some()
-            self._comparing.compare_due()
-            retired, unreadable = self._retiring.retire_replaced(actor=ACTOR, page_size=self._page_size)
-            self._claiming.end_arrived(actor=ACTOR)
+            self._row_verification.check_some()
+            self._comparison.compare_due()
+            retired, unreadable = self._retirement.retire_replaced(actor=ACTOR, page_size=self._page_size)
+            self._pickups.end_arrived(actor=ACTOR)
             with self._database.write() as connection:
                 rotation_rows.wake_unshown(connection, now)
-            unreadable += self._chasing.chase()[1]
+            unreadable += self._pickup_reminders.chase()[1]
             opened, counts = self._scan(now, night=slot, unreadable=unreadable)
             with self._database.write() as connection:
                 connection.execute(
@@ -189,7 +189,7 @@ class Nights:
         )
 
     def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: str) -> None:
-        self._notifying.tell_operators(
+        self._outbox.tell_operators(
             connection,
             kind="night-failed",
             dedupe_key=f"night-not-scanned:{slot.isoformat()}",
@@ -241,18 +241,18 @@ class Nights:
             if night is None or rotation_rows.moving_rotations(connection, begun_by=night.scanned_at or slot):
                 return None
             problems = self._problems.of_night(connection, slot)
-            self._digesting.post(connection, slot)
+            self._digests.post(connection, slot)
             this = rotation_rows.get_night(connection, slot)
             before = rotation_rows.last_night(connection, before=this.started_at, closed=True)
             if _is_news(this, before, problems):
-                self._notifying.tell_operators(
+                self._outbox.tell_operators(
                     connection,
                     kind="night-failed",
                     dedupe_key=f"night-failed:{slot.isoformat()}",
                     data={"night": slot, "problems": [describe(problem) for problem in problems]},
                 )
             self._end(connection, slot, problems, done_at=self._clock())
-        self._anchoring.anchor()
+        self._anchors.anchor()
         return "failed" if problems else "good"
 
     def review(self, slot: datetime) -> None:
@@ -344,7 +344,7 @@ class Nights:
         except (NotFoundError, RefusedError):  # opened by hand, changed or deleted since the page was read
             return []
         except TamperedError as error:
-            self._checking_rows.record(connection, error)
+            self._row_verification.record(connection, error)
             return []
         except UnreadableError as error:
             damaged.add(find_unreadable(seen.item_id, error.problem, item_id=seen.item_id, item=seen.name))

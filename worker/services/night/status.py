@@ -19,7 +19,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Night
 from worker.rows.tables import rotations, workflows
 from worker.services.night.problems import Problems
-from worker.services.upkeep.anchors import Anchoring
+from worker.services.upkeep.anchors import Anchors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,24 +40,24 @@ class Standing:
     findings: list[dict[str, Any]]
 
 
-class StandingReader:
+class StatusReader:
     def __init__(
         self,
         *,
         database: Database,
         problems: Problems,
-        anchoring: Anchoring,
+        anchors: Anchors,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._problems = problems
-        self._anchoring = anchoring
+        self._anchors = anchors
         self._settings = settings
         self._clock = clock
 
     def read(self) -> Standing:
-        found = self._anchoring.explain_older()
+        found = self._anchors.explain_older()
         older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
         with self._database.read() as connection:
             scheduled = rotation_rows.last_night(connection, by_hand=False)

@@ -23,12 +23,12 @@ from worker.domain.notices import CLAIM_MARK, Message
 from worker.domain.recipients import WHOLE
 from worker.rows import pickups as pickup_rows
 from worker.rows.tables import deliveries, notices
-from worker.services.notices.digests import Digesting
-from worker.services.notices.outbox import Letters, Notifying
+from worker.services.notices.digests import Digests
+from worker.services.notices.outbox import Letters, Outbox
 from worker.services.notices.pickup_token import claim_token
-from worker.services.notices.recipients import Addressing
-from worker.services.notices.retries import Failure, Retrying, is_delivery
-from worker.services.notices.send_pool import Job, Key, Result, Sending
+from worker.services.notices.recipients import Recipients
+from worker.services.notices.retries import Failure, Retries, is_delivery
+from worker.services.notices.send_pool import Job, Key, Result, SendPool
 
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
@@ -46,30 +46,30 @@ _FOUND = (
 )
 
 
-class Delivering:
+class Delivery:
     def __init__(
         self,
         *,
         database: Database,
         owners: Owners,
         keyring: Keyring,
-        addressing: Addressing,
-        notifying: Notifying,
-        digesting: Digesting,
+        recipients: Recipients,
+        outbox: Outbox,
+        digests: Digests,
         letters: Letters,
-        sending: Sending,
-        retrying: Retrying,
+        send_pool: SendPool,
+        retries: Retries,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._owners = owners
         self._keyring = keyring
-        self._addressing = addressing
-        self._notifying = notifying
-        self._digesting = digesting
+        self._recipients = recipients
+        self._outbox = outbox
+        self._digests = digests
         self._letters = letters
-        self._sending = sending
-        self._retrying = retrying
+        self._send_pool = send_pool
+        self._retries = retries
         self._clock = clock
 
     def is_due(self) -> bool:
@@ -84,7 +84,7 @@ class Delivering:
                 )
                 .limit(1)
             ).first()
-            return due is not None or bool(self._notifying.find_late(connection))
+            return due is not None or bool(self._outbox.find_late(connection))
 
     def next_try(self) -> datetime | None:
         """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
@@ -101,14 +101,14 @@ class Delivering:
         self._route_late()
         waiting: deque[Key] = deque()
         while True:
-            if not waiting and self._sending.room:
-                waiting.extend(self._find_due(busy=self._sending.busy))
-            if not waiting and not self._sending.busy:
+            if not waiting and self._send_pool.room:
+                waiting.extend(self._find_due(busy=self._send_pool.busy))
+            if not waiting and not self._send_pool.busy:
                 return
-            for job in self._claim(_choose(waiting, self._sending.busy, self._sending.room)):
-                self._sending.start(job)
-            for job in self._record(self._sending.collect()):
-                self._sending.start(job)
+            for job in self._claim(_choose(waiting, self._send_pool.busy, self._send_pool.room)):
+                self._send_pool.start(job)
+            for job in self._record(self._send_pool.collect()):
+                self._send_pool.start(job)
 
     def retry(self, notice_id: str) -> int:
         """Who did not take a notice gets it again, with all tries; so do those whom its owner has got since.
@@ -127,7 +127,7 @@ class Delivering:
                 .where(mine, deliveries.c.state == "failed")
                 .values(state="waiting", attempts=0, next_at=self._clock())
             )
-            self._notifying.route_again(connection, notice_id)
+            self._outbox.route_again(connection, notice_id)
             due = select(func.count()).where(mine, deliveries.c.state == "waiting")
             return connection.execute(due).scalar_one()
 
@@ -135,12 +135,12 @@ class Delivering:
 
     def _route_late(self) -> None:
         with self._database.read() as connection:
-            late = self._notifying.find_late(connection)
+            late = self._outbox.find_late(connection)
         for owner_id in late:
             routed = _PAGE
             while routed == _PAGE:
                 with self._database.write() as connection:
-                    routed = self._notifying.route_late(connection, owner_id, limit=_PAGE)
+                    routed = self._outbox.route_late(connection, owner_id, limit=_PAGE)
 
     def _find_due(self, *, busy: Collection[str]) -> list[Key]:
         """What may be sent now: what has not failed first, then by time."""
@@ -200,12 +200,12 @@ class Delivering:
         except Exception as error:  # noqa: BLE001  # one notice that cannot be written holds up no other
             problem, permanent = f"it cannot be written ({type(error).__name__})", False
         failure = Failure(key=key, tries=tries, problem=problem, permanent=permanent, alone=True)
-        self._retrying.end(connection, failure)
+        self._retries.end(connection, failure)
         return []
 
     def _find_recipients(self, connection: Connection, route_id: str, url: Secret) -> list[str]:
         """By the names under which they are kept with the route from now on."""
-        names = [one.name for one in self._sending.sender.recipients(url)]
+        names = [one.name for one in self._send_pool.sender.recipients(url)]
         self._owners.set_recipients(connection, route_id, names)
         return names
 
@@ -219,7 +219,7 @@ class Delivering:
         """
         draft = self._compose(connection, row) if row.draft is None else Message(**row.draft)
         if draft is None:
-            self._notifying.withdraw_notice(connection, key.notice_id)
+            self._outbox.withdraw_notice(connection, key.notice_id)
             return []
         message = draft
         if row.claim_id is not None:
@@ -231,7 +231,7 @@ class Delivering:
     def _check_hearer(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> None:
         """Before a token is put into a message: `RefusedError` if the route is that of somebody else."""
         pickup = pickup_rows.find(connection, row.claim_id)
-        if pickup is None or not self._addressing.may_hear(connection, row.hearer_id, pickup.item_id):
+        if pickup is None or not self._recipients.may_hear(connection, row.hearer_id, pickup.item_id):
             raise RefusedError(
                 "the token of a pickup goes to no route of somebody who does not answer for its item: which "
                 "route this delivery has was changed since it was written"
@@ -241,7 +241,7 @@ class Delivering:
         """A digest says how things stand, at each try; None: nothing of it is left to tell."""
         subject, body = row.subject, row.body
         if row.night is not None:
-            composed = self._digesting.compose(connection, row.owner_id, row.night)
+            composed = self._digests.compose(connection, row.owner_id, row.night)
             if composed is None:
                 return None
             subject, body = composed.subject, composed.body
@@ -276,7 +276,7 @@ class Delivering:
                 away=result.away,
                 alone=result.alone,
             )
-            self._retrying.end(connection, failure)
+            self._retries.end(connection, failure)
             return []
         if job.part < result.parts:
             return self._go_on(connection, job)

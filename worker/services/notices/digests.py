@@ -18,23 +18,23 @@ from worker.domain.saga import TOLD
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
 from worker.rows.tables import rotations, tellings
-from worker.services.notices.outbox import Letters, Notifying
-from worker.services.notices.recipients import NOBODY, Addressing, Hearer
+from worker.services.notices.outbox import Letters, Outbox
+from worker.services.notices.recipients import NOBODY, Hearer, Recipients
 
 _PAGE = 1000
 
 
-class Digesting:
+class Digests:
     def __init__(
         self,
         *,
-        addressing: Addressing,
-        notifying: Notifying,
+        recipients: Recipients,
+        outbox: Outbox,
         letters: Letters,
         clock: Callable[[], datetime],
     ) -> None:
-        self._addressing = addressing
-        self._notifying = notifying
+        self._recipients = recipients
+        self._outbox = outbox
         self._letters = letters
         self._clock = clock
 
@@ -46,14 +46,14 @@ class Digesting:
         operators = self.set_down(connection, night, self._clock())
         to_tell = _find_to_tell(connection, night, operators)
         return sum(
-            self._notifying.post_digest(connection, owner_id, night) is not None
+            self._outbox.post_digest(connection, owner_id, night) is not None
             for owner_id in to_tell
             if owner_id != NOBODY
         )
 
     def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
         """Who is to read of what in the digest of that night. The id of the operators."""
-        operators = self._addressing.find_operators(connection)
+        operators = self._recipients.find_operators(connection)
         for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
             told = finding_rows.told_levels(connection, {row.topic for row in page})
             news, _ = read_all(page, partial(_find_news, told=told, operators=operators))
@@ -75,7 +75,7 @@ class Digesting:
 
         What failed was told at once: it is repeated among other things, but is no reason for a digest.
         """
-        hearer = self._addressing.find_hearer(connection, owner_id)
+        hearer = self._recipients.find_hearer(connection, owner_id)
         data = self.collect(connection, hearer, night, self._clock())
         if not (data["found"] or data["replaced"]):
             return None
@@ -91,7 +91,7 @@ class Digesting:
         tonight: Sequence[TonightLine] = (),
     ) -> dict[str, Any]:
         """What was set down for that owner and night, as far as it still holds: the data of the message."""
-        nobodys = hearer.id == self._addressing.find_operators(connection)
+        nobodys = hearer.id == self._recipients.find_operators(connection)
         found, total = digest_rows.find_findings(
             connection, owner_id=hearer.id, owner=hearer.name, night=night, now=now, nobodys=nobodys
         )

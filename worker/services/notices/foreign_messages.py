@@ -8,13 +8,13 @@ from worker.domain.messages import Fault
 from worker.domain.problems import describe
 from worker.rows import messages as message_rows
 from worker.rows.problems import read_set_aside
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 
 
-class Screening:
-    def __init__(self, *, database: Database, notifying: Notifying, clock: Callable[[], datetime]) -> None:
+class ForeignMessages:
+    def __init__(self, *, database: Database, outbox: Outbox, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def tell(self, counts: Mapping[Fault, int]) -> None:
@@ -25,7 +25,7 @@ class Screening:
         with self._database.write() as connection:
             day = message_rows.add(connection, counts, now=now)
             for problem in read_set_aside(connection, since=now):
-                self._notifying.tell_operators(
+                self._outbox.tell_operators(
                     connection,
                     kind="messages-set-aside",
                     dedupe_key=f"messages:{day:%Y-%m-%d}",

@@ -13,7 +13,7 @@ from vaultcore.tables import items
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
 from worker.rows.tables import deliveries, notices
-from worker.services.notices.recipients import Addressing, Hearer
+from worker.services.notices.recipients import Hearer, Recipients
 
 
 class Letters(Protocol):
@@ -22,11 +22,11 @@ class Letters(Protocol):
     def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
 
 
-class Notifying:
+class Outbox:
     """Posts notices to owners, and takes back what is settled before it has left."""
 
-    def __init__(self, *, addressing: Addressing, letters: Letters, clock: Callable[[], datetime]) -> None:
-        self._addressing = addressing
+    def __init__(self, *, recipients: Recipients, letters: Letters, clock: Callable[[], datetime]) -> None:
+        self._recipients = recipients
         self._letters = letters
         self._clock = clock
 
@@ -47,7 +47,7 @@ class Notifying:
         None: a notice of that key is there already. It waits for the end of the owner's quiet hours unless it
         is urgent. Who hears for an owner without a route: `Addressing.find_reachable`. `about`: see `withdraw`.
         """
-        hearer = self._addressing.find_hearer(connection, owner_id)
+        hearer = self._recipients.find_hearer(connection, owner_id)
         message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
         return self._insert(
             connection,
@@ -63,7 +63,7 @@ class Notifying:
 
     def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
         """A notice without a body: what it says is put together when it leaves."""
-        hearer = self._addressing.find_hearer(connection, owner_id)
+        hearer = self._recipients.find_hearer(connection, owner_id)
         return self._insert(
             connection,
             hearer,
@@ -92,7 +92,7 @@ class Notifying:
         """
         row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
         urgent = row is not None and _is_urgent(row.policy)
-        told = self._addressing.find_owners(connection, item_id, but=but)
+        told = self._recipients.find_owners(connection, item_id, but=but)
         for owner_id in told:
             self.post(
                 connection,
@@ -110,7 +110,7 @@ class Notifying:
         self, connection: Connection, *, kind: str, dedupe_key: str, data: Mapping[str, Any]
     ) -> None:
         """What went wrong with a whole night, whatever the hour."""
-        operators = self._addressing.find_operators(connection)
+        operators = self._recipients.find_operators(connection)
         self.post(connection, operators, kind=kind, dedupe_key=dedupe_key, data=data, urgent=True)
 
     def withdraw(self, connection: Connection, about: str) -> None:
@@ -133,7 +133,7 @@ class Notifying:
         return [
             owner_id
             for owner_id in connection.execute(unrouted).scalars()
-            if self._addressing.is_reachable(connection, owner_id)
+            if self._recipients.is_reachable(connection, owner_id)
         ]
 
     def route_late(self, connection: Connection, owner_id: str, *, limit: int) -> int:
@@ -144,7 +144,7 @@ class Notifying:
             .order_by(notices.c.id)
             .limit(limit)
         ).all()
-        hearer = self._addressing.find_reachable(connection, owner_id)
+        hearer = self._recipients.find_reachable(connection, owner_id)
         for row in late:
             self._route(connection, row.id, hearer, urgent=row.urgent)
         return len(late)
@@ -155,7 +155,7 @@ class Notifying:
             select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
         ).one_or_none()
         if notice is not None:
-            hearer = self._addressing.find_reachable(connection, notice.owner_id)
+            hearer = self._recipients.find_reachable(connection, notice.owner_id)
             self._route(connection, notice_id, hearer, urgent=notice.urgent)
 
     def stand_in(self, connection: Connection, notice_id: str) -> None:
@@ -163,10 +163,10 @@ class Notifying:
         notice = connection.execute(
             select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
         ).one()
-        owner = self._addressing.find_hearer(connection, notice.owner_id)
-        for one in dict.fromkeys((owner.deputy_id, self._addressing.find_operators(connection))):
+        owner = self._recipients.find_hearer(connection, notice.owner_id)
+        for one in dict.fromkeys((owner.deputy_id, self._recipients.find_operators(connection))):
             if one is not None and one != owner.id:
-                hearer = self._addressing.find_hearer(connection, one)
+                hearer = self._recipients.find_hearer(connection, one)
                 self._route(connection, notice_id, hearer, urgent=notice.urgent, stands_in=True)
 
     # Inside
@@ -195,7 +195,7 @@ class Notifying:
         ).scalar_one_or_none()
         if posted is not None:
             self._route(
-                connection, posted, self._addressing.find_reachable(connection, hearer.id), urgent=urgent
+                connection, posted, self._recipients.find_reachable(connection, hearer.id), urgent=urgent
             )
         return posted
 
@@ -217,7 +217,7 @@ class Notifying:
                 "attempts": 0,
                 "next_at": next_at,
             }
-            for route in self._addressing.find_routes(connection, hearer.id)
+            for route in self._recipients.find_routes(connection, hearer.id)
             if route.id not in before
             for recipient in route.recipients or [WHOLE]
         ]

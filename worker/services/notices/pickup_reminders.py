@@ -12,7 +12,7 @@ from vaultcore.tables import items, versions
 from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
 from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
 from worker.rows.tables import claims
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 
 _THRESHOLDS = (7, 3, 1, 0)
 """Days before a claim ends at which its owner hears of it again."""
@@ -21,10 +21,10 @@ _WEEK = timedelta(days=7)
 """How often, where it has no end."""
 
 
-class Chasing:
-    def __init__(self, *, database: Database, notifying: Notifying, clock: Callable[[], datetime]) -> None:
+class PickupReminders:
+    def __init__(self, *, database: Database, outbox: Outbox, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def chase(self) -> tuple[int, list[Finding]]:
@@ -68,7 +68,7 @@ class Chasing:
         level = _level(row.expires_at, row.created_at, now)
         if level is None:
             return 0
-        told = self._notifying.tell_owners(
+        told = self._outbox.tell_owners(
             connection,
             row.item_id,
             kind="claim-reminder",

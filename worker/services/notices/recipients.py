@@ -40,7 +40,7 @@ class Hearer:
         return quiet_until(parse_quiet(self.quiet), self.zone, now)
 
 
-class Addressing:
+class Recipients:
     """`operators` is the name of the owner who hears of what has no owner, and of whole nights."""
 
     def __init__(self, *, owners: Owners, operators: str) -> None:

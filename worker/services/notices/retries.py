@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from worker.rows.tables import deliveries, notices
-from worker.services.notices.outbox import Notifying
-from worker.services.notices.recipients import Addressing
+from worker.services.notices.outbox import Outbox
+from worker.services.notices.recipients import Recipients
 from worker.services.notices.send_pool import Key
 
 _PAUSE_MAX = timedelta(hours=1)
@@ -26,20 +26,20 @@ class Failure:
     alone: bool = False
 
 
-class Retrying:
+class Retries:
     """`tries` in all, the second after `pause`, each pause twice the one before."""
 
     def __init__(
         self,
         *,
-        addressing: Addressing,
-        notifying: Notifying,
+        recipients: Recipients,
+        outbox: Outbox,
         pause: timedelta,
         tries: int,
         clock: Callable[[], datetime],
     ) -> None:
-        self._addressing = addressing
-        self._notifying = notifying
+        self._recipients = recipients
+        self._outbox = outbox
         self._pause = pause
         self._tries = tries
         self._clock = clock
@@ -86,7 +86,7 @@ class Retrying:
             select(notices.c.urgent).where(notices.c.id == notice_id)
         ).scalar_one_or_none()
         ends = ends or urgent is None  # its notice is gone
-        again = self._addressing.find_moment(connection, route_id, again, urgent=bool(urgent))
+        again = self._recipients.find_moment(connection, route_id, again, urgent=bool(urgent))
         connection.execute(
             update(deliveries)
             .where(is_delivery(failure.key))
@@ -98,9 +98,9 @@ class Retrying:
             )
         )
         if ends and urgent is not None:
-            self._notifying.route_again(connection, notice_id)  # by what the owner has got since
+            self._outbox.route_again(connection, notice_id)  # by what the owner has got since
             if not _reaches_its_owner(connection, notice_id):
-                self._notifying.stand_in(connection, notice_id)
+                self._outbox.stand_in(connection, notice_id)
 
     def _pause_after(self, tries: int) -> timedelta:
         doubled: int = 2 ** (tries - 1)

@@ -22,7 +22,7 @@ class Checked:
     error: str | None
 
 
-class CheckingRoutes:
+class RouteTest:
     def __init__(self, *, database: Database, owners: Owners, letters: Letters, sender: Sender) -> None:
         self._database = database
         self._owners = owners

@@ -69,7 +69,7 @@ class _Flight:
     given_up: bool = False
 
 
-class Sending:
+class SendPool:
     """Used by one thread; its own threads stay for the next time.
 
     A send that is given up goes on in its thread, which ends with it, and its late answer is not heard.

@@ -11,22 +11,27 @@ from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
 from worker.domain.saga import State, Transition, is_moving
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
-from worker.services.rotation.notices import Telling
-from worker.services.rotation.proof import Watching
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.proof import ConsumerProofs
 
 _QUEUE_LOOK = timedelta(minutes=1)
 _REST_LOOK = timedelta(minutes=30)
 _NO_MOMENT_LOOK = timedelta(days=1)
 
 
-class Admitting:
+class Admission:
     """Decides in the caller's transaction what becomes of a scheduled or queued rotation."""
 
     def __init__(
-        self, *, watching: Watching, telling: Telling, breaker: Breaker, clock: Callable[[], datetime]
+        self,
+        *,
+        proofs: ConsumerProofs,
+        rotation_notices: RotationNotices,
+        breaker: Breaker,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._watching = watching
-        self._telling = telling
+        self._proofs = proofs
+        self._rotation_notices = rotation_notices
         self._breaker = breaker
         self._clock = clock
 
@@ -47,7 +52,7 @@ class Admitting:
             return Transition(state=State.PLANNED, next_at=now)
         if admission.turn is Turn.STOP:
             failed = rotation_rows.failures_of_night(connection, rotation.night)
-            self._telling.tell_breaker(connection, rotation.night, failed)
+            self._rotation_notices.tell_breaker(connection, rotation.night, failed)
             return Transition(state=State.CANCELLED, next_at=None, waits_for=(admission.why,))
         queued = admission.turn is Turn.QUEUE
         return Transition(
@@ -62,7 +67,7 @@ class Admitting:
             return None
         now = self._clock()
         begins_at = when_to_begin(
-            opens=self._watching.when_allowed(item, now),
+            opens=self._proofs.when_allowed(item, now),
             expires_at=item.expires_at,
             overlap=rules.overlap_of(item.policy, item.life),
             expiry_first=item.policy.expiry_first,

@@ -37,17 +37,17 @@ from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
-from worker.services.rotation.admission import Admitting
-from worker.services.rotation.comparison import Comparing, Hold
+from worker.services.rotation.admission import Admission
+from worker.services.rotation.comparison import Comparison, Hold
 from worker.services.rotation.done import Done
-from worker.services.rotation.forward import Steps
+from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.lease import Lease
-from worker.services.rotation.notices import Telling
-from worker.services.rotation.proof import Watching
-from worker.services.rotation.rollback import Returning
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.value_tests import ValueTests
-from worker.services.upkeep.anchors import Anchoring
-from worker.services.upkeep.row_checks import CheckingRows
+from worker.services.upkeep.anchors import Anchors
+from worker.services.upkeep.row_verification import RowVerification
 
 _log = structlog.get_logger(__name__)
 _PAUSE = timedelta(minutes=1)
@@ -99,15 +99,15 @@ class Rotations:
         database: Database,
         vault: Vault,
         audit: AuditLog,
-        steps: Steps,
+        forward: ForwardSteps,
         tests: ValueTests,
-        returning: Returning,
-        watching: Watching,
-        admitting: Admitting,
-        telling: Telling,
-        anchoring: Anchoring,
-        comparing: Comparing,
-        checking_rows: CheckingRows,
+        rollback: Rollback,
+        proofs: ConsumerProofs,
+        admission: Admission,
+        rotation_notices: RotationNotices,
+        anchors: Anchors,
+        comparison: Comparison,
+        row_verification: RowVerification,
         limits: Limits,
         lease: timedelta,
         clock: Callable[[], datetime],
@@ -115,27 +115,27 @@ class Rotations:
         self._database = database
         self._vault = vault
         self._audit = audit
-        self._returning = returning
-        self._watching = watching
-        self._admitting = admitting
-        self._telling = telling
-        self._anchoring = anchoring
-        self._comparing = comparing
-        self._checking_rows = checking_rows
+        self._rollback = rollback
+        self._proofs = proofs
+        self._admission = admission
+        self._rotation_notices = rotation_notices
+        self._anchors = anchors
+        self._comparison = comparison
+        self._row_verification = row_verification
         self._limits = limits
         self._lease = lease
         self._clock = clock
         self._tests = tests
         self._effects: dict[Step, Callable[[Rotation], Done]] = {
-            Step.CREATE: steps.create,
-            Step.INSTALL: steps.install,
+            Step.CREATE: forward.create,
+            Step.INSTALL: forward.install,
             Step.VERIFY: tests.verify,
             Step.TEST_NODES: tests.test_nodes,
             Step.TEST_WORKFLOWS: tests.test_workflows,
-            Step.ACTIVATE: steps.activate,
-            Step.RETIRE: steps.retire,
-            Step.DISCARD: returning.discard,
-            Step.UNDO: returning.undo,
+            Step.ACTIVATE: forward.activate,
+            Step.RETIRE: forward.retire,
+            Step.DISCARD: rollback.discard,
+            Step.UNDO: rollback.undo,
         }
 
     def advance(self, rotation_id: str) -> Advanced | None:
@@ -143,7 +143,7 @@ class Rotations:
 
         `RefusedError` on a database that is older than its anchors: what it says of this rotation may be past.
         """
-        self._anchoring.refuse_older()
+        self._anchors.refuse_older()
         try:
             with self._database.write() as connection:
                 claimed = rotation_rows.claim_rotation(
@@ -182,7 +182,7 @@ class Rotations:
         _log.error("rotation.tampered", rotation=rotation_id, table=error.table)
         now = self._clock()
         with self._database.write() as connection:
-            self._checking_rows.record(connection, error)
+            self._row_verification.record(connection, error)
             rotation_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
     def _give_back(self, claimed: Rotation, lease: Lease) -> None:
@@ -232,22 +232,22 @@ class Rotations:
             return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
         if step is Step.ADMIT:
             return partial(self._admit, claimed, item)
-        untrue = self._comparing.hold(item)
+        untrue = self._comparison.hold(item)
         if untrue is not None:
             return partial(self._hold, claimed, untrue)
         overtaken = claimed.is_overtaken(item.version)
-        if overtaken and not self._returning.must_take_away(claimed):
+        if overtaken and not self._rollback.must_take_away(claimed):
             return partial(self._end_overtaken, claimed)
         if overtaken and step is not Step.UNDO:
             return partial(self._take_away, claimed)
         self._check_allowed(claimed, item)
-        unready = self._returning.explain_unready(claimed, item) if step is Step.CREATE else None
+        unready = self._rollback.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
             return partial(self._call_off, claimed, unready)
         if step is Step.WATCH:
             return partial(self._look, claimed, self._tests.show(claimed))
         gated = step is Step.ACTIVATE and not claimed.one_way  # who has no value that works waits for no window
-        held = self._admitting.hold_for_window(claimed, item) if gated else None
+        held = self._admission.hold_for_window(claimed, item) if gated else None
         if held is not None:
             return lambda _: _wait(claimed, held)
         return partial(self._succeed, claimed, step, self._effects[step](claimed))
@@ -286,7 +286,7 @@ class Rotations:
 
     def _cancel(self, claimed: Rotation, why: str, connection: Connection) -> _End:
         """Before anything was made, or after its item and every value of it went."""
-        self._telling.resolve(connection, claimed.item_id)
+        self._rotation_notices.resolve(connection, claimed.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
 
@@ -300,10 +300,10 @@ class Rotations:
     def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
         version = self._vault.get(connection, claimed.item_id).version or 0
-        self._returning.leave_behind(connection, claimed, actor=claimed.id)
-        self._telling.resolve(connection, claimed.item_id)
+        self._rollback.leave_behind(connection, claimed, actor=claimed.id)
+        self._rotation_notices.resolve(connection, claimed.item_id)
         if claimed.new_number is not None and not claimed.by_owner:
-            self._telling.tell_overtaken(connection, claimed, version)
+            self._rotation_notices.tell_overtaken(connection, claimed, version)
         why = f"version {version} was given by hand since, and is in use"
         to = Transition(state=State.CANCELLED, next_at=None)
         values = {"last_cause": None, "last_error": why, "stuck_in": None}
@@ -311,8 +311,8 @@ class Rotations:
 
     def _call_off(self, claimed: Rotation, why: str, connection: Connection) -> _End:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
-        self._returning.call_off(connection, claimed)
-        self._telling.tell_failure(connection, claimed, State.CANCELLED, why)
+        self._rollback.call_off(connection, claimed)
+        self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, why)
         return _End(
             to=Transition(state=State.CANCELLED, next_at=None),
             result="failed",
@@ -326,7 +326,7 @@ class Rotations:
         if hold.again_at is not None:
             to = Transition(state=claimed.state, next_at=hold.again_at, waits_for=(hold.why,))
             return _wait(claimed, to)
-        self._telling.tell_failure(connection, claimed, State.STUCK, hold.why)
+        self._rotation_notices.tell_failure(connection, claimed, State.STUCK, hold.why)
         return _End(
             to=Transition(state=State.STUCK, next_at=None),
             result="failed",
@@ -337,10 +337,10 @@ class Rotations:
 
     def _stop(self, claimed: Rotation, step: Step, error: TamperedError, connection: Connection) -> _End:
         """What it would act by was changed behind the vault's back: it stays there, and a person looks."""
-        self._checking_rows.record(connection, error)
+        self._row_verification.record(connection, error)
         begins = step in (Step.ADMIT, Step.EXPIRE)
         state = State.CANCELLED if begins else State.STUCK
-        self._telling.tell_failure(connection, claimed, state, str(error))
+        self._rotation_notices.tell_failure(connection, claimed, state, str(error))
         return _End(
             to=Transition(state=state, next_at=None),
             result="failed",
@@ -354,13 +354,13 @@ class Rotations:
         )
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:
-        self._telling.tell_expired(connection, claimed)
+        self._rotation_notices.tell_expired(connection, claimed)
         why = NOBODY_APPROVED
         to = Transition(state=State.CANCELLED, next_at=None)
         return _End(to=to, result="failed", message=why, values={"last_error": why})
 
     def _admit(self, claimed: Rotation, item: Item, connection: Connection) -> _End:
-        to = self._admitting.admit(connection, claimed, item)
+        to = self._admission.admit(connection, claimed, item)
         cancelled = to.state is State.CANCELLED
         return _End(to=to, result="done", values={"last_error": "; ".join(to.waits_for)} if cancelled else {})
 
@@ -371,14 +371,14 @@ class Rotations:
         Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
         is refused.
         """
-        verdict = self._watching.look(connection, claimed, shown=shown_by is not None)
+        verdict = self._proofs.look(connection, claimed, shown=shown_by is not None)
         values: dict[str, object] = {"shown_by": shown_by}
         if verdict.widens:
-            self._watching.let_go(connection, claimed)
+            self._proofs.let_go(connection, claimed)
             values["widened_at"] = self._clock()
         if verdict.why is not None:
             values["last_error"] = verdict.why
-        self._telling.find_unproven(connection, claimed, verdict.standings)
+        self._rotation_notices.find_unproven(connection, claimed, verdict.standings)
         reasons = "; ".join(verdict.waits_for)
         news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
         return _End(
@@ -399,7 +399,7 @@ class Rotations:
             return replace(ended, message=f"{done.message}; {ended.message}")
         if step is Step.UNDO and not overtaken:
             why = claimed.last_error or "unknown"
-            self._telling.tell_failure(connection, claimed, State.ROLLED_BACK, why)
+            self._rotation_notices.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.again_at is not None:
             until = "" if done.looks_again else f", until {done.again_at:%Y-%m-%d %H:%M} UTC"
             waits = f"{done.waits_for}{until}"
@@ -414,8 +414,8 @@ class Rotations:
             values |= {"last_cause": None, "last_error": None}
         to = saga.after_success(step, now)
         if to.state is State.DONE:
-            self._telling.resolve(connection, claimed.item_id)
-            self._telling.tell_done(connection, claimed)
+            self._rotation_notices.resolve(connection, claimed.item_id)
+            self._rotation_notices.tell_done(connection, claimed)
         return _End(to=to, result="done", message=done.message, values=values, scrub=done.scrub)
 
     def _fail(
@@ -445,9 +445,9 @@ class Rotations:
             failure = replace(failure, message=f"{given}: {failure.message}")
         if to.state is State.STUCK:
             values |= {"stuck_in": claimed.state, "last_error": failure.message}
-            self._telling.tell_failure(connection, claimed, State.STUCK, failure.message)
+            self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.message)
         if to.state is State.CANCELLED:
-            self._telling.tell_failure(connection, claimed, State.CANCELLED, failure.message)
+            self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.message)
         return _End(
             to=to,
             result="retry" if to.retries or to.polls else "failed",

@@ -22,8 +22,8 @@ from worker.domain.findings import FindingKind, find_of_item
 from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.notices.outbox import Notifying
-from worker.services.rotation.target_search import AskingTargets
+from worker.services.notices.outbox import Outbox
+from worker.services.rotation.target_search import TargetSearch
 
 _AGAIN = timedelta(minutes=10)
 _LATER = timedelta(hours=12)
@@ -48,22 +48,22 @@ class Hold:
     again_at: datetime | None
 
 
-class Comparing:
+class Comparison:
     def __init__(
         self,
         *,
         database: Database,
         vault: Vault,
         audit: AuditLog,
-        asking: AskingTargets,
-        notifying: Notifying,
+        asking: TargetSearch,
+        outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
         self._asking = asking
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def compare_due(self, tell: Callable[[Compared], None] = lambda _: None) -> list[Compared]:
@@ -205,7 +205,7 @@ class Comparing:
         restoration = comparison_rows.last_restoration(connection)
         if not differs or restoration is None:
             return
-        told = self._notifying.tell_owners(
+        told = self._outbox.tell_owners(
             connection,
             item_id,
             kind="drifted",
@@ -231,7 +231,7 @@ class Comparing:
             if restoration is None:
                 return
             first = differing[0]
-            self._notifying.tell_operators(
+            self._outbox.tell_operators(
                 connection,
                 kind="restored",
                 dedupe_key=f"restored:{restoration.id}:{first.item_id}:{first.result.value}:{len(differing)}",

@@ -15,13 +15,13 @@ from worker.domain.made_up import make_up
 from worker.rotators.base import Job, Rotator
 from worker.rows import checks as check_rows
 from worker.services.runs.definitions import Workflow
-from worker.services.runs.runs import Running
+from worker.services.runs.runs import Runs
 
 
 class CounterChecks:
-    def __init__(self, *, database: Database, running: Running, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, database: Database, runs: Runs, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._running = running
+        self._runs = runs
         self._clock = clock
 
     def of_verification(self, name: str, rotator: Rotator, job: Job, value: Secret) -> Sight:
@@ -51,7 +51,7 @@ class CounterChecks:
         digest = digest_check("node", item.id, node.model_dump(mode="json"), definition.sample_context)
 
         def ask(made: Secret) -> Sight:
-            result = self._running.test_node(
+            result = self._runs.test_node(
                 workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
             )
             if result.status == "success":

@@ -21,12 +21,12 @@ from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
-from worker.services.rotation.notices import Telling
-from worker.services.rotation.proof import Watching
-from worker.services.rotation.rollback import Returning
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.rollback import Rollback
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import Outcome
-from worker.services.runs.runs import Running
+from worker.services.runs.runs import Runs
 
 WHY_MAX = 500
 
@@ -42,7 +42,7 @@ class Leeway:
     given: int | None
 
 
-class Deciding:
+class Decisions:
     """Each decision is one transaction with its audit row; a worker that is at the rotation is waited for.
 
     All answer with the rotation as it is then; `RefusedError` where the decision does not fit its state.
@@ -56,10 +56,10 @@ class Deciding:
         versions: Versions,
         audit: AuditLog,
         definitions: Definitions,
-        running: Running,
-        watching: Watching,
-        returning: Returning,
-        telling: Telling,
+        runs: Runs,
+        proofs: ConsumerProofs,
+        rollback: Rollback,
+        rotation_notices: RotationNotices,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -67,10 +67,10 @@ class Deciding:
         self._versions = versions
         self._audit = audit
         self._definitions = definitions
-        self._running = running
-        self._watching = watching
-        self._returning = returning
-        self._telling = telling
+        self._runs = runs
+        self._proofs = proofs
+        self._rollback = rollback
+        self._rotation_notices = rotation_notices
         self._clock = clock
 
     def approve(self, rotation_id: str, *, actor: str) -> Rotation:
@@ -94,7 +94,7 @@ class Deciding:
                     f"the policy or the value of {item.name} was changed since {rotation.id} was asked for: "
                     f"`nightkey rotation cancel {rotation.id}`, then ask again"
                 )
-            self._telling.settle_approval(connection, rotation)
+            self._rotation_notices.settle_approval(connection, rotation)
             state = State.SCHEDULED if rotation.gated else State.PLANNED
             self._set(
                 connection, rotation, actor, "approve", state=state, next_at=self._clock(), approved_by=actor
@@ -107,7 +107,7 @@ class Deciding:
             rotation, item = self._take(connection, rotation_id)
             now = self._clock()
             if rotation.state in saga.NOT_BEGUN:
-                self._telling.settle_approval(connection, rotation)
+                self._rotation_notices.settle_approval(connection, rotation)
                 self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
                 self._end(connection, rotation, actor, "cancel", State.CANCELLED)
             elif rotation.state in saga.BEFORE_ACTIVATION:
@@ -129,10 +129,10 @@ class Deciding:
                 _refuse(rotation, "has no refused value that another could follow")
             if another:
                 self._set(connection, rotation, actor, "retry", state=State.DISCARDING, next_at=self._clock())
-                self._telling.resolve(connection, rotation.item_id)
+                self._rotation_notices.resolve(connection, rotation.item_id)
             elif rotation.state is State.STUCK and rotation.stuck_in is not None:
                 self._set(connection, rotation, actor, "retry", state=rotation.stuck_in, next_at=self._clock())
-                self._telling.resolve(connection, rotation.item_id)
+                self._rotation_notices.resolve(connection, rotation.item_id)
             elif rotation.failing_since is not None or self._awaits_check(connection, rotation):
                 self._set(connection, rotation, actor, "retry", next_at=self._clock())
             else:
@@ -270,7 +270,7 @@ class Deciding:
             if rotation.state not in saga.WATCHED or rotation.new_number is None:
                 _refuse(rotation, "waits for no consumer")
             found = self._definitions.get(connection, self._find_consumer(connection, rotation, workflow))
-        return self._running.run_controlled(
+        return self._runs.run_controlled(
             found,
             overrides={rotation.item_id: rotation.new_number},
             rotation_id=rotation.id,
@@ -317,7 +317,7 @@ class Deciding:
 
     def _awaits_check(self, connection: Connection, rotation: Rotation) -> bool:
         """It waits for a check that can fail, which may have been mended."""
-        return any(standing.check for standing in self._watching.standings(connection, rotation))
+        return any(standing.check for standing in self._proofs.standings(connection, rotation))
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
         said = f"{decision} by {actor}"
@@ -333,7 +333,7 @@ class Deciding:
         )
 
     def _turn_back(self, connection: Connection, rotation: Rotation, actor: str, decision: str) -> None:
-        self._telling.resolve(connection, rotation.item_id)
+        self._rotation_notices.resolve(connection, rotation.item_id)
         self._set(
             connection,
             rotation,
@@ -347,21 +347,21 @@ class Deciding:
 
     def _end_on_old(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
         if rotation.is_overtaken(item.version):
-            self._returning.leave_behind(connection, rotation, actor=actor)
+            self._rollback.leave_behind(connection, rotation, actor=actor)
         else:
-            self._returning.go_back(connection, rotation, actor=actor)
-            self._returning.drop_new(connection, rotation, actor=actor, reason="given up")
+            self._rollback.go_back(connection, rotation, actor=actor)
+            self._rollback.drop_new(connection, rotation, actor=actor, reason="given up")
         back = self._vault.get(connection, item.id)
         self._vault.hold(connection, item.id, _hold_after_cancel(back, self._clock()))
-        self._telling.resolve(connection, item.id)
+        self._rotation_notices.resolve(connection, item.id)
         self._end(connection, rotation, actor, "rollback", State.ROLLED_BACK)
 
     def _end_on_new(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
-        self._watching.let_go(connection, rotation)
-        self._returning.drop_old(connection, rotation, actor=actor, reason="given up")
+        self._proofs.let_go(connection, rotation)
+        self._rollback.drop_old(connection, rotation, actor=actor, reason="given up")
         self._vault.hold(connection, item.id, None)
-        self._telling.resolve(connection, item.id)
-        self._telling.tell_done(connection, rotation)
+        self._rotation_notices.resolve(connection, item.id)
+        self._rotation_notices.tell_done(connection, rotation)
         self._end(connection, rotation, actor, "accept", State.DONE)
 
     def _make_current(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
@@ -376,7 +376,7 @@ class Deciding:
             self._versions.reactivate(
                 connection, item.id, good=new.number, bad=rotation.old_number, actor=actor
             )
-        self._telling.resolve(connection, item.id)
+        self._rotation_notices.resolve(connection, item.id)
         now = self._clock()
         self._set(
             connection,

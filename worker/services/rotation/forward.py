@@ -27,20 +27,20 @@ from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import WAITS, late_after_answer, late_until
-from worker.services.rotation.notices import Telling
-from worker.services.rotation.pickups import Claiming
-from worker.services.rotation.proof import Watching
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.value_tests import ValueTests
 
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
 
 
-class Steps:
+class ForwardSteps:
     """The effects of the way forward, one method a step. Failures are `NightkeyError`s."""
 
     def __init__(
@@ -50,21 +50,21 @@ class Steps:
         vault: Vault,
         versions: Versions,
         tests: ValueTests,
-        watching: Watching,
-        claiming: Claiming,
-        notifying: Notifying,
-        telling: Telling,
+        proofs: ConsumerProofs,
+        pickups: Pickups,
+        outbox: Outbox,
+        rotation_notices: RotationNotices,
         jobs: Jobs,
         clock: Callable[[], datetime],
     ) -> None:
-        self._telling = telling
+        self._rotation_notices = rotation_notices
         self._database = database
         self._vault = vault
         self._versions = versions
         self._tests = tests
-        self._watching = watching
-        self._claiming = claiming
-        self._notifying = notifying
+        self._proofs = proofs
+        self._pickups = pickups
+        self._outbox = outbox
         self._jobs = jobs
         self._clock = clock
 
@@ -120,7 +120,7 @@ class Steps:
 
         def record(connection: Connection) -> None:
             rotation_rows.change_rotation(connection, rotation, one_way=True)
-            self._telling.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
+            self._rotation_notices.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
 
@@ -138,7 +138,7 @@ class Steps:
         def record(connection: Connection) -> None:
             check_ahead(self._versions.get(connection, item.id, new).expires_at, self._clock())
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
-            canary_id = self._watching.begin_with_canary(connection, rotation, item) if overlaps else None
+            canary_id = self._proofs.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
                 rotation_rows.change_rotation(connection, rotation, canary_id=canary_id)
             if item.kind is Kind.API_KEY:
@@ -157,7 +157,7 @@ class Steps:
         else:
             self._check_new(rotation, item, rotator, job)
             unproven = self._tests.show(rotation) is None
-            if unproven and not self._watching.is_answered_for(rotation):
+            if unproven and not self._proofs.is_answered_for(rotation):
                 return self._wait_for_check(rotation)
             message = self._revoke(rotation, rotator, replace(job, unproven=unproven))
         again_at = late_until(rotation, self._clock())
@@ -168,8 +168,8 @@ class Steps:
             self._versions.destroy(
                 connection, item.id, rotation.old_number, actor=rotation.id, reason="retired"
             )
-            self._claiming.wait_on(connection, rotation.id)
-            self._watching.let_go(connection, rotation)
+            self._pickups.wait_on(connection, rotation.id)
+            self._proofs.let_go(connection, rotation)
             self._vault.hold(connection, item.id, None)
 
         return Done(message=message, record=record, scrub=True)
@@ -194,7 +194,7 @@ class Steps:
         check = stand_check(waived=False)
 
         def record(connection: Connection) -> None:
-            self._telling.find_unproven(connection, rotation, [check])
+            self._rotation_notices.find_unproven(connection, rotation, [check])
 
         return Done(
             message="" if check.why in rotation.waits_for else f"waits for {check.why}",
@@ -257,14 +257,14 @@ class Steps:
 
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
         expires_at = None if rotation.hurried else self._clock() + item.policy.claim
-        claim_id = self._claiming.open(
+        claim_id = self._pickups.open(
             connection,
             item_id=item.id,
             number=rotation.new_number or 0,
             rotation_id=rotation.id,
             expires_at=expires_at,
         )
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             item.id,
             kind="claim",

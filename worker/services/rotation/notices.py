@@ -18,13 +18,13 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
 from worker.rows.rotations import NIGHT_JOB, Rotation
 from worker.rows.tables import sweeps
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 
 
-class Telling:
-    def __init__(self, *, vault: Vault, notifying: Notifying, clock: Callable[[], datetime]) -> None:
+class RotationNotices:
+    def __init__(self, *, vault: Vault, outbox: Outbox, clock: Callable[[], datetime]) -> None:
         self._vault = vault
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def tell_failure(self, connection: Connection, rotation: Rotation, state: State, error: str) -> None:
@@ -35,7 +35,7 @@ class Telling:
         finding_rows.resolve_of(connection, FindingKind.UNPROVEN, rotation.item_id, self._clock())
         kind = FindingKind.STUCK if state is State.STUCK else FindingKind.ROTATION_FAILED
         number = rotation.fence if state is State.STUCK else 1  # it may get stuck more than once
-        told = self._notifying.tell_owners(
+        told = self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind=f"rotation-{state.value}",
@@ -65,7 +65,7 @@ class Telling:
             return
         item = self._vault.get(connection, rotation.item_id)
         data = self._describe(connection, rotation)
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="rotation-done",
@@ -76,7 +76,7 @@ class Telling:
 
     def tell_one_way(self, connection: Connection, rotation: Rotation, error: str, *, renew: bool) -> None:
         """The old value stopped working when the new one was issued: whoever uses it fails from now on."""
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="one-way",
@@ -86,7 +86,7 @@ class Telling:
 
     def tell_overtaken(self, connection: Connection, rotation: Rotation, version: int) -> None:
         """A person has given `version` since the rotation made its own: it has ended on that."""
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="rotation-overtaken",
@@ -97,7 +97,7 @@ class Telling:
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
         """Nobody approved it in time."""
         self.settle_approval(connection, rotation)
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="rotation-expired",
@@ -111,7 +111,7 @@ class Telling:
         )
 
     def ask_approval(self, connection: Connection, rotation: Rotation, *, expires_at: datetime) -> None:
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="rotation-requested",
@@ -129,11 +129,11 @@ class Telling:
 
     def settle_approval(self, connection: Connection, rotation: Rotation) -> None:
         """It was approved, cancelled, or has ended: who has not been asked yet is not asked any more."""
-        self._notifying.withdraw(connection, rotation.id)
+        self._outbox.withdraw(connection, rotation.id)
 
     def tell_breaker(self, connection: Connection, night: datetime, failed: Iterable[Rotation]) -> None:
         """To the operators, once a night: it was stopped."""
-        self._notifying.tell_operators(
+        self._outbox.tell_operators(
             connection,
             kind="night-stopped",
             dedupe_key=f"breaker:{night.isoformat()}",
@@ -170,7 +170,7 @@ class Telling:
             finding_rows.resolve_of(connection, kind, item_id, self._clock())
 
     def _tell_failed_run(self, connection: Connection, rotation: Rotation, consumer: Consumer) -> None:
-        self._notifying.tell_owners(
+        self._outbox.tell_owners(
             connection,
             rotation.item_id,
             kind="run-failed",

@@ -24,7 +24,7 @@ from worker.domain.saga import is_moving
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
 from worker.rows.tables import departure_items, departures
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 from worker.services.rotation.opening import Opening
 
 
@@ -62,7 +62,7 @@ class Departure:
     items: list[LeftItem]
 
 
-class Leaving:
+class Offboarding:
     """Begins a departure once, and goes on with it as often as it is asked."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Leaving:
         owners: Owners,
         audit: AuditLog,
         opening: Opening,
-        notifying: Notifying,
+        outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class Leaving:
         self._owners = owners
         self._audit = audit
         self._opening = opening
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def preview(self, name: str) -> list[Item]:
@@ -194,7 +194,7 @@ class Leaving:
         """Of what only its owner can replace; where that is who leaves, the operators hear of it."""
         for item in readable:
             if item.policy.mode is Mode.NOTIFY or item.version is None:
-                self._notifying.tell_owners(
+                self._outbox.tell_owners(
                     connection,
                     item.id,
                     kind="departure",

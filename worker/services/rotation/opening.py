@@ -19,9 +19,9 @@ from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
-from worker.services.rotation.comparison import Comparing
-from worker.services.rotation.notices import Telling
-from worker.services.upkeep.anchors import Anchoring
+from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.notices import RotationNotices
+from worker.services.upkeep.anchors import Anchors
 
 
 class Opening:
@@ -33,18 +33,18 @@ class Opening:
         database: Database,
         vault: Vault,
         audit: AuditLog,
-        telling: Telling,
-        anchoring: Anchoring,
-        comparing: Comparing,
+        rotation_notices: RotationNotices,
+        anchors: Anchors,
+        comparison: Comparison,
         freezes: Sequence[Window],
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._audit = audit
-        self._telling = telling
-        self._anchoring = anchoring
-        self._comparing = comparing
+        self._rotation_notices = rotation_notices
+        self._anchors = anchors
+        self._comparison = comparison
         self._freezes = tuple(freezes)
         self._clock = clock
 
@@ -74,7 +74,7 @@ class Opening:
             )
         if not hurried and self._vault.is_unread(connection, item):
             raise RefusedError(explain_unread_rotation(item.name))
-        self._comparing.refuse_differing(connection, item)
+        self._comparison.refuse_differing(connection, item)
         now = self._clock()
         requested = state is State.REQUESTED
         rotation = Rotation(
@@ -98,14 +98,14 @@ class Opening:
         rotation_rows.insert_rotation(connection, rotation)
         self._note(connection, rotation, "rotation.open", asked_by, reason=reason, hurried=hurried)
         if requested:
-            self._telling.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
+            self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
         return rotation
 
     def open_retirement(self, connection: Connection, item: Item, *, number: int, asked_by: str) -> None:
         """A rotation that has only its last step left: its owner has replaced the value, everybody has moved,
         and what the version from before opens is taken away outside.
         """
-        self._comparing.refuse_differing(connection, item)
+        self._comparison.refuse_differing(connection, item)
         now = self._clock()
         rotation = Rotation(
             id=new_id("rot", now),
@@ -130,7 +130,7 @@ class Opening:
         Where four eyes are asked for it waits for somebody else's approval. What the night has planned
         for the item begins now. Mode `notify` is never touched.
         """
-        self._anchoring.refuse_older()
+        self._anchors.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(connection, item)
@@ -160,7 +160,7 @@ class Opening:
         One that is open is hurried: before its activation it replaces the value, after it it takes the
         old one away. `RefusedError` where one goes back or is stuck.
         """
-        self._anchoring.refuse_older()
+        self._anchors.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             self._check_replaceable(connection, item)
@@ -234,7 +234,7 @@ class Opening:
         self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
         begun = rotation_rows.get_rotation(connection, found.id)
         if asks:
-            self._telling.ask_approval(connection, begun, expires_at=now + item.policy.approval)
+            self._rotation_notices.ask_approval(connection, begun, expires_at=now + item.policy.approval)
         return begun
 
     def _check_replaceable(self, connection: Connection, item: Item) -> None:

@@ -25,7 +25,7 @@ from worker.domain.pickups import REPEATS_FOR, Pickup, Refusal, judge_pickup
 from worker.domain.saga import WATCHED
 from worker.rows import pickups as pickup_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.notices.outbox import Notifying
+from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import claim_token
 
 _UNKNOWN = "no key waits for that token: it was taken back after its time, or mistyped"
@@ -43,7 +43,7 @@ class Collected:
     key: Secret
 
 
-class Claiming:
+class Pickups:
     """Opens a claim with the version it is for, and honours its token for one person."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Claiming:
         versions: Versions,
         audit: AuditLog,
         keyring: Keyring,
-        notifying: Notifying,
+        outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Claiming:
         self._versions = versions
         self._audit = audit
         self._keyring = keyring
-        self._notifying = notifying
+        self._outbox = outbox
         self._clock = clock
 
     def open(
@@ -166,7 +166,7 @@ class Claiming:
             arrived = pickup_rows.arrive(connection, collected.claim_id, at=now)
             pickup = pickup_rows.find(connection, collected.claim_id)
             if arrived and pickup is not None:
-                self._notifying.withdraw(connection, pickup.id)
+                self._outbox.withdraw(connection, pickup.id)
                 self._note(connection, "claim.arrive", actor, pickup)
         if pickup is None or pickup.arrived_at is None:
             raise RefusedError(
@@ -177,7 +177,7 @@ class Claiming:
         """A caller presented the key, so somebody has it. Whether a value went: then scrub."""
         ended = pickup_rows.end_used(connection, item_id, number, at=self._clock())
         for claim_id in ended:
-            self._notifying.withdraw(connection, claim_id)
+            self._outbox.withdraw(connection, claim_id)
         if ended:
             self._versions.forget_value(connection, item_id, number, actor=actor, reason="it was used")
         return bool(ended)
@@ -210,7 +210,7 @@ class Claiming:
     def withdraw(self, connection: Connection, rotation_id: str) -> None:
         """The rotation was taken back: its key is not there to be collected any more."""
         for claim_id in pickup_rows.take_back(connection, rotation_id, at=self._clock()):
-            self._notifying.withdraw(connection, claim_id)
+            self._outbox.withdraw(connection, claim_id)
 
     def token(self, claim_id: str) -> str:
         return claim_token(self._keyring, claim_id)

@@ -38,7 +38,7 @@ _NO_LONGER = timedelta(days=1)
 """How long before the old value lapses nobody is held back on it any more."""
 
 
-class Watching:
+class ConsumerProofs:
     """Looks at a rotation's consumers in the caller's transaction, and moves them one first."""
 
     def __init__(

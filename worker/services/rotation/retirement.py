@@ -20,12 +20,12 @@ from worker.domain.saga import State
 from worker.rotators.catalog import load_rotator
 from worker.rows.consumers import consumers_of
 from worker.rows.tables import rotations
-from worker.services.rotation.comparison import Comparing
+from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.opening import Opening
 
 
-class Retiring:
+class Retirement:
     """Takes away what is previous, out of its overlap, and held by no open rotation or reference."""
 
     def __init__(
@@ -35,14 +35,14 @@ class Retiring:
         vault: Vault,
         opening: Opening,
         versions: Versions,
-        comparing: Comparing,
+        comparison: Comparison,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
         self._opening = opening
         self._versions = versions
-        self._comparing = comparing
+        self._comparison = comparison
         self._clock = clock
 
     def retire_replaced(self, *, actor: str, page_size: int) -> tuple[int, list[Finding]]:
@@ -75,7 +75,7 @@ class Retiring:
         check_row(row, f"version {row.number} of {row.name}")
         now = self._clock()
         ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
-        if self._comparing.is_open(connection, row.item_id):
+        if self._comparison.is_open(connection, row.item_id):
             return False
         try:
             item = self._vault.get(connection, row.item_id)

@@ -23,13 +23,13 @@ from worker.rows.rotations import Rotation
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import WAITS, late_until
-from worker.services.rotation.pickups import Claiming
-from worker.services.rotation.proof import Watching
+from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.proof import ConsumerProofs
 
 _RUNS_LOOK = timedelta(minutes=1)
 
 
-class Returning:
+class Rollback:
     """Takes back what a rotation brought. Failures are `NightkeyError`s."""
 
     def __init__(
@@ -38,8 +38,8 @@ class Returning:
         database: Database,
         vault: Vault,
         versions: Versions,
-        watching: Watching,
-        claiming: Claiming,
+        proofs: ConsumerProofs,
+        pickups: Pickups,
         jobs: Jobs,
         failed_hold: timedelta,
         clock: Callable[[], datetime],
@@ -47,8 +47,8 @@ class Returning:
         self._database = database
         self._vault = vault
         self._versions = versions
-        self._watching = watching
-        self._claiming = claiming
+        self._proofs = proofs
+        self._pickups = pickups
         self._jobs = jobs
         self._failed_hold = failed_hold
         self._clock = clock
@@ -128,8 +128,8 @@ class Returning:
         """A person has given another value since: everybody follows that. What was in use is retired when
         nobody needs it any more; nothing holds the item back.
         """
-        self._watching.let_go(connection, rotation)
-        self._claiming.withdraw(connection, rotation.id)
+        self._proofs.let_go(connection, rotation)
+        self._pickups.withdraw(connection, rotation.id)
         if rotation.new_number is not None:
             new = self._versions.get(connection, rotation.item_id, rotation.new_number)
             if new.stage is Stage.PENDING:
@@ -145,11 +145,11 @@ class Returning:
 
     def go_back(self, connection: Connection, rotation: Rotation, *, actor: str) -> None:
         """The old version is current again; who was held back, or pinned to the new one, follows it."""
-        self._watching.let_go(connection, rotation)
+        self._proofs.let_go(connection, rotation)
         if rotation.new_number is None:
             return
-        self._watching.unpin(connection, rotation, rotation.new_number)
-        self._watching.forget_proof(connection, rotation)
+        self._proofs.unpin(connection, rotation, rotation.new_number)
+        self._proofs.forget_proof(connection, rotation)
         new = self._versions.get(connection, rotation.item_id, rotation.new_number)
         if new.stage is Stage.CURRENT:
             self._versions.reactivate(
@@ -159,11 +159,11 @@ class Returning:
     def drop_old(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
         """The old version is gone, and the claim of the new one waits on."""
         self._versions.destroy(connection, rotation.item_id, rotation.old_number, actor=actor, reason=reason)
-        self._claiming.wait_on(connection, rotation.id)
+        self._pickups.wait_on(connection, rotation.id)
 
     def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
         """The new version and its claim are gone."""
-        self._claiming.withdraw(connection, rotation.id)
+        self._pickups.withdraw(connection, rotation.id)
         if rotation.new_number is not None:
             self._versions.destroy(
                 connection, rotation.item_id, rotation.new_number, actor=actor, reason=reason
@@ -201,7 +201,7 @@ class Returning:
         with self._database.write() as connection:
             rotation_rows.check_fence(connection, rotation, now=self._clock())
             self.go_back(connection, rotation, actor=rotation.id)
-            return [] if rotation.hurried else self._watching.runs_with_new(connection, rotation)
+            return [] if rotation.hurried else self._proofs.runs_with_new(connection, rotation)
 
     def _may_be_outside(self, rotation: Rotation) -> bool:
         """Whether the other side may hold anything of it: a value that is stored here, or one that was asked

@@ -27,7 +27,7 @@ _REFUSALS = 2
 """How many refusals in a row are believed of a value."""
 
 
-class AskingTargets:
+class TargetSearch:
     def __init__(self, *, database: Database, jobs: Jobs) -> None:
         self._database = database
         self._jobs = jobs

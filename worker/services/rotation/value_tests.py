@@ -24,7 +24,7 @@ from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.value_end import ask_end, note_end
 from worker.services.runs.definitions import Definitions, Workflow
-from worker.services.runs.runs import Running
+from worker.services.runs.runs import Runs
 from worker.workflows.results import NodeResult
 
 _SHOWN_MAX = 250
@@ -47,7 +47,7 @@ class ValueTests:
         versions: Versions,
         references: References,
         definitions: Definitions,
-        running: Running,
+        runs: Runs,
         counter_checks: CounterChecks,
         jobs: Jobs,
         clock: Callable[[], datetime],
@@ -56,7 +56,7 @@ class ValueTests:
         self._versions = versions
         self._references = references
         self._definitions = definitions
-        self._running = running
+        self._runs = runs
         self._counter_checks = counter_checks
         self._jobs = jobs
         self._clock = clock
@@ -129,7 +129,7 @@ class ValueTests:
         return self._counter_checks.of_node(workflow, node_id, item, new, number=number, actor=rotation.id)
 
     def _test_node(self, rotation: Rotation, item: Item, workflow: Workflow, node_id: str) -> NodeResult:
-        return self._running.test_node(
+        return self._runs.test_node(
             workflow, node_id, overrides={item.id: rotation.new_number or 0}, actor=rotation.id
         )
 
@@ -193,7 +193,7 @@ class ValueTests:
             if not workflow.runs_here:
                 away.append(workflow.name)
                 continue
-            outcome = self._running.test_workflow(
+            outcome = self._runs.test_workflow(
                 workflow,
                 overrides={item.id: rotation.new_number or 0},
                 rotation_id=rotation.id,

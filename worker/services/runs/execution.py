@@ -19,9 +19,9 @@ from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.services.runs.definitions import Workflow
-from worker.services.runs.subworkflows import Starting
-from worker.services.runs.suspended import Keeping
-from worker.services.runs.values import Number, Resolved, Resolving
+from worker.services.runs.subworkflows import Subworkflows
+from worker.services.runs.suspended_runs import SuspendedRuns
+from worker.services.runs.template_values import Number, Resolved, TemplateValues
 from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
 from worker.workflows.others import Given, Ran
 from worker.workflows.results import RunResult
@@ -75,23 +75,23 @@ class UnderWay:
         return self.overrides is not None
 
 
-class Executing:
+class Execution:
     def __init__(
         self,
         *,
         database: Database,
         references: References,
-        starting: Starting,
-        resolving: Resolving,
-        keeping: Keeping,
+        subworkflows: Subworkflows,
+        template_values: TemplateValues,
+        suspended_runs: SuspendedRuns,
         runner: Runner,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._references = references
-        self._starting = starting
-        self._resolving = resolving
-        self._keeping = keeping
+        self._subworkflows = subworkflows
+        self._template_values = template_values
+        self._suspended_runs = suspended_runs
         self._runner = runner
         self._clock = clock
 
@@ -103,7 +103,7 @@ class Executing:
 
     def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> Outcome:
         """After it has waited, with the values that it had, for what is left of its hour."""
-        others = _Others(self, self._starting, run)
+        others = _Others(self, self._subworkflows, run)
         left = run.began_at + RUN_LIMIT - self._clock()
         ended = self._runner.go_on(
             run.workflow.definition,
@@ -133,7 +133,7 @@ class Executing:
         resolved, problem = Resolved(), ""
         try:
             with self._database.write() as connection:
-                resolved = self._resolving.resolve(
+                resolved = self._template_values.resolve(
                     connection,
                     run.workflow,
                     run.overrides or {},
@@ -146,7 +146,7 @@ class Executing:
             problem = str(error)
         if problem:
             return self._end(run, resolved, RunResult.not_begun(problem)), None
-        others = _Others(self, self._starting, run)
+        others = _Others(self, self._subworkflows, run)
         ended = self._runner.begin(
             run.workflow.definition,
             start=start,
@@ -171,7 +171,7 @@ class Executing:
         kept = {"run": paused.kept, "caller": run.caller, **resolved.keep()}
         problem = ""
         try:
-            sealed = self._keeping.seal(run.run_id, kept)
+            sealed = self._suspended_runs.seal(run.run_id, kept)
         except InvalidInputError as error:
             problem = f"the run cannot wait: {error}"
         if problem:
@@ -274,9 +274,9 @@ class Executing:
 class _Others:
     """What a run may start. `begun` are the runs that it, and those within it, have opened."""
 
-    def __init__(self, executing: Executing, starting: Starting, run: UnderWay) -> None:
-        self._executing = executing
-        self._starting = starting
+    def __init__(self, execution: Execution, subworkflows: Subworkflows, run: UnderWay) -> None:
+        self._execution = execution
+        self._subworkflows = subworkflows
         self._run = run
         self.begun: list[str] = []
 
@@ -286,15 +286,15 @@ class _Others:
     def begin(self, workflow: str, given: Given) -> str:
         found = self._find(workflow, WORKFLOW_TRIGGER)
         self.begun.append(
-            self._starting.open(found, given, parent_id=self._run.run_id, depth=self._run.depth + 1)
+            self._subworkflows.open(found, given, parent_id=self._run.run_id, depth=self._run.depth + 1)
         )
         return self.begun[-1]
 
     def run(self, workflow: str, given: Given, *, seconds: float) -> Ran:
         found = self._find(workflow, SUBFLOW_TRIGGER)
-        ran, begun = self._executing.run_other(self._run, found, given, seconds)
+        ran, begun = self._execution.run_other(self._run, found, given, seconds)
         self.begun += begun
         return ran
 
     def _find(self, workflow: str, trigger: str) -> Workflow:
-        return self._starting.find(workflow, trigger=trigger, depth=self._run.depth, level=self._run.level)
+        return self._subworkflows.find(workflow, trigger=trigger, depth=self._run.depth, level=self._run.level)

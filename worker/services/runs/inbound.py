@@ -13,10 +13,10 @@ from vaultcore.secret import Secret
 from vaultcore.tables import references
 from worker.domain.places import Place
 from worker.rows.tables import workflows
-from worker.services.runs.callers import Presenting
+from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions, Workflow
 from worker.services.runs.execution import Outcome
-from worker.services.runs.runs import Running
+from worker.services.runs.runs import Runs
 
 _NOBODY = ("", 0)
 """Whose key it is where it is nobody's: no reference is to that item."""
@@ -44,21 +44,21 @@ class Called:
     caller: tuple[str, int]
 
 
-class Calling:
+class InboundCalls:
     """Admits callers by their keys, and runs what they call."""
 
     def __init__(
         self,
         *,
         database: Database,
-        presenting: Presenting,
+        caller_keys: CallerKeys,
         definitions: Definitions,
-        running: Running,
+        runs: Runs,
     ) -> None:
         self._database = database
-        self._presenting = presenting
+        self._caller_keys = caller_keys
         self._definitions = definitions
-        self._running = running
+        self._runs = runs
 
     def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
         """The active workflows that begin there and that the key opens; of that name or id, if one is given.
@@ -68,15 +68,15 @@ class Calling:
         which workflows there are. That a key was used is noted of one that opens something here.
         """
         with self._database.read() as connection:
-            caller = self._presenting.look(connection, key) or _NOBODY
+            caller = self._caller_keys.look(connection, key) or _NOBODY
             found = self._find_opened(connection, caller, entrance, name)
         if found:
-            self._presenting.note(caller)
+            self._caller_keys.note(caller)
         return found
 
     def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
         """One run, from its row to its end, however long that takes; or to where it waits."""
-        return self._running.execute_call(
+        return self._runs.execute_call(
             called.workflow,
             trigger=called.entrance.value,
             payload=payload,

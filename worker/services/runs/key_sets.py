@@ -18,7 +18,7 @@ _ACTOR = "publishing"
 _ROTATOR = "signing-key"
 
 
-class Publishing:
+class KeySets:
     """Shows public halves: as stored when a key was made, or else taken from the key, once a process."""
 
     def __init__(self, *, database: Database, vault: Vault, versions: Versions) -> None:

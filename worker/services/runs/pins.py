@@ -21,7 +21,7 @@ from worker.services.runs.definitions import Definitions, Workflow
 _MAY_BE_USED = frozenset({Stage.CURRENT, Stage.PREVIOUS})
 
 
-class Pinning:
+class Pins:
     """Each change is one transaction with its audit row."""
 
     def __init__(

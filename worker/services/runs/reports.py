@@ -52,7 +52,7 @@ class Reported:
     new: bool
 
 
-class Reporting:
+class RunReports:
     def __init__(
         self,
         *,

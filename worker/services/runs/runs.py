@@ -20,12 +20,12 @@ from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.rows.tables import workflows
-from worker.services.runs.callers import Presenting
+from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions, Workflow, refuse_elsewhere
-from worker.services.runs.execution import RUN_LIMIT, Executing, Outcome, UnderWay
+from worker.services.runs.execution import RUN_LIMIT, Execution, Outcome, UnderWay
 from worker.services.runs.subworkflows import explain_unfit
-from worker.services.runs.suspended import Keeping
-from worker.services.runs.values import Number, Resolved, Resolving, read_numbers
+from worker.services.runs.suspended_runs import SuspendedRuns
+from worker.services.runs.template_values import Number, Resolved, TemplateValues, read_numbers
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
 from worker.workflows.others import Given
@@ -50,7 +50,7 @@ class _Taken:
     problem: str = ""
 
 
-class Running:
+class Runs:
     """Starts, executes and tests workflows."""
 
     def __init__(
@@ -59,21 +59,21 @@ class Running:
         database: Database,
         references: References,
         definitions: Definitions,
-        resolving: Resolving,
-        keeping: Keeping,
-        executing: Executing,
+        template_values: TemplateValues,
+        suspended_runs: SuspendedRuns,
+        execution: Execution,
         runner: Runner,
-        presenting: Presenting,
+        caller_keys: CallerKeys,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._references = references
         self._definitions = definitions
-        self._resolving = resolving
-        self._keeping = keeping
-        self._executing = executing
+        self._template_values = template_values
+        self._suspended_runs = suspended_runs
+        self._execution = execution
         self._runner = runner
-        self._presenting = presenting
+        self._caller_keys = caller_keys
         self._clock = clock
 
     # Production
@@ -92,11 +92,11 @@ class Running:
             refuse_elsewhere(workflow)
             if not workflow.active:
                 raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
-            caller = self._resolving.check_caller(connection, workflow, key)
+            caller = self._template_values.check_caller(connection, workflow, key)
             run = self._open(connection, workflow, "production", "manual", actor=actor, caller=caller)
         if caller is not None:
-            self._presenting.note(caller)
-        return self._executing.execute(run, _context(payload))
+            self._caller_keys.note(caller)
+        return self._execution.execute(run, _context(payload))
 
     def claim_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
@@ -167,10 +167,10 @@ class Running:
         if taken is None:
             return None
         if taken.kept is None:
-            return self._executing.execute(taken.run, taken.start)
+            return self._execution.execute(taken.run, taken.start)
         if taken.problem:
-            return self._executing.give_up(taken.run, taken.kept, taken.resolved, taken.problem)
-        return self._executing.go_on(taken.run, taken.kept, taken.resolved)
+            return self._execution.give_up(taken.run, taken.kept, taken.resolved, taken.problem)
+        return self._execution.go_on(taken.run, taken.kept, taken.resolved)
 
     def execute_call(
         self,
@@ -189,7 +189,7 @@ class Running:
         """
         with self._database.write() as connection:
             run = self._open(connection, workflow, "production", trigger, actor=actor, caller=caller)
-        return self._executing.execute(run, _context(payload), hidden=(key,))
+        return self._execution.execute(run, _context(payload), hidden=(key,))
 
     # Tests
 
@@ -215,7 +215,7 @@ class Running:
         if why is not None:
             raise RefusedError(f"node {node_id} of workflow {workflow.name} cannot be tested here: {why}")
         with self._database.write() as connection:
-            resolved = self._resolving.resolve(
+            resolved = self._template_values.resolve(
                 connection, workflow, overrides, node_id=node_id, purpose=Purpose.TEST, actor=actor
             )
         return self._runner.test_node(
@@ -247,7 +247,7 @@ class Running:
                 overrides=overrides,
                 rotation_id=rotation_id,
             )
-        return self._executing.execute(run, workflow.definition.sample_context if context is None else context)
+        return self._execution.execute(run, workflow.definition.sample_context if context is None else context)
 
     def run_controlled(
         self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
@@ -266,7 +266,7 @@ class Running:
                 overrides=overrides,
                 rotation_id=rotation_id,
             )
-        return self._executing.execute(run, workflow.definition.sample_context)
+        return self._execution.execute(run, workflow.definition.sample_context)
 
     # Inside
 
@@ -314,7 +314,7 @@ class Running:
         now = self._clock()
         begun = run_rows.begin_run(connection, run_id, at=now)
         # another machine, whose clock is a little ahead, may have opened the one that begins
-        kept = self._keeping.take(connection, run_id, due_by=now if begun is None else None)
+        kept = self._suspended_runs.take(connection, run_id, due_by=now if begun is None else None)
         row = run_rows.find_open(connection, run_id)
         if row is None or (begun is None and kept is None):
             return None
@@ -340,7 +340,7 @@ class Running:
             problem = "the workflow was changed while this run waited, and runs elsewhere now"
             return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
         try:
-            resolved = self._resolving.reveal(connection, resolved, purpose=Purpose.RUN, actor=run.actor)
+            resolved = self._template_values.reveal(connection, resolved, purpose=Purpose.RUN, actor=run.actor)
         except (ConflictError, TroubleError):
             raise
         except NightkeyError as error:  # a value lapsed, or was taken away in a hurry

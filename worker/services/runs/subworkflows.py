@@ -9,7 +9,7 @@ from vaultcore.errors import Cause, CounterpartError, InvalidInputError, Nightke
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.services.runs.definitions import Definitions, Workflow
-from worker.services.runs.suspended import Keeping
+from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import SUBFLOW_TRIGGER
 from worker.workflows.others import Given
@@ -20,13 +20,18 @@ CHAIN_MAX: Final = 20
 """How many runs may begin each other, one after the other."""
 
 
-class Starting:
+class Subworkflows:
     def __init__(
-        self, *, database: Database, definitions: Definitions, keeping: Keeping, clock: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        definitions: Definitions,
+        suspended_runs: SuspendedRuns,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._definitions = definitions
-        self._keeping = keeping
+        self._suspended_runs = suspended_runs
         self._clock = clock
 
     def find(self, workflow: str, *, trigger: str, depth: int, level: int) -> Workflow:
@@ -66,7 +71,9 @@ class Starting:
                     parent_id=parent_id,
                     depth=depth,
                 )
-                state_rows.keep(connection, run_id, self._keeping.seal(run_id, kept), at=now, resume_at=now)
+                state_rows.keep(
+                    connection, run_id, self._suspended_runs.seal(run_id, kept), at=now, resume_at=now
+                )
         except InvalidInputError as error:
             problem = f"the payload cannot be given to {workflow.name}: {error}"
         if problem:

@@ -19,7 +19,7 @@ _TAIL = 4096
 write at the same moment may have written in another order than that of their heads."""
 
 
-class Anchoring:
+class Anchors:
     """Appends an anchor to the file after each night and after each change of a value, verifies the log against
     them all, and tells a database that is older than they are.
     """

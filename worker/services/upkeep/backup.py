@@ -20,7 +20,7 @@ from vaultcore.database import SCHEMA_REVISION, Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.tables import audit, items, owners, versions
 from worker.rows.tables import rotations, workflows
-from worker.services.upkeep.anchors import Anchoring
+from worker.services.upkeep.anchors import Anchors
 
 _COUNTED = {
     "items": items,
@@ -42,13 +42,13 @@ class Backup:
     beside_keyring: bool
 
 
-class BackingUp:
+class Backups:
     def __init__(
         self,
         *,
         database: Database,
         audit: AuditLog,
-        anchoring: Anchoring,
+        anchors: Anchors,
         keyring: Keyring,
         keyring_file: Path,
         settings_file: Path,
@@ -57,7 +57,7 @@ class BackingUp:
     ) -> None:
         self._database = database
         self._audit = audit
-        self._anchoring = anchoring
+        self._anchors = anchors
         self._keyring = keyring
         self._keyring_file = keyring_file
         self._settings_file = settings_file
@@ -74,7 +74,7 @@ class BackingUp:
             raise RefusedError(f"{file} is there already: name another file, or add --replace")
         if not file.parent.is_dir():
             raise InvalidInputError(f"there is no folder {file.parent}: make it, or name another file")
-        self._anchoring.refuse_older()
+        self._anchors.refuse_older()
         with _folder_beside(file) as folder:
             content = folder / "database"
             manifest, verified = self._copy(content)

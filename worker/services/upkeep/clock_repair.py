@@ -16,7 +16,7 @@ _SCAN_LEASE = timedelta(minutes=15)
 _PAUSE_MAX = timedelta(hours=1)
 
 
-class Mending:
+class ClockRepair:
     """Where several machines share the database, one whose own clock is behind judges by the database's."""
 
     def __init__(self, *, database: Database, lease: timedelta, clock: Callable[[], datetime]) -> None:

@@ -17,7 +17,7 @@ from worker.rows import pickups as pickup_rows
 _PAGE = 500
 
 
-class Importing:
+class ItemImport:
     def __init__(
         self, *, database: Database, enrolling: Enrolling, owners: Owners, clock: Callable[[], datetime]
     ) -> None:

@@ -14,7 +14,7 @@ from worker.outbound.pace import HELD_MAX
 from worker.rows.tables import held_places
 
 
-class Pacing:
+class SharedPace:
     """A place that cannot be looked up or written down is called as if it had asked for nothing: no call fails
     for want of this.
     """

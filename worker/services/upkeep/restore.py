@@ -48,7 +48,7 @@ class Restored:
     settings_differ: bool
 
 
-class Restoring:
+class Restores:
     """`address` is the database's, `anchors_file` and `settings_file` lie in `home`, whose lock is taken."""
 
     def __init__(

@@ -16,7 +16,7 @@ EVERY = timedelta(minutes=1)
 _KEPT = timedelta(days=40)
 
 
-class Living:
+class SignsOfLife:
     """Says that this process lives, and who else does."""
 
     def __init__(self, *, database: Database, silence: timedelta, clock: Callable[[], datetime]) -> None:

@@ -18,7 +18,7 @@ KEPT_MAX: Final = 16 * 1024 * 1024
 _PURPOSE = "run-state"
 
 
-class Keeping:
+class SuspendedRuns:
     """Seals, and opens once. What is kept is JSON-like data."""
 
     def __init__(self, *, deployment_id: str, keyring: Keyring) -> None:

@@ -18,7 +18,7 @@ from worker.rows.rotations import Rotation
 _ENDS_NOW = frozenset(State) - FINISHED - {State.STUCK}
 
 
-class MakingWay:
+class Supersession:
     """In the transaction of the change. The rotation is taken before the item, as by who works on it."""
 
     def __init__(self, *, versions: Versions, clock: Callable[[], datetime]) -> None:

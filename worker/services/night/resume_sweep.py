@@ -10,11 +10,11 @@ import structlog
 from vaultcore.database import Database
 from worker.rows import rotations as rotation_rows
 from worker.services.night.nights import Nights
-from worker.services.notices.delivery import Delivering
+from worker.services.notices.delivery import Delivery
 from worker.services.notices.heartbeat import Heartbeat
-from worker.services.rotation.pickups import Claiming
-from worker.services.runs.runs import Running
-from worker.services.upkeep.clock_repair import Mending
+from worker.services.rotation.pickups import Pickups
+from worker.services.runs.runs import Runs
+from worker.services.upkeep.clock_repair import ClockRepair
 
 _log = structlog.get_logger(__name__)
 ACTOR = "resume"
@@ -33,42 +33,42 @@ class Waiting:
     heartbeats: list[str]
 
 
-class Resuming:
+class ResumeSweep:
     def __init__(
         self,
         *,
         database: Database,
-        running: Running,
-        claiming: Claiming,
+        runs: Runs,
+        pickups: Pickups,
         nights: Nights,
-        delivering: Delivering,
+        delivery: Delivery,
         heartbeat: Heartbeat,
-        mending: Mending,
+        clock_repair: ClockRepair,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._running = running
-        self._claiming = claiming
+        self._runs = runs
+        self._pickups = pickups
         self._nights = nights
-        self._delivering = delivering
+        self._delivery = delivery
         self._heartbeat = heartbeat
-        self._mending = mending
+        self._clock_repair = clock_repair
         self._clock = clock
 
     def find_waiting(self) -> Waiting:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         deliveries, and runs that were opened a while ago and never begun.
         """
-        self._mending.mend()
+        self._clock_repair.mend()
         now = self._clock()
-        self._claiming.end_arrived(actor=ACTOR)
+        self._pickups.end_arrived(actor=ACTOR)
         self._close_nights()
         with self._database.read() as connection:
             rotations = rotation_rows.due_rotations(connection, now)
         return Waiting(
             rotations=rotations,
-            runs=self._running.waiting_runs(opened_before=now - _RUN_GRACE),
-            notices=self._delivering.is_due(),
+            runs=self._runs.waiting_runs(opened_before=now - _RUN_GRACE),
+            notices=self._delivery.is_due(),
             heartbeats=self._heartbeat.waiting(),
         )
 
@@ -79,11 +79,11 @@ class Resuming:
         what these begin follows. Rotations, notices and heartbeats are the night's own.
         """
         waiting = self.find_waiting()
-        todo = deque((*waiting.runs, *self._running.claim_due(), *self._running.due_runs()))
+        todo = deque((*waiting.runs, *self._runs.claim_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()
             try:
-                outcome = self._running.execute(run_id, actor="night")
+                outcome = self._runs.execute(run_id, actor="night")
             except Exception as error:  # noqa: BLE001  # one bad run stops no night: it is ended as lost, and told
                 _log.error("run.failed", run=run_id, error=type(error).__name__)
             else:

@@ -11,7 +11,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
 
 
-class Scheduling:
+class NightSchedule:
     """`catch_up`: how long a silence may have been whose missed night is still made up."""
 
     def __init__(

@@ -50,7 +50,7 @@ class Shown:
     digest: str
 
 
-class CheckingRows:
+class RowVerification:
     """`budget`: how many rows a night looks at, at most (and a page more)."""
 
     def __init__(

@@ -59,7 +59,7 @@ def read_numbers(kept: Mapping[str, Any]) -> Resolved:
     )
 
 
-class Resolving:
+class TemplateValues:
     def __init__(
         self, *, vault: Vault, versions: Versions, references: References, clock: Callable[[], datetime]
     ) -> None:

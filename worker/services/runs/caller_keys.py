@@ -15,14 +15,14 @@ from vaultcore.versions import Use, Versions
 from worker.rows import rotations as rotation_rows
 
 
-class Pickups(Protocol):
+class PickupEnds(Protocol):
     """Of keys that wait to be collected: what a first use ends."""
 
     def end_used(self, connection: Connection, item_id: str, number: int, *, actor: str) -> bool:
         """Somebody has the key. Whether a value went: then scrub."""
 
 
-class Presenting:
+class CallerKeys:
     """Checks keys; the first use of one proves that it has arrived, and the last that it is still needed."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Presenting:
         database: Database,
         versions: Versions,
         audit: AuditLog,
-        pickups: Pickups,
+        pickups: PickupEnds,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database

@@ -1,0 +1,37 @@
+"""What every room of the services stands on: settings, clock, the opened vault, and the ways out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from vaultcore.audit import AuditLog
+from vaultcore.consumers import References
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.database import Database
+from vaultcore.owners import Owners
+from vaultcore.row_macs import RowMacs
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.config import Settings
+from worker.outbound import HttpClient, Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """`worker.bootstrap` makes it, once in a process. `network` and `http` call nothing but what the guard lets
+    through.
+    """
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    deployment_id: str
+    keyring: Keyring
+    macs: RowMacs
+    database: Database
+    audit: AuditLog
+    versions: Versions
+    vault: Vault
+    references: References
+    owners: Owners
+    network: Network
+    http: HttpClient

@@ -1,0 +1,105 @@
+"""The room of the night: when it begins, what is found and opened in it, and how things stand afterwards."""
+
+from dataclasses import dataclass
+
+from worker.services.core import Core
+from worker.services.night.acknowledgements import Acknowledgements
+from worker.services.night.calendar import Calendar
+from worker.services.night.digest_preview import DigestPreview
+from worker.services.night.inline import InlineNight
+from worker.services.night.night_schedule import NightSchedule
+from worker.services.night.nights import Nights
+from worker.services.night.problems import Problems
+from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.night.status import StatusReader
+from worker.services.notices.room import Notices
+from worker.services.rotation.room import RotationRoom
+from worker.services.runs.room import RunsRoom
+from worker.services.upkeep.room import Upkeep
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightRoom:
+    problems: Problems
+    nights: Nights
+    inline_night: InlineNight
+    resume_sweep: ResumeSweep
+    night_schedule: NightSchedule
+    status: StatusReader
+    acknowledgements: Acknowledgements
+    calendar: Calendar
+    digest_preview: DigestPreview
+
+
+def build_night(
+    core: Core, *, upkeep: Upkeep, notices: Notices, runs: RunsRoom, rotation: RotationRoom
+) -> NightRoom:
+    database, clock, settings = core.database, core.clock, core.settings
+    problems = Problems(settings=settings, clock=clock)
+    nights = Nights(
+        database=database,
+        vault=core.vault,
+        opening=rotation.opening,
+        retirement=rotation.retirement,
+        outbox=notices.outbox,
+        digests=notices.digests,
+        anchors=upkeep.anchors,
+        heartbeat=notices.heartbeat,
+        pickup_reminders=notices.pickup_reminders,
+        problems=problems,
+        pickups=rotation.pickups,
+        comparison=rotation.comparison,
+        row_verification=upkeep.row_verification,
+        caps=settings.caps,
+        freezes=settings.freeze_windows,
+        page_size=settings.page_size,
+        clock=clock,
+    )
+    resume_sweep = ResumeSweep(
+        database=database,
+        runs=runs.runs,
+        pickups=rotation.pickups,
+        nights=nights,
+        delivery=notices.delivery,
+        heartbeat=notices.heartbeat,
+        clock_repair=upkeep.clock_repair,
+        clock=clock,
+    )
+    return NightRoom(
+        problems=problems,
+        nights=nights,
+        inline_night=InlineNight(
+            database=database,
+            vault=core.vault,
+            nights=nights,
+            opening=rotation.opening,
+            rotations=rotation.rotations,
+            delivery=notices.delivery,
+            heartbeat=notices.heartbeat,
+            problems=problems,
+            resume_sweep=resume_sweep,
+            clock_repair=upkeep.clock_repair,
+            clock=clock,
+        ),
+        resume_sweep=resume_sweep,
+        night_schedule=NightSchedule(
+            database=database,
+            cron=settings.night_at,
+            zone=settings.zone,
+            catch_up=settings.catch_up,
+            clock=clock,
+        ),
+        status=StatusReader(
+            database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
+        ),
+        acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
+        calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
+        digest_preview=DigestPreview(
+            database=database,
+            owners=core.owners,
+            nights=nights,
+            recipients=notices.recipients,
+            digests=notices.digests,
+            letters=notices.letters,
+        ),
+    )

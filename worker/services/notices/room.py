@@ -1,0 +1,77 @@
+"""The room of notices: who hears, what is set down, and how it leaves."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.delivery.letters import Letters
+from worker.delivery.sender import AppriseSender
+from worker.outbound import HttpClient
+from worker.services.core import Core
+from worker.services.notices.delivery import Delivery
+from worker.services.notices.digests import Digests
+from worker.services.notices.foreign_messages import ForeignMessages
+from worker.services.notices.heartbeat import Heartbeat
+from worker.services.notices.outbox import Outbox
+from worker.services.notices.pickup_reminders import PickupReminders
+from worker.services.notices.recipients import Recipients
+from worker.services.notices.retries import Retries
+from worker.services.notices.route_test import RouteTest
+from worker.services.notices.send_pool import SendPool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    letters: Letters
+    sender: AppriseSender
+    recipients: Recipients
+    outbox: Outbox
+    digests: Digests
+    delivery: Delivery
+    pickup_reminders: PickupReminders
+    heartbeat: Heartbeat
+    route_test: RouteTest
+    foreign_messages: ForeignMessages
+
+
+def build_notices(core: Core) -> Notices:
+    database, owners, clock, settings = core.database, core.owners, core.clock, core.settings
+    letters = Letters(settings.templates_path)
+    http = HttpClient(
+        core.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
+    )
+    sender = AppriseSender(core.network, http)
+    recipients = Recipients(owners=owners, operators=settings.operators)
+    outbox = Outbox(recipients=recipients, letters=letters, clock=clock)
+    digests = Digests(recipients=recipients, outbox=outbox, letters=letters, clock=clock)
+    delivery = Delivery(
+        database=database,
+        owners=owners,
+        keyring=core.keyring,
+        recipients=recipients,
+        outbox=outbox,
+        digests=digests,
+        letters=letters,
+        send_pool=SendPool(
+            sender, threads=settings.delivery_threads, deadline=settings.delivery_timeout_seconds
+        ),
+        retries=Retries(
+            recipients=recipients,
+            outbox=outbox,
+            pause=timedelta(seconds=settings.delivery_retry_seconds),
+            tries=settings.delivery_tries,
+            clock=clock,
+        ),
+        clock=clock,
+    )
+    return Notices(
+        letters=letters,
+        sender=sender,
+        recipients=recipients,
+        outbox=outbox,
+        digests=digests,
+        delivery=delivery,
+        pickup_reminders=PickupReminders(database=database, outbox=outbox, clock=clock),
+        heartbeat=Heartbeat(database=database, http=core.http, url=settings.heartbeat, clock=clock),
+        route_test=RouteTest(database=database, owners=owners, letters=letters, sender=sender),
+        foreign_messages=ForeignMessages(database=database, outbox=outbox, clock=clock),
+    )

@@ -1,0 +1,186 @@
+"""The room of rotations: opened, admitted, advanced step by step, decided by people, taken back, retired."""
+
+from dataclasses import dataclass
+
+from worker.services.core import Core
+from worker.services.notices.room import Notices
+from worker.services.rotation.admission import Admission
+from worker.services.rotation.advance import Rotations
+from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.counter_checks import CounterChecks
+from worker.services.rotation.decisions import Decisions
+from worker.services.rotation.forward import ForwardSteps
+from worker.services.rotation.jobs import Jobs
+from worker.services.rotation.notices import RotationNotices
+from worker.services.rotation.offboarding import Offboarding
+from worker.services.rotation.opening import Opening
+from worker.services.rotation.pickups import Pickups
+from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.retirement import Retirement
+from worker.services.rotation.rollback import Rollback
+from worker.services.rotation.target_search import TargetSearch
+from worker.services.rotation.value_tests import ValueTests
+from worker.services.runs.room import RunsRoom
+from worker.services.upkeep.room import Upkeep
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationRoom:
+    pickups: Pickups
+    jobs: Jobs
+    proofs: ConsumerProofs
+    forward: ForwardSteps
+    rollback: Rollback
+    comparison: Comparison
+    opening: Opening
+    rotations: Rotations
+    decisions: Decisions
+    offboarding: Offboarding
+    retirement: Retirement
+
+
+def build_pickups(core: Core, notices: Notices) -> Pickups:
+    """Before the others: a caller's key ends them, and callers are heard in the room of runs."""
+    return Pickups(
+        database=core.database,
+        vault=core.vault,
+        versions=core.versions,
+        audit=core.audit,
+        keyring=core.keyring,
+        outbox=notices.outbox,
+        clock=core.clock,
+    )
+
+
+def build_rotation(
+    core: Core, *, upkeep: Upkeep, notices: Notices, runs: RunsRoom, pickups: Pickups
+) -> RotationRoom:
+    database, clock, settings = core.database, core.clock, core.settings
+    vault, versions, audit, references = core.vault, core.versions, core.audit, core.references
+    rotation_notices = RotationNotices(vault=vault, outbox=notices.outbox, clock=clock)
+    jobs = Jobs(
+        database=database,
+        vault=vault,
+        versions=versions,
+        references=references,
+        http=core.http,
+        network=core.network,
+        clock=clock,
+    )
+    proofs = ConsumerProofs(
+        database=database,
+        vault=vault,
+        versions=versions,
+        audit=audit,
+        freezes=settings.freeze_windows,
+        clock=clock,
+    )
+    value_tests = ValueTests(
+        database=database,
+        versions=versions,
+        references=references,
+        definitions=runs.definitions,
+        runs=runs.runs,
+        counter_checks=CounterChecks(database=database, runs=runs.runs, clock=clock),
+        jobs=jobs,
+        clock=clock,
+    )
+    forward = ForwardSteps(
+        database=database,
+        vault=vault,
+        versions=versions,
+        tests=value_tests,
+        proofs=proofs,
+        pickups=pickups,
+        outbox=notices.outbox,
+        rotation_notices=rotation_notices,
+        jobs=jobs,
+        clock=clock,
+    )
+    rollback = Rollback(
+        database=database,
+        vault=vault,
+        versions=versions,
+        proofs=proofs,
+        pickups=pickups,
+        jobs=jobs,
+        failed_hold=settings.failed_hold,
+        clock=clock,
+    )
+    comparison = Comparison(
+        database=database,
+        vault=vault,
+        audit=audit,
+        asking=TargetSearch(database=database, jobs=jobs),
+        outbox=notices.outbox,
+        clock=clock,
+    )
+    opening = Opening(
+        database=database,
+        vault=vault,
+        audit=audit,
+        rotation_notices=rotation_notices,
+        anchors=upkeep.anchors,
+        comparison=comparison,
+        freezes=settings.freeze_windows,
+        clock=clock,
+    )
+    rotations = Rotations(
+        database=database,
+        vault=vault,
+        audit=audit,
+        forward=forward,
+        tests=value_tests,
+        rollback=rollback,
+        proofs=proofs,
+        admission=Admission(
+            proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
+        ),
+        rotation_notices=rotation_notices,
+        anchors=upkeep.anchors,
+        comparison=comparison,
+        row_verification=upkeep.row_verification,
+        limits=settings.limits,
+        lease=settings.lease,
+        clock=clock,
+    )
+    return RotationRoom(
+        pickups=pickups,
+        jobs=jobs,
+        proofs=proofs,
+        forward=forward,
+        rollback=rollback,
+        comparison=comparison,
+        opening=opening,
+        rotations=rotations,
+        decisions=Decisions(
+            database=database,
+            vault=vault,
+            versions=versions,
+            audit=audit,
+            definitions=runs.definitions,
+            runs=runs.runs,
+            proofs=proofs,
+            rollback=rollback,
+            rotation_notices=rotation_notices,
+            clock=clock,
+        ),
+        offboarding=Offboarding(
+            database=database,
+            vault=vault,
+            versions=versions,
+            owners=core.owners,
+            audit=audit,
+            opening=opening,
+            outbox=notices.outbox,
+            clock=clock,
+        ),
+        retirement=Retirement(
+            database=database,
+            vault=vault,
+            opening=opening,
+            versions=versions,
+            comparison=comparison,
+            clock=clock,
+        ),
+    )

@@ -1,0 +1,98 @@
+"""The room of runs: workflows as they are stored, who starts them, and how a run goes from its row to its end."""
+
+from dataclasses import dataclass
+
+from worker.services.core import Core
+from worker.services.runs.caller_keys import CallerKeys, PickupEnds
+from worker.services.runs.definitions import Definitions
+from worker.services.runs.documents import Documents
+from worker.services.runs.execution import Execution
+from worker.services.runs.inbound import InboundCalls
+from worker.services.runs.key_sets import KeySets
+from worker.services.runs.pins import Pins
+from worker.services.runs.reports import RunReports
+from worker.services.runs.runs import Runs
+from worker.services.runs.subworkflows import Subworkflows
+from worker.services.runs.suspended_runs import SuspendedRuns
+from worker.services.runs.template_values import TemplateValues
+from worker.workflows.runner import Runner
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsRoom:
+    definitions: Definitions
+    documents: Documents
+    execution: Execution
+    runs: Runs
+    caller_keys: CallerKeys
+    inbound_calls: InboundCalls
+    run_reports: RunReports
+    pins: Pins
+    key_sets: KeySets
+
+
+def build_runs(core: Core, *, pickups: PickupEnds) -> RunsRoom:
+    """`pickups`: whose first use by a caller ends them."""
+    database, clock, references = core.database, core.clock, core.references
+    vault, versions, audit = core.vault, core.versions, core.audit
+    definitions = Definitions()
+    runner = Runner(core.http, core.network)
+    template_values = TemplateValues(vault=vault, versions=versions, references=references, clock=clock)
+    suspended_runs = SuspendedRuns(deployment_id=core.deployment_id, keyring=core.keyring)
+    subworkflows = Subworkflows(
+        database=database, definitions=definitions, suspended_runs=suspended_runs, clock=clock
+    )
+    execution = Execution(
+        database=database,
+        references=references,
+        subworkflows=subworkflows,
+        template_values=template_values,
+        suspended_runs=suspended_runs,
+        runner=runner,
+        clock=clock,
+    )
+    caller_keys = CallerKeys(
+        database=database, versions=versions, audit=audit, pickups=pickups, clock=clock
+    )
+    runs = Runs(
+        database=database,
+        references=references,
+        definitions=definitions,
+        template_values=template_values,
+        suspended_runs=suspended_runs,
+        execution=execution,
+        runner=runner,
+        caller_keys=caller_keys,
+        clock=clock,
+    )
+    return RunsRoom(
+        definitions=definitions,
+        documents=Documents(
+            database=database, definitions=definitions, references=references, audit=audit, clock=clock
+        ),
+        execution=execution,
+        runs=runs,
+        caller_keys=caller_keys,
+        inbound_calls=InboundCalls(
+            database=database, caller_keys=caller_keys, definitions=definitions, runs=runs
+        ),
+        run_reports=RunReports(
+            database=database,
+            vault=vault,
+            versions=versions,
+            references=references,
+            definitions=definitions,
+            audit=audit,
+            clock=clock,
+        ),
+        pins=Pins(
+            database=database,
+            vault=vault,
+            versions=versions,
+            references=references,
+            definitions=definitions,
+            audit=audit,
+            clock=clock,
+        ),
+        key_sets=KeySets(database=database, vault=vault, versions=versions),
+    )

@@ -1,0 +1,60 @@
+"""The room of upkeep: the vault kept whole, backed up and provable. It needs no other room."""
+
+from dataclasses import dataclass
+
+from vaultcore.enrolling import Enrolling
+from vaultcore.row_checks import RowChecks
+from worker.config import SETTINGS_FILE
+from worker.services.core import Core
+from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors
+from worker.services.upkeep.backup import Backups
+from worker.services.upkeep.clock_repair import ClockRepair
+from worker.services.upkeep.item_import import ItemImport
+from worker.services.upkeep.row_verification import RowVerification
+from worker.services.upkeep.signs_of_life import SignsOfLife
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upkeep:
+    anchors: Anchors
+    backups: Backups
+    row_verification: RowVerification
+    clock_repair: ClockRepair
+    signs_of_life: SignsOfLife
+    item_import: ItemImport
+
+
+def build_upkeep(core: Core) -> Upkeep:
+    settings = core.settings
+    anchors = Anchors(
+        database=core.database, audit=core.audit, clock=core.clock, file=settings.home / ANCHORS_FILE
+    )
+    return Upkeep(
+        anchors=anchors,
+        backups=Backups(
+            database=core.database,
+            audit=core.audit,
+            anchors=anchors,
+            keyring=core.keyring,
+            keyring_file=settings.keyring_path,
+            settings_file=settings.home / SETTINGS_FILE,
+            deployment_id=core.deployment_id,
+            clock=core.clock,
+        ),
+        row_verification=RowVerification(
+            database=core.database,
+            checks=RowChecks(versions=core.versions, owners=core.owners),
+            macs=core.macs,
+            audit=core.audit,
+            budget=settings.rows_checked,
+            clock=core.clock,
+        ),
+        clock_repair=ClockRepair(database=core.database, lease=settings.lease, clock=core.clock),
+        signs_of_life=SignsOfLife(database=core.database, silence=settings.catch_up, clock=core.clock),
+        item_import=ItemImport(
+            database=core.database,
+            enrolling=Enrolling(audit=core.audit, references=core.references, clock=core.clock),
+            owners=core.owners,
+            clock=core.clock,
+        ),
+    )
