@@ -36,7 +36,7 @@ def chain(
 
 
 def apply(services: Services, *files: tuple[str, str]) -> None:
-    services.documents.apply(list(files), actor="test")
+    services.runs.documents.apply(list(files), actor="test")
 
 
 def post(url: str, node_id: str = "post", **data: Any) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
 from tests.ways_out import LOOPBACK
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise
 
 _numbers = itertools.count(1)
 

@@ -45,7 +45,7 @@ def open_door(home: Path, clock: Any) -> Iterator[OpenDoor]:
             assert created.key is not None
             keys.append(created.key.expose())
     workflows = [define(name, "api_trigger", f"api-key:{name}", _TAKE) for name in (WORKFLOW, OTHER)]
-    services.documents.apply(workflows, actor="test")
+    services.runs.documents.apply(workflows, actor="test")
     yield OpenDoor(services, *keys)
     services.close()
 

@@ -128,14 +128,14 @@ class Organisation:
                 {"id": "e1", "source": "start", "target": "wait"},
                 {"id": "e2", "source": "wait", "target": "call"},
             ]
-        self.services.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
+        self.services.runs.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
 
     def night(self) -> list[Rotation]:
         """One night from its scan to its last notice: the rotations that it opened, as they are then."""
         slot = self.services.clock()
-        self.services.nights.begin(slot)
+        self.services.night.nights.begin(slot)
         self.drive()
-        self.services.nights.close(slot)
+        self.services.night.nights.close(slot)
         self.deliver()
         return [rotation for rotation in self.rotations() if rotation.night == slot]
 
@@ -143,22 +143,22 @@ class Organisation:
         """Advances every rotation until none is due."""
         while due := self.due():
             for rotation_id in due:
-                self.services.rotations.advance(rotation_id)
+                self.services.rotation.rotations.advance(rotation_id)
 
     def due(self) -> list[str]:
         with self.services.database.read() as connection:
             return rotation_rows.due_rotations(connection, self.services.clock())
 
     def deliver(self) -> None:
-        self.services.delivery.deliver()
+        self.services.notices.delivery.deliver()
 
     def collect(self, token: str, *, actor: str = "test") -> Collected:
         """The owner does what a notice says, and sees the key."""
-        return self.services.pickups.collect(token, actor=actor, show=lambda _: None)
+        return self.services.rotation.pickups.collect(token, actor=actor, show=lambda _: None)
 
     def present(self, key: str) -> tuple[str, int] | None:
         """A caller presents a key: whose it is, if it opens."""
-        return self.services.caller_keys.check(Secret(key))
+        return self.services.runs.caller_keys.check(Secret(key))
 
     def rotations(self) -> list[Rotation]:
         with self.services.database.read() as connection:

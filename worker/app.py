@@ -4,6 +4,8 @@ from celery import Celery
 
 from worker.broker import connect
 from worker.config import Settings
+from worker.domain.messages import name_of
+from worker.domain.work import Task
 
 QUEUE = "nightkey"
 POLLING_SECONDS = 0.05
@@ -35,8 +37,8 @@ def make_app(settings: Settings) -> Celery:
         timezone="UTC",
         beat_scheduler=SCHEDULER,
         beat_schedule={
-            name: {"task": f"nightkey.{name}", "schedule": settings.ring_seconds}
-            for name in ("night", "resume", "schedule")
+            task.value: {"task": name_of(task), "schedule": settings.ring_seconds}
+            for task in (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
         },
     )
     app.set_default()

@@ -1,12 +1,11 @@
-"""The tasks: resolve the service, one call, ids in. A task that fails logs a type and rings nobody.
+"""The tasks of Celery: an id comes in, a piece of work is done, and what follows is called for. No rule is here.
 
-A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and
-every call below claims its row first.
+A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and who
+does the work claims its row first. A task that fails logs a type and calls for nothing.
 """
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -14,111 +13,54 @@ from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
 from vaultcore.troubles import explain
-from worker.bootstrap import Services
-from worker.domain.messages import fits
-from worker.domain.saga import is_moving
+from worker.domain.messages import fits, name_of
+from worker.domain.work import Task, Work
 
 _log = structlog.get_logger(__name__)
-P = ParamSpec("P")
-_PREFIX = "nightkey."
+_AT_START = (Task.NIGHT, Task.RESUME, Task.SCHEDULE)
+
+Do = Callable[[Work], list[Work]]
+"""Does a piece of work, and says what follows: `worker.services.night.dispatch`."""
 
 
-def register_tasks(app: Celery, services: Services) -> None:
+def register_tasks(app: Celery, do: Do) -> None:
     """Gives the app its tasks."""
 
-    def task(name: str) -> Callable[[Callable[P, None]], Any]:
-        def register(function: Callable[P, None]) -> Any:  # noqa: ANN401  # a Celery task
-            return app.task(name=f"{_PREFIX}{name}", shared=False)(_at_the_edge(name, function))
-
-        return register
-
-    @task("night")
-    def night() -> None:
-        slot = services.night_schedule.due_night()
-        opened = None if slot is None else services.nights.begin(slot)
-        if slot is not None and opened is not None:
-            _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
-            for rotation_id in opened:
-                ring(rotate, rotation_id)
-            ring(resume)
-
-    @task("resume")
-    def resume() -> None:
-        waiting = services.resume_sweep.find_waiting()
-        for bell, ids in (
-            (rotate, waiting.rotations),
-            (run, waiting.runs),
-            (beat, waiting.heartbeats),
-        ):
-            for row_id in ids:
-                ring(bell, row_id)
-        if waiting.notices:
-            ring(deliver)
-
-    @task("schedule")
-    def schedule() -> None:
-        for run_id in (*services.runs.claim_due(), *services.runs.due_runs()):
-            ring(run, run_id)
-
-    @task("rotate")
-    def rotate(rotation_id: str) -> None:
-        advanced = services.rotations.advance(rotation_id)
-        if advanced is None:
-            return
-        rotation = advanced.rotation
-        if is_moving(rotation.state, tuple(rotation.waits_for)):
-            if rotation.next_at and rotation.next_at <= services.clock():
-                ring(rotate, rotation_id)
-        elif advanced.moved:  # others may wait for it, and its notices
-            ring(resume)
-
-    @task("run")
-    def run(run_id: str) -> None:
-        outcome = services.runs.execute(run_id, actor="schedule")
-        for begun in () if outcome is None else outcome.begun:
-            ring(run, begun)
-        ring(resume)
-
-    @task("deliver")
-    def deliver() -> None:
-        services.delivery.deliver()
-
-    @task("beat")
-    def beat(name: str) -> None:
-        services.heartbeat.send(name)
-
-    def ring(bell: Any, *ids: str) -> None:  # noqa: ANN401  # a Celery task
-        """Without a broker the row stands, and the next sweep rings. An id that is none rings nobody: its row
-        is damaged, and the night tells.
+    def call_for(work: Work) -> None:
+        """Without a broker the row stands, and the next sweep finds it. An id that is none calls for nothing: its
+        row is damaged, and the night tells.
         """
-        if not fits(bell.name, ids):
-            _log.error("bell.no-id", task=bell.name)
+        ids = (work.about,) if work.about else ()
+        if not fits(name_of(work.task), ids):
+            _log.error("bell.no-id", task=name_of(work.task))
             return
         try:
-            bell.delay(*ids)
+            app.tasks[name_of(work.task)].delay(*ids)
         except OperationalError:
-            _log.warning("broker.away", task=bell.name)
+            _log.warning("broker.away", task=name_of(work.task))
 
-    def ring_at_start(**_: object) -> None:
-        for bell in (night, resume, schedule):
-            ring(bell)
+    def call_at_start(**_: object) -> None:
+        for task in _AT_START:
+            call_for(Work(task))
 
-    worker_ready.connect(ring_at_start, weak=False)
+    for task in Task:
+        app.task(name=name_of(task), shared=False)(make_task(task, do, call_for))
+    worker_ready.connect(call_at_start, weak=False)
 
 
-def _at_the_edge(name: str, function: Callable[P, None]) -> Callable[P, None]:
-    """No exception leaves a task: Celery would print its text and arguments."""
+def make_task(task: Task, do: Do, call_for: Callable[[Work], None]) -> Callable[..., None]:
+    """No exception leaves it: Celery would print its text and arguments."""
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> None:
-        if kwargs or not fits(f"{_PREFIX}{name}", args):
-            _log.error("task.no-id", task=name)
+    def act(*ids: Any, **named: Any) -> None:  # noqa: ANN401  # whatever a message holds
+        if named or not fits(name_of(task), ids):
+            _log.error("task.no-id", task=task.value)
             return
         try:
-            function(*args, **kwargs)
+            for work in do(Work(task, *ids)):
+                call_for(work)
         except Exception as error:  # noqa: BLE001  # the edge: logged by type, found by the next sweep
             trouble = explain(error)
             problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
-            _log.error("task.failed", task=name, error=type(error).__name__, ids=list(args), **problem)
+            _log.error("task.failed", task=task.value, error=type(error).__name__, ids=list(ids), **problem)
 
-    return call
+    return act

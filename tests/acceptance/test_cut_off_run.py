@@ -50,7 +50,7 @@ def workflow(url: str) -> str:
 
 
 def night(services: Services) -> Rotation:
-    services.inline_night.run_night(lambda _: None)
+    services.night.inline_night.run_night(lambda _: None)
     with services.database.read() as connection:
         (rotation,) = rotation_rows.list_rotations(connection)
     return rotation
@@ -74,7 +74,7 @@ def test_nights_alone_end_a_run_that_was_killed_and_retire_what_it_held(
                 ),
                 actor="test",
             )
-        services.documents.apply([("sync.json", workflow(sink.url))], actor="test")
+        services.runs.documents.apply([("sync.json", workflow(sink.url))], actor="test")
         sink.hang()
         with subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "workflow", "run", "sync"],

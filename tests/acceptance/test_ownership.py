@@ -11,8 +11,9 @@ import pytest
 
 from tests.acceptance.house import House
 from worker.app import make_app
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise
 from worker.supervision.bells import Bells
 
 NOBODY = 65534

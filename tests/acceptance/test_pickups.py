@@ -86,7 +86,7 @@ class Desk:
 
     def look(self) -> State:
         """Where the rotation stands after another look at it."""
-        self.services.rotations.advance(self.rotation_id)
+        self.services.rotation.rotations.advance(self.rotation_id)
         with self.services.database.read() as connection:
             return get_rotation(connection, self.rotation_id).state
 
@@ -105,8 +105,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             actor="test",
         )
     assert created.key is not None
-    opened = services.opening.request(KEY, asked_by="test")
-    services.inline_night.run_rotation(opened.id, lambda _: None)
+    opened = services.rotation.opening.request(KEY, asked_by="test")
+    services.night.inline_night.run_rotation(opened.id, lambda _: None)
     with services.database.read() as connection:
         claim_id = connection.execute(select(claims.c.id)).scalar_one()
     token = claim_token(services.keyring, claim_id)
@@ -177,7 +177,7 @@ def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[
     assert desk.arrived() == [False]
     assert desk.look() is State.WATCHING
     assert desk.opens(desk.old)
-    again = desk.services.pickups.collect(desk.token, actor=who(), show=lambda _: None)
+    again = desk.services.rotation.pickups.collect(desk.token, actor=who(), show=lambda _: None)
     assert desk.opens(again.key.expose())
     assert desk.arrived() == [True]
 
@@ -298,7 +298,7 @@ def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) 
 
 
 def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
-    desk.services.pickups.collect(desk.token, actor="user:somebody", show=lambda _: None)
+    desk.services.rotation.pickups.collect(desk.token, actor="user:somebody", show=lambda _: None)
     said = desk.nightkey("claim", "-", value=desk.token, status=3).stderr
     assert re.fullmatch(
         rf"nightkey: the key of {KEY} was collected already, at [-\d]+ [:\d]+ UTC by user:somebody: "

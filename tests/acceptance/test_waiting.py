@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_after_the_delay_leaves_a_run_that_ends_as_lost(
             load_settings(nightkey.home, outbound_private=LOOPBACK),
             lambda: datetime.now(UTC) + timedelta(minutes=70),
         )
-        later.inline_night.run_night(lambda _: None)
+        later.night.inline_night.run_night(lambda _: None)
         later.close()
     assert ask(nightkey, "SELECT id, status, error_message FROM runs") == [
         (run_id, "failed", "the worker that ran it was lost")

@@ -28,8 +28,9 @@ from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
 from vaultcore.tables import item_owners, items, references, versions
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise
 from worker.rows.notices import count
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -144,11 +145,11 @@ def run_night(owners: int, port: int) -> dict[str, float]:
         add_findings(services, add_owners(services, owners, port))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.perf_counter()
-        services.nights.begin(NOW)
+        services.night.nights.begin(NOW)
         scanned = time.perf_counter()
-        services.nights.close(NOW)
+        services.night.nights.close(NOW)
         closed = time.perf_counter()
-        services.delivery.deliver()
+        services.notices.delivery.deliver()
         sent = time.perf_counter()
         with services.database.read() as connection:
             states = count(connection)
@@ -183,13 +184,13 @@ def measure_destinations(port: int, runs: int) -> dict[str, float]:
         def outbox(run: int) -> None:
             with services.database.write() as connection:
                 for owner_id in owners:
-                    services.outbox.post(
+                    services.notices.outbox.post(
                         connection, owner_id, kind="test", dedupe_key=f"{owner_id}:{run}", data={}
                     )
 
         taken: dict[str, list[float]] = {"outbox": [], "apprise": []}
         works: dict[str, Callable[[], object]] = {
-            "outbox": services.delivery.deliver,
+            "outbox": services.notices.delivery.deliver,
             "apprise": lambda: alone.notify(title="a test", body="a test"),
         }
         for run in range(runs):

@@ -32,7 +32,7 @@ def build(services: Services) -> str:
                 connection, name=name, value=None, owner_ids=(owner.id,), policy=Policy(), actor="bench"
             )
             keys.append(created.key)
-    services.documents.apply(
+    services.runs.documents.apply(
         [define("orders", "api_trigger", ORDERS, ADD), define("other", "api_trigger", OTHER, ADD)],
         actor="bench",
     )

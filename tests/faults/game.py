@@ -229,7 +229,7 @@ class Game:
     def _retry(self, rotation: Rotation) -> None:
         """The same value again; where that did not help, and there is no way back from it, another one."""
         refused = rotation.stuck_in in saga.BEFORE_ACTIVATION and self._retried[rotation.id] > 1
-        self.services.decisions.retry(rotation.id, another=refused, actor="test")
+        self.services.rotation.decisions.retry(rotation.id, another=refused, actor="test")
 
     # Rest
 
@@ -270,7 +270,7 @@ class Game:
             at_rest = name not in self._out
             run = ""
             if at_rest:
-                ran = self.services.runs.start(_workflow(name), actor="test")
+                ran = self.services.runs.runs.start(_workflow(name), actor="test")
                 run = ran.status if ran.status == "completed" else f"{ran.status}: {ran.error_message}"
             known = look(self.services, name, run=run)
             found += find_violations(known, self.tokens.accepted(account), at_rest=at_rest)

@@ -1,6 +1,6 @@
 """A worker that does what it is sent, one message after the other, and may be cut off or stopped in the middle.
 
-As the tasks do: an id comes in, the service is called, no exception leaves, and what to ring for goes back.
+As the tasks do: an id comes in, the work is dispatched, no exception leaves, and what follows goes back.
 """
 
 import itertools
@@ -23,6 +23,7 @@ from tests.faults.points import Moment, watch_calls, watch_commits
 from tests.faults.trouble import PATIENCE_SECONDS
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
+from worker.domain.work import RESUME, Task, Work, after_night
 
 _processes = multiprocessing.get_context("forkserver")
 _numbers = itertools.count(1)
@@ -31,7 +32,7 @@ _processes.set_forkserver_preload(["tests.faults.preload"])
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """`bell` is one of those below; `about` an id, a name or a time."""
+    """`bell` is a task, or what a person asks for; `about` an id, a name or a time."""
 
     bell: str
     about: str = ""
@@ -85,61 +86,34 @@ class Fuse:
                 os.kill(os.getpid(), self._what)
 
 
-def _rotate(services: Services, rotation_id: str) -> list[Message]:
-    advanced = services.rotations.advance(rotation_id)
-    if advanced is None:
-        return []
-    rotation = advanced.rotation
-    goes_on = rotation.next_at is not None and rotation.next_at <= services.clock()
-    if rotation.finished_at is None and goes_on:
-        return [Message(bell="rotate", about=rotation_id)]
-    return [Message(bell="resume")] if advanced.moved else []
+def _begin_night(services: Services, slot: str) -> list[Work]:
+    return after_night(services.night.nights.begin(datetime.fromisoformat(slot)) or ())
 
 
-def _resume(services: Services, _: str) -> list[Message]:
-    waiting = services.resume_sweep.find_waiting()
-    return [
-        Message(bell=bell, about=row_id)
-        for bell, ids in (
-            ("rotate", waiting.rotations), ("run", waiting.runs), ("deliver", [""] if waiting.notices else [])
-        )
-        for row_id in ids
-    ]  # fmt: skip
+def _request(services: Services, name: str) -> list[Work]:
+    return [Work(Task.ROTATE, services.rotation.opening.request(name, asked_by="test").id)]
 
 
-def _night(services: Services, slot: str) -> list[Message]:
-    opened = services.nights.begin(datetime.fromisoformat(slot))
-    return [Message(bell="rotate", about=rotation_id) for rotation_id in opened or ()]
+def _start(services: Services, workflow: str) -> list[Work]:
+    services.runs.runs.start(workflow, actor="test")
+    return [RESUME]
 
 
-def _request(services: Services, name: str) -> list[Message]:
-    return [Message(bell="rotate", about=services.opening.request(name, asked_by="test").id)]
-
-
-def _start(services: Services, workflow: str) -> list[Message]:
-    services.runs.start(workflow, actor="test")
-    return [Message(bell="resume")]
-
-
-def _run(services: Services, run_id: str) -> list[Message]:
-    services.runs.execute(run_id, actor="schedule")
-    return [Message(bell="resume")]
-
-
-def _deliver(services: Services, _: str) -> list[Message]:
-    services.delivery.deliver()
-    return []
-
-
-BELLS: dict[str, Callable[[Services, str], list[Message]]] = {
-    "rotate": _rotate,
-    "resume": _resume,
-    "night": _night,
+PERSONS: dict[str, Callable[[Services, str], list[Work]]] = {
+    "night": _begin_night,
     "request": _request,
     "start": _start,
-    "run": _run,
-    "deliver": _deliver,
 }
+"""What a person asks for, or the time of this game; everything else is a task."""
+
+
+def do(services: Services, message: Message) -> list[Message]:
+    asked = PERSONS.get(message.bell)
+    if asked is not None:
+        rings = asked(services, message.about)
+    else:
+        rings = services.night.dispatch.do(Work(Task(message.bell), message.about))
+    return [Message(bell=work.task.value, about=work.about) for work in rings]
 
 
 def work(line: Connection, place: Place, clock_file: Path) -> None:
@@ -156,7 +130,7 @@ def work(line: Connection, place: Place, clock_file: Path) -> None:
             return
         fuse.light(strike)
         try:
-            answer = Answer(rings=BELLS[message.bell](services, message.about))
+            answer = Answer(rings=do(services, message))
         except Exception as error:  # noqa: BLE001  # the edge, as in the tasks
             answer = Answer(error=type(error).__name__, ours=isinstance(error, NightkeyError))
         fuse.light(None)

@@ -88,7 +88,7 @@ def find_violations(known: Known, accepted: Mapping[str, str], *, at_rest: bool 
 
 def find_audit_violations(services: Services) -> list[str]:
     """The whole chain: takes the longer, the more has happened."""
-    return [f"audit: {problem}" for problem in services.anchors.verify().problems]
+    return [f"audit: {problem}" for problem in services.upkeep.anchors.verify().problems]
 
 
 def find_vault_violations(services: Services) -> list[str]:

@@ -12,8 +12,9 @@ from sqlalchemy import event, update
 from tests.postgres import create_database, drop_database, run_sql, show_for_sqlalchemy
 from tests.ways_out import LOOPBACK
 from vaultcore.tables import metadata
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import Settings, load_settings
+from worker.installation import initialise
 from worker.rows import tables as worker_tables
 
 LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")

@@ -14,6 +14,7 @@ from tests.faults.clock import START, SharedClock
 from tests.organisation import Organisation
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.domain.work import Task, after_schedule
 from worker.rows.tables import deliveries, rotations
 from worker.services.runs.execution import Outcome
 
@@ -24,17 +25,17 @@ _RINGS = 200
 
 
 def begin_night(services: Services) -> None:
-    services.nights.begin(START)
+    services.night.nights.begin(START)
 
 
 def begin_each_night(services: Services) -> None:
-    services.nights.begin(services.clock())
+    services.night.nights.begin(services.clock())
 
 
 def hurry(services: Services) -> None:
     """Somebody else knows the value: a person asks for another one at once."""
     if not _rotations(services):
-        services.opening.request_hurried(ITEM, asked_by="test")
+        services.rotation.opening.request_hurried(ITEM, asked_by="test")
 
 
 def replace_by_hand(services: Services) -> None:
@@ -74,7 +75,7 @@ class Story:
     def run(self, services: Services) -> str:
         """A production run of each workflow: by its status, with the reason if one is no success."""
         for workflow in self.workflows:
-            ran = services.runs.start(workflow, payload={"path": self.produced}, actor="test")
+            ran = services.runs.runs.start(workflow, payload={"path": self.produced}, actor="test")
             if ran.status == "running":
                 ran = self._go_on(services, ran)
             if ran.status != "completed":
@@ -86,7 +87,9 @@ class Story:
         assert isinstance(services.clock, SharedClock)
         assert self.waits is not None
         services.clock.advance(self.waits)
-        ended = {one: services.runs.execute(one, actor="schedule") for one in services.runs.due_runs()}
+        ended = {
+            one: services.runs.runs.execute(one, actor="schedule") for one in services.runs.runs.due_runs()
+        }
         return ended[waiting.run_id] or waiting
 
 
@@ -145,17 +148,12 @@ def play(services: Services, clock: SharedClock, story: Story) -> None:
 
 
 def answer_bells(services: Services) -> None:
-    """What the resume sweep rings for, until it rings no more."""
+    """What the resume sweep and the schedule call for, until they call no more."""
     for _ in range(_RINGS):
-        waiting = services.resume_sweep.find_waiting()
-        for rotation_id in waiting.rotations:
-            services.rotations.advance(rotation_id)
-        due = services.runs.due_runs()
-        for run_id in (*waiting.runs, *due):
-            services.runs.execute(run_id, actor="schedule")
-        if waiting.notices:
-            services.delivery.deliver()
-        if not (waiting.rotations or waiting.runs or due or waiting.notices):
+        due = [*services.night.resume_sweep.find_work(), *after_schedule(services.runs.runs.due_runs())]
+        for work in due:
+            services.night.dispatch.do(work)
+        if all(work.task is Task.BEAT for work in due):
             return
 
 

@@ -18,11 +18,12 @@ from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database
 from vaultcore.tables import audit
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming
+from worker.installation import initialise
 from worker.outbound import HttpClient
 
 DAY = timedelta(days=1)
@@ -101,7 +102,7 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
 
 
 def violations(organisation: Organisation) -> list[str]:
-    ran = organisation.services.runs.start(WORKFLOW, actor="test")
+    ran = organisation.services.runs.runs.start(WORKFLOW, actor="test")
     known = look(organisation.services, ITEM, run=ran.status)
     return find_violations(known, organisation.counterparts.token_service.accepted(ACCOUNT))
 
@@ -110,7 +111,7 @@ def finish(organisation: Organisation, clock: Any) -> None:
     """A production run, and the time that it takes until the rotation has ended."""
     for _ in range(4):
         answer_bells(organisation.services)
-        organisation.services.runs.start(WORKFLOW, actor="test")
+        organisation.services.runs.runs.start(WORKFLOW, actor="test")
         clock.advance(timedelta(hours=25))
     answer_bells(organisation.services)
 
@@ -119,7 +120,7 @@ def test_a_refusal_that_was_an_error_does_not_pass_for_a_revocation(
     organisation: Organisation, clock: Any
 ) -> None:
     organisation.night()
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     clock.advance(DAY + timedelta(hours=1))
     organisation.counterparts.token_service.fail_next("/v1/account", status=401)
     finish(organisation, clock)
@@ -130,7 +131,7 @@ def test_a_token_that_is_issued_after_its_rotation_was_undone_is_found(
     organisation: Organisation, tokens: SlowTokens, clock: Any
 ) -> None:
     tokens.held = held = Held("POST", "/v1/tokens")
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     answer_bells(organisation.services)
     tokens.fail_next("/v1/tokens", status=503, times=10, method="POST")
     for _ in range(5):
@@ -151,7 +152,7 @@ def test_a_worker_that_was_away_takes_nothing_from_who_took_over(
 ) -> None:
     """Its search for what an earlier try left finds what its successor made."""
     tokens.fail_next("/v1/tokens", status=502, after_effect=True, method="POST")
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     answer_bells(organisation.services)
     clock.advance(timedelta(minutes=5))
 

@@ -16,8 +16,9 @@ from tests.ingress import Front, define, serve
 from vaultcore.crypto import apikeys
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise
 from worker.rows import pickups as pickup_rows
 from worker.services.runs.inbound import Entrance
 
@@ -32,7 +33,7 @@ def open_keys(folder: Path) -> Iterator[Surface]:
     with _open_vault(folder) as (services, key):
         yield Surface(
             inputs=st.tuples(texts(("", key, _KEY), **_with_key(SEEDS["keys"], _KEY)), texts(("orders",))),
-            take=lambda given: services.inbound_calls.find(Secret(given[0]), Entrance.API, name=given[1]),
+            take=lambda given: services.runs.inbound_calls.find(Secret(given[0]), Entrance.API, name=given[1]),
         )
 
 
@@ -43,10 +44,10 @@ def open_pickups(folder: Path) -> Iterator[Surface]:
         with services.database.read() as connection:
             pickup = pickup_rows.of_first_key(connection, _ITEM)
         assert pickup is not None
-        genuine = services.pickups.token(pickup.id)
+        genuine = services.rotation.pickups.token(pickup.id)
         yield Surface(
             inputs=texts([*SEEDS["pickups"]["seeds"], genuine], [genuine, genuine[:31]]),
-            take=lambda text: services.pickups.collect(text, actor="test", show=lambda _: None),
+            take=lambda text: services.rotation.pickups.collect(text, actor="test", show=lambda _: None),
         )
 
 
@@ -82,9 +83,9 @@ def _define(services: Services) -> str:
         made = services.vault.create(
             connection, name=_ITEM, value=None, owner_ids=(), expires_at=None, policy=Policy(), actor="test"
         )
-        services.pickups.keep_first(connection, made, actor="test")
+        services.rotation.pickups.keep_first(connection, made, actor="test")
     mapper = {"id": "map", "componentId": "data_mapper", "mapping": {"a": "{{ webhook_payload }}"}}
-    services.documents.apply([define("orders", "api_trigger", _ITEM, mapper)], actor="test")
+    services.runs.documents.apply([define("orders", "api_trigger", _ITEM, mapper)], actor="test")
     assert made.key is not None
     return made.key.expose()
 

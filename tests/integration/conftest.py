@@ -8,9 +8,10 @@ import pytest
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
 from tests.open_door import OpenDoor, open_door
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
+from worker.installation import initialise
 
 
 @pytest.fixture

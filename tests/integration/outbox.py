@@ -37,7 +37,7 @@ class Outbox:
     def post(self, owner: str, *, key: str = "1", urgent: bool = False) -> str:
         services = self.services
         with services.database.write() as connection:
-            posted = services.outbox.post(
+            posted = services.notices.outbox.post(
                 connection,
                 services.owners.get(connection, owner).id,
                 kind="test",
@@ -49,7 +49,7 @@ class Outbox:
         return posted
 
     def deliver(self) -> None:
-        self.services.delivery.deliver()
+        self.services.notices.delivery.deliver()
 
     def notices(self, *, failed: bool = False) -> list[Notice]:
         with self.services.database.read() as connection:

@@ -18,11 +18,12 @@ import pytest
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
 from vaultcore.secret import Secret
-from worker.bootstrap import Services, initialise, utc_now
+from worker.bootstrap import Services, utc_now
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
 from worker.domain.problems import describe
+from worker.installation import initialise
 from worker.rows.problems import read_undelivered
 
 PATIENCE = 20.0
@@ -77,7 +78,7 @@ def test_a_route_that_answers_500_is_tried_four_times_with_growing_pauses_and_th
         began, pauses = clock(), []
         for _ in range(4):
             outbox.deliver()
-            until = outbox.services.delivery.next_try()
+            until = outbox.services.notices.delivery.next_try()
             if until is not None:
                 pauses.append((until - clock()).total_seconds())
                 clock.advance(until - clock())
@@ -100,7 +101,7 @@ def test_a_mistake_is_not_tried_again_and_may_be_mended(outbox: Outbox, sink: Ht
     notice = outbox.post("ann")
     outbox.deliver()
     assert outbox.states() == {"ann": [("failed", 1)]}
-    assert outbox.services.delivery.retry(notice) == 1
+    assert outbox.services.notices.delivery.retry(notice) == 1
     outbox.deliver()
     assert outbox.states() == {"ann": [("sent", 1)]}
     assert outbox.notices(failed=True) == []
@@ -223,14 +224,16 @@ def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_a
     outbox.post("bob")
     with services.database.write() as connection:
         bob = services.owners.get(connection, "bob")
-        services.outbox.post(connection, bob.id, kind="test", dedupe_key="settled", data={}, about="rot_1")
-        services.outbox.withdraw(connection, "rot_1")
-    assert not services.delivery.is_due()
+        services.notices.outbox.post(
+            connection, bob.id, kind="test", dedupe_key="settled", data={}, about="rot_1"
+        )
+        services.notices.outbox.withdraw(connection, "rot_1")
+    assert not services.notices.delivery.is_due()
     outbox.add_owner("bob", json_route(sink, "bob"))
-    assert services.delivery.is_due()
+    assert services.notices.delivery.is_due()
     outbox.deliver()
     assert [post.path for post in sink.requests] == ["/bob"]
-    assert not services.delivery.is_due()
+    assert not services.notices.delivery.is_due()
     states = [notice.state for notice in outbox.notices() if notice.owner == "bob"]
     assert sorted(states) == ["sent", "withdrawn"]
 
@@ -239,7 +242,7 @@ def test_a_message_that_is_too_long_for_the_service_comes_in_parts(outbox: Outbo
     services = outbox.services
     outbox.add_owner("ann", f"mmost://{sink.url[7:]}/a-token-of-the-service")
     with services.database.write() as connection:
-        services.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
+        services.notices.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
             "night": services.clock(), "problems": [f"item number {n} was not replaced" for n in range(400)],
         })  # fmt: skip
         operators = services.owners.get(connection, "operators")
@@ -256,7 +259,7 @@ def test_a_retry_keeps_quiet_hours(outbox: Outbox, sink: HttpSink, clock: Clock)
     outbox.add_owner("ann", json_route(sink), quiet="02:01-07:00")  # it is 02:00
     outbox.post("ann")
     outbox.deliver()
-    until = outbox.services.delivery.next_try()
+    until = outbox.services.notices.delivery.next_try()
     assert until is not None
     assert until - clock() == timedelta(hours=5)
 
@@ -280,7 +283,9 @@ def test_two_processes_send_each_notice_once(
         outbox.add_owner(f"owner-{number}", json_route(sink, str(number)))
         outbox.post(f"owner-{number}")
     other = Services(outbox.services.settings, clock)
-    threads = [threading.Thread(target=services.delivery.deliver) for services in (outbox.services, other)]
+    threads = [
+        threading.Thread(target=services.notices.delivery.deliver) for services in (outbox.services, other)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -294,7 +299,7 @@ from pathlib import Path
 import sys
 from worker.bootstrap import Services
 from worker.config import load_settings
-Services(load_settings(Path(sys.argv[1]))).delivering.deliver()
+Services(load_settings(Path(sys.argv[1]))).notices.delivery.deliver()
 """
 
 
@@ -319,8 +324,8 @@ def test_a_process_killed_between_the_send_and_its_mark_sends_the_same_notice_ag
     assert len(sink.requests) == 1, "its holder may still live"
     services.close()
     later = Services(settings, lambda: utc_now() + timedelta(minutes=6))
-    later.delivery.deliver()
-    later.delivery.deliver()
+    later.notices.delivery.deliver()
+    later.notices.delivery.deliver()
     assert Outbox(later).states() == {"ann": [("sent", 2)]}
     later.close()
     _, second = sink.requests

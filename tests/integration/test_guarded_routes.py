@@ -17,7 +17,7 @@ from tests.integration.outbox import Outbox
 from tests.ways_out import HTTP, LOOPBACK, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import ROUTE_SCHEMES, load_settings
 from worker.delivery.sender import AppriseSender
 from worker.demo.http_sink import HttpSink
@@ -25,6 +25,7 @@ from worker.demo.mail_server import MailServer
 from worker.domain.guard import build_guard
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
+from worker.installation import initialise
 from worker.outbound import HttpClient, Network
 
 MESSAGE = Message(subject="a subject", body="a body\n")
@@ -139,7 +140,7 @@ def test_a_test_of_routes_says_the_same_whatever_is_at_a_refused_place(tmp_path:
         ports += [silent.getsockname()[1], closed.getsockname()[1]]
         closed.close()
         Outbox(services).add_owner("ann", *(f"json://127.0.0.1:{port}/" for port in ports))
-        said = {one.error for one in services.route_test.check("ann")}
+        said = {one.error for one in services.notices.route_test.check("ann")}
         assert taking.requests + refusing.requests == []
         assert not was_called(silent)
     assert said == {"127.0.0.1 is no public address: if it may be called, list it in outbound_private"}

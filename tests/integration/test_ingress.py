@@ -55,7 +55,7 @@ class House:
 
     def id_of(self, workflow: str) -> str:
         with self.services.database.read() as connection:
-            return self.services.definitions.get(connection, workflow).id
+            return self.services.runs.definitions.get(connection, workflow).id
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def _define_workflows(services: Services, url: str) -> None:
         "status": "failed",
         "message": "no {{ webhook_payload.who }}",
     }
-    services.documents.apply(
+    services.runs.documents.apply(
         [
             define("orders", "api_trigger", SHOP, SUM),
             define("orders / of today", "api_trigger", SHOP, SUM),
@@ -154,7 +154,9 @@ def test_a_call_with_the_key_runs_the_workflow_and_is_answered_with_its_last_out
 
 def test_a_trigger_in_another_writing_is_found(house):
     name, text = define("escaped", "api_trigger", SHOP, SUM)
-    house.services.documents.apply([(name, text.replace("api_trigger", "api\\u005ftrigger"))], actor="test")
+    house.services.runs.documents.apply(
+        [(name, text.replace("api_trigger", "api\\u005ftrigger"))], actor="test"
+    )
     assert house.front.call("/workflows/sync/escaped", {"amount": 7}, key=house.keys["shop"]).body == {
         "sum": "7"
     }
@@ -196,7 +198,7 @@ def test_values_are_masked_in_what_is_answered_and_the_callers_own_key_in_what_i
         headers = {"X-Secret": "{{ vault.prod-crm-password }}"}
         node = {"id": "look", "componentId": "webhook", "method": "GET", "url": f"{mirror.url}/echo"}
         shown = define("mirror", "api_trigger", SHOP, {**node, "headers": headers})
-        house.services.documents.apply([shown], actor="test")
+        house.services.runs.documents.apply([shown], actor="test")
         answered = house.front.call("/workflows/sync/mirror", key=key)
     assert answered.status == 200
     assert answered.body["body"]["headers"]["X-Secret"] == "[masked]"
@@ -218,7 +220,7 @@ def test_the_callers_own_key_in_all_the_keys_of_what_is_sent_holds_nobody_up(hou
 @pytest.mark.parametrize("trigger", ["api_trigger", "webhook_trigger"])
 def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house, clock, trigger):
     delay = {"id": "wait", "componentId": "delay", "duration": 5, "unit": "minutes"}
-    house.services.documents.apply([define("waits", trigger, OTHER, delay, SUM)], actor="test")
+    house.services.runs.documents.apply([define("waits", trigger, OTHER, delay, SUM)], actor="test")
     path = "/workflows/sync/waits" if trigger == "api_trigger" else "/workflows/webhooks"
     answered = house.front.call(path, {"amount": 120}, key=house.keys["other"])
     (row,) = (one for one in house.runs() if one.workflow_name == "waits")
@@ -230,7 +232,7 @@ def test_a_call_whose_run_comes_to_a_delay_is_answered_that_it_is_running(house,
     else:
         assert described in answered.body["runs"]
     clock.advance(timedelta(minutes=5))
-    ended = house.services.runs.execute(row.id, actor="test")
+    ended = house.services.runs.runs.execute(row.id, actor="test")
     assert (ended.status, ended.output) == ("completed", {"sum": "120"})
 
 

@@ -70,7 +70,7 @@ def test_a_recipient_that_does_not_exist_fails_alone_and_the_others_hear_once(
     assert failed.state == "failed"
 
     server.answer_recipient(BOB, "250 2.1.5 OK")
-    assert outbox.services.delivery.retry(notice) == 1
+    assert outbox.services.notices.delivery.retry(notice) == 1
     outbox.deliver()
     assert taken(server) == [ANN, BOB, EVE]
     assert outbox.notices(failed=True) == []
@@ -220,7 +220,7 @@ def long_notice(outbox: Outbox, sink: HttpSink) -> tuple[str, str]:
     outbox.add_owner("operators", f"mmost://{sink.url[7:]}/a-token-of-the-service")
     services = outbox.services
     with services.database.write() as connection:
-        services.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
+        services.notices.outbox.tell_operators(connection, kind="night-failed", dedupe_key="x", data={
             "night": services.clock(), "problems": [f"item number {n:03} was not replaced" for n in range(400)],
         })  # fmt: skip
     (notice,) = outbox.notices()
@@ -278,16 +278,16 @@ def test_a_part_is_marked_before_the_next_one_leaves(
             raise Died
         return kept(connection, result)
 
-    kept = services.delivery._record_one
-    services.delivery._record_one = record  # type: ignore[method-assign]  # the process ends here
+    kept = services.notices.delivery._record_one
+    services.notices.delivery._record_one = record  # type: ignore[method-assign]  # the process ends here
     with pytest.raises(Died):
         outbox.deliver()
     assert by_recipient(outbox, notice)[""].parts == 2
     later = Services(services.settings, clock)
-    later.delivery.deliver()
+    later.notices.delivery.deliver()
     assert len(sink.requests) == 3, "its holder may still live"
     clock.advance(timedelta(minutes=6))
-    later.delivery.deliver()
+    later.notices.delivery.deliver()
     later.close()
     numbers = numbers_of(sink)
     assert [number[0] for number in numbers] == ["1", "2", "3", "3", "4"][: len(numbers)]
@@ -303,7 +303,7 @@ def test_what_failed_for_good_in_the_middle_is_retried_from_there(
     sink.answer(400)
     outbox.deliver()
     assert (states(outbox, notice)[""], by_recipient(outbox, notice)[""].parts) == (("failed", 1), 1)
-    assert outbox.services.delivery.retry(notice) == 1
+    assert outbox.services.notices.delivery.retry(notice) == 1
     outbox.deliver()
     assert [number[0] for number in numbers_of(sink)] == ["1", "2", "2", "3", "4"]
     with outbox.services.database.read() as connection:
@@ -323,7 +323,7 @@ def test_a_notice_from_before_recipients_were_known_is_not_told_again(
     assert states(outbox, old) == {"": ("sent", 0)}
     assert set(states(outbox, new)) == {ANN, BOB, EVE}
     with outbox.services.database.write() as connection:
-        outbox.services.outbox.route_again(connection, old)
+        outbox.services.notices.outbox.route_again(connection, old)
         found = connection.execute(select(routes.c.recipients)).scalar_one()
     assert found == [ANN, BOB, EVE]
     assert states(outbox, old) == {"": ("sent", 0)}
@@ -332,7 +332,7 @@ def test_a_notice_from_before_recipients_were_known_is_not_told_again(
 def test_routes_that_are_checked_tell_their_recipients(outbox: Outbox, server: MailServer) -> None:
     services = outbox.services
     url = Secret(three(server))
-    names = services.sender.check(url)
+    names = services.notices.sender.check(url)
     assert names == (ANN, BOB, EVE)
     with services.database.write() as connection:
         owner = services.owners.create(connection, "ann", actor="test")
@@ -342,7 +342,7 @@ def test_routes_that_are_checked_tell_their_recipients(outbox: Outbox, server: M
     notice = outbox.post("ann")
     assert set(states(outbox, notice)) == {ANN, BOB, EVE}
     server.answer_recipient(EVE, "550 No")
-    checked = services.route_test.check("ann")
+    checked = services.notices.route_test.check("ann")
     assert [(one.recipient, one.error) for one in checked] == [
         (ANN, None), (BOB, None), (EVE, f"localhost does not take mail for {EVE} (550)"),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from tests.forged import ROTATION
 from worker.app import make_app
 from worker.config import load_settings
+from worker.domain.work import Task, Work
 from worker.tasks import register_tasks
 
 RUN = "fl_run_01kb0000000000000000000000"
@@ -29,62 +30,53 @@ WRONG: list[tuple[Any, ...]] = [
 ]
 
 
-class Touched:
-    """In the place of all services: says which were asked for."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        self.names.append(name)
-        raise LookupError(name)
+@pytest.fixture
+def done() -> list[Work]:
+    return []
 
 
 @pytest.fixture
-def touched() -> Touched:
-    return Touched()
+def app(tmp_path: Path, done: list[Work]) -> Celery:
+    def do(work: Work) -> list[Work]:
+        done.append(work)
+        return []
 
-
-@pytest.fixture
-def app(tmp_path: Path, touched: Touched) -> Celery:
     (tmp_path / "home").mkdir()
     made = make_app(load_settings(tmp_path / "home"))
-    register_tasks(made, touched)  # type: ignore[arg-type]  # what stands for them
+    register_tasks(made, do)
     return made
 
 
 @pytest.mark.parametrize("task", ["rotate", "run", "beat"])
 @pytest.mark.parametrize("ids", WRONG, ids=[repr(ids)[:40] for ids in WRONG])
 def test_what_is_no_id_of_theirs_touches_nothing(
-    app: Celery, touched: Touched, task: str, ids: tuple[Any, ...]
+    app: Celery, done: list[Work], task: str, ids: tuple[Any, ...]
 ) -> None:
     with capture_logs() as logs:
         app.tasks[f"nightkey.{task}"](*ids)
-    assert touched.names == []
+    assert done == []
     assert logs == [{"event": "task.no-id", "log_level": "error", "task": task}]
 
 
 @pytest.mark.parametrize("task", ["night", "resume", "schedule", "deliver"])
-def test_who_takes_no_id_takes_none(app: Celery, touched: Touched, task: str) -> None:
+def test_who_takes_no_id_takes_none(app: Celery, done: list[Work], task: str) -> None:
     app.tasks[f"nightkey.{task}"](ROTATION)
     app.tasks[f"nightkey.{task}"](now="2026-03-01")
-    assert touched.names == []
+    assert done == []
 
 
 @pytest.mark.parametrize(
-    ("task", "ids", "service"),
+    ("task", "ids"),
     [
-        ("night", (), "scheduling"),
-        ("resume", (), "resuming"),
-        ("schedule", (), "running"),
-        ("deliver", (), "delivering"),
-        ("rotate", (ROTATION,), "rotations"),
-        ("run", (RUN,), "running"),
-        ("beat", ("2026-03-01T02:00:00+00:00 start",), "heartbeat"),
+        ("night", ()),
+        ("resume", ()),
+        ("schedule", ()),
+        ("deliver", ()),
+        ("rotate", (ROTATION,)),
+        ("run", (RUN,)),
+        ("beat", ("2026-03-01T02:00:00+00:00 start",)),
     ],
 )
-def test_what_is_one_reaches_its_service(
-    app: Celery, touched: Touched, task: str, ids: tuple[str, ...], service: str
-) -> None:
+def test_what_is_one_is_done(app: Celery, done: list[Work], task: str, ids: tuple[str, ...]) -> None:
     app.tasks[f"nightkey.{task}"](*ids)
-    assert touched.names == [service]
+    assert done == [Work(Task(task), *ids)]

@@ -52,7 +52,7 @@ def every_row_is_signed_by_whoever_wrote_it(request: pytest.FixtureRequest) -> I
     with services.database.read() as connection:
         if connection.execute(select(deployment.c.id)).first() is None:
             return
-    wrong = services.row_verification.check_all().wrong
+    wrong = services.upkeep.row_verification.check_all().wrong
     assert [one.detail for one in wrong if "accept-row" in str(one.command)] == []
 
 
@@ -165,11 +165,11 @@ class Moves:
 
     def present(self, key: str) -> tuple[str, int] | None:
         """As a caller does."""
-        return self.services.caller_keys.check(Secret(key))
+        return self.services.runs.caller_keys.check(Secret(key))
 
     def collect(self, token: str, *, actor: str = "partner") -> Collected:
         """Somebody collects a key, and sees it."""
-        return self.services.pickups.collect(token, actor=actor, show=lambda _: None)
+        return self.services.rotation.pickups.collect(token, actor=actor, show=lambda _: None)
 
     def stages(self, item_id: str) -> list[str]:
         with self.services.database.read() as connection:

@@ -16,9 +16,10 @@ from tests.chains import apply, chain, wait
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
 from vaultcore.tables import UtcDateTime, metadata
-from worker.bootstrap import Clock, Services, initialise
+from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.domain.policies import build_policy
+from worker.installation import initialise
 from worker.rows import runs as run_rows
 from worker.rows.rotations import due_rotations
 from worker.services.notices.heartbeat import Beat
@@ -65,17 +66,17 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
         lead="14d",
         overlap="12d",
     )
-    services.documents.apply(
+    services.runs.documents.apply(
         [(f"{item}.json", json.dumps(_workflow(item, sink))) for item in (HEALTHY, DAMAGED, MOVING)],
         actor="test",
     )
     run_night(services)
     clock.now += timedelta(days=10)
     apply(services, chain("waiting", wait(15)))
-    services.runs.start("waiting", actor="test")
+    services.runs.runs.start("waiting", actor="test")
     with services.database.write() as connection:
         owner_id = services.owners.get(connection, "crm-team").id
-        workflow = services.definitions.get(connection, DAMAGED)
+        workflow = services.runs.definitions.get(connection, DAMAGED)
         run_rows.open_run(
             connection,
             workflow.id,
@@ -84,14 +85,14 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
             trigger="schedule",
             at=clock.now - timedelta(minutes=10),
         )
-        services.outbox.post(
+        services.notices.outbox.post(
             connection,
             owner_id,
             kind="night-failed",
             dedupe_key="of the test",
             data={"night": clock.now, "problems": ["of the test"]},
         )
-        services.heartbeat.post(connection, clock.now - timedelta(days=1), Beat.SUCCESS, "of the test")
+        services.notices.heartbeat.post(connection, clock.now - timedelta(days=1), Beat.SUCCESS, "of the test")
         connection.execute(
             insert(ours.departures).values(
                 id="dpt_of_the_test", name="crm-team", asked_by="test", hurried=False, began_at=clock.now
@@ -120,21 +121,21 @@ def open_vault(home: Path, clock: Clock, sink: str, *, new: bool = False) -> Ser
 def run_night(services: Services) -> str | None:
     """What a night by hand does, but for its waiting: how it ended."""
     slot = services.clock()
-    services.resume_sweep.carry_on()
-    services.nights.begin(slot)
+    services.night.resume_sweep.carry_on()
+    services.night.nights.begin(slot)
     for _ in range(200):
         with services.database.read() as connection:
             due = due_rotations(connection, services.clock())
         if not due:
             break
         for rotation_id in due:
-            services.rotations.advance(rotation_id)
+            services.rotation.rotations.advance(rotation_id)
     else:
         raise AssertionError("it does not come to rest")
-    outcome = services.nights.close(slot)
-    services.delivery.deliver()
-    for name in services.heartbeat.waiting():
-        services.heartbeat.send(name)
+    outcome = services.night.nights.close(slot)
+    services.notices.delivery.deliver()
+    for name in services.notices.heartbeat.waiting():
+        services.notices.heartbeat.send(name)
     return outcome
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
-from worker.bootstrap import Clock, Services, initialise
+from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.delivery.formats import to_text
 from worker.demo import loopback
@@ -23,6 +23,7 @@ from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from worker.domain.problems import describe
 from worker.domain.saga import State
+from worker.installation import initialise
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
 
@@ -207,7 +208,7 @@ def add_route(organisation: Organisation, owner: str) -> None:
 
 def what_is_wrong(services: Services) -> list[str]:
     """As `status` says it, worst first."""
-    return [describe(problem) for problem in services.status.read().problems]
+    return [describe(problem) for problem in services.night.status.read().problems]
 
 
 def turn_to_next(organisation: Organisation, clock: Any) -> None:
@@ -237,7 +238,7 @@ def step_to(organisation: Organisation, clock: Any, rotation_id: str, state: Sta
         found = get_rotation(organisation, rotation_id)
         if found.state is state:
             return found
-        if organisation.services.rotations.advance(rotation_id) is None:
+        if organisation.services.rotation.rotations.advance(rotation_id) is None:
             turn_to_next(organisation, clock)
     raise AssertionError(f"it never was {state}")
 
@@ -248,7 +249,7 @@ def get_rotation(organisation: Organisation, rotation_id: str) -> Rotation:
 
 
 def begin_by_hand(organisation: Organisation, name: str) -> str:
-    return organisation.services.opening.request(name, asked_by="test").id
+    return organisation.services.rotation.opening.request(name, asked_by="test").id
 
 
 def told(organisation: Organisation, kind: str) -> list[tuple[str, str]]:
@@ -269,6 +270,6 @@ def end_the_old(service: ScriptedService) -> None:
 
 def rotate(staged: Staged, clock: Any) -> Rotation:
     organisation, _ = staged
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     return organisation.rotations()[0]

@@ -278,7 +278,7 @@ def test_a_signed_anchor_is_read_back_and_nothing_else_is(log: Moves, clock: Any
 
 
 def test_the_file_of_anchors_shows_a_log_that_was_cut_back(log: Moves, tmp_path: Path) -> None:
-    anchoring = log.services.anchors
+    anchoring = log.services.upkeep.anchors
     (file,) = log.services.settings.home.glob("audit-anchors*")
     written = len(file.read_text().splitlines())
     assert written == 5  # one for each time that a value was made, moved or destroyed

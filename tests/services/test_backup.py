@@ -25,8 +25,9 @@ from vaultcore.audit import start_chain
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.tables import deployment
-from worker.bootstrap import Services, initialise, make_restoring
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise, make_restores
 from worker.locks import take_vault
 from worker.services.upkeep.backup import Backup
 from worker.services.upkeep.restore import Restored
@@ -54,14 +55,14 @@ def client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def back_up(services: Services, file: Path, *, replace: bool = False) -> Backup:
-    return services.backups.back_up(file, replace=replace, actor="test")
+    return services.upkeep.backups.back_up(file, replace=replace, actor="test")
 
 
 def restore(services: Services, file: Path, *, replace: bool = False) -> Restored:
     """As the command does, when nothing works on the vault."""
     services.close()
     vars(services).pop("database", None)
-    return make_restoring(services.settings, services.clock).restore(file, replace=replace, actor="test")
+    return make_restores(services.settings, services.clock).restore(file, replace=replace, actor="test")
 
 
 @contextmanager
@@ -87,8 +88,8 @@ def test_a_backup_restores_to_the_vault_that_it_was_made_of(moves: Moves, tmp_pa
         assert restored.reveal(item.id, 1) == "the-first-value"
         assert restored.stages(item.id) == ["current", "pending"]
         assert restored.log()[done.seq].action == "vault.restore"
-        assert restored.services.anchors.verify().whole
-        assert restored.services.anchors.explain_older() is None
+        assert restored.services.upkeep.anchors.verify().whole
+        assert restored.services.upkeep.anchors.explain_older() is None
         with pytest.raises(NightkeyError):
             restored.get("prod-crm-password")
 
@@ -124,7 +125,7 @@ def test_a_backup_of_a_vault_that_others_write_meanwhile_is_one_state_of_it(
     assert counts[-1] > 0
     done = restore(moves.services, files[-1], replace=True)
     with again(moves.services) as restored:
-        verdict = restored.services.anchors.verify()
+        verdict = restored.services.upkeep.anchors.verify()
         assert verdict.problems == ()
         with restored.services.database.read() as connection:
             found = restored.services.vault.page(connection)
@@ -168,13 +169,13 @@ def test_a_backup_moves_to_a_home_that_has_its_keyring_and_no_vault(
     )
     restoring = tmp_path / "backup"
     with pytest.raises(ConfigurationError, match="keyring"):
-        make_restoring(settings, clock)
+        make_restores(settings, clock)
     shutil.copytree(moves.services.settings.keyring_path.parent, settings.keyring_path.parent)
-    done = make_restoring(settings, clock).restore(restoring, replace=False, actor="test")
+    done = make_restores(settings, clock).restore(restoring, replace=False, actor="test")
     assert done.kept is None
     made = Services(settings, clock)
     assert Moves(made).reveal(item.id, 1) == "the-first-value"
-    assert made.anchors.verify().whole
+    assert made.upkeep.anchors.verify().whole
     made.close()
 
 
@@ -251,7 +252,7 @@ def test_a_backup_of_another_vault_is_told_from_one_that_was_changed(
     settings = load_settings(tmp_path / "other", database_url=f"sqlite:///{tmp_path / 'other.db'}")
     initialise(settings, clock)
     with pytest.raises(InvalidInputError, match="the keyring here is not that vault's"):
-        make_restoring(settings, clock).restore(tmp_path / "backup", replace=True, actor="test")
+        make_restores(settings, clock).restore(tmp_path / "backup", replace=True, actor="test")
 
 
 @SQLITE
@@ -296,7 +297,7 @@ def test_the_keyring_is_not_in_a_backup(moves: Moves, tmp_path: Path) -> None:
 def test_nothing_is_restored_while_somebody_works_on_the_vault(moves: Moves, tmp_path: Path) -> None:
     moves.add()
     back_up(moves.services, tmp_path / "backup")
-    restoring = make_restoring(moves.services.settings, moves.services.clock)
+    restoring = make_restores(moves.services.settings, moves.services.clock)
     with pytest.raises(RefusedError, match="something works on the vault"):
         restoring.restore(tmp_path / "backup", replace=True, actor="test")
     assert moves.get("prod-ticketing-api-token").version == 1
@@ -388,8 +389,8 @@ def test_a_restore_that_fails_half_way_leaves_the_vault_as_it_was(
     with again(moves.services) as same:
         assert same.get("prod-crm-password").version == 1
         assert same.reveal(item.id, 1) == "the-first-value"
-        assert same.services.anchors.verify().whole
-        assert same.services.anchors.explain_older() is None
+        assert same.services.upkeep.anchors.verify().whole
+        assert same.services.upkeep.anchors.explain_older() is None
     restore(moves.services, tmp_path / "backup", replace=True)
 
 
@@ -440,22 +441,22 @@ def test_an_older_database_put_back_by_hand_is_known_at_every_start(
     moves.add()
     keep()
     moves.update("prod-ticketing-api-token", value="the-second-value")
-    assert moves.services.anchors.explain_older() is None
+    assert moves.services.upkeep.anchors.explain_older() is None
     put_back()
     with again(moves.services) as older:
         services = older.services
-        problem = services.anchors.explain_older()
+        problem = services.upkeep.anchors.explain_older()
         assert problem is not None
         assert "`nightkey restore FILE" in problem
         assert "--adopt" in problem
         assert len(problem.splitlines()) == 1
         for refused in (
             services.check,
-            lambda: services.nights.begin(services.clock()),
-            lambda: services.opening.request("prod-ticketing-api-token", asked_by="test"),
-            lambda: services.opening.request_hurried("prod-ticketing-api-token", asked_by="test"),
-            lambda: services.rotations.advance("rot_any"),
-            lambda: services.backups.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
+            lambda: services.night.nights.begin(services.clock()),
+            lambda: services.rotation.opening.request("prod-ticketing-api-token", asked_by="test"),
+            lambda: services.rotation.opening.request_hurried("prod-ticketing-api-token", asked_by="test"),
+            lambda: services.rotation.rotations.advance("rot_any"),
+            lambda: services.upkeep.backups.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
         ):
             with pytest.raises((RefusedError, InvalidInputError)) as caught:
                 refused()
@@ -475,7 +476,7 @@ def test_one_that_has_grown_since_is_known_too(moves: Moves, roll_back: tuple[Ro
         services.database.after_change = None
         for number in range(5):
             older.add(f"prod-other-{number}", "value")
-        assert "has another row" in (services.anchors.explain_older() or "")
+        assert "has another row" in (services.upkeep.anchors.explain_older() or "")
 
 
 def test_who_answers_for_an_older_database_has_it_compared(moves: Moves, roll_back: tuple[Roll, Roll]) -> None:
@@ -485,12 +486,12 @@ def test_who_answers_for_an_older_database_has_it_compared(moves: Moves, roll_ba
     moves.update("prod-ticketing-api-token", value="the-second-value")
     put_back()
     moves.services.close()
-    done = make_restoring(moves.services.settings, moves.services.clock).adopt(actor="test")
+    done = make_restores(moves.services.settings, moves.services.clock).adopt(actor="test")
     assert (done.items, done.kept) == (1, None)
     with again(moves.services) as adopted:
         services = adopted.services
-        assert services.anchors.explain_older() is None
-        assert services.anchors.verify().whole
+        assert services.upkeep.anchors.explain_older() is None
+        assert services.upkeep.anchors.verify().whole
         assert any(said.startswith("1 item not compared with the target") for said in what_is_wrong(services))
         assert adopted.log()[-1].action == "vault.restore"
 
@@ -508,7 +509,7 @@ def test_a_file_that_was_copied_without_its_log_is_known(moves: Moves, tmp_path:
     file.write_bytes((tmp_path / "copied.db").read_bytes())
     with again(moves.services) as older:
         assert older.get("prod-ticketing-api-token").version == 1
-        assert older.services.anchors.explain_older() is not None
+        assert older.services.upkeep.anchors.explain_older() is not None
 
 
 @SQLITE
@@ -519,10 +520,10 @@ def test_a_torn_line_of_anchors_hides_none_before_it(moves: Moves, roll_back: tu
     anchors = moves.services.settings.home / "audit-anchors.jsonl"
     with anchors.open("a") as file:
         file.write('{"at": "2026-03-01T02:00')
-    assert moves.services.anchors.explain_older() is None
+    assert moves.services.upkeep.anchors.explain_older() is None
     put_back()
     with again(moves.services) as older:
-        assert older.services.anchors.explain_older() is not None
+        assert older.services.upkeep.anchors.explain_older() is not None
 
 
 @SQLITE
@@ -531,7 +532,7 @@ def test_anchors_that_were_made_unreadable_are_not_taken_for_none(moves: Moves) 
     anchors = moves.services.settings.home / "audit-anchors.jsonl"
     whole = anchors.read_bytes()
     anchors.write_bytes(whole + b"x" * 5000)
-    assert "ends with no anchor" in (moves.services.anchors.explain_older() or "")
+    assert "ends with no anchor" in (moves.services.upkeep.anchors.explain_older() or "")
     with pytest.raises(RefusedError, match="move it away"):
         moves.services.check()
     anchors.write_bytes(whole)

@@ -27,7 +27,7 @@ OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}
 
 
 def run(organisation: Organisation, name: str) -> str:
-    return str(organisation.services.runs.start(name, actor="test").status)
+    return str(organisation.services.runs.runs.start(name, actor="test").status)
 
 
 def test_a_token_that_was_issued_in_an_answer_that_cannot_be_used_is_taken_away(
@@ -51,7 +51,9 @@ def test_a_value_that_the_owner_gives_before_anything_was_made_wins(
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     services = organisation.services
-    rotation_id = begin_by_hand(organisation, TOKEN) if begun else (services.nights.begin(clock()) or [])[0]
+    rotation_id = (
+        begin_by_hand(organisation, TOKEN) if begun else (services.night.nights.begin(clock()) or [])[0]
+    )
     _, theirs = service.issue("ticketing", label="by hand")
     with services.database.write() as connection:
         item = services.vault.get(connection, TOKEN)
@@ -73,10 +75,10 @@ def test_a_hurry_lets_go_of_those_who_were_held_back(staged: Staged, clock: Any)
         organisation.add_workflow(name, TOKEN, **OFTEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.CANARY)
-    organisation.services.opening.request_hurried(TOKEN, asked_by="test")
+    organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
     service.fail_next("/v1/tokens", times=3)  # it takes a while
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     assert {run(organisation, name) for name in ("a", "b")} == {"completed"}
     service._failures.clear()
     drive_on(organisation, clock)
@@ -105,8 +107,8 @@ def test_who_was_pinned_to_a_value_that_is_taken_back_follows_again(staged: Stag
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.pins.pin("ticket-sync", TOKEN, 2, actor="test")
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.runs.pins.pin("ticket-sync", TOKEN, 2, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert run(organisation, "ticket-sync") == "completed"
@@ -119,7 +121,7 @@ def test_the_pause_after_a_failure_goes_by_the_value_that_is_in_use(staged: Stag
     for _ in range(4):
         rotation_id = begin_by_hand(organisation, TOKEN)
         step_to(organisation, clock, rotation_id, State.WATCHING)
-        organisation.services.decisions.roll_back(rotation_id, actor="test")
+        organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
         drive_on(organisation, clock)
     hold_until = organisation.item(TOKEN).hold_until
     expires_at = organisation.item(TOKEN).expires_at
@@ -134,7 +136,7 @@ def test_an_item_whose_row_cannot_be_read_holds_up_no_night(staged: Staged, cloc
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing")
     services = organisation.services
-    (rotation_id,) = services.nights.begin(clock()) or []
+    (rotation_id,) = services.night.nights.begin(clock()) or []
     if state is not State.QUEUED:
         step_to(organisation, clock, rotation_id, state)
     with services.database.write() as connection:
@@ -145,8 +147,8 @@ def test_an_item_whose_row_cannot_be_read_holds_up_no_night(staged: Staged, cloc
     ended = get_rotation(organisation, rotation_id)
     assert ended.state is (State.CANCELLED if state is State.QUEUED else State.STUCK)
     assert "prod-ticketing-api-token cannot be read" in (ended.last_error or "")
-    for slot in services.nights.open_nights():
-        assert services.nights.close(slot) == "failed"
+    for slot in services.night.nights.open_nights():
+        assert services.night.nights.close(slot) == "failed"
     assert {"night-failed", f"rotation-{ended.state}"} <= {one.kind for one in organisation.notices()}
 
 
@@ -158,11 +160,11 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
     step_to(organisation, clock, rotation_id, State.WATCHING)
     services = organisation.services
     with services.database.write() as connection:
-        workflow = services.definitions.get(connection, "ticket-sync")
+        workflow = services.runs.definitions.get(connection, "ticket-sync")
         run_id = run_rows.open_run(
             connection, workflow.id, workflow.name, purpose="production", trigger="manual", at=clock()
         )
-    services.decisions.roll_back(rotation_id, actor="test")
+    services.rotation.decisions.roll_back(rotation_id, actor="test")
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.UNDOING
@@ -196,7 +198,7 @@ def test_a_long_run_with_the_old_value_takes_no_proof_away(staged: Staged, clock
     item = organisation.item(TOKEN)
     services = organisation.services
     with services.database.write() as connection:
-        workflow = services.definitions.get(connection, "ticket-sync")
+        workflow = services.runs.definitions.get(connection, "ticket-sync")
         services.references.note_run(
             connection,
             workflow_id=workflow.id,
@@ -225,7 +227,7 @@ def test_a_run_that_fails_with_the_new_value_for_another_reason_is_told_at_once_
     step_to(organisation, clock, rotation_id, State.WATCHING)
     for _ in range(2):
         services = organisation.services
-        services.runs.start("ticket-sync", payload={"path": "nothing-there"}, actor="test")
+        services.runs.runs.start("ticket-sync", payload={"path": "nothing-there"}, actor="test")
         drive_on(organisation, clock)
     ((owner, body),) = told(organisation, "run-failed")
     assert owner == "support"
@@ -253,7 +255,7 @@ def test_settings_that_lead_somewhere_else_by_now_get_nothing_revoked_there(stag
     assert "its policy leads to elsewhere.example.org by now" in (stuck.last_error or "")
     assert len(service.live_tokens("ticketing")) == 2
     _set_settings(organisation, dict(first.settings))
-    services.decisions.retry(rotation_id, actor="test")
+    services.rotation.decisions.retry(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert len(service.live_tokens("ticketing")) == 1
@@ -270,7 +272,7 @@ def _set_settings(organisation: Organisation, settings: dict[str, Any]) -> None:
 def test_a_freeze_without_an_end_keeps_the_old_value(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", days=5, overlap="1h")
-    (rotation_id,) = organisation.services.nights.begin(clock()) or []
+    (rotation_id,) = organisation.services.night.nights.begin(clock()) or []
     step_to(organisation, clock, rotation_id, State.WATCHING)
     with organisation.services.database.write() as connection:
         row = connection.execute(select(items.c.policy).where(items.c.name == TOKEN)).scalar_one()
@@ -289,7 +291,7 @@ def test_a_request_may_be_hurried_by_who_finds_the_value_compromised(staged: Sta
     organisation.night()
     (requested,) = organisation.rotations()
     assert requested.state is State.REQUESTED
-    hurried = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann")
+    hurried = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann")
     assert (hurried.id, hurried.state, hurried.hurried) == (requested.id, State.PLANNED, True)
     drive_on(organisation, clock)
     assert get_rotation(organisation, requested.id).state is State.DONE

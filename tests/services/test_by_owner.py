@@ -52,7 +52,7 @@ def test_it_is_revoked_outside_once_the_overlap_is_over_and_everybody_has_moved(
     theirs = give(staged)
     assert take_away(organisation, clock) == [], "the workflow has not run with it yet"
     assert service.is_live(first)
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
     (over,) = take_away(organisation, clock)
     assert over.state is State.DONE
     assert not service.is_live(first)
@@ -90,8 +90,8 @@ def test_a_value_of_the_owner_that_is_refused_keeps_both_and_asks_a_person(stage
     assert organisation.stages(TOKEN) == ["previous", "current"]
     assert told(organisation, "rotation-stuck")
     with pytest.raises(RefusedError, match="there is no way back to that"):
-        organisation.services.decisions.roll_back(stuck.id, actor="test")
-    organisation.services.decisions.accept(stuck.id, actor="test")
+        organisation.services.rotation.decisions.roll_back(stuck.id, actor="test")
+    organisation.services.rotation.decisions.accept(stuck.id, actor="test")
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
@@ -129,7 +129,7 @@ def test_a_check_that_takes_everything_takes_no_value_away_for_its_owner_either(
     assert service.is_live(first)
     assert ("unproven", TOKEN) in organisation.findings()
     with organisation.services.database.read() as connection:
-        (standing,) = organisation.services.proofs.standings(connection, waits)
+        (standing,) = organisation.services.rotation.proofs.standings(connection, waits)
     assert standing.check
 
     service.script = lambda _: None

@@ -42,7 +42,7 @@ class Caller:
         """One step after the other until it waits for somebody, with calls before and after each of them."""
         for _ in range(_STEPS_MAX):
             self.call_with(*keys)
-            advanced = self.organisation.services.rotations.advance(rotation.id)
+            advanced = self.organisation.services.rotation.rotations.advance(rotation.id)
             assert advanced is not None, "a call wakes a rotation that watches, and the others are due"
             self.call_with(*keys)
             if not is_moving(advanced.rotation.state, tuple(advanced.rotation.waits_for)):
@@ -79,7 +79,7 @@ def _create_key(caller: Caller) -> str:
         define("orders", "api_trigger", KEY, add, sample_context=sample),
         define("told", "webhook_trigger", KEY, add, sample_context=sample),
     ]
-    services.documents.apply(files, actor="test")
+    services.runs.documents.apply(files, actor="test")
     return created.key.expose()
 
 
@@ -140,7 +140,7 @@ def test_a_new_key_opens_from_its_activation_on_and_a_key_taken_back_no_longer(
     assert (caller.call(new), caller.call(old)) == (401, 200)
     step_to(organisation, clock, rotation.id, State.WATCHING)
     assert (caller.call(new), caller.call(old)) == (200, 200)
-    organisation.services.decisions.roll_back(rotation.id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["current", "destroyed"]
     assert (caller.call(new), caller.call(old)) == (401, 200)

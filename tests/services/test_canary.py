@@ -68,7 +68,7 @@ def begin(organisation: Organisation, clock: Any, state: State = State.CANARY) -
 
 
 def run(organisation: Organisation, workflow: str) -> Outcome:
-    return organisation.services.runs.start(workflow, actor="test")
+    return organisation.services.runs.runs.start(workflow, actor="test")
 
 
 def version_used(organisation: Organisation, outcome: Outcome) -> int:
@@ -226,14 +226,14 @@ def test_what_is_critical_does_not_go_first_however_soon_it_runs(staged: Staged,
 def test_what_is_switched_off_or_pinned_does_not_go_first(staged: Staged, clock: Any) -> None:
     organisation, _ = prepare(staged)
     organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour", is_active=False)
-    organisation.services.pins.pin(DAILY, TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin(DAILY, TOKEN, 1, actor="test")
     begin(organisation, clock, State.WATCHING)  # only one could move: it need not go first
     assert held(organisation) == set()
 
 
 def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) -> None:
     organisation, service = prepare(staged)
-    organisation.services.pins.pin(DAILY, TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin(DAILY, TOKEN, 1, actor="test")
     rotation = begin(organisation, clock)
     assert held(organisation) == {LATER}
     run(organisation, HOURLY)
@@ -268,7 +268,7 @@ def test_one_that_went_elsewhere_is_held_no_longer_and_its_reports_say_themselve
     for name in (DAILY, LATER):
         clock.advance(HOUR)
         report = Report(workflow=name, status="completed", started_at=clock(), used={})
-        used = services.run_reports.report(report, actor="engine").used
+        used = services.runs.run_reports.report(report, actor="engine").used
         assert used == ({} if name == DAILY else {TOKEN: 1}), name
     with services.database.read() as connection:
         references = services.references.of_item(connection, organisation.item(TOKEN).id)
@@ -288,7 +288,7 @@ def test_a_first_one_that_never_runs_is_a_finding_until_somebody_decides(
     reason = f"the first good production run of {HOURLY}, which is not active, which goes first"
     assert waiting.waits_for == [reason]
     assert ("unproven", TOKEN) in organisation.findings()
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     if how == "prove":
         assert deciding.prove(rotation.id, HOURLY, actor="user:ann").status == "completed"
     else:

@@ -54,7 +54,7 @@ def test_a_new_value_that_settles_slowly_is_polled_and_kept(staged: Staged, cloc
         return REFUSED if len(polled) <= 4 else None
 
     service.script = settle_late
-    organisation.services.nights.begin(began)
+    organisation.services.night.nights.begin(began)
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.candidates) == (State.WATCHING, 0)
@@ -81,7 +81,7 @@ def test_a_new_value_that_is_refused_for_longer_than_it_may_settle_is_thrown_awa
         return REFUSED
 
     service.script = refuse_the_first
-    rotation_id = (organisation.services.nights.begin(began) or [])[0]
+    rotation_id = (organisation.services.night.nights.begin(began) or [])[0]
     step_to(organisation, clock, rotation_id, State.DISCARDING)
     settled = [second for _, second in refused]
     assert len(settled) > 4
@@ -141,7 +141,7 @@ def test_candidates_that_are_rejected_are_thrown_away_up_to_three_and_then_it_go
     arrange(organisation, service)
     (old_id,) = service.live_tokens("ticketing")
     slot = clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.last_cause, rotation.candidates) == (State.ROLLED_BACK, "rejected", 2)
@@ -153,7 +153,7 @@ def test_candidates_that_are_rejected_are_thrown_away_up_to_three_and_then_it_go
     ((owner, body),) = told(organisation, "rotation-rolled-back")
     assert owner == "support"
     assert f"The replacement of {TOKEN} did not pass" in body
-    assert organisation.services.nights.close(slot) == "failed"
+    assert organisation.services.night.nights.close(slot) == "failed"
 
 
 @pytest.mark.parametrize("arrange", [_reject_at_verify, _reject_in_nodes, _reject_in_workflows])
@@ -162,7 +162,7 @@ def test_the_next_candidate_is_used_where_it_passes(
 ) -> None:
     organisation, service = staged
     arrange(organisation, service)
-    rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+    rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
     step_to(organisation, clock, rotation_id, State.DISCARDING)
     service.script = lambda _: None
     service.default_scopes.clear()
@@ -211,7 +211,7 @@ def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
     with stage(tmp_path, database_url, clock, http_timeout_seconds=0.3) as (organisation, service):
         old = organisation.add_token(TOKEN, "ticketing")
         organisation.add_workflow("ticket-sync", TOKEN)
-        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
         made: set[str] = set()
         for state in ACTS_OUTSIDE:
             if state is State.RETIRING:
@@ -224,7 +224,7 @@ def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
             assert after.next_at is not None
             assert timedelta(seconds=5) <= after.next_at - clock() <= timedelta(seconds=10)
             assert after.activated_at == before.activated_at
-            assert organisation.services.rotations.advance(rotation_id) is None  # not before its time
+            assert organisation.services.rotation.rotations.advance(rotation_id) is None  # not before its time
             assert service.is_live(old)
             made |= set(service.live_tokens("ticketing")[1:])
         drive_on(organisation, clock)
@@ -242,7 +242,7 @@ def test_an_outage_is_waited_out_on_the_way_back_too(
     settings = {"http_timeout_seconds": 0.3, "candidates": 2}
     with stage(tmp_path, database_url, clock, **settings) as (organisation, service):
         _reject_in_nodes(organisation, service)
-        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
         for state in (State.DISCARDING, State.UNDOING):
             step_to(organisation, clock, rotation_id, state)
             after = _fail_once(organisation, service, rotation_id, outage)
@@ -261,19 +261,19 @@ def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
     slot = clock()
-    rotation_id = (organisation.services.nights.begin(slot) or [])[0]
+    rotation_id = (organisation.services.night.nights.begin(slot) or [])[0]
     step_to(organisation, clock, rotation_id, State.INSTALLED)
     service.fail_next("/v1/account", times=1000)
     for tries in (1, 2, 3):
-        assert organisation.services.nights.close(slot) is None
-        organisation.services.rotations.advance(rotation_id)
+        assert organisation.services.night.nights.close(slot) is None
+        organisation.services.rotation.rotations.advance(rotation_id)
         resting = get_rotation(organisation, rotation_id)
         assert (resting.outages, resting.attempts) == (tries, tries)
         turn_to_next(organisation, clock)
     assert resting.last_error == "verify: the service answered 503"
     assert resting.waits_for == [f"the other side to come back: {resting.last_error}"]
     assert resting.next_at is not None
-    assert organisation.services.nights.close(slot) == "failed"
+    assert organisation.services.night.nights.close(slot) == "failed"
     ((owner, body),) = told(organisation, "night-failed")
     assert owner == "operators"
     when = f"{resting.next_at:%Y-%m-%d %H:%M} UTC"
@@ -296,12 +296,12 @@ def test_an_outage_beyond_patience_is_stuck_with_both_values_kept(
     with stage(tmp_path, database_url, clock, patience_hours=6) as (organisation, service):
         old = organisation.add_token(TOKEN, "ticketing", days=10)
         organisation.add_workflow("ticket-sync", TOKEN)
-        rotation_id = (organisation.services.nights.begin(clock()) or [])[0]
+        rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
         if state is State.RETIRING:
             _let_retire(organisation, clock, rotation_id)
         if state is State.UNDOING:
             step_to(organisation, clock, rotation_id, State.NODE_TESTED)
-            organisation.services.decisions.cancel(rotation_id, actor="test")
+            organisation.services.rotation.decisions.cancel(rotation_id, actor="test")
         step_to(organisation, clock, rotation_id, state)
         stages = organisation.stages(TOKEN)
         service.fail_next("/v1/", times=1000)
@@ -331,7 +331,7 @@ def test_pauses_double_up_to_the_longest_and_differ_between_rotations(
             service.fail_next("/v1/tokens", times=6)
             pauses = []
             for whole in (8, 16, 32, 60, 60, 60):
-                advanced = organisation.services.rotations.advance(rotation_id)
+                advanced = organisation.services.rotation.rotations.advance(rotation_id)
                 assert advanced is not None
                 rotation = advanced.rotation
                 assert rotation.next_at is not None
@@ -437,7 +437,7 @@ def test_a_missing_package_is_one_line_before_anything_was_made_and_a_stop_after
     assert rotation.state is (State.STUCK if begun else State.CANCELLED)
     assert service.calls("POST") == (1 if begun else 0)
     with organisation.services.database.read() as connection:
-        assert organisation.services.decisions.find_leeway(connection, rotation).has_new is begun
+        assert organisation.services.rotation.decisions.find_leeway(connection, rotation).has_new is begun
 
 
 def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
@@ -448,14 +448,14 @@ def test_a_lost_answer_is_not_called_off_although_a_package_went_since(
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.fail_next("/v1/tokens", method="POST", times=1)
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     assert get_rotation(organisation, rotation_id).issuing
     monkeypatch.setattr(HttpRotator, "needs", ("nightkey_no_such_package", "http"))
     drive_on(organisation, clock)
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.state is State.STUCK
     with organisation.services.database.read() as connection:
-        assert not organisation.services.decisions.find_leeway(connection, rotation).has_new
+        assert not organisation.services.rotation.decisions.find_leeway(connection, rotation).has_new
 
 
 def test_a_rotation_that_is_taken_back_before_anything_was_made_needs_no_package(
@@ -465,7 +465,7 @@ def test_a_rotation_that_is_taken_back_before_anything_was_made_needs_no_package
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     monkeypatch.setattr(HttpRotator, "needs", ("nightkey_no_such_package", "http"))
-    organisation.services.decisions.cancel(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
 
@@ -546,8 +546,8 @@ def _let_retire(organisation: Organisation, clock: Any, rotation_id: str) -> Non
     step_to(organisation, clock, rotation_id, State.WATCHING)
     clock.advance(2 * DAY)
     with organisation.services.database.read() as connection:
-        if organisation.services.definitions.all(connection):
-            organisation.services.runs.start("ticket-sync", actor="test")
+        if organisation.services.runs.definitions.all(connection):
+            organisation.services.runs.runs.start("ticket-sync", actor="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
 
 
@@ -555,14 +555,14 @@ def _fail_once(organisation: Organisation, service: ScriptedService, rotation_id
     """One try of the step that is due, during an outage that is over after it."""
     if outage.isdecimal():
         service.fail_next("/v1/", status=int(outage))
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
     elif outage == "no answer":
         service.hang_next("/v1/", 0.5)
         service.fail_next("/v1/")
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
     else:
         service.stop()
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
         service.start()
     return get_rotation(organisation, rotation_id)
 
@@ -588,7 +588,7 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     policy["settings"]["issue"]["url"] = "https://{{ vault.prod-tenant-name }}.invalid/tokens"
     organisation.add_token(TOKEN, "ticketing", **policy)
     rotation_id = begin_by_hand(organisation, TOKEN)
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.last_error is not None
     assert "cannot be resolved" in rotation.last_error
@@ -607,7 +607,7 @@ def test_who_could_not_even_be_asked_has_made_nothing_and_is_waited_for(staged: 
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.stop()
     for tries in (1, 2, 3):
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
         waiting = get_rotation(organisation, rotation_id)
         assert (waiting.state, waiting.outages, waiting.issuing) == (State.PLANNED, tries, False)
         turn_to_next(organisation, clock)

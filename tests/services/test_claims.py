@@ -71,13 +71,13 @@ def test_a_key_is_shown_again_to_who_collected_it_until_its_first_use(
 def test_an_hour_after_it_arrived_the_digest_alone_is_left(moves: Moves, clock: Any, waiting: Waiting) -> None:
     moves.collect(waiting.token)
     clock.advance(HOUR - MINUTE)
-    moves.services.resume_sweep.find_waiting()
+    moves.services.night.resume_sweep.find_work()
     assert moves.collect(waiting.token).key.expose() == waiting.key, "repeating it does not make it longer"
     clock.advance(MINUTE)
     with pytest.raises(RefusedError, match=f"it was kept for an hour after it: .*`nightkey item rotate {KEY}`"):
         moves.collect(waiting.token)
-    assert moves.services.pickups.end_arrived(actor="night") == 1
-    assert moves.services.pickups.end_arrived(actor="night") == 0
+    assert moves.services.rotation.pickups.end_arrived(actor="night") == 1
+    assert moves.services.rotation.pickups.end_arrived(actor="night") == 0
     (row,) = moves.sql(select(versions.c.record, versions.c.digest).where(versions.c.number == 2))
     assert row.record is None
     assert moves.check_key(waiting.key) == (waiting.item_id, 2)
@@ -92,9 +92,9 @@ def test_both_sweeps_forget_what_arrived(moves: Moves, clock: Any, waiting: Wait
     moves.collect(waiting.token)
     clock.advance(HOUR)
     if sweep == "resume":
-        moves.services.resume_sweep.find_waiting()
+        moves.services.night.resume_sweep.find_work()
     else:
-        moves.services.nights.begin(clock())
+        moves.services.night.nights.begin(clock())
     (row,) = moves.sql(select(versions.c.record).where(versions.c.number == 2))
     assert row.record is None
 
@@ -113,10 +113,10 @@ def test_an_answer_that_was_not_written_does_not_count(moves: Moves, clock: Any,
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        moves.services.pickups.collect(waiting.token, actor="partner", show=lose)
+        moves.services.rotation.pickups.collect(waiting.token, actor="partner", show=lose)
     assert overdue(moves) == []
     clock.advance(100 * HOUR)
-    moves.services.resume_sweep.find_waiting()
+    moves.services.night.resume_sweep.find_work()
     assert overdue(moves) == [(KEY, "partner")]
     (claim,) = moves.sql(select(claims))
     assert (claim.taken_by, claim.claimed_at, claim.ended_at) == ("partner", None, None)
@@ -170,19 +170,19 @@ def test_the_key_of_a_new_item_is_kept_for_its_creator(moves: Moves, waiting: Wa
     services, name = moves.services, "api-key:another"
     with services.database.write() as connection:
         created = services.vault.create(connection, name=name, value=None, policy=Policy(), actor="user:ann")
-        first = services.pickups.keep_first(connection, created, actor="user:ann")
+        first = services.rotation.pickups.keep_first(connection, created, actor="user:ann")
     assert first is not None
     key = first.key.expose()
     with services.database.read() as connection:
-        services.pickups.check_first(connection, name, actor="user:bob")
-        with pytest.raises(RefusedError, match=services.pickups.token(first.claim_id)):
-            services.pickups.check_first(connection, name, actor="user:ann")
+        services.rotation.pickups.check_first(connection, name, actor="user:bob")
+        with pytest.raises(RefusedError, match=services.rotation.pickups.token(first.claim_id)):
+            services.rotation.pickups.check_first(connection, name, actor="user:ann")
     with pytest.raises(RefusedError, match="by user:ann: if that should not have been"):
-        moves.collect(services.pickups.token(first.claim_id), actor="user:bob")
-    assert moves.collect(services.pickups.token(first.claim_id), actor="user:ann").key.expose() == key
+        moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:bob")
+    assert moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:ann").key.expose() == key
     assert moves.present(key) == (created.item.id, 1)
     with services.database.read() as connection:
-        services.pickups.check_first(connection, name, actor="user:ann")
+        services.rotation.pickups.check_first(connection, name, actor="user:ann")
 
 
 def test_of_a_deleted_item_nothing_is_left_to_collect(moves: Moves, clock: Any, waiting: Waiting) -> None:
@@ -191,7 +191,7 @@ def test_of_a_deleted_item_nothing_is_left_to_collect(moves: Moves, clock: Any, 
     with pytest.raises(RefusedError, match="no key waits"):
         moves.collect(waiting.token)
     clock.advance(HOUR)
-    moves.services.resume_sweep.find_waiting()
+    moves.services.night.resume_sweep.find_work()
 
 
 def test_a_wrong_token_gives_nothing_and_spends_nothing(moves: Moves, waiting: Waiting, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_the_token_of_a_claim_that_never_was_gives_nothing(moves: Moves, waiting
 
 def test_a_claim_that_was_withdrawn_gives_nothing(moves: Moves, waiting: Waiting) -> None:
     with moves.services.database.write() as connection:
-        moves.services.pickups.withdraw(connection, ROTATION)
+        moves.services.rotation.pickups.withdraw(connection, ROTATION)
     with pytest.raises(RefusedError, match="no key waits"):
         moves.collect(waiting.token)
     assert moves.reveal(waiting.item_id, 2, Purpose.TEST) == waiting.key
@@ -236,7 +236,7 @@ def test_a_claim_that_was_withdrawn_gives_nothing(moves: Moves, waiting: Waiting
 def test_who_has_seen_a_key_stays_on_record_when_it_is_taken_back(moves: Moves, waiting: Waiting) -> None:
     moves.collect(waiting.token)
     with moves.services.database.write() as connection:
-        moves.services.pickups.withdraw(connection, ROTATION)
+        moves.services.rotation.pickups.withdraw(connection, ROTATION)
     assert [(row.id, row.taken_by) for row in moves.sql(select(claims))] == [(waiting.claim_id, "partner")]
     with pytest.raises(RefusedError, match="no key waits"):
         moves.collect(waiting.token)
@@ -245,10 +245,10 @@ def test_who_has_seen_a_key_stays_on_record_when_it_is_taken_back(moves: Moves, 
 def test_a_key_that_is_taken_back_while_it_is_shown_has_not_arrived(moves: Moves, waiting: Waiting) -> None:
     def show(_: Collected) -> None:
         with moves.services.database.write() as connection:
-            moves.services.pickups.withdraw(connection, ROTATION)
+            moves.services.rotation.pickups.withdraw(connection, ROTATION)
 
     with pytest.raises(RefusedError, match="was taken back at the same moment: it opens nothing"):
-        moves.services.pickups.collect(waiting.token, actor="partner", show=show)
+        moves.services.rotation.pickups.collect(waiting.token, actor="partner", show=show)
 
 
 def test_a_claim_whose_key_does_not_open_is_not_spent(moves: Moves, waiting: Waiting) -> None:
@@ -286,7 +286,7 @@ def overdue(moves: Moves) -> list[tuple[str | None, str | None]]:
 
 def _open(moves: Moves, item_id: str, number: int) -> tuple[str, str]:
     with moves.services.database.write() as connection:
-        claim_id = moves.services.pickups.open(
+        claim_id = moves.services.rotation.pickups.open(
             connection, item_id=item_id, number=number, rotation_id=ROTATION, expires_at=None
         )
     return claim_id, claim_token(moves.services.keyring, claim_id)

@@ -129,7 +129,7 @@ def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does
     staged: Staged, clock: Any, mode: str
 ) -> None:
     organisation, old = add_unread(staged, mode=mode)
-    (seen,) = [one for one in organisation.services.nights.preview(clock()).due if one.name == TOKEN]
+    (seen,) = [one for one in organisation.services.night.nights.preview(clock()).due if one.name == TOKEN]
     assert seen.decision is not None
     assert seen.decision.action is Action.HOLD
     assert "no active workflow here uses it" in seen.decision.why
@@ -194,7 +194,9 @@ def test_an_inactive_consumer_for_which_somebody_answers_is_one(staged: Staged, 
     clock.advance(DAY)
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
-    organisation.services.decisions.waive(rotation_id, WORKFLOW, why="it is switched off", actor="test")
+    organisation.services.rotation.decisions.waive(
+        rotation_id, WORKFLOW, why="it is switched off", actor="test"
+    )
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert not staged[1].is_live(old)
@@ -215,7 +217,7 @@ def test_what_its_owner_replaced_by_hand_is_not_revoked_without_a_consumer(stage
 
 def test_what_somebody_else_knows_is_taken_away_all_the_same(staged: Staged) -> None:
     organisation, old = add_unread(staged)
-    rotation = organisation.services.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
+    rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
     assert rotation.state is State.DONE
     assert not staged[1].is_live(old)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
@@ -223,7 +225,7 @@ def test_what_somebody_else_knows_is_taken_away_all_the_same(staged: Staged) -> 
 
 def test_what_who_leaves_could_read_is_taken_away_all_the_same(staged: Staged, clock: Any) -> None:
     organisation, old = add_unread(staged)
-    leaving = organisation.services.offboarding
+    leaving = organisation.services.rotation.offboarding
     begun = leaving.begin("support", hurried=False, actor="user:ann")
     position = 0
     while (found := leaving.open_next(begun, after=position, actor="user:ann")) is not None:

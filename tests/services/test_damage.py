@@ -63,7 +63,7 @@ def run_damaged(whole: tuple[Path, Clock], sink: str, folder: Path, damage: Dama
         services.check()
         outcome = run_night(services)
         with services.database.read() as connection:
-            return outcome, services.vault.get(connection, HEALTHY).version, services.status.read()
+            return outcome, services.vault.get(connection, HEALTHY).version, services.night.status.read()
     finally:
         services.close()
 
@@ -124,7 +124,7 @@ def check_table(home: Path, services: Services, damages: Sequence[Damage]) -> No
         with damaged(home / "nightkey.db", damage) as is_done:
             if not is_done:
                 continue
-            preview = services.nights.preview(services.clock())
+            preview = services.night.nights.preview(services.clock())
             rotates = {seen.name: seen.decision is not None for seen in preview.due}
             unreadable = [one for one in preview.findings if one.kind is FindingKind.UNREADABLE]
             if not rotates.get(HEALTHY) or (decides(damage) and not unreadable):
@@ -150,7 +150,7 @@ def test_every_damaged_field_of_a_table_is_seen_and_hides_nothing(
     home = tmp_path / "home"
     shutil.copytree(whole[0], home)
     services = open_vault(home, whole[1], sink)
-    due = {seen.name for seen in services.nights.preview(services.clock()).due}
+    due = {seen.name for seen in services.night.nights.preview(services.clock()).due}
     assert due >= {HEALTHY, DAMAGED}
     check_table(home, services, one_of_each_column(by_table()[table]))
     services.close()

@@ -60,7 +60,7 @@ def prepare(staged: Staged, **policy: Any) -> tuple[Organisation, ScriptedServic
 
 
 def runs_well(organisation: Organisation) -> bool:
-    return bool(organisation.services.runs.start(WORKFLOW, actor="test").status == "completed")
+    return bool(organisation.services.runs.runs.start(WORKFLOW, actor="test").status == "completed")
 
 
 def said_of(organisation: Organisation, rotation_id: str) -> dict[str, str]:
@@ -87,7 +87,7 @@ def test_mode_approve_waits_for_a_person_and_then_goes_the_whole_way(staged: Sta
     ((owner, body),) = told(organisation, "rotation-requested")
     assert owner == "support"
     assert f"nightkey rotation approve {rotation.id}" in body
-    approved = organisation.services.decisions.approve(rotation.id, actor="user:ann")
+    approved = organisation.services.rotation.decisions.approve(rotation.id, actor="user:ann")
     assert (approved.state, approved.approved_by) == (State.SCHEDULED, "user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation.id).state is State.WATCHING
@@ -109,7 +109,7 @@ def test_a_request_that_nobody_answers_ends_and_nothing_was_changed(staged: Stag
     assert service.calls("POST") == 0
     assert service.live_tokens("ticketing") == [old_id]
     with pytest.raises(RefusedError, match="is over: it is cancelled"):
-        organisation.services.decisions.approve(rotation.id, actor="user:ann")
+        organisation.services.rotation.decisions.approve(rotation.id, actor="user:ann")
     (again,) = organisation.night()  # it is as due as before: its owner is asked again
     assert again.state is State.REQUESTED
     assert len(told(organisation, "rotation-requested")) == 2
@@ -118,7 +118,7 @@ def test_a_request_that_nobody_answers_ends_and_nothing_was_changed(staged: Stag
 def test_a_cancelled_request_is_not_asked_again_the_next_night(staged: Staged, clock: Any) -> None:
     organisation, _, _ = prepare(staged, mode="approve")
     rotation = request(organisation, clock)
-    organisation.services.decisions.cancel(rotation.id, actor="user:ann")
+    organisation.services.rotation.decisions.cancel(rotation.id, actor="user:ann")
     clock.advance(DAY)
     assert organisation.night() == []
 
@@ -126,7 +126,10 @@ def test_a_cancelled_request_is_not_asked_again_the_next_night(staged: Staged, c
 def test_mode_notify_never_touches_the_item_by_night_or_by_hand(staged: Staged, clock: Any) -> None:
     organisation, service, old_id = prepare(staged, mode="notify")
     assert organisation.night() == []
-    for ask in (organisation.services.opening.request, organisation.services.opening.request_hurried):
+    for ask in (
+        organisation.services.rotation.opening.request,
+        organisation.services.rotation.opening.request_hurried,
+    ):
         with pytest.raises(RefusedError, match="replaced by its owner alone"):
             ask(TOKEN, asked_by="test")
     assert service.calls("POST") == 0
@@ -135,12 +138,12 @@ def test_mode_notify_never_touches_the_item_by_night_or_by_hand(staged: Staged, 
 
 def test_four_eyes_are_two_people(staged: Staged, clock: Any) -> None:
     organisation, service, _ = prepare(staged, four_eyes=True)
-    asked = organisation.services.opening.request(TOKEN, asked_by="user:ann")
+    asked = organisation.services.rotation.opening.request(TOKEN, asked_by="user:ann")
     assert asked.state is State.REQUESTED
     with pytest.raises(RefusedError, match="was asked for by user:ann, and its policy wants four eyes"):
-        organisation.services.decisions.approve(asked.id, actor="user:ann")
+        organisation.services.rotation.decisions.approve(asked.id, actor="user:ann")
     assert service.calls("POST") == 0
-    organisation.services.decisions.approve(asked.id, actor="user:bob")
+    organisation.services.rotation.decisions.approve(asked.id, actor="user:bob")
     drive_on(organisation, clock)
     assert get_rotation(organisation, asked.id).state is State.WATCHING
 
@@ -153,14 +156,14 @@ def test_four_eyes_hold_for_what_the_night_has_planned_and_a_person_wants_now(
     organisation.night()
     (planned,) = organisation.rotations()
     assert planned.state is State.SCHEDULED
-    opening = organisation.services.opening
+    opening = organisation.services.rotation.opening
     ask = opening.request_hurried if hurried else opening.request
     asked = ask(TOKEN, asked_by="user:ann")
     assert (asked.id, asked.state, asked.hurried) == (planned.id, State.REQUESTED, hurried)
     with pytest.raises(RefusedError, match="wants four eyes"):
-        organisation.services.decisions.approve(asked.id, actor="user:ann")
+        organisation.services.rotation.decisions.approve(asked.id, actor="user:ann")
     assert service.calls("POST") == 0
-    organisation.services.decisions.approve(asked.id, actor="user:bob")
+    organisation.services.rotation.decisions.approve(asked.id, actor="user:bob")
     drive_on(organisation, clock)
     ended = get_rotation(organisation, asked.id)
     assert ended.state is (State.DONE if hurried else State.WATCHING)
@@ -170,7 +173,7 @@ def test_four_eyes_hold_for_a_hurry_in_the_middle(staged: Staged, clock: Any) ->
     organisation, service, old_id = prepare(staged, four_eyes=True)
     organisation.night()
     with pytest.raises(RefusedError, match="is watching, and its policy wants four eyes"):
-        organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann")
+        organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann")
     assert old_id in service.live_tokens("ticketing")
 
 
@@ -194,7 +197,7 @@ def test_what_was_changed_after_it_was_asked_for_is_not_what_was_approved(
 ) -> None:
     organisation, service, _ = prepare(staged, mode="approve")
     rotation = request(organisation, clock)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     if not approved:
         change(organisation, rotation.item_id)
         with pytest.raises(RefusedError, match=f"was changed since.*nightkey rotation cancel {rotation.id}"):
@@ -223,7 +226,7 @@ def test_cancelled_before_its_activation_it_leaves_the_old_value_alone(
     organisation, service, old_id = prepare(staged)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, state)
-    organisation.services.decisions.cancel(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert (ended.state, ended.last_error) == (State.ROLLED_BACK, "taken back by user:ann")
@@ -244,8 +247,8 @@ def test_what_is_active_is_not_cancelled_but_rolled_back(staged: Staged, clock: 
         assert runs_well(organisation)
     step_to(organisation, clock, rotation_id, state)
     with pytest.raises(RefusedError, match="cannot be cancelled"):
-        organisation.services.decisions.cancel(rotation_id, actor="user:ann")
-    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
+        organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert organisation.stages(TOKEN) == ["current", "destroyed"]
@@ -266,9 +269,9 @@ def get_stuck(organisation: Organisation, service: ScriptedService, clock: Any, 
     if state in (State.RETIRING, State.UNDOING):
         step_to(organisation, clock, rotation_id, State.WATCHING)
     if state is State.RETIRING:
-        services.runs.start(WORKFLOW, actor="test")
+        services.runs.runs.start(WORKFLOW, actor="test")
     if state is State.UNDOING:
-        services.decisions.roll_back(rotation_id, actor="test")
+        services.rotation.decisions.roll_back(rotation_id, actor="test")
     if state is not State.INSTALLED:
         step_to(organisation, clock, rotation_id, state)
         service.admin_token = "another-one"
@@ -293,7 +296,7 @@ def test_retry_goes_on_where_it_stopped(staged: Staged, clock: Any, state: State
     organisation, service, old_id = prepare(staged)
     rotation_id = get_stuck(organisation, service, clock, state)
     let_in_again(service)
-    organisation.services.decisions.retry(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.retry(rotation_id, actor="user:ann")
     assert ("stuck", TOKEN) not in organisation.findings()
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
@@ -323,7 +326,7 @@ def test_rollback_ends_on_the_old_value(staged: Staged, clock: Any, state: State
     rotation_id = get_stuck(organisation, service, clock, state)
     if state in (State.INSTALLED, State.RETIRING):
         let_in_again(service)  # the worker takes the new one away
-    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert ended.state is State.ROLLED_BACK
@@ -340,7 +343,7 @@ def test_rollback_ends_on_the_old_value(staged: Staged, clock: Any, state: State
 def test_accept_ends_on_the_new_value(staged: Staged, clock: Any, state: State) -> None:
     organisation, service, old_id = prepare(staged)
     rotation_id = get_stuck(organisation, service, clock, state)
-    accepted = organisation.services.decisions.accept(rotation_id, actor="user:ann")
+    accepted = organisation.services.rotation.decisions.accept(rotation_id, actor="user:ann")
     if state is State.RETIRING:
         assert accepted.state is State.DONE
         assert organisation.stages(TOKEN) == ["destroyed", "current"]
@@ -356,7 +359,7 @@ def test_accept_ends_on_the_new_value(staged: Staged, clock: Any, state: State) 
         return
     let_in_again(service)  # and then it is watched and retired like any other
     if state is State.DISCARDING:
-        organisation.services.decisions.waive(rotation_id, OTHER, why="it goes", actor="user:ann")
+        organisation.services.rotation.decisions.waive(rotation_id, OTHER, why="it goes", actor="user:ann")
     ended = step_to(organisation, clock, rotation_id, State.DONE)
     assert ended.stuck_in is None
     assert old_id not in service.live_tokens("ticketing")
@@ -365,7 +368,7 @@ def test_accept_ends_on_the_new_value(staged: Staged, clock: Any, state: State) 
 
 def test_decisions_that_do_not_fit_say_what_does(staged: Staged, clock: Any) -> None:
     organisation, _, _ = prepare(staged)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     rotation_id = begin_by_hand(organisation, TOKEN)
     acts: list[tuple[Callable[[], object], str]] = [
         (lambda: deciding.approve(rotation_id, actor="a"), "it waits for no approval"),
@@ -387,14 +390,14 @@ def test_a_decision_is_not_taken_from_under_a_worker(on_both: Staged, clock: Any
     organisation, service, old_id = prepare(on_both)
     rotation_id = begin_by_hand(organisation, TOKEN)
     gate = service.gate("/v1/tokens", method="POST")
-    worker = threading.Thread(target=organisation.services.rotations.advance, args=(rotation_id,))
+    worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
     worker.start()
     assert gate.reached.wait(30)
     with pytest.raises(ConflictError, match="a worker is at"):
-        organisation.services.decisions.cancel(rotation_id, actor="user:ann")
+        organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     gate.open()
     worker.join(30)
-    organisation.services.decisions.cancel(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert service.live_tokens("ticketing") == [old_id]
 
@@ -424,7 +427,7 @@ def test_of_two_who_decide_at_once_one_is_heard(on_both: Staged, clock: Any) -> 
     organisation, service, _ = prepare(on_both)
     rotation_id = get_stuck(organisation, service, clock, State.RETIRING)
     let_in_again(service)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     heard, refused = decide_at_once(
         lambda: deciding.accept(rotation_id, actor="user:ann"),
         lambda: deciding.roll_back(rotation_id, actor="user:bob"),
@@ -443,7 +446,7 @@ def test_of_two_who_try_again_at_once_one_does(on_both: Staged, clock: Any) -> N
     organisation, service, old_id = prepare(on_both)
     rotation_id = get_stuck(organisation, service, clock, State.UNDOING)
     let_in_again(service)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     heard, refused = decide_at_once(
         *(lambda who=who: deciding.retry(rotation_id, actor=who) for who in ("user:ann", "user:bob"))
     )
@@ -456,7 +459,7 @@ def test_of_two_who_try_again_at_once_one_does(on_both: Staged, clock: Any) -> N
 def test_what_is_approved_and_cancelled_at_once_leaves_nothing_half_done(on_both: Staged, clock: Any) -> None:
     organisation, service, old_id = prepare(on_both, mode="approve")
     rotation = request(organisation, clock)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     heard, refused = decide_at_once(
         lambda: deciding.approve(rotation.id, actor="user:ann"),
         lambda: deciding.cancel(rotation.id, actor="user:bob"),
@@ -474,7 +477,7 @@ def test_each_decision_is_in_the_record_with_who_and_why(staged: Staged, clock: 
     organisation.add_workflow(OTHER, TOKEN, is_active=False)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     deciding.extend(rotation_id, clock() + 2 * DAY, actor="user:ann")
     deciding.waive(rotation_id, OTHER, why="it is retired", actor="user:bob")
     deciding.roll_back(rotation_id, actor="user:cleo")

@@ -50,7 +50,7 @@ def script(**more: Any) -> dict[str, Any]:
 
 def apply(services: Services, *texts: str, **how: Any) -> list[Applied]:
     files = [(f"{number}.json", text) for number, text in enumerate(texts)]
-    return services.documents.apply(files, actor="test", **how)
+    return services.runs.documents.apply(files, actor="test", **how)
 
 
 def count_audits(services: Services) -> int:
@@ -68,7 +68,9 @@ def steps_of(services: Services, rotation_id: str) -> str:
 
 def standings_of(services: Services, rotation_id: str) -> tuple[Standing, ...]:
     with services.database.read() as connection:
-        return services.proofs.standings(connection, rotation_rows.get_rotation(connection, rotation_id))
+        return services.rotation.proofs.standings(
+            connection, rotation_rows.get_rotation(connection, rotation_id)
+        )
 
 
 def reveals(services: Services) -> int:
@@ -80,15 +82,15 @@ def reveals(services: Services) -> int:
 
 def get_text(services: Services, name: str) -> str:
     with services.database.read() as connection:
-        return services.definitions.get(connection, name).text
+        return services.runs.definitions.get(connection, name).text
 
 
 def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(services: Services) -> None:
     expected = json.loads((CORPUS / "expected.json").read_text())
     texts = {name: (CORPUS / name).read_text() for name in expected["documents"]}
-    applied = services.documents.apply(list(texts.items()), actor="test")
+    applied = services.runs.documents.apply(list(texts.items()), actor="test")
     assert {one.change for one in applied} == {Change.CREATED}
-    stale = {f.subject for f in services.nights.preview(services.clock()).findings if f.kind == "missing"}
+    stale = {f.subject for f in services.night.nights.preview(services.clock()).findings if f.kind == "missing"}
     for one, (name, text) in zip(applied, texts.items(), strict=True):
         assert one.workflow is not None
         assert get_text(services, one.workflow.id) == text
@@ -98,7 +100,7 @@ def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(servic
         if one.workflow.active:
             assert {f"{one.workflow.id} {written}" for written in named} <= stale
     before = count_audits(services)
-    again = services.documents.apply(list(texts.items()), actor="test")
+    again = services.runs.documents.apply(list(texts.items()), actor="test")
     assert {one.change for one in again} == {Change.UNCHANGED}
     assert count_audits(services) == before
 
@@ -135,8 +137,8 @@ def test_a_mapped_id_is_never_forgotten_and_leads_to_one_workflow(services: Serv
     assert renamed.workflow is not None
     assert (renamed.change, renamed.workflow.id) == (Change.UPDATED, first.workflow.id)
     with services.database.read() as connection:
-        assert services.definitions.get(connection, "wf-1").name == "alpha renamed"
-        assert len(services.definitions.all(connection)) == 1
+        assert services.runs.definitions.get(connection, "wf-1").name == "alpha renamed"
+        assert len(services.runs.definitions.all(connection)) == 1
     with pytest.raises(RefusedError, match="exists already with id wf-1"):
         apply(services, write("alpha renamed", id="wf-2"))
 
@@ -148,7 +150,7 @@ def test_two_documents_of_one_workflow_and_a_name_like_an_id_are_refused(service
     ):
         with pytest.raises(RefusedError, match="leave one of them out"):
             apply(services, one, two)
-        foreseen = services.documents.lint([("0.json", one), ("1.json", two)])
+        foreseen = services.runs.documents.lint([("0.json", one), ("1.json", two)])
         assert isinstance(foreseen[1], RefusedError)
     with pytest.raises(InvalidInputError, match="looks like a workflow's id"):
         apply(services, write(ID))
@@ -220,7 +222,7 @@ def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
     rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id
     with services.database.write() as connection:
         services.vault.update(connection, "prod-other-token", value=Secret("what-is-refused"), actor="test")
-    outcome = services.runs.start("both", actor="test")
+    outcome = services.runs.runs.start("both", actor="test")
     assert (outcome.status, outcome.error_node) == ("failed", "other")
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.WATCHING
@@ -253,14 +255,14 @@ def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(servi
     with pytest.raises(RefusedError, match=r"1\.json: 0\.json is of workflow one, too"):
         apply(services, write("one"), write("one"))
     with services.database.read() as connection:
-        assert services.definitions.all(connection) == []
+        assert services.runs.definitions.all(connection) == []
 
 
 def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> None:
     apply(services, write("there"))
     before = count_audits(services)
     texts = (write("there"), write("new", script(a="{{ vault.prod-x }}")), write("bad", critical="perhaps"))
-    there, new, bad = services.documents.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
+    there, new, bad = services.runs.documents.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
     assert isinstance(there, Applied)
     assert isinstance(new, Applied)
     assert (there.change, new.change, new.missing) == (Change.UNCHANGED, Change.CREATED, ("prod-x",))
@@ -268,7 +270,7 @@ def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> 
     assert new.workflow.runs is Place.ELSEWHERE
     assert str(bad).startswith("2.json: field critical")
     assert count_audits(services) == before
-    (refused,) = services.documents.lint([("1.json", texts[1])], strict=True)
+    (refused,) = services.runs.documents.lint([("1.json", texts[1])], strict=True)
     assert (
         str(refused)
         == "1.json: node script, field data.componentId: component mikrotik_script is not known here"
@@ -285,12 +287,12 @@ def test_where_a_workflow_runs_may_be_said_and_is_remembered(services: Services)
     assert places == [Place.HERE, *[Place.ELSEWHERE] * 3]
     assert again.change is Change.UNCHANGED
     with services.database.read() as connection:
-        assert services.definitions.get(connection, "one").next_run_at is None
+        assert services.runs.definitions.get(connection, "one").next_run_at is None
     (back,) = apply(services, text, place=Place.HERE)
     assert back.workflow is not None
     assert (back.change, back.workflow.runs) == (Change.UPDATED, Place.HERE)
     with services.database.read() as connection:
-        assert services.definitions.get(connection, "one").next_run_at is not None
+        assert services.runs.definitions.get(connection, "one").next_run_at is not None
     with pytest.raises(RefusedError, match="it cannot run here: node script"):
         apply(services, write("two", script()), place=Place.HERE)
     (said,) = apply(services, write("three", runs="elsewhere"))
@@ -303,15 +305,15 @@ def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
 ) -> None:
     apply(services, write("away", script(), schedule_type="interval", schedule_value="5 minutes"))
     clock.advance(HOUR)
-    assert services.runs.claim_due() == []
+    assert services.runs.runs.claim_due() == []
     with pytest.raises(RefusedError, match=r"runs elsewhere: node script.*nightkey run report away"):
-        services.runs.start("away", actor="test")
+        services.runs.runs.start("away", actor="test")
     with services.database.read() as connection:
-        workflow = services.definitions.get(connection, "away")
+        workflow = services.runs.definitions.get(connection, "away")
     with pytest.raises(RefusedError, match="runs elsewhere"):
-        services.runs.test_workflow(workflow, overrides={}, actor="test")
+        services.runs.runs.test_workflow(workflow, overrides={}, actor="test")
     with pytest.raises(RefusedError, match="cannot be tested here: component mikrotik_script"):
-        services.runs.test_node(workflow, "script", overrides={}, actor="test")
+        services.runs.runs.test_node(workflow, "script", overrides={}, actor="test")
 
 
 def call(organisation: Organisation, **more: Any) -> dict[str, Any]:
@@ -346,11 +348,13 @@ def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_run
         "overlap"
     )
     guess = Report(workflow="away", status="completed", started_at=clock(), used={})
-    assert services.run_reports.report(guess, actor="engine").used == {}  # only its engine knows what it had
+    assert (
+        services.runs.run_reports.report(guess, actor="engine").used == {}
+    )  # only its engine knows what it had
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.WATCHING
     report = Report(workflow="away", status="completed", started_at=clock(), used={TOKEN: 2})
-    services.run_reports.report(report, actor="engine")
+    services.runs.run_reports.report(report, actor="engine")
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.DONE
 
@@ -386,11 +390,11 @@ def test_what_is_only_mentioned_holds_nothing_back_and_is_not_looked_up(
     organisation.drive()
     assert get_rotation(organisation, rotation).state is State.DONE
     before = reveals(services)
-    services.runs.start("notes", actor="test")
+    services.runs.runs.start("notes", actor="test")
     assert reveals(services) == before
     with services.database.write() as connection:
         services.vault.delete(connection, "prod-other-token", actor="test")
-    assert {f.item for f in services.nights.preview(clock()).findings if f.kind == "missing"} == {
+    assert {f.item for f in services.night.nights.preview(clock()).findings if f.kind == "missing"} == {
         "prod-other-token"
     }
 
@@ -402,7 +406,7 @@ def test_a_workflow_that_is_started_and_is_not_there_is_told(services: Services)
         "data": {"componentId": "trigger_workflow", "workflowId": "other"},
     }
     other = write("other").replace("manual_trigger", "workflow_trigger")
-    (foreseen,) = services.documents.lint([("1.json", write("one", starts))])
+    (foreseen,) = services.runs.documents.lint([("1.json", write("one", starts))])
     assert isinstance(foreseen, Applied)
     assert foreseen.unknown == ("other",)
     first, second = apply(services, write("one", starts), other)
@@ -415,16 +419,16 @@ def test_a_mention_of_what_is_not_there_is_told_and_fails_no_night(
     services = organisation.services
     apply(services, write("notes", description="Calls with {{ vault.prod-gone-token }}"))
     slot = clock()
-    services.nights.begin(slot)
-    assert services.nights.close(slot) == "good"
+    services.night.nights.begin(slot)
+    assert services.night.nights.close(slot) == "good"
     assert ("missing", "prod-gone-token") in organisation.findings()
     organisation.deliver()
     used = call(organisation, headers={"X": "{{ vault.prod-gone-token }}"})
     apply(services, write("notes", used, description="Calls with {{ vault.prod-gone-token }}"))
     clock.advance(timedelta(days=1))
     slot = clock()
-    services.nights.begin(slot)
-    assert services.nights.close(slot) == "failed"
+    services.night.nights.begin(slot)
+    assert services.night.nights.close(slot) == "failed"
 
 
 def test_a_stored_document_that_is_damaged_is_told_and_made_whole_by_applying_it_again(
@@ -434,10 +438,10 @@ def test_a_stored_document_that_is_damaged_is_told_and_made_whole_by_applying_it
     assert applied.workflow is not None
     with services.database.write() as connection:
         connection.execute(update(workflows).values(document="{cut off"))
-    found = services.nights.preview(services.clock()).findings
+    found = services.night.nights.preview(services.clock()).findings
     assert [(one.kind, one.workflow) for one in found] == [("unreadable", "one")]
     with services.database.read() as connection, pytest.raises(UnreadableError, match="workflow one"):
-        services.definitions.get(connection, "one")
+        services.runs.definitions.get(connection, "one")
     (again,) = apply(services, write("one", id=ID))
     assert again.change is Change.UPDATED
     assert get_text(services, "one") == write("one", id=ID)

@@ -69,7 +69,7 @@ def test_a_token_that_is_over_is_thrown_away_and_never_activated(
     old = organisation.add_token(TOKEN, "ticketing")
     before = organisation.item(TOKEN)
     say(service, lambda: said(clock()))
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "rejected")
@@ -86,7 +86,7 @@ def test_another_candidate_is_made_in_the_place_of_one_that_is_over(staged: Stag
     organisation.add_token(TOKEN, "ticketing")
     ends = clock() + 60 * DAY
     say(service, lambda: 0, ends.isoformat)
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.candidates) == (State.WATCHING, 1)
@@ -112,7 +112,7 @@ def test_what_is_no_end_at_all_is_a_mistake_and_told_in_kind(on_file: Staged, cl
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     say(service, lambda: "whenever-you-like")
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock, until=lambda: organisation.rotations()[0].state is State.ROLLED_BACK)
     (rotation,) = organisation.rotations()
     assert rotation.last_cause == "mistake"
@@ -126,10 +126,10 @@ def test_a_candidate_that_lapses_while_its_tests_wait_is_never_activated(on_file
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     say(service, (clock() + timedelta(seconds=600)).isoformat)
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     (rotation,) = organisation.rotations()
     for _ in range(20):
-        organisation.services.rotations.advance(rotation.id)
+        organisation.services.rotation.rotations.advance(rotation.id)
         (rotation,) = organisation.rotations()
         if rotation.state is State.WORKFLOW_TESTED:
             break
@@ -257,7 +257,7 @@ def test_a_nearer_end_that_a_person_sets_is_no_life_that_the_value_was_given(
     """Six days under a lead of fourteen are due at once, and say nothing of the next value's life."""
     organisation, _ = on_file
     organisation.add_item(PASSWORD, "a-value-of-before", days=3, mode="auto", rotator="random", lifetime="90d")
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     assert organisation.item(PASSWORD).life == 90 * DAY
     clock.advance(DAY)

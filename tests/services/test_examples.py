@@ -90,18 +90,18 @@ def build_workflow(name: str) -> str:
 
 @pytest.mark.parametrize("name", component_ids())
 def test_the_example_of_a_node_is_applied_as_it_stands(services: Services, name: str) -> None:
-    (applied,) = services.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
+    (applied,) = services.runs.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
 
     with services.database.read() as connection:
-        stored = services.definitions.get(connection, f"the {name}")
+        stored = services.runs.definitions.get(connection, f"the {name}")
     assert stored == applied.workflow
     assert bool(applied.missing) is bool(find_component(name).value_fields), "it names an item where it can"
 
 
 @pytest.mark.parametrize("name", REACH_NOTHING)
 def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: Services, name: str) -> None:
-    services.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
-    outcome = services.runs.start(f"the {name}", payload=SENT, actor="test")
+    services.runs.documents.apply([(f"{name}.json", build_workflow(name))], actor="test")
+    outcome = services.runs.runs.start(f"the {name}", payload=SENT, actor="test")
     assert outcome.output == COMES_TO[name]
     assert (outcome.status, outcome.error_node) == (
         ("failed", "act") if name == "terminate" else ("completed", None)
@@ -109,11 +109,11 @@ def test_the_example_of_a_node_that_reaches_nothing_runs_as_it_stands(services: 
 
 
 def test_the_example_of_a_delay_waits_and_goes_on(services: Services, clock: Any) -> None:
-    services.documents.apply([("delay.json", build_workflow("delay"))], actor="test")
-    outcome = services.runs.start("the delay", actor="test")
+    services.runs.documents.apply([("delay.json", build_workflow("delay"))], actor="test")
+    outcome = services.runs.runs.start("the delay", actor="test")
     assert (outcome.status, outcome.resume_at) == ("running", clock() + timedelta(minutes=5))
     clock.advance(timedelta(minutes=5))
-    ended = services.runs.execute(outcome.run_id, actor="test")
+    ended = services.runs.runs.execute(outcome.run_id, actor="test")
     assert ended is not None
     assert (ended.status, ended.output) == ("completed", {"waited_seconds": 300})
 
@@ -130,12 +130,12 @@ def test_the_examples_of_what_starts_others_start_them(services: Services) -> No
         chain("label-item", label, trigger="subflow_trigger"),
         *((f"{name}.json", build_workflow(name)) for name in ("iterator", "trigger_workflow")),
     )
-    iterated = services.runs.start("the iterator", payload=SENT, actor="test")
+    iterated = services.runs.runs.start("the iterator", payload=SENT, actor="test")
     assert iterated.output == [{"label": "BOOK"}, {"label": "PEN"}]
-    triggered = services.runs.start("the trigger_workflow", payload=SENT, actor="test")
+    triggered = services.runs.runs.start("the trigger_workflow", payload=SENT, actor="test")
     (begun,) = triggered.begun
     assert triggered.output == {"run_id": begun, "workflow": "stock-update"}
-    ended = services.runs.execute(begun, actor="test")
+    ended = services.runs.runs.execute(begun, actor="test")
     assert ended is not None
     assert ended.output == {"order": "A-1", "lines": ["book", "pen"]}
 

@@ -49,15 +49,15 @@ def end_lease(services: Services, clock: Any) -> None:
 
 
 def beats(services: Services, sink: HttpSink) -> list[str]:
-    for name in services.heartbeat.waiting():
-        services.heartbeat.send(name)
+    for name in services.notices.heartbeat.waiting():
+        services.notices.heartbeat.send(name)
     return [post.path.removeprefix("/beat") for post in sink.requests]
 
 
 def ring(services: Services, slot: Any) -> bool:
     """Whether the scan was begun, and raised what is said of a table that is not there."""
     try:
-        return services.nights.begin(slot) is not None
+        return services.night.nights.begin(slot) is not None
     except TroubleError:
         return True
 
@@ -74,7 +74,7 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
         tries += ring(services, slot)
     assert tries == 8
     put_back(services, "claims")
-    standing = services.status.read()
+    standing = services.night.status.read()
     assert standing.last_night is not None
     assert standing.last_night.outcome == "failed"
     assert any("could not be scanned" in problem for problem in what_is_wrong(services))
@@ -89,10 +89,10 @@ def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any
     take_away(services, "claims")
     ring(services, slot)
     put_back(services, "claims")
-    services.delivery.deliver()
+    services.notices.delivery.deliver()
     end_lease(services, clock)
-    assert services.nights.begin(slot) == []
-    assert services.nights.close(slot) == "good"
+    assert services.night.nights.begin(slot) == []
+    assert services.night.nights.close(slot) == "good"
     assert beats(services, sink)[-1] == ""
 
 

@@ -70,14 +70,16 @@ def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_go
     service.end_all("ticketing")  # the new one, too
     service.script = lambda _: None
     theirs = give(staged)
-    organisation.services.decisions.waive(rotation.id, None, check=True, why="it is mine", actor="test")
+    organisation.services.rotation.decisions.waive(
+        rotation.id, None, check=True, why="it is mine", actor="test"
+    )
     organisation.drive()
     ended = get_rotation(organisation, rotation.id)
     assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
     assert ended.last_error == "version 3 was given by hand since, and is in use"
     ((_, body),) = told(organisation, "rotation-overtaken")
     assert "is now version 3, which was given by hand while its rotation was at version 2" in body
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
 
     for _ in range(2):  # what is from before goes one after the other
         pass_a_night(staged, clock)
@@ -98,13 +100,13 @@ def test_after_the_activation_both_values_from_before_are_retired_in_their_turn(
     rotation_id = begin_by_hand(organisation, TOKEN)
     if state is State.RETIRING:
         step_to(organisation, clock, rotation_id, State.WATCHING)
-        organisation.services.runs.start("ticket-sync", actor="test")
+        organisation.services.runs.runs.start("ticket-sync", actor="test")
     step_to(organisation, clock, rotation_id, state)
     theirs = give(staged)
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.CANCELLED
     assert service.is_live(first), "the workflow has not moved yet"
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     for _ in range(2):
         pass_a_night(staged, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
@@ -172,8 +174,8 @@ def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(stag
         body for _, body in told(organisation, "rotation-stuck")
     )
     with pytest.raises(RefusedError, match="ends on version 3"):
-        organisation.services.decisions.accept(rotation.id, actor="test")
-    organisation.services.decisions.roll_back(rotation.id, actor="test")
+        organisation.services.rotation.decisions.accept(rotation.id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
     assert organisation.stages(TOKEN) == ["previous", "destroyed", "current"]
     assert service.is_live(theirs)
 
@@ -184,7 +186,7 @@ def test_while_it_goes_back_the_given_value_is_nobodys_to_take_back(staged: Stag
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     theirs = give(staged)
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
@@ -210,7 +212,9 @@ def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_i
     )
     rotation = rotate(staged, clock)
     give(staged)
-    organisation.services.decisions.waive(rotation.id, None, check=True, why="it is mine", actor="test")
+    organisation.services.rotation.decisions.waive(
+        rotation.id, None, check=True, why="it is mine", actor="test"
+    )
     organisation.drive()
     for _ in range(2):
         pass_a_night(staged, clock)
@@ -252,7 +256,7 @@ def test_a_version_in_use_is_retired_in_its_turn_though_an_answer_was_lost_befor
     step_to(organisation, clock, rotation.id, State.CANCELLED)
     assert organisation.stages(TOKEN) == ["previous", "previous", "current"]
     assert live_by_label(service, label) == [second]
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     for _ in range(2):
         pass_a_night(staged, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
@@ -275,5 +279,5 @@ def test_where_the_version_in_use_cannot_be_told_from_what_came_late_nothing_is_
     assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)
     assert live_by_label(service, label) == live
     assert f"look there for {label}, and revoke what is not version 2" in str(stuck.last_error)
-    organisation.services.decisions.roll_back(rotation.id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
     assert organisation.stages(TOKEN) == ["previous", "previous", "current"]

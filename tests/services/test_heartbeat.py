@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.organisation import Organisation
+from tests.services.dues import find_due
 from tests.services.staging import TOKEN, Staged, stage
 from tests.ways_out import LOOPBACK
 from vaultcore.errors import ConfigurationError
@@ -15,6 +16,7 @@ from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.domain.problems import Problem, describe
+from worker.domain.work import Task
 from worker.rows.problems import read_heartbeat
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -28,8 +30,8 @@ def staged(tmp_path: Path, clock: Any, sink: HttpSink) -> Iterator[Staged]:
 
 
 def beat(organisation: Organisation) -> None:
-    for name in organisation.services.resume_sweep.find_waiting().heartbeats:
-        organisation.services.heartbeat.send(name)
+    for name in find_due(organisation.services, Task.BEAT):
+        organisation.services.notices.heartbeat.send(name)
 
 
 def show(problems: list[Problem]) -> list[str]:
@@ -87,7 +89,7 @@ def test_a_call_that_fails_is_tried_again_and_given_up_after_a_day(
         beat(organisation)
         clock.advance(timedelta(hours=1))
     assert len(heard(sink)) < 70
-    assert organisation.services.resume_sweep.find_waiting().heartbeats == []
+    assert find_due(organisation.services, Task.BEAT) == []
 
 
 def test_who_says_when_to_call_again_is_not_called_before(staged: Staged, clock: Any, sink: HttpSink) -> None:
@@ -109,8 +111,8 @@ def test_that_a_night_begins_is_not_said_after_its_end(staged: Staged, clock: An
     sink.answer(503)  # to the first call alone
     organisation.night()
     for _ in range(3):
-        for name in organisation.services.resume_sweep.find_waiting().heartbeats:
-            organisation.services.heartbeat.send(name)
+        for name in find_due(organisation.services, Task.BEAT):
+            organisation.services.notices.heartbeat.send(name)
         clock.advance(timedelta(minutes=5))
     assert [path for path, _ in heard(sink)] == ["/start", ""]
 
@@ -118,9 +120,9 @@ def test_that_a_night_begins_is_not_said_after_its_end(staged: Staged, clock: An
 def test_two_that_send_the_same_one_send_it_once(staged: Staged, clock: Any, sink: HttpSink) -> None:
     organisation, _ = staged
     organisation.night()
-    names = organisation.services.resume_sweep.find_waiting().heartbeats
+    names = find_due(organisation.services, Task.BEAT)
     for name in [*names, *names]:
-        organisation.services.heartbeat.send(name)
+        organisation.services.notices.heartbeat.send(name)
     assert len(heard(sink)) == 2
 
 
@@ -145,7 +147,7 @@ def test_the_address_is_a_secret(staged: Staged, tmp_path: Path, clock: Any, sin
 def test_without_an_address_nothing_is_written_down(tmp_path: Path, clock: Any) -> None:
     with stage(tmp_path, "", clock) as (organisation, _):
         organisation.night()
-        assert organisation.services.resume_sweep.find_waiting().heartbeats == []
+        assert find_due(organisation.services, Task.BEAT) == []
 
 
 def test_a_lost_worker_is_no_lost_heartbeat(staged: Staged, clock: Any, sink: HttpSink) -> None:
@@ -155,7 +157,7 @@ def test_a_lost_worker_is_no_lost_heartbeat(staged: Staged, clock: Any, sink: Ht
     again = Services(
         load_settings(settings.home, outbound_private=LOOPBACK, heartbeat_url=f"{sink.url}{PATH}"), clock
     )
-    for name in again.resume_sweep.find_waiting().heartbeats:
-        again.heartbeat.send(name)
+    for name in find_due(again, Task.BEAT):
+        again.notices.heartbeat.send(name)
     again.close()
     assert len(heard(sink)) == 2

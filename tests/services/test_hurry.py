@@ -50,7 +50,7 @@ def prepare(staged: Staged, **policy: Any) -> tuple[Organisation, ScriptedServic
 
 
 def hurry(organisation: Organisation) -> Rotation:
-    return organisation.services.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
+    return organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
 
 
 def test_the_old_value_is_revoked_at_once_whatever_consumers_pins_and_freezes_say(
@@ -58,7 +58,7 @@ def test_the_old_value_is_revoked_at_once_whatever_consumers_pins_and_freezes_sa
 ) -> None:
     organisation, service, old = prepare(staged, freezes=["* * * * * for 30d"], canary="auto", overlap="3d")
     organisation.add_workflow("ticket-report", TOKEN, path="/v1/nothing-there")
-    organisation.services.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
     began = clock()
     rotation = hurry(organisation)
     assert (rotation.state, rotation.hurried) == (State.DONE, True)
@@ -102,7 +102,7 @@ def test_where_the_new_value_is_in_use_already_both_are_replaced(
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     if state is State.RETIRING:
-        organisation.services.runs.start(WORKFLOW, actor="test")
+        organisation.services.runs.runs.start(WORKFLOW, actor="test")
         step_to(organisation, clock, rotation_id, state)
     (_, second_id) = service.live_tokens("ticketing")
     rotation = hurry(organisation)
@@ -118,7 +118,7 @@ def test_one_that_goes_back_is_not_hurried(staged: Staged, clock: Any) -> None:
     organisation, _, _ = prepare(staged)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     with pytest.raises(RefusedError, match=f"first look at `nightkey rotation show {rotation_id}`"):
         hurry(organisation)
 
@@ -142,7 +142,7 @@ def test_where_one_went_first_the_others_are_held_no_longer(on_file: Staged, clo
     assert not service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
     for name in (WORKFLOW, "ticket-report"):
-        assert organisation.services.runs.start(name, actor="test").status == "completed"
+        assert organisation.services.runs.runs.start(name, actor="test").status == "completed"
 
 
 def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
@@ -151,9 +151,9 @@ def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
     assert (asked.state, asked.hurried) == (State.REQUESTED, True)
     assert service.is_live(old)
     with pytest.raises(RefusedError, match="let somebody else approve it"):
-        organisation.services.decisions.approve(asked.id, actor="user:ann")
-    organisation.services.decisions.approve(asked.id, actor="user:bob")
-    rotation = organisation.services.inline_night.run_decided(asked.id, lambda _: None)
+        organisation.services.rotation.decisions.approve(asked.id, actor="user:ann")
+    organisation.services.rotation.decisions.approve(asked.id, actor="user:bob")
+    rotation = organisation.services.night.inline_night.run_decided(asked.id, lambda _: None)
     assert rotation.state is State.DONE
     assert not service.is_live(old)
 
@@ -161,10 +161,10 @@ def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
 @pytest.mark.parametrize("state", [State.PLANNED, State.INSTALLED, State.RETIRING])
 def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, state: State) -> None:
     organisation, service, old = prepare(on_file, overlap="3d")
-    rotation_id = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    rotation_id = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, state)
     service.fail_next("/v1/", times=2)
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     waiting = get_rotation(organisation, rotation_id)
     assert (waiting.state, waiting.last_cause) == (state, "outage")
     assert service.is_live(old)
@@ -177,7 +177,7 @@ def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, sta
 
 def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, clock: Any) -> None:
     organisation, service, old = prepare(on_file, overlap="3d")
-    rotation_id = organisation.services.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    rotation_id = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, State.RETIRING)
     service.fail_next("/v1/tokens/", status=400, method="DELETE")
     organisation.drive()
@@ -188,7 +188,7 @@ def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, cl
     assert TOKEN in body
     with pytest.raises(RefusedError, match=f"is stuck: first look at `nightkey rotation show {rotation_id}`"):
         hurry(organisation)
-    organisation.services.decisions.retry(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.retry(rotation_id, actor="user:ann")
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert not service.is_live(old)
@@ -234,19 +234,19 @@ def leaving(on_file: Staged) -> Staged:
 def leave(organisation: Organisation, *, most: int = 99, hurried: bool = False) -> Departure:
     """As the command does it; interrupted after so many items."""
     services = organisation.services
-    departure = services.offboarding.begin("support", hurried=hurried, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", hurried=hurried, actor="user:boss")
     after = 0
     for _ in range(most):
-        opened = services.offboarding.open_next(departure, after=after, actor="user:boss")
+        opened = services.rotation.offboarding.open_next(departure, after=after, actor="user:boss")
         if opened is None:
             break
         item, rotation = opened
         if hurried:
-            services.inline_night.run_hurried(item.item_id, lambda _: None, asked_by="user:boss")
+            services.night.inline_night.run_hurried(item.item_id, lambda _: None, asked_by="user:boss")
         else:
-            services.inline_night.run_rotation(rotation.id, lambda _: None)
+            services.night.inline_night.run_rotation(rotation.id, lambda _: None)
         after = item.position
-    return services.offboarding.finish(departure.id)
+    return services.rotation.offboarding.finish(departure.id)
 
 
 def fates(departure: Departure) -> dict[str, Fate]:
@@ -280,10 +280,10 @@ def test_interrupted_it_goes_on_where_it_was(left: Staged) -> None:
 def test_one_that_was_interrupted_in_the_middle_is_taken_up(left: Staged, clock: Any) -> None:
     organisation, service = left
     services = organisation.services
-    departure = services.offboarding.begin("support", hurried=False, actor="user:boss")
-    opened = services.offboarding.open_next(departure, after=0, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
+    opened = services.rotation.offboarding.open_next(departure, after=0, actor="user:boss")
     assert opened is not None
-    services.rotations.advance(opened[1].id)  # and then the command is killed
+    services.rotation.rotations.advance(opened[1].id)  # and then the command is killed
     drive_on(organisation, clock)
     again = leave(organisation)
     assert [fates(again)[name] for name in OWN] == [Fate.REPLACED] * 3
@@ -305,11 +305,14 @@ def test_it_is_over_when_nothing_is_left_and_begins_anew_after_that(left: Staged
     replace_by_hand(organisation, "prod-vpn-password", ADMIN)
     assert fates(leave(organisation))["prod-vpn-password"] is Fate.OVERLAPS
     clock.advance(timedelta(days=8))
-    organisation.services.retirement.retire_replaced(actor="test", page_size=100)
+    organisation.services.rotation.retirement.retire_replaced(actor="test", page_size=100)
     over = leave(organisation)
     assert {item.fate for item in over.items} == {Fate.REPLACED}
     assert (over.id, over.finished_at) == (first.id, clock())
-    assert organisation.services.offboarding.begin("support", hurried=False, actor="user:boss").id != first.id
+    assert (
+        organisation.services.rotation.offboarding.begin("support", hurried=False, actor="user:boss").id
+        != first.id
+    )
 
 
 def replace_by_hand(organisation: Organisation, *names: str) -> None:
@@ -335,7 +338,7 @@ def test_one_that_fails_stops_no_other_says_why_and_is_tried_again(leaving: Stag
     again = leave(organisation)
     assert fates(again)[OWN[1]] is Fate.OVERLAPS  # its workflow has not run yet
     assert service.calls("POST") == made + 1
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     organisation.drive()
     assert fates(leave(organisation))[OWN[1]] is Fate.REPLACED
 
@@ -351,7 +354,7 @@ def test_what_needs_four_eyes_is_asked_for_and_passed_by(leaving: Staged, clock:
     assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED] * 3
     assert service.is_live(old)
     (asked,) = [one for one in organisation.rotations() if one.item == name]
-    organisation.services.decisions.approve(asked.id, actor="user:bob")
+    organisation.services.rotation.decisions.approve(asked.id, actor="user:bob")
     assert fates(leave(organisation))[name] is Fate.REPLACED
     assert not service.is_live(old)
 
@@ -359,7 +362,7 @@ def test_what_needs_four_eyes_is_asked_for_and_passed_by(leaving: Staged, clock:
 def test_what_was_deleted_since_is_gone(leaving: Staged, clock: Any) -> None:
     organisation, _ = leaving
     services = organisation.services
-    departure = services.offboarding.begin("support", hurried=False, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
     with services.database.write() as connection:
         services.vault.delete(connection, OWN[1], actor="test")
     again = leave(organisation)
@@ -392,7 +395,7 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
     assert token is not None
     organisation.collect(token[0], actor="user:ann")
     for name in ("ann", "user:ann"):
-        assert [item.name for item in services.offboarding.preview(name)] == [KEY, names[0], names[1]]
+        assert [item.name for item in services.rotation.offboarding.preview(name)] == [KEY, names[0], names[1]]
 
 
 def test_who_let_somebody_go_stands_in_the_record_once(leaving: Staged, clock: Any) -> None:
@@ -409,7 +412,7 @@ def test_who_let_somebody_go_stands_in_the_record_once(leaving: Staged, clock: A
 def test_a_name_that_nobody_has_is_refused(left: Staged) -> None:
     organisation, _ = left
     with pytest.raises(NotFoundError, match="no owner and no login 'nobody'"):
-        organisation.services.offboarding.preview("nobody")
+        organisation.services.rotation.offboarding.preview("nobody")
 
 
 def test_a_freeze_says_so_and_may_be_overruled(left: Staged) -> None:
@@ -419,6 +422,8 @@ def test_a_freeze_says_so_and_may_be_overruled(left: Staged) -> None:
     (frozen,) = [item for item in departure.items if item.item == "prod-d-api-token"]
     assert frozen.fate is Fate.TO_DO
     assert "(freeze): wait for that, or add --in-freeze" in frozen.why
-    opened = organisation.services.offboarding.open_next(departure, after=0, actor="user:boss", in_freeze=True)
+    opened = organisation.services.rotation.offboarding.open_next(
+        departure, after=0, actor="user:boss", in_freeze=True
+    )
     assert opened is not None
     assert opened[0].item == "prod-d-api-token"

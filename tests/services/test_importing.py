@@ -38,7 +38,9 @@ def take_in(
 ) -> list[Judged]:
     contents = read(services, *given)
     assert not contents.faults
-    taken = services.item_import.take_in(contents.entries, owners=owners, actor="user:ana", dry_run=dry_run)
+    taken = services.upkeep.item_import.take_in(
+        contents.entries, owners=owners, actor="user:ana", dry_run=dry_run
+    )
     return list(taken)
 
 
@@ -142,7 +144,7 @@ def test_one_that_is_cut_off_does_the_rest_the_next_time(
 ) -> None:
     monkeypatch.setattr(item_import, "_PAGE", 2)
     given = [entry(number, f"prod-service-{number}-token") for number in range(5)]
-    walk = services.item_import.take_in(read(services, *given).entries, owners=(), actor="test")
+    walk = services.upkeep.item_import.take_in(read(services, *given).entries, owners=(), actor="test")
     assert next(walk).arrival is Arrival.NEW
     walk.close()
     assert len(_all(services)) == 2
@@ -235,7 +237,7 @@ def test_ten_thousand_come_in_within_seconds(services: Services, moves: Moves, c
     began = monotonic()
     number = sum(
         one.arrival is Arrival.NEW
-        for one in services.item_import.take_in(contents.entries, owners=(), actor="test")
+        for one in services.upkeep.item_import.take_in(contents.entries, owners=(), actor="test")
     )
     took = monotonic() - began
     assert number == 10_000

@@ -165,6 +165,6 @@ def test_a_new_value_lapses_when_somebody_said_it_would(
 
 def test_what_a_digest_says_to_type_gives_an_expiry(services: Services, moves: Moves, clock: Clock) -> None:
     moves.add(NAME, days=5, policy=build_policy(None, {"mode": "notify"}))
-    seen = services.nights.preview(clock())
+    seen = services.night.nights.preview(clock())
     commands = [found.command for found in seen.findings if found.kind is FindingKind.EXPIRING]
     assert commands == [f"nightkey item update {NAME} --value-file PATH --expires-at 90d"]

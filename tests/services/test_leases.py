@@ -268,7 +268,7 @@ def test_the_lease_is_renewed_for_as_long_as_a_step_takes(
                 renewed.clear()
                 clock.advance(timedelta(seconds=lease * 0.4))  # less than half, should one be under way
                 assert renewed.wait(PATIENCE)
-                assert organisation.services.rotations.advance(rotation_id) is None
+                assert organisation.services.rotation.rotations.advance(rotation_id) is None
             later = get_rotation(organisation, rotation_id)
             assert (later.state, later.fence) == (held.state, held.fence)
             assert held.lease_until is not None
@@ -347,10 +347,10 @@ def test_a_message_that_comes_late_does_nothing(staged: Staged, clock: Any) -> N
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.night()
-    run = organisation.services.runs.start("ticket-sync", actor="test")
+    run = organisation.services.runs.runs.start("ticket-sync", actor="test")
     clock.advance(timedelta(days=2))
     organisation.drive()
-    organisation.services.opening.request(TOKEN, asked_by="test")
+    organisation.services.rotation.opening.request(TOKEN, asked_by="test")
     drive_on(organisation, clock)
     assert [one.state for one in organisation.rotations()] == [State.WATCHING, State.DONE]
     organisation.deliver()
@@ -389,7 +389,7 @@ def _worker(organisation: Organisation, rotation_id: str) -> Iterator[Future[Rot
     services = Services(organisation.services.settings, organisation.services.clock)
     try:
         with ThreadPoolExecutor(1) as pool:
-            yield pool.submit(services.rotations.advance, rotation_id)
+            yield pool.submit(services.rotation.rotations.advance, rotation_id)
     finally:
         services.close()
 
@@ -411,9 +411,9 @@ def _renewals() -> Iterator[threading.Event]:
 def _receive(services: Services, task: str, row_id: str) -> None:
     """What a message of that name has done: the one call of its task."""
     calls: dict[str, Callable[[str], object]] = {
-        "rotate": services.rotations.advance,
-        "run": lambda run_id: services.runs.execute(run_id, actor="schedule"),
-        "deliver": lambda _: services.delivery.deliver(),
+        "rotate": services.rotation.rotations.advance,
+        "run": lambda run_id: services.runs.runs.execute(run_id, actor="schedule"),
+        "deliver": lambda _: services.notices.delivery.deliver(),
     }
     calls[task](row_id)
 

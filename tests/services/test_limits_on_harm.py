@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from tests.faults.places import let_leases_lapse
 from tests.organisation import Organisation
+from tests.services.dues import find_due
 from tests.services.staging import (
     TICK,
     TOKEN,
@@ -33,6 +34,7 @@ from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
+from worker.domain.work import Task
 from worker.rows.rotations import Rotation
 from worker.rows.tables import sweeps
 
@@ -101,7 +103,7 @@ def test_a_window_that_closes_before_the_activation_keeps_the_old_value_until_th
     organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing", days=13, windows=["0 2 * * * for 1h"])
     slot = clock()
-    (rotation_id,) = organisation.services.nights.begin(slot) or []
+    (rotation_id,) = organisation.services.night.nights.begin(slot) or []
     step_to(organisation, clock, rotation_id, State.WORKFLOW_TESTED)
     clock.advance(HOUR)
     organisation.drive()
@@ -109,7 +111,7 @@ def test_a_window_that_closes_before_the_activation_keeps_the_old_value_until_th
     assert held.state is State.WORKFLOW_TESTED
     assert held.waits_for == ["a moment in which changes may be made, from 2026-03-02 02:00 UTC"]
     assert organisation.stages(TOKEN) == ["current", "pending"]
-    assert organisation.services.nights.close(slot) == "good"
+    assert organisation.services.night.nights.close(slot) == "good"
     clock.now = _utc("2026-03-02T02:00")
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
@@ -265,7 +267,7 @@ def test_by_hand_a_freeze_holds_unless_it_is_said_otherwise(tmp_path: Path, cloc
         with pytest.raises(RefusedError, match=r"until 2026-03-07 00:00 UTC \(freeze\).* --in-freeze$"):
             begin_by_hand(organisation, TOKEN)
         assert organisation.rotations() == []
-        opened = organisation.services.opening.request(TOKEN, asked_by="test", in_freeze=True)
+        opened = organisation.services.rotation.opening.request(TOKEN, asked_by="test", in_freeze=True)
         organisation.drive()
         clock.advance(DAY)
         organisation.drive()
@@ -329,7 +331,7 @@ def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_
     with stage(tmp_path, database_url, clock, night_cap=2) as (organisation, _):
         for days in (8, 9, 10, 11):
             _add_secret(organisation, f"prod-crm-{days}", days=days)
-        slot, nights = clock(), organisation.services.nights
+        slot, nights = clock(), organisation.services.night.nights
         assert len(nights.begin(slot) or []) == 2
         with organisation.services.database.write() as connection:
             connection.execute(update(sweeps).values(scanned_at=None))
@@ -344,9 +346,9 @@ def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_
 def test_the_others_of_a_counterpart_start_when_the_first_has_succeeded(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     first, *others = _begin_three(organisation, clock)
-    organisation.services.rotations.advance(first.id)
+    organisation.services.rotation.rotations.advance(first.id)
     for other in others:
-        organisation.services.rotations.advance(other.id)
+        organisation.services.rotation.rotations.advance(other.id)
         queued = get_rotation(organisation, other.id)
         assert queued.state is State.QUEUED
         assert queued.waits_for == [f"{first.item}, the first of its counterpart in this night"]
@@ -395,7 +397,7 @@ def test_while_the_first_waits_for_the_other_side_the_night_ends_and_the_others_
     slot = clock()
     first, *others = _begin_three(organisation, clock)
     service.fail_next("/v1/tokens", times=1000, method="POST")
-    drive_on(organisation, clock, until=lambda: organisation.services.nights.close(slot) is not None)
+    drive_on(organisation, clock, until=lambda: organisation.services.night.nights.close(slot) is not None)
     assert {get_rotation(organisation, other.id).state for other in others} == {State.SCHEDULED}
     tries = get_rotation(organisation, first.id).outages
     assert tries >= 3
@@ -423,7 +425,7 @@ def test_a_night_in_which_too_many_fail_is_stopped_and_the_others_are_left_untou
         }
         organisation.add_token(OTHER, "crm", counterpart="crm")
         slot = clock()
-        organisation.services.nights.begin(slot)
+        organisation.services.night.nights.begin(slot)
         begun = next(rotation for rotation in organisation.rotations() if rotation.item == OTHER)
         step_to(organisation, clock, begun.id, State.NODE_TESTED)
         asked: list[str] = []
@@ -452,7 +454,7 @@ def test_a_night_in_which_too_many_fail_is_stopped_and_the_others_are_left_untou
         assert owner == "operators"
         assert all(name in body for name in by_state[State.ROLLED_BACK])
         assert not any(name in body for name in stopped)
-        assert organisation.services.nights.close(slot) == "failed"
+        assert organisation.services.night.nights.close(slot) == "failed"
         ((_, failed),) = told(organisation, "night-failed")
         assert all(f"{name} was not begun: {STOPPED}" in failed for name in stopped)
 
@@ -469,7 +471,7 @@ def test_as_many_failures_among_many_more_successes_stop_no_night(tmp_path: Path
         accounts = [f"site{number}" for number in range(6)]
         for account in accounts:
             organisation.add_token(f"prod-{account}-api-token", account)
-        organisation.services.nights.begin(clock())
+        organisation.services.night.nights.begin(clock())
         failing = {_account(each) for each in sorted(organisation.rotations(), key=lambda one: one.id)[1:3]}
         service.script = lambda incoming: (
             MISTAKEN if incoming.method == "POST" and json.loads(incoming.body)["account"] in failing else None
@@ -529,7 +531,7 @@ def test_enrolling_an_item_and_starting_again_rotate_nothing(on_file: Staged, cl
         with reopen(organisation, **settings) as services:
             clock.advance(HOUR)
             assert organisation.night() == []
-            assert services.resume_sweep.find_waiting().rotations == []
+            assert find_due(services, Task.ROTATE) == []
     assert organisation.rotations() == []
     assert organisation.item(TOKEN) == before
     assert service.calls("POST") == 0
@@ -646,7 +648,7 @@ def _begin_three(
         organisation.add_token(f"prod-{account}-api-token", account)
     if also is not None:
         organisation.add_token(*also, counterpart=also[1])
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     opened = sorted(organisation.rotations(), key=lambda one: one.id)
     assert {one.state for one in opened} == {State.QUEUED}
     return [one for one in opened if one.item != OTHER]
@@ -665,7 +667,7 @@ def _by_state(organisation: Organisation) -> dict[State, set[str]]:
 
 def _decisions(organisation: Organisation) -> dict[str, tuple[Action, str]]:
     """What a night would do now, by item, and what it says of it."""
-    due = organisation.services.nights.preview(organisation.services.clock()).due
+    due = organisation.services.night.nights.preview(organisation.services.clock()).due
     return {seen.name: (seen.decision.action, seen.decision.why) for seen in due if seen.decision is not None}
 
 

@@ -26,7 +26,7 @@ def test_as_many_rows_as_there_are_are_changed_by_one_statement(services: Servic
         connection.execute(insert(references), [refer(number) for number in range(many)])
         connection.execute(insert(references).values(refer(0, written="another")))
     item_id = moves.add().item.id
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()
     with services.database.write() as connection:
         to_one = update(references).where(references.c.written == TOKEN).values(item_id=item_id, pinned=1)
         assert connection.execute(to_one).rowcount == many
@@ -42,7 +42,7 @@ def test_many_rows_of_a_table_with_one_key_are_changed_by_one_statement(
     with services.database.write() as connection:
         changed = update(items).where(items.c.id.in_(made)).values(idle_seconds=5).returning(items.c.id)
         assert set(connection.execute(changed).scalars()) == made
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()
 
 
 STATEMENTS: dict[str, Any] = {
@@ -86,4 +86,4 @@ def test_every_other_form_of_a_statement_writes_digests(services: Services, move
         connection.execute(
             update(items).where(items.c.id == bindparam("k")), [{"k": item_id, "hold_until": None}]
         )
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()

@@ -38,7 +38,7 @@ def apply(services: Services, name: str, template: str = "-", **extra: Any) -> A
         },
     ]
     document = {"name": name, "nodes": nodes, "edges": [{"id": "e", "source": "start", "target": "call"}]}
-    (applied,) = services.documents.apply([("w.json", json.dumps(document | extra))], actor="test")
+    (applied,) = services.runs.documents.apply([("w.json", json.dumps(document | extra))], actor="test")
     return applied
 
 
@@ -67,7 +67,7 @@ def test_a_template_finds_the_item_by_whatever_spelling_it_has(moves: Moves, fir
     assert (found.consumer_name, found.written) == ("sync", written)
     with pytest.raises(RefusedError, match="is named in sync"):
         moves.update(COMPOSED, name="prod-other")
-    outcome = moves.services.runs.start("sync", payload=None, actor="test")
+    outcome = moves.services.runs.runs.start("sync", payload=None, actor="test")
     assert outcome.error_message == CALLED, "the value was found, and the call was made"
 
 
@@ -75,7 +75,7 @@ def test_an_apostrophe_is_a_name_from_end_to_end(moves: Moves) -> None:
     item = moves.add(APOSTROPHE, "the-value").item
     assert item.name == APOSTROPHE
     assert apply(moves.services, "sync", f'{{{{ vault["{APOSTROPHE}"] }}}}').missing == ()
-    outcome = moves.services.runs.start("sync", payload=None, actor="test")
+    outcome = moves.services.runs.runs.start("sync", payload=None, actor="test")
     assert outcome.error_message == CALLED
 
 
@@ -125,7 +125,7 @@ def test_names_of_an_older_release_go_on_working(moves: Moves) -> None:
     assert moves.update(odd, value="the-second-value").version == 2
     again = apply(services, odd, f"{{{{ vault['{odd}'] }}}}")
     assert (again.workflow.id, again.change, again.missing) == (applied.workflow.id, Change.UPDATED, ())
-    assert services.runs.start(odd, payload=None, actor="test").error_message == CALLED
+    assert services.runs.runs.start(odd, payload=None, actor="test").error_message == CALLED
 
 
 def test_older_rows_get_what_a_reader_sees_of_their_names(moves: Moves) -> None:
@@ -156,7 +156,7 @@ def test_what_is_shown_is_escaped_for_where_it_is_shown(moves: Moves) -> None:
         owner = services.owners.create(connection, "team <i>x</i>", actor="test")
     for name in ("prod-<b>x</b>-token", APOSTROPHE):
         moves.add(name, "the-value", days=3, owner_ids=[owner.id])
-    message = services.digest_preview.preview(owner.name, services.clock() + timedelta(hours=1))
+    message = services.night.digest_preview.preview(owner.name, services.clock() + timedelta(hours=1))
     html, plain = to_html(message.body), to_text(message.body)
     assert "&lt;b&gt;x&lt;/b&gt;" in html
     assert "<b>" not in html
@@ -164,7 +164,7 @@ def test_what_is_shown_is_escaped_for_where_it_is_shown(moves: Moves) -> None:
     assert "prod-<b>x</b>-token" in plain
     commands = [line.strip() for line in plain.splitlines() if line.strip().startswith("nightkey item update ")]
     assert {shlex.split(command)[3] for command in commands} == {APOSTROPHE, "prod-<b>x</b>-token"}
-    written, problems = services.calendar.write(owner.name)
+    written, problems = services.night.calendar.write(owner.name)
     assert problems == []
     events = Calendar.from_ical(written).walk("VEVENT")
     assert {str(event["summary"]) for event in events} == {

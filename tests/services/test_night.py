@@ -54,7 +54,7 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert ("unproven", TOKEN) in organisation.findings()
     assert service.is_live(old)
 
-    run = organisation.services.runs.start("ticket-sync", actor="test")
+    run = organisation.services.runs.runs.start("ticket-sync", actor="test")
     assert run.status == "completed"
     organisation.drive()
     (rotation,) = organisation.rotations()
@@ -63,8 +63,8 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert not service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
     assert ("unproven", TOKEN) not in organisation.findings()
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
-    assert organisation.services.anchors.verify().whole
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.upkeep.anchors.verify().whole
 
 
 def test_a_second_sweep_of_the_same_night_rotates_and_sends_nothing(
@@ -89,8 +89,8 @@ def test_a_second_sweep_of_the_same_night_rotates_and_sends_nothing(
 
 def test_the_same_slot_is_done_once(organisation: Organisation, clock: Any) -> None:
     slot = clock()
-    assert organisation.services.nights.begin(slot) == []
-    assert organisation.services.nights.begin(slot) is None
+    assert organisation.services.night.nights.begin(slot) == []
+    assert organisation.services.night.nights.begin(slot) is None
 
 
 def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organisation, clock: Any) -> None:
@@ -108,13 +108,13 @@ def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organ
     assert service.is_live(old)
     assert len(service.live_tokens("billing")) == 1
     assert ("rotation-failed", "prod-billing-api-token") in organisation.findings()
-    assert organisation.services.runs.start("invoice-export", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("invoice-export", actor="test").status == "completed"
 
     del service.default_scopes["billing"]
     clock.advance(DAY)
     (again,) = organisation.night()
     assert again.state is State.WATCHING
-    organisation.services.runs.start("invoice-export", actor="test")
+    organisation.services.runs.runs.start("invoice-export", actor="test")
     clock.advance(2 * DAY)
     organisation.drive()
     assert organisation.rotations()[0].state is State.DONE
@@ -131,14 +131,14 @@ def test_a_first_production_run_that_is_rejected_brings_the_old_value_back(
     new_id = next(i for i in service.live_tokens("ticketing") if i != service.live_tokens("ticketing")[0])
     _revoke_behind_our_back(organisation, new_id)
 
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "failed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "failed"
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.state is State.ROLLED_BACK
     assert "production run of ticket-sync, node call" in (rotation.last_error or "")
     assert organisation.item(TOKEN).version == 1
     assert service.is_live(old)
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
 
 
 def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, clock: Any) -> None:
@@ -147,16 +147,16 @@ def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, c
     organisation.add_workflow("ticket-sync", TOKEN)
     service.fail_next("/v1/account", status=503, times=1)
     slot = clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.last_cause) == (State.PLANNED, "outage")
-    assert organisation.services.nights.close(slot) is None  # it still moves
+    assert organisation.services.night.nights.close(slot) is None  # it still moves
 
     clock.advance(timedelta(minutes=5))
     organisation.drive()
     assert organisation.rotations()[0].state is State.WATCHING
-    assert organisation.services.nights.close(slot) == "good"
+    assert organisation.services.night.nights.close(slot) == "good"
     assert len(service.live_tokens("ticketing")) == 2
 
 
@@ -164,7 +164,7 @@ def test_an_answer_that_was_lost_leaves_no_token_behind(organisation: Organisati
     service = organisation.counterparts.token_service
     organisation.add_token(TOKEN, "ticketing")
     service.fail_next("/v1/tokens", status=502, after_effect=True, method="POST")
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     organisation.drive()
     clock.advance(timedelta(minutes=5))
     organisation.drive()
@@ -178,7 +178,7 @@ def test_a_rotation_survives_a_restart_after_each_of_its_steps(organisation: Org
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     settings = organisation.services.settings
-    opened = organisation.services.nights.begin(clock()) or []
+    opened = organisation.services.night.nights.begin(clock()) or []
     seen = []
     for _ in range(10):
         fresh = Services(settings, clock)
@@ -196,13 +196,13 @@ def test_a_pinned_workflow_holds_the_old_version(organisation: Organisation, clo
     old = organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     with services.database.write() as connection:
-        workflow = services.definitions.get(connection, "ticket-sync")
+        workflow = services.runs.definitions.get(connection, "ticket-sync")
         services.references.pin(
             connection, workflow_id=workflow.id, item_id=organisation.item(TOKEN).id, number=1
         )
     organisation.night()
     clock.advance(2 * DAY)
-    services.runs.start("ticket-sync", actor="test")
+    services.runs.runs.start("ticket-sync", actor="test")
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.waits_for == ["ticket-sync, which is pinned to version 1"]
@@ -246,9 +246,9 @@ def test_an_item_that_cannot_be_read_stops_nobody_and_the_night_is_not_good(
     with organisation.services.database.write() as connection:
         connection.execute(update(items).where(items.c.id == broken.id).values(policy={"mode": "?"}))
     slot = clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     organisation.drive()
-    assert organisation.services.nights.close(slot) == "failed"
+    assert organisation.services.night.nights.close(slot) == "failed"
     assert organisation.rotations()[0].state is State.WATCHING
     assert ("unreadable", "prod-fax-password") in organisation.findings()
     assert any(notice.kind == "night-failed" for notice in organisation.notices())
@@ -258,17 +258,17 @@ def test_findings_open_once_and_are_resolved_when_they_are_gone(organisation: Or
     services = organisation.services
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.add_workflow("status-page", "prod-statuspage-api-token")
-    services.nights.record()
+    services.night.nights.record()
     first = organisation.findings()
     assert {("expiring", "prod-crm-password"), ("unused", "prod-crm-password"),
             ("missing", "prod-statuspage-api-token")} <= first  # fmt: skip
-    services.nights.record()
+    services.night.nights.record()
     assert organisation.findings() == first
     organisation.add_item("prod-statuspage-api-token", "another-value", days=200, mode="notify")
     with services.database.write() as connection:
         services.vault.update(connection, "prod-crm-password", expires_at=clock() + 200 * DAY, actor="test")
     clock.advance(timedelta(hours=1))
-    services.nights.record()
+    services.night.nights.record()
     assert organisation.findings() == {("unused", "prod-crm-password")}
 
 
@@ -276,14 +276,14 @@ def test_the_dry_run_decides_as_the_night_does_and_writes_nothing(
     organisation: Organisation, clock: Any
 ) -> None:
     organisation.add_token(TOKEN, "ticketing", days=40)
-    before = organisation.services.anchors.verify().rows
-    later = organisation.services.nights.preview(clock() + 30 * DAY)
+    before = organisation.services.upkeep.anchors.verify().rows
+    later = organisation.services.night.nights.preview(clock() + 30 * DAY)
     assert [(seen.name, seen.decision.action.value) for seen in later.due if seen.decision] == [
         (TOKEN, "rotate")
     ]
-    assert organisation.services.nights.preview(clock()).due == []
+    assert organisation.services.night.nights.preview(clock()).due == []
     assert organisation.findings() == set()
-    assert organisation.services.anchors.verify().rows == before
+    assert organisation.services.upkeep.anchors.verify().rows == before
     clock.advance(30 * DAY)
     assert [rotation.item for rotation in organisation.night()] == [TOKEN]
 
@@ -325,7 +325,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
     clock.advance(2 * DAY)
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["previous", "current"]
-    services.runs.start("crm-contacts", actor="test")
+    services.runs.runs.start("crm-contacts", actor="test")
     clock.advance(timedelta(minutes=1))
     organisation.night()
     assert organisation.stages("prod-crm-api-token") == ["destroyed", "current"]
@@ -333,7 +333,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
 
 def _revoke_behind_our_back(organisation: Organisation, token_id: str) -> None:
     service = organisation.counterparts.token_service
-    organisation.services.http.request(
+    organisation.services.core.http.request(
         "DELETE", f"{service.url}/v1/tokens/{token_id}",
         headers={"Authorization": f"Bearer {service.admin_token}"},
     )  # fmt: skip
@@ -378,7 +378,9 @@ def test_a_rotation_whose_item_is_gone_is_cancelled_and_stops_nobody(
     organisation.night()
     with services.database.write() as connection:
         with pytest.raises(RefusedError, match="is being rotated"):
-            services.opening.check_at_rest(connection, services.vault.get(connection, "prod-erp-password"))
+            services.rotation.opening.check_at_rest(
+                connection, services.vault.get(connection, "prod-erp-password")
+            )
         services.vault.delete(connection, "prod-erp-password", actor="test")
     clock.advance(2 * DAY)
     organisation.drive()
@@ -405,6 +407,6 @@ def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 minute")
     began = clock()
     clock.advance(timedelta(hours=1))
-    assert len(organisation.services.runs.claim_due()) == 1
-    found = organisation.services.nights.preview(began).findings
+    assert len(organisation.services.runs.runs.claim_due()) == 1
+    found = organisation.services.night.nights.preview(began).findings
     assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []

@@ -19,7 +19,7 @@ from vaultcore.model import Kind, Policy, Stage
 from vaultcore.secret import Secret
 from vaultcore.tables import items, versions
 from vaultcore.versions import Purpose
-from worker.bootstrap import Services, make_restoring
+from worker.bootstrap import Services
 from worker.delivery.formats import to_text
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
@@ -27,6 +27,7 @@ from worker.domain.incoming import Arrival, Entry
 from worker.domain.plan import Action
 from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.problems import ProblemKind, describe
+from worker.installation import make_restores
 from worker.services.rotation.offboarding import Fate
 
 ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"
@@ -43,7 +44,7 @@ def wait(
     """It came in, to lapse in so many days."""
     lapses = None if days is None else services.clock() + days * DAY
     entry = Entry(place=1, name=name, given_id=ID if name == NAME else None, expires_at=lapses)
-    (judged,) = services.item_import.take_in([entry], owners=owners, actor="user:ana")
+    (judged,) = services.upkeep.item_import.take_in([entry], owners=owners, actor="user:ana")
     assert judged.arrival is Arrival.NEW
 
 
@@ -169,7 +170,7 @@ def test_the_key_of_an_item_that_came_in_is_made_here_and_opens(services: Servic
     assert moves.present(collected.key.expose()) == (made.id, 1)
     with pytest.raises(RefusedError, match="waits for no key"):
         services.items.make_first_key(KEY, actor="user:ben")
-    assert services.nights.preview(services.clock()).findings[0].kind is not FindingKind.NO_VALUE
+    assert services.night.nights.preview(services.clock()).findings[0].kind is not FindingKind.NO_VALUE
 
 
 def test_a_key_whose_expiry_is_over_is_not_made_before_somebody_says_when_it_lapses(
@@ -179,7 +180,7 @@ def test_a_key_whose_expiry_is_over_is_not_made_before_somebody_says_when_it_lap
     command = f"nightkey item update {KEY} --expires-at 90d && nightkey item rotate {KEY}"
     with pytest.raises(InvalidInputError, match=command):
         services.items.make_first_key(KEY, actor="test")
-    assert command in {one.command for one in services.nights.preview(services.clock()).findings}
+    assert command in {one.command for one in services.night.nights.preview(services.clock()).findings}
     services.items.update(KEY, ItemChange(expires_at=None), actor="test")
     assert services.items.make_first_key(KEY, actor="test")[0].expires_at is None
 
@@ -192,19 +193,19 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
         KEY, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
     )
     assert first is not None
-    services.pickups.deliver(first, actor="user:ana", show=lambda _: None)
+    services.rotation.pickups.deliver(first, actor="user:ana", show=lambda _: None)
     moves.delete(KEY)
     clock.advance(timedelta(minutes=30))
     entry = Entry(place=1, name=KEY, given_id=created.id, expires_at=None)
-    list(services.item_import.take_in([entry], owners=(), actor="user:ben"))
+    list(services.upkeep.item_import.take_in([entry], owners=(), actor="user:ben"))
     made, second = services.items.make_first_key(KEY, actor="user:ben")
     assert made.id == created.id
 
     with pytest.raises(RefusedError):
-        moves.collect(services.pickups.token(first.claim_id), actor="user:ana")
+        moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:ana")
     clock.advance(timedelta(minutes=45))
-    assert services.pickups.end_arrived(actor="test") == 0
-    again = moves.collect(services.pickups.token(second.claim_id), actor="user:ben")
+    assert services.rotation.pickups.end_arrived(actor="test") == 0
+    again = moves.collect(services.rotation.pickups.token(second.claim_id), actor="user:ben")
     assert again.key.expose() == second.key.expose()
     assert moves.present(first.key.expose()) is None
 
@@ -235,7 +236,7 @@ def test_its_owner_reads_that_it_waits_that_it_lapses_and_what_to_type(
     clock.advance(7 * DAY)
     organisation.night()
     assert {("lapsed", NAME), ("expired", NAME), ("no-value", NAME)} <= organisation.findings()
-    lapsed = [one for one in services.nights.preview(clock()).findings if one.kind is FindingKind.LAPSED]
+    lapsed = [one for one in services.night.nights.preview(clock()).findings if one.kind is FindingKind.LAPSED]
     assert [one.command for one in lapsed] == [f"{GIVE} --expires-at 90d"]
 
     give(services, expires_at=clock() + 100 * DAY)
@@ -252,23 +253,23 @@ def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
     services = organisation.services
     wait(services, owners=("support",))
     slot = clock()
-    services.nights.begin(slot)
-    assert services.nights.close(slot) == "good"  # nobody uses it
+    services.night.nights.begin(slot)
+    assert services.night.nights.close(slot) == "good"  # nobody uses it
     organisation.deliver()
 
     organisation.add_workflow(USER, NAME, runs="elsewhere")
     clock.advance(DAY)
     slot = clock()
-    services.nights.begin(slot)
-    assert services.nights.close(slot) == "good"  # its engine has values of its own
+    services.night.nights.begin(slot)
+    assert services.night.nights.close(slot) == "good"  # its engine has values of its own
     organisation.deliver()
 
     organisation.add_workflow(USER, NAME, runs="here")
     clock.advance(DAY)
     slot = clock()
-    services.nights.begin(slot)
-    assert services.nights.close(slot) == "failed"
-    (problem,) = [one for one in services.status.read().problems if one.kind is ProblemKind.NO_VALUE]
+    services.night.nights.begin(slot)
+    assert services.night.nights.close(slot) == "failed"
+    (problem,) = [one for one in services.night.status.read().problems if one.kind is ProblemKind.NO_VALUE]
     assert describe(problem) == (
         f"{NAME} waits for its value, and an active workflow uses it (nightkey item show {NAME})"
     )
@@ -282,18 +283,18 @@ def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
     wait(services, days=5, owners=("support",))
     change = ItemChange(policy=PolicyChange(parts={**AUTO.parts, "mode": mode}))
     services.items.update(NAME, change, actor="test")
-    (seen,) = services.nights.preview(clock()).due
+    (seen,) = services.night.nights.preview(clock()).due
     assert seen.decision is not None
     assert (seen.decision.action, seen.decision.why) == (Action.ASK, f"it waits for its value: {GIVE}")
     assert seen.decision.finding is not None
     assert seen.decision.finding.does == "waits until it has its value"
     assert organisation.night() == []
-    for ask in (services.opening.request, services.opening.request_hurried):
+    for ask in (services.rotation.opening.request, services.rotation.opening.request_hurried):
         with pytest.raises(RefusedError, match=f"{NAME} waits for its value.*`{GIVE}`"):
             ask(NAME, asked_by="test")
     item = organisation.item(NAME)
     with services.database.write() as connection, pytest.raises(RefusedError, match="waits for its value"):
-        services.opening.open(connection, item, reason="a test", asked_by="test")
+        services.rotation.opening.open(connection, item, reason="a test", asked_by="test")
     assert organisation.rotations() == []
 
     give(services)
@@ -317,22 +318,22 @@ def test_a_workflow_that_uses_it_fails_with_the_command_that_gives_it(
     expected = (
         f"{NAME} waits for its value, and nothing here can use or replace it before that: give it by `{GIVE}`"
     )
-    run = services.runs.start(USER, actor="test")
+    run = services.runs.runs.start(USER, actor="test")
     assert (run.status, run.error_message) == ("failed", expected)
     with services.database.read() as connection:
-        workflow = services.definitions.get(connection, USER)
-    tested = services.runs.test_workflow(workflow, overrides={}, actor="test")
+        workflow = services.runs.definitions.get(connection, USER)
+    tested = services.runs.runs.test_workflow(workflow, overrides={}, actor="test")
     assert (tested.status, tested.error_message) == ("failed", expected)
     with pytest.raises(RefusedError, match="waits for its value"):
-        services.runs.test_node(workflow, "call", overrides={}, actor="test")
+        services.runs.runs.test_node(workflow, "call", overrides={}, actor="test")
     with pytest.raises(RefusedError, match="waits for its value"):
-        services.pins.pin(USER, NAME, 1, actor="test")
-    services.pins.unpin(USER, NAME, actor="test")
+        services.runs.pins.pin(USER, NAME, 1, actor="test")
+    services.runs.pins.unpin(USER, NAME, actor="test")
 
     give(services)
-    run = services.runs.start(USER, actor="test")
+    run = services.runs.runs.start(USER, actor="test")
     assert "waits for its value" not in (run.error_message or "")  # what the service says of it is its business
-    services.pins.pin(USER, NAME, 1, actor="test")
+    services.runs.pins.pin(USER, NAME, 1, actor="test")
 
 
 def _use_by_id(organisation: Organisation) -> None:
@@ -347,7 +348,7 @@ def _use_by_id(organisation: Organisation) -> None:
         ],
         "edges": [{"id": "e1", "source": "start", "target": "call"}],
     }
-    organisation.services.documents.apply([("by-id.json", json.dumps(document))], actor="test")
+    organisation.services.runs.documents.apply([("by-id.json", json.dumps(document))], actor="test")
 
 
 def test_a_rotation_of_another_item_whose_rotator_needs_it_says_what_is_missing(
@@ -372,13 +373,13 @@ def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
     )
     moves.update(NAME, policy=policy)
     with pytest.raises(RefusedError, match="it waits for its value"):
-        services.key_sets.jwks(NAME)
-    assert services.key_sets.published(NAME) is None
+        services.runs.key_sets.jwks(NAME)
+    assert services.runs.key_sets.published(NAME) is None
 
 
 def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
     wait(services)
-    written, problems = services.calendar.write(None)
+    written, problems = services.night.calendar.write(None)
     text = written.replace(b"\r\n ", b"").decode()
     assert problems == []
     assert f"It waits for its value: {GIVE}" in text
@@ -389,21 +390,21 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     organisation: Organisation, services: Services, moves: Moves
 ) -> None:
     wait(services, owners=("support",))
-    departure = services.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
     (left,) = departure.items
     assert (left.item, left.fate) == (NAME, Fate.BY_HAND)
-    assert services.offboarding.open_next(departure, after=0, actor="test") is None
-    assert services.offboarding.finish(departure.id).finished_at is None
+    assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
+    assert services.rotation.offboarding.finish(departure.id).finished_at is None
     item = give(services)
-    (left,) = services.offboarding.finish(departure.id).items
+    (left,) = services.rotation.offboarding.finish(departure.id).items
     assert left.fate is Fate.BY_HAND, "it may be the very value that they knew"
     assert left.why == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
-    assert services.offboarding.open_next(departure, after=0, actor="test") is None
+    assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
     services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
-    read = services.offboarding.finish(departure.id)
+    read = services.rotation.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
     moves.destroy(item.id, 1)
-    read = services.offboarding.finish(departure.id)
+    read = services.rotation.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.items[0].why) == (Fate.REPLACED, "by version 2")
     assert read.finished_at is not None
 
@@ -412,10 +413,10 @@ def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
     organisation: Organisation, services: Services
 ) -> None:
     wait(services, KEY, days=None, owners=("support",))
-    departure = services.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
     services.items.update(KEY, ItemChange(expires_at=None), actor="test")
     services.items.make_first_key(KEY, actor="test")
-    (left,) = services.offboarding.finish(departure.id).items
+    (left,) = services.rotation.offboarding.finish(departure.id).items
     assert left.fate is Fate.REPLACED
 
 
@@ -424,9 +425,9 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
 ) -> None:
     wait(services, owners=("support",))
     services.items.update(NAME, ItemChange(policy=AUTO), actor="test")
-    departure = services.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
     give(services)
-    (left,) = services.offboarding.finish(departure.id).items
+    (left,) = services.rotation.offboarding.finish(departure.id).items
     assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
 
 
@@ -439,7 +440,7 @@ def test_it_is_no_damage_and_what_is_damaged_is_still_seen(services: Services, m
     moves.add("prod-crm-password", days=90)
 
     def unreadable() -> list[str | None]:
-        found = services.nights.preview(services.clock()).findings
+        found = services.night.nights.preview(services.clock()).findings
         return [one.item for one in found if one.kind is FindingKind.UNREADABLE]
 
     assert unreadable() == []
@@ -461,15 +462,15 @@ def test_after_a_restore_it_waits_as_before_and_is_not_asked_of_a_target(
     wait(services)
     moves.add("prod-crm-password", days=90)
     file = tmp_path / "vault.backup"
-    services.backups.back_up(file, replace=True, actor="test")
+    services.upkeep.backups.back_up(file, replace=True, actor="test")
     give(services)
     services.close()
-    make_restoring(services.settings, services.clock).restore(file, replace=True, actor="test")
+    make_restores(services.settings, services.clock).restore(file, replace=True, actor="test")
     item = moves.get(NAME)
     assert (item.id, item.version, item.expires_at) == (ID, None, services.clock() + 100 * DAY)
-    assert [row.item for row in services.comparison.list_all()] == ["prod-crm-password"]
-    assert services.comparison.hold(item) is None
-    assert [one.result for one in services.comparison.compare_due()] == ["not-asked"]
+    assert [row.item for row in services.rotation.comparison.list_all()] == ["prod-crm-password"]
+    assert services.rotation.comparison.hold(item) is None
+    assert [one.result for one in services.rotation.comparison.compare_due()] == ["not-asked"]
     assert give(services).version == 1
 
 

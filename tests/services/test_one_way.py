@@ -44,7 +44,7 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     with organisation.services.database.read() as connection:
         said = " ".join(row.message for row in steps_of(connection, rotation.id))
         item = organisation.services.vault.get(connection, TOKEN)
-        leeway = organisation.services.decisions.find_leeway(connection, rotation)
+        leeway = organisation.services.rotation.decisions.find_leeway(connection, rotation)
     assert "version 2 is current, version 1 stopped working when that was issued" in said
     assert organisation.services.items.explain_overlap(item) == (
         "the old value stops working when a new one is issued, as was seen the last time"
@@ -52,8 +52,8 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     assert rotation.waits_for[0].startswith("the time for first runs, until ")
     assert (leeway.beside, leeway.given) == (False, None)
     with pytest.raises(RefusedError, match="more time helps nobody"):
-        organisation.services.decisions.extend(rotation.id, clock() + 3 * DAY, actor="test")
-    organisation.services.runs.start("ticket-sync", actor="test")
+        organisation.services.rotation.decisions.extend(rotation.id, clock() + 3 * DAY, actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     clock.advance(2 * DAY)
     drive_on(organisation, clock)
     assert organisation.rotations()[0].state is State.DONE
@@ -67,7 +67,7 @@ def test_nobody_is_held_back_on_a_value_that_is_dead_and_no_window_is_waited_for
     organisation.add_token(TOKEN, "ticketing", canary="auto", windows=SHORT)
     organisation.add_workflow("ticket-sync", TOKEN, is_active=True)
     organisation.add_workflow("ticket-report", TOKEN, is_active=True)
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     (rotation,) = organisation.rotations()
     step_to(organisation, clock, rotation.id, State.WORKFLOW_TESTED)
     clock.advance(timedelta(hours=3))
@@ -89,7 +89,7 @@ def test_a_refused_candidate_is_followed_by_no_other_before_a_person_says_so(
     assert service.calls("DELETE") == 0
     assert len(told(organisation, "rotation-stuck")) == 1
 
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     del service.default_scopes["ticketing"]
     deciding.retry(rotation.id, another=True, actor="test")
     drive_on(organisation, clock)
@@ -116,7 +116,7 @@ def test_who_goes_back_all_the_same_does_not_lose_the_only_value_that_works(stag
     organisation.add_token(TOKEN, "ticketing")
     rotation = rotate(staged, clock)
     with pytest.raises(RefusedError, match="has no way back"):
-        organisation.services.decisions.roll_back(rotation.id, actor="test")
+        organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
     assert len(service.live_tokens("ticketing")) == 1
 
 

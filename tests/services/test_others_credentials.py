@@ -74,7 +74,7 @@ def test_a_lost_answer_of_a_service_that_filters_nothing_costs_nobody_their_toke
     assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
     ((_, body),) = told(organisation, "rotation-stuck")
     assert f"nightkey-{rotation.id}" in body
-    organisation.services.decisions.roll_back(rotation.id, actor="user:ana")
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert all(service.is_live(value) for value in in_use)
 
@@ -164,7 +164,7 @@ def test_an_id_is_in_use_at_the_service_that_is_asked_and_another_s_is_none(
     mine = moves.add("prod-first-token", policy=at("https://one.test")).item
     other = moves.add("prod-second-token", policy=theirs).item.id
     moves.stage(other, "theirs")  # outside-2
-    job = services.jobs.make_asking(mine, rotation=None, actor="test").job
+    job = services.rotation.jobs.make_asking(mine, rotation=None, actor="test").job
     assert ("outside-2" in job.held, {"outside-2"} & job.held) == (held, {"outside-2"} if held else frozenset())
     moves.stage(mine.id, "of the item itself")
     assert "outside-2" in job.held
@@ -247,7 +247,7 @@ def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_
     assert rotation.state is State.STUCK
     assert f"look there for nightkey-{rotation.id}, and revoke it" in (rotation.last_error or "")
     assert service.is_live(old)
-    organisation.services.decisions.roll_back(rotation.id, actor="user:ana")
+    organisation.services.rotation.decisions.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
 
 

@@ -56,7 +56,7 @@ def another(services: Services, clock: Clock) -> Iterator[Services]:
 
 
 def call(services: Services, busy: Busy) -> Response:
-    return services.http.request("POST", f"{busy.url}/x", content="x")
+    return services.core.http.request("POST", f"{busy.url}/x", content="x")
 
 
 def refuse(services: Services, busy: Busy) -> datetime:

@@ -34,7 +34,7 @@ def staged(services: Services) -> Iterator[Staged]:
 
 
 def pin(organisation: Organisation, number: int) -> None:
-    organisation.services.pins.pin(WORKFLOW, TOKEN, number, actor="test")
+    organisation.services.runs.pins.pin(WORKFLOW, TOKEN, number, actor="test")
 
 
 def test_a_pinned_workflow_keeps_the_old_value_until_it_is_unpinned(staged: Staged, clock: Any) -> None:
@@ -44,12 +44,12 @@ def test_a_pinned_workflow_keeps_the_old_value_until_it_is_unpinned(staged: Stag
     step_to(organisation, clock, rotation_id, State.WATCHING)
     pin(organisation, 1)
     for _ in range(30):
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
         clock.now = get_rotation(organisation, rotation_id).next_at
     assert old_id in service.live_tokens("ticketing")
     assert any("pinned to version 1" in reason for reason in get_rotation(organisation, rotation_id).waits_for)
-    organisation.services.pins.unpin(WORKFLOW, TOKEN, actor="test")
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     drive_on(organisation, clock, until=lambda: not service.live_tokens("ticketing")[1:])
     assert old_id not in service.live_tokens("ticketing")
 
@@ -65,7 +65,7 @@ def test_a_version_that_is_gone_is_refused(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     step_to(organisation, clock, rotation_id, State.DONE)
     with pytest.raises(RefusedError, match=r"version 1 of .* holds no value any more"):
         pin(organisation, 1)
@@ -82,8 +82,8 @@ def test_nothing_is_pinned_that_runs_elsewhere_and_a_pin_from_before_says_nothin
         pin(organisation, 1)
     clock.advance(timedelta(minutes=1))
     report = Report(workflow=WORKFLOW, status="completed", started_at=clock(), used={})
-    assert organisation.services.run_reports.report(report, actor="engine").used == {}
-    organisation.services.pins.unpin(WORKFLOW, TOKEN, actor="test")
+    assert organisation.services.runs.run_reports.report(report, actor="engine").used == {}
+    organisation.services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")
 
 
 def test_what_only_mentions_an_item_is_not_pinned_to_it(staged: Staged) -> None:
@@ -91,7 +91,7 @@ def test_what_only_mentions_an_item_is_not_pinned_to_it(staged: Staged) -> None:
     organisation.add_item("prod-other-token", "the-other-value", days=300, mode="notify")
     organisation.add_workflow(WORKFLOW, TOKEN, description="once {{ vault.prod-other-token }}")
     with pytest.raises(NotFoundError, match="does not use that item: nothing to pin"):
-        organisation.services.pins.pin(WORKFLOW, "prod-other-token", 1, actor="test")
+        organisation.services.runs.pins.pin(WORKFLOW, "prod-other-token", 1, actor="test")
 
 
 @pytest.mark.parametrize("stuck", [False, True])
@@ -101,7 +101,7 @@ def test_a_version_that_is_just_being_taken_away_is_refused_stuck_or_not(
     organisation, service = staged
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
     if stuck:
         service.admin_token = "another-one"
@@ -115,15 +115,15 @@ def test_nobody_is_pinned_or_unpinned_while_a_run_of_theirs_is_under_way_in_a_ro
 ) -> None:
     organisation, _ = staged
     pin(organisation, 1)
-    organisation.services.pins.unpin(WORKFLOW, TOKEN, actor="test")
+    organisation.services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")
     step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
     services = organisation.services
     with services.database.write() as connection:
-        workflow = services.definitions.get(connection, WORKFLOW)
+        workflow = services.runs.definitions.get(connection, WORKFLOW)
         run_rows.open_run(
             connection, workflow.id, WORKFLOW, purpose="production", trigger="schedule", at=clock()
         )
-    for act in (lambda: pin(organisation, 1), lambda: services.pins.unpin(WORKFLOW, TOKEN, actor="test")):
+    for act in (lambda: pin(organisation, 1), lambda: services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")):
         with pytest.raises(RefusedError, match="a run of ticket-sync is under way"):
             act()
 
@@ -138,11 +138,11 @@ def test_what_is_accepted_after_going_back_has_its_overlap_anew(staged: Staged, 
     rotation_id = begin_by_hand(organisation, item)
     step_to(organisation, clock, rotation_id, State.CANARY)
     for name in workflows:
-        organisation.services.runs.start(name, actor="test")
+        organisation.services.runs.runs.start(name, actor="test")
     assert step_to(organisation, clock, rotation_id, State.WATCHING).widened_at is not None
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     service.admin_token = "another-one"
     step_to(organisation, clock, rotation_id, State.STUCK)
-    organisation.services.decisions.accept(rotation_id, actor="test")
+    organisation.services.rotation.decisions.accept(rotation_id, actor="test")
     accepted = get_rotation(organisation, rotation_id)
     assert (accepted.state, accepted.widened_at, accepted.activated_at) == (State.WATCHING, None, clock())

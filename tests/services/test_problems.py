@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from tests.organisation import Organisation
+from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.problems import Problem, ProblemKind, describe
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
+from worker.domain.work import Task
 from worker.rows import rotations as rotation_rows
 
 DAY = timedelta(days=1)
@@ -32,26 +34,26 @@ def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[Pr
     """A night now: how it ended, and by what."""
     slot = clock()
     services = organisation.services
-    services.nights.begin(slot)
+    services.night.nights.begin(slot)
     drive_on(organisation, clock)
-    services.nights.close(slot)
+    services.night.nights.close(slot)
     clock.advance(timedelta(seconds=1))
     organisation.deliver()
     with services.database.read() as connection:
         night = rotation_rows.get_night(connection, slot)
-        return night.outcome, [one.kind for one in services.problems.of_night(connection, slot)]
+        return night.outcome, [one.kind for one in services.night.problems.of_night(connection, slot)]
 
 
 def beat(organisation: Organisation, sink: HttpSink) -> list[str]:
     """What the heartbeats of the last night said, by their paths."""
     heard = len(sink.requests)
-    for name in organisation.services.resume_sweep.find_waiting().heartbeats:
-        organisation.services.heartbeat.send(name)
+    for name in find_due(organisation.services, Task.BEAT):
+        organisation.services.notices.heartbeat.send(name)
     return [post.path.removeprefix(PATH) for post in sink.requests[heard:]]
 
 
 def problems(organisation: Organisation) -> list[Problem]:
-    return organisation.services.status.read().problems
+    return organisation.services.night.status.read().problems
 
 
 def answer_issue(service: ScriptedService, answer: Answer) -> None:
@@ -80,7 +82,7 @@ def test_an_outage_of_three_nights_makes_three_nights_red_and_the_one_in_which_i
 
     service.script = lambda _: None
     (rotation,) = organisation.rotations()
-    organisation.services.decisions.retry(rotation.id, actor="user:ann")
+    organisation.services.rotation.decisions.retry(rotation.id, actor="user:ann")
     drive_on(organisation, clock)
     clock.advance(DAY)
     assert outcome(organisation, clock)[0] == "good"
@@ -118,7 +120,7 @@ def test_a_revocation_that_is_refused_is_heard_of_by_the_operators(
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     assert outcome(organisation, clock)[0] == "good"
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
     service.script = lambda incoming: Answer(status=400) if incoming.method == "DELETE" else None
     clock.advance(2 * DAY)
     assert outcome(organisation, clock) == ("failed", [ProblemKind.STUCK])
@@ -139,7 +141,7 @@ def test_a_second_night_after_one_that_failed_is_no_better(staged: Staged, clock
     assert ProblemKind.DUE_AGAIN in [one.kind for one in problems(organisation)]
 
     organisation.add_workflow("ticket-sync", TOKEN)  # mended, and replaced by hand
-    organisation.services.opening.request(TOKEN, asked_by="user:ann")
+    organisation.services.rotation.opening.request(TOKEN, asked_by="user:ann")
     organisation.drive()
     clock.advance(timedelta(hours=1))
     assert outcome(organisation, clock) == ("good", [])
@@ -150,8 +152,8 @@ def test_what_a_person_knows_of_makes_no_night_red(staged: Staged, clock: Any) -
     organisation, _ = staged
     organisation.add_workflow("ticket-sync", "prod-nobody-made-it-token")
     assert outcome(organisation, clock) == ("failed", [ProblemKind.MISSING])
-    (found,) = [one for one in organisation.services.status.read().findings if one["kind"] == "missing"]
-    organisation.services.acknowledgements.acknowledge(found["id"], why="next week", actor="user:ann")
+    (found,) = [one for one in organisation.services.night.status.read().findings if one["kind"] == "missing"]
+    organisation.services.night.acknowledgements.acknowledge(found["id"], why="next week", actor="user:ann")
     clock.advance(DAY)
     assert outcome(organisation, clock) == ("good", [])
 
@@ -215,7 +217,7 @@ def test_a_night_that_does_not_come_is_missed(staged: Staged, clock: Any) -> Non
     clock.advance(timedelta(hours=6))
     (problem,) = problems(organisation)
     assert describe(problem).startswith("the night of 2026-03-02 02:00 UTC was not begun")
-    organisation.services.inline_night.run_night(lambda _: None, wait=False)
+    organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert problems(organisation) == []
     clock.advance(10 * DAY)
     (problem,) = problems(organisation)
@@ -226,7 +228,7 @@ def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by
     staged: Staged, clock: Any
 ) -> None:
     organisation, _ = staged
-    living = organisation.services.signs_of_life
+    living = organisation.services.upkeep.signs_of_life
     assert problems(organisation) == [], "nobody was ever here: the nights may be begun by hand"
     renew = living.begin(Kind.BEAT)
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
@@ -237,7 +239,7 @@ def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by
     renew()
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
     clock.advance(timedelta(hours=1))
-    organisation.services.inline_night.run_night(lambda _: None, wait=False)
+    organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert problems(organisation) == []
 
 
@@ -248,9 +250,9 @@ def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, cl
     slot = clock()
     organisation.night()
     clock.advance(timedelta(hours=4))
-    result = organisation.services.inline_night.run_night(lambda _: None, wait=False)
+    result = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert [one.kind for one in result.problems] == [ProblemKind.DUE_AGAIN]
-    standing = organisation.services.status.read()
+    standing = organisation.services.night.status.read()
     assert standing.last_night is not None
     assert standing.by_hand is not None
     assert (standing.last_night.slot, standing.last_night.outcome) == (slot, "failed")
@@ -276,21 +278,21 @@ def test_who_is_stopped_where_no_call_was_made_gives_the_lease_back(
         )
         organisation.add_workflow("ledger", "prod-erp-password", path="/v1/health")
         services = organisation.services
-        opened = services.opening.request("prod-erp-password", asked_by="user:ann")
-        services.rotations.advance(opened.id)
-        services.rotations._clock = services.forward._clock = Interrupting(clock, call)
+        opened = services.rotation.opening.request("prod-erp-password", asked_by="user:ann")
+        services.rotation.rotations.advance(opened.id)
+        services.rotation.rotations._clock = services.rotation.forward._clock = Interrupting(clock, call)
         stopped = False
         try:
             for _ in range(2):  # to install and to verify a value that was drawn here calls nobody
-                services.rotations.advance(opened.id)
+                services.rotation.rotations.advance(opened.id)
         except KeyboardInterrupt:
             stopped = True
-        services.rotations._clock = services.forward._clock = clock
+        services.rotation.rotations._clock = services.rotation.forward._clock = clock
         (rotation,) = organisation.rotations()
         assert stopped
         assert rotation.lease_until is None
         assert organisation.due() == [opened.id]
-        advanced = services.rotations.advance(opened.id)
+        advanced = services.rotation.rotations.advance(opened.id)
         assert advanced is not None
         assert advanced.moved
 

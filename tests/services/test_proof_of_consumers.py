@@ -80,7 +80,9 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 
 def stands(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     with organisation.services.database.read() as connection:
-        found = organisation.services.proofs.standings(connection, get_rotation(organisation, rotation.id))
+        found = organisation.services.rotation.proofs.standings(
+            connection, get_rotation(organisation, rotation.id)
+        )
     return {one.consumer.name: one.proof for one in found}
 
 
@@ -92,12 +94,12 @@ def unproven(organisation: Organisation) -> dict[str, str]:
 
 
 def run(organisation: Organisation, workflow: str) -> Outcome:
-    return organisation.services.runs.start(workflow, actor="test")
+    return organisation.services.runs.runs.start(workflow, actor="test")
 
 
 def run_due(organisation: Organisation) -> list[str]:
     """What the schedule begins now."""
-    running = organisation.services.runs
+    running = organisation.services.runs.runs
     outcomes = [running.execute(run_id, actor="schedule") for run_id in running.claim_due()]
     return [one.workflow for one in outcomes if one is not None and one.status == "completed"]
 
@@ -136,18 +138,18 @@ def test_the_owner_hears_of_who_could_not_be_proven_once(staged: Staged, clock: 
 
 
 def prove(organisation: Organisation, rotation: Rotation, name: str) -> None:
-    outcome = organisation.services.decisions.prove(rotation.id, name, actor="user:ann")
+    outcome = organisation.services.rotation.decisions.prove(rotation.id, name, actor="user:ann")
     assert outcome.status == "completed"
 
 
 def waive(organisation: Organisation, rotation: Rotation, name: str) -> None:
-    organisation.services.decisions.waive(rotation.id, name, why="it goes next week", actor="user:ann")
+    organisation.services.rotation.decisions.waive(rotation.id, name, why="it goes next week", actor="user:ann")
 
 
 def test_more_time_is_given_only_where_the_old_value_has_it(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     rotation = watch(staged, clock, month_end=HARD_TO_PROVE["month-end"][0])
-    extend = organisation.services.decisions.extend
+    extend = organisation.services.rotation.decisions.extend
     with pytest.raises(RefusedError, match="lapses at 2026-05-20 02:00 UTC: it cannot work on for longer"):
         extend(rotation.id, clock() + 80 * DAY + TICK, actor="user:ann")
     with pytest.raises(InvalidInputError, match="must lie in the future"):
@@ -161,7 +163,7 @@ def test_a_time_before_the_end_of_the_overlap_does_not_shorten_it(staged: Staged
     organisation, _ = staged
     rotation = watch(staged, clock, by_hand={})
     run(organisation, "by-hand")
-    organisation.services.decisions.extend(rotation.id, clock() + HOUR, actor="user:ann")
+    organisation.services.rotation.decisions.extend(rotation.id, clock() + HOUR, actor="user:ann")
     clock.advance(DAY - TICK)
     assert look(organisation, rotation).state is State.WATCHING
 
@@ -170,7 +172,10 @@ def test_a_controlled_run_that_the_new_value_fails_brings_the_old_one_back(stage
     organisation, service = staged
     rotation = watch(staged, clock, switched_off={"is_active": False})
     service.fail_next("/v1/account", status=401)
-    assert organisation.services.decisions.prove(rotation.id, "switched-off", actor="a").status == "failed"
+    assert (
+        organisation.services.rotation.decisions.prove(rotation.id, "switched-off", actor="a").status
+        == "failed"
+    )
     ended = look(organisation, rotation)
     assert (ended.state, ended.last_cause) == (State.ROLLED_BACK, "rejected")
     assert unproven(organisation) == {}
@@ -180,7 +185,10 @@ def test_a_controlled_run_that_fails_for_another_reason_proves_nothing(staged: S
     organisation, service = staged
     rotation = watch(staged, clock, switched_off={"is_active": False})
     service.fail_next("/v1/account", status=503)
-    assert organisation.services.decisions.prove(rotation.id, "switched-off", actor="a").status == "failed"
+    assert (
+        organisation.services.rotation.decisions.prove(rotation.id, "switched-off", actor="a").status
+        == "failed"
+    )
     assert look(organisation, rotation).state is State.WATCHING
     assert stands(organisation, rotation) == {"switched-off": Proof.UNPROVABLE}
     assert "switched-off" in unproven(organisation)
@@ -191,7 +199,7 @@ def test_who_answers_for_a_consumer_says_why(staged: Staged, clock: Any, why: st
     organisation, _ = staged
     rotation = watch(staged, clock, by_hand={})
     with pytest.raises(InvalidInputError, match="--why is a reason for the record: 1 to 500 printable"):
-        organisation.services.decisions.waive(rotation.id, "by-hand", why=why, actor="user:ann")
+        organisation.services.rotation.decisions.waive(rotation.id, "by-hand", why=why, actor="user:ann")
     assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}
 
 
@@ -208,7 +216,7 @@ def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clo
     rotation = watch(staged, clock, by_hand={}, switched_off={"is_active": False})
     waive(organisation, rotation, "by-hand")
     prove(organisation, rotation, "switched-off")
-    organisation.services.decisions.extend(rotation.id, clock() + 3 * DAY, actor="user:bob")
+    organisation.services.rotation.decisions.extend(rotation.id, clock() + 3 * DAY, actor="user:bob")
     with organisation.services.database.read() as connection:
         by_subject = connection.execute(
             select(audit.c.action, audit.c.actor, audit.c.details).where(audit.c.subject == rotation.id)
@@ -218,7 +226,7 @@ def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clo
             select(audit.c.actor).where(audit.c.action == "version.reveal", audit.c.actor == "user:ann")
         ).all()
         (waiver,) = consumer_rows.waivers_of(connection, rotation.id)
-        workflow = organisation.services.definitions.get(connection, "by-hand")
+        workflow = organisation.services.runs.definitions.get(connection, "by-hand")
     assert said["rotation.waive"][0] == "user:ann"
     assert (
         said["rotation.waive"][1] | {"why": "it goes next week", "workflow": workflow.id}
@@ -247,8 +255,8 @@ def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_ru
 ) -> None:
     organisation, service = staged
     rotation = watch(staged, clock, by_hand={}, hourly=HOURLY)
-    organisation.services.pins.pin("by-hand", TOKEN, 1, actor="test")
-    organisation.services.pins.pin("hourly", TOKEN, 2, actor="test")
+    organisation.services.runs.pins.pin("by-hand", TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin("hourly", TOKEN, 2, actor="test")
     assert stands(organisation, rotation) == {"by-hand": Proof.PINNED, "hourly": Proof.AWAITED}
     run(organisation, "by-hand")
     run(organisation, "hourly")
@@ -257,7 +265,7 @@ def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_ru
     assert kept.waits_for == ["by-hand, which is pinned to version 1"]
     assert stands(organisation, rotation)["hourly"] is Proof.PROVEN
     assert service.calls("DELETE") == 0
-    organisation.services.pins.pin("by-hand", TOKEN, 2, actor="test")
+    organisation.services.runs.pins.pin("by-hand", TOKEN, 2, actor="test")
     run(organisation, "by-hand")
     assert look(organisation, rotation).state is State.DONE
 
@@ -284,10 +292,10 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     assert run(organisation, "proven").status == "completed"
     reject_the_new_value(service, old)
     clock.advance(HOUR)
-    running = organisation.services.runs
+    running = organisation.services.runs.runs
     outcomes = [running.execute(run_id, actor="schedule") for run_id in running.claim_due()]
     first = next(one for one in outcomes if one is not None)
-    settled = organisation.services.inline_night.settle(first.used, lambda _: None)
+    settled = organisation.services.night.inline_night.settle(first.used, lambda _: None)
     assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
     ended = get_rotation(organisation, rotation.id)
     assert ended.last_cause == "rejected"
@@ -329,7 +337,7 @@ def refuse_the_other_credential(organisation: Organisation, service: ScriptedSer
 
 
 def refuse_the_old_value(organisation: Organisation, service: ScriptedService) -> None:
-    organisation.services.pins.pin("by-hand", TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin("by-hand", TOKEN, 1, actor="test")
     service.fail_next("/v1/account", status=401)
 
 
@@ -359,10 +367,10 @@ def test_a_test_that_is_refused_judges_no_value_that_is_in_use(staged: Staged, c
     organisation, service = staged
     rotation = watch(staged, clock, by_hand={})
     with organisation.services.database.read() as connection:
-        workflow = organisation.services.definitions.get(connection, "by-hand")
+        workflow = organisation.services.runs.definitions.get(connection, "by-hand")
     service.fail_next("/v1/account", status=401)
-    tested = organisation.services.runs.test_workflow(workflow, overrides={}, actor="user:ann")
+    tested = organisation.services.runs.runs.test_workflow(workflow, overrides={}, actor="user:ann")
     assert tested.status == "failed"
     assert look(organisation, rotation).state is State.WATCHING
-    organisation.services.runs.test_workflow(workflow, overrides={}, actor="user:ann")
+    organisation.services.runs.runs.test_workflow(workflow, overrides={}, actor="user:ann")
     assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}, "a good test proves no more"

@@ -66,7 +66,9 @@ def watch(staged: Staged, clock: Any, *others: str, **policy: Any) -> Rotation:
 def report(organisation: Organisation, **given: Any) -> Reported:
     """A good run of `WORKFLOW` that has just begun, but for what is given."""
     usual = {"workflow": WORKFLOW, "status": "completed", "started_at": organisation.services.clock()}
-    return organisation.services.run_reports.report(Report(**usual | {"used": {}} | given), actor="user:ann")
+    return organisation.services.runs.run_reports.report(
+        Report(**usual | {"used": {}} | given), actor="user:ann"
+    )
 
 
 def look(organisation: Organisation, rotation: Rotation) -> Rotation:
@@ -77,7 +79,9 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 
 def stands(organisation: Organisation, rotation: Rotation, workflow: str = WORKFLOW) -> Proof:
     with organisation.services.database.read() as connection:
-        found = organisation.services.proofs.standings(connection, get_rotation(organisation, rotation.id))
+        found = organisation.services.rotation.proofs.standings(
+            connection, get_rotation(organisation, rotation.id)
+        )
     return next(one.proof for one in found if one.consumer.name == workflow)
 
 
@@ -143,7 +147,7 @@ def test_a_run_that_began_with_the_activation_used_the_new_version(
 def test_a_pinned_workflow_used_what_it_is_pinned_to(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     rotation = watch(staged, clock)
-    organisation.services.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
+    organisation.services.runs.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
     assert report(organisation).used == {TOKEN: 1}
     assert stands(organisation, rotation) is Proof.PINNED
 

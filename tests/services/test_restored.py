@@ -28,10 +28,11 @@ from tests.services.test_backup import find_client
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
-from worker.bootstrap import Services, make_restoring
+from worker.bootstrap import Services
 from worker.demo.loopback import Answer
 from worker.domain.drift import Result
 from worker.domain.saga import State
+from worker.installation import make_restores
 
 DAY = timedelta(days=1)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -58,18 +59,18 @@ def inventory(organisation: Organisation) -> dict[str, Any]:
 
 
 def back_up(organisation: Organisation, file: Path) -> None:
-    organisation.services.backups.back_up(file, replace=True, actor="test")
+    organisation.services.upkeep.backups.back_up(file, replace=True, actor="test")
 
 
 def put_back(organisation: Organisation, file: Path) -> None:
     services = organisation.services
     services.close()
-    make_restoring(services.settings, services.clock).restore(file, replace=True, actor="test")
+    make_restores(services.settings, services.clock).restore(file, replace=True, actor="test")
     let_leases_lapse(services)
 
 
 def outcomes(organisation: Organisation) -> dict[str, str]:
-    return {row.item: row.result for row in organisation.services.comparison.list_all()}
+    return {row.item: row.result for row in organisation.services.rotation.comparison.list_all()}
 
 
 def rotate(organisation: Organisation, clock: Any) -> str:
@@ -119,14 +120,14 @@ def test_a_person_who_answers_for_it_has_it_replaced_and_the_unknown_one_is_not_
     rotate(organisation, clock)
     (in_use,) = service.live_tokens("ticketing")
     put_back(organisation, tmp_path / "backup")
-    organisation.services.comparison.compare_due()
-    organisation.services.comparison.accept(TOKEN, actor="user:ann")
+    organisation.services.rotation.comparison.compare_due()
+    organisation.services.rotation.comparison.accept(TOKEN, actor="user:ann")
     assert ("drifted", TOKEN) not in organisation.findings()
     rotate(organisation, clock)
     assert len(service.live_tokens("ticketing")) == 2
     assert in_use in service.live_tokens("ticketing")
     with pytest.raises(RefusedError, match="nothing to accept"):
-        organisation.services.comparison.accept(TOKEN, actor="user:ann")
+        organisation.services.rotation.comparison.accept(TOKEN, actor="user:ann")
 
 
 @SQLITE
@@ -141,10 +142,10 @@ def test_the_value_in_use_given_by_hand_settles_it(staged: Staged, clock: Any, t
             connection, organisation.item(TOKEN).id, 2, purpose=Purpose.RUN, actor="test"
         ).expose()
     put_back(organisation, tmp_path / "backup")
-    services.comparison.compare_due()
+    services.rotation.comparison.compare_due()
     with services.database.write() as connection:
         services.vault.update(connection, TOKEN, value=Secret(value), actor="user:ann")
-    (compared,) = services.comparison.compare_now([TOKEN])
+    (compared,) = services.rotation.comparison.compare_now([TOKEN])
     assert compared.result is Result.AGREES
     assert ("drifted", TOKEN) not in organisation.findings()
     rotate(organisation, clock)
@@ -155,7 +156,7 @@ def copy_during_an_issue(organisation: Organisation, service: Any, file: Path) -
     """The service was asked for a token, its answer is under way: that is the state of the backup."""
     gate = service.gate("/v1/tokens", method="POST")
     rotation_id = begin_by_hand(organisation, TOKEN)
-    worker = threading.Thread(target=organisation.services.rotations.advance, args=(rotation_id,))
+    worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
     worker.start()
     assert gate.reached.wait(30)
     back_up(organisation, file)
@@ -177,9 +178,9 @@ def test_a_copy_taken_during_an_issue_revokes_no_value_that_is_in_use(
     revoked = service.calls("DELETE")
     clock.advance(DAY)
     slot = clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     organisation.drive()
-    assert organisation.services.nights.close(slot) == "failed"
+    assert organisation.services.night.nights.close(slot) == "failed"
     held = get_rotation(organisation, rotation_id)
     assert (held.state, held.stuck_in) == (State.STUCK, State.PLANNED)
     assert in_use in (held.last_error or "")
@@ -188,10 +189,10 @@ def test_a_copy_taken_during_an_issue_revokes_no_value_that_is_in_use(
     assert {("drifted", TOKEN), ("stuck", TOKEN)} <= organisation.findings()
     assert any("is stuck" in problem for problem in what_is_wrong(organisation.services))
     # A person retries it, in vain; then ends it here, and nothing outside hears of that.
-    organisation.services.decisions.retry(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.retry(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.STUCK
-    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
     assert service.live_tokens("ticketing") == [in_use]
@@ -232,7 +233,7 @@ def test_a_copy_with_a_pending_value_that_was_activated_since_goes_on_by_a_perso
     organisation.drive()
     assert outcomes(organisation)[TOKEN] == Result.PENDING_ACCEPTED
     assert get_rotation(organisation, rotation_id).state is State.STUCK
-    organisation.services.decisions.accept(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.accept(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
     assert service.live_tokens("ticketing") == [in_use]
@@ -269,7 +270,7 @@ def test_a_copy_from_before_a_way_back_says_that_the_one_before_is_in_use(
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     back_up(organisation, tmp_path / "backup")
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     (in_use,) = service.live_tokens("ticketing")
     put_back(organisation, tmp_path / "backup")
@@ -301,13 +302,13 @@ def test_while_the_target_is_away_its_rotation_waits_and_then_goes_on(
     service.script = lambda _: None
     drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation_id).state is State.DONE)
     clock.advance(DAY)
-    organisation.services.comparison.compare_due()
+    organisation.services.rotation.comparison.compare_due()
     found = outcomes(organisation)
     assert found.pop("prod-tokenhub-admin-token") == Result.NOT_ASKED
     assert found == {TOKEN: Result.UNLISTED, "prod-orders-secret": Result.HERE_ALONE}
     add_route(organisation, "operators")
     organisation.deliver()
-    assert organisation.services.status.read().problems == []
+    assert organisation.services.night.status.read().problems == []
 
 
 @SQLITE
@@ -324,7 +325,7 @@ def test_one_refusal_alone_is_not_believed(staged: Staged, tmp_path: Path) -> No
         return None
 
     service.script = refuse_once
-    organisation.services.comparison.compare_due()
+    organisation.services.rotation.comparison.compare_due()
     assert outcomes(organisation)[TOKEN] == Result.UNLISTED
 
 
@@ -344,7 +345,7 @@ def test_what_others_issued_in_the_same_account_is_not_taken_for_ours(
     rotate(organisation, clock)
     back_up(organisation, tmp_path / "backup")
     put_back(organisation, tmp_path / "backup")
-    organisation.services.comparison.compare_due()
+    organisation.services.rotation.comparison.compare_due()
     found = outcomes(organisation)
     assert (found[TOKEN], found["prod-second-api-token"]) == (Result.AGREES, Result.AGREES)
 

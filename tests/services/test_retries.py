@@ -79,7 +79,7 @@ def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_s
     for number, status in enumerate((503, 429, 502), start=1):
         turn_to_next(organisation, clock)
         service.fail_next("/v1/account", status=status)
-        organisation.services.rotations.advance(rotation_id)
+        organisation.services.rotation.rotations.advance(rotation_id)
         rotation = get_rotation(organisation, rotation_id)
         assert (rotation.attempts, rotation.outages) == (number, number)
         assert rotation.last_error == f"verify: the service answered {status}"
@@ -143,9 +143,9 @@ def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_an
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.outages == 5
-    assert organisation.services.rotations.advance(rotation_id) is None
+    assert organisation.services.rotation.rotations.advance(rotation_id) is None
     service.fail_next("/v1/account")
-    organisation.services.decisions.retry(rotation_id, actor="test")
+    organisation.services.rotation.decisions.retry(rotation_id, actor="test")
     organisation.drive()
     again = get_rotation(organisation, rotation_id)
     assert (again.state, again.outages, again.waits_for) == (State.INSTALLED, 1, [])

@@ -23,8 +23,9 @@ from vaultcore.model import Mode, Policy
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
 from vaultcore.tables import deployment, item_principals, items, metadata, owners, references, versions
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.installation import initialise
 from worker.locks import share_vault
 from worker.rotators.catalog import find_principals
 from worker.rows.tables import claims, deliveries, notices, tellings, workflows
@@ -386,12 +387,12 @@ def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
     assert made == ["keyed digests of 3 rows that decide (nightkey audit verify --rows)"]
     services = Services(settings, clock)
     services.check()
-    checked = services.row_verification.check_all()
+    checked = services.upkeep.row_verification.check_all()
     assert (checked.rows, checked.wrong) == (4, ())
     (signed,) = Moves(services).log()
     assert (signed.action, signed.details["items"], signed.details["workflows"]) == ("vault.sign-rows", 1, 0)
     assert Moves(services).get(TOKEN).version == 1
     Moves(services).update(TOKEN, expires_at=clock() + timedelta(days=9))
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()
     services.close()
     assert initialise(settings, clock) == []

@@ -29,21 +29,21 @@ def told(organisation: Organisation) -> list[str]:
 
 
 def problems(organisation: Organisation) -> list[str]:
-    found = organisation.services.status.read().problems
+    found = organisation.services.night.status.read().problems
     return [describe(one) for one in found if one.kind is ProblemKind.SET_ASIDE]
 
 
 def night(organisation: Organisation, clock: Any) -> str | None:
     slot = clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     drive_on(organisation, clock)
-    outcome = organisation.services.nights.close(slot)
+    outcome = organisation.services.night.nights.close(slot)
     organisation.deliver()
     return outcome
 
 
 def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: Any) -> None:
-    tell = organisation.services.foreign_messages.tell
+    tell = organisation.services.notices.foreign_messages.tell
     assert problems(organisation) == []
     tell({Fault.NO_JSON: 1})
     tell({Fault.NO_JSON: 2, Fault.WRONG_ID: 1})
@@ -60,7 +60,7 @@ def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: An
 def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organisation, clock: Any) -> None:
     assert night(organisation, clock) == "good"
     clock.advance(timedelta(hours=3))
-    organisation.services.foreign_messages.tell({Fault.TOO_LARGE: 7})
+    organisation.services.notices.foreign_messages.tell({Fault.TOO_LARGE: 7})
     clock.advance(timedelta(hours=21))
     assert night(organisation, clock) == "failed"
     assert len(problems(organisation)) == 1
@@ -70,12 +70,12 @@ def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organis
 
 
 def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -> None:
-    organisation.services.foreign_messages.tell({Fault.NO_JSON: 5})
+    organisation.services.notices.foreign_messages.tell({Fault.NO_JSON: 5})
     with organisation.services.database.write() as connection:
         connection.execute(
             update(sweeps).values(counts={"no-json": "many", "wrong-id": 2, "of-a-newer-one": 1})
         )
-    organisation.services.foreign_messages.tell({Fault.NO_JSON: 1})
+    organisation.services.notices.foreign_messages.tell({Fault.NO_JSON: 1})
     (problem,) = problems(organisation)
     assert "2 with what is no id, 1 of-a-newer-one, 1 no JSON" in problem
     assert problem.startswith("4 messages")

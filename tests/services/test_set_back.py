@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from tests.services.dues import find_due
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to
 from vaultcore.ids import new_id
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.signs import Presence, SignOfLife, find_presence
+from worker.domain.work import Task
 from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
 from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
@@ -50,9 +52,9 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     with organisation.services.database.write() as connection:
         assert rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
     clock.advance(-ahead)
-    assert organisation.services.resume_sweep.find_waiting().rotations == []
+    assert find_due(organisation.services, Task.ROTATE) == []
     clock.advance(LEASE + timedelta(seconds=1))
-    assert organisation.services.resume_sweep.find_waiting().rotations == [rotation_id]
+    assert find_due(organisation.services, Task.ROTATE) == [rotation_id]
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
 
@@ -66,12 +68,12 @@ def test_who_lives_keeps_its_lease(staged: Staged, clock: Any, ahead: timedelta)
         held = rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
     assert held is not None
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     clock.advance(LEASE / 2)
     with organisation.services.database.write() as connection:
         assert rotation_rows.renew_lease(connection, held, now=clock(), lease=LEASE)
     clock.advance(LEASE / 2 + timedelta(seconds=1))
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:
         assert rotation_rows.is_held(connection, held, now=clock())
 
@@ -88,7 +90,7 @@ def test_a_pause_after_an_outage_is_a_pause_from_now(staged: Staged, clock: Any,
     pause = waits.next_at - clock()
     assert pause > timedelta(0)
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     put_right = get_rotation(organisation, rotation_id)
     assert put_right.next_at == clock() + pause
     assert put_right.failing_since == clock()
@@ -106,10 +108,10 @@ def test_an_overlap_lasts_as_long_as_it_should_from_now(staged: Staged, clock: A
     clock.advance(ahead)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     put_right = get_rotation(organisation, rotation_id)
     assert put_right.activated_at == clock()
-    assert organisation.services.runs.start("ticket-sync", actor="test").status == "completed"
+    assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
     clock.advance(DAY - MINUTE)
     organisation.drive()
     assert service.is_live(old)
@@ -126,7 +128,7 @@ def test_a_request_for_approval_stands_for_its_time(staged: Staged, clock: Any, 
     (opened,) = organisation.night()
     assert opened.state is State.REQUESTED
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     organisation.drive()
     found = get_rotation(organisation, opened.id)
     assert found.state is State.REQUESTED
@@ -144,12 +146,12 @@ def test_a_night_of_the_future_gets_its_slot_now_and_that_time_has_its_own_night
     (opened,) = organisation.night()
     assert opened.state is State.WATCHING
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     assert _slots(organisation) == [clock()]
     assert get_rotation(organisation, opened.id).night == clock()
-    assert organisation.services.status.read().last_night.slot == clock()
+    assert organisation.services.night.status.read().last_night.slot == clock()
     clock.now = slot
-    assert organisation.services.nights.begin(slot) is not None
+    assert organisation.services.night.nights.begin(slot) is not None
     assert _slots(organisation) == [slot - ahead, slot]
 
 
@@ -168,7 +170,7 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
     clock.advance(ahead)
     assert claim()
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     assert not claim()
     clock.advance(lease + timedelta(seconds=1))
     assert claim()
@@ -179,9 +181,9 @@ def test_a_workflow_runs_by_its_schedule_as_it_is_now(staged: Staged, clock: Any
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     clock.advance(ahead)
-    assert len(organisation.services.runs.claim_due()) == 1
+    assert len(organisation.services.runs.runs.claim_due()) == 1
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:
         assert connection.execute(select(workflows.c.next_run_at)).scalar_one() == clock() + HOUR
 
@@ -203,9 +205,9 @@ def test_a_run_that_died_ahead_of_its_time_is_found_lost_in_its_time(
             )
         )  # fmt: skip
     clock.advance(-ahead)
-    organisation.services.resume_sweep.find_waiting()
+    organisation.services.night.resume_sweep.find_work()
     clock.advance(2 * HOUR)
-    organisation.services.resume_sweep.find_waiting()
+    organisation.services.night.resume_sweep.find_work()
     with organisation.services.database.read() as connection:
         assert connection.execute(select(runs.c.completed_at)).scalar_one() is not None
 
@@ -219,7 +221,7 @@ def test_a_notice_is_sent_again_after_its_pause_from_now(staged: Staged, clock: 
     assert _waiting(organisation) > [clock()]
     pauses = [next_at - clock() for next_at in _waiting(organisation)]
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     assert [next_at - clock() for next_at in _waiting(organisation)] == pauses
 
 
@@ -229,18 +231,18 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     organisation, _ = staged
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     slot = clock()
-    organisation.services.nights.begin(slot)
-    organisation.services.nights.close(slot)
+    organisation.services.night.nights.begin(slot)
+    organisation.services.night.nights.close(slot)
     clock.advance(ahead)
-    organisation.services.delivery._route_late()
+    organisation.services.notices.delivery._route_late()
     with organisation.services.database.write() as connection:
         found = connection.execute(
             select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
         )
         keys = [Key(*row) for row in found]
-        assert [organisation.services.delivery._claim_one(connection, key) for key in keys]
+        assert [organisation.services.notices.delivery._claim_one(connection, key) for key in keys]
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     assert max(_waiting(organisation)) <= clock() + 6 * MINUTE
 
 
@@ -255,7 +257,7 @@ def test_a_heartbeat_is_tried_again_at_once(staged: Staged, clock: Any, ahead: t
             )
         )  # fmt: skip
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:
         assert connection.execute(select(heartbeats.c.next_at)).scalar_one() == clock()
 
@@ -265,14 +267,14 @@ def test_what_was_found_ahead_of_its_time_is_resolved_by_the_next_scan(
 ) -> None:
     organisation, _ = staged
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2000, mode="notify")
-    organisation.services.nights.record()
+    organisation.services.night.nights.record()
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
         assert connection.execute(update(findings).values(kind="lapsed", seen_at=clock())).rowcount
     clock.advance(-ahead)
-    organisation.services.clock_repair.mend()
+    organisation.services.upkeep.clock_repair.mend()
     clock.advance(MINUTE)
-    organisation.services.nights.record()
+    organisation.services.night.nights.record()
     assert ("lapsed", "prod-crm-password") not in organisation.findings()
 
 
@@ -286,9 +288,9 @@ def test_what_was_never_ahead_is_left_as_it_is(staged: Staged, clock: Any) -> No
     organisation.night()
     before = _everything(organisation)
     clock.advance(-MINUTE)  # as much as the clocks of two machines may differ
-    assert organisation.services.clock_repair.mend() == 0
+    assert organisation.services.upkeep.clock_repair.mend() == 0
     clock.advance(400 * DAY)
-    assert organisation.services.clock_repair.mend() == 0
+    assert organisation.services.upkeep.clock_repair.mend() == 0
     assert _everything(organisation) == before
 
 
@@ -301,14 +303,14 @@ def test_mending_twice_mends_nothing_more(staged: Staged, clock: Any, ahead: tim
     organisation.counterparts.sink.stop()
     organisation.night()
     clock.advance(-ahead)
-    assert organisation.services.clock_repair.mend() > 0
-    assert organisation.services.clock_repair.mend() == 0
+    assert organisation.services.upkeep.clock_repair.mend() > 0
+    assert organisation.services.upkeep.clock_repair.mend() == 0
 
 
 def test_a_sign_of_life_from_the_future_is_nobodys(staged: Staged, clock: Any, ahead: timedelta) -> None:
     organisation, _ = staged
     clock.advance(ahead)
-    renew = organisation.services.signs_of_life.begin(Kind.WORKER)
+    renew = organisation.services.upkeep.signs_of_life.begin(Kind.WORKER)
     clock.advance(-ahead)
     assert find_presence(_signs(organisation), clock()) is Presence.SILENT
     renew()
@@ -335,8 +337,8 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services = organisation.services
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
-    renew = services.signs_of_life.begin(Kind.WORKER)
-    services.signs_of_life.begin(Kind.BEAT)
+    renew = services.upkeep.signs_of_life.begin(Kind.WORKER)
+    services.upkeep.signs_of_life.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
         rotation_rows.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
@@ -347,10 +349,10 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
             )
         )  # fmt: skip
         connection.execute(text(damage))
-    assert services.clock_repair.mend() >= 1
+    assert services.upkeep.clock_repair.mend() >= 1
     clock.advance(DAY)
     renew()
-    assert services.night_schedule.due_night() == clock()
+    assert services.night.night_schedule.due_night() == clock()
 
 
 def _slots(organisation: Any) -> list[datetime]:

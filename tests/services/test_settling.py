@@ -38,7 +38,7 @@ def test_a_value_that_spreads_slowly_costs_no_candidate(
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.add_workflow("ticket-report", TOKEN)
     spread_slowly(service, {old}, clock, turn=turn)
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.candidates) == (State.WATCHING, 0)
@@ -51,7 +51,7 @@ def test_how_long_a_fresh_value_is_asked_again_counts_over_all_its_tests(staged:
     organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
     service.default_scopes["ticketing"] = ["tickets"]
     began = clock()
-    organisation.services.nights.begin(began)
+    organisation.services.night.nights.begin(began)
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.candidates) == (State.ROLLED_BACK, 2)

@@ -63,7 +63,7 @@ def by_role(**settings: Any) -> dict[str, Any]:
 
 
 def scan(services: Services) -> dict[tuple[str, str], tuple[str, str]]:
-    services.nights.record()
+    services.night.nights.record()
     with services.database.read() as connection:
         return {
             (row.kind, row.item): (row.detail, row.command)
@@ -271,7 +271,7 @@ def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Servi
         names = select(item_principals.c.name).where(item_principals.c.item_id == first.id)
         name = connection.execute(names).scalar_one()
         connection.execute(item_principals.insert().values(item_id=second.id, name=name))
-    seen = made.nights.preview(made.clock()).findings
+    seen = made.night.nights.preview(made.clock()).findings
     told = {(one.kind.value, one.item): one.detail for one in seen if one.kind is FindingKind.SHARED}
     assert told == {key: detail for key, (detail, _) in scan(made).items()}
     assert len(told) == 2
@@ -341,7 +341,7 @@ def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> Non
     assert copy.policy.copy_of == other.policy.copy_of
     assert scan(made) == {}
     with pytest.raises(RefusedError, match=f"is a copy of {ORDERS}: it is replaced with that"):
-        made.opening.request(BILLING, asked_by="test")
+        made.rotation.opening.request(BILLING, asked_by="test")
     advised = f"nightkey item update {BILLING} --copy-of none --value"
     with (
         pytest.raises(RefusedError, match=f"original of {BILLING}, {CRM}: delete those first, .*{advised}"),
@@ -507,9 +507,9 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
             policy=PolicyChange(parts={"copy_of": ORDERS}), actor="test",
         )  # fmt: skip
         organisation.add_workflow("billing-sync", BILLING, is_active=True)
-        organisation.services.nights.begin(clock())
+        organisation.services.night.nights.begin(clock())
         drive_on(organisation, clock)
-        organisation.services.runs.start("orders-sync", actor="test")
+        organisation.services.runs.runs.start("orders-sync", actor="test")
         clock.advance(2 * DAY)
         drive_on(organisation, clock)
         (rotation,) = organisation.rotations()
@@ -518,7 +518,7 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
         ]
         assert service.is_live(token)
         organisation.add_workflow("billing-sync", ORDERS, is_active=True)
-        organisation.services.runs.start("billing-sync", actor="test")
+        organisation.services.runs.runs.start("billing-sync", actor="test")
         clock.advance(2 * DAY)
         drive_on(organisation, clock)
         assert organisation.rotations()[0].state is State.DONE
@@ -558,12 +558,12 @@ def test_a_copy_whose_original_is_gone_says_so_and_is_mended(made: Services) -> 
         for table in (versions, item_owners):
             connection.execute(table.delete().where(table.c.item_id == original.id))
         connection.execute(items.delete().where(items.c.id == original.id))
-    for ask in (made.opening.request, made.opening.request_hurried):
+    for ask in (made.rotation.opening.request, made.rotation.opening.request_hurried):
         with pytest.raises(RefusedError, match=f"gone .*`nightkey item update {BILLING} --copy-of none`"):
             ask(BILLING, asked_by="test")
     change(made, BILLING, copy_of=None)
     with pytest.raises(RefusedError, match="mode notify"):
-        made.opening.request(BILLING, asked_by="test")
+        made.rotation.opening.request(BILLING, asked_by="test")
 
 
 def test_of_two_creates_at_once_one_takes_the_value(made: Services) -> None:

@@ -72,7 +72,7 @@ def add_key(organisation: Organisation, value: Secret, **settings: Any) -> None:
             ],
             "sample_context": {"webhook_payload": {"plan": "gold", "token": "none"}},
         }
-        organisation.services.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
+        organisation.services.runs.documents.apply([(f"{name}.json", json.dumps(document))], actor="test")
 
 
 def token_of(value: Secret) -> str:
@@ -81,7 +81,7 @@ def token_of(value: Secret) -> str:
 
 
 def enters(organisation: Organisation, token: str) -> bool:
-    ran = organisation.services.runs.start("enter", payload={"token": token}, actor="test")
+    ran = organisation.services.runs.runs.start("enter", payload={"token": token}, actor="test")
     assert ran.status == "completed" or "the token" in (ran.error_message or ""), ran
     return ran.status == "completed"
 
@@ -94,12 +94,12 @@ def value_of(organisation: Organisation, number: int) -> Secret:
 
 
 def kids(organisation: Organisation) -> list[str]:
-    return [key["kid"] for key in organisation.services.key_sets.jwks(KEY)["keys"]]
+    return [key["kid"] for key in organisation.services.runs.key_sets.jwks(KEY)["keys"]]
 
 
 def is_valid_elsewhere(organisation: Organisation, token: str, algorithm: str) -> bool:
     """To those who read the key set: with PyJWT, and with joserfc, which must agree."""
-    keys = organisation.services.key_sets.jwks(KEY)
+    keys = organisation.services.runs.key_sets.jwks(KEY)
     by_kid = {key.key_id: key.key for key in pyjwt.PyJWKSet.from_dict(keys).keys}
     public = by_kid.get(pyjwt.get_unverified_header(token)["kid"])
     valid = public is not None and bool(pyjwt.decode(token, public, algorithms=[algorithm]))
@@ -120,7 +120,7 @@ def test_what_was_signed_before_a_rotation_holds_until_the_key_before_is_retired
     add_key(organisation, first, algorithm=algorithm)
     before = token_of(first)
     (old,) = kids(organisation)
-    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.CREATED)
     new, *others = kids(organisation)
     assert (others, new) == ([old], read_key(value_of(organisation, 2)).kid), "the next key is listed first"
@@ -130,7 +130,10 @@ def test_what_was_signed_before_a_rotation_holds_until_the_key_before_is_retired
     for token in (before, after):
         assert enters(organisation, token)
         assert is_valid_elsewhere(organisation, token, algorithm)
-    assert organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test").status == "completed"
+    assert (
+        organisation.services.runs.runs.start("issue", payload={"plan": "x"}, actor="test").status
+        == "completed"
+    )
     clock.advance(timedelta(hours=2))
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
@@ -145,15 +148,15 @@ def test_a_shared_key_has_no_key_set_and_is_checked_by_both_versions_all_the_sam
     first = generate("HS256")
     add_key(organisation, first, algorithm="HS256")
     before = token_of(first)
-    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.WATCHING)
     second = value_of(organisation, 2)
     theirs = pyjwt.encode({"iss": "us", "exp": int(time.time()) + 60}, second.expose(), algorithm="HS256")
     assert enters(organisation, before)
     assert enters(organisation, theirs)
     with pytest.raises(RefusedError, match="has no key set: it holds a shared key"):
-        organisation.services.key_sets.jwks(KEY)
-    organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test")
+        organisation.services.runs.key_sets.jwks(KEY)
+    organisation.services.runs.runs.start("issue", payload={"plan": "x"}, actor="test")
     clock.advance(timedelta(hours=2))
     drive_on(organisation, clock)
     assert [enters(organisation, token) for token in (before, theirs)] == [False, True]
@@ -165,10 +168,10 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
     add_key(organisation, generate("ES256"), algorithm="ES256")
     services = organisation.services
     with services.database.read() as connection:
-        issue = services.definitions.get(connection, "issue")
-    tested = services.runs.test_workflow(issue, overrides={}, actor="test")
+        issue = services.runs.definitions.get(connection, "issue")
+    tested = services.runs.runs.test_workflow(issue, overrides={}, actor="test")
     assert tested.status == "completed"
-    services.documents.apply(
+    services.runs.documents.apply(
         [
             (
                 "echo.json",
@@ -198,7 +201,7 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
         ],
         actor="test",
     )  # fmt: skip
-    ran = services.runs.start("echo", actor="test")
+    ran = services.runs.runs.start("echo", actor="test")
     assert (ran.status, ran.error_message) == ("completed", None)
     assert "EYJ" not in json.dumps(ran.output)
     with services.database.read() as connection:
@@ -216,11 +219,11 @@ def test_asking_for_a_key_set_again_writes_nothing_whatever_the_value_is(
     value = Secret("no-key-at-all") if kind == "no key" else generate(kind)
     add_key(organisation, value, algorithm="HS256" if kind == "HS256" else "ES256")
     for _ in range(3):
-        shown = organisation.services.key_sets.published(KEY)
+        shown = organisation.services.runs.key_sets.published(KEY)
         assert (shown is not None) == (kind == "ES256")
     assert reveals(organisation) == 1
     with organisation.services.database.write():  # nobody else can write now
-        asked = [organisation.services.key_sets.published(name) for name in (KEY, "prod-nothing")]
+        asked = [organisation.services.runs.key_sets.published(name) for name in (KEY, "prod-nothing")]
     assert asked == [shown, None]
 
 
@@ -228,11 +231,11 @@ def test_a_key_that_was_made_here_is_published_without_being_revealed(
     organisation: Organisation, clock: Any
 ) -> None:
     add_key(organisation, generate("ES256"), algorithm="ES256")
-    organisation.services.key_sets.published(KEY)
-    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    organisation.services.runs.key_sets.published(KEY)
+    rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.CREATED)
     before = reveals(organisation)
-    shown = organisation.services.key_sets.published(KEY)
+    shown = organisation.services.runs.key_sets.published(KEY)
     assert shown is not None
     assert len(shown["keys"]) == 2
     assert reveals(organisation) == before == 1
@@ -248,8 +251,8 @@ def test_without_the_package_it_is_named_and_nothing_is_revealed(
         with pytest.raises(
             ConfigurationError, match=r"signing keys need joserfc: pip install 'nightkey\[jwt\]'"
         ):
-            organisation.services.key_sets.jwks(KEY)
-        assert organisation.services.key_sets.published(KEY) is None
+            organisation.services.runs.key_sets.jwks(KEY)
+        assert organisation.services.runs.key_sets.published(KEY) is None
         with pytest.raises(CounterpartError, match="signing keys need joserfc"):
             read_key(key)
     assert reveals(organisation) == 0
@@ -266,16 +269,16 @@ def reveals(organisation: Organisation) -> int:
 def test_a_value_that_signs_nothing_has_no_key_set(organisation: Organisation, clock: Any) -> None:
     organisation.add_item("prod-mail-password", "x" * 12, days=30)
     with pytest.raises(RefusedError, match="prod-mail-password has no key set: the signing key cannot be read"):
-        organisation.services.key_sets.jwks("prod-mail-password")
+        organisation.services.runs.key_sets.jwks("prod-mail-password")
 
 
 def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
     organisation: Organisation, clock: Any
 ) -> None:
     add_key(organisation, generate("ES256"), algorithm="ES256", ahead=3600)
-    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.INSTALLED)
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.INSTALLED
     assert "may not have read the new key before" in waiting.waits_for[0]
@@ -296,7 +299,7 @@ class KeySetFile(LoopbackServer):
         return Answer(status=200, body=self.keys)
 
     def write(self) -> None:
-        self.keys = self._organisation.services.key_sets.jwks(KEY)
+        self.keys = self._organisation.services.runs.key_sets.jwks(KEY)
 
 
 @pytest.fixture
@@ -310,9 +313,9 @@ def published(organisation: Organisation) -> Iterator[KeySetFile]:
 
 def begin_waiting(organisation: Organisation, clock: Any) -> str:
     """A rotation whose new key is not found yet."""
-    rotation_id = organisation.services.opening.request(KEY, asked_by="test").id
+    rotation_id = organisation.services.rotation.opening.request(KEY, asked_by="test").id
     step_to(organisation, clock, rotation_id, State.INSTALLED)
-    organisation.services.rotations.advance(rotation_id)
+    organisation.services.rotation.rotations.advance(rotation_id)
     assert get_rotation(organisation, rotation_id).outages == 1
     return rotation_id
 
@@ -327,7 +330,7 @@ def test_a_key_set_that_is_written_now_and_then_is_waited_for_with_the_same_key(
     while clock.now < written_at:
         turn_to_next(organisation, clock)
         if clock.now < written_at:
-            organisation.services.rotations.advance(rotation_id)
+            organisation.services.rotation.rotations.advance(rotation_id)
             waiting = get_rotation(organisation, rotation_id)
             assert (waiting.state, waiting.candidates) == (State.INSTALLED, 0)
     assert "does not list the new key yet" in waiting.waits_for[0]
@@ -356,7 +359,7 @@ def test_a_key_in_use_that_is_no_longer_listed_is_given_up_for_the_one_before(
     rotation_id = begin_waiting(organisation, clock)
     published.write()
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.runs.start("issue", payload={"plan": "x"}, actor="test")
+    organisation.services.runs.runs.start("issue", payload={"plan": "x"}, actor="test")
     assert enters(organisation, token_of(value_of(organisation, 2)))
     published.keys = before  # an old copy was brought back
     clock.advance(timedelta(hours=2))

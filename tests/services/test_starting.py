@@ -24,13 +24,13 @@ WORKFLOW, SUBFLOW = "workflow_trigger", "subflow_trigger"
 
 
 def start(services: Services, name: str = "first", payload: Any = None) -> Outcome:
-    return services.runs.start(name, payload=payload, actor="test")
+    return services.runs.runs.start(name, payload=payload, actor="test")
 
 
 def test(services: Services, name: str = "first", **overrides: int) -> Outcome:
     with services.database.read() as connection:
-        workflow = services.definitions.get(connection, name)
-    return services.runs.test_workflow(workflow, overrides=overrides, actor="test")
+        workflow = services.runs.definitions.get(connection, name)
+    return services.runs.runs.test_workflow(workflow, overrides=overrides, actor="test")
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # it is a move
@@ -56,8 +56,8 @@ def logs(services: Services, run_id: str) -> dict[str, Any]:
 def drain(services: Services) -> list[Outcome]:
     """All that other runs have begun, until none is left."""
     done: list[Outcome] = []
-    while due := services.runs.due_runs():
-        outcomes = [services.runs.execute(run_id, actor="test") for run_id in due]
+    while due := services.runs.runs.due_runs():
+        outcomes = [services.runs.runs.execute(run_id, actor="test") for run_id in due]
         done += [one for one in outcomes if one is not None]
     return done
 
@@ -95,9 +95,9 @@ def test_a_workflow_that_was_made_inactive_before_its_time_was_served_does_not_b
     every = {"schedule_type": "interval", "schedule_value": "5 minutes"}
     apply(services, chain("timed", post(sink.url), **every))
     clock.advance(timedelta(minutes=5))
-    (run_id,) = services.runs.claim_due()
+    (run_id,) = services.runs.runs.claim_due()
     apply(services, chain("timed", post(sink.url), **every, is_active=False))
-    assert services.runs.execute(run_id, actor="test") is None
+    assert services.runs.runs.execute(run_id, actor="test") is None
     (row,) = all_runs(services)
     assert (row.status, row.error_message) == (
         "failed",
@@ -133,7 +133,7 @@ def test_a_night_by_hand_runs_what_runs_have_begun(here: Services) -> None:
     apply(here, chain("third", trigger=WORKFLOW), chain("second", begin("third"), trigger=WORKFLOW),
           chain("first", begin("second")))  # fmt: skip
     start(here)
-    here.resume_sweep.carry_on()
+    here.night.resume_sweep.carry_on()
     assert [one.status for one in all_runs(here)] == ["completed"] * 3
 
 
@@ -165,8 +165,8 @@ def test_in_a_test_nothing_is_started_and_its_output_says_so(here: Services) -> 
         {"run_id": None, "workflow": "second", "skipped": "a test starts no other run"},
     )
     with here.database.read() as connection:
-        workflow = here.definitions.get(connection, "first")
-    node = here.runs.test_node(workflow, "begin", overrides={}, actor="test")
+        workflow = here.runs.definitions.get(connection, "first")
+    node = here.runs.runs.test_node(workflow, "begin", overrides={}, actor="test")
     assert (node.status, node.error_message) == ("skipped", "it starts another workflow, which a test does not")
     assert [one.workflow_name for one in all_runs(here)] == ["first"]
 
@@ -207,7 +207,7 @@ def test_a_worker_whose_clock_is_a_little_behind_begins_it_all_the_same(here: Se
     apply(here, chain("second", trigger=WORKFLOW), chain("first", begin("second", {"a": 1})))
     (run_id,) = start(here).begun
     clock.advance(timedelta(seconds=-10))
-    ended = here.runs.execute(run_id, actor="test")
+    ended = here.runs.runs.execute(run_id, actor="test")
     assert ended is not None
     assert (ended.status, ended.output) == ("completed", {"a": 1})
 
@@ -364,8 +364,8 @@ def test_in_a_test_each_is_a_test_with_the_same_candidate(here: Services, sink: 
     assert [one.purpose for one in all_runs(here)] == ["test", "test"]
     assert moves.sql(select(references.c.proven_version)) == [(None,)]
     with here.database.read() as connection:
-        workflow = here.definitions.get(connection, "first")
-    node = here.runs.test_node(workflow, "each", overrides={}, actor="test")
+        workflow = here.runs.definitions.get(connection, "first")
+    node = here.runs.runs.test_node(workflow, "each", overrides={}, actor="test")
     assert (node.status, node.error_message) == (
         "skipped",
         "it runs another workflow, which is tested by itself",
@@ -380,8 +380,8 @@ def test_a_controlled_run_controls_each(here: Services, sink: HttpSink) -> None:
         chain("first", each([1], "second")),
     )
     with here.database.read() as connection:
-        workflow = here.definitions.get(connection, "first")
-    here.runs.run_controlled(workflow, overrides={item.id: 1}, rotation_id="rot_x", actor="test")
+        workflow = here.runs.definitions.get(connection, "first")
+    here.runs.runs.run_controlled(workflow, overrides={item.id: 1}, rotation_id="rot_x", actor="test")
     assert [(one.purpose, one.rotation_id) for one in all_runs(here)] == [("controlled", "rot_x")] * 2
     assert Moves(here).sql(select(references.c.proven_version)) == [(1,)]
 

@@ -31,7 +31,7 @@ def test_where_nothing_was_issued_nobody_is_told_of_a_new_value(staged: Staged, 
         return Answer(status=503, body={}) if incoming.method == "POST" else Answer(status=200, body=listed)
 
     service.script = script
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     assert organisation.rotations()[0].state is State.STUCK
     ((_, body),) = told(organisation, "rotation-stuck")
@@ -57,12 +57,12 @@ def test_who_is_stuck_after_the_old_value_was_revoked_is_not_led_back_to_it(stag
     service.script = lambda asked: (
         Answer(status=200, body={"tokens": []}) if (asked.method, asked.path) == ("GET", "/v1/tokens") else None
     )
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     stuck = step_to(organisation, clock, rotation_id, State.STUCK)
     assert (stuck.stuck_in, stuck.old_dead, service.is_live(old)) == (State.RETIRING, True, False)
     with pytest.raises(RefusedError, match="has no way back, since the old value is refused"):
-        organisation.services.decisions.roll_back(rotation_id, actor="test")
-    organisation.services.decisions.accept(rotation_id, actor="test")
+        organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.accept(rotation_id, actor="test")
     assert get_rotation(organisation, rotation_id).state is State.DONE
 
 
@@ -73,10 +73,10 @@ def test_while_the_old_value_works_there_is_a_way_back_to_it(staged: Staged, clo
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     service.script = lambda asked: Answer(status=400, body={}) if asked.method == "DELETE" else None
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     stuck = step_to(organisation, clock, rotation_id, State.STUCK)
     assert (stuck.stuck_in, stuck.old_dead, service.is_live(old)) == (State.RETIRING, False, True)
     service.script = lambda _: None
-    organisation.services.decisions.roll_back(rotation_id, actor="test")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK

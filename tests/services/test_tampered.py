@@ -23,9 +23,10 @@ from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.tables import deployment, item_owners, items, owners, references, routes, versions
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
+from worker.installation import initialise
 from worker.rows import checks as check_rows
 from worker.rows import findings as finding_rows
 from worker.rows import row_checks as row_check_rows
@@ -156,9 +157,9 @@ EDITS: dict[str, tuple[Edit, str]] = {
 def night(organisation: Organisation) -> str | None:
     """How it ended."""
     slot = organisation.services.clock()
-    organisation.services.nights.begin(slot)
+    organisation.services.night.nights.begin(slot)
     organisation.drive()
-    outcome = organisation.services.nights.close(slot)
+    outcome = organisation.services.night.nights.close(slot)
     organisation.deliver()
     return outcome
 
@@ -191,14 +192,14 @@ def edited(services: Services, organisation: Organisation, change: Edit) -> Iter
 def test_every_edited_row_is_named_by_the_check_and_by_no_log(ours: Staged) -> None:
     organisation, _ = ours
     services = organisation.services
-    checking = services.row_verification
+    checking = services.upkeep.row_verification
     for name, (change, subject) in EDITS.items():
         assert checking.check_all().wrong == (), name
         with edited(services, organisation, change):
             (found,) = checking.check_all().wrong
             assert found.subject.startswith(subject), name
-            assert found in services.nights.preview(services.clock()).findings
-            assert services.anchors.verify().whole, "of which the log says nothing"
+            assert found in services.night.nights.preview(services.clock()).findings
+            assert services.upkeep.anchors.verify().whole, "of which the log says nothing"
     assert checking.check_all().wrong == ()
 
 
@@ -228,17 +229,17 @@ def test_nothing_is_sent_to_where_an_edited_row_leads(ours: Staged) -> None:
     services = organisation.services
     with edited(services, organisation, lead_workflow_away):
         with pytest.raises(TamperedError, match=r"workflow ticket-sync .* accept-row workflows fl_"):
-            services.runs.start(WORKFLOW, actor="test")
+            services.runs.runs.start(WORKFLOW, actor="test")
         workflow_id = read(services, workflows.c.id, where=workflows.c.name == WORKFLOW).id
         with services.database.write() as connection:
             waiting = run_rows.open_run(
                 connection, workflow_id, WORKFLOW, purpose="production", trigger="schedule", at=services.clock()
             )
-        assert services.runs.execute(waiting, actor="test") is None
+        assert services.runs.runs.execute(waiting, actor="test") is None
     with edited(services, organisation, lead_policy_away):
         with pytest.raises(TamperedError, match=r"item prod-ticketing-api-token .* accept-row items vlt_"):
-            services.opening.request(TOKEN, asked_by="test")
-        ran = services.runs.start(WORKFLOW, actor="test")
+            services.rotation.opening.request(TOKEN, asked_by="test")
+        ran = services.runs.runs.start(WORKFLOW, actor="test")
         assert (ran.status, ran.used) == ("failed", ())
         assert "changed behind the vault's back" in (ran.error_message or "")
         assert night(organisation) == "failed"
@@ -316,7 +317,7 @@ def test_what_would_be_revoked_outside_is_what_the_vault_has_written_down(ours: 
     organisation, service = ours
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    organisation.services.runs.start(WORKFLOW, actor="test")
+    organisation.services.runs.runs.start(WORKFLOW, actor="test")
     clock.advance(timedelta(days=2))
     with behind(organisation.services) as connection:
         call_otherwise(connection, organisation)
@@ -343,7 +344,7 @@ def test_a_waiver_or_a_check_that_none_of_us_wrote_answers_for_nothing(ours: Sta
     with services.database.read() as connection:
         known = connection.execute(select(checks.c.digest)).scalars().all()
         assert [check_rows.find(connection, digest) for digest in known] == [None] * len(known)
-    wrong = {one.subject.split(" ")[0] for one in services.row_verification.check_all().wrong}
+    wrong = {one.subject.split(" ")[0] for one in services.upkeep.row_verification.check_all().wrong}
     assert wrong == ({"waivers", "checks"} if known else {"waivers"})
 
 
@@ -360,7 +361,7 @@ def test_a_value_is_revealed_to_nobody_by_an_edited_row(ours: Staged) -> None:
         with pytest.raises(TamperedError), services.database.write() as connection:
             services.versions.reveal(connection, item_id, 1, purpose="run", actor="test")  # type: ignore[arg-type]
         edit(services, table, where, **dict(before._mapping))
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()
 
 
 def test_a_notice_does_not_leave_by_a_route_that_was_given_to_another(ours: Staged) -> None:
@@ -369,8 +370,8 @@ def test_a_notice_does_not_leave_by_a_route_that_was_given_to_another(ours: Stag
     with behind(services) as connection:
         take_route(connection, organisation)
     with services.database.write() as connection:
-        operators = services.recipients.find_operators(connection)
-        services.outbox.post(
+        operators = services.notices.recipients.find_operators(connection)
+        services.notices.outbox.post(
             connection, operators, kind="night-failed", dedupe_key="x",
             data={"night": services.clock(), "problems": ["a secret of the operators"]},
         )  # fmt: skip
@@ -388,14 +389,14 @@ def test_an_honest_write_does_not_make_a_forged_row_honest(ours: Staged) -> None
         connection.execute(update(items).where(items.c.id == item_id).values(name="prod-another-name"))
     with services.database.write() as connection:
         services.vault.hold(connection, item_id, None)  # which decides nothing
-    (found,) = services.row_verification.check_all().wrong
+    (found,) = services.upkeep.row_verification.check_all().wrong
     assert found.item == TOKEN
 
 
 def test_a_person_answers_for_a_row_as_it_was_shown(ours: Staged) -> None:
     organisation, _ = ours
     services = organisation.services
-    checking = services.row_verification
+    checking = services.upkeep.row_verification
     with behind(services) as connection:
         prolong(connection, organisation)
     assert night(organisation) == "failed"
@@ -410,7 +411,7 @@ def test_a_person_answers_for_a_row_as_it_was_shown(ours: Staged) -> None:
     assert checking.check_all().wrong == ()
     assert tampered(services) == []
     assert organisation.item(TOKEN).name == TOKEN
-    assert services.anchors.verify().whole
+    assert services.upkeep.anchors.verify().whole
     with pytest.raises(RefusedError, match="nothing to answer for"):
         checking.show("items", key)
     for table, wrong, error in (("audit", key, NightkeyError), ("items", "vlt_x", NotFoundError)):
@@ -422,10 +423,10 @@ def test_for_a_record_that_does_not_open_nobody_can_answer(ours: Staged) -> None
     organisation, _ = ours
     with behind(organisation.services) as connection:
         flip_record(connection, organisation)
-    (found,) = organisation.services.row_verification.check_all().wrong
+    (found,) = organisation.services.upkeep.row_verification.check_all().wrong
     assert found.command == f"nightkey item update {ADMIN} --value-file PATH"
     with pytest.raises(RefusedError, match="nobody can answer for that"):
-        organisation.services.row_verification.show(*found.subject.split(" ", 1))
+        organisation.services.upkeep.row_verification.show(*found.subject.split(" ", 1))
 
 
 def test_what_was_put_right_is_no_finding_any_more(ours: Staged, clock: Any) -> None:
@@ -445,7 +446,7 @@ def test_what_was_put_right_is_no_finding_any_more(ours: Staged, clock: Any) -> 
 def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monkeypatch: Any) -> None:
     organisation, _ = ours
     services = organisation.services
-    checking = services.row_verification
+    checking = services.upkeep.row_verification
     monkeypatch.setattr("worker.services.upkeep.row_verification._PAGE", 1)
     monkeypatch.setattr(checking, "_budget", 1)
     all_rows = checking.check_all().rows
@@ -499,4 +500,4 @@ def test_what_a_statement_makes_of_a_deciding_column_must_be_known_before(ours: 
     with services.database.write() as connection:
         connection.execute(update(rotations).values(fence=rotations.c.fence + 1))  # which decides nothing
         connection.execute(update(items).where(items.c.name == "nobody").values(name="somebody"))
-    assert services.row_verification.check_all().wrong == ()
+    assert services.upkeep.row_verification.check_all().wrong == ()

@@ -33,12 +33,12 @@ def full(staged: Staged, clock: Any) -> Services:
             insert(waivers).values(rotation_id=rotation_id, workflow_id="fl_x", by="me", why="-", at=now)
         )
         connection.execute(insert(checks).values(digest="d" * 64, subject="x", tells_apart=True, asked_at=now))
-    services.row_verification.check_some()
+    services.upkeep.row_verification.check_some()
     return services
 
 
 def test_a_row_of_every_table_is_found_again_and_answered_for(full: Services) -> None:
-    checking = full.row_verification
+    checking = full.upkeep.row_verification
     for table in kept_tables():
         with behind(full) as connection:
             row = page_after(connection, table, None, size=1)[0]
@@ -65,6 +65,6 @@ def test_a_place_that_was_edited_ends_no_later_night(staged: Staged, clock: Any)
     night(organisation)
     now = clock()
     edit(services, row_checks, row_checks.c.id == 1, begun_at=now.replace(year=2020))
-    services.row_verification.check_some()
-    assert services.row_verification.check_some().wrong == ()
+    services.upkeep.row_verification.check_some()
+    assert services.upkeep.row_verification.check_some().wrong == ()
     assert tampered(services) == []

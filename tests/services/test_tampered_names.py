@@ -66,10 +66,10 @@ def test_the_key_set_of_a_name_is_that_of_nobody_else(kept: Staged) -> None:
             name, generate("EdDSA").expose(), days=60, mode="auto", rotator="signing-key", lifetime="90d",
             settings={"algorithm": "EdDSA"},
         )  # fmt: skip
-    shown = services.key_sets.published("prod-signing-key")
+    shown = services.runs.key_sets.published("prod-signing-key")
     assert shown is not None
     exchange(services, items, "prod-signing-key", "mallorys-key")
-    assert services.key_sets.published("prod-signing-key") is None
-    assert services.key_sets.published("mallorys-key") is None
+    assert services.runs.key_sets.published("prod-signing-key") is None
+    assert services.runs.key_sets.published("mallorys-key") is None
     exchange(services, items, "prod-signing-key", "mallorys-key")
-    assert services.key_sets.published("prod-signing-key") == shown
+    assert services.runs.key_sets.published("prod-signing-key") == shown

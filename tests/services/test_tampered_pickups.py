@@ -23,9 +23,9 @@ def open_pickup(services: Services, name: str) -> str:
         made = services.vault.create(
             connection, name=name, value=None, owner_ids=(), expires_at=None, policy=Policy(), actor="me"
         )
-        kept = services.pickups.keep_first(connection, made, actor="me")
+        kept = services.rotation.pickups.keep_first(connection, made, actor="me")
     assert kept is not None
-    return services.pickups.token(kept.claim_id)
+    return services.rotation.pickups.token(kept.claim_id)
 
 
 @pytest.mark.parametrize("name", [TOKEN, ADMIN])
@@ -38,15 +38,15 @@ def test_a_pickup_shows_no_value_of_another_kind(staged: Staged, name: str) -> N
     mine, others = organisation.item(MINE).id, organisation.item(name).id
     edit(services, claims, claims.c.item_id == mine, item_id=others)
     with pytest.raises(RefusedError, match="no key that callers present to us"):
-        services.pickups.collect(token, actor="me", show=seen.append)
+        services.rotation.pickups.collect(token, actor="me", show=seen.append)
     # nor where the item and its version were made to look like one of a key
     edit(services, items, items.c.id == others, kind="api-key")
     edit(services, versions, versions.c.item_id == others, digest=bytes(32))
     with pytest.raises(NightkeyError, match="changed behind the vault's back"):
-        services.pickups.collect(token, actor="me", show=seen.append)
+        services.rotation.pickups.collect(token, actor="me", show=seen.append)
     assert seen == []
     edit(services, claims, claims.c.item_id == others, item_id=mine)
-    services.pickups.collect(token, actor="me", show=seen.append)
+    services.rotation.pickups.collect(token, actor="me", show=seen.append)
     assert len(seen) == 1
 
 
@@ -62,12 +62,12 @@ def test_the_token_of_a_pickup_goes_to_nobody_else(staged: Staged, *, with_notic
         lifetime="60d", lead="14d", overlap="12d",
     )  # fmt: skip
     slot = services.clock()
-    services.nights.begin(slot)
+    services.night.nights.begin(slot)
     organisation.drive()
-    services.nights.close(slot)
+    services.night.nights.close(slot)
     with services.database.read() as connection:
         mallory = services.owners.get(connection, "mallory").id
-        (route,) = services.recipients.find_routes(connection, mallory)
+        (route,) = services.notices.recipients.find_routes(connection, mallory)
         (notice,) = connection.execute(select(notices.c.id).where(notices.c.claim_id.is_not(None))).scalars()
     edit(services, deliveries, deliveries.c.notice_id == notice, route_id=route.id)
     if with_notice:

@@ -36,7 +36,7 @@ def test_nothing_is_revoked_while_a_use_is_lost(staged: Staged, clock: Any, how:
     organisation.add_workflow("second", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
-    services.runs.start("ticket-sync", actor="test")
+    services.runs.runs.start("ticket-sync", actor="test")
     with behind(services) as connection:
         connection.execute(EDITS[how])
     clock.advance(timedelta(days=2))
@@ -48,7 +48,7 @@ def test_nothing_is_revoked_while_a_use_is_lost(staged: Staged, clock: Any, how:
     with behind(services) as connection:
         connection.execute(delete(references).where(SECOND))
     organisation.add_workflow("second", TOKEN)
-    services.runs.start("second", actor="test")
+    services.runs.runs.start("second", actor="test")
     clock.advance(timedelta(days=2))
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.DONE
@@ -77,7 +77,7 @@ def test_what_an_owner_replaced_is_kept_while_a_use_is_lost(staged: Staged, cloc
     with behind(services) as connection:
         connection.execute(EDITS[how])
     clock.advance(timedelta(days=3))
-    retired, unreadable = services.retirement.retire_replaced(actor="test", page_size=50)
+    retired, unreadable = services.rotation.retirement.retire_replaced(actor="test", page_size=50)
     assert retired == 0
     assert [one.kind for one in unreadable] == [FindingKind.UNREADABLE]
     assert "workflow second, whose use of" in unreadable[0].detail

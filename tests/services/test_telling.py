@@ -164,7 +164,7 @@ def _pass_night(organisation: Organisation, clock: Any) -> None:
     for _ in range(4):
         clock.advance(HOUR / 4)
         organisation.drive()
-        organisation.services.resume_sweep.find_waiting()
+        organisation.services.night.resume_sweep.find_work()
     organisation.deliver()
 
 
@@ -197,7 +197,7 @@ def test_a_digest_waits_for_the_end_of_quiet_hours_and_tells_how_things_stand_th
     organisation.night()
     notice = next(one for one in organisation.notices() if one.kind == "digest")
     assert (notice.state, notice.next_at) == ("waiting", datetime(2026, 3, 1, 6, 0, tzinfo=UTC))
-    assert not organisation.services.delivery.is_due()
+    assert not organisation.services.notices.delivery.is_due()
     with organisation.services.database.write() as connection:
         organisation.services.vault.update(connection, CRM, expires_at=clock() + 200 * DAY, actor="test")
     clock.advance(4 * HOUR)
@@ -238,8 +238,8 @@ def test_who_leaves_is_not_told_how_to_collect_what_takes_the_place_of_what_they
     organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, mode="notify")
     organisation.night()
     services = organisation.services
-    departure = services.offboarding.begin("support", hurried=True, actor="user:ann")
-    opened = services.offboarding.open_next(departure, after=0, actor="user:ann")
+    departure = services.rotation.offboarding.begin("support", hurried=True, actor="user:ann")
+    opened = services.rotation.offboarding.open_next(departure, after=0, actor="user:ann")
     assert opened is not None
     organisation.drive()
     clock.advance(6 * HOUR)
@@ -276,7 +276,7 @@ def test_an_approval_that_was_given_meanwhile_is_not_asked_for(organisation: Org
     change(organisation, "support", quiet="00:00-07:00")
     organisation.add_token(TOKEN, "ticketing", mode="approve")
     (rotation,) = organisation.night()
-    organisation.services.decisions.approve(rotation.id, actor="user:ann")
+    organisation.services.rotation.decisions.approve(rotation.id, actor="user:ann")
     assert state_of(organisation, "rotation-requested") == "withdrawn"
     clock.advance(6 * HOUR)
     organisation.deliver()
@@ -300,7 +300,7 @@ def test_a_rotation_that_is_done_is_told_at_once_and_in_no_digest(
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.night()
     assert f"{TOKEN} is now version 2; the one before it works on" in digests(organisation, "support")[0]
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     clock.advance(2 * DAY)
     organisation.drive()
     organisation.deliver()

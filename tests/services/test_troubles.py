@@ -23,10 +23,12 @@ from vaultcore.crypto import keyfile
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, InvalidInputError, LockedError, NightkeyError, Trouble, TroubleError
 from vaultcore.troubles import _SENTENCES, explain, say
-from worker.bootstrap import Services, initialise
+from worker.bootstrap import Services
 from worker.config import SETTINGS_FILE, load_settings
+from worker.domain.work import Task, Work
+from worker.installation import initialise
 from worker.log import configure_logging
-from worker.tasks import _at_the_edge
+from worker.tasks import make_task
 
 sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 postgres_only = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -91,11 +93,11 @@ def test_what_is_no_trouble_of_the_machine_is_left_alone() -> None:
 
 
 def test_a_worker_says_the_same_in_its_log(capfd: pytest.CaptureFixture[str]) -> None:
-    def fill(_: str) -> None:
+    def fill(_: object) -> list[Work]:
         raise OSError(errno.ENOSPC, "the-value", "/broker/message")
 
     configure_logging("ERROR")
-    _at_the_edge("rotate", fill)(ROTATION)
+    make_task(Task.ROTATE, fill, fill)(ROTATION)
     (line,) = capfd.readouterr().err.splitlines()
     logged = json.loads(line)
     assert (logged["event"], logged["trouble"], logged["ids"]) == ("task.failed", "disk-full", [ROTATION])
@@ -293,13 +295,13 @@ def test_a_database_that_goes_in_a_step_judges_no_value(
         consumers=Consumers.NONE,
     )
     item = moves.add("prod-webhook-secret", "the-first-value", days=1, policy=policy).item
-    rotation = services.opening.request(item.name, asked_by="test")
-    advanced = services.rotations.advance(rotation.id)
+    rotation = services.rotation.opening.request(item.name, asked_by="test")
+    advanced = services.rotation.rotations.advance(rotation.id)
     assert advanced is not None
     server.stop()
-    told(lambda: services.rotations.advance(rotation.id), Trouble.AWAY)
+    told(lambda: services.rotation.rotations.advance(rotation.id), Trouble.AWAY)
     server.start()
-    found = services.rotations.advance(rotation.id)
+    found = services.rotation.rotations.advance(rotation.id)
     assert found is not None
     assert (found.rotation.last_cause, found.rotation.candidates) == (None, 0)
     services.close()

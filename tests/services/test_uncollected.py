@@ -146,7 +146,7 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
     assert row.detail.startswith("the first call with the new key, which was collected by user:ann on ")
     assert row.detail.endswith("; it did not come during the overlap")
     assert any(f"{KEY} is not proven since it was replaced" in body for _, body in told(organisation, "digest"))
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     deciding.extend(rotation_id, clock() + DAY, actor="user:ann")
     drive_on(organisation, clock, until=lambda: ("unproven", KEY) not in organisation.findings())
     clock.advance(DAY)
@@ -167,11 +167,11 @@ def test_a_key_that_was_lost_after_all_is_taken_back_by_hand(organisation: Organ
     assert f"if it is lost, `nightkey rotation rollback {rotation_id}` takes it back, then" in str(
         refused.value
     )
-    organisation.services.decisions.roll_back(rotation_id, actor="user:ann")
+    organisation.services.rotation.decisions.roll_back(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["current", "destroyed"]
     assert organisation.present(key) is None
-    organisation.services.opening.request(KEY, asked_by="user:ann")
+    organisation.services.rotation.opening.request(KEY, asked_by="user:ann")
     organisation.drive()
     assert organisation.collect(token_of(organisation), actor="user:ann").version == 3
 
@@ -216,7 +216,7 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        organisation.services.pickups.collect(token_of(organisation), actor="user:ann", show=lose)
+        organisation.services.rotation.pickups.collect(token_of(organisation), actor="user:ann", show=lose)
     clock.advance(2 * DAY)
     organisation.night()
     assert get_rotation(organisation, rotation.id).waits_for == [
@@ -239,7 +239,7 @@ def test_a_key_without_one_before_it_waits_for_ever_whatever_was_said_first(
     add_key(organisation, claim="3d")
     (rotation,) = organisation.night()
     token = token_of(organisation)
-    organisation.services.opening.request_hurried(KEY, asked_by="test")
+    organisation.services.rotation.opening.request_hurried(KEY, asked_by="test")
     organisation.drive()
     assert get_rotation(organisation, rotation.id).state is State.DONE
     assert organisation.stages(KEY) == ["destroyed", "current"]
@@ -258,7 +258,7 @@ def test_in_a_hurry_it_waits_for_ever_since_there_is_no_key_before_it(
     organisation: Organisation, clock: Any
 ) -> None:
     add_key(organisation, claim="3d")
-    organisation.services.opening.request_hurried(KEY, asked_by="test")
+    organisation.services.rotation.opening.request_hurried(KEY, asked_by="test")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["destroyed", "current"]
     token = token_of(organisation)

@@ -60,13 +60,13 @@ def watch_made_up(service: ScriptedService, *, blind: bool) -> list[str]:
 
 
 def rotate(organisation: Organisation, clock: Any) -> Rotation:
-    organisation.services.nights.begin(clock())
+    organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     return organisation.rotations()[0]
 
 
 def pass_the_overlap(organisation: Organisation, clock: Any) -> Rotation:
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     clock.advance(2 * DAY)
     drive_on(organisation, clock)
     return organisation.rotations()[0]
@@ -79,7 +79,7 @@ def messages(organisation: Organisation, rotation_id: str) -> str:
 
 def standings(organisation: Organisation, rotation: Rotation) -> tuple[Standing, ...]:
     with organisation.services.database.read() as connection:
-        return organisation.services.proofs.standings(connection, rotation)
+        return organisation.services.rotation.proofs.standings(connection, rotation)
 
 
 def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged: Staged, clock: Any) -> None:
@@ -93,7 +93,7 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert "unproven: the service accepts it (200), but a made-up one passes the same check" in said
     assert "unproven, since no made-up value was refused: ticket-sync/call" in said
     assert "passed: none; unproven, since no made-up value was refused: ticket-sync " in f"{said} "
-    organisation.services.runs.start("ticket-sync", actor="test")
+    organisation.services.runs.runs.start("ticket-sync", actor="test")
     (ran, check) = standings(organisation, rotation)
     assert (ran.proof, check.check) == (Proof.UNPROVEN, True)
     assert ran.why == "ticket-sync ran well with version 2, as it may with any value"
@@ -115,7 +115,7 @@ def test_a_night_and_a_mended_workflow_look_again_at_what_waits_for_a_check(stag
     service.script = take_everything
     rotation = rotate(organisation, clock)
     clock.advance(timedelta(minutes=1))
-    for change in (organisation.services.nights.begin, None):
+    for change in (organisation.services.night.nights.begin, None):
         assert (organisation.rotations()[0].next_at or clock()) > clock()
         if change is not None:
             change(clock())
@@ -154,9 +154,9 @@ def test_a_person_may_answer_for_what_no_check_can_tell(staged: Staged, clock: A
     service.script = take_everything
     rotation = rotate(organisation, clock)
     pass_the_overlap(organisation, clock)
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     deciding.waive(rotation.id, None, check=True, why="looked at it there", actor="test")
-    assert organisation.services.rotations.advance(rotation.id).rotation.state is State.RETIRING  # type: ignore[union-attr]
+    assert organisation.services.rotation.rotations.advance(rotation.id).rotation.state is State.RETIRING  # type: ignore[union-attr]
 
 
 def test_nobody_answers_for_what_a_check_has_shown(staged: Staged, clock: Any) -> None:
@@ -164,7 +164,7 @@ def test_nobody_answers_for_what_a_check_has_shown(staged: Staged, clock: Any) -
     organisation.add_token(TOKEN, "ticketing")
     rotation = rotate(organisation, clock)
     with pytest.raises(RefusedError, match="was shown to work already, by verification"):
-        organisation.services.decisions.waive(rotation.id, None, check=True, why="-", actor="test")
+        organisation.services.rotation.decisions.waive(rotation.id, None, check=True, why="-", actor="test")
 
 
 def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
@@ -184,12 +184,14 @@ def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Sta
     organisation, service = staged
     old = add_blind(organisation)
     service.script = take_everything
-    rotation = organisation.services.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="test")
+    rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="test")
     assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.ACTIVATED)
     assert "nothing has shown that the new value works" in (rotation.last_error or "")
     assert f"nightkey rotation waive {rotation.id} --check --why TEXT" in (rotation.last_error or "")
     assert service.is_live(old)
-    organisation.services.decisions.waive(rotation.id, None, check=True, why="seen there", actor="test")
+    organisation.services.rotation.decisions.waive(
+        rotation.id, None, check=True, why="seen there", actor="test"
+    )
     step_to(organisation, clock, rotation.id, State.RETIRING)
 
 
@@ -269,6 +271,6 @@ def test_a_person_who_has_mended_a_check_has_it_asked_now(staged: Staged, clock:
     services = organisation.services
     mended = PolicyChange(assigned={"verify": {"url": f"{service.url}{SEEING}"}})
     services.items.update(TOKEN, ItemChange(policy=mended), actor="test")
-    services.decisions.retry(rotation.id, actor="test")
+    services.rotation.decisions.retry(rotation.id, actor="test")
     drive_on(organisation, clock)
     assert organisation.rotations()[0].state is State.DONE

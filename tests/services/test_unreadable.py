@@ -50,7 +50,7 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
 ) -> None:
     add_due(moves, TOKEN, OTHER)
     moves.sql(f"UPDATE items SET {column} = {value} WHERE name = '{TOKEN}'")
-    opened = services.nights.begin(services.clock())
+    opened = services.night.nights.begin(services.clock())
     assert opened is not None
     with services.database.read() as connection:
         rotated = {one.item for one in rotation_rows.list_rotations(connection)}
@@ -59,7 +59,7 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     assert unreadable(services).keys() == {TOKEN}
     with services.database.read() as connection:
         assert rotation_rows.get_night(connection, services.clock()).counts["unreadable"] == 1
-        problems = services.problems.of_night(connection, services.clock())
+        problems = services.night.problems.of_night(connection, services.clock())
     assert any(TOKEN in describe(problem) for problem in problems)
 
 
@@ -71,7 +71,7 @@ def test_a_time_that_python_does_not_know_is_a_finding(
 ) -> None:
     add_due(moves, TOKEN, OTHER)
     moves.sql(f"UPDATE items SET {column} = '{value}' WHERE name = '{TOKEN}'")
-    opened = services.nights.begin(services.clock())
+    opened = services.night.nights.begin(services.clock())
     assert opened is not None
     assert len(opened) == 1
     assert column in unreadable(services)[TOKEN]
@@ -80,11 +80,11 @@ def test_a_time_that_python_does_not_know_is_a_finding(
 def test_what_is_put_right_is_resolved(services: Services, moves: Moves, clock: Any) -> None:
     add_due(moves, TOKEN)
     moves.sql("UPDATE items SET kind = 'garbage'")
-    services.nights.begin(services.clock())
+    services.night.nights.begin(services.clock())
     assert unreadable(services).keys() == {TOKEN}
     moves.sql("UPDATE items SET kind = 'secret'")
     clock.advance(timedelta(days=1))
-    assert len(services.nights.begin(services.clock()) or ()) == 1
+    assert len(services.night.nights.begin(services.clock()) or ()) == 1
     assert unreadable(services) == {}
 
 
@@ -107,14 +107,14 @@ def test_an_owner_whose_zone_cannot_be_read_is_told_all_the_same(
         owner = services.owners.create(connection, "support", actor="test")
     moves.sql(f"UPDATE owners SET zone = '{zone}' WHERE name = 'support'")
     with services.database.write() as connection:
-        assert services.outbox.post(
+        assert services.notices.outbox.post(
             connection,
             owner.id,
             kind="night-failed",
             dedupe_key="once",
             data={"night": services.clock(), "problems": ["none"]},
         )
-    services.nights.record()
+    services.night.nights.record()
     with services.database.read() as connection:
         details = [row.detail for row in finding_rows.list_open(connection) if row.kind == "unreadable"]
     assert any("support" in detail for detail in details)

@@ -19,10 +19,11 @@ from tests.services.staging import (
     step_to,
 )
 from vaultcore.errors import Cause, InvalidInputError
-from worker.bootstrap import Services, make_restoring
+from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
+from worker.installation import make_restores
 from worker.rows.tables import run_logs, run_states, run_versions, runs, workflows
 from worker.services.runs.execution import Outcome
 from worker.services.runs.inbound import Entrance
@@ -34,11 +35,11 @@ AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
 
 
 def start(services: Services, name: str = "sync", payload: Any = None) -> Outcome:
-    return services.runs.start(name, payload=payload, actor="test")
+    return services.runs.runs.start(name, payload=payload, actor="test")
 
 
 def go_on(services: Services) -> list[Outcome | None]:
-    return [services.runs.execute(run_id, actor="test") for run_id in services.runs.due_runs()]
+    return [services.runs.runs.execute(run_id, actor="test") for run_id in services.runs.runs.due_runs()]
 
 
 def one_run(services: Services, run_id: str) -> Any:
@@ -73,8 +74,8 @@ def test_a_run_waits_without_a_worker_and_goes_on_when_its_time_has_come(
     assert one_run(services, outcome.run_id).status == "running"
 
     clock.advance(5 * MINUTES - timedelta(seconds=1))
-    assert services.runs.due_runs() == []
-    assert services.runs.execute(outcome.run_id, actor="test") is None, "a bell that rings early"
+    assert services.runs.runs.due_runs() == []
+    assert services.runs.runs.execute(outcome.run_id, actor="test") is None, "a bell that rings early"
     clock.advance(timedelta(seconds=1))
     (ended,) = go_on(services)
     assert ended is not None
@@ -85,14 +86,14 @@ def test_a_run_waits_without_a_worker_and_goes_on_when_its_time_has_come(
     row = one_run(services, outcome.run_id)
     assert (row.status, row.started_at, row.completed_at) == ("completed", began_at, clock())
     assert kept(services) == []
-    assert services.runs.due_runs() == []
+    assert services.runs.runs.due_runs() == []
 
 
 def test_two_workers_never_go_on_with_the_same_run(services: Services, clock: Any, sink: HttpSink) -> None:
     apply(services, chain("sync", wait(5), post(sink.url)))
     run_id = start(services).run_id
     clock.advance(5 * MINUTES)
-    outcomes = race(6, lambda _: services.runs.execute(run_id, actor="test"))
+    outcomes = race(6, lambda _: services.runs.runs.execute(run_id, actor="test"))
     assert [one.status for one in outcomes if isinstance(one, Outcome)] == ["completed"]
     assert [one for one in outcomes if not isinstance(one, Outcome)] == [None] * 5
     assert len(sink.requests) == 1
@@ -156,13 +157,13 @@ def test_nothing_that_it_keeps_stands_in_clear(here: Services, tmp_path: Path, s
 def test_its_time_is_skipped_in_a_test_and_in_a_controlled_run(here: Services, sink: HttpSink) -> None:
     apply(here, chain("sync", wait(15), post(sink.url)))
     with here.database.read() as connection:
-        workflow = here.definitions.get(connection, "sync")
-    tested = here.runs.test_workflow(workflow, overrides={}, actor="test")
-    controlled = here.runs.run_controlled(workflow, overrides={}, rotation_id="rot_x", actor="test")
+        workflow = here.runs.definitions.get(connection, "sync")
+    tested = here.runs.runs.test_workflow(workflow, overrides={}, actor="test")
+    controlled = here.runs.runs.run_controlled(workflow, overrides={}, rotation_id="rot_x", actor="test")
     for outcome in (tested, controlled):
         assert outcome.status == "completed"
         assert logs(here, outcome.run_id)["wait"] == {"skipped_seconds": 900}
-    node = here.runs.test_node(workflow, "wait", overrides={}, actor="test")
+    node = here.runs.runs.test_node(workflow, "wait", overrides={}, actor="test")
     assert (node.status, node.output) == ("success", {"skipped_seconds": 900})
     assert kept(here) == []
 
@@ -198,7 +199,7 @@ def test_one_that_nobody_went_on_with_is_ended(services: Services, clock: Any) -
     apply(services, chain("sync", wait(15), say(a="b")))
     run_id = start(services).run_id
     clock.advance(66 * MINUTES)
-    services.resume_sweep.find_waiting()
+    services.night.resume_sweep.find_work()
     row = one_run(services, run_id)
     assert (row.status, row.error_cause) == ("failed", "outage")
     assert row.error_message == "it waited, and nobody went on with it within the hour that a run may take"
@@ -212,10 +213,10 @@ def test_a_worker_that_died_after_it_took_the_run_leaves_it_to_be_ended_as_lost(
     run_id = start(services).run_id
     clock.advance(15 * MINUTES)
     with services.database.write() as connection:
-        assert services.suspended_runs.take(connection, run_id, due_by=clock()) is not None
+        assert services.runs.suspended_runs.take(connection, run_id, due_by=clock()) is not None
     assert go_on(services) == []
     clock.advance(51 * MINUTES)
-    services.resume_sweep.find_waiting()
+    services.night.resume_sweep.find_work()
     row = one_run(services, run_id)
     assert (row.status, row.error_message) == ("failed", "the worker that ran it was lost")
 
@@ -366,7 +367,7 @@ def test_what_is_taken_to_be_gone_on_with_shows_nothing_that_is_kept(here: Servi
     clock.advance(5 * MINUTES)
     for run_id in run_ids:
         with here.database.write() as connection:
-            taken = here.runs._take(connection, run_id, "test")
+            taken = here.runs.runs._take(connection, run_id, "test")
         assert run_id in repr(taken)
         assert VALUE not in repr(taken)
 
@@ -384,7 +385,7 @@ def test_what_is_kept_opens_for_its_own_run_alone(services: Services, clock: Any
         record = rows[other].record if what == "of another run" else own[:-1] + bytes([own[-1] ^ 1])
         moves.sql(update(run_states).where(run_states.c.run_id == mine).values(record=record))
     clock.advance(5 * MINUTES)
-    outcomes = {run_id: services.runs.execute(run_id, actor="test") for run_id in (mine, other)}
+    outcomes = {run_id: services.runs.runs.execute(run_id, actor="test") for run_id in (mine, other)}
     assert outcomes[mine] is None
     assert outcomes[other] is not None
     assert outcomes[other].status == "completed"
@@ -406,10 +407,10 @@ def test_more_than_can_be_kept_fails_at_once(here: Services) -> None:
 def test_a_night_by_hand_goes_on_with_what_is_due(here: Services, clock: Any) -> None:
     apply(here, chain("sync", wait(5), say(a="b")))
     run_id = start(here).run_id
-    here.resume_sweep.carry_on()
+    here.night.resume_sweep.carry_on()
     assert one_run(here, run_id).status == "running"
     clock.advance(5 * MINUTES)
-    here.resume_sweep.carry_on()
+    here.night.resume_sweep.carry_on()
     assert one_run(here, run_id).status == "completed"
 
 
@@ -420,9 +421,9 @@ def test_a_run_of_which_a_row_is_damaged_is_a_finding_and_nobodys(here: Services
     Moves(here).sql("UPDATE runs SET depth = 'garbage'")
     Moves(here).sql("UPDATE run_states SET key_id = ''")
     clock.advance(5 * MINUTES)
-    here.resume_sweep.carry_on()
+    here.night.resume_sweep.carry_on()
     assert [one_run(here, run_id).status for run_id in (waiting.run_id, begun)] == ["running", "pending"]
-    found = [one for one in here.nights.preview(clock()).findings if one.kind is FindingKind.UNREADABLE]
+    found = [one for one in here.night.nights.preview(clock()).findings if one.kind is FindingKind.UNREADABLE]
     assert {one.workflow for one in found} == {"sync", "other"}
 
 
@@ -430,8 +431,8 @@ def test_after_the_clock_was_set_back_it_waits_as_long_as_it_would_have(here: Se
     apply(here, chain("sync", wait(5), say(a="b")))
     run_id = start(here).run_id
     clock.advance(timedelta(days=-800))
-    here.clock_repair.mend()
-    assert here.runs.due_runs() == []
+    here.upkeep.clock_repair.mend()
+    assert here.runs.runs.due_runs() == []
     clock.advance(5 * MINUTES)
     (ended,) = go_on(here)
     assert ended is not None
@@ -445,15 +446,15 @@ def test_a_vault_that_was_put_back_goes_on_with_none(tmp_path: Path, clock: Any,
     apply(first, chain("sync", wait(5), say(a="b")))
     run_id = start(first).run_id
     settings, file = first.settings, tmp_path / "vault.backup"
-    first.backups.back_up(file, replace=False, actor="test")
+    first.upkeep.backups.back_up(file, replace=False, actor="test")
     first.close()
     if how == "adopted":
-        make_restoring(settings, clock).adopt(actor="test")
+        make_restores(settings, clock).adopt(actor="test")
     else:
-        make_restoring(settings, clock).restore(file, replace=True, actor="test")
+        make_restores(settings, clock).restore(file, replace=True, actor="test")
     again = Services(settings, clock)
     clock.advance(5 * MINUTES)
-    assert again.runs.due_runs() == []
+    assert again.runs.runs.due_runs() == []
     row = one_run(again, run_id)
     assert (row.status, row.error_cause) == ("failed", "outage")
     assert row.error_message.startswith("it waited when the vault was put back")
@@ -519,8 +520,8 @@ def test_a_key_that_its_caller_sent_along_is_hidden_after_the_delay_too(here: Se
     assert key is not None
     sent = say(sent="{{ webhook_payload.key }}")
     apply(here, chain("sync", wait(5), sent, trigger="api_trigger", key="api-key:shop"))
-    (called,) = here.inbound_calls.find(key, Entrance.API)
-    outcome = here.inbound_calls.run(called, payload={"key": key.expose()}, key=key)
+    (called,) = here.runs.inbound_calls.find(key, Entrance.API)
+    outcome = here.runs.inbound_calls.run(called, payload={"key": key.expose()}, key=key)
     assert outcome.status == "running"
     clock.advance(5 * MINUTES)
     (ended,) = go_on(here)

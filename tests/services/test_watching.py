@@ -39,7 +39,7 @@ def activate(staged: Staged, clock: Any, *workflows: str, **policy: Any) -> tupl
 
 
 def run(organisation: Organisation, name: str) -> str:
-    return str(organisation.services.runs.start(name, actor="test").status)
+    return str(organisation.services.runs.runs.start(name, actor="test").status)
 
 
 def look(organisation: Organisation, rotation: Rotation) -> Rotation:
@@ -50,7 +50,7 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 def proofs(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     services = organisation.services
     with services.database.read() as connection:
-        standings = services.proofs.standings(connection, get_rotation(organisation, rotation.id))
+        standings = services.rotation.proofs.standings(connection, get_rotation(organisation, rotation.id))
     return {standing.consumer.name: standing.proof for standing in standings}
 
 
@@ -109,7 +109,7 @@ def test_who_cannot_be_proven_in_time_is_run_or_answered_for(
     (reason,) = [reason for reason in rotation.waits_for if "monthly" in reason]
     assert why in reason
     assert ("unproven", TOKEN) in organisation.findings()
-    deciding = organisation.services.decisions
+    deciding = organisation.services.rotation.decisions
     if choice == "prove":
         assert deciding.prove(rotation_id, "monthly", actor="user:ann").status == "completed"
     else:
@@ -127,7 +127,7 @@ def test_a_longer_overlap_lets_a_rare_run_come_in_time(staged: Staged, clock: An
     rotation_id = begin_by_hand(organisation, TOKEN)
     drive_on(organisation, clock)
     rotation = get_rotation(organisation, rotation_id)
-    organisation.services.decisions.extend(rotation_id, clock() + 31 * DAY, actor="user:ann")
+    organisation.services.rotation.decisions.extend(rotation_id, clock() + 31 * DAY, actor="user:ann")
     organisation.drive()
     assert proofs(organisation, rotation) == {"monthly": Proof.AWAITED}
     clock.advance(30 * DAY)
@@ -142,7 +142,7 @@ def test_a_longer_overlap_lets_a_rare_run_come_in_time(staged: Staged, clock: An
 
 def report(organisation: Organisation, workflow: str = "a", **given: Any) -> Reported:
     made = {"status": "completed", "started_at": None, "used": {TOKEN: 2}} | given
-    return organisation.services.run_reports.report(Report(workflow=workflow, **made), actor="engine")
+    return organisation.services.runs.run_reports.report(Report(workflow=workflow, **made), actor="engine")
 
 
 def test_a_good_run_that_is_reported_proves_and_the_same_report_again_does_nothing(

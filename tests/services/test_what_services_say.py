@@ -58,7 +58,7 @@ def test_no_form_of_a_value_gets_anywhere(staged: Staged, clock: Any, capfd: Any
 
     service.script = say
     for _ in FORMS:
-        organisation.services.runs.start("ticket-sync", actor="test")
+        organisation.services.runs.runs.start("ticket-sync", actor="test")
     rotation_id = begin_by_hand(organisation, TOKEN)
     drive_on(organisation, clock, until=lambda: len(seen) > 1 and not organisation.moving())
     shown = str(get_rotation(organisation, rotation_id)) + "".join(capfd.readouterr())

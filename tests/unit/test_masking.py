@@ -195,6 +195,8 @@ def test_a_value_of_any_length_is_masked_in_keys_and_in_strings(value, encoding,
     assume(not any(encoded in mark for mark in (MASK, MASK * 2, MASK * 3)))
     text = f"{before}{encoded}{after}"
     masked = masker(value).mask({text: [text, {"a": text}], "plain": text})
+    if masked == MASK:
+        return  # a value of one character stands in every name that could be given: nothing is shown at all
     found = json.dumps([[*masked], [*masked.values()]], ensure_ascii=False)
     for shown in (*masked, *masked.values(), masked.get("plain")):
         assert encoded not in (shown if isinstance(shown, str) else "")

@@ -33,8 +33,8 @@ def verify(
     """
     _ = home
     services = open_services()
-    verdict = services.anchors.verify(anchor)
-    checked = services.row_verification.check_all() if rows else None
+    verdict = services.upkeep.anchors.verify(anchor)
+    checked = services.upkeep.row_verification.check_all() if rows else None
     wrong = () if checked is None else checked.wrong
     if json:
         found = [
@@ -70,14 +70,14 @@ def accept_row(
     """Answer for a row that was changed behind the vault's back: shows it, asks, and goes on by it. Audited."""
     _ = home
     services = open_services()
-    shown = services.row_verification.show(table, key)
+    shown = services.upkeep.row_verification.show(table, key)
     for name, text in shown.columns.items():
         note(f"  {name}: {text}")
     if not yes and not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if you answer for it as it is")
     if not yes and not typer.confirm("Is that right, and shall Nightkey go on by it?", err=True):
         raise RefusedError("nothing was changed")
-    services.row_verification.accept(table, key, shown=shown.digest, actor=who())
+    services.upkeep.row_verification.accept(table, key, shown=shown.digest, actor=who())
     if json:
         print_json({"table": table, "key": key, "row": shown.columns})
     else:
@@ -88,4 +88,4 @@ def accept_row(
 def make_anchor(*, json: Json = False, home: Home = None) -> None:
     """Sign today's head of the log and print it, one line of JSON: keep it in another place."""
     _ = home, json  # the line is JSON as it is
-    print_lines([open_services().anchors.anchor()])
+    print_lines([open_services().upkeep.anchors.anchor()])

@@ -24,7 +24,7 @@ def backup(
     """
     _ = home
     services = open_services()
-    made = services.backups.back_up(file.expanduser().absolute(), replace=replace, actor=who())
+    made = services.upkeep.backups.back_up(file.expanduser().absolute(), replace=replace, actor=who())
     keyring = services.settings.keyring_path
     if made.beside_keyring:
         note(

@@ -20,7 +20,7 @@ def calendar(
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
     _ = home
-    written, problems = open_services().calendar.write(owner)
+    written, problems = open_services().night.calendar.write(owner)
     for problem in problems:
         note(f"nightkey: left out: {problem}")
     if output is None:

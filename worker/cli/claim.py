@@ -45,7 +45,7 @@ def claim(
     check_output()
     try:
         token = read_token(source)
-        open_services().pickups.collect(token, actor=who(), show=show)
+        open_services().rotation.pickups.collect(token, actor=who(), show=show)
     except AnswerLostError as error:
         problem = f"the key was not written ({error}), and still waits for you: the same command shows it again"
     if problem:

@@ -55,7 +55,7 @@ def list_findings(
 def acknowledge(finding_id: str, *, why: Why, json: Json = False, home: Home = None) -> None:
     """You know of it: nobody is told of it again unless it gets worse."""
     _ = home
-    _answer(open_services().acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
+    _answer(open_services().night.acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
 
 
 @app.command()
@@ -71,7 +71,7 @@ def snooze(
     _ = home
     services = open_services()
     time = parse_time(until, services.clock())
-    _answer(services.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)
+    _answer(services.night.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)
 
 
 def _answer(quiet: "Quiet", *, json: bool) -> None:

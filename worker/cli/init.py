@@ -7,7 +7,7 @@ from worker.cli.session import Home, Json, open_services, open_settings
 
 def init(*, json: Json = False, home: Home = None) -> None:
     """Make a vault: data folder, keyring, database, settings file. What is there already is left alone."""
-    from worker.bootstrap import initialise  # noqa: PLC0415  # --help must not wait for it
+    from worker.installation import initialise  # noqa: PLC0415  # --help must not wait for it
 
     _ = home
     settings = open_settings()

@@ -203,7 +203,7 @@ def _name_original(services: "Services", connection: Connection, item: Item) -> 
 
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
     """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
-    again = f"with the token {services.pickups.token(first.claim_id)}"
+    again = f"with the token {services.rotation.pickups.token(first.claim_id)}"
 
     def show(collected: "Collected") -> None:
         hint(
@@ -217,7 +217,7 @@ def _show_key(services: "Services", item: Item, first: "Collected", *, json: boo
 
     problem = ""
     try:
-        services.pickups.deliver(first, actor=who(), show=show)
+        services.rotation.pickups.deliver(first, actor=who(), show=show)
     except AnswerLostError as error:
         lost = f"{item.name} is there, and its key was not written ({error})"
         problem = f"{lost}: `{CLAIM_COMMAND}` shows it, {again}"
@@ -429,7 +429,7 @@ def delete(name: str, *, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.write() as connection:
-        services.opening.check_at_rest(connection, services.vault.get(connection, name))
+        services.rotation.opening.check_at_rest(connection, services.vault.get(connection, name))
         item = services.vault.delete(connection, name, actor=who())
         finding_rows.resolve_item(connection, item.id, services.clock())
     services.database.scrub()
@@ -469,12 +469,12 @@ def rotate(
         raise RefusedError(explain_waiting(item, services.clock()))
     if compromised:
         _confirm_harm(services, name, yes=yes)
-    with show_progress(services.inline_night) as tell:
+    with show_progress(services.night.inline_night) as tell:
         if compromised:
-            rotation = services.inline_night.run_hurried(name, tell, asked_by=who())
+            rotation = services.night.inline_night.run_hurried(name, tell, asked_by=who())
         else:
-            opened = services.opening.request(name, asked_by=who(), in_freeze=in_freeze)
-            rotation = services.inline_night.run_rotation(opened.id, tell)
+            opened = services.rotation.opening.request(name, asked_by=who(), in_freeze=in_freeze)
+            rotation = services.night.inline_night.run_rotation(opened.id, tell)
     if json:
         print_json(
             {

@@ -56,7 +56,9 @@ def import_items(
     for sentence in describe_not_taken(contents):
         note(f"nightkey: {sentence}")
     judged: list[Judged] = []
-    for one in services.item_import.take_in(contents.entries, owners=owner or (), actor=who(), dry_run=dry_run):
+    for one in services.upkeep.item_import.take_in(
+        contents.entries, owners=owner or (), actor=who(), dry_run=dry_run
+    ):
         judged.append(one)
         if one.arrival is Arrival.NEW and not json:
             print_lines([describe_judged(one)])

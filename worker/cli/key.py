@@ -31,7 +31,7 @@ def check(
     _ = home
     key = read_value(value_file, what="key")
     services = open_services()
-    found = services.caller_keys.check(key)
+    found = services.runs.caller_keys.check(key)
     with services.database.read() as connection:
         item = None if found is None else services.vault.get(connection, found[0])
     if found is None or item is None:
@@ -72,7 +72,7 @@ def jwks(
 ) -> None:
     """Show the key set of an item that signs: public halves alone, next, current and previous."""
     _ = home
-    shown = open_services().key_sets.jwks(item)
+    shown = open_services().runs.key_sets.jwks(item)
     if output is None:
         print_json(shown)
         return

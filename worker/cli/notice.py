@@ -84,7 +84,7 @@ def preview(
     night = next_slot(settings.night_at, settings.zone, now) if at is None else parse_time(at, now)
     if night < now:
         raise InvalidInputError("--at lies in the past: what was told then is in `nightkey notice list`")
-    message = services.digest_preview.preview(owner, night)
+    message = services.night.digest_preview.preview(owner, night)
     body = _render(message.body, form)
     if json:
         print_json({"owner": owner, "night": night, "subject": message.subject, "body": body})
@@ -106,18 +106,18 @@ def template(
     _ = home
     services = open_services()
     if kind is not None:
-        print_lines([services.letters.source(kind).rstrip("\n")])
+        print_lines([services.notices.letters.source(kind).rstrip("\n")])
         return
     rows = [
         {"kind": name, "template": "built in" if own is None else str(own)}
-        for name, own in services.letters.kinds().items()
+        for name, own in services.notices.letters.kinds().items()
     ]
     if json:
         print_json(rows)
     else:
         print_table(rows, ("kind", "template"), "none")
         print_lines(["", f"yours go to {services.settings.templates_path}/KIND.md"])
-    problems = services.letters.check()
+    problems = services.notices.letters.check()
     for problem in problems:
         print_lines([problem])
     if problems:
@@ -129,8 +129,8 @@ def retry(notice_id: str, *, json: Json = False, home: Home = None) -> None:
     """Try a notice again where it was not taken; nobody who has it gets it twice."""
     _ = home
     services = open_services()
-    number = services.delivery.retry(notice_id)
-    services.delivery.deliver()
+    number = services.notices.delivery.retry(notice_id)
+    services.notices.delivery.deliver()
     with services.database.read() as connection:
         notice = notice_rows.get_notice(connection, notice_id)
     if json:

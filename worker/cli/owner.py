@@ -168,7 +168,7 @@ def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
     1 if any did not take it.
     """
     _ = home
-    checked = open_services().route_test.check(name)
+    checked = open_services().notices.route_test.check(name)
     rows = [
         {
             "route": one.route,
@@ -220,26 +220,26 @@ def leave(
     """
     _ = home
     services = open_services()
-    readable = services.offboarding.preview(name)
+    readable = services.rotation.offboarding.preview(name)
     note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")
     note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
     if not yes:
         _confirm()
-    departure = services.offboarding.begin(name, hurried=compromised, actor=who())
+    departure = services.rotation.offboarding.begin(name, hurried=compromised, actor=who())
     total = len(departure.items)
-    with show_progress(services.inline_night) as tell:
+    with show_progress(services.night.inline_night) as tell:
         after = 0
-        while opened := services.offboarding.open_next(
+        while opened := services.rotation.offboarding.open_next(
             departure, after=after, actor=who(), in_freeze=in_freeze
         ):
             left, rotation = opened
             note(f"{left.position} of {total}: {left.item}")
             if departure.hurried:
-                services.inline_night.run_hurried(left.item_id, tell, asked_by=who())
+                services.night.inline_night.run_hurried(left.item_id, tell, asked_by=who())
             else:
-                services.inline_night.run_rotation(rotation.id, tell)
+                services.night.inline_night.run_rotation(rotation.id, tell)
             after = left.position
-    departure = services.offboarding.finish(departure.id)
+    departure = services.rotation.offboarding.finish(departure.id)
     rows = [vars(left) for left in departure.items]
     if json:
         print_json(
@@ -308,13 +308,13 @@ def _check_route(services: "Services", route: str | None, file: Path | None) -> 
         return None
     url = Secret(read_text(file).strip() if file is not None else route or "")
     shown = check_route(url, schemes=services.settings.route_schemes)
-    secret = services.sender.find_secret(url) if file is None else None
+    secret = services.notices.sender.find_secret(url) if file is None else None
     if secret is not None:
         raise InvalidInputError(
             f"the route holds {secret}: others see the command line, and the shell's history keeps it: "
             "write the route into a file and give --route-file PATH"
         )
-    return _Checked(url=url, shown=shown, recipients=services.sender.check(url))
+    return _Checked(url=url, shown=shown, recipients=services.notices.sender.check(url))
 
 
 def _add_route(services: "Services", connection: "Connection", owner: Owner, found: _Checked) -> None:

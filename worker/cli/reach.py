@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def warn_of_unreached(services: "Services", *, about: Collection[str] | None = None) -> None:
     """A line on standard error for each: of the operators always, of others where they are named in `about`."""
     with services.database.read() as connection:
-        found = services.recipients.find_unreached(connection)
+        found = services.notices.recipients.find_unreached(connection)
     for one in found:
         if (
             about is None

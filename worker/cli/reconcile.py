@@ -17,7 +17,7 @@ _COLUMNS = ("item", "result", "settled_by", "detail")
 def list_all(*, json: Json = False, home: Home = None) -> None:
     """List what came of each item's comparison, those that wait for you first."""
     _ = home
-    rows = [_describe(row) for row in open_services().comparison.list_all()]
+    rows = [_describe(row) for row in open_services().rotation.comparison.list_all()]
     if json:
         print_json(rows)
     else:
@@ -36,8 +36,8 @@ def run(
     """Compare now: asks each target, and changes nothing there. 1 if anything differs or could not be asked."""
     _ = home
     services = open_services()
-    services.anchors.refuse_older()
-    done = services.comparison.compare_now(names or None)
+    services.upkeep.anchors.refuse_older()
+    done = services.rotation.comparison.compare_now(names or None)
     rows = [vars(one) for one in done]
     if json:
         print_json(rows)
@@ -62,7 +62,7 @@ def accept(
     """
     _ = home
     services = open_services()
-    done = [services.comparison.accept(name, actor=who()) for name in names]
+    done = [services.rotation.comparison.accept(name, actor=who()) for name in names]
     if json:
         print_json([vars(one) for one in done])
     else:

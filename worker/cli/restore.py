@@ -31,14 +31,14 @@ def restore(
     Everything of the backup is checked first. Afterwards, before anything is rotated or revoked, each item is
     compared with its target: by the next `night`, `up` or `item rotate`, or by `nightkey reconcile run` now.
     """
-    from worker.bootstrap import make_restoring  # noqa: PLC0415  # --help must not wait for it
+    from worker.installation import make_restores  # noqa: PLC0415  # --help must not wait for it
 
     _ = home
     if adopt == (file is not None):
         raise InvalidInputError("name the FILE to restore, or say --adopt for the database that is here")
     configure_logging("ERROR")
     settings = open_settings()
-    restoring = make_restoring(settings)
+    restoring = make_restores(settings)
     if file is None:
         done = restoring.adopt(actor=who())
     else:

@@ -42,8 +42,8 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
     services = open_services()
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
-        standings = services.proofs.standings(connection, rotation)
-        leeway = services.decisions.find_leeway(connection, rotation)
+        standings = services.rotation.proofs.standings(connection, rotation)
+        leeway = services.rotation.decisions.find_leeway(connection, rotation)
         steps = [
             {
                 "at": row.at,
@@ -96,7 +96,7 @@ def approve(rotation_id: RotationId, *, json: Json = False, home: Home = None) -
     """Let a rotation that waits for approval begin; without a window to keep to it is done now."""
     _ = home
     services = open_services()
-    approved = services.decisions.approve(rotation_id, actor=who())
+    approved = services.rotation.decisions.approve(rotation_id, actor=who())
     _drive(services, approved, json=json)
 
 
@@ -105,7 +105,7 @@ def cancel(rotation_id: RotationId, *, json: Json = False, home: Home = None) ->
     """End a rotation that has not begun, or take back one that has not activated its new value."""
     _ = home
     services = open_services()
-    cancelled = services.decisions.cancel(rotation_id, actor=who())
+    cancelled = services.rotation.decisions.cancel(rotation_id, actor=who())
     _drive(services, cancelled, json=json, good=(State.CANCELLED, State.ROLLED_BACK))
 
 
@@ -122,7 +122,7 @@ def retry(
     """Do again, now, the step that is stuck or waits for its next try."""
     _ = home
     services = open_services()
-    _drive(services, services.decisions.retry(rotation_id, another=another, actor=who()), json=json)
+    _drive(services, services.rotation.decisions.retry(rotation_id, another=another, actor=who()), json=json)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def rollback(rotation_id: RotationId, *, json: Json = False, home: Home = None) 
     """
     _ = home
     services = open_services()
-    changed = services.decisions.roll_back(rotation_id, actor=who())
+    changed = services.rotation.decisions.roll_back(rotation_id, actor=who())
     _drive(services, changed, json=json, good=(State.ROLLED_BACK,))
 
 
@@ -145,7 +145,7 @@ def accept(rotation_id: RotationId, *, json: Json = False, home: Home = None) ->
     """
     _ = home
     services = open_services()
-    _drive(services, services.decisions.accept(rotation_id, actor=who()), json=json)
+    _drive(services, services.rotation.decisions.accept(rotation_id, actor=who()), json=json)
 
 
 @app.command()
@@ -159,11 +159,11 @@ def prove(
     """Run a consumer now, with its sample context and the new value: a good run proves it. 1 if it fails."""
     _ = home
     services = open_services()
-    outcome = services.decisions.prove(rotation_id, workflow, actor=who())
+    outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
-    with show_progress(services.inline_night) as tell:
-        services.inline_night.settle([rotation.item_id], tell)
+    with show_progress(services.night.inline_night) as tell:
+        services.night.inline_night.settle([rotation.item_id], tell)
     if json:
         print_json(vars(outcome))
     else:
@@ -185,7 +185,10 @@ def extend(
     """Let the old value work on for longer, for consumers that run later."""
     _ = home
     services = open_services()
-    _answer(services.decisions.extend(rotation_id, parse_time(until, services.clock()), actor=who()), json=json)
+    _answer(
+        services.rotation.decisions.extend(rotation_id, parse_time(until, services.clock()), actor=who()),
+        json=json,
+    )
 
 
 @app.command()
@@ -208,7 +211,9 @@ def waive(
     if (workflow is not None) + callers + check != 1:
         raise InvalidInputError("for what do you answer? give one of --workflow NAME, --callers and --check")
     services = open_services()
-    _answer(services.decisions.waive(rotation_id, workflow, check=check, why=why, actor=who()), json=json)
+    _answer(
+        services.rotation.decisions.waive(rotation_id, workflow, check=check, why=why, actor=who()), json=json
+    )
 
 
 def describe(rotation: Rotation) -> dict[str, Any]:
@@ -248,8 +253,8 @@ def is_good(rotation: Rotation) -> bool:
 
 def _drive(services: Any, rotation: Rotation, *, json: bool, good: tuple[State, ...] = ()) -> None:  # noqa: ANN401  # Services, imported late
     """What follows from the decision is done here and now, as a worker would."""
-    with show_progress(services.inline_night) as tell:
-        driven = services.inline_night.run_decided(rotation.id, tell)
+    with show_progress(services.night.inline_night) as tell:
+        driven = services.night.inline_night.run_decided(rotation.id, tell)
     _answer(driven, json=json)
     if driven.state not in good and (good or not is_good(driven)):
         raise typer.Exit(1)

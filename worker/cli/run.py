@@ -52,7 +52,7 @@ def report(
 
     _ = home
     services = open_services()
-    reported = services.run_reports.report(
+    reported = services.runs.run_reports.report(
         Report(
             workflow=workflow,
             status=status,
@@ -68,8 +68,8 @@ def report(
     if status == "failed" and reported.new:
         with services.database.read() as connection:
             ids = [services.vault.get(connection, name).id for name in reported.used]
-        with show_progress(services.inline_night) as tell:
-            services.inline_night.settle(ids, tell)
+        with show_progress(services.night.inline_night) as tell:
+            services.night.inline_night.settle(ids, tell)
     versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))
     if json:
         print_json({"workflow": reported.workflow, "new": reported.new, "used": reported.used})

@@ -28,11 +28,11 @@ def scan(
     _ = home
     services = open_services()
     now = services.clock()
-    preview = services.nights.preview(now if at is None else parse_time(at, now))
+    preview = services.night.nights.preview(now if at is None else parse_time(at, now))
     if at is not None and not dry_run:
         note("another time than now: nothing was written")
     elif not dry_run:
-        services.nights.record()
+        services.night.nights.record()
     actions = _describe_actions(preview)
     findings = _describe_findings(preview.findings)
     if json:
@@ -59,8 +59,8 @@ def night(
     """
     _ = home
     services = open_services()
-    with show_progress(services.inline_night) as tell:
-        result = services.inline_night.run_night(tell, note, wait=not no_wait)
+    with show_progress(services.night.inline_night) as tell:
+        result = services.night.inline_night.run_night(tell, note, wait=not no_wait)
     problems = [describe_problem(problem) for problem in result.problems]
     if json:
         print_json(

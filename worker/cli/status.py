@@ -15,7 +15,7 @@ def status(*, json: Json = False, home: Home = None) -> None:
     1 if anything failed, is overdue, or nobody is working.
     """
     _ = home
-    standing = open_services().status.read()
+    standing = open_services().night.status.read()
     problems = [describe(problem) for problem in standing.problems]
     if json:
         print_json(

@@ -60,7 +60,7 @@ def apply(
     """
     _ = home
     services = open_services()
-    applied = services.documents.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
+    applied = services.runs.documents.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
     for one in applied:
         if one.workflow is None:
             note(f"nightkey: warning: {one.name} was left out: {one.why}")
@@ -88,7 +88,7 @@ def lint(
     """Say what `apply` would do with documents, line by line, without doing it. 1 if it would refuse one."""
     _ = home
     services = open_services()
-    foreseen = services.documents.lint(read_documents(files or []), place=runs, strict=strict)
+    foreseen = services.runs.documents.lint(read_documents(files or []), place=runs, strict=strict)
     if json:
         print_json(
             [describe_applied(one) if isinstance(one, Applied) else {"refused": str(one)} for one in foreseen]
@@ -140,7 +140,7 @@ def list_workflows(*, json: Json = False, home: Home = None) -> None:
     _ = home
     services = open_services()
     with services.database.read() as connection:
-        found, errors = sort_out(services.definitions.walk(connection))
+        found, errors = sort_out(services.runs.definitions.walk(connection))
         rows = [
             {
                 "id": workflow.id,
@@ -179,7 +179,7 @@ def show(
     _ = home
     services = open_services()
     with services.database.read() as connection:
-        workflow = services.definitions.get(connection, name)
+        workflow = services.runs.definitions.get(connection, name)
         references = [
             {
                 "node": r.node_id,
@@ -241,9 +241,9 @@ def test(
     services = open_services()
     given = None if context is None else _read_object(context)
     with services.database.read() as connection:
-        workflow = services.definitions.get(connection, name)
+        workflow = services.runs.definitions.get(connection, name)
     if node is not None:
-        result = services.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
+        result = services.runs.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
         answer: dict[str, Any] = {
             "status": result.status,
             "output": result.output,
@@ -252,7 +252,7 @@ def test(
         }
         good = result.status == "success"
     else:
-        outcome = services.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
+        outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
         answer, good = _describe(outcome), outcome.status == "completed"
     _answer(answer, good=good, json=json)
 
@@ -272,15 +272,15 @@ def run(
     """Run a workflow for real, now. 1 if it fails; where it comes to a delay, it goes on by itself."""
     _ = home
     services = open_services()
-    outcome = services.runs.start(
+    outcome = services.runs.runs.start(
         name,
         payload=None if payload is None else read_json(payload),
         key=None if key_file is None else Secret(read_text(key_file).strip()),
         actor=who(),
     )
     if outcome.status == "failed":
-        with show_progress(services.inline_night) as tell:
-            services.inline_night.settle(outcome.used, tell)
+        with show_progress(services.night.inline_night) as tell:
+            services.night.inline_night.settle(outcome.used, tell)
     goes_on = "`nightkey up`, or the next `nightkey night`"
     if outcome.resume_at is not None:
         note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")
@@ -301,7 +301,7 @@ def pin(
     """Let a workflow stay on one version of an item, until it is unpinned."""
     _ = home
     services = open_services()
-    workflow, found = services.pins.pin(name, item, version, actor=who())
+    workflow, found = services.runs.pins.pin(name, item, version, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": version})
     else:
@@ -313,7 +313,7 @@ def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> Non
     """Let a workflow follow an item's current version again."""
     _ = home
     services = open_services()
-    workflow, found = services.pins.unpin(name, item, actor=who())
+    workflow, found = services.runs.pins.unpin(name, item, actor=who())
     if json:
         print_json({"workflow": workflow.name, "item": found.name, "item_id": found.id, "pinned": None})
     else:

@@ -56,7 +56,7 @@ def find_checks(
         {states[name] for name in _OTHER_KINDS} == {State.DONE}
         and not machines.hoster.knows(first["prod-ledger-soap-password"])
         and not machines.ssh.lets_in(first["prod-files-ssh-key"])
-        and len(services.key_sets.jwks("prod-orders-signing-key")["keys"]) == 1,
+        and len(services.runs.key_sets.jwks("prod-orders-signing-key")["keys"]) == 1,
     )
     mails, entries = len(machines.outgoing.messages), machines.hoster.entries
     yield f"the workflows went on: {mails} mails were taken, and {entries} entries", bool(mails and entries)
@@ -82,5 +82,5 @@ def find_checks(
         f"{len(sent)} notices were sent; {len(counterparts.mail.messages)} mails were taken after AUTH",
         len(sent) == len(notices) and len(counterparts.mail.messages) >= 1,
     )
-    verdict = services.anchors.verify()
+    verdict = services.upkeep.anchors.verify()
     yield f"the audit log is whole: {verdict.rows} rows", verdict.whole

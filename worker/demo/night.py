@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.bootstrap import Services, initialise, utc_now
+from worker.bootstrap import Services, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
 from worker.demo.checks import find_checks
 from worker.demo.counterparts import Counterparts, Machines, start_counterparts, start_machines
@@ -19,6 +19,7 @@ from worker.demo.lines import Stage
 from worker.demo.organisation import Organisation
 from worker.demo.sample import load_sample
 from worker.demo.watching import Watcher
+from worker.installation import initialise
 from worker.rows import notices as notice_rows
 from worker.rows import rotations as rotation_rows
 from worker.signing.keys import generate
@@ -43,11 +44,11 @@ def show_night(home: Path | None) -> bool:
         watcher = Watcher(began)
         services = Services(settings)
         with _worker_and_beat(settings):
-            services.nights.begin(utc_now())  # by hand: by itself it begins at night_at
+            services.night.nights.begin(utc_now())  # by hand: by itself it begins at night_at
             over = _watch(services, watcher, stage)
         stage.title("A second sweep of the same night")
         before = _count(services)
-        services.inline_night.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
+        services.night.inline_night.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
         again = _count(services)
         rotated, told = again[0] - before[0], again[1] - before[1]
         stage.say(f"{rotated} rotations, {told} notices")

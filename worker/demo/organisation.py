@@ -53,9 +53,9 @@ class Organisation:
             if isinstance(thing, SampleItem):
                 self._add_item(thing) if what == 1 else self._replace(thing)
             elif what == 0:
-                self._services.documents.apply([(thing.source, thing.text)], actor=ACTOR)
+                self._services.runs.documents.apply([(thing.source, thing.text)], actor=ACTOR)
             else:
-                self._services.runs.start(thing.source.removesuffix(".json"), actor=ACTOR)
+                self._services.runs.runs.start(thing.source.removesuffix(".json"), actor=ACTOR)
         self._services.close()
 
     def _add_owners(self, sample: Sample) -> None:
@@ -71,7 +71,7 @@ class Organisation:
                 for route in routes:
                     url = Secret(route)
                     shown = check_route(url, schemes=services.settings.route_schemes)
-                    names = services.sender.check(url)
+                    names = services.notices.sender.check(url)
                     services.owners.add_route(
                         connection, owner, url, shown=shown, recipients=names, actor=ACTOR
                     )
@@ -86,7 +86,7 @@ class Organisation:
             actor=ACTOR,
         )
         if first is not None:  # its callers have it
-            self._services.pickups.deliver(first, actor=ACTOR, show=lambda _: None)
+            self._services.rotation.pickups.deliver(first, actor=ACTOR, show=lambda _: None)
 
     def _replace(self, item: SampleItem) -> None:
         services = self._services

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
 from worker.domain.strict_json import parse_json
+from worker.domain.work import Task
 
 BYTES_MAX: Final = 16_384
 """Of one message as it lies at the broker; ours have about a thousand."""
@@ -28,15 +29,23 @@ _ROTATION = re.compile(f"rot_{_ULID}")
 _RUN = re.compile(f"fl_run_{_ULID}")
 _HEARTBEAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?\+00:00 (?:start|success|fail)", re.ASCII)
 
-ARGUMENTS: Final[Mapping[str, tuple[re.Pattern[str], ...]]] = {
-    "nightkey.night": (),
-    "nightkey.resume": (),
-    "nightkey.schedule": (),
-    "nightkey.deliver": (),
-    "nightkey.rotate": (_ROTATION,),
-    "nightkey.run": (_RUN,),
-    "nightkey.beat": (_HEARTBEAT,),
+_FORMS: Final[Mapping[Task, tuple[re.Pattern[str], ...]]] = {
+    Task.NIGHT: (),
+    Task.RESUME: (),
+    Task.SCHEDULE: (),
+    Task.DELIVER: (),
+    Task.ROTATE: (_ROTATION,),
+    Task.RUN: (_RUN,),
+    Task.BEAT: (_HEARTBEAT,),
 }
+
+
+def name_of(task: Task) -> str:
+    """As a message names it."""
+    return f"nightkey.{task}"
+
+
+ARGUMENTS: Final = {name_of(task): forms for task, forms in _FORMS.items()}
 """Each task that a message may ring, and the form of each of its arguments."""
 
 _MESSAGE_ID = re.compile("[0-9A-Za-z-]{1,64}")

@@ -53,7 +53,7 @@ def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
     app = make_app(settings)
     services = Services(settings)
     services.check()
-    register_tasks(app, services)
+    register_tasks(app, services.night.dispatch.do)
     _let_be_seen(services, kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))
     if kind is Kind.BEAT:
@@ -81,13 +81,13 @@ def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
 
 def _let_be_seen(services: Services, kind: Kind, pulse: Pulse, parent: int) -> None:
     """Before anything is rung: whether a night is made up goes by who was there when."""
-    renew = services.signs_of_life.begin(kind)
+    renew = services.upkeep.signs_of_life.begin(kind)
     threading.Thread(target=_renew, args=(renew, pulse, parent), name="sign-of-life", daemon=True).start()
 
 
 def _tell_of_others(services: Services, aside: Aside) -> None:
     """What lay at the broker and is no message of ours is told within moments, and counted when it is told."""
-    screening = services.foreign_messages
+    screening = services.notices.foreign_messages
 
     def tell() -> None:
         while True:

@@ -45,7 +45,7 @@ class Ingress:
     """The two routes, and the threads that they share: a run never keeps a key from being checked."""
 
     def __init__(self, services: Services, limits: Limits) -> None:
-        self._inbound_calls = services.inbound_calls
+        self._inbound_calls = services.runs.inbound_calls
         self._limits = limits
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)

@@ -20,7 +20,7 @@ _LOOKS_MAX = 4
 
 class KeySets:
     def __init__(self, services: Services) -> None:
-        self._key_sets = services.key_sets
+        self._key_sets = services.runs.key_sets
         self._looks = CapacityLimiter(_LOOKS_MAX)
 
     def routes(self) -> list[Route]:

@@ -1,5 +1,6 @@
 """A whole night in this process, without a broker: the same services, called one after the other."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,8 +10,10 @@ from vaultcore.database import Database
 from vaultcore.vault import Vault
 from worker.domain.problems import Problem
 from worker.domain.saga import WATCHED, State, is_moving
+from worker.domain.work import Task
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
+from worker.services.night.dispatch import follow
 from worker.services.night.nights import Nights
 from worker.services.night.problems import Problems
 from worker.services.night.resume_sweep import ResumeSweep
@@ -188,13 +191,7 @@ class InlineNight:
         while not self._stopping.is_set():
             with self._database.read() as connection:
                 due = rotation_rows.due_rotations(connection, self._clock())
-            moved = False
-            for rotation_id in due:
-                advanced = None if self._stopping.is_set() else self._rotations.advance(rotation_id)
-                if advanced is not None:
-                    moved = True
-                    tell(advanced.rotation)
-            if moved:
+            if self._advance_all(due, tell):
                 continue
             moving = self._moving(self._nights.scanned_at(night))
             if not moving or not wait:
@@ -202,6 +199,18 @@ class InlineNight:
             for rotation in moving:
                 _say_once(said, say, _explain_wait(rotation))
             self._stopping.wait(_POLL_SECONDS)
+
+    def _advance_all(self, due: Iterable[str], tell: Callable[[Rotation], None]) -> bool:
+        """These, one step each in turn, and on while their next step is due. Whether any moved."""
+        todo = deque(due)
+        moved = False
+        while todo and not self._stopping.is_set():
+            advanced = self._rotations.advance(todo.popleft())
+            if advanced is not None:
+                moved = True
+                tell(advanced.rotation)
+                todo += [work.about for work in follow(advanced, self._clock()) if work.task is Task.ROTATE]
+        return moved
 
     def _deliver(self, say: Callable[[str], None] = lambda _: None, *, wait: bool = True) -> None:
         """What is due, and its retries; what waits for the end of somebody's quiet hours leaves by itself."""

@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from vaultcore.database import Database
+from worker.domain.work import Task, Work, after_sweep
 from worker.rows import rotations as rotation_rows
 from worker.services.night.nights import Nights
 from worker.services.notices.delivery import Delivery
@@ -19,18 +19,6 @@ from worker.services.upkeep.clock_repair import ClockRepair
 _log = structlog.get_logger(__name__)
 ACTOR = "resume"
 _RUN_GRACE = timedelta(minutes=2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """Ids to ring for, and whether any notice could leave. Ringing twice is harmless: every row is claimed
-    before it is worked on.
-    """
-
-    rotations: list[str]
-    runs: list[str]
-    notices: bool
-    heartbeats: list[str]
 
 
 class ResumeSweep:
@@ -55,7 +43,7 @@ class ResumeSweep:
         self._clock_repair = clock_repair
         self._clock = clock
 
-    def find_waiting(self) -> Waiting:
+    def find_work(self) -> list[Work]:
         """Closes nights that have come to rest, and forgets keys that arrived; then what is due: rotations,
         deliveries, and runs that were opened a while ago and never begun.
         """
@@ -65,11 +53,11 @@ class ResumeSweep:
         self._close_nights()
         with self._database.read() as connection:
             rotations = rotation_rows.due_rotations(connection, now)
-        return Waiting(
+        return after_sweep(
             rotations=rotations,
             runs=self._runs.waiting_runs(opened_before=now - _RUN_GRACE),
-            notices=self._delivery.is_due(),
             heartbeats=self._heartbeat.waiting(),
+            notices=self._delivery.is_due(),
         )
 
     def carry_on(self) -> None:
@@ -78,8 +66,8 @@ class ResumeSweep:
         What was cut off is ended, what its schedule has due is run, what has waited long enough goes on, and
         what these begin follows. Rotations, notices and heartbeats are the night's own.
         """
-        waiting = self.find_waiting()
-        todo = deque((*waiting.runs, *self._runs.claim_due(), *self._runs.due_runs()))
+        cut_off = [work.about for work in self.find_work() if work.task is Task.RUN]
+        todo = deque((*cut_off, *self._runs.claim_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()
             try:

@@ -6,6 +6,7 @@ from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
 from worker.services.night.digest_preview import DigestPreview
+from worker.services.night.dispatch import Dispatch
 from worker.services.night.inline import InlineNight
 from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
@@ -22,6 +23,7 @@ from worker.services.upkeep.room import Upkeep
 class NightRoom:
     problems: Problems
     nights: Nights
+    dispatch: Dispatch
     inline_night: InlineNight
     resume_sweep: ResumeSweep
     night_schedule: NightSchedule
@@ -65,9 +67,26 @@ def build_night(
         clock_repair=upkeep.clock_repair,
         clock=clock,
     )
+    night_schedule = NightSchedule(
+        database=database,
+        cron=settings.night_at,
+        zone=settings.zone,
+        catch_up=settings.catch_up,
+        clock=clock,
+    )
     return NightRoom(
         problems=problems,
         nights=nights,
+        dispatch=Dispatch(
+            night_schedule=night_schedule,
+            nights=nights,
+            resume_sweep=resume_sweep,
+            rotations=rotation.rotations,
+            runs=runs.runs,
+            delivery=notices.delivery,
+            heartbeat=notices.heartbeat,
+            clock=clock,
+        ),
         inline_night=InlineNight(
             database=database,
             vault=core.vault,
@@ -82,13 +101,7 @@ def build_night(
             clock=clock,
         ),
         resume_sweep=resume_sweep,
-        night_schedule=NightSchedule(
-            database=database,
-            cron=settings.night_at,
-            zone=settings.zone,
-            catch_up=settings.catch_up,
-            clock=clock,
-        ),
+        night_schedule=night_schedule,
         status=StatusReader(
             database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
         ),

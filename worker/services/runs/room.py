@@ -1,4 +1,4 @@
-"""The room of runs: workflows as they are stored, who starts them, and how a run goes from its row to its end."""
+"""The room of runs: workflows as they are stored, who starts them, and the way of a run to its end."""
 
 from dataclasses import dataclass
 
@@ -51,9 +51,7 @@ def build_runs(core: Core, *, pickups: PickupEnds) -> RunsRoom:
         runner=runner,
         clock=clock,
     )
-    caller_keys = CallerKeys(
-        database=database, versions=versions, audit=audit, pickups=pickups, clock=clock
-    )
+    caller_keys = CallerKeys(database=database, versions=versions, audit=audit, pickups=pickups, clock=clock)
     runs = Runs(
         database=database,
         references=references,

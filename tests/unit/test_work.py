@@ -1,0 +1,57 @@
+"""What follows from a piece of work that was done."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from worker.domain.saga import State
+from worker.domain.work import RESUME, Task, Work, after_night, after_run, after_step, after_sweep
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=1)
+AGAIN = [Work(Task.ROTATE, "rot")]
+
+
+@pytest.mark.parametrize(
+    ("stands", "follows"),
+    [
+        ({"state": State.CREATED, "next_at": NOW}, AGAIN),
+        ({"state": State.CREATED, "next_at": LATER}, []),
+        ({"state": State.CREATED, "next_at": None}, []),
+        ({"state": State.QUEUED, "next_at": NOW, "waits_for": ("the first of its target",)}, AGAIN),
+        ({"state": State.CREATED, "next_at": NOW, "waits_for": ("its window",), "moved": False}, []),
+        ({"state": State.WATCHING, "next_at": NOW}, [RESUME]),
+        ({"state": State.WATCHING, "next_at": NOW, "moved": False}, []),
+        ({"state": State.WATCHING, "next_at": NOW, "hurried": True}, AGAIN),
+        ({"state": State.WATCHING, "next_at": NOW, "hurried": True, "waits_for": ("a check",)}, [RESUME]),
+        ({"state": State.DONE, "next_at": None}, [RESUME]),
+        ({"state": State.STUCK, "next_at": None}, [RESUME]),
+        ({"state": State.STUCK, "next_at": None, "moved": False}, []),
+    ],
+)
+def test_a_step_is_followed_by_the_next_or_by_those_who_waited(
+    stands: dict[str, Any], follows: list[Work]
+) -> None:
+    usual = {"waits_for": (), "hurried": False, "moved": True, "now": NOW}
+    assert after_step("rot", **usual | stands) == follows
+
+
+def test_a_night_is_followed_by_its_rotations_and_a_sweep() -> None:
+    assert after_night(["rot_1", "rot_2"]) == [Work(Task.ROTATE, "rot_1"), Work(Task.ROTATE, "rot_2"), RESUME]
+    assert after_night([]) == [RESUME]
+
+
+def test_a_run_is_followed_by_those_that_it_began() -> None:
+    assert after_run(["run_2"]) == [Work(Task.RUN, "run_2"), RESUME]
+
+
+def test_a_sweep_calls_for_each_row_once_and_for_the_notices_together() -> None:
+    found = after_sweep(rotations=["rot"], runs=["run"], heartbeats=["2026 start"], notices=True)
+    assert found == [
+        Work(Task.ROTATE, "rot"),
+        Work(Task.RUN, "run"),
+        Work(Task.BEAT, "2026 start"),
+        Work(Task.DELIVER),
+    ]
+    assert after_sweep(rotations=[], runs=[], heartbeats=[], notices=False) == []

@@ -1,0 +1,84 @@
+"""Pieces of work, and which follow from one that was done. Pure.
+
+A piece of work is a task and the one id that it is about. Who does it claims its row first, so one that is
+called for twice is done once, and one that was lost is found by the next sweep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from worker.domain.saga import State, is_moving
+
+
+class Task(StrEnum):
+    NIGHT = "night"
+    """Begin the night that is due."""
+    RESUME = "resume"
+    """Look for whatever is due and has no message under way."""
+    SCHEDULE = "schedule"
+    """Begin the runs whose workflows' schedules are due."""
+    ROTATE = "rotate"
+    """One step of a rotation."""
+    RUN = "run"
+    DELIVER = "deliver"
+    """The notices that are due."""
+    BEAT = "beat"
+    """The heartbeat of a night, by its name."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """`about` is a rotation's id, a run's or a heartbeat's name; empty for what is about no one row."""
+
+    task: Task
+    about: str = ""
+
+
+RESUME = Work(Task.RESUME)
+
+
+def after_night(opened: Sequence[str]) -> list[Work]:
+    """A night was begun, and opened these rotations; what it found besides is the sweep's."""
+    return [*(Work(Task.ROTATE, one) for one in opened), RESUME]
+
+
+def after_sweep(
+    *, rotations: Sequence[str], runs: Sequence[str], heartbeats: Sequence[str], notices: bool
+) -> list[Work]:
+    """What a sweep found due. `notices`: whether any could leave."""
+    return [
+        *(Work(Task.ROTATE, one) for one in rotations),
+        *after_schedule(runs),
+        *(Work(Task.BEAT, one) for one in heartbeats),
+        *([Work(Task.DELIVER)] if notices else []),
+    ]
+
+
+def after_schedule(runs: Sequence[str]) -> list[Work]:
+    """These runs are due, or were begun by another."""
+    return [Work(Task.RUN, one) for one in runs]
+
+
+def after_run(begun: Sequence[str]) -> list[Work]:
+    """A run came to its end or waits: those that it began, and whoever waited for it."""
+    return [*after_schedule(begun), RESUME]
+
+
+def after_step(
+    rotation_id: str,
+    *,
+    state: State,
+    waits_for: tuple[str, ...],
+    hurried: bool,
+    next_at: datetime | None,
+    moved: bool,
+    now: datetime,
+) -> list[Work]:
+    """A rotation did a step and stands there now: its next step if that is due, or those that may have waited
+    for it, and its notices. `moved`: it came to another state by the step.
+    """
+    if is_moving(state, waits_for, hurried=hurried):
+        return [Work(Task.ROTATE, rotation_id)] if next_at is not None and next_at <= now else []
+    return [RESUME] if moved else []

@@ -1,0 +1,175 @@
+"""A vault is made, or what is missing of it: folder, keyring, schema, digests, operators, settings."""
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from vaultcore.audit import AuditLog, start_chain
+from vaultcore.crypto.keyfile import write_new
+from vaultcore.crypto.keyring import Keyring
+from vaultcore.database import SCHEMA_REVISION, Database
+from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
+from vaultcore.ids import new_id
+from vaultcore.names import spellings
+from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.signing_rows import sign_once
+from vaultcore.tables import deployment, owners
+from vaultcore.troubles import explain
+from worker.bootstrap import Clock, Services, find_deployment, utc_now
+from worker.config import SETTINGS_FILE, Settings
+from worker.hardening import harden_process
+from worker.home import find_database
+from worker.locks import take_vault
+from worker.services.upkeep.anchors import ANCHORS_FILE
+from worker.services.upkeep.restore import Restores
+
+_SETTINGS_TEMPLATE = """\
+# Nightkey's settings. Each can also be given as NIGHTKEY_<NAME>, which wins over this file.
+# night_at = "0 2 * * *"         # cron: when the night begins
+# time_zone = "UTC"              # in this zone
+# catch_up_hours = 24            # one missed while nothing ran for so long at most is made up at start
+# operators = "operators"        # the owner who hears of what has no owner, and of failed nights
+# templates = "/etc/nightkey/templates"   # messages of your own: `nightkey notice template`
+# night_cap = 500                # at most so many rotations a night
+# outbound_private = ["10.1.0.0/16", "vault.internal"]   # private addresses that may be called
+# freezes = ["0 0 20 12 * for 14d in Europe/Zurich"]   # when nothing is to change
+# database_url = "postgresql+psycopg://nightkey@/nightkey"   # default: nightkey.db beside this file
+"""
+
+
+def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
+    """Makes what is missing of a vault: folder, keyring, schema, deployment, operators. Says what it made.
+
+    A database without its keyring, or with another's, is refused: making a keyring anew would look
+    like success and open nothing.
+    """
+    harden_process()
+    made = []
+    _make_home(settings.home)
+    database = Database(settings.database)
+    database_file = find_database(settings)
+    if database_file is not None:
+        _make_private(database_file)
+    had_schema = database.revision() is not None
+    had_keyring = settings.keyring_path.exists()
+    if had_schema and not had_keyring:
+        database.dispose()
+        raise ConfigurationError(
+            f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
+            "put it back from its backup; no other opens these values"
+        )
+    if not had_schema and (settings.home / ANCHORS_FILE).exists():
+        database.dispose()
+        raise ConfigurationError(
+            f"there was a vault in {settings.home} ({ANCHORS_FILE} knows it), and its database is gone: "
+            "`nightkey restore FILE` puts its backup back; for a new vault, name another home"
+        )
+    if not had_keyring:
+        Keyring.create(settings.keyring_path)
+        made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
+    if database.revision() != SCHEMA_REVISION:
+        _migrate_alone(database, settings.home)
+    if not had_schema:
+        made.append("database schema")
+    with database.write() as connection:
+        if connection.execute(select(deployment.c.id)).first() is None:
+            now = clock()
+            deployment_id = new_id("dep", now)
+            check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
+            connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
+            start_chain(connection)
+    try:
+        keyring = Keyring.load(settings.keyring_path)
+        with database.read() as connection:
+            find_deployment(connection, keyring, settings.keyring_path)
+        made += _sign_rows(database, keyring, clock())
+    except NightkeyError:
+        database.dispose()
+        raise
+    services = Services(settings, clock)
+    _ = services.deployment_id
+    with services.database.write() as connection:
+        found = connection.execute(
+            select(owners.c.id).where(owners.c.name.in_(spellings(settings.operators)))
+        ).first()
+        if found is None:
+            services.owners.create(connection, settings.operators, actor="init")
+            made.append(f"owner {settings.operators}")
+    services.close()
+    if _write_settings(settings.home):
+        made.append(f"settings {settings.home / SETTINGS_FILE}")
+    database.dispose()
+    return made
+
+
+def _migrate_alone(database: Database, home: Path) -> None:
+    """Whoever is still at work with an older release would write rows without their digests."""
+    try:
+        with take_vault(home):
+            database.migrate()
+    except NightkeyError:
+        database.dispose()
+        raise
+
+
+def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]:
+    """Once for each vault: of one that was just made, or is from a release that kept no digests of its rows."""
+    audit = AuditLog(keyring.audit_key, keyring.signing_key)
+    with database.write() as connection:
+        counts = sign_once(connection, RowMacs(keyring.derive(LABEL)), audit, at=now, actor="init")
+    rows = sum(counts.values()) - 1  # all but the vault's own
+    return [f"keyed digests of {rows} rows that decide (nightkey audit verify --rows)"] if rows > 0 else []
+
+
+def make_restores(settings: Settings, clock: Clock = utc_now) -> Restores:
+    """What puts a vault back: it needs the keyring and no vault."""
+    harden_process()
+    _make_home(settings.home)
+    return Restores(
+        home=settings.home,
+        address=settings.database,
+        keyring=Keyring.load(settings.keyring_path),
+        anchors_file=settings.home / ANCHORS_FILE,
+        settings_file=settings.home / SETTINGS_FILE,
+        clock=clock,
+    )
+
+
+def _write_settings(home: Path) -> bool:
+    """The file is there whole, or not at all: one that ends in the middle would stop every command."""
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return write_new(folder, SETTINGS_FILE, _SETTINGS_TEMPLATE.encode())
+    except OSError as error:
+        trouble = explain(error, where=f"the settings {home / SETTINGS_FILE}")
+        if trouble is None:
+            raise
+    finally:
+        os.close(folder)
+    raise trouble
+
+
+def _make_home(folder: Path) -> None:
+    trouble: TroubleError | None = None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        trouble = explain(error)
+        problem = error.strerror or type(error).__name__
+    else:
+        return
+    if trouble is not None and trouble.can_retry:
+        raise trouble
+    raise ConfigurationError(f"the data folder {folder} cannot be made: {problem}; name another by --home")
+
+
+def _make_private(file: Path) -> None:
+    """Before anything is in it: its log takes its mode from it. What cannot be made, who opens it tells."""
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+    if file.is_file():
+        with suppress(OSError):
+            file.chmod(0o600)

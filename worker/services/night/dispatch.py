@@ -1,0 +1,91 @@
+"""Work is done here, whoever called for it: each task is one call of a service, and says what follows."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from worker.domain.work import (
+    Task,
+    Work,
+    after_night,
+    after_run,
+    after_schedule,
+    after_step,
+)
+from worker.services.night.night_schedule import NightSchedule
+from worker.services.night.nights import Nights
+from worker.services.night.resume_sweep import ResumeSweep
+from worker.services.notices.delivery import Delivery
+from worker.services.notices.heartbeat import Heartbeat
+from worker.services.rotation.advance import Advanced, Rotations
+from worker.services.runs.runs import Runs
+
+_log = structlog.get_logger(__name__)
+ACTOR = "schedule"
+
+
+class Dispatch:
+    def __init__(
+        self,
+        *,
+        night_schedule: NightSchedule,
+        nights: Nights,
+        resume_sweep: ResumeSweep,
+        rotations: Rotations,
+        runs: Runs,
+        delivery: Delivery,
+        heartbeat: Heartbeat,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._night_schedule = night_schedule
+        self._nights = nights
+        self._resume_sweep = resume_sweep
+        self._rotations = rotations
+        self._runs = runs
+        self._delivery = delivery
+        self._heartbeat = heartbeat
+        self._clock = clock
+
+    def do(self, work: Work) -> list[Work]:
+        """Does the piece of work, if it is due and nobody else is at it. What to call for next."""
+        match work.task:
+            case Task.NIGHT:
+                return self._begin_night()
+            case Task.RESUME:
+                return self._resume_sweep.find_work()
+            case Task.SCHEDULE:
+                return after_schedule((*self._runs.claim_due(), *self._runs.due_runs()))
+            case Task.ROTATE:
+                advanced = self._rotations.advance(work.about)
+                return [] if advanced is None else follow(advanced, self._clock())
+            case Task.RUN:
+                outcome = self._runs.execute(work.about, actor=ACTOR)
+                return after_run(() if outcome is None else outcome.begun)
+            case Task.DELIVER:
+                self._delivery.deliver()
+            case Task.BEAT:
+                self._heartbeat.send(work.about)
+        return []
+
+    def _begin_night(self) -> list[Work]:
+        slot = self._night_schedule.due_night()
+        opened = None if slot is None else self._nights.begin(slot)
+        if slot is None or opened is None:
+            return []
+        _log.info("night.begun", slot=slot.isoformat(), rotations=len(opened))
+        return after_night(opened)
+
+
+def follow(advanced: Advanced, now: datetime) -> list[Work]:
+    """What follows from a step of a rotation."""
+    rotation = advanced.rotation
+    return after_step(
+        rotation.id,
+        state=rotation.state,
+        waits_for=tuple(rotation.waits_for),
+        hurried=rotation.hurried,
+        next_at=rotation.next_at,
+        moved=advanced.moved,
+        now=now,
+    )
