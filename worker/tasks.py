@@ -1,4 +1,4 @@
-"""The tasks of Celery: an id comes in, a piece of work is done, and what follows is called for. No rule is here.
+"""The tasks of Celery: an id comes in, a piece of work is done, what follows is called for. Nothing is decided.
 
 A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and who
 does the work claims its row first. A task that fails logs a type and calls for nothing.
@@ -27,8 +27,8 @@ def register_tasks(app: Celery, do: Do) -> None:
     """Gives the app its tasks."""
 
     def call_for(work: Work) -> None:
-        """Without a broker the row stands, and the next sweep finds it. An id that is none calls for nothing: its
-        row is damaged, and the night tells.
+        """Without a broker the row stands, and the next sweep finds it. An id that is none calls for nothing:
+        its row is damaged, and the night tells.
         """
         ids = (work.about,) if work.about else ()
         if not fits(name_of(work.task), ids):

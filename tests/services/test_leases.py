@@ -30,6 +30,7 @@ from vaultcore.ids import new_id
 from vaultcore.tables import metadata
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
 from worker.rows.tables import rotations, sweeps
@@ -469,7 +470,7 @@ def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
     with moves.services.database.write() as connection:
-        return rotation_rows.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
+        return night_rows.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
 
 
 def _renew(moves: Moves, claimed: Rotation) -> bool:

@@ -16,7 +16,7 @@ from worker.domain.problems import Problem, ProblemKind, describe
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.work import Task
-from worker.rows import rotations as rotation_rows
+from worker.rows import nights as night_rows
 
 DAY = timedelta(days=1)
 PATH = "/ping/3f1b"
@@ -40,7 +40,7 @@ def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[Pr
     clock.advance(timedelta(seconds=1))
     organisation.deliver()
     with services.database.read() as connection:
-        night = rotation_rows.get_night(connection, slot)
+        night = night_rows.get_night(connection, slot)
         return night.outcome, [one.kind for one in services.night.problems.of_night(connection, slot)]
 
 

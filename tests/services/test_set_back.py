@@ -18,6 +18,7 @@ from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.signs import Presence, SignOfLife, find_presence
 from worker.domain.work import Task
+from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
 from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
@@ -163,7 +164,7 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
 
     def claim() -> bool:
         with organisation.services.database.write() as connection:
-            return rotation_rows.claim_sweep(
+            return night_rows.claim_sweep(
                 connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8
             )
 
@@ -341,7 +342,7 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services.upkeep.signs_of_life.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
-        rotation_rows.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
+        night_rows.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
         connection.execute(
             insert(heartbeats).values(
                 slot=clock(), beat="success", text="-", state="waiting", attempts=0, posted_at=clock() + HOURS,

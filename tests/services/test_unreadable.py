@@ -15,6 +15,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
 from worker.domain.problems import describe
 from worker.rows import findings as finding_rows
+from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import consumers_of
 
@@ -58,7 +59,7 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     assert TOKEN not in rotated or column in ("overlap_seconds", "hygiene"), "nothing of it is decided by these"
     assert unreadable(services).keys() == {TOKEN}
     with services.database.read() as connection:
-        assert rotation_rows.get_night(connection, services.clock()).counts["unreadable"] == 1
+        assert night_rows.get_night(connection, services.clock()).counts["unreadable"] == 1
         problems = services.night.problems.of_night(connection, services.clock())
     assert any(TOKEN in describe(problem) for problem in problems)
 

@@ -5,7 +5,7 @@ import typer
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Home, Json, open_services
 from worker.domain.problems import describe
-from worker.rows.rotations import Night
+from worker.rows.nights import Night
 from worker.services.night.status import Standing
 
 

@@ -1,4 +1,4 @@
-"""Rotations and nights as rows: reads, writes, conditional claims. It decides nothing and commits nothing."""
+"""Rotations as rows: reads, writes, conditional claims. Nothing is decided here, and nothing committed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac
 from vaultcore.stored import Unread, check_row, read_all, read_apart
-from vaultcore.tables import deployment, versions
-from worker.domain.problems import Problem, ProblemKind
+from vaultcore.tables import versions
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
-from worker.rows.tables import rotation_steps, rotations, sweeps
+from worker.rows.lease_clock import lease_clock
+from worker.rows.tables import rotation_steps, rotations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,6 @@ NO_TRIES: Mapping[str, Any] = {
 
 _STATES = frozenset(State)
 
-NIGHT_JOB = "night"
-"""The sweeps that are nights."""
 
 BY_OWNER = "its owner replaced it"
 
@@ -526,14 +524,6 @@ def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
     )
 
 
-def lease_clock(connection: Connection, now: datetime) -> datetime:
-    """What leases go by: where several machines may share the database, its clock and not theirs."""
-    if connection.dialect.name != "postgresql":
-        return now
-    server: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-    return server
-
-
 def add_step(
     connection: Connection,
     rotation_id: str,
@@ -568,164 +558,3 @@ def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[An
         .where(rotation_steps.c.rotation_id == rotation_id)
         .order_by(rotation_steps.c.number)
     ).all()
-
-
-# Nights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Night:
-    """One night as it is stored: under its slot, or the moment at which it was begun by hand.
-
-    `scanned_at` None: its scan is under way, or was cut off. `done_at` None: its rotations still move.
-    `outcome`: good or failed. `problems`: what was wrong when it had ended, as `end_night` stored it.
-    """
-
-    slot: datetime
-    started_at: datetime
-    scanned_at: datetime | None
-    done_at: datetime | None
-    outcome: str | None
-    by_hand: bool
-    counts: dict[str, int]
-    problems: list[dict[str, Any]]
-
-    @property
-    def subjects(self) -> set[str]:
-        """What was wrong when it had ended, by name."""
-        return {problem["subject"] for problem in self.problems}
-
-
-_NIGHT_COLUMNS = tuple(sweeps.c[name] for name in Night.__dataclass_fields__)
-_IS_NIGHT = sweeps.c.job == NIGHT_JOB
-
-
-def get_night(connection: Connection, slot: datetime) -> Night:
-    row = connection.execute(select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)).one()
-    return Night(**row._mapping)  # noqa: SLF001  # as above
-
-
-def last_night(
-    connection: Connection,
-    *,
-    before: datetime | None = None,
-    closed: bool = False,
-    by_hand: bool | None = None,
-) -> Night | None:
-    """The one that was begun last, whatever its slot; of those begun before a time, that have ended, or that
-    were (not) begun by hand.
-    """
-    query = (
-        select(*_NIGHT_COLUMNS)
-        .where(_IS_NIGHT, is_whole(connection, sweeps))
-        .order_by(sweeps.c.started_at.desc(), sweeps.c.slot.desc())
-        .limit(1)
-    )
-    if before is not None:
-        query = query.where(sweeps.c.started_at < before)
-    if closed:
-        query = query.where(sweeps.c.done_at.is_not(None))
-    if by_hand is not None:
-        query = query.where(sweeps.c.by_hand.is_(by_hand))
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Night(**row._mapping)  # noqa: SLF001  # as above
-
-
-def end_night(
-    connection: Connection, slot: datetime, *, done_at: datetime, problems: Sequence[Problem]
-) -> None:
-    """It has ended: badly where there are any problems."""
-    connection.execute(
-        update(sweeps)
-        .where(_IS_NIGHT, sweeps.c.slot == slot)
-        .values(
-            done_at=done_at,
-            outcome="failed" if problems else "good",
-            problems=[
-                {"kind": one.kind, "subject": one.subject, "id": one.id, "error": one.error} for one in problems
-            ],
-        )
-    )
-
-
-def vault_made_at(connection: Connection) -> datetime | None:
-    """None where that cannot be read: no night is lost for it, or goes unmissed."""
-    made_at = connection.execute(select(deployment.c.created_at)).scalar()
-    return made_at if isinstance(made_at, datetime) else None
-
-
-def claim_sweep(
-    connection: Connection,
-    *,
-    job: str,
-    slot: datetime,
-    now: datetime,
-    lease: timedelta,
-    tries: int,
-    by_hand: bool = False,
-) -> bool:
-    """Whether this process does the slot: once done, or while somebody is at it, nobody else does.
-
-    One that has been begun `tries` times, and never was done, is given up.
-    """
-    lease_now = lease_clock(connection, now)
-    made = upsert_into(connection, sweeps).values(
-        job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
-    )
-    claimed = connection.execute(
-        made.on_conflict_do_update(
-            index_elements=["job", "slot"],
-            set_={"lease_until": lease_now + lease, "started_at": now},
-            where=and_(
-                sweeps.c.scanned_at.is_(None), sweeps.c.done_at.is_(None), sweeps.c.lease_until < lease_now
-            ),
-        ).returning(sweeps.c.counts)
-    ).first()
-    if claimed is None:
-        return False
-    begun = _tries_of(claimed.counts)
-    values: dict[str, Any] = {"counts": {_TRIES: begun + 1}} if begun < tries else {"done_at": now}
-    if begun:  # whoever began it before has not come back
-        values["outcome"] = "failed"
-    connection.execute(update(sweeps).where(sweeps.c.job == job, sweeps.c.slot == slot).values(values))
-    return begun < tries
-
-
-def fail_sweep(
-    connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int, cause: str
-) -> None:
-    """It came to nothing this time, and why; after the last of its `tries` it is over."""
-    this = and_(sweeps.c.job == job, sweeps.c.slot == slot)
-    counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
-    ended = {"done_at": now} if _tries_of(counts) >= tries else {}
-    problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": cause}
-    connection.execute(update(sweeps).where(this).values(outcome="failed", problems=[problem], **ended))
-
-
-def list_failed_sweeps(
-    connection: Connection, job: str, *, since: datetime
-) -> list[tuple[datetime, str | None]]:
-    """Slots of which nothing has come, begun since then, each with why: their scan failed or was cut off."""
-    return [
-        (row.slot, row.problems[0]["error"] if row.problems else None)
-        for row in connection.execute(
-            select(sweeps.c.slot, sweeps.c.problems)
-            .where(
-                sweeps.c.job == job,
-                sweeps.c.started_at >= since,
-                sweeps.c.scanned_at.is_(None),
-                sweeps.c.outcome == "failed",
-                is_whole(connection, sweeps),
-            )
-            .order_by(sweeps.c.slot)
-        )
-    ]
-
-
-_TRIES = "tries"
-
-
-def _tries_of(counts: object) -> int:
-    """How often a scan was begun that has not succeeded; 0 where that cannot be read."""
-    tries = counts.get(_TRIES, 0) if isinstance(counts, dict) else 0
-    return tries if isinstance(tries, int) else 0

@@ -11,6 +11,7 @@ from vaultcore.vault import Vault
 from worker.domain.problems import Problem
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.domain.work import Task
+from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.rotations import Rotation
 from worker.services.night.dispatch import follow
@@ -113,7 +114,7 @@ class InlineNight:
         with self._database.read() as connection:
             return NightResult(
                 slot=began,
-                counts=rotation_rows.get_night(connection, began).counts,
+                counts=night_rows.get_night(connection, began).counts,
                 rotations=rotation_rows.rotations_of_night(connection, began),
                 problems=self._problems.of_night(connection, began),
             )

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from vaultcore.database import Database
 from worker.domain.signs import awake_since
 from worker.domain.slots import latest_slot, may_begin
-from worker.rows import rotations as rotation_rows
+from worker.rows import nights as night_rows
 from worker.rows import signs as sign_rows
 
 
@@ -34,6 +34,6 @@ class NightSchedule:
         now = self._clock()
         slot = latest_slot(self._cron, self._zone, now)
         with self._database.read() as connection:
-            made_at = rotation_rows.vault_made_at(connection)
+            made_at = night_rows.vault_made_at(connection)
             since = awake_since(sign_rows.list_signs(connection), now, silence=self._catch_up)
         return slot if may_begin(slot, made_at=made_at, awake_since=since, now=now) else None

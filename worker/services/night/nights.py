@@ -19,8 +19,9 @@ from worker.domain.problems import NO_NEWS, Problem, ProblemKind, describe
 from worker.domain.saga import State
 from worker.domain.windows import Window
 from worker.rows import findings as finding_rows
+from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import NIGHT_JOB, Night
+from worker.rows.nights import NIGHT_JOB, Night
 from worker.rows.tables import sweeps
 from worker.services.night.due import SeenItem, walk_due
 from worker.services.night.problems import Problems
@@ -135,7 +136,7 @@ class Nights:
         self._anchors.refuse_older()
         now = self._clock()
         with self._database.write() as connection:
-            if not rotation_rows.claim_sweep(
+            if not night_rows.claim_sweep(
                 connection,
                 job=NIGHT_JOB,
                 slot=slot,
@@ -184,7 +185,7 @@ class Nights:
 
     def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: str) -> None:
         self._heartbeat.post(connection, slot, Beat.FAIL, problem)
-        rotation_rows.fail_sweep(
+        night_rows.fail_sweep(
             connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES, cause=cause
         )
 
@@ -219,7 +220,7 @@ class Nights:
     def scanned_at(self, slot: datetime) -> datetime:
         """When its scan was over; now, if it is not."""
         with self._database.read() as connection:
-            return rotation_rows.get_night(connection, slot).scanned_at or self._clock()
+            return night_rows.get_night(connection, slot).scanned_at or self._clock()
 
     def close(self, slot: datetime) -> str | None:
         """Ends the night when no rotation moves any more that was there when it had scanned: outcome, digests.
@@ -242,8 +243,8 @@ class Nights:
                 return None
             problems = self._problems.of_night(connection, slot)
             self._digests.post(connection, slot)
-            this = rotation_rows.get_night(connection, slot)
-            before = rotation_rows.last_night(connection, before=this.started_at, closed=True)
+            this = night_rows.get_night(connection, slot)
+            before = night_rows.last_night(connection, before=this.started_at, closed=True)
             if _is_news(this, before, problems):
                 self._outbox.tell_operators(
                     connection,
@@ -258,7 +259,7 @@ class Nights:
     def review(self, slot: datetime) -> None:
         """A night that ended well, and whose notices then did not go out, has not ended well."""
         with self._database.write() as connection:
-            night = rotation_rows.get_night(connection, slot)
+            night = night_rows.get_night(connection, slot)
             problems = self._problems.of_night(connection, slot)
             if night.outcome == "good" and problems:
                 self._heartbeat.take_back(connection, slot)
@@ -269,7 +270,7 @@ class Nights:
     ) -> None:
         text = "\n".join(map(describe, problems)) or f"the night of {slot:%Y-%m-%d %H:%M} UTC ended well"
         self._heartbeat.post(connection, slot, Beat.FAIL if problems else Beat.SUCCESS, text)
-        rotation_rows.end_night(connection, slot, done_at=done_at, problems=problems)
+        night_rows.end_night(connection, slot, done_at=done_at, problems=problems)
 
     # The scan that writes
 

@@ -9,10 +9,10 @@ from worker.config import Settings
 from worker.domain.problems import Problem, ProblemKind, worst_first
 from worker.domain.signs import Presence, find_presence, last_seen
 from worker.domain.slots import latest_slot
+from worker.rows import nights as night_rows
 from worker.rows import problems as problem_rows
-from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
-from worker.rows.rotations import Night
+from worker.rows.nights import Night
 
 _BEGIN_LATE = timedelta(hours=1)
 """How long after its time a night may begin."""
@@ -34,8 +34,8 @@ class Problems:
 
     def of_night(self, connection: Connection, slot: datetime) -> list[Problem]:
         """Whatever is unfinished, failed or overdue since the night before has ended, whoever began it."""
-        night = rotation_rows.get_night(connection, slot)
-        before = rotation_rows.last_night(connection, before=night.started_at, closed=True)
+        night = night_rows.get_night(connection, slot)
+        before = night_rows.last_night(connection, before=night.started_at, closed=True)
         since = night.started_at
         if before is not None and before.done_at is not None:
             since = min(since, before.done_at + _TICK)
@@ -50,7 +50,7 @@ class Problems:
     def now(self, connection: Connection) -> list[Problem]:
         """The same at this moment, since the last night began; and whether nights come as they should."""
         now = self._clock()
-        last = rotation_rows.last_night(connection)
+        last = night_rows.last_night(connection)
         since = now if last is None else last.started_at
         return worst_first(
             [
@@ -64,7 +64,7 @@ class Problems:
     def _nights(self, connection: Connection, last: Night | None, now: datetime) -> list[Problem]:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""
         found = [] if last is None else _not_scanned(connection, since=last.started_at)
-        closed = rotation_rows.last_night(connection, closed=True)
+        closed = night_rows.last_night(connection, closed=True)
         if closed is not None and closed.outcome == "failed":
             found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
         if last is not None and last.done_at is None and last.started_at + _RUN_LATE < now:
@@ -81,7 +81,7 @@ class Problems:
         Where nights are begun by hand, or by another scheduler, one between two slots is on time.
         """
         slot = latest_slot(self._settings.night_at, self._settings.zone, now - _BEGIN_LATE)
-        made_at = rotation_rows.vault_made_at(connection)
+        made_at = night_rows.vault_made_at(connection)
         if made_at is not None and made_at >= slot:
             return None
         if last is None or last.started_at < self._slot_before(slot):
@@ -95,7 +95,7 @@ class Problems:
 def _not_scanned(connection: Connection, *, since: datetime) -> list[Problem]:
     return [
         Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause or "it was cut off")
-        for slot, cause in rotation_rows.list_failed_sweeps(connection, rotation_rows.NIGHT_JOB, since=since)
+        for slot, cause in night_rows.list_failed_sweeps(connection, night_rows.NIGHT_JOB, since=since)
     ]
 
 

@@ -14,9 +14,9 @@ from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.slots import next_slot
 from worker.rows import findings as finding_rows
+from worker.rows import nights as night_rows
 from worker.rows import notices as notice_rows
-from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Night
+from worker.rows.nights import Night
 from worker.rows.tables import rotations, workflows
 from worker.services.night.problems import Problems
 from worker.services.upkeep.anchors import Anchors
@@ -60,8 +60,8 @@ class StatusReader:
         found = self._anchors.explain_older()
         older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
         with self._database.read() as connection:
-            scheduled = rotation_rows.last_night(connection, by_hand=False)
-            by_hand = rotation_rows.last_night(connection, by_hand=True)
+            scheduled = night_rows.last_night(connection, by_hand=False)
+            by_hand = night_rows.last_night(connection, by_hand=True)
             if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
                 by_hand = None
             counted = connection.execute(

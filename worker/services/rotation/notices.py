@@ -16,7 +16,8 @@ from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
-from worker.rows.rotations import NIGHT_JOB, Rotation
+from worker.rows.nights import NIGHT_JOB
+from worker.rows.rotations import Rotation
 from worker.rows.tables import sweeps
 from worker.services.notices.outbox import Outbox
 

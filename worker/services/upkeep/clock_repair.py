@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from worker.rows import clocks as clock_rows
-from worker.rows import rotations as rotation_rows
+from worker.rows.lease_clock import lease_clock
 
 _log = structlog.get_logger(__name__)
 _SCAN_LEASE = timedelta(minutes=15)
@@ -38,7 +38,7 @@ class ClockRepair:
         """Puts right what was written in a future of the clock as it is now; how many rows."""
         with self._database.write() as connection:
             now = self._clock()
-            now = max(now, rotation_rows.lease_clock(connection, now))
+            now = max(now, lease_clock(connection, now))
             mended = {what: _try(what, partial(mend, connection, now)) for what, mend in self._menders.items()}
         if any(mended.values()):
             _log.warning("clock.set-back", **{what: number for what, number in mended.items() if number})

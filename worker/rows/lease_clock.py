@@ -1,0 +1,13 @@
+"""The clock of leases: one for all who share the database."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+
+def lease_clock(connection: Connection, now: datetime) -> datetime:
+    """What leases go by: where several machines may share the database, its clock and not theirs."""
+    if connection.dialect.name != "postgresql":
+        return now
+    server: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return server
