@@ -11,11 +11,11 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
+from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.notices import Notice, list_notices
-from worker.rows.rotations import Rotation
 from worker.services.rotation.pickups import Collected
 
 _TOKEN = re.compile(r"nightkey claim\b.*?\b(clm_\w+)", re.DOTALL)

@@ -14,9 +14,9 @@ from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
 from worker.domain.policies import build_policy
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 
 ITEM = "prod-ticketing-token"
 

@@ -20,7 +20,8 @@ from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.demo.faces import Face
 from worker.domain import saga
-from worker.rows.rotations import Rotation, rotation_from_row
+from worker.domain.rotation import Rotation
+from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
 
 ITEMS = 14

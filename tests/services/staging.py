@@ -22,10 +22,10 @@ from worker.demo.counterparts import start_counterparts
 from worker.demo.loopback import Answer, Incoming
 from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from worker.domain.problems import describe
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.installation import initialise
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 
 TOKEN = "prod-ticketing-api-token"
 TICK = timedelta(microseconds=1)

@@ -13,8 +13,8 @@ from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.demo.loopback import Answer
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 

@@ -16,8 +16,8 @@ from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.domain.policies import build_policy
+from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
-from worker.rows.rotations import Rotation
 from worker.rows.tables import run_versions
 
 KEY, DAY = "api-key:prod-shop", timedelta(days=1)

@@ -27,9 +27,9 @@ from tests.services.staging import (
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Consumer
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
-from worker.rows.rotations import Rotation
 from worker.rows.tables import run_versions
 from worker.services.runs.execution import Outcome
 from worker.services.runs.reports import Report

@@ -22,10 +22,10 @@ from tests.services.staging import (
     turn_to_next,
 )
 from worker.demo.loopback import Answer, Incoming
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})

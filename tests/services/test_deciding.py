@@ -28,8 +28,8 @@ from vaultcore.errors import ConflictError, NightkeyError, RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.bootstrap import Services
+from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, State
-from worker.rows.rotations import Rotation
 
 DAY = timedelta(days=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"

@@ -29,8 +29,8 @@ from vaultcore.secret import Secret
 from vaultcore.tables import versions
 from worker.demo.loopback import Answer
 from worker.domain.policies import PolicyChange
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation
 from worker.services.items import ItemChange
 
 DAY = timedelta(days=1)

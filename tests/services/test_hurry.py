@@ -26,8 +26,8 @@ from vaultcore.model import Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.demo.loopback import Answer
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation
 from worker.services.rotation.offboarding import Departure, Fate
 
 WORKFLOW = "ticket-sync"

@@ -29,10 +29,10 @@ from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.tables import metadata
 from worker.bootstrap import Services
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.rows.tables import rotations, sweeps
 
 LEASE = timedelta(minutes=15)

@@ -33,9 +33,9 @@ from worker.demo.loopback import Answer, Incoming
 from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
 from worker.domain.policies import build_policy
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.domain.work import Task
-from worker.rows.rotations import Rotation
 from worker.rows.tables import sweeps
 
 DAY = timedelta(days=1)

@@ -27,10 +27,10 @@ from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Proof
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
-from worker.rows.rotations import Rotation
 from worker.services.runs.execution import Outcome
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -26,8 +26,8 @@ from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedErr
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.proof import Proof
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation
 from worker.rows.tables import runs
 from worker.services.runs.reports import Report, Reported
 

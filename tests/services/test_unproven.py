@@ -20,8 +20,9 @@ from vaultcore.tables import versions
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation, steps_of
+from worker.rows.rotations import steps_of
 from worker.services.items import ItemChange
 
 DAY = timedelta(days=1)

@@ -17,8 +17,8 @@ from tests.services.staging import (
 from vaultcore.errors import Cause, InvalidInputError, NotFoundError
 from worker.demo.loopback import Answer
 from worker.domain.proof import Proof
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import Rotation
 from worker.services.runs.reports import Report, Reported
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -19,13 +19,12 @@ from worker.domain import saga
 from worker.domain.limits import Caps, Room, hold_until, when_to_begin
 from worker.domain.plan import Action, DueItem, plan_item
 from worker.domain.proof import Consumer, Overlap, choose_canary, judge
-from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
-from worker.rows.rotations import Rotation
+from worker.domain.rotation import Rotation, apply, count_failure, decide
+from worker.domain.saga import Failure, Limits, State, Step, Transition
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LIFETIME, LEAD, APPROVAL, LATE = 90 * DAY, 14 * DAY, 7 * DAY, 10 * MINUTE
-NO_TRIES = {"outages": 0, "failing_since": None, "polls": 0, "settling_since": None}
 LIMITS = Limits(attempts=3, pause=10 * SECOND, pause_max=HOUR, patience=HOUR, candidates=2, settle=30 * SECOND)
 TESTS = {Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS}
 ROOM = Room(caps=Caps(night=500, counterpart=100))
@@ -203,27 +202,25 @@ class Rotating(RuleBasedStateMachine):
             created_at=self.now,
         )
 
-    def write(self, **changed):
+    def become(self, after):
         assert self.state not in saga.FINISHED, "what has finished never moves again"
-        self.rotation = replace(self.rotation, **changed)
-        if changed.get("next_at") is not None:
-            assert changed["next_at"] >= self.now, "the next step is never due in the past"
+        if after.next_at is not None and after.next_at != self.rotation.next_at:
+            assert after.next_at >= self.now, "the next step is never due in the past"
+        self.rotation = after
         if self.state in saga.FINISHED:
             self.ended.append(self.rotation)
             self.rotation = None
             if self.ended[-1].state is State.ROLLED_BACK:
                 assert self.plan().action not in (Action.ROTATE, Action.REQUEST), "not twice in one night"
 
-    def move(self, to, **values):
-        if not (to.retries or to.polls):
-            values = NO_TRIES | values
-        self.write(state=to.state, next_at=to.next_at, waits_for=list(to.waits_for), **values)
+    def write(self, **changed):
+        self.become(replace(self.rotation, **changed))
 
-    def decide(self, **values):
-        fresh = NO_TRIES | {"waits_for": []}
-        if values.get("state") is not State.STUCK:
-            fresh["stuck_in"] = None
-        self.write(**(fresh | values))
+    def move(self, to, **changes):
+        self.become(apply(self.rotation, to, now=self.now, **changes))
+
+    def decide(self, **changes):
+        self.become(decide(self.rotation, **changes))
 
     def destroy(self, number):
         if number is not None and self.values[number].stage is not Stage.DESTROYED:
@@ -392,31 +389,16 @@ class Rotating(RuleBasedStateMachine):
 
     def fail(self, step, cause):
         rotation = self.rotation
+        failure = Failure(cause=cause, message="it did not work")
         to = saga.after_failure(
             step,
             rotation.state,
-            Failure(cause=cause, message="it did not work"),
-            progress=Progress(
-                rotation_id=rotation.id,
-                outages=rotation.outages,
-                failing_since=rotation.failing_since,
-                polls=rotation.polls,
-                settling_since=rotation.settling_since,
-                candidates=rotation.candidates,
-            ),
+            failure,
+            progress=rotation.progress,
             limits=LIMITS,
             now=self.now,
         )
-        values = {}
-        if to.retries:
-            since = rotation.failing_since or self.now
-            values |= {"outages": rotation.outages + 1, "failing_since": since, "settling_since": None}
-        if to.polls:
-            since = rotation.settling_since or self.now
-            values |= {"polls": rotation.polls + 1, "settling_since": since}
-        if to.state is State.STUCK:
-            values["stuck_in"] = rotation.state
-        self.move(to, **values)
+        self.move(to, **count_failure(rotation, failure, to, now=self.now))
 
     # The rules for whatever a rotation is at
 

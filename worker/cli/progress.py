@@ -11,8 +11,8 @@ import typer
 
 from worker.cli.output import note, note_at_once
 from worker.cli.terminal import fit_cell
+from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
-from worker.rows.rotations import Rotation
 
 if TYPE_CHECKING:  # imported with the services
     from worker.services.night.inline import InlineNight

@@ -10,8 +10,9 @@ from worker.cli.output import note, print_json, print_lines, print_table, sort_o
 from worker.cli.progress import show_progress
 from worker.cli.session import Home, Json, open_services, who
 from worker.domain.advice import Advice, advise
+from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
-from worker.rows.rotations import Rotation, get_rotation, steps_of, walk_rotations
+from worker.rows.rotations import get_rotation, steps_of, walk_rotations
 
 app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 

@@ -1,7 +1,6 @@
 """Rotations as rows: reads, writes, conditional claims. Nothing is decided here, and nothing committed."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,85 +13,12 @@ from vaultcore.errors import ConflictError, NotFoundError, RefusedError, Unreada
 from vaultcore.row_macs import MAC, check_mac
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
+from worker.domain.rotation import BY_OWNER, Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import rotation_steps, rotations
 
-
-@dataclass(frozen=True, kw_only=True)
-class Rotation:
-    """One saga for one item, as it is stored."""
-
-    id: str
-    item_id: str
-    item: str
-    rotator: str
-    counterpart: str | None = None
-    state: State
-    stuck_in: State | None = None
-    reason: str
-    asked_by: str
-    approved_by: str | None = None
-    request_digest: str | None = None
-    hurried: bool = False
-    gated: bool = False
-    night: datetime | None = None
-    told_night: datetime | None = None
-    old_number: int
-    new_number: int | None = None
-    candidates: int = 0
-    issuing: bool = False
-    late_until: datetime | None = None
-    shown_by: str | None = None
-    one_way: bool = False
-    old_dead: bool = False
-    attempts: int = 0
-    outages: int = 0
-    failing_since: datetime | None = None
-    polls: int = 0
-    settling_since: datetime | None = None
-    last_cause: str | None = None
-    last_error: str | None = None
-    waits_for: list[str] = field(default_factory=list)
-    next_at: datetime | None
-    lease_until: datetime | None = None
-    touched_at: datetime | None = None
-    fence: int = 0
-    created_at: datetime
-    activated_at: datetime | None = None
-    canary_id: str | None = None
-    widened_at: datetime | None = None
-    overlap_until: datetime | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def by_owner(self) -> bool:
-        """The owner has replaced the value: what is left is to take the one from before away."""
-        return self.reason == BY_OWNER
-
-    @property
-    def is_old_dead(self) -> bool:
-        """The old value does not work: since another was issued, or since before that."""
-        return self.one_way or self.old_dead
-
-    def is_overtaken(self, version: int | None) -> bool:
-        """Whether a person has given another value since: `version` of the item is current."""
-        return version not in (None, self.old_number, self.new_number)
-
-
-NO_TRIES: Mapping[str, Any] = {
-    "attempts": 0,
-    "outages": 0,
-    "failing_since": None,
-    "polls": 0,
-    "settling_since": None,
-}
-"""What was tried in a step no longer counts in the one that follows."""
-
 _STATES = frozenset(State)
-
-
-BY_OWNER = "its owner replaced it"
 
 
 def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
@@ -231,26 +157,30 @@ def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool
     return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
 
 
-def release_rotation(
-    connection: Connection,
-    claimed: Rotation,
-    *,
-    now: datetime,
-    **values: Any,  # noqa: ANN401  # columns
-) -> None:
-    """Writes the step's result and gives the lease back; `ConflictError` for who lost it or let it lapse."""
+def release_rotation(connection: Connection, claimed: Rotation, after: Rotation, *, now: datetime) -> None:
+    """Writes what the step made of it and gives the lease back; `ConflictError` for who lost it or let it
+    lapse.
+    """
     written = connection.execute(
         update(rotations)
         .where(_is_held(claimed, lease_clock(connection, now)))
-        .values(lease_until=None, **values)
+        .values(lease_until=None, **_changes(claimed, after))
     )
     if written.rowcount != 1:
         raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
 
 
-def change_rotation(connection: Connection, rotation: Rotation, **values: Any) -> None:  # noqa: ANN401  # columns
+def change_rotation(connection: Connection, rotation: Rotation, after: Rotation) -> None:
     """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
-    connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**values))
+    changes = _changes(rotation, after)
+    if changes:
+        connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**changes))
+
+
+def _changes(before: Rotation, after: Rotation) -> dict[str, Any]:
+    """The columns that differ. The lease is whoever's who holds it, and no part of this."""
+    was, became = vars(before), vars(after)
+    return {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
 
 
 def release_lease(connection: Connection, claimed: Rotation) -> None:

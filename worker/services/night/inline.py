@@ -9,11 +9,11 @@ from threading import Event
 from vaultcore.database import Database
 from vaultcore.vault import Vault
 from worker.domain.problems import Problem
+from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.night.dispatch import follow
 from worker.services.night.nights import Nights
 from worker.services.night.problems import Problems

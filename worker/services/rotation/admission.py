@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from vaultcore import rules
 from vaultcore.model import Item
 from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State, Transition, is_moving
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 

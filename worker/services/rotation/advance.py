@@ -32,11 +32,11 @@ from vaultcore.troubles import explain
 from vaultcore.vault import Vault
 from worker.domain import saga
 from worker.domain.approvals import NOBODY_APPROVED, digest_request
-from worker.domain.saga import Failure, Limits, Progress, State, Step, Transition
+from worker.domain.rotation import Rotation, apply, count_failure
+from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison, Hold
 from worker.services.rotation.done import Done
@@ -50,8 +50,6 @@ from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
 
 _log = structlog.get_logger(__name__)
-_PAUSE = timedelta(minutes=1)
-"""How long a step waits at least that has led to no other state."""
 _TAMPERED_PAUSE = timedelta(hours=1)
 """How long a rotation that was changed behind the vault's back is not looked at again."""
 _CUT_OFF_LIMIT = 10
@@ -426,25 +424,18 @@ class Rotations:
             step,
             claimed.state,
             failure,
-            progress=_progress(claimed),
+            progress=claimed.progress,
             limits=self._limits if item is None else _limits_of(item, self._limits),
             now=now,
         )
-        values: dict[str, object] = {"last_cause": failure.cause.value, "last_error": failure.message}
-        if to.retries:
-            since = claimed.failing_since or now
-            values |= {"outages": claimed.outages + 1, "failing_since": since, "settling_since": None}
-        if to.held:
-            values |= {"outages": claimed.outages, "attempts": claimed.attempts - 1}
-        if to.polls:
-            values |= {"polls": claimed.polls + 1, "settling_since": claimed.settling_since or now}
+        values = count_failure(claimed, failure, to, now=now)
         if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):
             given = (
                 f"version {item.version}, which was given by hand, is in use; what was made before is not gone"
             )
             failure = replace(failure, message=f"{given}: {failure.message}")
         if to.state is State.STUCK:
-            values |= {"stuck_in": claimed.state, "last_error": failure.message}
+            values["last_error"] = failure.message
             self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.message)
         if to.state is State.CANCELLED:
             self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.message)
@@ -481,18 +472,8 @@ class Rotations:
         self, connection: Connection, claimed: Rotation, to: Transition, given: Mapping[str, object]
     ) -> None:
         now = self._clock()
-        values = dict(given)
-        if not (to.retries or to.polls):
-            settling = {"settling_since": claimed.settling_since} if to.state in saga.SETTLING else {}
-            values = {**rotation_rows.NO_TRIES, **settling, **values}
-        if to.state in saga.FINISHED:
-            values |= {"finished_at": now, "waits_for": []}
-        else:
-            values["waits_for"] = list(to.waits_for)
-        next_at = to.next_at
-        if to.state is claimed.state and next_at is not None and next_at <= now:
-            next_at = now + _PAUSE  # nothing has moved: who did the same again at once would never end
-        rotation_rows.release_rotation(connection, claimed, now=now, state=to.state, next_at=next_at, **values)
+        after = apply(claimed, to, now=now, **given)
+        rotation_rows.release_rotation(connection, claimed, after, now=now)
         if to.state is claimed.state:
             return
         if claimed.night is not None and claimed.counterpart is not None and to.state in _ENDS:
@@ -524,16 +505,3 @@ def _wait(claimed: Rotation, held: Transition) -> _End:
 
 def _limits_of(item: Item, limits: Limits) -> Limits:
     return replace(limits, settle=item.policy.settle, renew=item.policy.renew)
-
-
-def _progress(claimed: Rotation) -> Progress:
-    return Progress(
-        rotation_id=claimed.id,
-        outages=claimed.outages,
-        failing_since=claimed.failing_since,
-        polls=claimed.polls,
-        settling_since=claimed.settling_since,
-        candidates=claimed.candidates,
-        by_owner=claimed.by_owner,
-        one_way=claimed.one_way,
-    )

@@ -15,12 +15,12 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain import saga
 from worker.domain.approvals import digest_request
+from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
@@ -294,8 +294,7 @@ class Decisions:
         **values: object,
     ) -> None:
         """Writes the decision; what was tried and waited for before it no longer counts."""
-        fresh = {**rotation_rows.NO_TRIES, "waits_for": [], "stuck_in": None}
-        rotation_rows.change_rotation(connection, rotation, **{**fresh, **values})
+        rotation_rows.change_rotation(connection, rotation, decide(rotation, **values))
         rotation_rows.add_step(
             connection,
             rotation.id,

@@ -23,10 +23,10 @@ from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
+from worker.domain.rotation import Rotation
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
@@ -99,7 +99,7 @@ class ForwardSteps:
             )
             late = late_after_answer(rotation, self._clock())
             rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
-            rotation_rows.change_rotation(connection, rotation, old_dead=old_dead)
+            rotation_rows.change_rotation(connection, rotation, replace(rotation, old_dead=old_dead))
 
         return Done(message=f"version {number} is pending", record=record)
 
@@ -119,7 +119,7 @@ class ForwardSteps:
             return Done(message=message)
 
         def record(connection: Connection) -> None:
-            rotation_rows.change_rotation(connection, rotation, one_way=True)
+            rotation_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
             self._rotation_notices.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
@@ -140,7 +140,7 @@ class ForwardSteps:
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
             canary_id = self._proofs.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
-                rotation_rows.change_rotation(connection, rotation, canary_id=canary_id)
+                rotation_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))
             if item.kind is Kind.API_KEY:
                 self._open_claim(connection, item, rotation)
 
@@ -252,7 +252,7 @@ class ForwardSteps:
         if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
             with self._database.write() as connection:
                 rotation_rows.check_fence(connection, rotation, now=self._clock())
-                rotation_rows.change_rotation(connection, rotation, old_dead=True)
+                rotation_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
         raise failure
 
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:

@@ -16,13 +16,13 @@ from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import explain_waiting, value_command
 from worker.domain.consumption import explain_unread_rotation
 from worker.domain.orders import explain_forbidden
+from worker.domain.rotation import Rotation
 from worker.domain.saga import next_step
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.external_ids import IdsInUse, share_ids
 
 

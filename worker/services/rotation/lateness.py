@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from worker.rows.rotations import Rotation
+from worker.domain.rotation import Rotation
 
 LATE = timedelta(minutes=10)
 """How long after it was given up a request may still take effect at the other side."""

@@ -10,8 +10,8 @@ import structlog
 
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError
+from worker.domain.rotation import Rotation
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 
 _log = structlog.get_logger(__name__)
 _RENEWALS = 3

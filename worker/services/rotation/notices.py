@@ -12,12 +12,12 @@ from vaultcore.vault import Vault
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
 from worker.domain.proof import CHECK, Consumer, Proof, Standing
+from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
 from worker.rows.nights import NIGHT_JOB
-from worker.rows.rotations import Rotation
 from worker.rows.tables import sweeps
 from worker.services.notices.outbox import Outbox
 

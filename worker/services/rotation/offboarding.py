@@ -20,9 +20,9 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word, value_command
 from worker.domain.consumption import NO_WAY_OUT
+from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.rows.tables import departure_items, departures
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.opening import Opening

@@ -1,6 +1,7 @@
 """Rotations are opened here: by the night, by hand, and in a hurry."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,11 +15,11 @@ from vaultcore.vault import Vault
 from worker.domain.approvals import digest_request
 from worker.domain.commands import explain_waiting, quote_word, replace_command
 from worker.domain.consumption import explain_unread_rotation
+from worker.domain.rotation import BY_OWNER, Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.notices import RotationNotices
 from worker.services.upkeep.anchors import Anchors
@@ -114,7 +115,7 @@ class Opening:
             rotator=item.policy.rotator or "",
             counterpart=find_counterpart(item.policy),
             state=State.RETIRING,
-            reason=rotation_rows.BY_OWNER,
+            reason=BY_OWNER,
             asked_by=asked_by,
             old_number=number,
             new_number=item.version,
@@ -184,7 +185,9 @@ class Opening:
             if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
                 taken = rotation_rows.take_rotation(connection, found.id, now=self._clock())
                 rotation_rows.change_rotation(
-                    connection, taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]
+                    connection,
+                    taken,
+                    replace(taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]),
                 )
                 self._note(connection, found, "rotation.hurry", asked_by)
                 return rotation_rows.get_rotation(connection, found.id)
@@ -223,13 +226,16 @@ class Opening:
         rotation_rows.change_rotation(
             connection,
             taken,
-            state=State.REQUESTED if asks else State.PLANNED,
-            asked_by=asked_by,
-            request_digest=digest_request(item) if asks else None,
-            hurried=hurried,
-            gated=False,
-            next_at=now + item.policy.approval if asks else now,
-            waits_for=["a person's approval"] if asks else [],
+            replace(
+                taken,
+                state=State.REQUESTED if asks else State.PLANNED,
+                asked_by=asked_by,
+                request_digest=digest_request(item) if asks else None,
+                hurried=hurried,
+                gated=False,
+                next_at=now + item.policy.approval if asks else now,
+                waits_for=["a person's approval"] if asks else [],
+            ),
         )
         self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
         begun = rotation_rows.get_rotation(connection, found.id)

@@ -25,13 +25,13 @@ from worker.domain.proof import (
     judge,
     stand_check,
 )
+from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import works_beside
 from worker.rows import consumers as consumer_rows
 from worker.rows import pickups as pickup_rows
 from worker.rows import runs as run_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.lost_uses import find_lost_uses
 
 _NO_LONGER = timedelta(days=1)

@@ -17,9 +17,9 @@ from vaultcore.model import Item, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.limits import hold_until
+from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import WAITS, late_until

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.versions import Versions
+from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 
 _ENDS_NOW = frozenset(State) - FINISHED - {State.STUCK}
 
@@ -56,11 +56,7 @@ class Supersession:
             rotation_rows.change_rotation(
                 connection,
                 rotation,
-                **rotation_rows.NO_TRIES,
-                state=rotation.stuck_in,
-                stuck_in=None,
-                waits_for=[],
-                next_at=now,
+                decide(rotation, state=rotation.stuck_in, next_at=now),
             )
             rotation_rows.add_step(
                 connection,

@@ -13,11 +13,11 @@ from vaultcore.errors import Cause, CounterpartError, NightkeyError, NotFoundErr
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker.domain.drift import Asked, Judged, Result, judge
+from worker.domain.rotation import Rotation
 from worker.rotators.base import Outside, Rotator, asks_nobody
 from worker.rotators.catalog import find_counterpart, load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.jobs import Asking, Jobs
 
 _log = structlog.get_logger(__name__)

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from vaultcore.model import Item
 from vaultcore.versions import Versions
 from worker.domain.ends import bound_end, check_ahead
+from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
-from worker.rows.rotations import Rotation
 from worker.services.rotation.done import Done
 
 

@@ -16,9 +16,9 @@ from vaultcore.model import Consumer, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker.domain.checks import Sight
+from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator, asks_nobody
 from worker.rows import rotations as rotation_rows
-from worker.rows.rotations import Rotation
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
@@ -78,7 +78,7 @@ class ValueTests:
 
         def record(connection: Connection) -> None:
             noted.record(connection)
-            rotation_rows.change_rotation(connection, rotation, shown_by=shown_by)
+            rotation_rows.change_rotation(connection, rotation, replace(rotation, shown_by=shown_by))
 
         return replace(noted, record=record)
 
@@ -136,7 +136,9 @@ class ValueTests:
     def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
         return Done(
             message=message,
-            record=lambda connection: rotation_rows.change_rotation(connection, rotation, shown_by=by),
+            record=lambda connection: rotation_rows.change_rotation(
+                connection, rotation, replace(rotation, shown_by=by)
+            ),
         )
 
     def test_nodes(self, rotation: Rotation) -> Done:

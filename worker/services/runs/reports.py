@@ -14,9 +14,9 @@ from vaultcore.model import Item
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import quote_word
+from worker.domain.rotation import Rotation
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
-from worker.rows.rotations import Rotation
 from worker.services.runs.definitions import Definitions, Workflow
 from worker.workflows.results import RunResult
 
