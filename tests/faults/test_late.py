@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
     impatient = load_settings(
         services.settings.home,
         database_url=services.settings.database_url,
-        http_timeout_seconds=0.3,
+        http_timeout_seconds=3,
         outbound_private=LOOPBACK,
     )
     patient = Services(impatient, clock)
@@ -158,8 +159,8 @@ def test_a_worker_that_was_away_takes_nothing_from_who_took_over(
 
     held = Held("GET", "/v1/tokens")
     away = Services(organisation.services.settings, clock)
-    away.http = PausedClient(held)
-    worker = threading.Thread(target=lambda: away.rotations.advance(organisation.due()[0]))
+    away.core = replace(away.core, http=PausedClient(held))
+    worker = threading.Thread(target=lambda: away.rotation.rotations.advance(organisation.due()[0]))
     worker.start()
     held.wait()
     let_leases_lapse(organisation.services)

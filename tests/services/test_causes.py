@@ -16,6 +16,7 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
+    reopen,
     stage,
     step_to,
     told,
@@ -208,7 +209,7 @@ def test_another_credential_that_a_workflow_test_finds_refused_costs_no_candidat
 def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
     tmp_path: Path, database_url: str, clock: Any, outage: str
 ) -> None:
-    with stage(tmp_path, database_url, clock, http_timeout_seconds=0.3) as (organisation, service):
+    with stage(tmp_path, database_url, clock) as (organisation, service):
         old = organisation.add_token(TOKEN, "ticketing")
         organisation.add_workflow("ticket-sync", TOKEN)
         rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
@@ -239,13 +240,13 @@ def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
 def test_an_outage_is_waited_out_on_the_way_back_too(
     tmp_path: Path, database_url: str, clock: Any, outage: str
 ) -> None:
-    settings = {"http_timeout_seconds": 0.3, "candidates": 2}
+    settings = {"candidates": 2}
     with stage(tmp_path, database_url, clock, **settings) as (organisation, service):
         _reject_in_nodes(organisation, service)
         rotation_id = (organisation.services.night.nights.begin(clock()) or [])[0]
         for state in (State.DISCARDING, State.UNDOING):
             step_to(organisation, clock, rotation_id, state)
-            after = _fail_once(organisation, service, rotation_id, outage)
+            after = _fail_once(organisation, service, rotation_id, outage, **settings)
             assert (after.state, after.last_cause, after.outages) == (state, "outage", 1)
             assert told(organisation, "rotation-rolled-back") == []
         drive_on(organisation, clock)
@@ -551,15 +552,22 @@ def _let_retire(organisation: Organisation, clock: Any, rotation_id: str) -> Non
     step_to(organisation, clock, rotation_id, State.RETIRING)
 
 
-def _fail_once(organisation: Organisation, service: ScriptedService, rotation_id: str, outage: str) -> Rotation:
-    """One try of the step that is due, during an outage that is over after it."""
+def _fail_once(
+    organisation: Organisation,
+    service: ScriptedService,
+    rotation_id: str,
+    outage: str,
+    **settings: Any,
+) -> Rotation:
+    """One try of the step that is due, during an outage that is over after it. `settings` are the vault's."""
     if outage.isdecimal():
         service.fail_next("/v1/", status=int(outage))
         organisation.services.rotation.rotations.advance(rotation_id)
     elif outage == "no answer":
         service.hang_next("/v1/", 0.5)
         service.fail_next("/v1/")
-        organisation.services.rotation.rotations.advance(rotation_id)
+        with reopen(organisation, http_timeout_seconds=0.3, **settings) as impatient:
+            impatient.rotation.rotations.advance(rotation_id)
     else:
         service.stop()
         organisation.services.rotation.rotations.advance(rotation_id)

@@ -1,7 +1,7 @@
 """One run in memory: unmasked outputs for the nodes that follow, and the steps done.
 
 What it needs to go on later can be kept as JSON-like data, which holds values: it is sealed wherever it is
-stored (`worker.services.runs.suspended`).
+stored (`worker.services.runs.suspended_runs`).
 """
 
 import hashlib
