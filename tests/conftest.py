@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -27,6 +28,14 @@ def log_of_its_own() -> Iterator[None]:
     """What a test, or a command in its process, sets for the log ends with it."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that other users of the machine can enter, as those of pytest are not."""
+    with TemporaryDirectory(prefix="nightkey-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 class Clock:

@@ -1,7 +1,9 @@
 """Whether what stands in a place of ours was put there by us: its owner, its mode, its kind.
 
-Ours is what this process's user or root owns, and nobody else may write. Where a mount is given a group that
-may write (Kubernetes' `fsGroup`), the environment may name it as trusted; a file cannot say that of itself.
+Ours is what this process's user or root owns, and nobody else may write. What lies below a folder that lets
+only its owner in is reached by nobody else, whatever its own mode says (a umask of 002 lets the group write).
+Where a mount is given a group that may write (Kubernetes' `fsGroup`), the environment may name it as trusted; a
+file cannot say that of itself.
 """
 
 import os
@@ -90,7 +92,7 @@ def _find_problem(found: os.stat_result, path: Path, *, is_folder: bool) -> str 
             f"then run as that user, or chown {os.geteuid()} {quoted}"
         )
     mode = stat.S_IMODE(found.st_mode)
-    if _may_be_written(found):
+    if _may_be_written(found) and not _is_out_of_reach(found, path):
         mend = f"look at what is in it, then chmod go-w {quoted}"
         if mode & stat.S_ISVTX:  # everybody's, as /tmp is
             mend = "name a folder of its own within it"
@@ -106,6 +108,21 @@ def _may_be_written(found: os.stat_result) -> bool:
     """By others than its owner and a group that is trusted."""
     by_group = bool(found.st_mode & stat.S_IWGRP) and found.st_gid != _read_group()
     return by_group or bool(found.st_mode & stat.S_IWOTH)
+
+
+def _is_out_of_reach(found: os.stat_result, path: Path) -> bool:
+    """Whether a folder on the way lets nobody in but us. A file with another name may be reached by that."""
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        return False
+    try:
+        return any(_lets_nobody_in(folder.lstat()) for folder in path.resolve(strict=True).parents)
+    except OSError:
+        return False
+
+
+def _lets_nobody_in(folder: os.stat_result) -> bool:
+    """Where access lists are in use, the group's bits are the most that any of them gives."""
+    return _is_ours(folder) and not folder.st_mode & (stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _read_group() -> int | None:

@@ -48,6 +48,11 @@ Said = Callable[..., str]
 
 
 @pytest.fixture
+def tmp_path(reachable: Path) -> Path:
+    return reachable
+
+
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In which everything is there."""
     made = House(tmp_path)
@@ -92,8 +97,10 @@ def give_away(path: Path) -> str:
 def test_what_others_may_change_is_refused_and_what_mends_it_is_said(
     home: Path, say: Said, change: Callable[[Path], str]
 ) -> None:
+    home.chmod(0o755)
     for name in (*FOLDERS, *FILES):
         path = home / name
+        path.parent.chmod(path.parent.stat().st_mode | 0o011)
         if name in FILES:
             path.touch(mode=0o600)  # SQLite's go when it is closed
         before = path.stat()
@@ -105,6 +112,27 @@ def test_what_others_may_change_is_refused_and_what_mends_it_is_said(
         os.chown(path, before.st_uid, before.st_gid)
         path.chmod(before.st_mode & 0o7777)
     assert say("status", status=1) == ""
+
+
+def test_a_umask_that_lets_the_group_write_refuses_nobody_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Home, templates and settings were made before, and the group may write them."""
+    made = House(tmp_path)
+    monkeypatch.setenv("NIGHTKEY_HOME", str(made.home))
+    before = os.umask(0o002)
+    try:
+        (made.home / "templates").mkdir(parents=True)
+        (made.home / "templates" / "digest.md").write_text("{{ subject }}")
+        (made.home / "nightkey.toml").write_text('operators = "people"\n')
+        assert made("init") == 2
+        assert f"chmod go-w {made.home}\n" in capfd.readouterr().err
+        tmp_path.chmod(0o700)
+        assert made("init") == 0
+        assert made("status") == 1
+    finally:
+        os.umask(before)
+    assert made.home.stat().st_mode & 0o777 == 0o775
 
 
 @pytest.mark.parametrize("name", ["broker", "broker/messages", "broker/aside"])
@@ -190,6 +218,10 @@ def test_a_database_elsewhere_lies_in_a_folder_of_its_own(
     assert say("status", status=1) == ""
     (tmp_path / "elsewhere" / "a.db-wal").touch()
     (tmp_path / "elsewhere" / "a.db-wal").chmod(0o666)
+    assert say("status", status=1) == ""
+    (tmp_path / "elsewhere" / "a.db-wal").touch()  # gone when SQLite closed it
+    (tmp_path / "elsewhere" / "a.db-wal").chmod(0o666)
+    (tmp_path / "elsewhere").chmod(0o711)
     assert f"the database {tmp_path}/elsewhere/a.db-wal: it has mode 0666" in say("status", status=2)
     (tmp_path / "elsewhere").chmod(0o777)
     assert f"the database's folder {tmp_path}/elsewhere: it has mode 0777" in say("status", status=2)

@@ -400,6 +400,18 @@ def test_a_folder_that_is_a_link_leads_to_one_that_is_checked(keyring, path, tmp
     assert "mode 0755" in refusal_of(link / path.name)
 
 
+@as_root
+def test_a_folder_that_is_a_link_of_somebody_else_is_refused(keyring, path, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(path.parent)
+    os.lchown(link, 65534, 65534)
+    message = refusal_of(link / path.name)
+    assert "is a link of user 65534, who may lead it anywhere: rm " in message
+    with pytest.raises(ConfigurationError, match="is a link of user 65534"):
+        Keyring.create(link / "another.json")
+    assert not (path.parent / "another.json").exists()
+
+
 def test_what_is_no_ordinary_file_is_refused_at_once(path):
     path.parent.mkdir(mode=0o700)
     os.mkfifo(path, 0o600)

@@ -13,6 +13,11 @@ NOBODY = 65534
 
 
 @pytest.fixture
+def tmp_path(reachable):
+    return reachable
+
+
+@pytest.fixture
 def file(tmp_path):
     made = tmp_path / "a file.toml"
     made.write_text("a = 1")
@@ -52,6 +57,51 @@ def test_what_others_may_write_is_refused_with_the_command_that_mends_it(file, f
         assert said.endswith(f"chmod go-w '{path}'")
         path.chmod(mode & ~0o022)
         check(path, "the thing")
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o600, 0o744])
+def test_what_nobody_else_can_reach_may_have_any_mode(tmp_path, file, folder, mode):
+    """As a umask of 002 leaves it."""
+    file.chmod(0o666)
+    (tmp_path / "link").symlink_to(file)
+    folder.chmod(0o777)
+    tmp_path.chmod(mode)
+    check_file(file, "the settings")
+    check_file(tmp_path / "link", "the settings")
+    check_folder(folder, "the data folder")
+    assert read(file) == b"a = 1"
+    tmp_path.chmod(0o711)
+    for check, path in ((check_file, file), (check_file, tmp_path / "link"), (check_folder, folder)):
+        with pytest.raises(ConfigurationError, match="so others may change it"):
+            check(path, "the thing")
+
+
+def test_a_link_of_ours_hides_nothing_that_others_reach(tmp_path, file):
+    file.chmod(0o666)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    (hidden / "link").symlink_to(file)
+    with pytest.raises(ConfigurationError, match="mode 0666"):
+        check_file(hidden / "link", "the settings")
+
+
+def test_a_file_with_a_second_name_may_be_reached_by_that(tmp_path, file):
+    file.chmod(0o666)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    (hidden / "same.toml").hardlink_to(file)
+    with pytest.raises(ConfigurationError, match="mode 0666"):
+        open_file(hidden / "same.toml", "the settings")
+
+
+@ONLY_ROOT
+def test_a_closed_folder_of_somebody_else_hides_nothing(tmp_path, file):
+    file.chmod(0o666)
+    tmp_path.chmod(0o700)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    with pytest.raises(ConfigurationError, match="mode 0666"):
+        check_file(file, "the settings")
+    os.chown(tmp_path, 0, 0)
 
 
 def test_a_folder_for_everybody_is_not_to_be_closed_to_them(folder):

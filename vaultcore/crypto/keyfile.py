@@ -20,7 +20,8 @@ _FILE_MAX: Final = 1_048_576
 
 @contextmanager
 def open_folder(path: Path) -> Iterator[int]:
-    """The folder of the keyring, if it is its owner's alone."""
+    """The folder of the keyring, if it is its owner's alone. A link of ours, or of root, may lead to it."""
+    _check_link(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _check_owner(os.fstat(folder), f"the folder of keyring {path},", path.parent)
@@ -67,6 +68,15 @@ def read_file(folder: int, path: Path) -> bytes:
             return stream.read()
     finally:
         os.close(file)
+
+
+def _check_link(path: Path) -> None:
+    found = path.parent.lstat()
+    if stat.S_ISLNK(found.st_mode) and found.st_uid not in (os.geteuid(), 0):
+        raise ConfigurationError(
+            f"the folder of keyring {path} is a link of user {found.st_uid}, who may lead it anywhere: "
+            f"rm {shlex.quote(str(path.parent))}, and put the folder itself in its place"
+        )
 
 
 def _check_owner(found: os.stat_result, what: str, path: Path) -> None:
