@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Text, cast, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Text, cast, func, insert, or_, select, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -71,8 +71,16 @@ class _Known(NamedTuple):
     digest: bytes
 
 
+class Judged(NamedTuple):
+    """A version that a presented key was held against."""
+
+    item_id: str
+    number: int
+    opens: bool
+
+
 _NOBODYS: Final = _Known(item_id="", number=0, stage=Stage.DESTROYED.value, expires_at=None, digest=bytes(32))
-"""Stands in where no version has the digest: it opens nothing."""
+"""Stands in where no version has a digest: it opens nothing."""
 _NOBODYS_ROW: Final[Mapping[str, Any]] = {
     **dict.fromkeys(versions.columns.keys()),
     "item_id": f"vlt_{'0' * 26}",
@@ -390,16 +398,28 @@ class Versions:
         *,
         stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
     ) -> tuple[str, int] | None:
-        """Which item's key this is, by id, and which version; None if it opens nothing (any more).
+        """Which item's key this is, by id, and which version; None if it opens nothing (any more)."""
+        judged = self.judge_key(connection, key, stages=stages)
+        return (judged.item_id, judged.number) if judged.opens else None
+
+    def judge_key(
+        self,
+        connection: Connection,
+        key: Secret,
+        *,
+        stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
+    ) -> Judged:
+        """By which version the key was judged, and whether it opens: only then is it that version's.
 
         In constant time, which means: what is presented is never itself compared with anything. Its HMAC
         under the keyring's pepper is, so that nobody outside can choose what an index or a comparison gets
         to see, and how far it agrees says nothing of a key. Each text, be it right, revoked, unknown,
         malformed or empty, takes one digest, one lookup and one comparison of 32 bytes, and is judged by all
-        the rules before any of them decides.
+        the rules before any of them decides. One of nobody's is held against the version whose digest comes
+        next: a row is read, and its own digest checked, for each.
         """
         presented = apikeys.digest(key, self._keyring.pepper)
-        row = connection.execute(select_versions().where(versions.c.digest == presented)).one_or_none()
+        row = connection.execute(select_versions().where(_next_from(presented))).one_or_none()
         known = (
             _NOBODYS
             if row is None
@@ -409,10 +429,10 @@ class Versions:
             is_ours(connection, versions, _NOBODYS_ROW if row is None else row),
             hmac.compare_digest(known.digest, presented),
             apikeys.looks_real(key.expose()),
-            Stage(known.stage) in stages,
-            known.expires_at is None or known.expires_at > self._clock(),
+            known.stage in {stage.value for stage in stages},
+            _works_at(self._clock(), known.expires_at),
         )
-        return (known.item_id, known.number) if all(judged) else None
+        return Judged(known.item_id, known.number, all(judged))
 
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 
@@ -528,6 +548,19 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
+
+
+def _works_at(now: datetime, expires_at: object) -> bool:
+    """A damaged row may hold no time at all: then no key works by it."""
+    return expires_at is None or (isinstance(expires_at, datetime) and expires_at > now)
+
+
+def _next_from(digest: bytes) -> ColumnElement[bool]:
+    """The version with this digest, or else with the one that comes next; after the last comes the first."""
+    least = select(func.min(versions.c.digest))
+    return versions.c.digest == func.coalesce(
+        least.where(versions.c.digest >= digest).scalar_subquery(), least.scalar_subquery()
+    )
 
 
 def _read_id(external: object) -> str | None:

@@ -300,6 +300,29 @@ def test_an_unknown_or_mistyped_key_opens_nothing(moves: Moves) -> None:
     assert moves.check_key(key) == (created.item.id, 1)
 
 
+def test_a_key_of_nobody_is_held_against_the_version_of_somebody(moves: Moves) -> None:
+    """So that its answer takes the same steps; whichever that is, it opens nothing."""
+    ids = {moves.add(f"api-key:portal-{number}", None).item.id for number in range(3)}
+    moves.add(value="the-first-value")
+    with moves.services.database.read() as connection:
+        judged = [moves.services.versions.judge_key(connection, apikeys.generate()) for _ in range(100)]
+    assert {one.item_id for one in judged} == ids
+    assert not any(one.opens for one in judged)
+
+
+@pytest.mark.parametrize("edit", ["expires_at = 'x'", "external = 'x'", "created_at = 17", "used_at = '{'"])
+def test_a_damaged_version_opens_nothing(moves: Moves, edit: str) -> None:
+    """Its own key as little as that of nobody, which is held against it."""
+    if moves.services.database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL holds a column to its type")
+    key = moves.add("api-key:partner-portal", None).key
+    assert key is not None
+    moves.sql(f"UPDATE versions SET {edit}")
+    assert moves.check_key(apikeys.generate().expose()) is None
+    if "used_at" not in edit:  # says only when
+        assert moves.check_key(key.expose()) is None
+
+
 def test_a_key_whose_value_was_forgotten_still_opens(moves: Moves) -> None:
     item = moves.add("api-key:partner-portal", None).item
     key = apikeys.generate().expose()

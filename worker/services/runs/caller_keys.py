@@ -11,7 +11,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, TroubleError
 from vaultcore.secret import Secret
-from vaultcore.versions import Use, Versions
+from vaultcore.versions import Judged, Use, Versions
 from worker.rows import rotations as rotation_rows
 
 
@@ -45,14 +45,14 @@ class CallerKeys:
         noted.
         """
         with self._database.read() as connection:
-            found = self.look(connection, key)
+            found = self._versions.check_key(connection, key)
         if found is not None:
             self.note(found)
         return found
 
-    def look(self, connection: Connection, key: Secret) -> tuple[str, int] | None:
-        """As `check`, in the caller's transaction and without a note. See `Versions.check_key`."""
-        return self._versions.check_key(connection, key)
+    def judge(self, connection: Connection, key: Secret) -> Judged:
+        """As `check`, in the caller's transaction and without a note. See `Versions.judge_key`."""
+        return self._versions.judge_key(connection, key)
 
     def note(self, presented: tuple[str, int]) -> None:
         """A caller presented the key of this item and version.

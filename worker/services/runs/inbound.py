@@ -11,6 +11,7 @@ from vaultcore.model import Consumer
 from vaultcore.names import spellings
 from vaultcore.secret import Secret
 from vaultcore.tables import references
+from vaultcore.versions import Judged
 from worker.domain.places import Place
 from worker.rows.tables import workflows
 from worker.services.runs.caller_keys import CallerKeys
@@ -18,8 +19,8 @@ from worker.services.runs.definitions import Definitions, Workflow
 from worker.services.runs.execution import Outcome
 from worker.services.runs.runs import Runs
 
-_NOBODY = ("", 0)
-"""Whose key it is where it is nobody's: no reference is to that item."""
+_NOWHERE = "\n"
+"""No trigger, and no name of a workflow, has it."""
 
 
 class Entrance(StrEnum):
@@ -63,15 +64,16 @@ class InboundCalls:
     def find(self, key: Secret, entrance: Entrance, *, name: str | None = None) -> list[Called]:
         """The active workflows that begin there and that the key opens; of that name or id, if one is given.
 
-        Empty for every reason there is, found by the same statements: a key of nobody is looked up as one of
-        others is, and no definition is read for either. So neither learns by time whether the key is one, or
+        Empty for every reason there is, found by the same statements over the same rows: for a key of nobody,
+        as for one that is over, they look for what is nowhere among the references of the version that it was
+        held against, and no definition is read for any. So nobody learns by time whether a key is one, or
         which workflows there are. That a key was used is noted of one that opens something here.
         """
         with self._database.read() as connection:
-            caller = self._caller_keys.look(connection, key) or _NOBODY
-            found = self._find_opened(connection, caller, entrance, name)
+            judged = self._caller_keys.judge(connection, key)
+            found = self._find_opened(connection, judged, entrance, name)
         if found:
-            self._caller_keys.note(caller)
+            self._caller_keys.note((judged.item_id, judged.number))
         return found
 
     def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
@@ -86,29 +88,36 @@ class InboundCalls:
         )
 
     def _find_opened(
-        self, connection: Connection, caller: tuple[str, int], entrance: Entrance, name: str | None
+        self, connection: Connection, judged: Judged, entrance: Entrance, name: str | None
     ) -> list[Called]:
+        begins_with, names = entrance.component_id, None if name is None else spellings(name)
+        if not judged.opens:
+            begins_with += _NOWHERE if names is None else ""
+            names = names and [f"{one}{_NOWHERE}" for one in names]
         named = references.c.consumer_id
         rows = connection.execute(
             select(named, references.c.node_id, references.c.written)
             .join(workflows, workflows.c.id == named)
             .where(
-                references.c.item_id == caller[0],
+                references.c.item_id == judged.item_id,
                 references.c.consumer == Consumer.WORKFLOW.value,
                 ~references.c.mentioned,
                 workflows.c.active,
                 workflows.c.runs == Place.HERE.value,
-                _may_begin_with(entrance.component_id),
-                *([] if name is None else [_is_called(name)]),
+                _may_begin_with(begins_with),
+                *([] if names is None else [_is_called(names)]),
             )
             .order_by(workflows.c.name)
         ).all()
+        if not judged.opens:
+            return []
         found = []
         for row in rows:
             workflow = self._definitions.get(connection, row.consumer_id)
             trigger_id = workflow.definition.trigger_id()
             component = workflow.definition.component(trigger_id)
             if row.node_id == trigger_id and component.component_id == entrance.component_id:
+                caller = (judged.item_id, judged.number)
                 found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
         return found
 
@@ -122,6 +131,7 @@ def _may_begin_with(component_id: str) -> ColumnElement[bool]:
     return or_(document.contains(component_id, autoescape=True), document.contains("\\u", autoescape=True))
 
 
-def _is_called(name: str) -> ColumnElement[bool]:
+def _is_called(names: list[str]) -> ColumnElement[bool]:
+    """`names`: the spellings of one, the first as it was given."""
     c = workflows.c
-    return or_(c.id == name, c.given_id == name, c.name.in_(spellings(name)))
+    return or_(c.id == names[0], c.given_id == names[0], c.name.in_(names))
