@@ -15,6 +15,11 @@ from vaultcore.markup import CLOSES, Piece, PieceKind, begins_block, split_marku
 BLANKS_MAX: Final = 100
 LOOKED_AT_MAX: Final = 2_000_000
 """Characters that what is never closed in a text makes the library look at."""
+PARTS_MAX: Final = 20_000
+"""Names, signs and texts in all the markup: each takes the library some 5 microseconds, at each reading."""
+_PER_PIECE: Final = 5
+"""So many parts each piece of markup counts for beside what stands in it."""
+_PART = re.compile(r"'[^']*'|\"[^\"]*\"|\w+|[^\w\s]")
 _BLANKS = re.compile(rf"\s{{{BLANKS_MAX + 1}}}")
 _CLOSED_NAME = re.compile(r"\[\s{0,100}(?:'[^']*'|\"[^\"]*\")\s{0,100}\]")
 _OPEN_NAME = re.compile(r"\[\s{0,100}['\"]")
@@ -26,8 +31,14 @@ _UNCLOSED: Final = {
 
 def check_markup(text: str) -> None:
     """`LiquidSyntaxError` for what would take long to be read."""
-    looked_at = 0
+    looked_at = parts = 0
     for piece in split_markup(text):
+        if piece.kind in (PieceKind.OUTPUT, PieceKind.TAG):
+            parts += _PER_PIECE + sum(1 for _ in _PART.finditer(piece.text, 2, max(2, len(piece.text) - 2)))
+            if parts > PARTS_MAX:
+                raise _refuse(
+                    f"it has more than {PARTS_MAX} names, signs and texts in markup", text, piece.start
+                )
         if piece.kind is PieceKind.KEPT:
             looked_at += _check_kept(text, piece)
         elif piece.kind is not PieceKind.TEXT:

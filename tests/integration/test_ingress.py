@@ -403,7 +403,12 @@ def test_a_body_that_would_unpack_to_much_is_never_unpacked(house):
         (b'{"a": NaN}', {}, 422, "NaN is a number that JSON cannot hold"),
         (b'{"a": 1e999}', {}, 422, "1e999 is a number that JSON cannot hold"),
         (b"[" * 200 + b"]" * 200, {}, 422, "nested too deeply"),
-        (b"[" * 100_000, {}, 422, "nested too deeply"),
+        (b"[" * 90_000, {}, 422, "nested too deeply"),
+        (b"[" + b"[]," * 100_000 + b"1]", {}, 413, "more than 100000 values and fields"),
+        (b"{" + b'"":1,' * 50_000 + b'"":1}', {}, 413, "more than 100000 values and fields"),
+        (b'["' + b'\\\\","' * 150_000 + b'"]', {}, 413, "more than 100000 values and fields"),
+        (b'"' + b'\\"' * 500_000, {}, 422, "no JSON"),
+        (b'["' + b"[]{},:" * 100_000 + b'"]', {}, 200, ""),
         (b'"\xff"', {}, 422, "it is not UTF-8"),
         (b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send JSON"),
         (b"{}", {"Content-Type": ""}, 415, "send JSON"),
@@ -530,6 +535,27 @@ def test_keys_are_checked_while_every_run_waits(tmp_path, clock, monkeypatch):
             assert not second.done()
             gate.open()
             assert (first.result(30).status, second.result(30).body) == (200, {"n": 2})
+    services.close()
+
+
+def test_large_bodies_wait_unread_while_small_ones_pass(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(ingress, "LARGE_MAX", 1)
+    services = make_services(tmp_path / "home", IN_THE_FOLDER, clock)
+    key = _create(Moves(services), SHOP)
+    large = [0] * payload.LARGE
+    with ScriptedService() as service, ThreadPoolExecutor(2) as pool:
+        _, token = service.issue("ticketing")
+        Moves(services).add("prod-crm-password", token)
+        _define_workflows(services, service.url)
+        gate = service.gate("/v1/account", method="GET")
+        with serve(services) as front:
+            first = pool.submit(front.call, "/workflows/sync/account", large, key=key)
+            assert gate.reached.wait(30)
+            second = pool.submit(front.call, "/workflows/sync/echo", large, key=key)
+            assert front.call("/workflows/sync/echo", large[1:-1], key=key).status == 200
+            assert not second.done()
+            gate.open()
+            assert (first.result(30).status, second.result(30).body) == (200, large)
     services.close()
 
 

@@ -1,5 +1,6 @@
 """Owners hear in time, once: who is told of what, when it leaves, and what was settled meanwhile."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
 from worker.delivery.formats import to_text
+from worker.rows import findings as finding_rows
 from worker.rows.notices import Notice
 from worker.rows.tables import tellings
 
@@ -108,6 +110,64 @@ def test_what_nobody_owns_is_a_finding_and_the_operators_hear_of_it(organisation
     assert f"{CRM} lapses in 3 days" in digest
     assert f"{CRM} has no owner" in digest
     assert f"nightkey item update {CRM} --owner OWNER" in digest
+
+
+def templates_found(organisation: Organisation) -> list[str]:
+    with organisation.services.database.read() as connection:
+        return [row.detail for row in finding_rows.list_open(connection) if row.kind == "passed-over"]
+
+
+def test_a_template_that_is_passed_over_at_night_is_told_to_the_operators_once_until_it_works(
+    organisation: Organisation, clock: Any
+) -> None:
+    folder = organisation.services.settings.templates_path
+    folder.mkdir()
+    template = folder / "digest.md"
+    template.write_text('{% extends "nightkey/digest.md" %}{% block subject %}{{ nobody }}{% endblock %}')
+    organisation.add_item(CRM, f"a-value-of-{CRM}", days=40, mode="notify", thresholds=[3])
+    clock.advance(37 * DAY)
+    for _ in range(3):
+        organisation.night()
+        (found,) = templates_found(organisation)
+        assert found == (
+            "the template digest.md is passed over, ours is sent in its place: 'nobody' is undefined"
+        )
+        clock.advance(DAY)
+    assert "lapses in 3 days" in digests(organisation, "support")[0]
+    told = [one for one in digests(organisation, "operators") if "digest.md is passed over" in one]
+    assert len(told) == 1
+    assert "nightkey notice template" in told[0]
+
+    template.write_text('{% extends "nightkey/digest.md" %}{% block')
+    os.utime(template, (1, 1))
+    organisation.night()
+    (found,) = templates_found(organisation)
+    assert "unexpected" in found.lower()  # by the scan itself, before anything is written
+    template.write_text('{% extends "nightkey/digest.md" %}{% block subject %}ours{% endblock %}')
+    clock.advance(HOUR)
+    organisation.night()
+    assert templates_found(organisation) == []
+
+
+def test_a_template_that_works_again_is_settled_with_the_next_notice(organisation: Organisation) -> None:
+    services = organisation.services
+    services.settings.templates_path.mkdir()
+    template = services.settings.templates_path / "night-failed.md"
+    for source, number in (("{{ nobody }}", 1), ("{{ nobody", 1), (None, 0), ("{{ nobody }}", 1)):
+        if source is None:
+            template.unlink()
+        else:
+            template.write_text(source)
+            os.utime(template, (number, len(source)))
+        for night in range(2):
+            with services.database.write() as connection:
+                services.notices.outbox.tell_operators(
+                    connection,
+                    kind="night-failed",
+                    dedupe_key=f"{source} {night}",
+                    data={"night": services.clock(), "problems": ["a problem"]},
+                )
+        assert len(templates_found(organisation)) == number
 
 
 def test_what_has_lapsed_goes_to_the_deputy_from_the_third_day_and_to_the_operators_from_the_seventh(

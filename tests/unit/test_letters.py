@@ -416,6 +416,8 @@ DEAR = {
     "doubled-by-dict": (sixty_times("dict(a=ns.x, b=ns.x)"), "it makes more than 1000000 characters"),
     "doubled-by-join": (sixty_times("[ns.x, ns.x] | join(ns.x)"), "it gives too much to the filter join"),
     "doubled-by-replace": (sixty_times("ns.x | replace('a', ns.x)"), "it gives too much to the filter replace"),
+    "many-parts": (in_body("{{ " + "1<" * 4990 + "1 }}"), "it has more than 10000 parts"),
+    "many-outputs": (in_body("{{ 1 }}" * 3400), "it has more than 10000 parts"),
     "a-large-file": (in_body("x" * 100_000), "it has more than 100000 bytes"),
     "never-closed": (in_body("{{" * 30_000), ""),
     "an-endless-tag": (in_body("{% " + "a" * 60_000), "unknown tag"),
@@ -456,6 +458,33 @@ def test_a_letter_that_came_to_a_limit_is_not_tried_for_each_notice_but_again_wh
     file.write_text(in_body(" {{ owner }}"))
     os.utime(file, (1, 1))
     assert letters.write("test", {"owner": "ops"}, zone="UTC").body == "b ops\n"
+
+
+def test_a_letter_of_ours_says_that_theirs_was_passed_over_and_why(letters, tmp_path):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    assert letters.write("test", {"owner": "ops"}, zone="UTC").passed_over is None
+    assert letters.fingerprint("test") is None
+    (folder / "test.md").write_text(in_body("{{ owner }}"))
+    assert letters.write("test", {"owner": "ops"}, zone="UTC").passed_over is None
+    before = letters.fingerprint("test")
+    for source, says in ((in_body("{{ nobody }}"), "'nobody' is undefined"), DEAR["many-parts"]):
+        (folder / "test.md").write_text(source)
+        os.utime(folder / "test.md", (1, len(source)))
+        for _ in range(2):
+            passed_over = letters.write("test", {"owner": "ops"}, zone="UTC").passed_over
+            assert passed_over is not None
+            assert says in passed_over
+        assert letters.fingerprint("test") != before
+
+
+@pytest.mark.parametrize("source", ["{{ 1" + " | e" * 4000 + " }}", "{{ " + "(" * 9000, "{{ " + "not " * 9000])
+def test_what_is_nested_deeper_than_python_goes_is_a_problem_that_is_told(letters, tmp_path, source):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "test.md").write_text(source)
+    (problem,) = letters.check()
+    assert problem.endswith("/test.md cannot be read, so ours is used: it is nested too deeply (recursion)")
 
 
 def test_a_letter_of_theirs_may_do_what_letters_do(letters, tmp_path):

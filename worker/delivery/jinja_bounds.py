@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from jinja2 import nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
@@ -21,6 +23,8 @@ from jinja2.visitor import NodeTransformer
 
 STEPS_MAX: Final = 1_000_000
 """Parts of a template that are rendered, those in loops and macros each time, and the characters of it all."""
+PARTS_MAX: Final = 10_000
+"""Of the text of a template, as it is read: making Python of each takes some 30 microseconds."""
 SECONDS_MAX: Final = 2.0
 """Of work: waiting for the processor is none."""
 MADE_MAX: Final = 1_000_000
@@ -87,7 +91,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401  # Jinja's
-        super().__init__(**kwargs)
+        super().__init__(extensions=[_Short], **kwargs)
         for name in _UNBOUNDED_FILTERS:
             del self.filters[name]
         for name, apply in list(self.filters.items()):
@@ -125,6 +129,16 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401  # Jinja's
         """Jinja's hook between reading a template and making Python of it."""
         return super()._generate(_Counting().visit(source), *args, **kwargs)
+
+
+class _Short(Extension):
+    """Reads no more parts of a template than Python is made of in a moment."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        for number, token in enumerate(stream):
+            if number >= PARTS_MAX:
+                raise BoundError(f"it has more than {PARTS_MAX} parts: names, signs and texts between them")
+            yield token
 
 
 class _Counting(NodeTransformer):

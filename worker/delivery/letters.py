@@ -7,9 +7,11 @@ is put in, except by `code`.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,7 +32,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.jinja_bounds import BoundedEnvironment, BoundError, bounded, measure, spend
-from worker.domain.notices import Message
+from worker.domain.notices import Letter, Message
 
 _OWN = "nightkey"
 _BUILT_IN = resources.files("worker.delivery") / "templates"
@@ -42,9 +44,16 @@ _SUBJECT_MAX = 200
 _KIND_MAX = 40
 _FILE_MAX = 100_000
 """Bytes of a template of an organisation."""
+_FILES_MAX = 1000
+_PROBLEM_MAX = 300
+_SHOWN = 12
 _LAYOUT = "layout.md"
 _END = "\x1e"
 """Between subject and body, in what a template renders; no text holds it."""
+
+
+_Stats = tuple[tuple[str, int, int], ...]
+"""Path, size and time of the last change of each file."""
 
 
 class _Markdown(str):
@@ -61,44 +70,84 @@ class Letters:
         own = FunctionLoader(_read_built_in)
         self._built_in = _set_up(ImmutableSandboxedEnvironment, PrefixLoader({_OWN: own}))
         self._environment = _set_up(
-            BoundedEnvironment, ChoiceLoader([_SmallFiles(folder), PrefixLoader({_OWN: own}), own])
+            BoundedEnvironment,
+            ChoiceLoader([_SmallFiles(folder), PrefixLoader({_OWN: own}), FunctionLoader(self._stand_in)]),
         )
-        self._too_dear: dict[str, Template] = {}
+        self._given_up: dict[str, tuple[str | None, str]] = {}
+        """Kinds whose template, as it was by this fingerprint, is not tried again, and why."""
+        self._known: tuple[_Stats, str] | None = None
 
-    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
+    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Letter:
         """The message of a kind, with times in the reader's zone.
 
-        A template of the organisation that fails is passed over: no notice is lost for it, and `check` says
-        what is wrong with it. One that came to a limit is not tried again until it is changed: a night may
+        A template of the organisation that fails is passed over: no notice is lost for it, and the letter says
+        why. One that cannot be read, or came to a limit, is not tried again until it is changed: a night may
         have a thousand notices.
         """
         try:
-            return self._write_own(kind, data, zone)
-        except Exception:  # noqa: BLE001  # their template may do whatever Jinja lets it
-            return _write(self._built_in.get_template(f"{_OWN}/{kind}.md"), data, zone)
+            message = self._write_own(kind, data, zone)
+            return Letter(subject=message.subject, body=message.body)
+        except Exception as error:  # noqa: BLE001  # their template may do whatever Jinja lets it
+            problem = _say(error)
+        message = _write(self._built_in.get_template(f"{_OWN}/{kind}.md"), data, zone)
+        return Letter(subject=message.subject, body=message.body, passed_over=problem)
 
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message:
         """As `write`, but a template that fails is a `ConfigurationError` that says where."""
         problem = ""
-        self._too_dear.pop(kind, None)
+        self._given_up.pop(kind, None)
         try:
             return self._write_own(kind, data, zone)
         except Exception as error:  # noqa: BLE001  # as above
             number = getattr(error, "lineno", None)
             line = f", line {number}" if number else ""
-            problem = f"template {self._folder / kind}.md{line}: {str(error) or type(error).__name__}"
+            problem = f"template {self._folder / kind}.md{line}: {_say(error)}"
         raise ConfigurationError(problem)
 
     def _write_own(self, kind: str, data: Mapping[str, Any], zone: str) -> Message:
-        with bounded():
-            template = self._environment.get_template(f"{kind}.md")
-            if self._too_dear.get(kind) is template:
-                raise BoundError("it came to a limit before")
-            try:
+        if kind in self._given_up:
+            before, problem = self._given_up.pop(kind)
+            if before == self.fingerprint(kind):
+                self._given_up[kind] = before, problem
+                raise BoundError(problem)
+        try:
+            with bounded():
+                template = self._environment.get_template(f"{kind}.md")
+        except Exception as error:
+            self._given_up[kind] = self.fingerprint(kind), _say(error)
+            raise
+        try:
+            with bounded():
                 return _write(template, data, zone)
-            except BoundError:
-                self._too_dear[kind] = template
-                raise
+        except BoundError as error:
+            self._given_up[kind] = self.fingerprint(kind), _say(error)
+            raise
+
+    def fingerprint(self, kind: str) -> str | None:
+        """Of the organisation's own template of a kind, and of what it may include; None: there is none."""
+        try:
+            return self._find_fingerprint() if (self._folder / f"{kind}.md").is_file() else None
+        except OSError:  # taken away at this moment
+            return None
+
+    def _find_fingerprint(self) -> str:
+        files = sorted(path for path in islice(self._folder.rglob("*"), _FILES_MAX) if path.is_file())
+        stats = tuple(
+            (str(file), found.st_size, found.st_mtime_ns) for file in files for found in [file.stat()]
+        )
+        if self._known is None or self._known[0] != stats:
+            made = sha256()
+            for file in files:
+                with file.open("rb") as stream:
+                    content = sha256(stream.read(_FILE_MAX + 1)).hexdigest()
+                made.update(f"{file.relative_to(self._folder)}\0{content}\0".encode(errors="surrogateescape"))
+            self._known = stats, made.hexdigest()[:_SHOWN]
+        return self._known[1]
+
+    def _stand_in(self, name: str) -> tuple[str, str | None, Callable[[], bool]] | None:
+        """Ours, until there is one of the organisation's."""
+        source = _read_built_in(name)
+        return None if source is None else (source, None, lambda: not (self._folder / name).is_file())
 
     def kinds(self) -> dict[str, Path | None]:
         """Each kind of message, and the organisation's own template of it, if there is one."""
@@ -117,13 +166,20 @@ class Letters:
 
     def check(self) -> list[str]:
         """What is wrong with the organisation's own templates, as sentences."""
-        problems = []
+        return [
+            f"template {self._folder / kind}.md cannot be read, so ours is used: {problem}"
+            for kind, problem in self.find_broken().items()
+        ]
+
+    def find_broken(self) -> dict[str, str]:
+        """Kinds whose template of the organisation's cannot be read, and why."""
+        problems = {}
         for kind, own in self.kinds().items():
             if own is not None:
                 try:
                     self._environment.get_template(f"{kind}.md")
-                except (TemplateError, OSError, ValueError) as error:
-                    problems.append(f"template {own} cannot be read, so ours is used: {error}")
+                except Exception as error:  # noqa: BLE001  # what Python raises for too deep a nesting, too
+                    problems[kind] = _say(error)
         return problems
 
 
@@ -163,6 +219,13 @@ def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
     if data.get("token", "") not in body:
         raise ValueError("its body does not show {{ token | code }}, without which nobody can collect the key")
     return Message(subject=subject[:_SUBJECT_MAX], body=body + "\n")
+
+
+def _say(error: Exception) -> str:
+    """On one line, and not long."""
+    if isinstance(error, RecursionError | MemoryError):
+        return "it is nested too deeply (recursion)"
+    return _flatten(str(error))[:_PROBLEM_MAX] or type(error).__name__
 
 
 def _escape(value: object) -> object:

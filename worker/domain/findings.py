@@ -14,6 +14,7 @@ from worker.domain.commands import quote_word
 _SUBJECT_MAX = 250
 _NAME_MAX = 60
 _WORKFLOW_MAX = 200
+_PROBLEM_MAX = 300
 _UNITS = (timedelta(hours=1), timedelta(minutes=1))
 LAPSED_LEVEL = 100
 """The level of what has just lapsed: it rises by one a day."""
@@ -41,6 +42,8 @@ class FindingKind(StrEnum):
     NO_CONSUMER = "no-consumer"
     MISFIT = "misfit"
     """Its service gives values that live too shortly for its policy."""
+    PASSED_OVER = "passed-over"
+    """A template of notices does not work: ours is sent in its place."""
     IDLE = "idle"
     UNUSED = "unused"
     NO_OWNER = "no-owner"
@@ -150,6 +153,20 @@ def find_tampered(
         detail=f"{what}: nothing is done by it. Restore it from a backup, or look at it and answer for it",
         does="nothing, before that",
         command=command,
+    )
+
+
+def find_passed_over(subject: str, *, template: str, problem: str) -> Finding:
+    """`subject`: the template as it is now; another text of it is another subject."""
+    return Finding(
+        kind=FindingKind.PASSED_OVER,
+        subject=subject,
+        item_id=None,
+        item=None,
+        workflow=None,
+        level=1,
+        detail=f"the template {template} is passed over, ours is sent in its place: {problem[:_PROBLEM_MAX]}",
+        command="nightkey notice template",
     )
 
 

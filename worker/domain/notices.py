@@ -37,6 +37,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.UNPROVEN: ("is not proven since it was replaced", "Decide"),
     FindingKind.NO_CONSUMER: ("cannot be replaced here, since nothing here reads it", "Decide"),
     FindingKind.MISFIT: ("is given values that live too shortly for its policy", "Make them fit"),
+    FindingKind.PASSED_OVER: ("does not work", "Look at your templates"),
     FindingKind.IDLE: ("is held by a workflow that no longer runs", "Run it, or deactivate it"),
     FindingKind.UNUSED: ("is used by no active workflow", "Delete it"),
     FindingKind.NO_OWNER: ("has no owner", "Name one"),
@@ -53,6 +54,13 @@ class Message:
 
     subject: str
     body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter(Message):
+    """`passed_over`: why the organisation's own template did not make it; None: it did, or there is none."""
+
+    passed_over: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

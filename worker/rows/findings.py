@@ -113,6 +113,15 @@ def _resolve(connection: Connection, now: datetime, *which: ColumnElement[bool])
     ).rowcount
 
 
+def list_subjects(connection: Connection, kind: FindingKind) -> list[str]:
+    """Of the open findings of a kind."""
+    return list(
+        connection.execute(
+            select(findings.c.subject).where(findings.c.kind == kind.value, findings.c.resolved_at.is_(None))
+        ).scalars()
+    )
+
+
 def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] | None:
     return connection.execute(
         select(findings).where(findings.c.id == finding_id, findings.c.resolved_at.is_(None)).with_for_update()

@@ -15,8 +15,9 @@ What a call leaves in the log is its run and its workflow: never an address, a h
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -30,12 +31,14 @@ from worker.services.runs.execution import Outcome
 from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import Problem, answer, busy
 from worker.web.connections import Limits, name_peer
-from worker.web.payload import parse_payload, read_body
+from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
 
 CHECKS_MAX = 4
 RUNS_MAX = 16
-"""How many keys are checked, and how many workflows run, at once. The others wait in line."""
+LARGE_MAX = 2
+"""How many keys are checked, how many workflows run, and how many of these with large bodies, at once. The
+others wait in line, with their bodies unread."""
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -50,6 +53,7 @@ class Ingress:
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)
         self._runs = CapacityLimiter(RUNS_MAX)
+        self._large = CapacityLimiter(LARGE_MAX)
 
     def routes(self) -> list[Route]:
         return [
@@ -63,8 +67,8 @@ class Ingress:
         waits.
         """
         key = presented_key(request)
-        opened, payload = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
-        outcome = await self._run(opened[0], payload, key)
+        opened, sent = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
+        outcome = await self._run(opened[0], sent, key)
         named = {"X-Run-Id": outcome.run_id}
         if outcome.status == "running":
             return answer(_describe(outcome), status=202, headers=named)
@@ -82,13 +86,13 @@ class Ingress:
         """Runs every workflow that the key opens, beside each other: 202 with how each ended, or it waits."""
         token = request.path_params.get("token")
         key = presented_key(request) if token is None else Secret(token)
-        opened, payload = await self._admit(request, key, Entrance.WEBHOOK)
-        outcomes = await asyncio.gather(*(self._run(called, payload, key) for called in opened))
+        opened, sent = await self._admit(request, key, Entrance.WEBHOOK)
+        outcomes = await asyncio.gather(*(self._run(called, sent, key) for called in opened))
         return answer({"runs": [_describe(one) for one in outcomes]}, status=202)
 
     async def _admit(
         self, request: Request, key: Secret, entrance: Entrance, *, name: str | None = None
-    ) -> tuple[list[Called], Any]:
+    ) -> tuple[list[Called], Sent]:
         """The workflows that the key opens, one at least, and what was sent.
 
         The key comes first: a caller without one is sent away at once, whatever of the body has come.
@@ -98,7 +102,7 @@ class Ingress:
         )
         if not opened:
             raise _unauthorized(request)
-        return opened, parse_payload(request, await self._read_body(request, key_of=opened[0].caller[0]))
+        return opened, check_payload(request, await self._read_body(request, key_of=opened[0].caller[0]))
 
     async def _read_body(self, request: Request, *, key_of: str) -> bytes:
         """Of the callers of one address, and of those with one key, only so many are waited for at once."""
@@ -108,10 +112,12 @@ class Ingress:
                 raise busy("bodies are waited for")
             return await read_body(request, self._limits)
 
-    async def _run(self, called: Called, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
-        outcome = await self._in_thread(
-            self._runs, partial(self._inbound_calls.run, called, payload=payload, key=key)
-        )
+    async def _run(self, called: Called, sent: Sent, key: Secret) -> Outcome:
+        def run() -> Outcome:
+            return self._inbound_calls.run(called, payload=sent.read(), key=key)
+
+        async with self._large if sent.is_large else nullcontext():
+            outcome = await self._in_thread(self._runs, run)
         _log.info("workflow.called", run=outcome.run_id, workflow=outcome.workflow)
         return outcome
 

@@ -1,6 +1,7 @@
 """What a caller sends: read with limits, and refused with what is wrong with it."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,6 +12,33 @@ from worker.web.answers import Problem
 from worker.web.connections import Limits
 
 BODY_MAX = 1_048_576
+PARTS_MAX = 100_000
+LARGE = 10_000
+"""Parts: values, fields and what holds them. Each takes a run some 200 bytes, whatever it takes in the body."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A body that may be read: bytes until then, since what it is read into is many times as large."""
+
+    body: bytes
+    parts: int
+
+    @property
+    def is_large(self) -> bool:
+        return self.parts > LARGE
+
+    def read(self) -> Any:  # noqa: ANN401  # JSON
+        """Its JSON; None where it is empty. 422 for what is none."""
+        if not self.body:
+            return None
+        try:
+            return parse_json(self.body.decode())
+        except UnicodeDecodeError:
+            problem = "it is not UTF-8"
+        except InvalidInputError as error:
+            problem = str(error)
+        raise Problem(422, "invalid_json", f"the body cannot be read: {problem}")
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
@@ -46,22 +74,28 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     return b"".join(pieces)
 
 
-def parse_payload(request: Request, body: bytes) -> Any:  # noqa: ANN401  # JSON
-    """The body's JSON; None where it is empty. 415 for what says that it is something else, 422 for no JSON."""
+def check_payload(request: Request, body: bytes) -> Sent:
+    """415 for what says that it is no JSON, 413 for what has more than `PARTS_MAX` parts."""
     if not body:
-        return None
+        return Sent(body, 0)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Problem(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
-    try:
-        return parse_json(body.decode())
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8"
-    except InvalidInputError as error:
-        problem = str(error)
-    raise Problem(422, "invalid_json", f"the body cannot be read: {problem}")
+    parts = count_parts(body)
+    if parts > PARTS_MAX:
+        raise Problem(413, "too_large", f"the body has more than {PARTS_MAX} values and fields")
+    return Sent(body, parts)
+
+
+def count_parts(body: bytes) -> int:
+    """How many there are, without reading them; more than `PARTS_MAX` where there are too many to tell."""
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if unescaped.count(b'"') > 2 * PARTS_MAX:
+        return PARTS_MAX + 1
+    outside = b"".join(unescaped.split(b'"')[::2])
+    return 1 + sum(outside.count(sign) for sign in (b",", b":", b"[", b"{"))
 
 
 def _ends(began: float, size: int, limits: Limits) -> float:

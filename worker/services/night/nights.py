@@ -38,6 +38,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.retirement import Retirement
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
+from worker.services.notices.wording import Wording
 
 ACTOR = "night"
 _log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class Nights:
         pickups: Pickups,
         comparison: Comparison,
         row_verification: RowVerification,
+        wording: Wording,
         caps: Caps,
         freezes: Sequence[Window],
         page_size: int,
@@ -105,6 +107,7 @@ class Nights:
         self._pickups = pickups
         self._comparison = comparison
         self._row_verification = row_verification
+        self._wording = wording
         self._caps = caps
         self._freezes = tuple(freezes)
         self._page_size = page_size
@@ -313,6 +316,7 @@ class Nights:
                 if finding.item_id is not None:
                     finding_rows.touch(connection, finding.item_id, now)
             finding_rows.resolve_unseen(connection, kinds, before=now, now=now)
+            self._wording.look_again(connection)
         found += len(damaged.findings)
         counts = Counts(due=due, rotations=len(opened), findings=found, unreadable=len(damaged.findings))
         return opened, counts

@@ -52,6 +52,7 @@ def build_night(
         pickups=rotation.pickups,
         comparison=rotation.comparison,
         row_verification=upkeep.row_verification,
+        wording=notices.wording,
         caps=settings.caps,
         freezes=settings.freeze_windows,
         page_size=settings.page_size,

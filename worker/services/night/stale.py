@@ -32,9 +32,10 @@ SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.DRIFTED,
     FindingKind.UNPROVEN,
     FindingKind.TAMPERED,
+    FindingKind.PASSED_OVER,
 }
-"""What a whole scan sees again each time; the others are opened and resolved by rotations, restores and the
-check of all rows that decide."""
+"""What a whole scan sees again each time; the others are opened and resolved by rotations, restores, the check
+of all rows that decide and the writing of notices."""
 
 _KEPT_BY_NIGHTS = timedelta(days=2)
 """What lives for less may lapse between two nights."""

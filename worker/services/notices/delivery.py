@@ -24,11 +24,12 @@ from worker.domain.recipients import WHOLE
 from worker.rows import pickups as pickup_rows
 from worker.rows.tables import deliveries, notices
 from worker.services.notices.digests import Digests
-from worker.services.notices.outbox import Letters, Outbox
-from worker.services.notices.pickup_token import claim_token
+from worker.services.notices.outbox import Outbox
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.retries import Failure, Retries, is_delivery
 from worker.services.notices.send_pool import Job, Key, Result, SendPool
+from worker.services.notices.pickup_token import claim_token
+from worker.services.notices.wording import Wording
 
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
@@ -56,7 +57,7 @@ class Delivery:
         recipients: Recipients,
         outbox: Outbox,
         digests: Digests,
-        letters: Letters,
+        wording: Wording,
         send_pool: SendPool,
         retries: Retries,
         clock: Callable[[], datetime],
@@ -67,7 +68,7 @@ class Delivery:
         self._recipients = recipients
         self._outbox = outbox
         self._digests = digests
-        self._letters = letters
+        self._wording = wording
         self._send_pool = send_pool
         self._retries = retries
         self._clock = clock
@@ -247,7 +248,8 @@ class Delivery:
             subject, body = composed.subject, composed.body
             connection.execute(update(notices).where(notices.c.id == row.id).values(subject=subject, body=body))
         if row.stands_in:
-            body = self._letters.write("stand-in", {"owner": row.owner}, zone="UTC").body + "\n" + body
+            said = self._wording.write(connection, "stand-in", {"owner": row.owner}, zone="UTC")
+            body = said.body + "\n" + body
         return Message(subject=f"{subject} [{show_key(row.id)}]", body=body)
 
     def _record(self, ended: Sequence[Result]) -> list[Job]:

@@ -18,8 +18,9 @@ from worker.domain.saga import TOLD
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
 from worker.rows.tables import rotations, tellings
-from worker.services.notices.outbox import Letters, Outbox
+from worker.services.notices.outbox import Outbox
 from worker.services.notices.recipients import NOBODY, Hearer, Recipients
+from worker.services.notices.wording import Wording
 
 _PAGE = 1000
 
@@ -30,12 +31,12 @@ class Digests:
         *,
         recipients: Recipients,
         outbox: Outbox,
-        letters: Letters,
+        wording: Wording,
         clock: Callable[[], datetime],
     ) -> None:
         self._recipients = recipients
         self._outbox = outbox
-        self._letters = letters
+        self._wording = wording
         self._clock = clock
 
     def post(self, connection: Connection, night: datetime) -> int:
@@ -79,7 +80,7 @@ class Digests:
         data = self.collect(connection, hearer, night, self._clock())
         if not (data["found"] or data["replaced"]):
             return None
-        return self._letters.write("digest", data, zone=hearer.zone)
+        return self._wording.write(connection, "digest", data, zone=hearer.zone)
 
     def collect(
         self,

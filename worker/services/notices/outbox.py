@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -10,24 +10,18 @@ from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
 from vaultcore.rows import policy_from_json
 from vaultcore.tables import items
-from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
 from worker.rows.tables import deliveries, notices
 from worker.services.notices.recipients import Hearer, Recipients
-
-
-class Letters(Protocol):
-    """Writes the message of a kind, with times in the reader's zone."""
-
-    def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
+from worker.services.notices.wording import Wording
 
 
 class Outbox:
     """Posts notices to owners, and takes back what is settled before it has left."""
 
-    def __init__(self, *, recipients: Recipients, letters: Letters, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, recipients: Recipients, wording: Wording, clock: Callable[[], datetime]) -> None:
         self._recipients = recipients
-        self._letters = letters
+        self._wording = wording
         self._clock = clock
 
     def post(
@@ -48,7 +42,7 @@ class Outbox:
         is urgent. Who hears for an owner without a route: `Addressing.find_reachable`. `about`: see `withdraw`.
         """
         hearer = self._recipients.find_hearer(connection, owner_id)
-        message = self._letters.write(kind, {"owner": hearer.name, **data}, zone=hearer.zone)
+        message = self._wording.write(connection, kind, {"owner": hearer.name, **data}, zone=hearer.zone)
         return self._insert(
             connection,
             hearer,

@@ -17,11 +17,13 @@ from worker.services.notices.recipients import Recipients
 from worker.services.notices.retries import Retries
 from worker.services.notices.route_test import RouteTest
 from worker.services.notices.send_pool import SendPool
+from worker.services.notices.wording import Wording
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notices:
     letters: Letters
+    wording: Wording
     sender: AppriseSender
     recipients: Recipients
     outbox: Outbox
@@ -36,13 +38,14 @@ class Notices:
 def build_notices(core: Core) -> Notices:
     database, owners, clock, settings = core.database, core.owners, core.clock, core.settings
     letters = Letters(settings.templates_path)
+    wording = Wording(letters=letters, clock=clock)
     http = HttpClient(
         core.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
     )
     sender = AppriseSender(core.network, http)
     recipients = Recipients(owners=owners, operators=settings.operators)
-    outbox = Outbox(recipients=recipients, letters=letters, clock=clock)
-    digests = Digests(recipients=recipients, outbox=outbox, letters=letters, clock=clock)
+    outbox = Outbox(recipients=recipients, wording=wording, clock=clock)
+    digests = Digests(recipients=recipients, outbox=outbox, wording=wording, clock=clock)
     delivery = Delivery(
         database=database,
         owners=owners,
@@ -50,7 +53,7 @@ def build_notices(core: Core) -> Notices:
         recipients=recipients,
         outbox=outbox,
         digests=digests,
-        letters=letters,
+        wording=wording,
         send_pool=SendPool(
             sender, threads=settings.delivery_threads, deadline=settings.delivery_timeout_seconds
         ),
@@ -65,6 +68,7 @@ def build_notices(core: Core) -> Notices:
     )
     return Notices(
         letters=letters,
+        wording=wording,
         sender=sender,
         recipients=recipients,
         outbox=outbox,

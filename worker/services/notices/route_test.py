@@ -8,8 +8,8 @@ from vaultcore.owners import Owners
 from vaultcore.secret import Secret
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
-from worker.services.notices.outbox import Letters
 from worker.services.notices.send_pool import Sender
+from worker.services.notices.wording import Letters
 
 
 @dataclass(frozen=True, kw_only=True)
