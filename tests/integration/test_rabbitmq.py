@@ -3,17 +3,22 @@
 import bz2
 import json
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import amqp
 import pytest
+from kombu import Queue
 
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm
 from tests.forged import contents, genuine
 from tests.integration.rabbit_server import MISSING, start_rabbit
-from worker.app import QUEUE
+from worker.app import QUEUE, make_app
+from worker.config import load_settings
 
 pytestmark = [
     pytest.mark.long,
@@ -74,6 +79,76 @@ def messages() -> Iterator[amqp.Message]:
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with start_rabbit(tmp_path_factory.mktemp("rabbit")) as address:
         yield address
+
+
+@pytest.fixture(params=["classic", "quorum"])
+def queue(rabbit: str, request: pytest.FixtureRequest) -> Iterator[Queue]:
+    """One without a limit of deliveries."""
+    name = f"of-{request.param}"
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": request.param})
+        yield Queue(name, no_declare=True)
+        channel.queue_delete(name)
+
+
+class Taker:
+    """Whoever takes what comes by our transport from a queue, and acknowledges nothing."""
+
+    def __init__(self, home: Path, rabbit: str, queue: Queue) -> None:
+        settings = load_settings(home, broker_url=f"amqp://guest:guest@{rabbit}//")
+        self._app, self._queue = make_app(settings), queue
+        self.taken: list[Any] = []
+
+    def take(self, *, until: Callable[[], bool]) -> None:
+        """What it had comes back when it ends."""
+        with self._app.connection() as connection:
+            consumer = connection.Consumer(
+                [self._queue], on_message=self.taken.append, accept=["json"], auto_declare=False
+            )
+            with consumer:
+                deadline = time.monotonic() + 60
+                while not until():
+                    assert time.monotonic() < deadline
+                    with suppress(TimeoutError):
+                        connection.drain_events(timeout=0.2)
+
+
+def count(rabbit: str, queue: Queue) -> int:
+    with amqp.Connection(rabbit) as connection, connection.channel() as channel:
+        return int(channel.queue_declare(queue.name, passive=True).message_count)
+
+
+def publish(rabbit: str, queue: Queue, *published: amqp.Message) -> None:
+    with amqp.Connection(rabbit, confirm_publish=True) as connection, connection.channel() as channel:
+        for message in published:
+            channel.basic_publish(message, routing_key=queue.name)
+
+
+def test_what_ended_whoever_took_it_does_not_come_for_ever(tmp_path: Path, rabbit: str, queue: Queue) -> None:
+    """A message of ours by which a worker ended, however that was."""
+    usual = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
+    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    first, second = (Taker(tmp_path / "home", rabbit, queue) for _ in range(2))
+    first.take(until=lambda: bool(first.taken))
+    assert len(first.taken) == 1
+    publish(rabbit, queue, amqp.Message(BODY, application_headers=HEADERS, **usual))
+    second.take(until=lambda: bool(second.taken))
+    assert [message.delivery_info["redelivered"] for message in second.taken] == [False]
+    third = Taker(tmp_path / "home", rabbit, queue)
+    third.take(until=lambda: count(rabbit, queue) == 0)
+    assert third.taken == []
+    assert list((tmp_path / "home").rglob("aside/*")) == []
+
+
+def test_what_is_no_message_of_ours_comes_once(tmp_path: Path, rabbit: str, queue: Queue) -> None:
+    forged = list(messages())
+    publish(rabbit, queue, *forged)
+    taker = Taker(tmp_path / "home", rabbit, queue)
+    aside = tmp_path / "home" / "broker" / "aside"
+    taker.take(until=lambda: aside.is_dir() and len(list(aside.iterdir())) >= len(forged))
+    assert taker.taken == []
+    assert count(rabbit, queue) == 0
+    assert len(list(aside.iterdir())) == len(forged)
 
 
 def test_an_up_stands_firm_whatever_is_published(tmp_path: Path, rabbit: str) -> None:

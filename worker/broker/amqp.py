@@ -1,10 +1,15 @@
-"""RabbitMQ: what is delivered is looked at before kombu sees it, and its frames before py-amqp reads them."""
+"""RabbitMQ: what is delivered is looked at before kombu sees it, and its frames before py-amqp reads them.
+
+What comes a second time is taken away: whoever had it first has ended, maybe by it, and a queue without a
+limit of deliveries would bring it for ever. It only rings, and what it rang for is found by the resume sweep.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from struct import unpack_from
 from typing import Any, Final
 
+import structlog
 from amqp import method_framing, serialization
 from kombu.transport import pyamqp
 
@@ -17,6 +22,8 @@ _Transport: Any = pyamqp.Transport
 _TlsTransport: Any = pyamqp.SSLTransport
 _make_handler: Any = method_framing.frame_handler
 _PROPERTIES: Any = serialization.PROPERTY_CLASSES
+
+_log = structlog.get_logger(__name__)
 
 _HEADER, _BODY = 2, 3
 """Kinds of frames."""
@@ -37,6 +44,10 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
     ) -> Any:  # noqa: ANN401  # as above
         def check(message: Any) -> None:  # noqa: ANN401  # as above
             ring = _read(message)
+            if isinstance(ring, Ring) and message.delivery_info.get("redelivered"):
+                _log.warning("message.came-again", task=ring.task)
+                self.basic_ack(message.delivery_tag)
+                return
             if isinstance(ring, Ring):
                 _renew(message, ring)
                 if callback is not None:
