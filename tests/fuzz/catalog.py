@@ -27,6 +27,7 @@ SURFACES: Mapping[str, Opener] = {
     "pickups": doors.open_pickups,
     "messages": _at_once(messages.MESSAGES),
     "HTTP requests": doors.open_requests,
+    "HTTP bodies": doors.open_bodies,
     "answers of targets": answers.open_answers,
     "database rows": rows.open_rows,
 }

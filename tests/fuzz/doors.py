@@ -1,5 +1,6 @@
 """What others present: keys, tokens of pickups, and whole requests to the HTTP interface."""
 
+import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Clock
 from tests.fuzz.judging import BrokenError
-from tests.fuzz.mutating import SEEDS, texts
+from tests.fuzz.mutating import SEEDS, json_texts, texts
 from tests.fuzz.surfaces import Surface
 from tests.ingress import Front, define, serve
 from vaultcore.crypto import apikeys
@@ -21,9 +22,12 @@ from worker.config import load_settings
 from worker.installation import initialise
 from worker.rows import pickups as pickup_rows
 from worker.services.runs.inbound import Entrance
+from worker.web.payload import BODY_MAX
 
 _KEY = apikeys.generate().expose()
 _ITEM = "api-key:orders"
+_ANSWERS = (200, 413, 422, 502)
+"""To a body: what the workflow made of it, that it is too much or no JSON, or that a node failed by it."""
 _PATIENCE, _GLANCE = 60, 0.5
 """Seconds for the answer to a whole request, and to one that may be none."""
 
@@ -58,6 +62,26 @@ def open_requests(folder: Path) -> Iterator[Surface]:
         yield Surface(
             inputs=texts(**given), take=lambda text: _send(front, text, is_whole=text in given["seeds"])
         )
+
+
+@contextmanager
+def open_bodies(folder: Path) -> Iterator[Surface]:
+    """Whole, with a key that opens a workflow: each is read, run with, masked and answered."""
+    with _open_vault(folder) as (services, key), serve(services) as front:
+        seeds = [json.loads(text.replace("KEY", key)) for text in SEEDS["bodies"]["seeds"]]
+        words = [text.replace("KEY", key) for text in SEEDS["bodies"]["words"]]
+        yield Surface(inputs=json_texts(seeds, words), take=lambda text: _send_body(front, text, key))
+
+
+def _send_body(front: Front, text: str, key: str) -> int:
+    headers = {"Content-Type": "application/json", "X-API-Key": key}
+    body = text.encode("utf-8", "surrogatepass")[:BODY_MAX]  # a larger one is refused before it is sent
+    answered = front.send("POST", "/workflows/sync/orders", body, headers)
+    if answered.status not in _ANSWERS:
+        raise BrokenError(f"the server answered {answered.status}")
+    if key in json.dumps(answered.body):
+        raise BrokenError("the caller's key stands in the answer")
+    return answered.status
 
 
 @contextmanager

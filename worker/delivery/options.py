@@ -19,6 +19,8 @@ _PROVES = re.compile(r"(?!sec-|proxy-)(authorization|([a-z0-9]+-)*(token|key|sec
 _MARKS = re.compile(r"x-[a-z0-9-]+|importance|priority|precedence|auto-submitted")
 """Names of headers of a mail that say what it is, and not where it goes."""
 _SENDABLE = re.compile(r"[\x20-\x7e]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PORT_MAX = 65_535
 _NAME_MAX = 40
 _FROM_ELSEWHERE = {"pgp_key": "pgppub=", "pgp_privkey": "pgpprv=", "use_wkd": "wkd="}
 
@@ -32,6 +34,10 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
         yield "redirects are never followed: leave redirect= out"
     if isinstance(made, NotifyEmail) and _turns_encryption_off(fields, made):
         yield "mode=insecure may not turn off the encryption: leave it out"
+    if any(isinstance(part, str) and _CONTROL.search(part) for part in fields.values()):
+        yield "a part of it holds a line break, or another character that steers: leave that out"
+    if isinstance(fields.get("port"), int) and not 0 < fields["port"] <= _PORT_MAX:
+        yield f"there is no such port: a number from 1 to {_PORT_MAX}"
     method = str(fields.get("method") or "POST").upper()
     if method in _OTHER_METHODS:
         yield f"method={method} carries no message: use one of {', '.join(_METHODS)}"
