@@ -557,9 +557,12 @@ def _works_at(now: datetime, expires_at: object) -> bool:
 
 def _next_from(digest: bytes) -> ColumnElement[bool]:
     """The version with this digest, or else with the one that comes next; after the last comes the first."""
-    least = select(func.min(versions.c.digest))
+    least = (
+        select(versions.c.digest).order_by(versions.c.digest).limit(1)
+    )  # PostgreSQL before 18 has no min of bytes
     return versions.c.digest == func.coalesce(
-        least.where(versions.c.digest >= digest).scalar_subquery(), least.scalar_subquery()
+        least.where(versions.c.digest >= digest).scalar_subquery(),
+        least.where(versions.c.digest.is_not(None)).scalar_subquery(),
     )
 
 
