@@ -32,13 +32,13 @@ from worker.services.notices.digests import Digests
 from worker.services.notices.heartbeat import Beat, Heartbeat
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_reminders import PickupReminders
+from worker.services.notices.wording import Wording
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.opening import Opening
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.retirement import Retirement
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
-from worker.services.notices.wording import Wording
 
 ACTOR = "night"
 _log = structlog.get_logger(__name__)

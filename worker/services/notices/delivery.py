@@ -25,10 +25,10 @@ from worker.rows import pickups as pickup_rows
 from worker.rows.tables import deliveries, notices
 from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
+from worker.services.notices.pickup_token import claim_token
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.retries import Failure, Retries, is_delivery
 from worker.services.notices.send_pool import Job, Key, Result, SendPool
-from worker.services.notices.pickup_token import claim_token
 from worker.services.notices.wording import Wording
 
 _LEASE = timedelta(minutes=5)
