@@ -16,7 +16,7 @@ from vaultcore.model import UNCHANGED, Owner, Route, Unchanged
 from vaultcore.names import judge, skeleton, spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.quiet import QuietHours, check_zone, parse_quiet
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import owners, routes
@@ -134,10 +134,14 @@ class Owners:
             yield self.get(connection, name)
 
     def walk(self, connection: Connection) -> Iterator[Owner | UnreadableError]:
-        """By name; in the place of one that cannot be read, the error that says so."""
+        """By name; in the place of one that cannot be read, or was edited, the error that says so."""
         for row in connection.execute(select(owners).order_by(owners.c.name)).all():
             owner = read_apart(row, lambda one: self._read(connection, one))
-            yield owner.explain(f"owner {row.name} ({row.id})") if isinstance(owner, Unread) else owner
+            what = f"owner {row.name} ({row.id})"
+            if isinstance(owner, Unread):
+                yield owner.explain(what)
+            else:
+                yield find_edited(connection, owners, row, what) or owner
 
     def routes(self, connection: Connection, owner_id: str) -> tuple[Route, ...]:
         """In the order in which they were added, without their URLs."""

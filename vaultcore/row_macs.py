@@ -26,6 +26,8 @@ LABEL: Final = "row mac"
 """The use of the key, for the keyring. Never another: all rows would have to be signed anew."""
 MAC: Final = "mac"
 DECIDES: Final = "decides"
+GENERATION: Final = "generation"
+ADDED: Final = "added"
 _OPTION: Final = "nightkey_row_macs"
 
 
@@ -60,8 +62,9 @@ def columns_of(table: Table) -> tuple[str, ...]:
 
 
 def key_of(table: Table, row: Mapping[str, Any], *, prefix: str = "") -> str:
-    """The row's primary key, to be shown."""
-    return " ".join(str(row[prefix + column.name]) for column in table.primary_key)
+    """The row's primary key, to be shown: no part of it but the last holds a blank."""
+    parts = [row[prefix + column.name] for column in table.primary_key]
+    return " ".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in parts)
 
 
 def is_kept(table: Table) -> bool:
@@ -89,9 +92,23 @@ def check_mac(
     prefix: str = "",
 ) -> None:
     """Before a row is acted upon: `TamperedError`, naming it, if none of us wrote it as it is."""
-    if not is_ours(connection, table, row, prefix=prefix):
-        mapping = _mapping(row)
-        raise TamperedError(what, table=table.name, key=key_of(table, mapping, prefix=prefix))
+    error = find_edited(connection, table, row, what, prefix=prefix)
+    if error is not None:
+        raise error
+
+
+def find_edited(
+    connection: Connection,
+    table: Table,
+    row: Row[*tuple[Any, ...]] | Mapping[str, Any],
+    what: str,
+    *,
+    prefix: str = "",
+) -> TamperedError | None:
+    """What stands in a list in the place of a row that none of us wrote as it is; None: one of us did."""
+    if is_ours(connection, table, row, prefix=prefix):
+        return None
+    return TamperedError(what, table=table.name, key=key_of(table, _mapping(row), prefix=prefix))
 
 
 def is_ours(

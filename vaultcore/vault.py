@@ -23,7 +23,7 @@ from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import walk_pages
 from vaultcore.references import find_uses, texts_in
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
@@ -135,7 +135,9 @@ class Vault:
         return [item_from_row(row, names[row.id]) for row in rows]
 
     def walk(self, connection: Connection, *, page_size: int = 500) -> Iterator[Item | UnreadableError]:
-        """Items by name, read in pages; in the place of one that cannot be read, the error that says so."""
+        """Items by name, read in pages; in the place of one that cannot be read, or was edited, the error
+        that says so.
+        """
 
         def read_page(last: tuple[str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
             query = select_items().order_by(items.c.name).limit(page_size)
@@ -148,8 +150,11 @@ class Vault:
                 return item_from_row(row, names[row.id])
 
             for row in rows:
-                item = read_apart(row, read)
-                yield item.explain(f"item {row.name} ({row.id})") if isinstance(item, Unread) else item
+                item, what = read_apart(row, read), f"item {row.name} ({row.id})"
+                if isinstance(item, Unread):
+                    yield item.explain(what)
+                else:
+                    yield find_edited(connection, items, row, what) or item
 
     def update(
         self,

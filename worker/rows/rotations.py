@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
-from vaultcore.row_macs import MAC, check_mac
+from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
 from worker.domain.rotation import BY_OWNER, Rotation
@@ -71,10 +71,15 @@ def list_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotatio
 
 
 def walk_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotation | UnreadableError]:
-    """Newest first; in the place of one that cannot be read, the error that says so."""
+    """Newest first; in the place of one that cannot be read, or was edited, the error that says so."""
     rows = connection.execute(select(rotations).order_by(rotations.c.id.desc()).limit(limit))
     found = [(row, read_apart(row, rotation_from_row)) for row in rows]
-    return [one.explain(f"rotation {row.id}") if isinstance(one, Unread) else one for row, one in found]
+    return [
+        one.explain(f"rotation {row.id}")
+        if isinstance(one, Unread)
+        else find_edited(connection, rotations, row, f"rotation {row.id}") or one
+        for row, one in found
+    ]
 
 
 def claim_rotation(

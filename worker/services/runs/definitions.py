@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, false, or_, select
 
 from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
 from vaultcore.names import spellings
-from vaultcore.row_macs import check_mac
+from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_apart
 from worker.domain.commands import quote_word
 from worker.domain.places import Place
@@ -76,13 +76,13 @@ class Definitions:
         return [read_workflow(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
 
     def walk(self, connection: Connection) -> Iterator[Workflow | UnreadableError]:
-        """By name; in the place of one that cannot be read, the error that says so."""
+        """By name; in the place of one that cannot be read, or was edited, the error that says so."""
         for row in connection.execute(select(workflows).order_by(workflows.c.name)).all():
-            workflow = read_apart(row, read_workflow)
+            workflow, what = read_apart(row, read_workflow), f"workflow {row.name} ({row.id})"
             if isinstance(workflow, Unread):
-                yield workflow.explain(f"workflow {row.name} ({row.id})")
+                yield workflow.explain(what)
             else:
-                yield workflow
+                yield find_edited(connection, workflows, row, what) or workflow
 
 
 def refuse_elsewhere(workflow: Workflow) -> None:
