@@ -37,7 +37,7 @@ from vaultcore.row_macs import RowMacs
 from vaultcore.stored import keep_damage_apart, prepare_postgresql, prepare_sqlite, read_json
 from vaultcore.troubles import explain_database
 
-SCHEMA_REVISION = "0019"
+SCHEMA_REVISION = "0020"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

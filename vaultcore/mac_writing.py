@@ -8,7 +8,7 @@ to these columns counts as changed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Engine,
     Insert,
     Integer,
+    Row,
     Table,
     Update,
     and_,
@@ -35,7 +36,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept
+from vaultcore.damage import is_sound
+from vaultcore.row_macs import MAC, RowMacs, attach, check_mac, columns_of, is_kept, is_ours, macs_of
 
 AS_IS = {"nightkey_mac_as_is": True}
 """Execution options of a statement that writes digests itself."""
@@ -65,6 +67,34 @@ def keep_macs(engine: Engine, macs: RowMacs) -> None:
         return statement, many, one
 
     event.listen(engine, "before_execute", before, retval=True)
+
+
+def update_apart(
+    connection: Connection, table: Table, where: ColumnElement[bool], values: Mapping[str, Any]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """An update that a forged row neither stops nor is made honest by: it gets the values, and no digest.
+
+    For what ends rows or puts them off. What decides is set to plain values. The rows as they were before: key
+    and deciding columns.
+    """
+    keys, macs = list(table.primary_key), macs_of(connection)
+    sound = [is_sound(key, connection.dialect.name) for key in keys]
+    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC])
+    rows = connection.execute(query.where(where, *sound).order_by(*keys).with_for_update()).all()
+    ours, others = list[tuple[list[Any], bytes]](), list[list[Any]]()
+    for row in rows:
+        stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
+        key = [stored[column.name] for column in keys]
+        if macs is not None and is_ours(connection, table, row):
+            changed = {name: value for name, value in values.items() if name in columns_of(table)}
+            ours.append((key, macs.make(table, stored | changed)))
+        else:
+            others.append(key)
+    if ours:
+        _write_macs(connection, table, keys, ours, values)
+    if others:
+        _write(connection, table, keys, others, values)
+    return rows
 
 
 def _sign_new(
@@ -123,16 +153,37 @@ def _sign_changed(
 
 
 def _write_macs(
-    connection: Connection, table: Table, keys: Sequence[Column[Any]], found: Sequence[tuple[list[Any], bytes]]
+    connection: Connection,
+    table: Table,
+    keys: Sequence[Column[Any]],
+    found: Sequence[tuple[list[Any], bytes]],
+    values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Each row's own, in one go; what they are digests of is written by the statement that follows."""
+    """Each row's own, in one go, with `values`, or before a statement that writes what they are digests of."""
+    _write(
+        connection,
+        table,
+        keys,
+        [key for key, _ in found],
+        {**(values or {}), MAC: bindparam("made")},
+        [{"made": mac} for _, mac in found],
+    )
+
+
+def _write(
+    connection: Connection,
+    table: Table,
+    keys: Sequence[Column[Any]],
+    rows: Sequence[Sequence[Any]],
+    values: Mapping[str, Any],
+    own: Iterable[Mapping[str, Any]] = (),
+) -> None:
+    """The same values to the rows with these keys, and to each its `own`."""
     names = [f"its_{key.name}" for key in keys]
     of_row = and_(*(key == bindparam(name) for key, name in zip(keys, names, strict=True)))
-    connection.execute(
-        update(table).where(of_row).values({MAC: bindparam("made")}),
-        [dict(zip(names, key, strict=True)) | {"made": mac} for key, mac in found],
-        execution_options=AS_IS,
-    )
+    of_each = [dict(zip(names, key, strict=True)) for key in rows]
+    given = [{**key, **one} for key, one in zip(of_each, own, strict=True)] if own else of_each
+    connection.execute(update(table).where(of_row).values(values), given, execution_options=AS_IS)
 
 
 def _is_row(keys: Sequence[Column[Any]], key: Sequence[Any]) -> Any:  # noqa: ANN401  # an expression

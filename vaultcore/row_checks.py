@@ -5,6 +5,7 @@ A record is opened and what it holds thrown away: that is no reveal, nothing of 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -102,11 +103,13 @@ class RowChecks:
         return Wrong(table=table.name, key=key_of(table, stored), fault=fault, row=named)
 
 
-def _read_key(column: Column[Any], shown: str) -> str | int | None:
+def _read_key(column: Column[Any], shown: str) -> str | int | datetime | None:
     """Of a key as it is shown, what the column holds; None: it can hold no such thing.
 
     SQLite compares a number with a text and finds nothing; PostgreSQL ends the transaction.
     """
+    if column.type.python_type is datetime:
+        return read_time(shown)
     if column.type.python_type is not int:
         return None if "\0" in shown or not _is_text(shown) else shown
     try:
@@ -114,6 +117,15 @@ def _read_key(column: Column[Any], shown: str) -> str | int | None:
     except ValueError:
         return None
     return number if abs(number) < _NUMBER_END else None
+
+
+def read_time(shown: str) -> datetime | None:
+    """Of a time as a key shows it; None: it is none, or of no zone."""
+    try:
+        found = datetime.fromisoformat(shown)
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found
 
 
 def _is_text(shown: str) -> bool:

@@ -1,25 +1,29 @@
 """A vault of before gets its digests, once: all rows that decide, as they are then.
 
-That it was done is said by the digest of the vault's own row, and by the audit log. A vault whose log says so,
-and whose own row has none, was edited: nothing of it is signed again.
+That it was done is said by the vault's own row, which has a digest and the generation of the tables that were
+signed, and by the audit log, which names them. A vault whose log says so, and whose own row does not, was
+edited: nothing of it is signed again. A later release that adds tables, or columns to those that decide, begins
+a new generation: these are signed once, and nothing else is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, select, tuple_, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, literal, select, tuple_, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.damage import is_sound
 from vaultcore.errors import RefusedError
 from vaultcore.mac_writing import AS_IS
 from vaultcore.paging import walk_pages
-from vaultcore.row_macs import MAC, RowMacs, columns_of, is_kept
+from vaultcore.row_macs import ADDED, GENERATION, MAC, RowMacs, columns_of, is_kept
 from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
 
 SIGNED = "vault.sign-rows"
+SIGNED_UP_TO = 2
+"""The generation of this release. The first was signed by releases that stored none."""
 TAKEN_AWAY = (
     "the digest of the vault's own row (table deployment) was taken away or changed behind the vault's back"
 )
@@ -42,14 +46,19 @@ def page_after(
         .order_by(*keys)
     )
     if last is not None:
-        query = query.where(keys[0] > last[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*last))
+        after = [literal(part, key.type) for key, part in zip(keys, last, strict=True)]
+        query = query.where(keys[0] > after[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*after))
     return connection.execute(query.limit(size)).all()
 
 
-def was_signed(connection: Connection) -> bool:
-    """Whether the log says that it was done."""
-    signed = select(audit_table.c.seq).where(audit_table.c.action == SIGNED).limit(1)
-    return connection.execute(signed).first() is not None
+def is_signed(own: Row[*tuple[Any, ...]]) -> bool:
+    """Whether the vault's own row, which is ours, says that all of this release's tables were."""
+    return _generation(own) >= SIGNED_UP_TO
+
+
+def was_signed(connection: Connection, own: Row[*tuple[Any, ...]]) -> bool:
+    """Whether the log says that what the vault's own row leaves to be signed was signed before."""
+    return _log_names(connection, _names_since(0 if own.mac is None else _generation(own)))
 
 
 def sign_once(
@@ -59,8 +68,10 @@ def sign_once(
 
     `RefusedError` where the log says that it was done, or is not whole.
     """
-    own = connection.execute(select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)).one()
-    if macs.holds(deployment, dict(own._mapping)):  # noqa: SLF001  # SQLAlchemy's public way
+    own = connection.execute(select(deployment)).one()
+    is_whole = macs.holds(deployment, dict(own._mapping))  # noqa: SLF001  # SQLAlchemy's public way
+    before = _generation(own) if is_whole else 0
+    if before >= SIGNED_UP_TO:
         return {}
     verdict = audit.verify(connection)
     if not verdict.whole:
@@ -68,9 +79,17 @@ def sign_once(
             "the rows that decide are not signed, since the audit log is not whole "
             f"({verdict.problems[0]}): restore the vault from a backup"
         )
-    if was_signed(connection):
+    if _log_names(connection, _names_since(before)):
         raise RefusedError(f"{TAKEN_AWAY}: nothing is signed again; restore the vault from a backup")
-    counts = {table.name: _sign_table(connection, macs, table) for table in kept_tables()}
+    connection.execute(update(deployment).values(signed=SIGNED_UP_TO), execution_options=AS_IS)
+    counts = {}
+    for table in kept_tables():
+        added = table.info.get(ADDED, {})
+        since = {name for generation, names in added.items() if generation > before for name in names}
+        if table is deployment or _generation_of(table) > before:
+            counts[table.name] = _sign_table(connection, macs, table)
+        elif since:
+            counts[table.name] = _sign_table(connection, macs, table, but=since)
     audit.append(connection, at=at, actor=actor, action=SIGNED, subject=own.id, **counts)
     return counts
 
@@ -84,7 +103,27 @@ def sign_row(connection: Connection, macs: RowMacs, table: Table, row: Row[*tupl
     return True
 
 
-def _sign_table(connection: Connection, macs: RowMacs, table: Table) -> int:
+def _generation(own: Row[*tuple[Any, ...]]) -> int:
+    return own.signed if isinstance(own.signed, int) else 1
+
+
+def _generation_of(table: Table) -> int:
+    return int(table.info.get(GENERATION, 1))
+
+
+def _names_since(generation: int) -> set[str]:
+    """Of the tables that a vault with this generation leaves to be signed."""
+    return {table.name for table in kept_tables() if _generation_of(table) > generation}
+
+
+def _log_names(connection: Connection, tables: Collection[str]) -> bool:
+    """Whether the log says of any of these tables that they were signed."""
+    signed = connection.execute(select(audit_table.c.details).where(audit_table.c.action == SIGNED)).scalars()
+    return any(isinstance(details, Mapping) and not details.keys().isdisjoint(tables) for details in signed)
+
+
+def _sign_table(connection: Connection, macs: RowMacs, table: Table, *, but: Collection[str] = ()) -> int:
+    """All its rows. `but`: columns that decide since now; those rows alone whose digest of before holds."""
     count = 0
     pages = walk_pages(
         lambda last: page_after(connection, table, last, size=_PAGE),
@@ -92,11 +131,20 @@ def _sign_table(connection: Connection, macs: RowMacs, table: Table) -> int:
         size=_PAGE,
     )
     for rows in pages:
-        made = [one for row in rows if (one := _make(macs, table, row)) is not None]
+        made = [
+            one
+            for row in rows
+            if (not but or _held(macs, table, row, but)) and (one := _make(macs, table, row)) is not None
+        ]
         if made:
             _write(connection, table, made)
         count += len(made)
     return count
+
+
+def _held(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]], but: Collection[str]) -> bool:
+    """Whether its digest is right without these columns: to a digest, one that is null is not there."""
+    return macs.holds(table, {**row._mapping, **dict.fromkeys(but)})  # noqa: SLF001  # as above
 
 
 def _make(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]]) -> dict[str, Any] | None:

@@ -5,6 +5,8 @@ Times are aware UTC (`UtcDateTime`); ids are `prefix_ulid`; sealed bytes are wha
 column may hold beyond its type: `one_of` a few words, an empty text (`may_be_empty`), JSON of another `shape`
 than an object. That of a table names the columns that decide what is done (`decides`): `mac` is their keyed
 digest (`vaultcore.row_macs`). What only says when, or is shown, is none of them: it changes all the time.
+`generation` is the one in which a table's rows got digests, if not the first; `added`, by generation, are the
+columns that decide since then alone.
 """
 
 from datetime import UTC, datetime
@@ -57,6 +59,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
@@ -77,13 +83,14 @@ class DeploymentColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     keyring_check: Named[str] = Column(String(64))
     created_at: Named[datetime] = Column(UtcDateTime)
+    signed: Named[int | None] = Column(Integer)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-deployment = Table("deployment", metadata, DeploymentColumns, info={"decides": ("keyring_check",)})
+deployment = Table("deployment", metadata, DeploymentColumns, info={"decides": ("keyring_check", "signed")})
 """One row: which vault this is. Its id is bound into every sealed value; the check, made of it by the
-keyring, tells a keyring of another vault before anything is sealed with it. Its `mac` says that all rows that
-decide have theirs."""
+keyring, tells a keyring of another vault before anything is sealed with it. Its `mac` says that the rows that
+decide have theirs, and `signed` up to which generation of such tables (`vaultcore.signing_rows`)."""
 
 
 class OwnerColumns(TypedColumns):
@@ -255,11 +262,14 @@ versions = Table(
             "expires_at",
             "activated_at",
             "superseded_at",
+            "used_at",
+            "last_used_at",
             "issued_at",
             "key_id",
             "digest",
             "external",
-        )
+        ),
+        "added": {2: ("used_at", "last_used_at")},
     },
 )
 """A pending version may be empty: it is the intent to ask somebody else for a value.

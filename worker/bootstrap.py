@@ -20,7 +20,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.owners import Owners
 from vaultcore.row_macs import LABEL, RowMacs
-from vaultcore.signing_rows import TAKEN_AWAY, was_signed
+from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
 from vaultcore.stored import unreadable_fields
 from vaultcore.tables import deployment
 from vaultcore.vault import Vault
@@ -106,8 +106,8 @@ class Services:
         """Which vault this is; a keyring of another is refused here, before it seals anything."""
         with self.database.read() as connection:
             found = find_deployment(connection, self.keyring, self.settings.keyring_path)
-            signed = was_signed(connection) if found.mac is None else False
-        if signed:
+            taken_away = (found.mac is None or not is_signed(found)) and was_signed(connection, found)
+        if taken_away:
             raise ConfigurationError(f"{TAKEN_AWAY}: nothing is done here; restore the vault from a backup")
         if found.mac is None:
             raise ConfigurationError(
@@ -117,6 +117,11 @@ class Services:
         if not self.row_macs.holds(deployment, dict(found._mapping)):  # noqa: SLF001  # SQLAlchemy's public way
             raise ConfigurationError(
                 "the vault's own row (table deployment) was changed behind its back: restore it from a backup"
+            )
+        if not is_signed(found):
+            raise ConfigurationError(
+                "rows of this vault that decide have no keyed digests yet, since an older release kept none of "
+                "them: run `nightkey init`, which makes them once"
             )
         return str(found.id)
 
@@ -185,7 +190,7 @@ class Services:
 
     @cached_property
     def notices(self) -> Notices:
-        return build_notices(self.core)
+        return build_notices(self.core, self.upkeep)
 
     @cached_property
     def runs(self) -> RunsRoom:
@@ -224,7 +229,7 @@ class Services:
 
 def find_deployment(connection: Connection, keyring: Keyring, path: Path) -> Row[*tuple[Any, ...]]:
     """The vault's own row; `ConfigurationError` where the keyring at `path` is another vault's."""
-    rows = connection.execute(select(deployment.c.id, deployment.c.keyring_check, deployment.c.mac)).all()
+    rows = connection.execute(select(deployment)).all()
     if len(rows) != 1 or unreadable_fields(rows[0]):
         raise ConfigurationError(
             "the database does not say which vault it is (table deployment): restore it from its backup"

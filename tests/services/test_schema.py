@@ -12,14 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from tests.services.conftest import TOKEN, Moves
-from vaultcore.audit import start_chain
+from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, RefusedError, TroubleError
 from vaultcore.model import Mode, Policy
+from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
 from vaultcore.tables import deployment, item_principals, items, metadata, owners, references, versions
@@ -396,3 +397,51 @@ def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
     assert services.upkeep.row_verification.check_all().wrong == ()
     services.close()
     assert initialise(settings, clock) == []
+
+
+def test_rows_of_a_release_that_signed_fewer_tables_get_theirs_once_and_what_was_edited_stays_so(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    """From the schema in which pickups had no digest, and a version's uses were no part of its own."""
+    database = begin_at("0019", tmp_path, database_url, clock)
+    settings = load_settings(tmp_path / "home", database_url=database_url)
+    keyring = Keyring.load(settings.keyring_path)
+    macs, log = RowMacs(keyring.derive(LABEL)), AuditLog(keyring.audit_key, keyring.signing_key)
+    item_id, check, now = "vlt_01k0000000000000000000000a", keyring.fingerprint(b"dep_a"), clock()
+    row = {"id": item_id, "name": TOKEN, "kind": "secret", "policy": policy_to_json(Policy()),
+           "overlap_seconds": 1, "idle_seconds": 1, "hygiene": "no-plan", "created_at": now,
+           "updated_at": now}  # fmt: skip
+    version = {"item_id": item_id, "number": 1, "stage": "previous", "created_at": now, "external": {}}
+    own = {"id": "dep_a", "keyring_check": check, "created_at": now}
+    operators = {"id": "own_a", "name": "operators", "zone": "UTC", "created_at": now}
+    claim = {"id": "clm_a", "item_id": item_id, "number": 1, "created_at": now}
+    with database.write() as connection:
+        for table, values in ((deployment, own), (items, row), (versions, version), (owners, operators)):
+            connection.execute(insert(table).values(values | {"mac": macs.make(table, values)}))
+        used = version | {"number": 2, "stage": "current"}
+        mac = macs.make(versions, used)
+        connection.execute(insert(versions).values(used | {"used_at": now, "last_used_at": now, "mac": mac}))
+        connection.execute(update(versions).where(versions.c.number == 1).values(expires_at=now))  # since then
+        connection.execute(insert(claims).values(claim))
+        start_chain(connection)
+        old = {"deployment": 1, "items": 1, "owners": 1, "versions": 2}
+        log.append(connection, at=now, actor="init", action="vault.sign-rows", subject="dep_a", **old)
+    database.dispose()
+    made = initialise(settings, clock)
+    assert made == ["keyed digests of 2 rows that decide (nightkey audit verify --rows)"]
+    services = Services(settings, clock)
+    services.check()
+    (wrong,) = services.upkeep.row_verification.check_all().wrong
+    assert wrong.subject == f"versions {item_id} 1", "it was edited before, and is not signed"
+    assert [one.action for one in Moves(services).log()] == ["vault.sign-rows"] * 2
+    services.close()
+    assert initialise(settings, clock) == []
+    with Database(settings.database).write() as connection:  # its own row, put back as it was before
+        connection.execute(update(deployment).values(signed=None, mac=macs.make(deployment, own)))
+        connection.execute(update(claims).values(number=2, mac=None))
+    again = Services(settings, clock)
+    with pytest.raises(ConfigurationError, match="was taken away or changed behind the vault's back"):
+        again.check()
+    again.close()
+    with pytest.raises(RefusedError, match="nothing is signed again"):
+        initialise(settings, clock)

@@ -21,9 +21,9 @@ from worker.domain.work import Task
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
+from worker.rows.deliveries import Key
 from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
 from worker.services.night.nights import NIGHT_JOB
-from worker.services.notices.send_pool import Key
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEASE = timedelta(seconds=60)

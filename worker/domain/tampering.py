@@ -21,6 +21,14 @@ _WORDS = {
     "rotations": "a rotation",
     "waivers": "an answer for a consumer of a rotation",
     "checks": "what is known of a check",
+    "runs": "a run",
+    "run_versions": "what a run used",
+    "claims": "a key that waits to be collected",
+    "notices": "a notice",
+    "deliveries": "a delivery of a notice",
+    "heartbeats": "a heartbeat",
+    "departures": "a departure",
+    "departure_items": "an item of a departure",
     "row_checks": "how far the check of all rows has come",
 }
 
@@ -30,7 +38,7 @@ def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, ite
     item that the row is about.
     """
     item_id = row.get("item_id") or (row.get("id") if table == "items" else None)
-    named = row.get("name") if table in ("owners", "workflows") else row.get("shown")
+    named = row.get("name") if table in ("owners", "workflows", "departures") else row.get("shown")
     what = f"{_WORDS.get(table, table)}{f' {named}' if isinstance(named, str) else ''} ({table} {key})"
     wrong = "was changed behind the vault's back" if opens else "does not open: its sealed record was changed"
     return find_tampered(

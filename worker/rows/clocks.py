@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, func, or_, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.row_macs import is_ours
+from vaultcore.mac_writing import update_apart
+from vaultcore.row_macs import columns_of, is_kept, is_ours
 from worker.domain.clocks import SKEW, at_the_latest, end_of_lease, put_off_again
 from worker.rows.tables import (
     claims,
@@ -183,13 +184,14 @@ def mend_claims(connection: Connection, now: datetime) -> int:
             claims.c.claimed_at.is_(None), claims.c.created_at > now + SKEW, is_whole(connection, claims)
         )
     ).all()
-    for row in rows:
+    ours = [row for row in rows if is_ours(connection, claims, row)]
+    for row in ours:
         connection.execute(
             update(claims)
             .where(claims.c.id == row.id)
             .values(created_at=now, expires_at=put_off_again(row.expires_at, row.created_at, now))
         )
-    return len(rows)
+    return len(ours)
 
 
 def mend_findings(connection: Connection, now: datetime) -> int:
@@ -209,5 +211,10 @@ def _earlier_run(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
 
 
 def _set(connection: Connection, table: Table, which: Any, **values: Any) -> int:  # noqa: ANN401  # columns
-    """Only rows that can be read: to a database a word may be later than any time, and a scan must find it."""
-    return connection.execute(update(table).where(which, is_whole(connection, table)).values(**values)).rowcount
+    """Only rows that can be read: to a database a word may be later than any time, and a scan must find it. One
+    that none of us wrote so stops nothing here, and does not become ours.
+    """
+    which = and_(which, is_whole(connection, table))
+    if is_kept(table) and not values.keys().isdisjoint(columns_of(table)):
+        return len(update_apart(connection, table, which, values))
+    return connection.execute(update(table).where(which).values(**values)).rowcount

@@ -1,10 +1,10 @@
 """The consumers of an item as rows have them: references, schedules, pins, waivers, runs under way."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.model import Consumer as ConsumerKind
@@ -14,7 +14,10 @@ from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
 from worker.rows.tables import rotations, runs, waivers, workflows
+from worker.workflows.runner import RUN_SECONDS
 from worker.workflows.schedule import next_run
+
+RUN_MAX = timedelta(seconds=RUN_SECONDS)
 
 
 def consumers_of(
@@ -169,40 +172,41 @@ def stale_copies(connection: Connection, item_id: str, number: int) -> list[str]
 
 
 def running_since(connection: Connection, item_id: str, since: datetime | None, until: datetime) -> list[str]:
-    """Workflows with a production run under way that began between these times, both included."""
-    began = [] if since is None else [runs.c.started_at >= since]
-    return list(
-        connection.execute(
-            select(runs.c.workflow_name)
-            .join(references, references.c.consumer_id == runs.c.workflow_id)
-            .where(
-                references.c.item_id == item_id,
-                ~references.c.mentioned,
-                runs.c.purpose == "production",
-                runs.c.completed_at.is_(None),
-                runs.c.started_at <= until,
-                *began,
-            )
-            .distinct()
-            .order_by(runs.c.workflow_name)
-        ).scalars()
+    """Workflows with a production run under way that began between these times, both included.
+
+    `TamperedError` where none of us wrote so a run that may be one: it is open, or was then.
+    """
+    users = select(references.c.consumer_id).where(references.c.item_id == item_id, ~references.c.mentioned)
+    under_way = _under_way(connection, runs.c.workflow_id.in_(users), until=until)
+    return sorted(
+        {
+            row.workflow_name
+            for row in under_way
+            if row.started_at is not None
+            and row.started_at <= until
+            and (since is None or row.started_at >= since)
+        }
     )
 
 
 def is_running(connection: Connection, workflow_id: str) -> bool:
-    """Whether a production run of the workflow is under way."""
-    return (
-        connection.execute(
-            select(runs.c.id)
-            .where(
-                runs.c.workflow_id == workflow_id,
-                runs.c.purpose == "production",
-                runs.c.completed_at.is_(None),
-            )
-            .limit(1)
-        ).first()
-        is not None
-    )
+    """Whether a production run of the workflow is under way, or opened; `TamperedError` as above."""
+    return bool(_under_way(connection, runs.c.workflow_id == workflow_id, until=None))
+
+
+def _under_way(
+    connection: Connection, which: ColumnElement[bool], *, until: datetime | None
+) -> list[Row[*tuple[Any, ...]]]:
+    """Production runs that have not ended. Those that say they have are looked at, too, where they had begun so
+    shortly before `until` that they may have been under way then: an end that was forged is no end.
+    """
+    may_be: ColumnElement[bool] = runs.c.completed_at.is_(None)
+    if until is not None:
+        may_be = or_(may_be, runs.c.started_at.between(until - RUN_MAX, until))
+    found = connection.execute(select(runs).where(which, may_be)).all()
+    for row in found:
+        check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
+    return [row for row in found if row.purpose == "production" and row.completed_at is None]
 
 
 def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:

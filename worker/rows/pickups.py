@@ -1,13 +1,19 @@
-"""Pickups as rows: opened, taken, arrived, ended. It decides nothing and commits nothing."""
+"""Pickups as rows: opened, taken, arrived, ended. It decides nothing and commits nothing.
 
-from collections.abc import Collection
+One that none of us wrote so is found by nobody, and neither arrives nor ends by what becomes of others.
+"""
+
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
 
 from vaultcore.damage import is_whole
+from vaultcore.mac_writing import update_apart
 from vaultcore.model import Kind
+from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
@@ -19,6 +25,7 @@ def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa:
 
 
 def find(connection: Connection, pickup_id: str) -> Pickup | None:
+    """`TamperedError`, here and below, if none of us wrote it so."""
     return _one(connection, _select().where(claims.c.id == pickup_id))
 
 
@@ -36,10 +43,13 @@ def take(connection: Connection, pickup_id: str, *, by: str, at: datetime) -> bo
     """It is kept for them from now on; False: for somebody else already."""
     taken = connection.execute(
         update(claims)
-        .where(claims.c.id == pickup_id, or_(claims.c.taken_at.is_(None), claims.c.taken_by == by))
-        .values(taken_by=by, taken_at=func.coalesce(claims.c.taken_at, at))
+        .where(claims.c.id == pickup_id, claims.c.taken_at.is_(None))
+        .values(taken_by=by, taken_at=at)
     )
-    return taken.rowcount == 1
+    if taken.rowcount == 1:
+        return True
+    theirs = select(claims.c.id).where(claims.c.id == pickup_id, claims.c.taken_by == by)
+    return connection.execute(theirs).first() is not None
 
 
 def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
@@ -54,25 +64,23 @@ def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
 
 def wait_on(connection: Connection, rotation_id: str) -> None:
     """It is taken back no more, since there is no key before it."""
-    connection.execute(update(claims).where(claims.c.rotation_id == rotation_id).values(expires_at=None))
+    for row in _ours(connection, claims.c.rotation_id == rotation_id):
+        _set(connection, row.id, expires_at=None)
 
 
 def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
     """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
-    ended = connection.execute(
-        update(claims)
-        .where(claims.c.item_id == item_id, claims.c.number == number, claims.c.ended_at.is_(None))
-        .values(claimed_at=func.coalesce(claims.c.claimed_at, at), ended_at=at)
-        .returning(claims.c.id)
-    )
-    return list(ended.scalars())
+    of_key = and_(claims.c.item_id == item_id, claims.c.number == number, claims.c.ended_at.is_(None))
+    ended = _ours(connection, of_key)
+    for row in ended:
+        _set(connection, row.id, claimed_at=row.claimed_at or at, ended_at=at)
+    return [row.id for row in ended]
 
 
 def end_all_of(connection: Connection, item_ids: Collection[str], *, at: datetime) -> None:
     """Whatever could be collected of items that had these ids is not any longer."""
-    connection.execute(
-        update(claims).where(claims.c.item_id.in_(item_ids), claims.c.ended_at.is_(None)).values(ended_at=at)
-    )
+    of_items = and_(claims.c.item_id.in_(item_ids), claims.c.ended_at.is_(None))
+    update_apart(connection, claims, of_items, {"ended_at": at})
 
 
 def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
@@ -80,27 +88,34 @@ def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
     return connection.execute(_kept_since(connection, arrived_by).limit(1)).first() is not None
 
 
+def find_arrived(
+    connection: Connection, *, arrived_by: datetime, after: str, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Those that had arrived by then and are kept still, by id, after that one: a page."""
+    due = _kept_since(connection, arrived_by).where(claims.c.id > after).order_by(claims.c.id).limit(limit)
+    return connection.execute(due).all()
+
+
 def end_arrived(
-    connection: Connection, *, arrived_by: datetime, at: datetime, limit: int
-) -> list[tuple[str, int]]:
-    """Those that had arrived by then are not kept any longer: item and version of each. By index, a page."""
-    due = _kept_since(connection, arrived_by).order_by(claims.c.claimed_at).limit(limit)
-    ended = connection.execute(
-        update(claims)
-        .where(claims.c.id.in_(due), claims.c.ended_at.is_(None))
-        .values(ended_at=at)
-        .returning(claims.c.item_id, claims.c.number)
-    )
-    return [(row.item_id, row.number) for row in ended]
+    connection: Connection, page: Sequence[Row[*tuple[Any, ...]]], *, at: datetime
+) -> list[Row[*tuple[Any, ...]]]:
+    """These are not kept any longer: those that ended by that."""
+    of_page = claims.c.id.in_([row.id for row in page])
+    ended = _ours(connection, and_(of_page, claims.c.ended_at.is_(None)))
+    for row in ended:
+        _set(connection, row.id, ended_at=at)
+    return ended
 
 
 def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:
     """The key goes: who has seen it stays on record, and what nobody saw is gone. Which of them ended."""
-    here = (claims.c.rotation_id == rotation_id, claims.c.ended_at.is_(None))
-    gone = connection.execute(delete(claims).where(*here, claims.c.taken_at.is_(None)).returning(claims.c.id))
-    ended = list(gone.scalars())
-    kept = connection.execute(update(claims).where(*here).values(ended_at=at).returning(claims.c.id))
-    return ended + list(kept.scalars())
+    ended = _ours(connection, and_(claims.c.rotation_id == rotation_id, claims.c.ended_at.is_(None)))
+    for row in ended:
+        if row.taken_at is None:
+            connection.execute(delete(claims).where(claims.c.id == row.id))
+        else:
+            _set(connection, row.id, ended_at=at)
+    return [row.id for row in ended]
 
 
 def overdue(connection: Connection, now: datetime) -> list[Pickup]:
@@ -125,7 +140,17 @@ def overdue(connection: Connection, now: datetime) -> list[Pickup]:
         )
         .order_by(claims.c.id)
     )
-    return read_all(rows, _pickup)[0]  # of others the scan makes a finding
+    return read_all(rows, partial(_pickup, connection))[0]  # of others the scan makes a finding
+
+
+def _ours(connection: Connection, where: ColumnElement[bool]) -> list[Row[*tuple[Any, ...]]]:
+    """Those that one of us wrote so, locked."""
+    found = connection.execute(select(claims).where(where).order_by(claims.c.id).with_for_update())
+    return [row for row in found if is_ours(connection, claims, row)]
+
+
+def _set(connection: Connection, pickup_id: str, **values: datetime | None) -> None:
+    connection.execute(update(claims).where(claims.c.id == pickup_id).values(values))
 
 
 def _kept_since(connection: Connection, arrived_by: datetime) -> Select[*tuple[Any, ...]]:
@@ -153,11 +178,13 @@ def _select() -> Select[*tuple[Any, ...]]:
 
 def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:
     row = connection.execute(query.order_by(claims.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _pickup(row)
+    return None if row is None else _pickup(connection, row)
 
 
-def _pickup(row: Row[*tuple[Any, ...]]) -> Pickup:
-    check_row(row, f"the key of {row.item} that waits to be collected")
+def _pickup(connection: Connection, row: Row[*tuple[Any, ...]]) -> Pickup:
+    what = f"the key of {row.item} that waits to be collected"
+    check_row(row, what)
+    check_mac(connection, claims, row, what)
     return Pickup(
         id=row.id,
         item_id=row.item_id,

@@ -41,11 +41,15 @@ def write_place(connection: Connection, place: Place | None, *, now: datetime) -
         insert(row_checks).values(
             id=_ONE,
             table_name=None if place is None else place.table,
-            key=None if place is None or place.key is None else list(place.key),
+            key=None if place is None or place.key is None else [_keep(part) for part in place.key],
             begun_at=begun_at if isinstance(begun_at, datetime) else now,
             whole_at=now if place is None else whole_at if isinstance(whole_at, datetime) else None,
         )
     )
+
+
+def _keep(part: object) -> object:
+    return part.isoformat() if isinstance(part, datetime) else part
 
 
 def name_of_item(connection: Connection, item_id: object) -> str | None:

@@ -1,6 +1,6 @@
 """The record of runs: rows opened, begun, ended, with their logs and the versions that they used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,8 @@ from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.errors import Cause, RefusedError
 from vaultcore.ids import new_id
+from vaultcore.mac_writing import update_apart
+from vaultcore.row_macs import check_mac
 from vaultcore.tables import references
 from worker.rows import states as state_rows
 from worker.rows.tables import run_logs, run_states, run_versions, runs
@@ -32,7 +34,8 @@ def report_run(
 ) -> str | None:
     """A production run that another engine has run; to be ended at once. None: it was reported already.
 
-    `RefusedError` where a run of another workflow was reported under that id: this one was not.
+    `RefusedError` where a run of another workflow was reported under that id: this one was not. `TamperedError`
+    where none of us wrote the one that has it so.
     """
     run_id = new_id("fl_run", at)
     opened = connection.execute(
@@ -53,12 +56,14 @@ def report_run(
     ).first()
     if opened is not None:
         return run_id
-    first = connection.execute(
-        select(runs.c.workflow_name).where(runs.c.external_id == external_id, runs.c.workflow_id != workflow_id)
-    ).scalar()
-    if first is not None:
+    first = connection.execute(select(runs).where(runs.c.external_id == external_id)).one_or_none()
+    if first is None:
+        return None
+    check_mac(connection, runs, first, f"run {external_id!r}, which was reported before")
+    if first.workflow_id != workflow_id:
         raise RefusedError(
-            f"run {external_id!r} was reported before, as one of {first}: give each run an id of its own"
+            f"run {external_id!r} was reported before, as one of {first.workflow_name}: give each run an id of "
+            "its own"
         )
     return None
 
@@ -97,7 +102,9 @@ def open_run(
 
 
 def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | None:
-    """Claims a run that waits, once; the id of its workflow, or None if somebody else has begun it."""
+    """Claims a run that waits, once; the id of its workflow, or None if somebody else has begun it.
+    `TamperedError` if none of us opened it so.
+    """
     return connection.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.status == "pending")
@@ -107,9 +114,14 @@ def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | Non
 
 
 def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> Row[*tuple[Any, ...]] | None:
-    """A run that has not ended; None: it has, or there is none of that id. `lock`: nobody ends it meanwhile."""
+    """A run that has not ended; None: it has, or there is none of that id. `lock`: nobody ends it meanwhile.
+    `TamperedError` if none of us wrote it so.
+    """
     query = select(runs).where(runs.c.id == run_id, runs.c.completed_at.is_(None))
-    return connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is not None:
+        check_mac(connection, runs, row, f"run {run_id}")
+    return row
 
 
 def end_run(
@@ -117,7 +129,7 @@ def end_run(
 ) -> bool:
     """The run's end, its logs and the versions it used (item id: number). False: it had ended before.
 
-    What it had kept, to go on later, goes with it.
+    What it had kept, to go on later, goes with it. `TamperedError` if none of us wrote it so.
     """
     ended = connection.execute(
         update(runs)
@@ -190,16 +202,24 @@ def fail_waiting_runs(connection: Connection, *, why: str, at: datetime) -> list
     return fail_runs(connection, exists().where(run_states.c.run_id == runs.c.id), why=why, at=at)
 
 
+def refuse_run(connection: Connection, run_id: str, *, why: str, at: datetime) -> list[str]:
+    """Ends a run that cannot be begun, gone on with, or believed: the id of its workflow, if it was open."""
+    return fail_runs(connection, runs.c.id == run_id, why=why, at=at, cause=Cause.MISTAKE)
+
+
 def fail_runs(
-    connection: Connection, which: ColumnElement[bool], *, why: str | ColumnElement[str], at: datetime
+    connection: Connection,
+    which: ColumnElement[bool],
+    *,
+    why: str | ColumnElement[str],
+    at: datetime,
+    cause: Cause = Cause.OUTAGE,
 ) -> list[str]:
-    """Ends those that have not ended, with what they had kept; the ids of their workflows."""
-    ended = connection.execute(
-        update(runs)
-        .where(runs.c.completed_at.is_(None), which)
-        .values(status="failed", completed_at=at, error_cause=Cause.OUTAGE.value, error_message=why)
-        .returning(runs.c.id, runs.c.workflow_id)
-    ).all()
+    """Ends those that have not ended, with what they had kept; the ids of their workflows. One that none of us
+    wrote so ends, too, and is believed as little as before.
+    """
+    values = {"status": "failed", "completed_at": at, "error_cause": cause.value, "error_message": why}
+    ended = update_apart(connection, runs, and_(runs.c.completed_at.is_(None), which), values)
     state_rows.forget(connection, [row.id for row in ended])
     return sorted({row.workflow_id for row in ended})
 
@@ -229,51 +249,54 @@ def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> l
     return [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
 
 
-def first_rejection(
+def runs_with(
     connection: Connection, *, item_id: str, number: int, since: datetime
+) -> list[Row[*tuple[Any, ...]]]:
+    """The runs that judge a version and have ended since then, in that order.
+
+    `TamperedError` where none of us wrote one that used it so, whatever it says now.
+    """
+    used = (column.label(f"{_USED}{column.name}") for column in run_versions.columns)
+    rows = connection.execute(
+        select(runs, *used)
+        .join(run_versions, run_versions.c.run_id == runs.c.id)
+        .where(run_versions.c.item_id == item_id, run_versions.c.number == number)
+        .order_by(runs.c.completed_at, runs.c.id)
+    ).all()
+    for row in rows:
+        check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
+        check_mac(connection, run_versions, row, f"what run {row.id} of {row.workflow_name} used", prefix=_USED)
+    return [
+        row
+        for row in rows
+        if row.purpose in PROVING and row.completed_at is not None and row.completed_at >= since
+    ]
+
+
+def first_rejection(
+    connection: Connection, item_id: str, found: Iterable[Row[*tuple[Any, ...]]]
 ) -> tuple[str, str, str] | None:
-    """The first production run in which a node that uses the version was rejected: (workflow, node, message).
+    """Of such runs, the first in which a node that uses the item was rejected: (workflow, node, message).
 
     Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
     """
-    row = connection.execute(
-        select(runs.c.workflow_name, runs.c.error_node, runs.c.error_message)
-        .join(run_versions, run_versions.c.run_id == runs.c.id)
-        .join(
-            references,
-            (references.c.consumer_id == runs.c.workflow_id)
-            & (references.c.node_id == runs.c.error_node)
-            & (references.c.item_id == run_versions.c.item_id)
-            & ~references.c.mentioned,
+    for row in found:
+        if row.status != "failed" or row.error_cause != Cause.REJECTED.value:
+            continue
+        uses = select(references.c.node_id).where(
+            references.c.consumer_id == row.workflow_id,
+            references.c.node_id == row.error_node,
+            references.c.item_id == item_id,
+            ~references.c.mentioned,
         )
-        .where(
-            run_versions.c.item_id == item_id,
-            run_versions.c.number == number,
-            runs.c.purpose.in_(PROVING),
-            runs.c.status == "failed",
-            runs.c.error_cause == Cause.REJECTED.value,
-            runs.c.completed_at >= since,
-        )
-        .order_by(runs.c.completed_at)
-        .limit(1)
-    ).first()
-    return None if row is None else (row.workflow_name, row.error_node or "", row.error_message or "")
+        if connection.execute(uses.limit(1)).first() is not None:
+            return (row.workflow_name, row.error_node or "", row.error_message or "")
+    return None
 
 
-def last_failures(connection: Connection, *, item_id: str, number: int, since: datetime) -> dict[str, str]:
-    """By workflow: how its last production run with the version failed, where it did fail."""
-    rows = connection.execute(
-        select(runs.c.workflow_id, runs.c.status, runs.c.error_node, runs.c.error_message)
-        .join(run_versions, run_versions.c.run_id == runs.c.id)
-        .where(
-            run_versions.c.item_id == item_id,
-            run_versions.c.number == number,
-            runs.c.purpose.in_(PROVING),
-            runs.c.completed_at >= since,
-        )
-        .order_by(runs.c.completed_at, runs.c.id)
-    )
-    last = {row.workflow_id: row for row in rows}
+def last_failures(found: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, str]:
+    """Of such runs, by workflow: how the last one failed, where it did fail."""
+    last = {row.workflow_id: row for row in found}
     return {
         workflow_id: f"node {row.error_node}: {row.error_message}"
         if row.error_node
@@ -281,3 +304,6 @@ def last_failures(connection: Connection, *, item_id: str, number: int, since: d
         for workflow_id, row in last.items()
         if row.status == "failed"
     }
+
+
+_USED = "used_"

@@ -110,9 +110,31 @@ class RunColumns(TypedColumns):
     created_at: Named[datetime] = Column(UtcDateTime)
     started_at: Named[datetime | None] = Column(UtcDateTime)
     completed_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-runs = Table("runs", metadata, RunColumns)
+runs = Table(
+    "runs",
+    metadata,
+    RunColumns,
+    info={
+        "decides": (
+            "workflow_id",
+            "purpose",
+            "trigger",
+            "external_id",
+            "rotation_id",
+            "parent_id",
+            "depth",
+            "status",
+            "error_node",
+            "error_cause",
+            "started_at",
+            "completed_at",
+        ),
+        "generation": 2,
+    },
+)
 """`parent_id`: the run that began this one; `depth`: how many there were before it, each begun by another."""
 
 Index("ix_runs_workflow", runs.c.workflow_id, runs.c.started_at)
@@ -164,9 +186,16 @@ class RunVersionColumns(TypedColumns):
     run_id: Named[str] = Column(String(40), ForeignKey("runs.id"))
     item_id: Named[str] = Column(String(40))
     number: Named[int] = Column(Integer)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-run_versions = Table("run_versions", metadata, RunVersionColumns, PrimaryKeyConstraint("run_id", "item_id"))
+run_versions = Table(
+    "run_versions",
+    metadata,
+    RunVersionColumns,
+    PrimaryKeyConstraint("run_id", "item_id"),
+    info={"decides": ("number",), "generation": 2},
+)
 """Which version of each item the run resolved at its start and one of its nodes then used."""
 
 
@@ -399,9 +428,15 @@ class DepartureColumns(TypedColumns):
     hurried: Named[bool] = Column(Boolean)
     began_at: Named[datetime] = Column(UtcDateTime)
     finished_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-departures = Table("departures", metadata, DepartureColumns)
+departures = Table(
+    "departures",
+    metadata,
+    DepartureColumns,
+    info={"decides": ("name", "asked_by", "hurried", "began_at", "finished_at"), "generation": 2},
+)
 """Somebody left: what they could read is replaced. At most one open departure per name."""
 Index(
     "uq_departures_open",
@@ -418,10 +453,15 @@ class DepartureItemColumns(TypedColumns):
     item_id: Named[str] = Column(String(40))
     item: Named[str] = Column(String(50))
     number: Named[int] = Column(Integer)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
 departure_items = Table(
-    "departure_items", metadata, DepartureItemColumns, PrimaryKeyConstraint("departure_id", "position")
+    "departure_items",
+    metadata,
+    DepartureItemColumns,
+    PrimaryKeyConstraint("departure_id", "position"),
+    info={"decides": ("item_id", "item", "number"), "generation": 2},
 )
 """What is to be replaced, in order: done when no version up to `number` is left."""
 
@@ -449,9 +489,16 @@ class HeartbeatColumns(TypedColumns):
     next_at: Named[datetime | None] = Column(UtcDateTime)
     last_error: Named[str | None] = Column(Text)
     posted_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-heartbeats = Table("heartbeats", metadata, HeartbeatColumns, PrimaryKeyConstraint("slot", "beat"))
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    HeartbeatColumns,
+    PrimaryKeyConstraint("slot", "beat"),
+    info={"decides": ("text", "state", "posted_at"), "generation": 2},
+)
 """What is said of each night to whoever would notice if nothing were said."""
 
 
@@ -466,9 +513,28 @@ class ClaimColumns(TypedColumns):
     taken_at: Named[datetime | None] = Column(UtcDateTime)
     claimed_at: Named[datetime | None] = Column(UtcDateTime)
     ended_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-claims = Table("claims", metadata, ClaimColumns)
+claims = Table(
+    "claims",
+    metadata,
+    ClaimColumns,
+    info={
+        "decides": (
+            "item_id",
+            "number",
+            "rotation_id",
+            "created_at",
+            "expires_at",
+            "taken_by",
+            "taken_at",
+            "claimed_at",
+            "ended_at",
+        ),
+        "generation": 2,
+    },
+)
 """A pickup: somebody collects a generated key by a token, which is derived and never stored.
 
 Without a `rotation_id` it is of an item's first key. `taken_by` is whom it is kept for, from before it was
@@ -497,9 +563,29 @@ class NoticeColumns(TypedColumns):
     routed: Named[bool] = Column(Boolean, server_default=false())
     claim_id: Named[str | None] = Column(String(40))
     created_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-notices = Table("notices", metadata, NoticeColumns)
+notices = Table(
+    "notices",
+    metadata,
+    NoticeColumns,
+    info={
+        "decides": (
+            "dedupe_key",
+            "owner_id",
+            "owner",
+            "kind",
+            "subject",
+            "body",
+            "night",
+            "urgent",
+            "about",
+            "claim_id",
+        ),
+        "generation": 2,
+    },
+)
 """One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
 how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn. `routed`: it
 has its deliveries, or needs none."""
@@ -531,10 +617,15 @@ class DeliveryColumns(TypedColumns):
     sent_at: Named[datetime | None] = Column(UtcDateTime)
     parts_taken: Named[int] = Column(Integer, server_default="0")
     draft: Named[dict[str, str] | None] = Column(JSON(none_as_null=True))
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
 deliveries = Table(
-    "deliveries", metadata, DeliveryColumns, PrimaryKeyConstraint("notice_id", "route_id", "recipient")
+    "deliveries",
+    metadata,
+    DeliveryColumns,
+    PrimaryKeyConstraint("notice_id", "route_id", "recipient"),
+    info={"decides": ("stands_in", "state", "draft"), "generation": 2},
 )
 """The outbox proper: one row per notice and recipient of a route, tried by itself. `next_at` is also its lease.
 `recipient` is empty where the route leads to one place, or nobody has looked yet whom it leads to. `stands_in`:

@@ -10,35 +10,41 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError
+from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError, TamperedError
 from vaultcore.owners import Owners
+from vaultcore.row_macs import MAC, check_mac, columns_of
 from vaultcore.secret import Secret
 from vaultcore.tables import routes
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.domain.recipients import WHOLE
+from worker.rows import deliveries as delivery_rows
 from worker.rows import pickups as pickup_rows
+from worker.rows.deliveries import Key, is_delivery
 from worker.rows.tables import deliveries, notices
 from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import claim_token
 from worker.services.notices.recipients import Recipients
-from worker.services.notices.retries import Failure, Retries, is_delivery
-from worker.services.notices.send_pool import Job, Key, Result, SendPool
+from worker.services.notices.retries import Failure, Retries
+from worker.services.notices.send_pool import Job, Result, SendPool
 from worker.services.notices.wording import Wording
+from worker.services.upkeep.row_verification import RowVerification
 
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
+_ITS = "its_"
 _FOUND = (
     select(
         notices,
         deliveries.c.stands_in,
         deliveries.c.draft,
         deliveries.c.parts_taken,
+        *(deliveries.c[name].label(f"{_ITS}{name}") for name in (*columns_of(deliveries), MAC)),
         routes.c.recipients,
         routes.c.owner_id.label("hearer_id"),
     )
@@ -60,6 +66,7 @@ class Delivery:
         wording: Wording,
         send_pool: SendPool,
         retries: Retries,
+        row_verification: RowVerification,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -71,6 +78,7 @@ class Delivery:
         self._wording = wording
         self._send_pool = send_pool
         self._retries = retries
+        self._row_verification = row_verification
         self._clock = clock
 
     def is_due(self) -> bool:
@@ -118,16 +126,10 @@ class Delivery:
         """
         mine = deliveries.c.notice_id == notice_id
         with self._database.write() as connection:
-            connection.execute(
-                update(deliveries)
-                .where(mine, deliveries.c.state == "failed", deliveries.c.route_id.not_in(select(routes.c.id)))
-                .values(state="withdrawn")
-            )
-            connection.execute(
-                update(deliveries)
-                .where(mine, deliveries.c.state == "failed")
-                .values(state="waiting", attempts=0, next_at=self._clock())
-            )
+            failed = and_(mine, deliveries.c.state == "failed")
+            gone = deliveries.c.route_id.not_in(select(routes.c.id))
+            delivery_rows.change(connection, and_(failed, gone), state="withdrawn")
+            delivery_rows.change(connection, failed, state="waiting", attempts=0, next_at=self._clock())
             self._outbox.route_again(connection, notice_id)
             due = select(func.count()).where(mine, deliveries.c.state == "waiting")
             return connection.execute(due).scalar_one()
@@ -187,6 +189,8 @@ class Delivery:
         try:
             with connection.begin_nested():
                 row = connection.execute(_FOUND.where(is_delivery(key))).one()
+                check_mac(connection, notices, row, f"notice {key.notice_id}")
+                check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
                 url = self._owners.open_route(connection, key.route_id)
                 if key.recipient == WHOLE and row.recipients != [WHOLE]:
                     names = row.recipients or self._find_recipients(connection, key.route_id, url)
@@ -196,6 +200,9 @@ class Delivery:
                 return self._write(connection, key, row, tries, url)
         except ConflictError:
             raise
+        except TamperedError as error:
+            self._row_verification.record(connection, error)
+            problem = str(error)
         except NightkeyError as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  # one notice that cannot be written holds up no other
@@ -227,7 +234,10 @@ class Delivery:
             self._check_hearer(connection, row)
             token = claim_token(self._keyring, row.claim_id)
             message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
-        return [Job(key=key, tries=tries, url=url, message=message, draft=draft, part=row.parts_taken + 1)]
+        part = row.parts_taken + 1
+        return [
+            Job(key=key, tries=tries, url=url, message=message, draft=draft, stands_in=row.stands_in, part=part)
+        ]
 
     def _check_hearer(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> None:
         """Before a token is put into a message: `RefusedError` if the route is that of somebody else."""
@@ -246,7 +256,9 @@ class Delivery:
             if composed is None:
                 return None
             subject, body = composed.subject, composed.body
-            connection.execute(update(notices).where(notices.c.id == row.id).values(subject=subject, body=body))
+            if (subject, body) != (row.subject, row.body):
+                kept = update(notices).where(notices.c.id == row.id)
+                connection.execute(kept.values(subject=subject, body=body))
         if row.stands_in:
             said = self._wording.write(connection, "stand-in", {"owner": row.owner}, zone="UTC")
             body = said.body + "\n" + body
@@ -282,38 +294,23 @@ class Delivery:
             return []
         if job.part < result.parts:
             return self._go_on(connection, job)
-        connection.execute(
-            update(deliveries)
-            .where(is_delivery(job.key))
-            .values(
-                state="sent",
-                sent_at=now,
-                tried_at=now,
-                next_at=None,
-                last_error=None,
-                parts_taken=job.part,
-                draft=None,
-            )
-        )
+        delivery_rows.mark_sent(connection, job.key, stands_in=job.stands_in, parts=job.part, at=now)
         return []
 
     def _go_on(self, connection: Connection, job: Job) -> list[Job]:
         """The next part, with all its tries; none if the notice was withdrawn meanwhile."""
         now = self._clock()
-        taken = connection.execute(
-            update(deliveries)
-            .where(is_delivery(job.key), deliveries.c.state == "waiting")
-            .values(
-                parts_taken=job.part,
-                draft=asdict(job.draft),
-                attempts=1,
-                tried_at=now,
-                next_at=now + _LEASE,
-                last_error=None,
-            )
-            .returning(deliveries.c.notice_id)
-        ).first()
-        return [] if taken is None else [replace(job, part=job.part + 1, tries=1)]
+        taken = delivery_rows.change(
+            connection,
+            and_(is_delivery(job.key), deliveries.c.state == "waiting"),
+            parts_taken=job.part,
+            draft=asdict(job.draft),
+            attempts=1,
+            tried_at=now,
+            next_at=now + _LEASE,
+            last_error=None,
+        )
+        return [replace(job, part=job.part + 1, tries=1)] if taken else []
 
 
 def show_key(notice_id: str) -> str:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
+from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.rows import policy_from_json
-from vaultcore.tables import items
+from vaultcore.tables import items, owners
 from worker.domain.recipients import WHOLE
+from worker.rows import deliveries as delivery_rows
 from worker.rows.tables import deliveries, notices
-from worker.services.notices.recipients import Hearer, Recipients
+from worker.services.notices.recipients import NOBODY, Hearer, Recipients
 from worker.services.notices.wording import Wording
 
 
@@ -115,15 +117,13 @@ class Outbox:
     def withdraw_notice(self, connection: Connection, notice_id: str) -> None:
         """By none of its routes, unless it has left by one; nor by any that its owner gets."""
         connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
-            .values(state="withdrawn", next_at=None)
-        )
+        waiting = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
+        delivery_rows.change(connection, waiting, state="withdrawn", next_at=None)
 
     def find_late(self, connection: Connection) -> list[str]:
         """Owners with notices that were written before there was a route for them, and who have one now."""
-        unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False)).distinct()
+        somebodys = or_(notices.c.owner_id.in_(select(owners.c.id)), notices.c.owner_id == NOBODY)
+        unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False), somebodys).distinct()
         return [
             owner_id
             for owner_id in connection.execute(unrouted).scalars()
@@ -131,32 +131,39 @@ class Outbox:
         ]
 
     def route_late(self, connection: Connection, owner_id: str, *, limit: int) -> int:
-        """The notices of such an owner are not lost. How many have got their routes: no more than `limit`."""
+        """The notices of such an owner are not lost. How many have got their routes: no more than `limit`. One
+        that none of us wrote so needs none.
+        """
         late = connection.execute(
-            select(notices.c.id, notices.c.urgent)
+            select(notices)
             .where(notices.c.routed.is_(False), notices.c.owner_id == owner_id)
             .order_by(notices.c.id)
             .limit(limit)
         ).all()
         hearer = self._recipients.find_reachable(connection, owner_id)
         for row in late:
-            self._route(connection, row.id, hearer, urgent=row.urgent)
+            if is_ours(connection, notices, row):
+                self._route(connection, row.id, hearer, urgent=row.urgent)
+            else:
+                connection.execute(update(notices).where(notices.c.id == row.id).values(routed=True))
         return len(late)
 
     def route_again(self, connection: Connection, notice_id: str) -> None:
-        """By the routes that its owner has now, and that were not tried before."""
-        notice = connection.execute(
-            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
-        ).one_or_none()
+        """By the routes that its owner has now, and that were not tried before. `TamperedError` if none of us
+        wrote it so.
+        """
+        notice = connection.execute(select(notices).where(notices.c.id == notice_id)).one_or_none()
         if notice is not None:
+            check_mac(connection, notices, notice, f"notice {notice_id}")
             hearer = self._recipients.find_reachable(connection, notice.owner_id)
             self._route(connection, notice_id, hearer, urgent=notice.urgent)
 
     def stand_in(self, connection: Connection, notice_id: str) -> None:
-        """None of the owner's routes took it: their deputy and the operators get it."""
-        notice = connection.execute(
-            select(notices.c.owner_id, notices.c.urgent).where(notices.c.id == notice_id)
-        ).one()
+        """None of the owner's routes took it: their deputy and the operators get it. `TamperedError` if none of
+        us wrote it so.
+        """
+        notice = connection.execute(select(notices).where(notices.c.id == notice_id)).one()
+        check_mac(connection, notices, notice, f"notice {notice_id}")
         owner = self._recipients.find_hearer(connection, notice.owner_id)
         for one in dict.fromkeys((owner.deputy_id, self._recipients.find_operators(connection))):
             if one is not None and one != owner.id:
@@ -173,25 +180,30 @@ class Outbox:
         urgent: bool = False,
         **values: Any,  # noqa: ANN401  # columns
     ) -> str | None:
-        now = self._clock()
-        posted = connection.execute(
-            upsert_into(connection, notices)
-            .values(
-                id=new_id("ntc", now),
-                owner_id=hearer.id,
-                owner=hearer.name,
-                urgent=urgent,
-                created_at=now,
-                **values,
-            )
-            .on_conflict_do_nothing()
-            .returning(notices.c.id)
-        ).scalar_one_or_none()
+        values |= {"owner_id": hearer.id, "owner": hearer.name, "urgent": urgent}
+        posted = self._add(connection, values)
+        if posted is None and self._is_forged(connection, values["dedupe_key"]):
+            posted = self._add(connection, values | {"dedupe_key": f"{values['dedupe_key']}:anew"})
         if posted is not None:
             self._route(
                 connection, posted, self._recipients.find_reachable(connection, hearer.id), urgent=urgent
             )
         return posted
+
+    def _add(self, connection: Connection, values: Mapping[str, Any]) -> str | None:
+        """None: there is one of that key."""
+        now = self._clock()
+        return connection.execute(
+            upsert_into(connection, notices)
+            .values(id=new_id("ntc", now), created_at=now, **values)
+            .on_conflict_do_nothing()
+            .returning(notices.c.id)
+        ).scalar_one_or_none()
+
+    def _is_forged(self, connection: Connection, dedupe_key: str) -> bool:
+        """Whether none of us wrote the notice of that key so: it takes the place of none."""
+        row = connection.execute(select(notices).where(notices.c.dedupe_key == dedupe_key)).one_or_none()
+        return row is not None and not is_ours(connection, notices, row)
 
     def _route(
         self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from vaultcore.database import Database
+from vaultcore.row_macs import check_mac
 from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.tables import items, versions
 from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
@@ -35,15 +36,7 @@ class PickupReminders:
         written, unreadable = 0, list[Finding]()
         with self._database.write() as connection:
             waiting = connection.execute(
-                select(
-                    claims.c.id,
-                    claims.c.created_at,
-                    claims.c.expires_at,
-                    claims.c.item_id,
-                    claims.c.rotation_id,
-                    claims.c.taken_by,
-                    items.c.name,
-                )
+                select(claims, items.c.name)
                 .join(items, items.c.id == claims.c.item_id)
                 .join(
                     versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number)
@@ -64,7 +57,9 @@ class PickupReminders:
         return written, unreadable
 
     def _remind(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> int:
-        check_row(row, f"the key of {row.name} that waits to be collected")
+        what = f"the key of {row.name} that waits to be collected"
+        check_row(row, what)
+        check_mac(connection, claims, row, what)
         level = _level(row.expires_at, row.created_at, now)
         if level is None:
             return 0

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
+from vaultcore.row_macs import is_ours
+from worker.rows import deliveries as delivery_rows
+from worker.rows.deliveries import Key, is_delivery
 from worker.rows.tables import deliveries, notices
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.recipients import Recipients
-from worker.services.notices.send_pool import Key
 
 _PAUSE_MAX = timedelta(hours=1)
 
@@ -82,22 +84,18 @@ class Retries:
         ends = failure.permanent or failure.tries >= self._tries
         again = now + self._pause_after(failure.tries)
         notice_id, route_id, _ = failure.key
-        urgent = connection.execute(
-            select(notices.c.urgent).where(notices.c.id == notice_id)
-        ).scalar_one_or_none()
-        ends = ends or urgent is None  # its notice is gone
-        again = self._recipients.find_moment(connection, route_id, again, urgent=bool(urgent))
+        notice = connection.execute(select(notices).where(notices.c.id == notice_id)).one_or_none()
+        ends = ends or notice is None  # it is gone
+        urgent = notice is not None and bool(notice.urgent)
+        again = self._recipients.find_moment(connection, route_id, again, urgent=urgent)
         connection.execute(
             update(deliveries)
             .where(is_delivery(failure.key))
-            .values(
-                tried_at=now,
-                last_error=failure.problem,
-                state="failed" if ends else "waiting",
-                next_at=None if ends else again,
-            )
+            .values(tried_at=now, last_error=failure.problem, next_at=None if ends else again)
         )
-        if ends and urgent is not None:
+        if ends:
+            delivery_rows.change(connection, is_delivery(failure.key), state="failed")
+        if ends and notice is not None and is_ours(connection, notices, notice):
             self._outbox.route_again(connection, notice_id)  # by what the owner has got since
             if not _reaches_its_owner(connection, notice_id):
                 self._outbox.stand_in(connection, notice_id)
@@ -107,22 +105,12 @@ class Retries:
         return min(self._pause * doubled, _PAUSE_MAX)
 
 
-def is_delivery(key: Key) -> ColumnElement[bool]:
-    return and_(
-        deliveries.c.notice_id == key.notice_id,
-        deliveries.c.route_id == key.route_id,
-        deliveries.c.recipient == key.recipient,
-    )
-
-
 def _reaches_its_owner(connection: Connection, notice_id: str) -> bool:
-    """Whether another recipient or route of the notice has taken it, or may still."""
+    """Whether another recipient or route of the notice has taken it, or may; none that was forged does."""
     found = connection.execute(
-        select(deliveries.c.route_id)
-        .where(
+        select(deliveries).where(
             deliveries.c.notice_id == notice_id,
             or_(deliveries.c.stands_in.is_(True), deliveries.c.state.in_(["sent", "waiting"])),
         )
-        .limit(1)
-    ).first()
-    return found is not None
+    )
+    return any(is_ours(connection, deliveries, row) for row in found)

@@ -18,6 +18,7 @@ from worker.services.notices.retries import Retries
 from worker.services.notices.route_test import RouteTest
 from worker.services.notices.send_pool import SendPool
 from worker.services.notices.wording import Wording
+from worker.services.upkeep.room import Upkeep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Notices:
     foreign_messages: ForeignMessages
 
 
-def build_notices(core: Core) -> Notices:
+def build_notices(core: Core, upkeep: Upkeep) -> Notices:
     database, owners, clock, settings = core.database, core.owners, core.clock, core.settings
     letters = Letters(settings.templates_path)
     wording = Wording(letters=letters, clock=clock)
@@ -57,6 +58,7 @@ def build_notices(core: Core) -> Notices:
         send_pool=SendPool(
             sender, threads=settings.delivery_threads, deadline=settings.delivery_timeout_seconds
         ),
+        row_verification=upkeep.row_verification,
         retries=Retries(
             recipients=recipients,
             outbox=outbox,
@@ -75,7 +77,13 @@ def build_notices(core: Core) -> Notices:
         digests=digests,
         delivery=delivery,
         pickup_reminders=PickupReminders(database=database, outbox=outbox, clock=clock),
-        heartbeat=Heartbeat(database=database, http=core.http, url=settings.heartbeat, clock=clock),
+        heartbeat=Heartbeat(
+            database=database,
+            http=core.http,
+            row_verification=upkeep.row_verification,
+            url=settings.heartbeat,
+            clock=clock,
+        ),
         route_test=RouteTest(database=database, owners=owners, letters=letters, sender=sender),
         foreign_messages=ForeignMessages(database=database, outbox=outbox, clock=clock),
     )

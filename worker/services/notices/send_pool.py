@@ -5,12 +5,13 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from vaultcore.errors import CounterpartError, NightkeyError
 from vaultcore.secret import Secret
 from worker.domain.notices import Message
 from worker.domain.recipients import Recipient, RecipientRefusedError
+from worker.rows.deliveries import Key
 
 
 class Sender(Protocol):
@@ -23,19 +24,11 @@ class Sender(Protocol):
         ...
 
 
-class Key(NamedTuple):
-    """Which delivery."""
-
-    notice_id: str
-    route_id: str
-    recipient: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One part of one delivery, ready to be sent. `tries`: this one included.
 
-    `draft`: the message as it may be kept, without the token of a claim.
+    `draft`: the message as it may be kept, without the token of a claim. `stands_in`: as its row says.
     """
 
     key: Key
@@ -43,6 +36,7 @@ class Job:
     url: Secret
     message: Message
     draft: Message
+    stands_in: bool
     part: int = 1
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Kind, Mode, Stage
 from vaultcore.owners import Owners
+from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -40,6 +41,8 @@ class Fate(StrEnum):
     BY_HAND = "by hand"
     """Only its owner can replace it."""
     FAILED = "failed"
+    REFUSED = "refused"
+    """None of us wrote its row of the departure so: which item is meant nobody can say."""
     GONE = "gone"
 
 
@@ -105,6 +108,7 @@ class Offboarding:
                 select(departures).where(departures.c.name == name, departures.c.finished_at.is_(None))
             ).one_or_none()
             if found is not None:
+                check_mac(connection, departures, found, f"the departure of {found.name}")
                 if hurried and not found.hurried:
                     connection.execute(
                         update(departures).where(departures.c.id == found.id).values(hurried=True)
@@ -246,6 +250,7 @@ class Offboarding:
 
     def _read(self, connection: Connection, departure_id: str) -> Departure:
         row = connection.execute(select(departures).where(departures.c.id == departure_id)).one()
+        check_mac(connection, departures, row, f"the departure of {row.name}")
         listed = connection.execute(
             select(departure_items)
             .where(departure_items.c.departure_id == departure_id)
@@ -263,7 +268,11 @@ class Offboarding:
     def _stand(
         self, connection: Connection, departure: Row[*tuple[Any, ...]], left: Row[*tuple[Any, ...]]
     ) -> LeftItem:
-        fate, why = self._fate(connection, departure, left)
+        if is_ours(connection, departure_items, left):
+            fate, why = self._fate(connection, departure, left)
+        else:
+            key = f"{left.departure_id} {left.position}"
+            fate, why = Fate.REFUSED, str(TamperedError("its row", table=departure_items.name, key=key))
         return LeftItem(position=left.position, item=left.item, item_id=left.item_id, fate=fate, why=why)
 
     def _fate(

@@ -5,17 +5,19 @@ it; that it arrived, after it was written; and until its first use, or for an ho
 """
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import RefusedError
 from vaultcore.ids import new_id
+from vaultcore.paging import walk_pages
 from vaultcore.secret import Secret
 from vaultcore.vault import Created, Vault
 from vaultcore.versions import Purpose, Versions
@@ -184,21 +186,27 @@ class Pickups:
 
     def end_arrived(self, *, actor: str) -> int:
         """Keys that arrived an hour ago are kept as their digest alone from now on. How many."""
-        total = 0
+        total, arrived_by = 0, self._clock() - REPEATS_FOR
         with self._database.read() as connection:
-            if not pickup_rows.is_kept_since(connection, self._clock() - REPEATS_FOR):
+            if not pickup_rows.is_kept_since(connection, arrived_by):
                 return 0
-        while True:
-            now = self._clock()
+
+        def end_page(last: tuple[str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+            nonlocal total
             with self._database.write() as connection:
-                ended = pickup_rows.end_arrived(connection, arrived_by=now - REPEATS_FOR, at=now, limit=_PAGE)
-                for item_id, number in ended:
+                page = pickup_rows.find_arrived(
+                    connection, arrived_by=arrived_by, after=last[0] if last else "", limit=_PAGE
+                )
+                ended = pickup_rows.end_arrived(connection, page, at=self._clock())
+                for row in ended:
                     self._versions.forget_value(
-                        connection, item_id, number, actor=actor, reason="it arrived an hour ago"
+                        connection, row.item_id, row.number, actor=actor, reason="it arrived an hour ago"
                     )
             total += len(ended)
-            if len(ended) < _PAGE:
-                break
+            return page
+
+        for _ in walk_pages(end_page, lambda row: (row.id,), size=_PAGE):
+            pass
         if total:
             self._database.scrub()
         return total

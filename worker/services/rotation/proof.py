@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -66,17 +67,15 @@ class ConsumerProofs:
         """
         now = self._clock()
         item = self._vault.get(connection, rotation.item_id)
-        activated_at = rotation.activated_at or rotation.created_at
-        rejection = run_rows.first_rejection(
-            connection, item_id=item.id, number=rotation.new_number or 0, since=activated_at
-        )
+        ran = _runs_with_new(connection, rotation)
+        rejection = run_rows.first_rejection(connection, item.id, ran)
         if rejection is not None:
             workflow, node, message = rejection
             raise CounterpartError(
                 f"production run of {workflow}, node {node}: {message} (with version {rotation.new_number})",
                 cause=Cause.REJECTED,
             )
-        found = self._consumers_of(connection, rotation)
+        found = self._consumers_of(connection, rotation, ran)
         overlap = self._overlap(connection, rotation, item, found, now)
         overlap = replace(overlap, shown=overlap.shown or shown)
         if rotation.hurried:
@@ -106,7 +105,8 @@ class ConsumerProofs:
         if rotation.state not in WATCHED:
             return ()
         item = self._vault.get(connection, rotation.item_id)
-        found, now = self._consumers_of(connection, rotation), self._clock()
+        ran, now = _runs_with_new(connection, rotation), self._clock()
+        found = self._consumers_of(connection, rotation, ran)
         overlap = self._overlap(connection, rotation, item, found, now)
         if rotation.hurried:
             unshown = find_unshown(overlap)
@@ -167,14 +167,11 @@ class ConsumerProofs:
         """The others follow the current version again."""
         consumer_rows.let_go(connection, rotation.item_id, by=rotation.id)
 
-    def _consumers_of(self, connection: Connection, rotation: Rotation) -> list[Consumer]:
+    def _consumers_of(
+        self, connection: Connection, rotation: Rotation, ran: Sequence[Row[*tuple[Any, ...]]]
+    ) -> list[Consumer]:
         """With how their runs with the new value failed, where they did."""
-        failures = run_rows.last_failures(
-            connection,
-            item_id=rotation.item_id,
-            number=rotation.new_number or 0,
-            since=rotation.activated_at or rotation.created_at,
-        )
+        failures = run_rows.last_failures(ran)
         found = consumer_rows.consumers_of(
             connection, rotation.item_id, rotation_id=rotation.id, now=self._clock()
         )
@@ -246,6 +243,16 @@ class ConsumerProofs:
             overlap=overlap_of(item.policy, item.life),
             waived=item.id in waived,
         )
+
+
+def _runs_with_new(connection: Connection, rotation: Rotation) -> list[Row[*tuple[Any, ...]]]:
+    """Since its activation."""
+    return run_rows.runs_with(
+        connection,
+        item_id=rotation.item_id,
+        number=rotation.new_number or 0,
+        since=rotation.activated_at or rotation.created_at,
+    )
 
 
 def _check_shown(rotation: Rotation, overlap: Overlap) -> None:

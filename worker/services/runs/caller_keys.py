@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, TroubleError
+from vaultcore.errors import ConflictError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Judged, Use, Versions
 from worker.rows import rotations as rotation_rows
@@ -64,7 +64,7 @@ class CallerKeys:
             news = self._versions.find_news(connection, item_id, number)
         ended = False
         if news is not None:
-            with suppress(ConflictError, TroubleError), self._database.write() as connection:
+            with suppress(ConflictError, TroubleError, TamperedError), self._database.write() as connection:
                 if news is Use.FIRST:  # rotations, claims, versions, then the audit head: as everybody else
                     rotation_rows.wake_watching(connection, [item_id], self._clock())
                     ended = self._pickups.end_used(connection, item_id, number, actor=f"caller:{item_id}")

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TroubleError
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.rows import rotations as rotation_rows
@@ -177,9 +179,16 @@ class Execution:
         if problem:
             given_up = self._runner.give_up(run.workflow.definition, paused.kept, problem)
             return self._end(run, resolved, given_up, begun)
-        with self._database.write() as connection:
-            if run_rows.find_open(connection, run.run_id, lock=True) is not None:
-                state_rows.keep(connection, run.run_id, sealed, at=self._clock(), resume_at=paused.resume_at)
+        try:
+            with self._database.write() as connection:
+                if run_rows.find_open(connection, run.run_id, lock=True) is not None:
+                    state_rows.keep(
+                        connection, run.run_id, sealed, at=self._clock(), resume_at=paused.resume_at
+                    )
+        except TamperedError as error:
+            problem = str(error)
+        if problem:
+            return self._refuse(run, problem, begun)
         return Outcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
@@ -199,22 +208,14 @@ class Execution:
         used = resolved.used(result.used)
         if run.caller is not None:
             used[run.caller[0]] = run.caller[1]
-        now = self._clock()
-        with self._database.write() as connection:
-            ended = run_rows.end_run(connection, run.run_id, result, used, at=now)
-            if ended and run.purpose in run_rows.PROVING:
-                good = result.status == "completed"
-                rotation_rows.wake_watching(
-                    connection, used, now
-                )  # rotations before references, as who watches
-                self._references.note_run(
-                    connection,
-                    workflow_id=run.workflow.id,
-                    used=used,
-                    good=good,
-                    began_at=run.began_at,
-                    at=now,
-                )
+        problem = ""
+        try:
+            with self._database.write() as connection:
+                self._record(connection, run, result, used)
+        except TamperedError as error:
+            problem = str(error)
+        if problem:
+            return self._refuse(run, problem, begun)
         return Outcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
@@ -226,6 +227,42 @@ class Execution:
             used=tuple(sorted(used)),
             begun=begun,
             retry_at=result.retry_at,
+        )
+
+    def _record(
+        self, connection: Connection, run: UnderWay, result: RunResult, used: Mapping[str, int]
+    ) -> None:
+        now = self._clock()
+        ended = run_rows.end_run(connection, run.run_id, result, used, at=now)
+        if ended and run.purpose in run_rows.PROVING:
+            rotation_rows.wake_watching(connection, used, now)  # rotations before references, as who watches
+            self._references.note_run(
+                connection,
+                workflow_id=run.workflow.id,
+                used=used,
+                good=result.status == "completed",
+                began_at=run.began_at,
+                at=now,
+            )
+
+    def _refuse(self, run: UnderWay, why: str, begun: tuple[str, ...]) -> Outcome:
+        """Its row, or one that its proof would stand in, was changed meanwhile: it has failed, and proves
+        nothing.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            ended = run_rows.refuse_run(connection, run.run_id, why=why, at=now)
+            rotation_rows.wake_watching(connection, self._references.items_of(connection, ended), now)
+        return Outcome(
+            run_id=run.run_id,
+            workflow=run.workflow.name,
+            status="failed",
+            error_message=why,
+            error_node=None,
+            cause=Cause.MISTAKE,
+            output=None,
+            used=(),
+            begun=begun,
         )
 
     def run_other(

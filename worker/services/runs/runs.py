@@ -29,7 +29,7 @@ from worker.services.runs.template_values import Number, Resolved, TemplateValue
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
 from worker.workflows.others import Given
-from worker.workflows.results import NodeResult, RunResult
+from worker.workflows.results import NodeResult
 from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
 
@@ -351,9 +351,7 @@ class Runs:
         """It can neither be begun nor gone on with."""
         now = self._clock()
         with self._database.write() as connection:
-            row = run_rows.find_open(connection, run_id)
-            if run_rows.end_run(connection, run_id, RunResult.not_begun(why), {}, at=now) and row is not None:
-                self._wake_for(connection, [row.workflow_id], now)
+            self._wake_for(connection, run_rows.refuse_run(connection, run_id, why=why, at=now), now)
 
     def _wake_for(self, connection: Connection, workflow_ids: Iterable[str], now: datetime) -> None:
         """The rotations that waited for a run of these, which has ended without a proof."""

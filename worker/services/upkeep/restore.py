@@ -226,6 +226,7 @@ class Restores:
         """
         now = self._clock()
         restoration_id = new_id("rst", now)
+        database.keep_macs(RowMacs(self._keyring.derive(LABEL)))
         with database.write() as connection:
             seq = self._audit.make_anchor(connection, now).seq
             comparison_rows.mark(

@@ -16,7 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
 from vaultcore.paging import refuse_to_go_round
-from vaultcore.row_checks import Fault, Page, RowChecks, Wrong
+from vaultcore.row_checks import Fault, Page, RowChecks, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
 from vaultcore.stored import do_apart
@@ -155,7 +155,7 @@ class RowVerification:
         tables = self._checks.tables()
         names = [table.name for table in tables]
         start = names.index(place.table) if place is not None and place.table in names else 0
-        key = None if place is None or not _fits(tables[start], place) else place.key
+        key = None if place is None else _read_key(tables[start], place)
         for position in range(start, len(tables)):
             last, more = key, True
             while more:
@@ -214,15 +214,16 @@ class RowVerification:
         return tables[name]
 
 
-def _fits(table: Table, place: Place) -> bool:
-    """Whether what is stored of a place can be a primary key of the table: nobody's hand has changed it."""
+def _read_key(table: Table, place: Place) -> tuple[Any, ...] | None:
+    """The primary key that is stored of a place, by the table's columns; None: it can be none of the table."""
     kinds = [column.type.python_type for column in table.primary_key]
-    key = place.key or ()
-    return (
-        place.table == table.name
-        and len(key) == len(kinds)
-        and all(type(part) is kind for part, kind in zip(key, kinds, strict=True))
+    if place.table != table.name or len(place.key or ()) != len(kinds):
+        return None
+    key = tuple(
+        read_time(part) if kind is datetime and isinstance(part, str) else part
+        for part, kind in zip(place.key or (), kinds, strict=True)
     )
+    return key if all(type(part) is kind for part, kind in zip(key, kinds, strict=True)) else None
 
 
 def _find(connection: Connection, wrong: Wrong) -> Finding:
