@@ -28,9 +28,9 @@ servers: env
 faults: env
 	$(BIN)/pytest --numprocesses 2 -m long tests/faults $(if $(ONLY),-k "$(ONLY) or wall_clock")
 
-# A whole night for each kind of damage that each stored field can take
+# A whole night for each kind of damage that each stored field can take, and statements over tens of thousands of rows
 damage: env
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/services/test_damage.py
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m long tests/services/test_damage.py tests/services/test_mac_writing.py
 
 # Rotations among kills, doubled and lost messages, faults and clock jumps: make chaos N=10000 SEED=1
 N := 1000

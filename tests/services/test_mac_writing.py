@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
 from tests.services.conftest import TOKEN, Moves
+from vaultcore.mac_writing import update_apart
 from vaultcore.tables import item_owners, items, owners, references
 from worker.bootstrap import Services
 
+SOME = 300
 MANY = {"sqlite": 12_000, "postgresql": 22_000}
 """More than a statement has room for, at three parameters each."""
 
@@ -20,8 +22,11 @@ def refer(number: int, written: str = TOKEN) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_as_many_rows_as_there_are_are_changed_by_one_statement(services: Services, moves: Moves) -> None:
-    many = MANY[services.database.engine.dialect.name]
+@pytest.mark.parametrize("are_many", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_as_many_rows_as_there_are_are_changed_by_one_statement(
+    services: Services, moves: Moves, *, are_many: bool
+) -> None:
+    many = MANY[services.database.engine.dialect.name] if are_many else SOME
     with services.database.write() as connection:
         connection.execute(insert(references), [refer(number) for number in range(many)])
         connection.execute(insert(references).values(refer(0, written="another")))
@@ -33,6 +38,23 @@ def test_as_many_rows_as_there_are_are_changed_by_one_statement(services: Servic
         others = connection.execute(select(references.c.pinned).where(references.c.written == "another"))
         assert others.scalars().all() == [None]
         connection.execute(delete(references).where(references.c.consumer_id != "fl_1"))
+
+
+def test_a_forged_row_gets_the_values_of_an_update_apart_and_no_digest(
+    services: Services, moves: Moves
+) -> None:
+    ids = [moves.add(f"prod-{number}", f"value-{number}").item.id for number in range(4)]
+    with services.database.write() as connection:
+        connection.execute(text("UPDATE items SET idle_seconds = 7 WHERE id = :id"), {"id": ids[0]})
+        connection.execute(text("UPDATE items SET mac = NULL WHERE id = :id"), {"id": ids[1]})
+        of_three = items.c.id.in_(ids[:3])
+        before = update_apart(connection, items, of_three, {"life_seconds": 5, "hold_until": None})
+        assert [(row.id, row.life_seconds) for row in before] == [(one, None) for one in sorted(ids[:3])]
+        assert update_apart(connection, items, items.c.id == "x", {"life_seconds": 5}) == []
+        after = connection.execute(select(items.c.life_seconds).order_by(items.c.name)).scalars()
+        assert after.all() == [5, 5, 5, None]
+    wrong = {one.subject for one in services.upkeep.row_verification.check_all().wrong}
+    assert wrong == {f"items {one}" for one in ids[:2]}
 
 
 def test_many_rows_of_a_table_with_one_key_are_changed_by_one_statement(
