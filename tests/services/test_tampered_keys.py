@@ -12,7 +12,7 @@ from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.rows.tables import checks, row_checks, waivers
+from worker.rows.tables import checks, claims, heartbeats, row_checks, waivers
 
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
 
@@ -33,6 +33,13 @@ def full(staged: Staged, clock: Any) -> Services:
             insert(waivers).values(rotation_id=rotation_id, workflow_id="fl_x", by="me", why="-", at=now)
         )
         connection.execute(insert(checks).values(digest="d" * 64, subject="x", tells_apart=True, asked_at=now))
+        connection.execute(insert(claims).values(id="clm_1", item_id="vlt_x", number=1, created_at=now))
+        operators = services.notices.recipients.find_operators(connection)
+        told = {"night": now, "problems": ["x"]}
+        services.notices.outbox.post(connection, operators, kind="night-failed", dedupe_key="x", data=told)
+        beat = {"text": "x", "state": "sent", "attempts": 0, "posted_at": now}
+        connection.execute(insert(heartbeats).values(slot=now, beat="start", **beat))
+    services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
     services.upkeep.row_verification.check_some()
     return services
 
