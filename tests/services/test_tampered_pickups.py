@@ -107,24 +107,26 @@ def test_an_edited_pickup_shows_nothing_and_stops_no_other(own: Services, clock:
     for name in claims.info["decides"]:
         with spoiled(own, claims, mine, name):
             with pytest.raises(TamperedError, match="accept-row claims clm_"):
-                own.claiming.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
+                own.rotation.pickups.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
             assert wrong(own) == ["claims"], name
-            own.claiming.end_arrived(actor="test")
-            own.chasing.chase()
+            own.rotation.pickups.end_arrived(actor="test")
+            own.notices.pickup_reminders.chase()
             with own.database.read() as connection:
                 record = connection.execute(select(versions.c.record).where(kept)).scalar_one()
             assert record is not None, f"{name}: which the row would have had taken away"
         assert wrong(own) == []
     forge(own, claims, mine, id="clm_01k0000000000000000000000a")
     with pytest.raises(TamperedError):
-        own.claiming.collect(own.claiming.token("clm_01k0000000000000000000000a"), actor="me", show=print)
+        own.rotation.pickups.collect(
+            own.rotation.pickups.token("clm_01k0000000000000000000000a"), actor="me", show=print
+        )
     collect(own, other)
     key = collect(own, token)
-    assert own.presenting.check(key) is not None
+    assert own.runs.caller_keys.check(key) is not None
     assert find(own, claims, mine)["ended_at"] is not None, "the genuine one alone ends by its use"
     assert find(own, claims, "clm_01k0000000000000000000000a")["ended_at"] is None
     clock.advance(timedelta(hours=2))
-    assert own.claiming.end_arrived(actor="test") == 1, "of the other"
+    assert own.rotation.pickups.end_arrived(actor="test") == 1, "of the other"
 
 
 def test_nobody_collects_another_key_that_waits(own: Services) -> None:
@@ -133,7 +135,7 @@ def test_nobody_collects_another_key_that_waits(own: Services) -> None:
     row = find(own, claims, token[:-33])
     write(own, claims, row, item_id=find(own, claims, other[:-33])["item_id"])
     with pytest.raises(TamperedError):
-        own.claiming.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
+        own.rotation.pickups.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
 
 
 def test_forged_pickups_that_have_arrived_hold_up_none(own: Services, clock: Any, monkeypatch: Any) -> None:
@@ -142,21 +144,21 @@ def test_forged_pickups_that_have_arrived_hold_up_none(own: Services, clock: Any
     for number in range(3):  # by id before it
         forge(own, claims, token[:-33], id=f"clm_{number}")
     clock.advance(timedelta(hours=2))
-    assert own.claiming.end_arrived(actor="test") == 1
+    assert own.rotation.pickups.end_arrived(actor="test") == 1
     assert find(own, claims, "clm_0")["ended_at"] is None
 
 
 @pytest.mark.parametrize("name", ["used_at", "last_used_at"])
 def test_a_use_that_was_forged_proves_nothing(own: Services, name: str) -> None:
     key = collect(own, open_pickup(own, MINE))
-    presented = own.presenting.check(key)
+    presented = own.runs.caller_keys.check(key)
     assert presented is not None
     with spoiled(own, versions, f"{presented[0]} 1", name):
-        assert own.presenting.check(key) is None
+        assert own.runs.caller_keys.check(key) is None
         with pytest.raises(TamperedError), own.database.read() as connection:
             own.versions.get(connection, *presented)
         assert wrong(own) == ["versions"]
-    assert own.presenting.check(key) == presented
+    assert own.runs.caller_keys.check(key) == presented
     with behind(own) as connection:
         connection.execute(update(versions).values(used_at=None, last_used_at=None))
-    assert own.presenting.check(key) is None, "nor is one forgotten"
+    assert own.runs.caller_keys.check(key) is None, "nor is one forgotten"

@@ -319,7 +319,7 @@ def test_a_damaged_version_opens_nothing(moves: Moves, edit: str) -> None:
     assert key is not None
     moves.sql(f"UPDATE versions SET {edit}")
     assert moves.check_key(apikeys.generate().expose()) is None
-    if edit.split()[0] not in ("used_at", "created_at"):  # these say only when
+    if edit.split(maxsplit=1)[0] not in ("used_at", "created_at"):  # these say only when
         assert moves.check_key(key.expose()) is None
 
 
