@@ -219,6 +219,7 @@ class Services:
             pickups=self._pickups,
             audit=self.audit,
             supersession=Supersession(versions=self.versions, clock=self.clock),
+            opening=self.rotation.opening,
             clock=self.clock,
         )
 

@@ -61,7 +61,6 @@ def back_up(services: Services, file: Path, *, replace: bool = False) -> Backup:
 def restore(services: Services, file: Path, *, replace: bool = False) -> Restored:
     """As the command does, when nothing works on the vault."""
     services.close()
-    vars(services).pop("database", None)
     return make_restores(services.settings, services.clock).restore(file, replace=replace, actor="test")
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from vaultcore.errors import InvalidInputError, RefusedError
+from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 
-app = typer.Typer(no_args_is_help=True, help="The record of every change.")
+app = Commands(no_args_is_help=True, help="The record of every change.")
 
 
 @app.command()
@@ -24,14 +25,12 @@ def verify(
         typer.Option("--rows", help="Check every row that decides, due or not, and open every sealed record."),
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Walk the whole chain: finds any edited, removed, reordered or truncated row. 1 if it is broken.
 
     With --rows also what the log is not about: items with their policies, versions and uses, workflows, owners
     and their routes, rotations. 1 if any of them was changed behind the vault's back.
     """
-    _ = home
     services = open_services()
     verdict = services.upkeep.anchors.verify(anchor)
     checked = services.upkeep.row_verification.check_all() if rows else None
@@ -65,10 +64,8 @@ def accept_row(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: you have looked at the row.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Answer for a row that was changed behind the vault's back: shows it, asks, and goes on by it. Audited."""
-    _ = home
     services = open_services()
     shown = services.upkeep.row_verification.show(table, key)
     for name, text in shown.columns.items():
@@ -85,7 +82,7 @@ def accept_row(
 
 
 @app.command("anchor")
-def make_anchor(*, json: Json = False, home: Home = None) -> None:
+def make_anchor(*, json: Json = False) -> None:
     """Sign today's head of the log and print it, one line of JSON: keep it in another place."""
-    _ = home, json  # the line is JSON as it is
+    _ = json  # the line is JSON as it is
     print_lines([open_services().upkeep.anchors.anchor()])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 
 
 def backup(
@@ -14,7 +14,6 @@ def backup(
     *,
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Write the vault into one file, also while it works, and verify it. `nightkey restore` puts it back.
 
@@ -22,7 +21,6 @@ def backup(
     the installed pg_dump. It opens nothing by itself: the keyring is not in it, and has to be kept in another
     place. nightkey.toml and templates are not in it either: keep them as you keep other configuration.
     """
-    _ = home
     services = open_services()
     made = services.upkeep.backups.back_up(file.expanduser().absolute(), replace=replace, actor=who())
     keyring = services.settings.keyring_path

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.output import note, write_whole
-from worker.cli.session import Home, open_services
+from worker.cli.session import open_services
 
 
 def calendar(
@@ -16,10 +16,8 @@ def calendar(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: here.")
     ] = None,
-    home: Home = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
-    _ = home
     written, problems = open_services().night.calendar.write(owner)
     for problem in problems:
         note(f"nightkey: left out: {problem}")

@@ -7,7 +7,7 @@ import typer
 from vaultcore.errors import NightkeyError
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
 from worker.cli.inputs import read_token
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 
 if TYPE_CHECKING:
     from worker.services.rotation.pickups import Collected
@@ -20,14 +20,12 @@ def claim(
     ] = None,
     *,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Collect a generated key with the token from a notice, which is asked for.
 
     Until the key is used for the first time, and for an hour at most, the same command shows it again, to who
     collected it alone.
     """
-    _ = home
 
     def show(collected: "Collected") -> None:
         if json:

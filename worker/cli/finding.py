@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.rows import findings as finding_rows
 
 if TYPE_CHECKING:
     from worker.services.night.acknowledgements import Quiet
 
-app = typer.Typer(no_args_is_help=True, help="What was found, and what a person knows of.")
+app = Commands(no_args_is_help=True, help="What was found, and what a person knows of.")
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
@@ -22,10 +23,8 @@ def list_findings(
     *,
     owner: Annotated[str | None, typer.Option("--owner", help="Only of what this owner answers for.")] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """List open findings, oldest first, with who knows of them."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         owner_id = None if owner is None else services.owners.get(connection, owner).id
@@ -52,9 +51,8 @@ def list_findings(
 
 
 @app.command("ack")
-def acknowledge(finding_id: str, *, why: Why, json: Json = False, home: Home = None) -> None:
+def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
     """You know of it: nobody is told of it again unless it gets worse."""
-    _ = home
     _answer(open_services().night.acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
 
 
@@ -65,10 +63,8 @@ def snooze(
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="A date, a time, or such as 7d.")],
     why: Why,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Not before that time, unless it gets worse; then its owner hears of it again."""
-    _ = home
     services = open_services()
     time = parse_time(until, services.clock())
     _answer(services.night.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)

@@ -2,14 +2,13 @@
 
 from worker.cli.output import print_json, print_lines
 from worker.cli.reach import warn_of_unreached
-from worker.cli.session import Home, Json, open_services, open_settings
+from worker.cli.session import Json, open_services, open_settings
 
 
-def init(*, json: Json = False, home: Home = None) -> None:
+def init(*, json: Json = False) -> None:
     """Make a vault: data folder, keyring, database, settings file. What is there already is left alone."""
     from worker.installation import initialise  # noqa: PLC0415  # --help must not wait for it
 
-    _ = home
     settings = open_settings()
     made = initialise(settings)
     if json:

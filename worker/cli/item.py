@@ -1,41 +1,42 @@
 """`nightkey item`: create, import, list, show, update, delete, rotate."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import Connection
 
-from vaultcore.errors import InvalidInputError, NightkeyError, NotFoundError, RefusedError
+from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import UNCHANGED, Item, Kind, Policy
+from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Version
 from vaultcore.rules import MASKED_MIN, kind_of
 from vaultcore.secret import Secret
-from vaultcore.twins import copies_of
 from worker.cli.changes import describe_changes, print_changes
+from worker.cli.commands import Commands
 from worker.cli.handover import AnswerLostError, check_output, hand_over, hand_over_json, hint
-from worker.cli.inputs import ask_expiry, parse_time, read_policy_change, read_value
+from worker.cli.inputs import ask_expiry, parse_time, read_value
 from worker.cli.item_import import import_items
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
+from worker.cli.policy_options import takes_policy
 from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, explain_waiting, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.places import Place
-from worker.domain.proof import CANARY_AUTO, Consumer
-from worker.rows import findings as finding_rows
+from worker.domain.policies import PolicyChange
+from worker.domain.proof import Consumer
 from worker.rows.consumers import consumers_of
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
+    from worker.services.items import Warnings
     from worker.services.rotation.pickups import Collected
 
-app = typer.Typer(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
+app = Commands(no_args_is_help=True, help="The credentials: metadata in, metadata out, values only in.")
 _WAITS = "waits for its value"
 
 Owners = Annotated[
@@ -46,65 +47,6 @@ Owners = Annotated[
     ),
 ]
 Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="When this value lapses.")]
-Lifetime = Annotated[
-    str | None, typer.Option("--lifetime", metavar="90d", help="How long each new version lives.")
-]
-ModeOption = Annotated[str | None, typer.Option("--mode", metavar="auto|approve|notify")]
-RotatorOption = Annotated[str | None, typer.Option("--rotator", help="What makes the replacement.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the rotator.")
-]
-Lead = Annotated[str | None, typer.Option("--lead", metavar="14d", help="How long before expiry it is due.")]
-Overlap = Annotated[
-    str | None, typer.Option("--overlap", metavar="1d", help="How long the old value works on.")
-]
-Windows = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--window",
-        metavar="'CRON for TIME [in ZONE]'",
-        help="When it may be rotated by itself, such as '0 2 * * 1-5 for 4h in Europe/Zurich', in place of "
-        "other windows; none: always.",
-    ),
-]
-Freezes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--freeze",
-        metavar="'CRON for TIME [in ZONE]'",
-        help="When nothing of it may change, in place of other freezes; none: never.",
-    ),
-]
-Canary = Annotated[
-    str | None,
-    typer.Option("--canary", metavar="auto|WORKFLOW|none", help="The workflow that moves first."),
-]
-FourEyes = Annotated[
-    bool | None, typer.Option("--four-eyes/--no-four-eyes", help="Who asks for a rotation may not approve it.")
-]
-ConsumersOption = Annotated[
-    str | None,
-    typer.Option(
-        "--consumers", metavar="required|none", help="none: nothing here needs to read what replaces its value."
-    ),
-]
-CopyOf = Annotated[
-    str | None,
-    typer.Option(
-        "--copy-of",
-        metavar="ITEM|none",
-        help="The item of which this one holds the same credential, so that only that one is replaced.",
-    ),
-]
-PolicyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--policy",
-        metavar="FILE",
-        help="A policy as TOML or JSON. What it names takes the place of what was there, its settings as a "
-        "whole; what it does not name stays.",
-    ),
-]
 ValueFile = Annotated[
     str | None,
     typer.Option(
@@ -117,33 +59,20 @@ ValueFile = Annotated[
 
 
 @app.command()
-def create(  # the options document themselves
+@takes_policy(before="value_file")
+def create(
     name: str,
     *,
     owner: Annotated[list[str], typer.Option("--owner", help="Who answers for it; several times for several.")],
     expires_at: Expires = None,
-    lifetime: Lifetime = None,
-    mode: ModeOption = None,
-    rotator: RotatorOption = None,
-    assignments: Assignments = None,
-    lead: Lead = None,
-    overlap: Overlap = None,
-    windows: Windows = None,
-    freezes: Freezes = None,
-    canary: Canary = None,
-    four_eyes: FourEyes = None,
-    consumers: ConsumersOption = None,
-    copy_of: CopyOf = None,
-    policy: PolicyFile = None,
+    policy: PolicyChange,
     value_file: ValueFile = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Create an item. Its value is asked for, or read from --value-file; never an argument.
 
     A name that starts with api-key: generates its value, which is answered here.
     """
-    _ = home
     services = open_services()
     if kind_of(name) is Kind.API_KEY and value_file is not None:
         raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
@@ -160,27 +89,10 @@ def create(  # the options document themselves
         read_value=read_once,
         owners=owner,
         expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
-        policy=read_policy_change(
-            file=policy,
-            mode=mode,
-            rotator=rotator,
-            settings=assignments or (),
-            lifetime=lifetime,
-            lead=lead,
-            overlap=overlap,
-            windows=windows,
-            freezes=freezes,
-            canary=canary,
-            four_eyes=four_eyes,
-            consumers=consumers,
-            copy_of=copy_of,
-        ),
+        policy=policy,
         actor=who(),
     )
-    _warn_of_missing(services, created)
-    _warn_of_first(services, created)
-    for value in given:
-        _warn_of_short(value)
+    _warn(created, services.items.warn(created), given)
     if first is not None:
         _show_key(services, created, first, json=json)
     elif json:
@@ -188,17 +100,6 @@ def create(  # the options document themselves
     else:
         overlap = services.items.explain_overlap(created)
         print_lines([_line(created), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
-
-
-def _name_original(services: "Services", connection: Connection, item: Item) -> str | None:
-    """Of what it is a copy, by name; by id where that is gone. None: it is no copy."""
-    of = item.policy.copy_of
-    if of is None:
-        return None
-    try:
-        return services.vault.get(connection, of).name
-    except NotFoundError:
-        return of
 
 
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
@@ -229,9 +130,8 @@ app.command("import")(import_items)
 
 
 @app.command("list")
-def list_items(*, json: Json = False, home: Home = None) -> None:
+def list_items(*, json: Json = False) -> None:
     """List items."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         items, errors = sort_out(services.vault.walk(connection))
@@ -248,55 +148,24 @@ def list_items(*, json: Json = False, home: Home = None) -> None:
 
 
 @app.command()
-def show(name: str, *, json: Json = False, home: Home = None) -> None:
+def show(name: str, *, json: Json = False) -> None:
     """Show an item, its versions and who uses it. No value is ever shown."""
-    _ = home
     services = open_services()
-    with services.database.read() as connection:
-        item = services.vault.get(connection, name)
-        versions = [
-            {
-                "number": version.number,
-                "stage": version.stage,
-                "expires_at": version.expires_at,
-                "created_at": version.created_at,
-                "activated_at": version.activated_at,
-                "destroyed_at": version.destroyed_at,
-                "used_at": version.used_at,
-            }
-            for version in services.versions.of_item(connection, item.id)
-        ]
-        original = _name_original(services, connection, item)
-        copies = copies_of(connection, item.id)
-        found = services.references.of_item(connection, item.id)
-        references = [
-            {
-                "consumer": reference.consumer,
-                "name": reference.consumer_name,
-                "node": reference.node_id,
-                "active": reference.active,
-                "runs": Place.ELSEWHERE if reference.elsewhere else Place.HERE,
-                "mentioned": reference.mentioned,
-                "pinned": reference.pinned,
-                "last_version": reference.last_version,
-                "last_run_at": reference.last_run_at,
-                "proven_version": reference.proven_version,
-            }
-            for reference in found
-        ]
-    own = {"copy_of": original, "copies": copies, "versions": versions, "references": references}
-    answer = describe(item) | own
+    view = services.items.view(name)
+    item = view.item
+    versions = [_describe_version(version) for version in view.versions]
+    references = [_describe_reference(reference) for reference in view.references]
     if json:
-        print_json(answer)
+        own = {"copy_of": view.original, "copies": view.copies, "versions": versions, "references": references}
+        print_json(describe(item) | own)
         return
     print_lines([_line(item), f"id {item.id}, {_describe_policy(item.policy)}"])
-    overlap = services.items.explain_overlap(item)
-    if overlap is not None:
-        print_lines([f"replaced: {overlap}"])
-    if original is not None:
-        print_lines([f"a copy of {original}: replaced with that, and by nobody else"])
-    if copies:
-        print_lines([f"its copies, which stop working when it is replaced: {', '.join(copies)}"])
+    if view.overlap is not None:
+        print_lines([f"replaced: {view.overlap}"])
+    if view.original is not None:
+        print_lines([f"a copy of {view.original}: replaced with that, and by nobody else"])
+    if view.copies:
+        print_lines([f"its copies, which stop working when it is replaced: {', '.join(view.copies)}"])
     print_lines(["", "versions:"])
     none = "none" if item.version else f"none yet: {value_command(item, services.clock())}"
     print_table(versions, ("number", "stage", "expires_at", "activated_at", "destroyed_at"), none)
@@ -316,12 +185,13 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
         ),
         "nobody",
     )
-    away = sorted({one.consumer_name for one in found if one.elsewhere and not one.mentioned})
+    away = sorted({one.consumer_name for one in view.references if one.elsewhere and not one.mentioned})
     if away:
         print_lines(["", explain_elsewhere(away)])
 
 
 @app.command()
+@takes_policy(before="value_file", changes=True)
 def update(
     name: str,
     *,
@@ -330,32 +200,14 @@ def update(
     no_owner: Annotated[bool, typer.Option("--no-owner", help="Nobody answers for it.")] = False,
     expires_at: Expires = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It never lapses.")] = False,
-    lifetime: Lifetime = None,
-    mode: ModeOption = None,
-    rotator: RotatorOption = None,
-    assignments: Assignments = None,
-    unset: Annotated[
-        list[str] | None,
-        typer.Option("--unset", metavar="KEY", help="Take a setting of the rotator away; KEY.PART for a part."),
-    ] = None,
-    lead: Lead = None,
-    overlap: Overlap = None,
-    windows: Windows = None,
-    freezes: Freezes = None,
-    canary: Canary = None,
-    four_eyes: FourEyes = None,
-    consumers: ConsumersOption = None,
-    copy_of: CopyOf = None,
-    policy: PolicyFile = None,
+    policy: PolicyChange,
     value_file: ValueFile = None,
     new_value: Annotated[bool, typer.Option("--value", help="Ask for a new value.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Change what is given, and show what that changed. A new value (--value or --value-file) is a new version,
     current at once; its expiry follows from the policy's lifetime, or is given (--expires-at, --no-expiry).
     """
-    _ = home
     services = open_services()
     if (owner and no_owner) or (expires_at is not None and no_expiry):
         raise InvalidInputError("an option and its opposite were given: choose one")
@@ -367,22 +219,7 @@ def update(
         else None
         if expires_at is None
         else parse_time(expires_at, services.clock()),
-        policy=read_policy_change(
-            file=policy,
-            mode=mode,
-            rotator=rotator,
-            settings=assignments or (),
-            unset=unset or (),
-            lifetime=lifetime,
-            lead=lead,
-            overlap=overlap,
-            windows=windows,
-            freezes=freezes,
-            canary=canary,
-            four_eyes=four_eyes,
-            consumers=consumers,
-            copy_of=copy_of,
-        ),
+        policy=policy,
     )
     value = None
     if value_file is not None or new_value:
@@ -391,11 +228,7 @@ def update(
             change = replace(change, expires_at=asked)
         value = read_value(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
-    _warn_of_canary(services, updated.item)
-    _warn_of_missing(services, updated.item)
-    _warn_of_first(services, updated.item)
-    if value is not None:
-        _warn_of_short(value)
+    _warn(updated.item, services.items.warn(updated.item), [] if value is None else [value])
     if json:
         changes = describe_changes(updated.changes)
         print_json(
@@ -424,15 +257,9 @@ def update(
 
 
 @app.command()
-def delete(name: str, *, json: Json = False, home: Home = None) -> None:
+def delete(name: str, *, json: Json = False) -> None:
     """Delete an item and every value of it. Refused while anything uses it."""
-    _ = home
-    services = open_services()
-    with services.database.write() as connection:
-        services.rotation.opening.check_at_rest(connection, services.vault.get(connection, name))
-        item = services.vault.delete(connection, name, actor=who())
-        finding_rows.resolve_item(connection, item.id, services.clock())
-    services.database.scrub()
+    item = open_services().items.delete(name, actor=who())
     if json:
         print_json({"id": item.id, "name": item.name, "deleted": True})
     else:
@@ -450,13 +277,11 @@ def rotate(
     yes: Annotated[bool, typer.Option("--yes", help="With --compromised: do not ask.")] = False,
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Replace an item now: create, test and activate a new version; the old one works on meanwhile.
 
     An api-key: item that came in without a key gets its first one, which is answered here.
     """
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         item = services.vault.get(connection, name)
@@ -551,6 +376,33 @@ def describe(item: Item) -> dict[str, Any]:
     }
 
 
+def _describe_version(version: Version) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "stage": version.stage,
+        "expires_at": version.expires_at,
+        "created_at": version.created_at,
+        "activated_at": version.activated_at,
+        "destroyed_at": version.destroyed_at,
+        "used_at": version.used_at,
+    }
+
+
+def _describe_reference(reference: Reference) -> dict[str, Any]:
+    return {
+        "consumer": reference.consumer,
+        "name": reference.consumer_name,
+        "node": reference.node_id,
+        "active": reference.active,
+        "runs": Place.ELSEWHERE if reference.elsewhere else Place.HERE,
+        "mentioned": reference.mentioned,
+        "pinned": reference.pinned,
+        "last_version": reference.last_version,
+        "last_run_at": reference.last_run_at,
+        "proven_version": reference.proven_version,
+    }
+
+
 def _line(item: Item) -> str:
     expiry = "no expiry" if item.expires_at is None else f"expires {item.expires_at:%Y-%m-%d %H:%M} UTC"
     version = _WAITS if item.version is None else f"version {item.version}"
@@ -562,38 +414,22 @@ def _describe_policy(policy: Policy) -> str:
     return f"mode {policy.mode}{by}"
 
 
-def _warn_of_canary(services: Any, item: Item) -> None:  # noqa: ANN401  # Services, imported late
-    """A workflow that is to go first and does not use the item: none by that name, or none yet."""
-    wanted = item.policy.canary
-    if wanted in (None, CANARY_AUTO):
-        return
-    with services.database.read() as connection:
-        names = [consumer.name for consumer in consumers_of(connection, item.id)]
-    if wanted not in names:
+def _warn(item: Item, warnings: "Warnings", given: Iterable[Secret]) -> None:
+    """What is taken as it is, and may not be meant."""
+    if warnings.canary is not None:
+        wanted, users = warnings.canary
         note(
             f"nightkey: warning: {item.name} is not used by {wanted!r} (yet): until it is, the workflow that "
-            f"runs soonest goes first; it is used by {', '.join(names) or 'none'}"
+            f"runs soonest goes first; it is used by {', '.join(users) or 'none'}"
         )
-
-
-def _warn_of_missing(services: Any, item: Item) -> None:  # noqa: ANN401  # as above
-    """Items that the rotator's settings name, and that there are not."""
-    with services.database.read() as connection:
-        named = services.references.of_consumer(connection, item.id)
-    for written in sorted({one.written for one in named if one.item_id is None}):
+    for written in warnings.missing:
         note(f"nightkey: warning: the settings of {item.name} name {written}, which does not exist (yet)")
-
-
-def _warn_of_first(services: Any, item: Item) -> None:  # noqa: ANN401  # as above
-    """A policy by which the value that was given can be replaced, and not be taken away."""
-    why = services.items.explain_first(item)
-    if why is not None:
-        note(f"nightkey: warning: the first rotation of {item.name} would be stuck before its end: {why}")
-
-
-def _warn_of_short(value: Secret) -> None:
-    """A value that is found in every text hides every text: it is taken, since a vault elsewhere takes it."""
-    if len(value) < MASKED_MIN:
+    if warnings.first is not None:
+        note(
+            f"nightkey: warning: the first rotation of {item.name} would be stuck before its end: "
+            f"{warnings.first}"
+        )
+    if any(len(value) < MASKED_MIN for value in given):  # a vault elsewhere takes it
         note(
             f"nightkey: warning: a value of fewer than {MASKED_MIN} characters cannot be masked by itself: "
             "every text of a run that holds it is shown as [masked] whole; choose a longer one if you can"

@@ -7,7 +7,7 @@ import typer
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.incoming import (
     Arrival,
     Contents,
@@ -36,14 +36,12 @@ def import_items(
         bool, typer.Option("--dry-run", help="Show what would come in, and store nothing.")
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Take in the items of another vault as metadata: the answer of GET /workflows/vault, without values.
 
     What is there already is left alone, so that it can be run again. Each new item waits for its value (item
     update NAME --value-file PATH); its expiry is kept and told, and workflows that name it find it.
     """
-    _ = home
     text, source = read_document(file, most=_FILE_MAX)
     services = open_services()
     problem = ""

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from vaultcore.crypto import apikeys
+from worker.cli.commands import Commands
 from worker.cli.inputs import read_value
 from worker.cli.output import note, print_json, print_lines, write_whole
-from worker.cli.session import Home, Json, open_services
+from worker.cli.session import Json, open_services
 
-app = typer.Typer(no_args_is_help=True, help="Keys that callers present, and those that sign.")
+app = Commands(no_args_is_help=True, help="Keys that callers present, and those that sign.")
 
 
 @app.command()
@@ -22,13 +23,11 @@ def check(
         typer.Option("--value-file", metavar="PATH", help="The key's file; - for standard input."),
     ] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Check a key: 0 and whose it is, or 3 if it opens nothing. The key is asked for, or read from a file.
 
     It counts as a use of the key.
     """
-    _ = home
     key = read_value(value_file, what="key")
     services = open_services()
     found = services.runs.caller_keys.check(key)
@@ -68,10 +67,8 @@ def jwks(
         Path | None,
         typer.Option("--output", metavar="FILE", help="Write it there, for a web server, instead of here."),
     ] = None,
-    home: Home = None,
 ) -> None:
     """Show the key set of an item that signs: public halves alone, next, current and previous."""
-    _ = home
     shown = open_services().runs.key_sets.jwks(item)
     if output is None:
         print_json(shown)

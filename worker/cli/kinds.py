@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import typer
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from vaultcore.errors import NightkeyError, NotFoundError
+from worker.cli.commands import Commands
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json
 
@@ -23,8 +23,8 @@ _WORDS = {
     Any: "anything",
 }
 
-nodes = typer.Typer(no_args_is_help=True, help="What a workflow's nodes can be.")
-rotators = typer.Typer(no_args_is_help=True, help="How a credential can be replaced.")
+nodes = Commands(no_args_is_help=True, help="What a workflow's nodes can be.")
+rotators = Commands(no_args_is_help=True, help="How a credential can be replaced.")
 
 
 @nodes.command("list")

@@ -33,12 +33,12 @@ from worker.cli import (
     up,
     workflow,
 )
+from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
 from worker.cli.output import abandon_output, drop_output, finish_output, note, settle_output
-from worker.cli.session import Home
 from worker.cli.terminal import prepare_streams
 
-app = typer.Typer(
+app = Commands(
     name="nightkey",
     help="Keeps the credentials that workflows depend on from lapsing.",
     no_args_is_help=True,

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError
+from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Home, Json, open_services
+from worker.cli.session import Json, open_services
 from worker.domain.slots import next_slot
 from worker.rows import notices as notice_rows
 
-app = typer.Typer(no_args_is_help=True, help="What owners were told.")
+app = Commands(no_args_is_help=True, help="What owners were told.")
 
 
 class Form(StrEnum):
@@ -31,10 +32,8 @@ def list_notices(
         bool, typer.Option("--failed", help="Only what somebody did not take, last try included.")
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """List notices, newest first: waiting, sent, failed, withdrawn, or unrouted."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         found = notice_rows.list_notices(connection, failed=failed)
@@ -47,9 +46,8 @@ def list_notices(
 
 
 @app.command()
-def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False, home: Home = None) -> None:
+def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient of its routes."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         notice = notice_rows.get_notice(connection, notice_id)
@@ -74,10 +72,8 @@ def preview(
     ] = None,
     form: FormOption = Form.TEXT,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Show the digest that an owner would read after tonight; nothing is written or sent."""
-    _ = home
     services = open_services()
     now = services.clock()
     settings = services.settings
@@ -97,13 +93,11 @@ def template(
     kind: Annotated[str | None, typer.Argument(help="A kind of message: its template is printed.")] = None,
     *,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """List the kinds of message and their templates, or print one, for a copy of your own to begin with.
 
     1 if one of your own cannot be read.
     """
-    _ = home
     services = open_services()
     if kind is not None:
         print_lines([services.notices.letters.source(kind).rstrip("\n")])
@@ -125,9 +119,8 @@ def template(
 
 
 @app.command()
-def retry(notice_id: str, *, json: Json = False, home: Home = None) -> None:
+def retry(notice_id: str, *, json: Json = False) -> None:
     """Try a notice again where it was not taken; nobody who has it gets it twice."""
-    _ = home
     services = open_services()
     number = services.notices.delivery.retry(notice_id)
     services.notices.delivery.deliver()

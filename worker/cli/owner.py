@@ -11,11 +11,12 @@ from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.model import UNCHANGED, Owner
 from vaultcore.quiet import parse_quiet
 from vaultcore.secret import Secret
+from worker.cli.commands import Commands
 from worker.cli.inputs import read_text
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.reach import warn_of_unreached
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.commands import quote_word
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from worker.bootstrap import Services
 
-app = typer.Typer(no_args_is_help=True, help="Who is told, and where.")
+app = Commands(no_args_is_help=True, help="Who is told, and where.")
 
 RouteUrl = Annotated[
     str | None,
@@ -58,10 +59,8 @@ def create(
     quiet: Quiet = None,
     deputy: Deputy = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Create an owner, a person or a team, and with --route or --route-file where to tell them."""
-    _ = home
     services = open_services()
     found = _check_route(services, route, route_file)
     with services.database.write() as connection:
@@ -90,10 +89,8 @@ def update(
     deputy: Deputy = None,
     no_deputy: Annotated[bool, typer.Option("--no-deputy", help="Nobody stands in for them.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Change an owner's time zone, quiet hours or deputy."""
-    _ = home
     if (quiet is not None and no_quiet) or (deputy is not None and no_deputy):
         raise InvalidInputError("an option and its opposite were given: choose one")
     if (zone, quiet, deputy) == (None, None, None) and not (no_quiet or no_deputy):
@@ -122,10 +119,8 @@ def add_route(
         str | None, typer.Option("--remove", metavar="ID", help="Take this route away instead.")
     ] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Add a route to an owner, or take one away."""
-    _ = home
     if (route is None and route_file is None) == (remove is None):
         raise InvalidInputError(
             "which route? give --route-file PATH, or --route URL if it holds no token, or --remove ID"
@@ -144,9 +139,8 @@ def add_route(
 
 
 @app.command()
-def show(name: str, *, json: Json = False, home: Home = None) -> None:
+def show(name: str, *, json: Json = False) -> None:
     """Show an owner: time zone, quiet hours, deputy, and routes, masked, with whom they lead to."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         owner = services.owners.get(connection, name)
@@ -162,12 +156,11 @@ def show(name: str, *, json: Json = False, home: Home = None) -> None:
 
 
 @app.command("test")
-def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
+def check_routes(name: str, *, json: Json = False) -> None:
     """Send a test message to each recipient of an owner's routes, and say what came of each.
 
     1 if any did not take it.
     """
-    _ = home
     checked = open_services().notices.route_test.check(name)
     rows = [
         {
@@ -188,9 +181,8 @@ def check_routes(name: str, *, json: Json = False, home: Home = None) -> None:
 
 
 @app.command("list")
-def list_owners(*, json: Json = False, home: Home = None) -> None:
+def list_owners(*, json: Json = False) -> None:
     """List owners and their routes, masked."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         owners, errors = sort_out(services.owners.walk(connection))
@@ -212,13 +204,11 @@ def leave(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds for.")] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Replace everything that an owner or a login could read: what they own, gave, or collected.
 
     It goes on where it was interrupted when it is called again. 1 while anything of it is left.
     """
-    _ = home
     services = open_services()
     readable = services.rotation.offboarding.preview(name)
     note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")

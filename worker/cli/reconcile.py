@@ -4,19 +4,19 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines, print_table
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
 
-app = typer.Typer(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
+app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
 _COLUMNS = ("item", "result", "settled_by", "detail")
 
 
 @app.command("list")
-def list_all(*, json: Json = False, home: Home = None) -> None:
+def list_all(*, json: Json = False) -> None:
     """List what came of each item's comparison, those that wait for you first."""
-    _ = home
     rows = [_describe(row) for row in open_services().rotation.comparison.list_all()]
     if json:
         print_json(rows)
@@ -31,10 +31,8 @@ def run(
     ] = None,
     *,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Compare now: asks each target, and changes nothing there. 1 if anything differs or could not be asked."""
-    _ = home
     services = open_services()
     services.upkeep.anchors.refuse_older()
     done = services.rotation.comparison.compare_now(names or None)
@@ -54,13 +52,11 @@ def accept(
     names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items of which you know.")],
     *,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Answer for items that differ: Nightkey goes on with what the vault holds. It is audited.
 
     What is in use outside and unknown here is not looked for again: see to it there first.
     """
-    _ = home
     services = open_services()
     done = [services.rotation.comparison.accept(name, actor=who()) for name in names]
     if json:

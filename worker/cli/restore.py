@@ -7,7 +7,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from worker.cli.output import note, print_json, print_lines
-from worker.cli.session import Home, Json, open_settings, who
+from worker.cli.session import Json, open_settings, who
 from worker.log import configure_logging
 
 
@@ -24,7 +24,6 @@ def restore(
         typer.Option("--adopt", help="Without FILE: the database that is here was put back by other means."),
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Put the vault back from a backup, into a home that has its keyring; nothing may work on it meanwhile.
 
@@ -33,7 +32,6 @@ def restore(
     """
     from worker.installation import make_restores  # noqa: PLC0415  # --help must not wait for it
 
-    _ = home
     if adopt == (file is not None):
         raise InvalidInputError("name the FILE to restore, or say --adopt for the database that is here")
     configure_logging("ERROR")

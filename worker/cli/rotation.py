@@ -5,25 +5,25 @@ from typing import Annotated, Any
 import typer
 
 from vaultcore.errors import InvalidInputError
+from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.advice import Advice, advise
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.rows.rotations import get_rotation, steps_of, walk_rotations
 
-app = typer.Typer(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
+app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
 RotationId = Annotated[str, typer.Argument(metavar="ROTATION", help="Its id: rot_…")]
 Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that uses the item.")]
 
 
 @app.command("list")
-def list_all(*, json: Json = False, home: Home = None) -> None:
+def list_all(*, json: Json = False) -> None:
     """List rotations, newest first."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         rotations, errors = sort_out(walk_rotations(connection))
@@ -37,9 +37,8 @@ def list_all(*, json: Json = False, home: Home = None) -> None:
 
 
 @app.command()
-def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def show(rotation_id: RotationId, *, json: Json = False) -> None:
     """Show a rotation with each of its steps, its consumers, what it waits for, and what you can do."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         rotation = get_rotation(connection, rotation_id)
@@ -93,18 +92,16 @@ def show(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> N
 
 
 @app.command()
-def approve(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def approve(rotation_id: RotationId, *, json: Json = False) -> None:
     """Let a rotation that waits for approval begin; without a window to keep to it is done now."""
-    _ = home
     services = open_services()
     approved = services.rotation.decisions.approve(rotation_id, actor=who())
     _drive(services, approved, json=json)
 
 
 @app.command()
-def cancel(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def cancel(rotation_id: RotationId, *, json: Json = False) -> None:
     """End a rotation that has not begun, or take back one that has not activated its new value."""
-    _ = home
     services = open_services()
     cancelled = services.rotation.decisions.cancel(rotation_id, actor=who())
     _drive(services, cancelled, json=json, good=(State.CANCELLED, State.ROLLED_BACK))
@@ -118,33 +115,29 @@ def retry(
         bool, typer.Option("--another", help="Throw the new value away first, and make another.")
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Do again, now, the step that is stuck or waits for its next try."""
-    _ = home
     services = open_services()
     _drive(services, services.rotation.decisions.retry(rotation_id, another=another, actor=who()), json=json)
 
 
 @app.command()
-def rollback(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def rollback(rotation_id: RotationId, *, json: Json = False) -> None:
     """End a rotation on the old value.
 
     Where taking the new one away outside is what got stuck, it is dropped here: see to it outside first.
     """
-    _ = home
     services = open_services()
     changed = services.rotation.decisions.roll_back(rotation_id, actor=who())
     _drive(services, changed, json=json, good=(State.ROLLED_BACK,))
 
 
 @app.command()
-def accept(rotation_id: RotationId, *, json: Json = False, home: Home = None) -> None:
+def accept(rotation_id: RotationId, *, json: Json = False) -> None:
     """End a stuck rotation on the new value.
 
     Where taking the old one away outside is what got stuck, it is dropped here: see to it outside first.
     """
-    _ = home
     services = open_services()
     _drive(services, services.rotation.decisions.accept(rotation_id, actor=who()), json=json)
 
@@ -155,10 +148,8 @@ def prove(
     *,
     workflow: Workflow,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Run a consumer now, with its sample context and the new value: a good run proves it. 1 if it fails."""
-    _ = home
     services = open_services()
     outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
     with services.database.read() as connection:
@@ -181,10 +172,8 @@ def extend(
     *,
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="2026-12-24, or from now: 30d.")],
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Let the old value work on for longer, for consumers that run later."""
-    _ = home
     services = open_services()
     _answer(
         services.rotation.decisions.extend(rotation_id, parse_time(until, services.clock()), actor=who()),
@@ -205,10 +194,8 @@ def waive(
     ] = False,
     why: Annotated[str, typer.Option("--why", help="For the record.")],
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Answer for what is not proven: the old value no longer waits for it. It is audited."""
-    _ = home
     if (workflow is not None) + callers + check != 1:
         raise InvalidInputError("for what do you answer? give one of --workflow NAME, --callers and --check")
     services = open_services()

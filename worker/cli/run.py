@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from vaultcore.errors import Cause, InvalidInputError
+from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines
 from worker.cli.progress import show_progress
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 
-app = typer.Typer(no_args_is_help=True, help="Runs that another engine has run.")
+app = Commands(no_args_is_help=True, help="Runs that another engine has run.")
 
 
 @app.callback()
@@ -42,7 +43,6 @@ def report(
     ] = None,
     message: Annotated[str | None, typer.Option("--message", help="What went wrong, without values.")] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Report a production run of a workflow that another engine ran: it proves a new value, or rejects it.
 
@@ -50,7 +50,6 @@ def report(
     """
     from worker.services.runs.reports import Report  # noqa: PLC0415  # as the services
 
-    _ = home
     services = open_services()
     reported = services.runs.run_reports.report(
         Report(

@@ -8,7 +8,7 @@ from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
 from worker.cli.rotation import describe
-from worker.cli.session import Home, Json, open_services
+from worker.cli.session import Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.domain.problems import describe as describe_problem
 from worker.services.night.nights import Preview
@@ -22,10 +22,8 @@ def scan(
         typer.Option("--at", metavar="TIME", help="Look from another time; nothing is written then."),
     ] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Say what is found and what would be done. Findings are recorded; nothing is rotated or sent."""
-    _ = home
     services = open_services()
     now = services.clock()
     preview = services.night.nights.preview(now if at is None else parse_time(at, now))
@@ -51,13 +49,11 @@ def night(
         typer.Option("--no-wait", help="Leave what has to be tried again to the worker, or to the next night."),
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """One whole night, now, in this process; ends when its rotations and notices are done.
 
     1 if anything is unfinished, failed or overdue then, whichever night it comes from.
     """
-    _ = home
     services = open_services()
     with show_progress(services.night.inline_night) as tell:
         result = services.night.inline_night.run_night(tell, note, wait=not no_wait)

@@ -7,7 +7,7 @@ import typer
 
 from vaultcore.errors import ConfigurationError
 from worker.cli.output import note, note_at_once
-from worker.cli.session import Home, open_settings
+from worker.cli.session import open_settings
 from worker.log import configure_logging
 
 _NEEDED = ("starlette", "uvicorn")
@@ -18,10 +18,8 @@ def serve(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = "127.0.0.1:8321",
-    home: Home = None,
 ) -> None:
     """Answer calls to workflows over HTTP until SIGTERM or Ctrl-C; what is running is finished first."""
-    _ = home
     settings = open_settings()
     configure_logging(settings.log_level)
     missing = [name for name in _NEEDED if find_spec(name) is None]

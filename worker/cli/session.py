@@ -1,4 +1,4 @@
-"""What every command shares: its two options, the services of its data folder, and who is asking."""
+"""What every command shares: its answer as JSON, the services of its data folder, and who is asking."""
 
 import os
 import pwd
@@ -10,7 +10,7 @@ import typer
 from worker.cli.output import note
 from worker.config import SETTINGS_FILE, Settings, load_settings, unknown_variables
 from worker.log import configure_logging
-from worker.origins import HOME_VARIABLE, WARNED_VARIABLE
+from worker.origins import WARNED_VARIABLE
 
 if TYPE_CHECKING:  # imported when a command needs it: it takes most of the start-up time
     from worker.bootstrap import Services
@@ -20,21 +20,6 @@ _LOGIN_UID = Path("/proc/self/loginuid")
 _NO_LOGIN = 2**32 - 1
 
 
-def _use_home(home: Path | None) -> Path | None:
-    if home is not None:
-        os.environ[HOME_VARIABLE] = str(home)
-    return home
-
-
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        callback=_use_home,
-        show_default=False,
-        help=f"The data folder. Default: {HOME_VARIABLE}, then ~/.nightkey.",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 

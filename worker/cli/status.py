@@ -3,18 +3,17 @@
 import typer
 
 from worker.cli.output import print_json, print_lines, print_table
-from worker.cli.session import Home, Json, open_services
+from worker.cli.session import Json, open_services
 from worker.domain.problems import describe
 from worker.rows.nights import Night
 from worker.services.night.status import Standing
 
 
-def status(*, json: Json = False, home: Home = None) -> None:
+def status(*, json: Json = False) -> None:
     """How things stand, worst first: what is wrong, the last night, rotations, notices, findings.
 
     1 if anything failed, is overdue, or nobody is working.
     """
-    _ = home
     standing = open_services().night.status.read()
     problems = [describe(problem) for problem in standing.problems]
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.output import note_at_once
-from worker.cli.session import Home, open_settings
+from worker.cli.session import open_settings
 from worker.config import HOME_VARIABLE, Settings
 from worker.domain.pulses import Kind, Patience
 from worker.hardening import die_with
@@ -24,13 +24,11 @@ def up(
     ] = None,
     pipe: Annotated[int | None, typer.Option("--pipe", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
-    home: Home = None,
 ) -> None:
     """Run beat and workers until SIGTERM or Ctrl-C; running tasks are finished first, unless it comes twice.
 
     What dies or hangs is started again. 1: something cannot be started at all. 3: it is up already.
     """
-    _ = home
     settings = open_settings()
     configure_logging(settings.log_level)
     if only is not None and pipe is not None and parent is not None:

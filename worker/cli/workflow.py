@@ -8,6 +8,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
+from worker.cli.commands import Commands
 from worker.cli.documents import (
     describe_applied,
     describe_remark,
@@ -20,7 +21,7 @@ from worker.cli.documents import (
 from worker.cli.inputs import read_json, read_text
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable, write_text
 from worker.cli.progress import show_progress
-from worker.cli.session import Home, Json, open_services, who
+from worker.cli.session import Json, open_services, who
 from worker.domain.places import Place
 from worker.rows.runs import last_runs
 from worker.services.runs.documents import Applied, Change
@@ -29,7 +30,7 @@ from worker.workflows.document import OUTSIDE
 if TYPE_CHECKING:
     from worker.services.runs.execution import Outcome
 
-app = typer.Typer(no_args_is_help=True, help="What uses the credentials.")
+app = Commands(no_args_is_help=True, help="What uses the credentials.")
 
 Files = Annotated[
     list[Path] | None, typer.Argument(help="JSON files, folders of them, or - for standard input.")
@@ -51,14 +52,12 @@ def apply(
     runs: Runs = None,
     strict: Strict = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Store documents as they are, with their references: all of them, or none if one is wrong.
 
     A file holds one workflow or a list of them, as the vault's own product gives them out. What is not
     understood is kept and told; a workflow that cannot run here runs elsewhere. 1 if one had to be left out.
     """
-    _ = home
     services = open_services()
     applied = services.runs.documents.apply(read_documents(files or []), place=runs, strict=strict, actor=who())
     for one in applied:
@@ -83,10 +82,8 @@ def lint(
     runs: Runs = None,
     strict: Strict = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Say what `apply` would do with documents, line by line, without doing it. 1 if it would refuse one."""
-    _ = home
     services = open_services()
     foreseen = services.runs.documents.lint(read_documents(files or []), place=runs, strict=strict)
     if json:
@@ -135,9 +132,8 @@ def _print_foreseen(foreseen: Applied | Exception) -> None:
 
 
 @app.command("list")
-def list_workflows(*, json: Json = False, home: Home = None) -> None:
+def list_workflows(*, json: Json = False) -> None:
     """List workflows."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         found, errors = sort_out(services.runs.definitions.walk(connection))
@@ -173,10 +169,8 @@ def show(
         bool, typer.Option("--document", help="The document alone, exactly as it was given.")
     ] = False,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Show a workflow's document, where it runs, its references and its last runs."""
-    _ = home
     services = open_services()
     with services.database.read() as connection:
         workflow = services.runs.definitions.get(connection, name)
@@ -234,10 +228,8 @@ def test(
         typer.Option("--context", metavar="FILE", help="JSON, instead of the sample context."),
     ] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Run a workflow, or one node, as a test: really executed, with its sample context. 1 if it fails."""
-    _ = home
     services = open_services()
     given = None if context is None else _read_object(context)
     with services.database.read() as connection:
@@ -267,10 +259,8 @@ def run(
         typer.Option("--key-file", metavar="PATH", help="The API key, where the trigger asks for one."),
     ] = None,
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Run a workflow for real, now. 1 if it fails; where it comes to a delay, it goes on by itself."""
-    _ = home
     services = open_services()
     outcome = services.runs.runs.start(
         name,
@@ -296,10 +286,8 @@ def pin(
     *,
     version: Annotated[int, typer.Option("--version", min=1, max=2**31 - 1, help="The version to stay on.")],
     json: Json = False,
-    home: Home = None,
 ) -> None:
     """Let a workflow stay on one version of an item, until it is unpinned."""
-    _ = home
     services = open_services()
     workflow, found = services.runs.pins.pin(name, item, version, actor=who())
     if json:
@@ -309,9 +297,8 @@ def pin(
 
 
 @app.command()
-def unpin(name: str, item: str, *, json: Json = False, home: Home = None) -> None:
+def unpin(name: str, item: str, *, json: Json = False) -> None:
     """Let a workflow follow an item's current version again."""
-    _ = home
     services = open_services()
     workflow, found = services.runs.pins.unpin(name, item, actor=who())
     if json:

@@ -11,7 +11,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
-from vaultcore.model import UNCHANGED, Item, Kind, Policy, Unchanged
+from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
 from vaultcore.rules import check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
@@ -24,11 +24,14 @@ from worker.domain.consumption import explain_unread_plan
 from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
+from worker.domain.proof import CANARY_AUTO
 from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
+from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
+from worker.services.rotation.opening import Opening
 from worker.services.rotation.pickups import Collected, Pickups
 from worker.services.rotation.supersession import Supersession
 
@@ -47,6 +50,33 @@ class Updated:
     unlike: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ItemView:
+    """An item with its versions and who uses it. `original`: of which it is a copy, by name, or by id where
+    that is gone. `overlap`: what is known of the old value beside the new one.
+    """
+
+    item: Item
+    versions: tuple[Version, ...]
+    references: tuple[Reference, ...]
+    original: str | None
+    copies: tuple[str, ...]
+    overlap: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warnings:
+    """What is taken, and may not be meant.
+
+    `canary`: the workflow that is to go first and does not use it, with those that do. `missing`: items that
+    its settings name and that there are not. `first`: why its next rotation could not come to its end.
+    """
+
+    canary: tuple[str, tuple[str, ...]] | None
+    missing: tuple[str, ...]
+    first: str | None
+
+
 class Items:
     def __init__(
         self,
@@ -59,6 +89,7 @@ class Items:
         pickups: Pickups,
         audit: AuditLog,
         supersession: Supersession,
+        opening: Opening,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -69,6 +100,7 @@ class Items:
         self._pickups = pickups
         self._audit = audit
         self._supersession = supersession
+        self._opening = opening
         self._clock = clock
 
     def create(
@@ -123,6 +155,44 @@ class Items:
             )
             return created.item, self._pickups.keep_first(connection, created, actor=actor)
 
+    def view(self, name: str) -> ItemView:
+        """All that there is to show of an item; no value is among it."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            return ItemView(
+                item=item,
+                versions=tuple(self._versions.of_item(connection, item.id)),
+                references=tuple(self._references.of_item(connection, item.id)),
+                original=self._name_original(connection, item).policy.copy_of,
+                copies=tuple(copies_of(connection, item.id)),
+                overlap=self._explain_overlap(connection, item),
+            )
+
+    def warn(self, item: Item) -> Warnings:
+        """What may not be meant, of an item that was just made or changed."""
+        with self._database.read() as connection:
+            named = self._references.of_consumer(connection, item.id)
+            users = tuple(one.name for one in consumer_rows.consumers_of(connection, item.id))
+            first = self._explain_first(connection, item)
+        wanted = item.policy.canary
+        unused = wanted is not None and wanted != CANARY_AUTO and wanted not in users
+        return Warnings(
+            canary=(wanted, users) if unused and wanted is not None else None,
+            missing=tuple(sorted({one.written for one in named if one.item_id is None})),
+            first=first,
+        )
+
+    def delete(self, name: str, *, actor: str) -> Item:
+        """The item and every value of it are gone, and what was found of it is settled. Refused while anything
+        uses it, or a rotation of it is open.
+        """
+        with self._database.write() as connection:
+            self._opening.check_at_rest(connection, self._vault.get(connection, name))
+            item = self._vault.delete(connection, name, actor=actor)
+            finding_rows.resolve_item(connection, item.id, self._clock())
+        self._database.scrub()
+        return item
+
     def lacks_expiry(self, name: str, change: ItemChange) -> bool:
         """Whether nothing says when a new value would lapse: neither the change, nor the policy after it.
 
@@ -137,11 +207,14 @@ class Items:
         """Whether the old value works on beside the new one when it is replaced, as far as that is known: what
         the last rotation saw counts for more than what the policy says.
         """
+        with self._database.read() as connection:
+            return self._explain_overlap(connection, item)
+
+    def _explain_overlap(self, connection: Connection, item: Item) -> str | None:
         says = catalog.explain_overlap(item.policy)
         if says is None or not catalog.works_beside(item.policy, item.policy.rotator or ""):
             return says
-        with self._database.read() as connection:
-            one_way = rotation_rows.saw_one_way(connection, item.id, item.policy.rotator or "")
+        one_way = rotation_rows.saw_one_way(connection, item.id, item.policy.rotator or "")
         return (
             "the old value stops working when a new one is issued, as was seen the last time"
             if one_way
@@ -151,7 +224,10 @@ class Items:
     def explain_first(self, item: Item) -> str | None:
         """Why its next rotation could not come to its end, where its value was given and not issued here."""
         with self._database.read() as connection:
-            found = self._versions.of_item(connection, item.id)
+            return self._explain_first(connection, item)
+
+    def _explain_first(self, connection: Connection, item: Item) -> str | None:
+        found = self._versions.of_item(connection, item.id)
         present = next((one for one in found if one.number == item.version), None)
         is_given = present is None or not present.external
         return catalog.explain_first(item.policy) if is_given else None
