@@ -9,7 +9,7 @@ kept elsewhere) shows a log that was cut back together with its head.
 import hmac
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vaultcore.database import DECISIVE
 from vaultcore.errors import AuditError, InvalidInputError, UnreadableError
-from vaultcore.paging import walk_pages
+from vaultcore.paging import walk_keyset
 from vaultcore.stored import UNREADABLE, Unread, read_apart, unreadable_fields
 from vaultcore.tables import audit, audit_head
 
@@ -213,21 +213,11 @@ def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes 
 
     Row and hash are None where they cannot even be read, which an edit behind the vault's back can bring about.
     """
-
-    def read_page(last: tuple[int] | None) -> Sequence[Row[*tuple[Any, ...]]]:
-        after = 0 if last is None else last[0]
-        query = select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(_PAGE)
-        return connection.execute(query).all()
-
-    for page in walk_pages(read_page, _seq_of, size=_PAGE):
+    for page in walk_keyset(connection, select(audit).where(audit.c.seq > 0), (audit.c.seq,), size=_PAGE):
         for stored in page:
             row = read_apart(stored, _audit_row)
             chained = None if stored.hash is UNREADABLE else stored.hash
             yield stored.seq, None if isinstance(row, Unread) else row, chained
-
-
-def _seq_of(row: Row[*tuple[Any, ...]]) -> tuple[int]:
-    return (row.seq,)
 
 
 def _audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:

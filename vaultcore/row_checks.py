@@ -3,15 +3,17 @@
 A record is opened and what it holds thrown away: that is no reveal, nothing of it leaves.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Table, select
 
 from vaultcore.owners import Owners
+from vaultcore.paging import walk_pages
 from vaultcore.row_macs import columns_of, is_ours, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from vaultcore.tables import versions as version_rows
@@ -56,17 +58,20 @@ class RowChecks:
     def tables(self) -> list[Table]:
         return kept_tables()
 
-    def check_page(self, connection: Connection, table: Table, last: Key | None, *, size: int) -> Page:
+    def walk(self, connection: Connection, table: Table, after: Key | None, *, size: int) -> Iterator[Page]:
+        """The rows of a table by primary key, after that one; what comes last has no `last`, be it empty."""
         columns, _ = self._opens.get(table.name, ((), None))
-        rows = page_after(connection, table, last, size=size, columns=columns)
-        wrong = [found for row in rows if (found := self._check(connection, table, row)) is not None]
-        more = len(rows) == size
-        keys = [column.name for column in table.primary_key]
-        return Page(
-            rows=len(rows),
-            wrong=tuple(wrong),
-            last=tuple(getattr(rows[-1], name) for name in keys) if more else None,
-        )
+        ended = False
+        for rows in walk_pages(
+            lambda last: page_after(connection, table, last or after, size=size, columns=columns),
+            partial(_key_of, table),
+            size=size,
+        ):
+            wrong = [found for row in rows if (found := self._check(connection, table, row)) is not None]
+            ended = len(rows) < size
+            yield Page(rows=len(rows), wrong=tuple(wrong), last=None if ended else _key_of(table, rows[-1]))
+        if not ended:
+            yield Page(rows=0, wrong=(), last=None)
 
     def check_row(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
         """As `find_row` read it; None: it is whole."""
@@ -101,6 +106,10 @@ class RowChecks:
             return None
         named = {name: stored[name] for name in columns_of(table)}
         return Wrong(table=table.name, key=key_of(table, stored), fault=fault, row=named)
+
+
+def _key_of(table: Table, row: Row[*tuple[Any, ...]]) -> Key:
+    return tuple(getattr(row, column.name) for column in table.primary_key)
 
 
 def _read_key(column: Column[Any], shown: str) -> str | int | datetime | None:

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, literal, select, tuple_, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, select, update
 
 from vaultcore.audit import AuditLog
 from vaultcore.damage import is_sound
 from vaultcore.errors import RefusedError
 from vaultcore.mac_writing import AS_IS
-from vaultcore.paging import walk_pages
+from vaultcore.paging import select_page, walk_pages
 from vaultcore.row_macs import ADDED, GENERATION, MAC, RowMacs, columns_of, is_kept
 from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
@@ -40,15 +40,10 @@ def page_after(
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Rows of such a table by primary key, after that one, with the columns that their digest is of."""
     keys = list(table.primary_key)
-    query = (
-        select(*(table.c[name] for name in columns_of(table)), table.c[MAC], *columns)
-        .where(*(is_sound(key, connection.dialect.name) for key in keys))
-        .order_by(*keys)
+    query = select(*(table.c[name] for name in columns_of(table)), table.c[MAC], *columns).where(
+        *(is_sound(key, connection.dialect.name) for key in keys)
     )
-    if last is not None:
-        after = [literal(part, key.type) for key, part in zip(keys, last, strict=True)]
-        query = query.where(keys[0] > after[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*after))
-    return connection.execute(query.limit(size)).all()
+    return connection.execute(select_page(query, keys, last, size=size)).all()
 
 
 def is_signed(own: Row[*tuple[Any, ...]]) -> bool:

@@ -29,6 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from vaultcore.errors import ConflictError, NightkeyError, UnreadableError
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -53,9 +54,11 @@ _OF_THE_ROW = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErr
 
 @dataclass(frozen=True, kw_only=True)
 class Unread(Generic[T]):
-    """A row of which nothing could be made. `problem` names the fields, or else the kind of the error."""
+    """A row, or what was made of one, of which nothing came. `problem` names the fields, or else the kind
+    of the error.
+    """
 
-    row: Row[*tuple[Any, ...]]
+    row: Any
     problem: str
 
     def explain(self, what: str) -> UnreadableError:
@@ -74,8 +77,8 @@ def check_row(row: Row[*tuple[Any, ...]], what: str) -> None:
         raise UnreadableError(what, ", ".join(fields))
 
 
-def read_apart(row: Row[*tuple[Any, ...]], read: Callable[[Row[*tuple[Any, ...]]], T]) -> T | Unread[T]:
-    """What `read` makes of the row; what is wrong with the row ends nothing but that."""
+def read_apart(row: R, read: Callable[[R], T]) -> T | Unread[T]:
+    """What `read` makes of the row, or of what was made of it; what is wrong with it ends nothing but that."""
     try:
         return read(row)
     except ConflictError:
@@ -86,21 +89,17 @@ def read_apart(row: Row[*tuple[Any, ...]], read: Callable[[Row[*tuple[Any, ...]]
         return Unread(row=row, problem=_explain(row, error))
 
 
-def do_apart(
-    connection: Connection, row: Row[*tuple[Any, ...]], do: Callable[[Row[*tuple[Any, ...]]], T]
-) -> T | Unread[T]:
+def do_apart(connection: Connection, row: R, do: Callable[[R], T]) -> T | Unread[T]:
     """As `read_apart`, for what writes: of a row with which something is wrong nothing is written."""
 
-    def within(one: Row[*tuple[Any, ...]]) -> T:
+    def within(one: R) -> T:
         with connection.begin_nested():
             return do(one)
 
     return read_apart(row, within)
 
 
-def read_all(
-    rows: Iterable[Row[*tuple[Any, ...]]], read: Callable[[Row[*tuple[Any, ...]]], T]
-) -> tuple[list[T], list[Unread[T]]]:
+def read_all(rows: Iterable[R], read: Callable[[R], T]) -> tuple[list[T], list[Unread[T]]]:
     """What was made of the rows, and those of which nothing could be made."""
     made: list[T] = []
     unread: list[Unread[T]] = []
@@ -122,10 +121,10 @@ def _is_of_the_row(error: Exception) -> bool:
     )
 
 
-def _explain(row: Row[*tuple[Any, ...]], error: Exception) -> str:
+def _explain(row: object, error: Exception) -> str:
     if isinstance(error, UnreadableError):
         return error.problem
-    fields = ", ".join(unreadable_fields(row))
+    fields = ", ".join(unreadable_fields(row)) if isinstance(row, Row) else ""
     return fields or (str(error) if isinstance(error, NightkeyError) else type(error).__name__)
 
 

@@ -5,7 +5,7 @@ adds commit together or not at all. The values themselves are `vaultcore.version
 """
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from vaultcore.ids import new_id
 from vaultcore.model import UNCHANGED, Consumer, Item, Kind, NodeReference, Policy, Stage, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
-from vaultcore.paging import walk_pages
+from vaultcore.paging import select_page, walk_keyset
 from vaultcore.references import find_uses, texts_in
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
@@ -128,9 +128,7 @@ class Vault:
 
     def page(self, connection: Connection, *, after: str = "", limit: int = 500) -> list[Item]:
         """Items by name, a page at a time: those after `after`."""
-        rows = connection.execute(
-            select_items().where(items.c.name > after).order_by(items.c.name).limit(limit)
-        ).all()
+        rows = connection.execute(select_page(select_items(), (items.c.name,), (after,), size=limit)).all()
         names = owners_of(connection, [row.id for row in rows])
         return [item_from_row(row, names[row.id]) for row in rows]
 
@@ -138,12 +136,7 @@ class Vault:
         """Items by name, read in pages; in the place of one that cannot be read, or was edited, the error
         that says so.
         """
-
-        def read_page(last: tuple[str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
-            query = select_items().order_by(items.c.name).limit(page_size)
-            return connection.execute(query if last is None else query.where(items.c.name > last[0])).all()
-
-        for rows in walk_pages(read_page, lambda row: (row.name,), size=page_size):
+        for rows in walk_keyset(connection, select_items(), (items.c.name,), size=page_size):
             names = owners_of(connection, [row.id for row in rows])
 
             def read(row: Row[*tuple[Any, ...]], names: Mapping[str, tuple[str, ...]] = names) -> Item:

@@ -1,11 +1,10 @@
 """How far the nights have come with checking all rows that decide, and what those rows are called."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from vaultcore.row_macs import is_ours
 from vaultcore.tables import items
@@ -57,10 +56,12 @@ def name_of_item(connection: Connection, item_id: object) -> str | None:
     return None if name is None else str(name)
 
 
-def list_tampered(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+def list_tampered(connection: Connection) -> list[str]:
     """The subjects of the open findings of rows that were changed."""
-    return connection.execute(
-        select(findings.c.subject).where(
-            findings.c.kind == FindingKind.TAMPERED.value, findings.c.resolved_at.is_(None)
-        )
-    ).all()
+    return list(
+        connection.execute(
+            select(findings.c.subject).where(
+                findings.c.kind == FindingKind.TAMPERED.value, findings.c.resolved_at.is_(None)
+            )
+        ).scalars()
+    )

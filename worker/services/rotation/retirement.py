@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, select
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, RefusedError, UnreadableError
 from vaultcore.model import Item, Mode, Stage
-from vaultcore.paging import walk_pages
+from vaultcore.paging import select_page, walk_pages
 from vaultcore.stored import Unread, check_row, do_apart
 from vaultcore.tables import items, versions
 from vaultcore.vault import Vault
@@ -56,7 +56,8 @@ class Retirement:
         def retire_page(last: tuple[str, int] | None) -> Sequence[Row[*tuple[Any, ...]]]:
             nonlocal retired
             with self._database.write() as connection:
-                page = connection.execute(_candidates(last or ("", 0), page_size)).all()
+                keys = (versions.c.item_id, versions.c.number)
+                page = connection.execute(select_page(_candidates(), keys, last, size=page_size)).all()
                 for row in page:
                     done = do_apart(connection, row, lambda one: self._retire(connection, one, actor))
                     if isinstance(done, Unread):
@@ -116,10 +117,9 @@ def _is_outside(item: Item) -> bool:
         return True
 
 
-def _candidates(last: tuple[str, int], limit: int) -> Select[*tuple[Any, ...]]:
+def _candidates() -> Select[*tuple[Any, ...]]:
     current = versions.alias("current")
     busy = exists().where(rotations.c.item_id == versions.c.item_id, rotations.c.finished_at.is_(None))
-    item_id, number = last
     return (
         select(
             versions.c.item_id,
@@ -137,8 +137,5 @@ def _candidates(last: tuple[str, int], limit: int) -> Select[*tuple[Any, ...]]:
         .where(
             versions.c.stage == Stage.PREVIOUS.value,
             ~busy,
-            (versions.c.item_id > item_id) | and_(versions.c.item_id == item_id, versions.c.number > number),
         )
-        .order_by(versions.c.item_id, versions.c.number)
-        .limit(limit)
     )

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Table
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
-from vaultcore.paging import refuse_to_go_round
 from vaultcore.row_checks import Fault, Page, RowChecks, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
@@ -157,24 +156,19 @@ class RowVerification:
         start = names.index(place.table) if place is not None and place.table in names else 0
         key = None if place is None else _read_key(tables[start], place)
         for position in range(start, len(tables)):
-            last, more = key, True
-            while more:
-                page = self._checks.check_page(connection, tables[position], last, size=_PAGE)
-                if last is not None and page.last == last:
-                    raise refuse_to_go_round()
-                last, more = page.last, page.last is not None
-                follows = position + 1 < len(tables)
-                after = Place(table=names[position], key=last) if more else None
-                yield (after or (Place(table=names[position + 1], key=None) if follows else None)), page
+            following = Place(table=names[position + 1], key=None) if position + 1 < len(tables) else None
+            for page in self._checks.walk(connection, tables[position], key, size=_PAGE):
+                more = page.last is not None
+                yield (Place(table=names[position], key=page.last) if more else following), page
             key = None
 
     def _find_mended(self, connection: Connection) -> list[str]:
         """Of what was found before: what is whole by now, or gone."""
         mended = []
-        for row in row_check_rows.list_tampered(connection):
-            done = do_apart(connection, row, lambda one: self._is_mended(connection, one.subject))
+        for subject in row_check_rows.list_tampered(connection):
+            done = do_apart(connection, subject, lambda one: self._is_mended(connection, one))
             if done is True:  # one of which it cannot be told stays open, and ends no night
-                mended.append(row.subject)
+                mended.append(subject)
         return mended
 
     def _is_mended(self, connection: Connection, subject: str) -> bool:
