@@ -64,6 +64,19 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     assert any(TOKEN in describe(problem) for problem in problems)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("lacks", ["no-owner", "no-value", "misfit"])
+def test_an_item_that_lacks_something_and_whose_name_cannot_be_read_ends_no_night(
+    services: Services, moves: Moves, lacks: str
+) -> None:
+    add_due(moves, TOKEN, OTHER)
+    moves.sql(f"UPDATE items SET name = x'ff', hygiene = '{lacks}' WHERE name = '{TOKEN}'")
+    opened = services.night.nights.begin(services.clock())
+    assert opened is not None
+    assert len(opened) == 1
+    assert "name" in unreadable(services)["unreadable"]
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("column", ["due_at", "expires_at", "updated_at", "hold_until"])
 @pytest.mark.parametrize("value", ["infinity", "-infinity"])

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, exists, null, or_, select, true
 
 from vaultcore import tables as vault
-from vaultcore.damage import Damage, find_damage, is_sound, number_in, text_in
+from vaultcore.damage import find_damage, is_sound, number_in, text_in
 from vaultcore.model import Hygiene, Stage
 from worker.domain.saga import FINISHED
 from worker.rows import tables as ours
@@ -21,6 +21,20 @@ _FAR = timedelta(days=400)
 """Nothing is put off for longer than the year in which a window must open."""
 
 _FINISHED = [state.value for state in FINISHED]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DamagedRow:
+    """A row that cannot be read: its primary key, to be shown, and what a finding says of it. What is beside it
+    may itself be what cannot be read.
+    """
+
+    table: str
+    key: str
+    fields: tuple[str, ...]
+    item_id: object
+    name: object
+    workflow: object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,28 +53,24 @@ class _Check:
     rules: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
 
 
-def walk_damage(connection: Connection, now: datetime) -> Iterator[Damage]:
-    """Every row that decides something and holds what none of us wrote.
-
-    Beside it: `beside_item` (the item's id), `beside_name` and `beside_workflow`.
-    """
+def walk_damage(connection: Connection, now: datetime) -> Iterator[DamagedRow]:
+    """Every row that decides something and holds what none of us wrote."""
     dialect = connection.dialect.name
     for check in _checks(now, dialect):
         live = check.live
         if check.over is not None:
             over = check.table.c[check.over]
             live = or_(over.is_(None), ~is_sound(over, dialect))
-        yield from find_damage(
-            connection,
-            check.table,
-            where=live,
-            beside={
-                "item": check.item,
-                "name": check.name,
-                "workflow": check.workflow,
-            },
-            rules=check.rules,
-        )
+        beside = {"item": check.item, "name": check.name, "workflow": check.workflow}
+        for damage in find_damage(connection, check.table, where=live, beside=beside, rules=check.rules):
+            yield DamagedRow(
+                table=damage.table,
+                key=damage.key,
+                fields=damage.fields,
+                item_id=damage.row.beside_item,
+                name=damage.row.beside_name,
+                workflow=damage.row.beside_workflow,
+            )
 
 
 def _checks(now: datetime, dialect: str) -> list[_Check]:

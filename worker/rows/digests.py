@@ -26,7 +26,7 @@ from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
 from worker.domain.saga import State
-from worker.rows import findings as finding_rows
+from worker.rows.quiet_findings import is_quiet
 from worker.rows.rotations import holds_new
 from worker.rows.tables import findings, notices, rotations, tellings
 
@@ -45,7 +45,7 @@ _HOLDS = and_(
     tellings.c.owner_id == _OWNER,
     tellings.c.night == _NIGHT,
     findings.c.resolved_at.is_(None),
-    not_(finding_rows.is_quiet(_NOW)),
+    not_(is_quiet(_NOW)),
     or_(findings.c.deadline.is_(None), findings.c.deadline == items.c.expires_at),
     or_(findings.c.item_id.is_(None), items.c.id.is_not(None)),
     or_(

@@ -1,34 +1,42 @@
 """Findings as rows: opened, brought up to date, resolved, and told. It decides nothing and commits nothing."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    case,
-    delete,
-    func,
-    not_,
-    or_,
-    select,
-    true,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, not_, or_, select, true, update
 
 from vaultcore.database import upsert_into
 from vaultcore.ids import new_id
-from vaultcore.paging import walk_pages
+from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners, owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.findings import Finding, FindingKind, topic_of
+from worker.rows.quiet_findings import is_quiet
 from worker.rows.tables import findings, tellings
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenFinding:
+    """As it is stored. `quiet_by` is who knows of it, if anybody does, at which level, until when and why."""
+
+    id: str
+    kind: FindingKind
+    subject: str
+    item_id: str | None
+    item: str | None
+    workflow: str | None
+    level: int
+    detail: str
+    does: str | None
+    command: str | None
+    opened_at: datetime
+    quiet_until: datetime | None
+    quiet_level: int | None
+    quiet_by: str | None
+    quiet_why: str | None
 
 
 def record(connection: Connection, finding: Finding, now: datetime) -> str:
@@ -122,15 +130,7 @@ def list_subjects(connection: Connection, kind: FindingKind) -> list[str]:
     )
 
 
-def find_open(connection: Connection, finding_id: str) -> Row[*tuple[Any, ...]] | None:
-    return connection.execute(
-        select(findings).where(findings.c.id == finding_id, findings.c.resolved_at.is_(None)).with_for_update()
-    ).one_or_none()
-
-
-def list_open(
-    connection: Connection, *, owner_id: str | None = None, limit: int = 10_000
-) -> Sequence[Row[*tuple[Any, ...]]]:
+def list_open(connection: Connection, *, owner_id: str | None = None, limit: int = 10_000) -> list[OpenFinding]:
     """Oldest first; of an owner's items, or all. One that cannot be read is told by the next scan."""
     mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
     whose = true() if owner_id is None else findings.c.item_id.in_(mine)
@@ -140,48 +140,40 @@ def list_open(
         .order_by(findings.c.opened_at, findings.c.id)
         .limit(limit)
     )
-    return read_all(rows, _check)[0]
+    return read_all(rows, _read)[0]
 
 
-def _check(row: Row[*tuple[Any, ...]]) -> Row[*tuple[Any, ...]]:
+def _read(row: Row[*tuple[Any, ...]]) -> OpenFinding:
     check_row(row, f"finding {row.id}")
-    FindingKind(row.kind)
-    return row
-
-
-# What a person knows of
-
-
-def quieten(
-    connection: Connection, row: Row[*tuple[Any, ...]], *, until: datetime | None, by: str, why: str
-) -> None:
-    """At the level at which it is now. What is put off is told again when its time is over."""
-    connection.execute(
-        update(findings)
-        .where(findings.c.id == row.id)
-        .values(quiet_until=until, quiet_level=row.level, quiet_by=by, quiet_why=why)
-    )
-    if until is not None:
-        connection.execute(delete(tellings).where(tellings.c.topic == row.topic))
-
-
-def is_quiet(now: datetime | BindParameter[Any]) -> ColumnElement[bool]:
-    """Known to a person at the level at which it is. What has lapsed gets no worse by another day."""
-    return and_(
-        findings.c.quiet_level.is_not(None),
-        or_(findings.c.quiet_until.is_(None), findings.c.quiet_until > now),
-        or_(findings.c.level <= findings.c.quiet_level, findings.c.kind == FindingKind.LAPSED.value),
+    return OpenFinding(
+        id=row.id,
+        kind=FindingKind(row.kind),
+        subject=row.subject,
+        item_id=row.item_id,
+        item=row.item,
+        workflow=row.workflow,
+        level=row.level,
+        detail=row.detail,
+        does=row.does,
+        command=row.command,
+        opened_at=row.opened_at,
+        quiet_until=row.quiet_until,
+        quiet_level=row.quiet_level,
+        quiet_by=row.quiet_by,
+        quiet_why=row.quiet_why,
     )
 
 
-def show_quiet(row: Row[*tuple[Any, ...]], now: datetime) -> str | None:
+def show_quiet(finding: OpenFinding, now: datetime) -> str | None:
     """Who knows of it, for how long and why; None: nobody, or not any more."""
-    over = row.quiet_until is not None and row.quiet_until <= now
-    worse = row.quiet_level is not None and row.level > row.quiet_level and row.kind != FindingKind.LAPSED.value
-    if row.quiet_level is None or over or worse:
+    quiet_until, quiet_level = finding.quiet_until, finding.quiet_level
+    over = quiet_until is not None and quiet_until <= now
+    if quiet_level is None or over:
         return None
-    until = "" if row.quiet_until is None else f", until {row.quiet_until:%Y-%m-%d %H:%M} UTC"
-    return f"{row.quiet_by}{until}: {row.quiet_why}"
+    if finding.level > quiet_level and finding.kind is not FindingKind.LAPSED:
+        return None
+    until = "" if quiet_until is None else f", until {quiet_until:%Y-%m-%d %H:%M} UTC"
+    return f"{finding.quiet_by}{until}: {finding.quiet_why}"
 
 
 # Who was told of what
@@ -194,13 +186,13 @@ def walk_untold(
 
     Of what has lapsed for days all are there: deputies and operators may not have heard of it yet.
     """
-    owner = func.coalesce(item_owners.c.owner_id, operators)
+    owner = func.coalesce(item_owners.c.owner_id, operators).label("key")
     query = (
         select(
             findings.c.id,
             findings.c.level,
             findings.c.topic,
-            owner.label("key"),
+            owner,
             item_owners.c.owner_id,
             owners.c.deputy_id,
         )
@@ -217,14 +209,8 @@ def walk_untold(
                 findings.c.level >= DEPUTY_LEVEL,
             ),
         )
-        .order_by(findings.c.id, owner)
-        .limit(page_size)
     )
-    return walk_pages(
-        lambda last: connection.execute(query.where(tuple_(findings.c.id, owner) > (last or ("", "")))).all(),
-        lambda row: (row.id, row.key),
-        size=page_size,
-    )
+    return walk_keyset(connection, query, (findings.c.id, owner), size=page_size)
 
 
 def told_levels(connection: Connection, topics: Collection[str]) -> dict[tuple[str, str], int]:

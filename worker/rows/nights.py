@@ -1,6 +1,6 @@
 """Nights as they are stored: claimed once, scanned, ended with what was wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,6 +74,48 @@ def last_night(
         query = query.where(sweeps.c.by_hand.is_(by_hand))
     row = connection.execute(query).one_or_none()
     return None if row is None else Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def list_unclosed(connection: Connection) -> list[datetime]:
+    """The slots of the nights that were scanned and have not ended."""
+    return list(
+        connection.execute(
+            select(sweeps.c.slot)
+            .where(
+                _IS_NIGHT,
+                sweeps.c.scanned_at.is_not(None),
+                sweeps.c.done_at.is_(None),
+                is_whole(connection, sweeps),
+            )
+            .order_by(sweeps.c.slot)
+        ).scalars()
+    )
+
+
+def lock_unclosed(connection: Connection, slot: datetime) -> datetime | None:
+    """When the night had been scanned, or its slot where that cannot be read; None: it was not, or has ended.
+    Nobody else closes it in this transaction.
+    """
+    row = connection.execute(
+        select(sweeps.c.scanned_at)
+        .where(
+            _IS_NIGHT,
+            sweeps.c.slot == slot,
+            sweeps.c.done_at.is_(None),
+            sweeps.c.scanned_at.is_not(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    return None if row is None else row.scanned_at or slot
+
+
+def mark_scanned(connection: Connection, slot: datetime, *, at: datetime, counts: Mapping[str, int]) -> None:
+    """Its scan is over, and came to this."""
+    connection.execute(
+        update(sweeps)
+        .where(_IS_NIGHT, sweeps.c.slot == slot)
+        .values(scanned_at=at, outcome=None, counts=dict(counts))
+    )
 
 
 def end_night(

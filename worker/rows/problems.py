@@ -18,10 +18,10 @@ from worker.domain.messages import describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
 from worker.rows import comparisons as comparison_rows
-from worker.rows import findings as finding_rows
 from worker.rows import messages as message_rows
 from worker.rows import notices as notice_rows
 from worker.rows import pickups as pickup_rows
+from worker.rows.quiet_findings import is_quiet
 from worker.rows.rotations import read_whole
 from worker.rows.tables import deliveries, findings, heartbeats, notices, rotations
 
@@ -214,7 +214,7 @@ def _due_again(connection: Connection, now: datetime) -> list[Problem]:
             items.c.due_at <= now,
             findings.c.kind == FindingKind.ROTATION_FAILED.value,
             findings.c.resolved_at.is_(None),
-            not_(finding_rows.is_quiet(now)),
+            not_(is_quiet(now)),
             not_(open_one),
         )
         .order_by(items.c.name)
@@ -243,7 +243,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
             findings.c.kind.in_([kind.value for kind in FAILING_FINDINGS]),
             or_(findings.c.kind != FindingKind.NO_VALUE.value, used),
             findings.c.level > MENTIONED,
-            not_(finding_rows.is_quiet(now)),
+            not_(is_quiet(now)),
         )
         .order_by(findings.c.id)
     )

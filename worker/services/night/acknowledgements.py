@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError
-from worker.rows import findings as finding_rows
+from worker.rows.quiet_findings import NamedFinding, find_open, quieten
 
 WHY_MAX = 500
 
@@ -47,24 +47,24 @@ class Acknowledgements:
             raise InvalidInputError(f"--why is a reason for the record: 1 to {WHY_MAX} printable characters")
         now = self._clock()
         with self._database.write() as connection:
-            row = _find(connection, finding_id)
-            finding_rows.quieten(connection, row, until=until, by=actor, why=why)
+            finding = _find(connection, finding_id)
+            quieten(connection, finding, until=until, by=actor, why=why)
             self._audit.append(
                 connection,
                 at=now,
                 actor=actor,
                 action=f"finding.{what}",
-                subject=row.id,
-                kind=row.kind,
-                about=row.item or row.subject,
+                subject=finding.id,
+                kind=finding.kind,
+                about=finding.about,
                 why=why,
                 **({} if until is None else {"until": until.isoformat()}),
             )
-        return Quiet(id=row.id, kind=row.kind, subject=row.item or row.subject, until=until)
+        return Quiet(id=finding.id, kind=finding.kind, subject=finding.about, until=until)
 
 
-def _find(connection: Connection, finding_id: str) -> Row[tuple[object, ...]]:
-    row = finding_rows.find_open(connection, finding_id)
-    if row is None:
+def _find(connection: Connection, finding_id: str) -> NamedFinding:
+    finding = find_open(connection, finding_id)
+    if finding is None:
         raise NotFoundError(f"no open finding {finding_id[:60]!r}: `nightkey finding list` shows them all")
-    return row
+    return finding

@@ -1,23 +1,19 @@
 """Coming expiries as a calendar that other programs read (iCalendar, RFC 5545)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy import Connection, Row, or_, select
 
 from vaultcore import rules
-from vaultcore.damage import is_sound
 from vaultcore.database import Database
+from vaultcore.errors import UnreadableError
 from vaultcore.model import Item, Mode
 from vaultcore.owners import Owners
-from vaultcore.paging import walk_pages
-from vaultcore.stored import Unread, check_row, read_apart
-from vaultcore.tables import item_owners, items
+from vaultcore.stored import read_apart
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, value_command
+from worker.rows.coming_expiries import ComingExpiry, walk_coming_expiries
+from worker.rows.unread import UnreadItem
 
-_PAGE = 500
 _LENGTH = timedelta(minutes=30)
 
 
@@ -47,9 +43,8 @@ class Calendar:
         with self._database.read() as connection:
             owner_id = None if owner is None else self._owners.get(connection, owner).id
 
-            def write_event(row: Row[*tuple[Any, ...]]) -> Event | None:
-                check_row(row, f"item {row.name}")
-                item = self._vault.get(connection, row.id)
+            def write_event(row: ComingExpiry) -> Event | None:
+                item = self._vault.get(connection, row.item_id)
                 if item.expires_at is None:
                     return None
                 event = Event()
@@ -63,39 +58,14 @@ class Calendar:
                 event.add("transp", "TRANSPARENT")
                 return event
 
-            for row in self._walk(connection, owner_id, now):
-                event = read_apart(row, write_event)
-                if isinstance(event, Unread):
-                    problems.append(str(event.explain(f"item {row.name}")))
-                elif event is not None:
+            for row in walk_coming_expiries(connection, now, owner_id=owner_id):
+                event = row if isinstance(row, UnreadItem) else read_apart(row, write_event)
+                if isinstance(event, Event):
                     calendar.add_component(event)
+                elif event is not None:
+                    problems.append(str(UnreadableError(f"item {row.name}", event.problem)))
         written: bytes = calendar.to_ical()
         return written, problems
-
-    def _walk(
-        self, connection: Connection, owner_id: str | None, now: datetime
-    ) -> Iterator[Row[*tuple[Any, ...]]]:
-        """By their expiry; at the end those whose expiry is no time."""
-        sound = is_sound(items.c.expires_at, connection.dialect.name)
-        every = select(items.c.id, items.c.name, items.c.expires_at)
-        if owner_id is not None:
-            mine = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
-            every = every.where(items.c.id.in_(mine))
-        query = (
-            every.where(items.c.expires_at > now, sound).order_by(items.c.expires_at, items.c.id).limit(_PAGE)
-        )
-
-        def read(last: tuple[datetime, str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
-            if last is None:
-                return list(connection.execute(query))
-            further = or_(
-                items.c.expires_at > last[0], (items.c.expires_at == last[0]) & (items.c.id > last[1])
-            )
-            return list(connection.execute(query.where(further)))
-
-        for rows in walk_pages(read, lambda row: (row.expires_at, row.id), size=_PAGE):
-            yield from rows
-        yield from connection.execute(every.where(~sound).order_by(items.c.id))
 
 
 def _explain(item: Item, now: datetime) -> str:

@@ -5,16 +5,15 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.owners import Owners
-from vaultcore.tables import item_owners, items, owners
 from worker.domain.audience import DEPUTY_LEVEL
-from worker.domain.findings import FindingKind
 from worker.domain.notices import Message, TonightLine
 from worker.domain.plan import Action
 from worker.rows import findings as finding_rows
+from worker.rows.owners import find_heard_of
 from worker.services.night.nights import Nights, Preview
 from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
@@ -56,7 +55,7 @@ class DigestPreview:
         with self._undone() as connection:
             owner = self._owners.get(connection, name)
             operators = owner.id == self._recipients.find_operators(connection)
-            mine = _items_of(connection, owner.id, nobodys=operators)
+            mine = find_heard_of(connection, owner.id, nobodys=operators)
             for finding in seen.findings:
                 late = operators and finding.level >= DEPUTY_LEVEL
                 if late or finding.item_id in mine or (operators and finding.item_id is None):
@@ -81,25 +80,14 @@ class _Undone(Exception):  # noqa: N818  # it is no error
     """Ends a transaction."""
 
 
-def _items_of(connection: Connection, owner_id: str, *, nobodys: bool) -> set[str]:
-    """Those of the owner, and of those whose deputy they are; `nobodys`: and what has no owner."""
-    principals = select(owners.c.id).where(or_(owners.c.id == owner_id, owners.c.deputy_id == owner_id))
-    found = select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(principals))
-    mine = set(connection.execute(found).scalars())
-    if nobodys:
-        unowned = select(items.c.id).where(items.c.id.not_in(select(item_owners.c.item_id)))
-        mine |= set(connection.execute(unowned).scalars())
-    return mine
-
-
 def _resolve_settled(
     connection: Connection, mine: set[str], seen: set[tuple[str, str]], night: datetime
 ) -> None:
     """What is open of these items, and would not be found again."""
     for row in finding_rows.list_open(connection):
-        known = FindingKind(row.kind) in SCANNED_KINDS and row.item_id in mine
-        if known and (row.kind, row.subject) not in seen:
-            finding_rows.resolve(connection, FindingKind(row.kind), row.subject, night)
+        known = row.kind in SCANNED_KINDS and row.item_id in mine
+        if known and (row.kind.value, row.subject) not in seen:
+            finding_rows.resolve(connection, row.kind, row.subject, night)
 
 
 def _find_tonight(seen: Preview, mine: set[str]) -> list[TonightLine]:

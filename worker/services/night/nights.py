@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 import structlog
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 
-from vaultcore.damage import is_whole
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.vault import Vault
@@ -22,7 +21,6 @@ from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.nights import NIGHT_JOB, Night
-from worker.rows.tables import sweeps
 from worker.services.night.due import SeenItem, walk_due
 from worker.services.night.problems import Problems
 from worker.services.night.shared_credentials import walk_shared, walk_stale_copies
@@ -160,12 +158,8 @@ class Nights:
             unreadable += self._pickup_reminders.chase()[1]
             opened, counts = self._scan(now, night=slot, unreadable=unreadable)
             with self._database.write() as connection:
-                connection.execute(
-                    update(sweeps)
-                    .where(sweeps.c.job == NIGHT_JOB, sweeps.c.slot == slot)
-                    .values(
-                        scanned_at=self._clock(), outcome=None, counts={**asdict(counts), "retired": retired}
-                    )
+                night_rows.mark_scanned(
+                    connection, slot, at=self._clock(), counts={**asdict(counts), "retired": retired}
                 )
         except Exception as error:
             self._tell_failed_scan(slot, error)
@@ -207,18 +201,7 @@ class Nights:
     def open_nights(self) -> list[datetime]:
         """Nights that were scanned and are not closed."""
         with self._database.read() as connection:
-            return list(
-                connection.execute(
-                    select(sweeps.c.slot)
-                    .where(
-                        sweeps.c.job == NIGHT_JOB,
-                        sweeps.c.scanned_at.is_not(None),
-                        sweeps.c.done_at.is_(None),
-                        is_whole(connection, sweeps),
-                    )
-                    .order_by(sweeps.c.slot)
-                ).scalars()
-            )
+            return night_rows.list_unclosed(connection)
 
     def scanned_at(self, slot: datetime) -> datetime:
         """When its scan was over; now, if it is not."""
@@ -232,17 +215,8 @@ class Nights:
         Whatever is unfinished, failed or overdue by then counts, whichever night it comes from.
         """
         with self._database.write() as connection:
-            night = connection.execute(
-                select(sweeps.c.scanned_at)
-                .where(
-                    sweeps.c.job == NIGHT_JOB,
-                    sweeps.c.slot == slot,
-                    sweeps.c.done_at.is_(None),
-                    sweeps.c.scanned_at.is_not(None),
-                )
-                .with_for_update()
-            ).one_or_none()
-            if night is None or rotation_rows.moving_rotations(connection, begun_by=night.scanned_at or slot):
+            scanned_at = night_rows.lock_unclosed(connection, slot)
+            if scanned_at is None or rotation_rows.moving_rotations(connection, begun_by=scanned_at):
                 return None
             problems = self._problems.of_night(connection, slot)
             self._digests.post(connection, slot)

@@ -1,18 +1,14 @@
-"""Stale references, unused items and what items lack: set by set, in keyset pages."""
+"""Stale references, unused items and what items lack, as findings: page by page."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, true
+from sqlalchemy import Connection
 
 from vaultcore import rules
-from vaultcore.model import Consumer, Consumers, Hygiene, Mode, ReferenceState, Stage
-from vaultcore.paging import walk_pages
-from vaultcore.rows import policy_from_json
-from vaultcore.stored import Unread, check_row, read_all
-from vaultcore.tables import items, references, versions
+from vaultcore.model import Consumers, Hygiene, Mode, ReferenceState
+from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command, quote_word
 from worker.domain.consumption import UNREAD, advise_unread
 from worker.domain.findings import (
@@ -24,7 +20,13 @@ from worker.domain.findings import (
     show_lasting,
     show_time_left,
 )
+from worker.rows.item_lacks import LackingItem, Misfit, UnusedItem, walk_lacking, walk_unused
+from worker.rows.stale_references import StaleReference, walk_stale_references
+from worker.rows.unread import UnreadItem, UnreadReference, UnreadRow
 from worker.workflows.document import OUTSIDE
+
+R = TypeVar("R")
+U = TypeVar("U", bound=UnreadRow)
 
 SCANNED_KINDS = frozenset(FindingKind) - {
     FindingKind.STUCK,
@@ -40,79 +42,46 @@ of all rows that decide and the writing of notices."""
 _KEPT_BY_NIGHTS = timedelta(days=2)
 """What lives for less may lapse between two nights."""
 
-_USED = exists().where(
-    references.c.item_id == items.c.id,
-    references.c.consumer_id != items.c.id,
-    references.c.active.is_(True),
-    ~references.c.mentioned,
-)
-"""By a workflow, wherever it runs, or by the rotator of another item."""
-
 
 def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
     """Stale references: one join selects the candidates, `rules.staleness` decides."""
-    pages = walk_pages(
-        lambda last: _reference_page(connection, now, last, page_size),
-        lambda row: (row.consumer_id, row.node_id, row.written),
-        size=page_size,
-    )
-    for rows in pages:
-        yield from _see(rows, lambda row: list(_see_reference(row, now)), _unreadable_reference)
+    for page in walk_stale_references(connection, now, page_size=page_size):
+        yield from _see(page, lambda row: list(_see_reference(row, now)), _unreadable_reference)
 
 
 def walk_items(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
     """Items that no active consumer uses, and items that lack what their creator should have given."""
-    read = _USED.where(~references.c.elsewhere)
-    for where, see in ((~read, _see_unused), (items.c.hygiene != "", partial(_see_hygiene, now=now))):
-        pages = walk_pages(
-            partial(_item_page, connection, where, page_size), lambda row: (row.id,), size=page_size
-        )
-        for rows in pages:
-            yield from _see(rows, see, _unreadable_item)
-
-
-def _item_page(
-    connection: Connection, where: ColumnElement[bool], page_size: int, last: tuple[str] | None
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    query = (
-        select(
-            items.c.id,
-            items.c.name,
-            items.c.hygiene,
-            items.c.policy,
-            items.c.expires_at,
-            items.c.life_seconds,
-            _USED.label("is_used"),
-        )
-        .order_by(items.c.id)
-        .limit(page_size)
-    )
-    return list(connection.execute(query.where(where, true() if last is None else items.c.id > last[0])))
+    for unused in walk_unused(connection, page_size=page_size):
+        yield from _see(unused, _see_unused, _unreadable_item)
+    for lacking in walk_lacking(connection, page_size=page_size):
+        yield from _see(lacking, lambda row: _see_lacks(row, now), _unreadable_item)
 
 
 def _see(
-    rows: Sequence[Row[*tuple[Any, ...]]],
-    see: Callable[[Row[*tuple[Any, ...]]], list[Finding]],
-    tell: Callable[[Unread[list[Finding]]], Finding],
+    page: Sequence[R | U], see: Callable[[R], list[Finding]], tell: Callable[[R | U, str], Finding]
 ) -> Iterator[list[Finding]]:
     """What is found of a page, a row that cannot be read included; nothing where nothing is."""
-    made, unread = read_all(rows, see)
-    found = [finding for one in made for finding in one] + [tell(one) for one in unread]
-    if found:
-        yield found
+    found: list[Finding] = []
+    unread: list[Finding] = []
+    for row in page:
+        seen = row if isinstance(row, UnreadRow) else read_apart(row, see)
+        if isinstance(seen, list):
+            found += seen
+        else:
+            unread.append(tell(row, seen.problem))
+    if found or unread:
+        yield found + unread
 
 
-def _unreadable_item(unread: Unread[list[Finding]]) -> Finding:
-    row = unread.row
-    return find_unreadable(row.id, unread.problem, item_id=row.id, item=str(row.name))
+def _unreadable_item(row: UnusedItem | LackingItem | UnreadItem, problem: str) -> Finding:
+    return find_unreadable(row.item_id, problem, item_id=row.item_id, item=str(row.name))
 
 
-def _unreadable_reference(unread: Unread[list[Finding]]) -> Finding:
-    row = unread.row
+def _unreadable_reference(row: StaleReference | UnreadReference, problem: str) -> Finding:
     key = f"{row.consumer_id} {row.node_id} {row.written}"
     return find_unreadable(
         f"item_references {key}",
-        unread.problem,
+        problem,
         item_id=row.item_id,
         item=str(row.written),
         workflow=str(row.consumer_name),
@@ -120,76 +89,14 @@ def _unreadable_reference(unread: Unread[list[Finding]]) -> Finding:
     )
 
 
-def _reference_page(
-    connection: Connection, now: datetime, last: tuple[str, str, str] | None, page_size: int
-) -> list[Row[*tuple[Any, ...]]]:
-    r, other = references.c, references.alias()
-    is_used_too = exists().where(
-        other.c.consumer_id == r.consumer_id,
-        or_(other.c.written == r.written, other.c.item_id == r.item_id),
-        ~other.c.mentioned,
-    )
-    query = (
-        select(
-            r.consumer_id,
-            r.consumer_name,
-            r.node_id,
-            r.written,
-            r.active,
-            r.item_id,
-            r.mentioned,
-            r.pinned,
-            r.last_version,
-            r.last_run_at,
-            r.idle_at,
-            r.elsewhere,
-            items.c.name.label("item"),
-            items.c.expires_at,
-            items.c.overlap_seconds,
-            versions.c.number.label("current"),
-            versions.c.activated_at,
-        )
-        .select_from(references)
-        .outerjoin(items, items.c.id == r.item_id)
-        .outerjoin(
-            versions,
-            and_(versions.c.item_id == r.item_id, versions.c.stage == Stage.CURRENT.value),
-        )
-        .where(
-            r.consumer == Consumer.WORKFLOW.value,
-            r.active.is_(True),
-            or_(~r.mentioned, ~is_used_too),
-            or_(
-                r.item_id.is_(None),
-                items.c.expires_at <= now,
-                and_(~r.mentioned, func.coalesce(r.pinned, r.last_version) != versions.c.number),
-                and_(~r.mentioned, r.idle_at <= now),
-            ),
-        )
-        .order_by(r.consumer_id, r.node_id, r.written)
-        .limit(page_size)
-    )
-    if last is not None:
-        workflow, node, written = last
-        query = query.where(
-            or_(
-                r.consumer_id > workflow,
-                and_(r.consumer_id == workflow, r.node_id > node),
-                and_(r.consumer_id == workflow, r.node_id == node, r.written > written),
-            )
-        )
-    return list(connection.execute(query))
-
-
-def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Finding]:
-    check_row(row, f"{row.written} in node {row.node_id} of {row.consumer_name}")
+def _see_reference(row: StaleReference, now: datetime) -> Iterator[Finding]:
     state = ReferenceState(
         active=row.active,
         item_id=row.item_id,
         expires_at=row.expires_at,
         current=row.current,
         activated_at=row.activated_at,
-        overlap=timedelta(seconds=row.overlap_seconds or 0),
+        overlap=row.overlap,
         pinned=None if row.mentioned else row.pinned,
         last_version=None if row.mentioned else row.last_version,
         idle_at=None if row.mentioned else row.idle_at,
@@ -209,12 +116,12 @@ def _see_reference(row: Row[*tuple[Any, ...]], now: datetime) -> Iterator[Findin
         )
 
 
-def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> str:
+def _explain(kind: FindingKind, row: StaleReference, now: datetime) -> str:
     node = "the document" if row.node_id == OUTSIDE else f"node {row.node_id}"
     where = f"{node} of workflow {row.consumer_name}"
     if kind is FindingKind.MISSING:
         return f"{where} {'mentions' if row.mentioned else 'names'} it"
-    if kind is FindingKind.EXPIRED:
+    if kind is FindingKind.EXPIRED and row.expires_at is not None:
         verb = "mentions" if row.mentioned else "uses"
         return f"{where} {verb} it, and it lapsed {show_time_left(row.expires_at, now)}"
     if kind is FindingKind.SUPERSEDED:
@@ -228,7 +135,7 @@ def _explain(kind: FindingKind, row: Row[*tuple[Any, ...]], now: datetime) -> st
     return f"{where} holds it, and {ran}"
 
 
-def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
+def _advise(kind: FindingKind, row: StaleReference, name: str) -> str:
     """What settles it, as a person would type it."""
     workflow = quote_word(row.consumer_name)
     if kind is FindingKind.MISSING and rules.is_item_id(name):
@@ -244,19 +151,18 @@ def _advise(kind: FindingKind, row: Row[*tuple[Any, ...]], name: str) -> str:
     return f"nightkey workflow run {workflow}"
 
 
-def _see_unused(row: Row[*tuple[Any, ...]]) -> list[Finding]:
+def _see_unused(row: UnusedItem) -> list[Finding]:
     """Nobody reads it: it cannot be replaced here, or is of no use; unless its policy says so itself."""
-    policy = policy_from_json(row.policy)
-    if rules.needs_consumer(policy, rules.kind_of(row.name)):
+    if rules.needs_consumer(row.policy, row.kind):
         return [_no_consumer(row)]
-    return [_unused(row)] if policy.consumers is Consumers.REQUIRED and not row.is_used else []
+    return [_unused(row)] if row.policy.consumers is Consumers.REQUIRED and not row.is_used else []
 
 
-def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
+def _no_consumer(row: UnusedItem) -> Finding:
     name = quote_word(row.name)
     return find_of_item(
         FindingKind.NO_CONSUMER,
-        row.id,
+        row.item_id,
         row.name,
         detail=f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here needs to "
         f"read it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
@@ -265,49 +171,44 @@ def _no_consumer(row: Row[*tuple[Any, ...]]) -> Finding:
     )
 
 
-def _unused(row: Row[*tuple[Any, ...]]) -> Finding:
+def _unused(row: UnusedItem) -> Finding:
     return find_of_item(
         FindingKind.UNUSED,
-        row.id,
+        row.item_id,
         row.name,
         detail="delete it if nothing else does",
         command=f"nightkey item delete {quote_word(row.name)}",
     )
 
 
-_LACKS: dict[Hygiene, tuple[str, str | None]] = {
+_LACKS: dict[Hygiene, tuple[str, str]] = {
     Hygiene.NO_OWNER: ("nobody but the operators hears of it", "--owner OWNER"),
     Hygiene.NO_EXPIRY: ("nobody will notice when it stops working", "--expires-at TIME"),
     Hygiene.NO_PLAN: ("say how it is replaced: auto, approve or notify", "--mode MODE"),
     Hygiene.GENERIC_NAME: ("name service and environment, as in prod-ticketing-api-token", "--name NAME"),
-    Hygiene.NO_VALUE: ("it came in without its value: nothing here can use it before that is given", None),
 }
-"""What it means that an item lacks it, and the options that give it; None: a command of its own does."""
+"""What it means that an item lacks it, and the options that give it."""
 
 
-def _see_hygiene(row: Row[*tuple[Any, ...]], *, now: datetime) -> list[Finding]:
-    found = []
-    for lack in row.hygiene.split():
-        if lack == Hygiene.MISFIT:
-            found.append(_misfit(row))
-            continue
-        why, options = _LACKS[Hygiene(lack)]
-        found.append(
-            find_of_item(
-                FindingKind(lack),
-                row.id,
-                row.name,
-                detail=why,
-                command=_give_value(row, now)
-                if options is None
-                else f"nightkey item update {quote_word(row.name)} {options}",
-            )
-        )
-    return found
+def _see_lacks(row: LackingItem, now: datetime) -> list[Finding]:
+    return [_see_lack(row, lack, now) for lack in row.lacks]
 
 
-def _misfit(row: Row[*tuple[Any, ...]]) -> Finding:
-    policy, life = policy_from_json(row.policy), timedelta(seconds=row.life_seconds)
+def _see_lack(row: LackingItem, lack: Hygiene, now: datetime) -> Finding:
+    if row.misfit is not None and lack is Hygiene.MISFIT:
+        return _misfit(row, row.misfit)
+    if row.awaited is not None and lack is Hygiene.NO_VALUE:
+        why = "it came in without its value: nothing here can use it before that is given"
+        policy, expires_at = row.awaited.policy, row.awaited.expires_at
+        command = first_value_command(row.name, policy, expires_at=expires_at, now=now)
+    else:
+        why, options = _LACKS[lack]
+        command = f"nightkey item update {quote_word(row.name)} {options}"
+    return find_of_item(FindingKind(lack), row.item_id, row.name, detail=why, command=command)
+
+
+def _misfit(row: LackingItem, misfit: Misfit) -> Finding:
+    policy, life = misfit.policy, misfit.life
     lasts, counts = show_lasting(life), show_lasting(policy.lead)
     detail = f"its last replacement lives {lasts}, and its policy counts on a lead of {counts}"
     if policy.overlap > life / 2:
@@ -316,7 +217,7 @@ def _misfit(row: Row[*tuple[Any, ...]]) -> Finding:
         detail += ": a night comes once a day, and may find it lapsed"
     return find_of_item(
         FindingKind.MISFIT,
-        row.id,
+        row.item_id,
         row.name,
         level=2 if life < _KEPT_BY_NIGHTS else 1,
         detail=f"{detail}. Have its service give longer ones, or say how long they live",
@@ -325,8 +226,3 @@ def _misfit(row: Row[*tuple[Any, ...]]) -> Finding:
         else None,
         command=f"nightkey item update {quote_word(row.name)} --lifetime {lasts}",
     )
-
-
-def _give_value(row: Row[*tuple[Any, ...]], now: datetime) -> str:
-    check_row(row, f"item {row.name}")
-    return first_value_command(row.name, policy_from_json(row.policy), expires_at=row.expires_at, now=now)

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
-
 from vaultcore.database import Database
-from vaultcore.tables import items
 from worker.config import Settings
-from worker.domain.findings import WORST_FIRST, FindingKind
+from worker.domain.findings import WORST_FIRST
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.slots import next_slot
+from worker.rows import counts
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import notices as notice_rows
 from worker.rows.nights import Night
-from worker.rows.tables import rotations, workflows
 from worker.services.night.problems import Problems
 from worker.services.upkeep.anchors import Anchors
 
@@ -64,17 +61,15 @@ class StatusReader:
             by_hand = night_rows.last_night(connection, by_hand=True)
             if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
                 by_hand = None
-            counted = connection.execute(
-                select(rotations.c.state, func.count()).group_by(rotations.c.state)
-            ).all()
+            rotations = counts.count_rotations(connection)
             return Standing(
                 problems=older + self._problems.now(connection),
                 last_night=scheduled,
                 by_hand=by_hand,
                 next_night=next_slot(self._settings.night_at, self._settings.zone, self._clock()),
-                items=connection.execute(select(func.count()).select_from(items)).scalar_one(),
-                workflows=connection.execute(select(func.count()).select_from(workflows)).scalar_one(),
-                rotations=dict(counted),
+                items=counts.count_items(connection),
+                workflows=counts.count_workflows(connection),
+                rotations=rotations,
                 notices=notice_rows.count(connection),
                 findings=[
                     {
@@ -88,7 +83,7 @@ class StatusReader:
                     }
                     for row in sorted(
                         finding_rows.list_open(connection),
-                        key=lambda row: (WORST_FIRST[FindingKind(row.kind)], row.item or ""),
+                        key=lambda row: (WORST_FIRST[row.kind], row.item or ""),
                     )
                 ],
             )
