@@ -18,6 +18,7 @@ from sqlalchemy import (
     event,
     inspect,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -145,6 +146,11 @@ class Database:
                     connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
                 finally:
                     connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+
+    def ping(self) -> bool:
+        """Whether it answers; if not, it may as well raise."""
+        with self.read() as connection:
+            return bool(connection.execute(select(1)).scalar_one())
 
     def revision(self) -> str | None:
         """The schema revision that the database is at; None: it has no schema of ours."""

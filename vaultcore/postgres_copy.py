@@ -76,6 +76,17 @@ def check_client(connection: Connection, program: str) -> None:
         )
 
 
+def count_other_sessions(connection: Connection) -> int:
+    """How many others are connected to the database, from this machine or another."""
+    others: int = connection.execute(
+        text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    ).scalar_one()
+    return others
+
+
 def list_tables(connection: Connection) -> list[str]:
     """The vault's tables that are there, of this release and of those before it."""
     known = {*metadata.tables, "alembic_version"}

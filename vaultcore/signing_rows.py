@@ -16,6 +16,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.damage import is_sound
 from vaultcore.errors import RefusedError
 from vaultcore.mac_writing import AS_IS
+from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.paging import select_page, walk_pages
 from vaultcore.row_macs import ADDED, GENERATION, MAC, RowMacs, columns_of, is_kept
 from vaultcore.tables import audit as audit_table
@@ -46,12 +47,12 @@ def page_after(
     return connection.execute(select_page(query, keys, last, size=size)).all()
 
 
-def is_signed(own: Row[*tuple[Any, ...]]) -> bool:
+def is_signed(own: OwnRow) -> bool:
     """Whether the vault's own row, which is ours, says that all of this release's tables were."""
     return _generation(own) >= SIGNED_UP_TO
 
 
-def was_signed(connection: Connection, own: Row[*tuple[Any, ...]]) -> bool:
+def was_signed(connection: Connection, own: OwnRow) -> bool:
     """Whether the log says that what the vault's own row leaves to be signed was signed before."""
     return _log_names(connection, _names_since(0 if own.mac is None else _generation(own)))
 
@@ -63,9 +64,10 @@ def sign_once(
 
     `RefusedError` where the log says that it was done, or is not whole.
     """
-    own = connection.execute(select(deployment)).one()
-    is_whole = macs.holds(deployment, dict(own._mapping))  # noqa: SLF001  # SQLAlchemy's public way
-    before = _generation(own) if is_whole else 0
+    own = read_own_row(connection)
+    if own is None:
+        raise RefusedError("the database does not say which vault it is (table deployment): nothing is signed")
+    before = _generation(own) if own.is_ours(macs) else 0
     if before >= SIGNED_UP_TO:
         return {}
     verdict = audit.verify(connection)
@@ -98,7 +100,7 @@ def sign_row(connection: Connection, macs: RowMacs, table: Table, row: Row[*tupl
     return True
 
 
-def _generation(own: Row[*tuple[Any, ...]]) -> int:
+def _generation(own: OwnRow) -> int:
     return own.signed if isinstance(own.signed, int) else 1
 
 

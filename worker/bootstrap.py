@@ -9,20 +9,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
+from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.owners import Owners
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
-from vaultcore.stored import unreadable_fields
-from vaultcore.tables import deployment
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.config import Settings
@@ -114,7 +112,7 @@ class Services:
                 "the rows of this vault that decide have no keyed digests yet: run `nightkey init`, which "
                 "makes them once"
             )
-        if not self.row_macs.holds(deployment, dict(found._mapping)):  # noqa: SLF001  # SQLAlchemy's public way
+        if not found.is_ours(self.row_macs):
             raise ConfigurationError(
                 "the vault's own row (table deployment) was changed behind its back: restore it from a backup"
             )
@@ -228,15 +226,15 @@ class Services:
         return build_pickups(self.core, self.notices)
 
 
-def find_deployment(connection: Connection, keyring: Keyring, path: Path) -> Row[*tuple[Any, ...]]:
+def find_deployment(connection: Connection, keyring: Keyring, path: Path) -> OwnRow:
     """The vault's own row; `ConfigurationError` where the keyring at `path` is another vault's."""
-    rows = connection.execute(select(deployment)).all()
-    if len(rows) != 1 or unreadable_fields(rows[0]):
+    found = read_own_row(connection)
+    if found is None:
         raise ConfigurationError(
             "the database does not say which vault it is (table deployment): restore it from its backup"
         )
-    if rows[0].keyring_check != keyring.fingerprint(rows[0].id.encode()):
+    if found.keyring_check != keyring.fingerprint(found.id.encode()):
         raise ConfigurationError(
             f"the keyring {path} is not the one of this vault: put back the one that belongs to the database"
         )
-    return rows[0]
+    return found

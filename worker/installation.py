@@ -5,24 +5,22 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import insert, select
-
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
 from vaultcore.ids import new_id
-from vaultcore.names import spellings
+from vaultcore.own_row import has_own_row, write_own_row
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import sign_once
-from vaultcore.tables import deployment, owners
 from vaultcore.troubles import explain
 from worker.bootstrap import Clock, Services, find_deployment, utc_now
 from worker.config import SETTINGS_FILE, Settings
 from worker.hardening import harden_process
 from worker.home import find_database
 from worker.locks import take_vault
+from worker.rows.owners import is_owner
 from worker.services.upkeep.anchors import ANCHORS_FILE
 from worker.services.upkeep.restore import Restores
 
@@ -75,11 +73,11 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     if not had_schema:
         made.append("database schema")
     with database.write() as connection:
-        if connection.execute(select(deployment.c.id)).first() is None:
+        if not has_own_row(connection):
             now = clock()
             deployment_id = new_id("dep", now)
             check = Keyring.load(settings.keyring_path).fingerprint(deployment_id.encode())
-            connection.execute(insert(deployment).values(id=deployment_id, keyring_check=check, created_at=now))
+            write_own_row(connection, deployment_id, keyring_check=check, at=now)
             start_chain(connection)
     try:
         keyring = Keyring.load(settings.keyring_path)
@@ -92,10 +90,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
     services = Services(settings, clock)
     _ = services.deployment_id
     with services.database.write() as connection:
-        found = connection.execute(
-            select(owners.c.id).where(owners.c.name.in_(spellings(settings.operators)))
-        ).first()
-        if found is None:
+        if not is_owner(connection, settings.operators):
             services.owners.create(connection, settings.operators, actor="init")
             made.append(f"owner {settings.operators}")
     services.close()

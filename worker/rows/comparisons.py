@@ -116,6 +116,11 @@ def list_differing(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
     return connection.execute(_named().where(_waits_for_a_person()).order_by(items.c.name)).all()
 
 
+def count_all(connection: Connection) -> int:
+    """How many the last restore asks for."""
+    return connection.execute(select(func.count()).select_from(comparisons)).scalar_one()
+
+
 def count_waiting(connection: Connection) -> int:
     """How many are not compared yet, or could not be."""
     waits = comparisons.c.result.in_([Result.WAITING.value, Result.UNREACHABLE.value])

@@ -4,7 +4,6 @@ from contextlib import suppress
 
 import structlog
 from anyio import CapacityLimiter, to_thread
-from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -54,8 +53,7 @@ def build_app(services: Services, limits: Limits = _DEFAULT_LIMITS) -> ASGIApp:
 
 def _is_there(services: Services) -> bool:
     try:
-        with services.database.read() as connection:
-            return bool(connection.execute(select(1)).scalar_one())
+        return services.database.ping()
     except Exception as error:  # noqa: BLE001  # whatever it is, that is the answer
         _log.error("health.failed", error=type(error).__name__)
         return False

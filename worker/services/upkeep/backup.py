@@ -10,7 +10,7 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, func, select
+from sqlalchemy import URL, Connection
 
 from vaultcore import postgres_copy, sqlite_copy
 from vaultcore.archive import Manifest, digest_file, open_archive, write_archive
@@ -18,18 +18,8 @@ from vaultcore.audit import AuditLog
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import SCHEMA_REVISION, Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
-from vaultcore.tables import audit, items, owners, versions
-from worker.rows.tables import rotations, workflows
+from worker.rows.counts import count_backed_up
 from worker.services.upkeep.anchors import Anchors
-
-_COUNTED = {
-    "items": items,
-    "versions": versions,
-    "owners": owners,
-    "workflows": workflows,
-    "rotations": rotations,
-    "audit rows": audit,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +124,7 @@ class Backups:
                 f"the audit log is not whole, so no backup was written: {verdict.problems[0]} "
                 "(nightkey audit verify)"
             )
-        counts = {
-            name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for name, table in _COUNTED.items()
-        }
+        counts = count_backed_up(connection)
         return self._audit.sign(self._audit.make_anchor(connection, self._clock())), counts
 
     def _make_manifest(self, content: Path, parts: tuple[str, dict[str, int]]) -> Manifest:

@@ -5,13 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from sqlalchemy import delete, select
-
-from vaultcore.damage import is_whole
-from vaultcore.database import Database, upsert_into
+from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from worker.outbound.pace import HELD_MAX
-from worker.rows.tables import held_places
+from worker.rows import held_places
 
 
 class SharedPace:
@@ -28,27 +25,14 @@ class SharedPace:
         now = self._clock()
         until: datetime | None = None
         with suppress(NightkeyError), self._database().read() as connection:
-            until = connection.execute(
-                select(held_places.c.until).where(
-                    held_places.c.place == _digest(place),
-                    held_places.c.until > now,
-                    held_places.c.until <= now + HELD_MAX,
-                    is_whole(connection, held_places),
-                )
-            ).scalar_one_or_none()
+            until = held_places.find_hold(connection, _digest(place), after=now, not_beyond=now + HELD_MAX)
         return until
 
     def hold(self, place: str, until: datetime) -> None:
         """By its last word. What is over is forgotten."""
         now = self._clock()
-        row = {"place": _digest(place), "asked_at": now, "until": min(until, now + HELD_MAX)}
         with suppress(NightkeyError), self._database().write() as connection:
-            connection.execute(delete(held_places).where(held_places.c.until <= now))
-            connection.execute(
-                upsert_into(connection, held_places)
-                .values(**row)
-                .on_conflict_do_update(index_elements=[held_places.c.place], set_=row)
-            )
+            held_places.hold(connection, _digest(place), until=min(until, now + HELD_MAX), now=now)
 
 
 def _digest(place: str) -> str:

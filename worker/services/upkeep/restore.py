@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, func, select, text
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from vaultcore import postgres_copy, sqlite_copy
@@ -24,13 +24,12 @@ from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.ids import new_id
+from vaultcore.own_row import read_identity
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import sign_once
-from vaultcore.tables import deployment
 from worker.locks import take_vault
 from worker.rows import comparisons as comparison_rows
 from worker.rows import runs as run_rows
-from worker.rows.tables import comparisons
 
 _PUT_BACK = "it waited when the vault was put back, and may have gone on before that: look, then run it again"
 
@@ -210,7 +209,7 @@ class Restores:
         if manifest is not None:
             anchors = (self._audit.read_anchor(manifest.anchor, source="the manifest"),)
         with database.read() as connection:
-            found = connection.execute(select(deployment.c.id, deployment.c.keyring_check)).one_or_none()
+            found = read_identity(connection)
             verdict = self._audit.verify(connection, anchors)
         if found is None or found.keyring_check != self._keyring.fingerprint(found.id.encode()):
             raise ConfigurationError("the keyring is not the one of the vault in this database")
@@ -262,7 +261,7 @@ class Restores:
 
     def _report(self, database: Database, manifest: Manifest | None, *, seq: int, kept: str | None) -> Restored:
         with database.read() as connection:
-            waiting = connection.execute(select(func.count()).select_from(comparisons)).scalar_one()
+            waiting = comparison_rows.count_all(connection)
         here = digest_file(self._settings_file)[1] if self._settings_file.is_file() else None
         return Restored(
             made_at=None if manifest is None else manifest.made_at,
@@ -284,12 +283,7 @@ def _check_revision(revision: str) -> None:
 
 def _refuse_sessions(connection: Connection) -> None:
     """Somebody else is connected to the database, from this machine or another: they may be at work on it."""
-    others = connection.execute(
-        text(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
-    ).scalar_one()
+    others = postgres_copy.count_other_sessions(connection)
     if others:
         raise RefusedError(
             f"{others} other {'session is' if others == 1 else 'sessions are'} connected to the database: stop "
