@@ -1,0 +1,93 @@
+"""Who talks to the database: the rows of the worker and the vault itself, and none of the rooms above them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2] / "worker"
+ROOMS = (
+    "services/night",
+    "services/upkeep",
+    "services/core.py",
+    "services/items.py",
+    "cli",
+    "web",
+    "supervision",
+    "app.py",
+    "bootstrap.py",
+    "installation.py",
+    "tasks.py",
+)
+"""Folders and files that hold no SQL. A room whose statements moved to `worker/rows` is added here."""
+STATEMENTS = {"execute", "exec_driver_sql", "scalar", "scalars", "stream"}
+OPENS = {"begin", "begin_nested", "connect", "read", "write"}
+NAMES = {"Connection", "Table", "URL", "DBAPIError", "SQLAlchemyError"}
+"""What such a room may know of SQLAlchemy: types to hand on, the address of a database, and what one raises."""
+
+
+def find_sql(source: str) -> list[str]:
+    """What such a module must not have, each with its line."""
+    tree = ast.parse(source)
+    connections = set(find_connections(tree))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in STATEMENTS:
+            of = ast.unparse(node.func.value)
+            if of.rpartition(".")[2].endswith("connection") or of in connections:
+                found.append(f"{node.lineno}: {of}.{node.func.attr}")
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Row":
+            found.append(f"{node.lineno}: Row")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "sqlalchemy":
+            found += [f"{node.lineno}: import {one.name}" for one in node.names if one.name not in NAMES]
+        elif isinstance(node, ast.Import):
+            names = [one.name for one in node.names if one.name.partition(".")[0] == "sqlalchemy"]
+            found += [f"{node.lineno}: import {name}" for name in names]
+    return found
+
+
+def find_connections(tree: ast.AST) -> Iterator[str]:
+    """The names under which a module has connections: by annotation, or from a database that it opens."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            if "Connection" in ast.unparse(node.annotation):
+                yield node.arg
+        elif isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
+            opened = node.context_expr.func if isinstance(node.context_expr, ast.Call) else None
+            if isinstance(opened, ast.Attribute) and opened.attr in OPENS:
+                yield node.optional_vars.id
+
+
+def list_modules(room: str) -> list[Path]:
+    place = HOUSE / room
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_statement_stands_above_the_rows(room: str) -> None:
+    modules = list_modules(room)
+    assert modules, f"there is no {room}"
+    found = {str(module.relative_to(HOUSE)): find_sql(module.read_text()) for module in modules}
+    assert {module: wrong for module, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(connection): connection.execute(query).all()", ["1: connection.execute"]),
+        ("def f(self): self._connection.scalars(query)", ["1: self._connection.scalars"]),
+        ("def f(db: Connection | None): return db.scalar(query)", ["1: db.scalar"]),
+        ("with self._database.read() as reading: reading.execute(query)", ["1: reading.execute"]),
+        ("def f(row: Row[*tuple[Any, ...]]) -> None: ...", ["1: Row"]),
+        ("def f() -> sqlalchemy.Row[tuple[int]]: ...", ["1: Row"]),
+        ("from sqlalchemy import Connection, select", ["1: import select"]),
+        ("from sqlalchemy.sql import text as said", ["1: import text"]),
+        ("import sqlalchemy as sa", ["1: import sqlalchemy"]),
+        ("self._runs.execute(run_id, actor=ACTOR)", []),
+        ("with open(file) as stream: stream.read()", []),
+        ("def f(connection: Connection): return finding_rows.list_open(connection)", []),
+    ],
+)
+def test_what_is_taken_for_a_statement(source: str, found: list[str]) -> None:
+    assert find_sql(source) == found
