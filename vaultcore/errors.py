@@ -93,6 +93,7 @@ class Trouble(StrEnum):
     STATEMENT = "statement"
 
 
+_TEXT_MAX = 250
 _PASSES = frozenset(
     {
         Trouble.DISK_FULL,
@@ -150,11 +151,18 @@ class AuditError(NightkeyError):
         )
 
 
+def _one_line(text: str) -> str:
+    """What somebody may have written to a row adds no line to a message, and does not fill it."""
+    return " ".join(text[:_TEXT_MAX].split())
+
+
 class UnreadableError(NightkeyError):
     """A stored row has a value that none of us wrote: `problem` says in which fields, or of which kind."""
 
     def __init__(self, what: str, problem: str) -> None:
-        super().__init__(f"the stored row of {what} cannot be read ({problem}): restore it from a backup")
+        super().__init__(
+            f"the stored row of {_one_line(what)} cannot be read ({problem}): restore it from a backup"
+        )
         self.problem = problem
 
 
@@ -167,11 +175,13 @@ class TamperedError(UnreadableError):
         super().__init__(what, "changed behind the vault's back")
         self.table = table
         self.key = key
-        named = what if key in what else f"{what} ({key})"
+        said, shown = _one_line(what), _one_line(key)
+        named = said if shown in said else f"{said} ({shown})"
+        word = shlex.quote(key) if key.isprintable() else "KEY"
         message = (
             f"{named} was changed behind the vault's back, and nothing is done by it: restore it from a "
             "backup, or look at what it says now and answer for it "
-            f"(nightkey audit accept-row {table} {shlex.quote(key)})"
+            f"(nightkey audit accept-row {table} {word})"
         )
         self.args = (message,)
 

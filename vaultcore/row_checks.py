@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, false, select
 
 from vaultcore.owners import Owners
 from vaultcore.paging import walk_pages
@@ -74,25 +74,25 @@ class RowChecks:
             yield Page(rows=0, wrong=(), last=None)
 
     def check_row(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
-        """As `find_row` read it; None: it is whole."""
+        """As `find_rows` read it; None: it is whole."""
         return self._check(connection, table, row)
 
-    def find_row(
-        self, connection: Connection, table: Table, key: str, *, lock: bool = False
-    ) -> Row[*tuple[Any, ...]] | None:
-        """The row whose primary key is shown so. `lock`: nobody else changes it in this transaction."""
-        first = next(iter(table.primary_key))
+    def find_rows(
+        self, connection: Connection, table: Table, key: str, *, lock: bool = False, cut: bool = False
+    ) -> list[Row[*tuple[Any, ...]]]:
+        """The rows whose primary key is shown so, those that are not whole first: more than one where a part of
+        it was given a blank. `lock`: nobody else changes them in this transaction. `cut`: the last part of the
+        key may go on.
+        """
         columns, _ = self._opens.get(table.name, ((), None))
         names = [*columns_of(table), "mac"]
-        query = select(*(table.c[name] for name in names), *columns)
-        begins_with = _read_key(first, key if len(table.primary_key) == 1 else key.partition(" ")[0])
-        if begins_with is None:
-            return None
-        of_first = query.where(first == begins_with)
-        for row in connection.execute(of_first.with_for_update() if lock else of_first):
-            if key_of(table, dict(row._mapping)) == key:  # noqa: SLF001  # SQLAlchemy's public way
-                return row
-        return None
+        query = select(*(table.c[name] for name in names), *columns).where(_may_begin(table, key))
+        found = []
+        for row in connection.execute(query.with_for_update() if lock else query):
+            shown = key_of(table, dict(row._mapping))  # noqa: SLF001  # SQLAlchemy's public way
+            if shown == key or (cut and shown.startswith(key)):
+                found.append(row)
+        return sorted(found, key=lambda row: self._check(connection, table, row) is None)
 
     def _check(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
         stored = dict(row._mapping)  # noqa: SLF001  # as above
@@ -110,6 +110,14 @@ class RowChecks:
 
 def _key_of(table: Table, row: Row[*tuple[Any, ...]]) -> Key:
     return tuple(getattr(row, column.name) for column in table.primary_key)
+
+
+def _may_begin(table: Table, key: str) -> ColumnElement[bool]:
+    """Whether the first part of a row's primary key may be what that shown key begins with."""
+    first = next(iter(table.primary_key))
+    blanks = [at for at, letter in enumerate(key) if letter == " "][:_BLANKS_MAX]
+    starts = {_read_key(first, start) for start in (key, *(key[:at] for at in blanks))} - {None}
+    return first.in_(starts) if starts else false()
 
 
 def _read_key(column: Column[Any], shown: str) -> str | int | datetime | None:
@@ -146,6 +154,8 @@ def _is_text(shown: str) -> bool:
     return True
 
 
+_BLANKS_MAX = 50
+"""No key of ours has as many."""
 _NUMBER_END = 2**63
 """No whole number of a database comes to it."""
 _SEALED = (version_rows.c.wrapped_key, version_rows.c.record)

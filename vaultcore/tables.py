@@ -179,10 +179,15 @@ credential it holds, too. An item that waits for its value has no version: `hygi
 class ItemPrincipalColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
     name: Named[str] = Column(String(600), index=True)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
 item_principals = Table(
-    "item_principals", metadata, ItemPrincipalColumns, PrimaryKeyConstraint("item_id", "name")
+    "item_principals",
+    metadata,
+    ItemPrincipalColumns,
+    PrimaryKeyConstraint("item_id", "name"),
+    info={"decides": (), "generation": 3},
 )
 """What an item's rotator changes on the other side, where that has room for one credential alone."""
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, insert, or_, select, true
 
 from vaultcore.model import Stage, Twin
+from vaultcore.row_macs import MAC, check_mac
 from vaultcore.tables import item_principals, items, versions
 
 _WORKS = (Stage.PENDING.value, Stage.CURRENT.value, Stage.PREVIOUS.value)
@@ -23,9 +24,11 @@ def record_principals(connection: Connection, item_id: str, names: Collection[st
 
 
 def principals_of(connection: Connection, item_id: str) -> frozenset[str]:
-    return frozenset(
-        connection.execute(select(item_principals.c.name).where(item_principals.c.item_id == item_id)).scalars()
-    )
+    """`TamperedError` where none of us wrote one of them."""
+    rows = connection.execute(select(item_principals).where(item_principals.c.item_id == item_id)).all()
+    for row in rows:
+        check_mac(connection, item_principals, row, f"what {item_id} changes")
+    return frozenset(row.name for row in rows)
 
 
 def find_twins(
@@ -37,19 +40,28 @@ def find_twins(
     likeness: bytes | None = None,
 ) -> list[Twin]:
     """Other items that change one of these on the other side, or have a version, not yet retired, with this
-    value. `item_id` and `copy_of` are the item's own, which may still be to come.
+    value. `item_id` and `copy_of` are the item's own, which may still be to come. `TamperedError` where none of
+    us wrote what another changes.
     """
     found: list[Twin] = []
     other = and_(items.c.id != (item_id or ""), _is_no_copy(item_id, copy_of))
     if principals:
         rows = connection.execute(
-            select(items.c.id, items.c.name, item_principals.c.name.label("principal"))
+            select(
+                items.c.id,
+                items.c.name,
+                item_principals.c.item_id.label("its_item_id"),
+                item_principals.c.name.label("its_name"),
+                item_principals.c[MAC].label("its_mac"),
+            )
             .join(item_principals, item_principals.c.item_id == items.c.id)
             .where(item_principals.c.name.in_(sorted(principals)), other)
             .order_by(items.c.name)
             .limit(_OTHERS_MAX)
         )
-        found += [Twin(item_id=row.id, item=row.name, name=row.principal) for row in rows]
+        for row in rows:
+            check_mac(connection, item_principals, row, f"what {row.name} changes", prefix="its_")
+            found.append(Twin(item_id=row.id, item=row.name, name=row.its_name))
     if likeness is not None:
         rows = connection.execute(
             select(items.c.id, items.c.name)

@@ -29,6 +29,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
+from worker.cli.output import sort_out
 from worker.demo.loopback import Answer
 from worker.domain.drift import Result
 from worker.domain.saga import State
@@ -70,7 +71,9 @@ def put_back(organisation: Organisation, file: Path) -> None:
 
 
 def outcomes(organisation: Organisation) -> dict[str, str]:
-    return {row.item: row.result for row in organisation.services.rotation.comparison.list_all()}
+    found, errors = sort_out(organisation.services.rotation.comparison.list_all())
+    assert errors == []
+    return {row.item: row.result for row in found}
 
 
 def rotate(organisation: Organisation, clock: Any) -> str:

@@ -1,17 +1,20 @@
 """Rows of every table with digests, found again by the key that a person or a finding names."""
 
+import shlex
 from typing import Any
 
 import pytest
 from sqlalchemy import and_, insert
 
-from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, step_to
+from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, reopen, step_to
 from tests.services.test_tampered import behind, edit, night, tampered
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
+from vaultcore.tables import item_principals, references
 from worker.bootstrap import Services
 from worker.domain.saga import State
+from worker.rows import comparisons as comparison_rows
 from worker.rows.tables import checks, claims, heartbeats, row_checks, waivers
 
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
@@ -39,6 +42,9 @@ def full(staged: Staged, clock: Any) -> Services:
         services.notices.outbox.post(connection, operators, kind="night-failed", dedupe_key="x", data=told)
         beat = {"text": "x", "state": "sent", "attempts": 0, "posted_at": now}
         connection.execute(insert(heartbeats).values(slot=now, beat="start", **beat))
+        item_id = organisation.item(TOKEN).id
+        connection.execute(insert(item_principals).values(item_id=item_id, name="db.example.org:5432 role x"))
+        comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
     services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
     services.upkeep.row_verification.check_some()
     return services
@@ -63,6 +69,31 @@ def test_a_row_of_every_table_is_found_again_and_answered_for(full: Services) ->
         for nobodys in NOBODYS:
             with pytest.raises(NotFoundError):
                 checking.show(table.name, nobodys)
+
+
+@pytest.mark.parametrize("name", ["x" * 400, "x y"])
+def test_a_key_that_no_row_of_ours_has_stays_a_finding_till_somebody_answers_for_it(
+    staged: Staged, name: str
+) -> None:
+    """The nights look at a table each: those after the one that found it have to find the row again."""
+    organisation, _ = staged
+    first = organisation.services
+    item_id = organisation.add_token(TOKEN, "support") and organisation.item(TOKEN).id
+    organisation.add_workflow("ticket-sync", TOKEN)
+    with first.database.write() as connection:
+        connection.execute(insert(item_principals).values(item_id=item_id, name="x"))
+    edit(first, item_principals, item_principals.c.item_id == item_id, name=name)
+    edit(first, references, references.c.item_id == item_id, consumer_id="y z")
+    with reopen(organisation, rows_checked=1) as services:
+        checking = services.upkeep.row_verification
+        for _ in range(2 * len(kept_tables())):
+            checking.check_some()
+        found = [subject.partition(" ")[0] for subject in tampered(services)]
+        assert sorted(found) == ["item_principals", "item_references"]
+        for wrong in checking.check_all().wrong:
+            _, table, key = shlex.split(wrong.command or "")[2:]
+            checking.accept(table, key, shown=checking.show(table, key).digest, actor="test")
+        assert tampered(services) == []
 
 
 def test_a_place_that_was_edited_ends_no_later_night(staged: Staged, clock: Any) -> None:

@@ -10,6 +10,7 @@ from vaultcore.errors import InvalidInputError, RefusedError
 from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, open_services, who
+from worker.cli.terminal import fit_cell
 
 app = Commands(no_args_is_help=True, help="The record of every change.")
 
@@ -69,7 +70,7 @@ def accept_row(
     services = open_services()
     shown = services.upkeep.row_verification.show(table, key)
     for name, text in shown.columns.items():
-        note(f"  {name}: {text}")
+        note(f"  {name}: {fit_cell(text)}")  # a row that somebody wrote shows no line of its own
     if not yes and not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if you answer for it as it is")
     if not yes and not typer.confirm("Is that right, and shall Nightkey go on by it?", err=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.commands import Commands
-from worker.cli.output import note, print_json, print_lines, print_table
+from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.session import Json, open_services, who
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
 
@@ -17,11 +17,13 @@ _COLUMNS = ("item", "result", "settled_by", "detail")
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
     """List what came of each item's comparison, those that wait for you first."""
-    rows = [_describe(row) for row in open_services().rotation.comparison.list_all()]
+    found, errors = sort_out(open_services().rotation.comparison.list_all())
+    rows = [_describe(row) for row in found]
     if json:
         print_json(rows)
     else:
         print_table(rows, _COLUMNS, "this vault was not restored: there is nothing to compare")
+    tell_unreadable(errors)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from enum import StrEnum
 from vaultcore.rules import show_duration
 from worker.domain.commands import quote_word
 
-_SUBJECT_MAX = 250
+SUBJECT_MAX = 250
 _NAME_MAX = 60
 _WORKFLOW_MAX = 200
 _PROBLEM_MAX = 300
@@ -122,7 +122,7 @@ def find_unreadable(
     show = "nightkey audit verify" if name is None else f"nightkey item show {quote_word(name)}"
     return Finding(
         kind=FindingKind.UNREADABLE,
-        subject=str(subject)[:_SUBJECT_MAX],
+        subject=str(subject)[:SUBJECT_MAX],
         item_id=item_id if isinstance(item_id, str) else None,
         item=name,
         workflow=None if workflow is None else str(workflow)[:_WORKFLOW_MAX],
@@ -130,6 +130,11 @@ def find_unreadable(
         detail=f"what is stored of {what} cannot be read ({problem}): restore its row from a backup",
         command=show,
     )
+
+
+def tampered_subject(table: str, key: str) -> str:
+    """Its beginning, where the key is long."""
+    return f"{table} {key}"[:SUBJECT_MAX]
 
 
 def find_tampered(
@@ -145,7 +150,7 @@ def find_tampered(
     """A row that none of us wrote so; `what` says the row and what is wrong with it, `command` what helps."""
     return Finding(
         kind=FindingKind.TAMPERED,
-        subject=f"{table} {key}"[:_SUBJECT_MAX],
+        subject=tampered_subject(table, key),
         item_id=item_id,
         item=None if item is None else item[:_NAME_MAX],
         workflow=None if workflow is None else workflow[:_WORKFLOW_MAX],

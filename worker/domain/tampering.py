@@ -9,6 +9,7 @@ from typing import Any
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, find_tampered
 
+_TEXT_MAX = 250
 _WORDS = {
     "deployment": "the vault's own row",
     "owners": "an owner",
@@ -29,6 +30,8 @@ _WORDS = {
     "heartbeats": "a heartbeat",
     "departures": "a departure",
     "departure_items": "an item of a departure",
+    "comparisons": "what came of a comparison after a restore",
+    "item_principals": "what an item changes on the other side",
     "row_checks": "how far the check of all rows has come",
 }
 
@@ -38,23 +41,30 @@ def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, ite
     item that the row is about.
     """
     item_id = row.get("item_id") or (row.get("id") if table == "items" else None)
-    named = row.get("name") if table in ("owners", "workflows", "departures") else row.get("shown")
-    what = f"{_WORDS.get(table, table)}{f' {named}' if isinstance(named, str) else ''} ({table} {key})"
+    given = row.get("name") if table in ("owners", "workflows", "departures") else row.get("shown")
+    named = _one_line(given) if isinstance(given, str) else None
+    what = f"{_WORDS.get(table, table)}{f' {named}' if named else ''} ({table} {_one_line(key)})"
     wrong = "was changed behind the vault's back" if opens else "does not open: its sealed record was changed"
+    word = shlex.quote(key) if key.isprintable() else "KEY"
     return find_tampered(
         table,
         key,
         what=f"{what} {wrong}",
-        command=f"nightkey audit accept-row {table} {shlex.quote(key)}" if opens else _renew(table, item),
+        command=f"nightkey audit accept-row {table} {word}" if opens else _renew(table, item),
         item_id=item_id if isinstance(item_id, str) else None,
-        item=item,
-        workflow=named if table == "workflows" and isinstance(named, str) else None,
+        item=None if item is None else _one_line(item),
+        workflow=named if table == "workflows" else None,
     )
 
 
 def describe_row(row: Mapping[str, Any]) -> dict[str, str]:
     """What the deciding columns say, for who is to answer for it: of bytes, their number alone."""
     return {name: _show(value) for name, value in row.items()}
+
+
+def _one_line(text: str) -> str:
+    """What somebody wrote to a row adds no line to what is said of it, and does not fill it."""
+    return " ".join(text[:_TEXT_MAX].split())
 
 
 def _renew(table: str, item: str | None) -> str:

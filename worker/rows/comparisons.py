@@ -14,14 +14,20 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
     select,
     update,
 )
 
+from vaultcore.damage import is_sound
+from vaultcore.errors import TamperedError
+from vaultcore.mac_writing import update_apart
+from vaultcore.paging import walk_pages
+from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
 from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
 from worker.rows.tables import comparisons, restorations
+
+_PAGE = 500
 
 
 def mark(
@@ -42,16 +48,16 @@ def mark(
     connection.execute(
         insert(restorations).values(id=restoration_id, how=how, at=at, made_at=made_at, seq=seq, by=by)
     )
-    names = ["item_id", "restoration_id", "result", "detail", "next_at"]
-    stamp = literal(at, comparisons.c.next_at.type)
-    connection.execute(
-        insert(comparisons).from_select(
-            names,
-            select(
-                items.c.id, literal(restoration_id), literal(Result.WAITING.value), literal(""), stamp
-            ).where(exists().where(versions.c.item_id == items.c.id)),
-        )
-    )
+    waiting = {"restoration_id": restoration_id, "result": Result.WAITING.value, "detail": "", "next_at": at}
+    sound = is_sound(items.c.id, connection.dialect.name)
+    ids = select(items.c.id).where(exists().where(versions.c.item_id == items.c.id), sound)
+    ordered = ids.order_by(items.c.id).limit(_PAGE)
+    for page in walk_pages(
+        lambda last: connection.execute(ordered if last is None else ordered.where(items.c.id > last[0])).all(),
+        lambda row: (row.id,),
+        size=_PAGE,
+    ):
+        connection.execute(insert(comparisons), [{"item_id": row.id, **waiting} for row in page])
 
 
 def is_due(connection: Connection, now: datetime) -> bool:
@@ -67,28 +73,37 @@ def claim_next(connection: Connection, now: datetime, *, pause: timedelta) -> st
 
 
 def find_open(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
-    """The comparison of the item that is not settled; None: nothing stands in the way of its rotation."""
-    return connection.execute(
-        select(comparisons).where(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None))
-    ).one_or_none()
+    """The comparison of the item that is not settled; None: nothing stands in the way of its rotation.
+
+    `TamperedError`, here and in `find`, where none of us wrote it so, settled or not.
+    """
+    found = find(connection, item_id)
+    return None if found is None or found.settled_at is not None else found
 
 
 def find(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
-    return connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
+    found = connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
+    if found is not None:
+        check_mac(connection, comparisons, found, _name_it(item_id))
+    return found
 
 
 def record(connection: Connection, item_id: str, judged: Judged, *, now: datetime, next_at: datetime) -> None:
-    """What came of a comparison; a person who has settled it meanwhile has the last word."""
-    connection.execute(
-        update(comparisons)
-        .where(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None))
-        .values(
-            result=judged.result.value,
-            detail=judged.detail,
-            compared_at=now,
-            next_at=next_at,
-            settled_at=now if judged.result in SETTLED else None,
-        )
+    """What came of a comparison; a person who has settled it meanwhile has the last word.
+
+    One that none of us wrote so takes it too, and settles nothing: whoever asks for it is refused.
+    """
+    update_apart(
+        connection,
+        comparisons,
+        and_(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None)),
+        {
+            "result": judged.result.value,
+            "detail": judged.detail,
+            "compared_at": now,
+            "next_at": next_at,
+            "settled_at": now if judged.result in SETTLED else None,
+        },
     )
 
 
@@ -106,9 +121,16 @@ def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:
     return exists(comparisons.c.item_id).where(comparisons.c.item_id == item_id, _waits_for_a_person())
 
 
-def list_all(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
-    """With the item's name, what is not settled first."""
-    return connection.execute(_named().order_by(comparisons.c.settled_at.is_not(None), items.c.name)).all()
+def list_all(connection: Connection) -> Sequence[Row[*tuple[Any, ...]] | TamperedError]:
+    """With the item's name, what is not settled first; the error in the place of what was edited."""
+    rows = connection.execute(_named().order_by(comparisons.c.settled_at.is_not(None), items.c.name))
+    return [find_edited(connection, comparisons, row, _name_it(row.item)) or row for row in rows]
+
+
+def list_open(connection: Connection) -> Sequence[str]:
+    """The items whose comparison is not settled, by id."""
+    query = select(comparisons.c.item_id).where(comparisons.c.settled_at.is_(None))
+    return connection.execute(query.order_by(comparisons.c.item_id)).scalars().all()
 
 
 def list_differing(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -133,6 +155,10 @@ def last_restoration(connection: Connection) -> Row[*tuple[Any, ...]] | None:
     return connection.execute(
         select(restorations).order_by(restorations.c.at.desc(), restorations.c.id.desc()).limit(1)
     ).one_or_none()
+
+
+def _name_it(item: str) -> str:
+    return f"what came of the comparison of {item}"
 
 
 def _waits_for_a_person() -> ColumnElement[bool]:

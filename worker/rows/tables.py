@@ -669,9 +669,15 @@ class ComparisonColumns(TypedColumns):
     compared_at: Named[datetime | None] = Column(UtcDateTime)
     settled_at: Named[datetime | None] = Column(UtcDateTime)
     settled_by: Named[str | None] = Column(String(100))
+    mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-comparisons = Table("comparisons", metadata, ComparisonColumns)
+comparisons = Table(
+    "comparisons",
+    metadata,
+    ComparisonColumns,
+    info={"decides": ("restoration_id", "result", "settled_at", "settled_by"), "generation": 3},
+)
 """One row per item of a vault that was put back: what its target accepts. Until it is settled, by agreement or
 by a person, nothing of the item is rotated or revoked."""
 

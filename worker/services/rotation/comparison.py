@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import NotFoundError, RefusedError, TamperedError, UnreadableError
 from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
@@ -92,7 +92,7 @@ class Comparison:
         """At a person's word, however lately it was tried: these items, or all that are not settled."""
         with self._database.read() as connection:
             if names is None:
-                ids = [row.item_id for row in comparison_rows.list_all(connection) if row.settled_at is None]
+                ids = list(comparison_rows.list_open(connection))
             else:
                 ids = [self._vault.get(connection, name).id for name in names]
                 for name, item_id in zip(names, ids, strict=True):
@@ -169,8 +169,10 @@ class Comparison:
             )
         return Compared(item_id=item.id, item=item.name, result=_result(found), detail=str(found.detail))
 
-    def list_all(self) -> list[Row[*tuple[Any, ...]]]:
-        """Every item that was in the vault when it was put back, and what came of it."""
+    def list_all(self) -> list[Row[*tuple[Any, ...]] | TamperedError]:
+        """Every item that was in the vault when it was put back, and what came of it; in the place of what was
+        edited, the error that says so.
+        """
         with self._database.read() as connection:
             return list(comparison_rows.list_all(connection))
 

@@ -19,7 +19,7 @@ from vaultcore.row_checks import Fault, Page, RowChecks, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
 from vaultcore.stored import do_apart
-from worker.domain.findings import Finding, FindingKind
+from worker.domain.findings import SUBJECT_MAX, Finding, FindingKind, tampered_subject
 from worker.domain.tampering import describe_row, find_wrong
 from worker.rows import findings as finding_rows
 from worker.rows import row_checks as row_check_rows
@@ -105,10 +105,10 @@ class RowVerification:
     def record(self, connection: Connection, error: TamperedError) -> None:
         """Who was about to act met such a row: it is a finding from now on."""
         table = self._find_table(error.table)
-        row = self._checks.find_row(connection, table, error.key)
-        wrong = None if row is None else self._checks.check_row(connection, table, row)
-        if wrong is not None:
-            finding_rows.record(connection, _find(connection, wrong), self._clock())
+        for row in self._checks.find_rows(connection, table, error.key):
+            wrong = self._checks.check_row(connection, table, row)
+            if wrong is not None:
+                finding_rows.record(connection, _find(connection, wrong), self._clock())
 
     def show(self, table: str, key: str) -> Shown:
         """The row that a person is to answer for; `RefusedError` if it is as one of us wrote it."""
@@ -134,7 +134,9 @@ class RowVerification:
                 subject=f"{table} {key}"[:100],
                 digest=shown,
             )
-            finding_rows.resolve(connection, FindingKind.TAMPERED, f"{table} {key}"[:250], now)
+            subject = tampered_subject(table, key)
+            if self._is_mended(connection, subject):  # there may be another whose key begins so
+                finding_rows.resolve(connection, FindingKind.TAMPERED, subject, now)
 
     # Inside
 
@@ -174,16 +176,19 @@ class RowVerification:
     def _is_mended(self, connection: Connection, subject: str) -> bool:
         name, _, key = subject.partition(" ")
         table = next((one for one in self._checks.tables() if one.name == name), None)
-        row = None if table is None else self._checks.find_row(connection, table, key)
-        return table is None or row is None or self._checks.check_row(connection, table, row) is None
+        if table is None:
+            return True
+        rows = self._checks.find_rows(connection, table, key, cut=len(subject) == SUBJECT_MAX)
+        return all(self._checks.check_row(connection, table, row) is None for row in rows)
 
     def _show(
         self, connection: Connection, name: str, key: str, *, lock: bool = False
     ) -> tuple[Shown, Table, Any]:
         table = self._find_table(name)
-        row = self._checks.find_row(connection, table, key, lock=lock)
-        if row is None:
+        rows = self._checks.find_rows(connection, table, key, lock=lock)
+        if not rows:
             raise NotFoundError(f"{name} has no row {key[:100]!r}: `nightkey audit verify --rows` names them")
+        row = rows[0]
         wrong = self._checks.check_row(connection, table, row)
         if wrong is None:
             raise RefusedError(f"{name} {key} is as Nightkey wrote it: there is nothing to answer for")
