@@ -14,7 +14,7 @@ def make_certificate(certificate: Path, key: Path, *names: str) -> None:
     made = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nightkey-test")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    hosts = [x509.DNSName(host) for host in names] or [address]
+    hosts: list[x509.GeneralName] = [x509.DNSName(host) for host in names] or [address]
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder()

@@ -230,7 +230,12 @@ def put(folder: Path, queue: str) -> Iterator[dict[str, Fault]]:
     whole = json.dumps(genuine()).encode()
     elsewhere = folder.parent / "elsewhere"
     write(elsewhere, whole)
-    links = {"nowhere": "/nowhere/at/all", "a message": elsewhere, "a device": "/dev/zero", "a loop": None}
+    links: dict[str, str | Path | None] = {
+        "nowhere": "/nowhere/at/all",
+        "a message": elsewhere,
+        "a device": "/dev/zero",
+        "a loop": None,
+    }
     for target in links.values():
         name = next(names)
         (folder / name).symlink_to(name if target is None else target)

@@ -15,7 +15,7 @@ from worker.rotators.catalog import load_rotator, parse_settings
 ACCOUNT = "acme"
 ADMIN = "prod-tokenhub-admin-token"
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
-ROTATOR = load_rotator("http")
+ROTATOR: Any = load_rotator("http")  # with what it may have beside the rest
 
 
 def describe(service, **changes: Any) -> dict[str, Any]:

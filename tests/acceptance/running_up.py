@@ -90,7 +90,7 @@ def ask(nightkey: Nightkey, query: str, *values: Any) -> list[Any]:
 
 def apply_clockwork(nightkey: Nightkey, folder: Path) -> Callable[[], int]:
     """A workflow that runs every second by itself; what it gives counts its runs that ended."""
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {"id": "start", "componentId": "schedule_trigger"},
         {"id": "keep", "componentId": "data_mapper", "mapping": {"a": "b"}},
     ]

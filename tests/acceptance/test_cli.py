@@ -104,7 +104,7 @@ def test_a_service_accounts_key_document_is_stored_sent_and_masked(
     create(owned, "prod-storage-account", "--lifetime", "90d", value=document)
     send = {"id": "send", "componentId": "webhook", "method": "POST", "url": f"{counterparts.sink.url}/sent",
             "body": {"account": "{{ vault.prod-storage-account }}"}}  # fmt: skip
-    nodes = [{"id": "start", "componentId": "manual_trigger"}, send]
+    nodes: list[dict[str, Any]] = [{"id": "start", "componentId": "manual_trigger"}, send]
     owned("workflow", "apply", str(write_workflow(tmp_path, "storage", nodes)))
     counterparts.sink.answer(200, body={"key": key, "lines": key.splitlines()})
     owned("workflow", "run", "storage")

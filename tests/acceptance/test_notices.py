@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from icalendar import Calendar
 
@@ -39,7 +40,7 @@ def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
     changed = nightkey.json("owner", "update", "maria", "--no-quiet", "--zone", "UTC")
     assert (changed["zone"], changed["quiet"], changed["deputy"]) == ("UTC", None, "platform")
     add_item(nightkey, CRM, 3, "maria", "platform")
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {"id": "start", "componentId": "manual_trigger"},
         {
             "id": "send",

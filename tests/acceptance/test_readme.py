@@ -1,4 +1,4 @@
-"""The README's walk, taken block by block as a reader would type it."""
+"""The walks of the README and of deploy/walk.md, taken block by block as a reader would type them."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from worker.config import Settings
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+WALK = ROOT / "deploy" / "walk.md"
 
-README = Path(__file__).parents[2] / "README.md"
 
-
-def read_blocks() -> list[str]:
-    """The fenced blocks of the walk, in order."""
-    text = README.read_text()
-    walk = text[text.index("## Your first item and workflow") : text.index("## How a rotation keeps")]
+def read_blocks(page: Path, begin: str, end: str) -> list[str]:
+    """The fenced blocks between two headings, in order."""
+    text = page.read_text()
+    walk = text[text.index(begin) : text.index(end)]
     return re.findall(r"```\n(.*?)```", walk, re.DOTALL)
 
 
@@ -75,7 +75,7 @@ class Walk:
 
 
 def test_the_walk_works_as_it_stands(walk: Walk) -> None:
-    blocks = read_blocks()
+    blocks = read_blocks(README, "## Five minutes to the first rotation", "## Where to go on")
     setup, sink, workflow, item, night, proof = blocks
     assert "ready:" in walk.take(setup)
     walk.start_sink(sink)
@@ -84,19 +84,25 @@ def test_the_walk_works_as_it_stands(walk: Walk) -> None:
     assert "version 1" in shown
     assert "completed" in shown
     shown = walk.take(night)
-    assert "rotate" in shown
     assert "the night ended well" in shown
     assert "watching" in shown
     shown = walk.take(proof)
     assert re.search(r"^1 +destroyed", shown, re.MULTILINE)
     assert re.search(r"^2 +current", shown, re.MULTILINE)
-    assert "whole:" in shown
+    further = take_the_further_walk(walk)
     received = walk.stop()
     assert "Nightkey: " in received
-    assert "the-first-value" not in received + shown
+    assert "the-first-value" not in received + shown + further
 
 
-def test_every_setting_that_the_readme_names_exists() -> None:
-    for name in ("night_at", "database_url", "broker_url"):
-        assert name in README.read_text()
-        assert name in Settings.model_fields
+def take_the_further_walk(walk: Walk) -> str:
+    blocks = read_blocks(WALK, "## What would happen", "## Unattended")
+    ahead, lifetime, happened, standing, told, person, backup = map(walk.take, blocks)
+    assert "rotate" not in ahead
+    assert "rotate" in lifetime
+    assert "destroyed" in happened
+    assert "whole:" in standing
+    assert "sent" in told
+    assert "watching" in person
+    assert "backup" in backup
+    return f"{ahead}{lifetime}{happened}{standing}{told}{person}{backup}"

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,11 @@ def write(folder: Path, url: str, *, seconds: int) -> str:
     def post(path: str, node_id: str, body: object) -> dict[str, object]:
         return {"id": node_id, "componentId": "webhook", "url": url + path, "headers": BEARER, "body": body}
 
-    second = [
+    second: list[dict[str, Any]] = [
         {"id": "start", "componentId": "workflow_trigger"},
         post("/second", "tell", {"answer": "{{ webhook_payload.answer }}"}),
     ]
-    first = [
+    first: list[dict[str, Any]] = [
         {"id": "start", "componentId": "manual_trigger"},
         post("/before", "ask", {}),
         {"id": "wait", "componentId": "delay", "duration": seconds, "unit": "seconds"},

@@ -25,7 +25,7 @@ class NoProxy(Proxy):
         pass
 
 
-c = get_config()  # noqa: F821  # JupyterHub gives it
+c = get_config()  # type: ignore[name-defined]  # noqa: F821  # JupyterHub gives it
 folder, port = os.environ["HUB_FOLDER"], int(os.environ["HUB_PORT"])
 c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.hub_ip = "127.0.0.1"

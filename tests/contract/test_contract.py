@@ -85,7 +85,7 @@ class TestHttp(RotatorContract):
             old_id, old = service.issue("crm")
             yield Stage(
                 rotator=HttpRotator(),
-                settings=describe_token_service(f"http://127.0.0.1:{link.port}") | self.more,
+                settings=describe_token_service(f"http://127.0.0.1:{link.port}") | dict(self.more),
                 old=Secret(old),
                 old_external={"id": old_id} if self.knows_old else {},
                 link=link,

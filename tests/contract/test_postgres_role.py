@@ -281,7 +281,7 @@ def test_a_password_beyond_ascii_that_a_hand_has_set_is_put_back(
 def test_a_password_that_cannot_be_put_back_is_refused_before_anything_is_changed(
     server: str, password: str, roles: tuple[str, ...]
 ) -> None:
-    contract = TestOneRole()
+    contract: PostgresContract = TestOneRole()
     contract.server, contract.roles = server, roles
     with contract.stage() as stage:
         role = stage.settings["roles"][0]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -81,14 +82,20 @@ class WatchedSink(Watched, HttpSink):
     pass
 
 
+@dataclass(frozen=True, kw_only=True)
+class WatchedCounterparts(Counterparts):
+    token_service: WatchedTokens
+    sink: WatchedSink
+
+
 @contextmanager
-def watched_counterparts() -> Iterator[Counterparts]:
+def watched_counterparts() -> Iterator[WatchedCounterparts]:
     """As the organisation of the tests wants them; none of the stories here reads mail."""
     with WatchedTokens() as tokens, WatchedSink() as sink:
-        yield Counterparts(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password="")
+        yield WatchedCounterparts(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password="")
 
 
-def watch(counterparts: Counterparts, passing: Passing | None) -> None:
+def watch(counterparts: WatchedCounterparts, passing: Passing | None) -> None:
     counterparts.token_service.passing = counterparts.sink.passing = passing
 
 

@@ -10,7 +10,7 @@ from worker.rotators.http import HttpRotator
 
 def forget_to_undo() -> None:
     """What was issued stays accepted outside, while the vault destroys its copy."""
-    HttpRotator.undo = lambda _self, _job: "undone"
+    setattr(HttpRotator, "undo", lambda _self, _job: "undone")  # noqa: B010  # a method
 
 
 def label_each_try_anew() -> None:
@@ -25,7 +25,7 @@ def label_each_try_anew() -> None:
 
 def revoke_without_proof() -> None:
     """Says that the old value is revoked, and has asked nobody."""
-    HttpRotator.revoke = lambda _self, _job: "revoked"
+    setattr(HttpRotator, "revoke", lambda _self, _job: "revoked")  # noqa: B010  # a method
 
 
 def _relabel(job: Job) -> Job:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, event
 
@@ -50,6 +50,12 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Notes(Protocol):
+    """Whoever hears of each moment that goes by."""
+
+    def note(self, moment: Moment, about: str, /) -> None: ...
+
+
 class Passing:
     """Counts the moments that go by, and calls `strike` at the one that was chosen."""
 
@@ -69,7 +75,7 @@ class Passing:
             self._strike()
 
 
-def watch_commits(engine: Engine, passing: Passing) -> None:
+def watch_commits(engine: Engine, passing: Notes) -> None:
     """Every commit of the engine's connections, by whatever service: the dialect is where they all pass."""
     written = threading.local()  # a connection is used by one thread at a time
 
@@ -98,10 +104,10 @@ def watch_commits(engine: Engine, passing: Passing) -> None:
         if about:
             passing.note(Moment.AFTER_COMMIT, about)
 
-    engine.dialect.do_commit = do_commit
+    setattr(engine.dialect, "do_commit", do_commit)  # noqa: B010  # a method
 
 
-def watch_calls(passing: Passing) -> None:
+def watch_calls(passing: Notes) -> None:
     """Every connection that Python opens, by whatever client; the database's driver opens its own in C."""
 
     def see_event(name: str, args: tuple[Any, ...]) -> None:

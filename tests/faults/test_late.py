@@ -105,7 +105,9 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
 def violations(organisation: Organisation) -> list[str]:
     ran = organisation.services.runs.runs.start(WORKFLOW, actor="test")
     known = look(organisation.services, ITEM, run=ran.status)
-    return find_violations(known, organisation.counterparts.token_service.accepted(ACCOUNT))
+    tokens = organisation.counterparts.token_service
+    assert isinstance(tokens, WatchedTokens)
+    return find_violations(known, tokens.accepted(ACCOUNT))
 
 
 def finish(organisation: Organisation, clock: Any) -> None:

@@ -1,6 +1,5 @@
 """`nightkey up` as it is, while somebody sets the wall clock: it rings on, and each night comes in its time."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def turned(tmp_path: Path) -> TurnedClock:
 
 
 @pytest.fixture
-def nightkey(tmp_path: Path, turned: TurnedClock) -> Iterator[Nightkey]:
+def nightkey(tmp_path: Path, turned: TurnedClock) -> Nightkey:
     made = Nightkey(tmp_path / "home", {"NIGHTKEY_RING_SECONDS": "1", **turned.environment})
     made("init")
     return made

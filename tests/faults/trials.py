@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.clock import START, make_clock
-from tests.faults.counterparts import watch, watched_counterparts
+from tests.faults.counterparts import WatchedCounterparts, watch, watched_counterparts
 from tests.faults.invariants import find_violations
 from tests.faults.life import Broken, Orders, Played, Seen, begin_life
 from tests.faults.places import Vault, open_services
@@ -26,7 +26,6 @@ from tests.faults.points import Moment, Passing, Point, read_point
 from tests.faults.stories import ACCOUNT, STORIES, set_up
 from tests.organisation import Organisation
 from tests.postgres import start_postgres
-from worker.demo.counterparts import Counterparts
 
 DATABASES = ("sqlite", "postgresql")
 LANES = 3  # two cores; the third fills what the others wait
@@ -49,7 +48,7 @@ class Lane:
         self,
         folder: Path,
         server: str | None,
-        counterparts: Counterparts,
+        counterparts: WatchedCounterparts,
         *,
         story: str,
         name: str,

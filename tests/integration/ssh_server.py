@@ -55,7 +55,7 @@ class SshServer:
         self.visitors: list[str] = []
         self.tried: list[str] = []
         self.commands: list[str] = []
-        self.before: Callable[[str], None] | None = None
+        self.before: Callable[[str], object] | None = None
         self.lines_max: int | None = None
         self.runs_as: int | None = None
         self.port = 0

@@ -11,7 +11,7 @@ from queue import Empty
 
 import pytest
 from celery import Celery
-from kombu import Connection
+from kombu.connection import Connection
 
 from tests.forged import ROTATION, genuine, put, write
 from vaultcore.errors import ConfigurationError
@@ -20,7 +20,7 @@ from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
 from worker.broker.files import Channel
 from worker.config import load_settings
-from worker.domain.messages import Fault, read_envelope
+from worker.domain.messages import Fault, Ring, read_envelope
 
 MESSAGES = 400
 OTHER_USER = """
@@ -96,7 +96,9 @@ def test_a_reader_beside_a_writer_reads_every_message_whole_and_once(app: Celery
         writer.start()
         while writer.is_alive() or len(read) < MESSAGES:
             try:
-                read.append(str(read_envelope(json.dumps(reading._get(QUEUE)).encode()).ids[0]))
+                ring = read_envelope(json.dumps(reading._get(QUEUE)).encode())
+                assert isinstance(ring, Ring)
+                read.append(str(ring.ids[0]))
             except Empty:
                 assert writer.is_alive() or len(read) >= MESSAGES, "one was lost"
         writer.join()

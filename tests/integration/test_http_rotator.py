@@ -260,7 +260,7 @@ def test_without_find_a_known_value_is_undone_by_the_id_that_it_says_itself(serv
     assert service.live_tokens(ACCOUNT) == []
 
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "by_the_id_it_was_issued_with": {"verify_id": None},
     "by_the_id_that_its_use_tells": {"id": None},
     "by_a_search": {"find": {"method": "GET", "url": "@/tokens/{{ rotation.label }}"}},

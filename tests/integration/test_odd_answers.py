@@ -1,6 +1,6 @@
 """Odd answers to the rotator `http`: a clear cause, nothing left outside, and the old value works."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -48,7 +48,7 @@ def say_nothing(status: int, **headers: str) -> Change:
 
 LEFT = "nightkey-rot_1, and revoke it"
 CANNOT_BE_ID = "issue: what lies at id can be no id: it holds a control character"
-UNUSABLE: Mapping[str, tuple[Change, str]] = {
+UNUSABLE: dict[str, tuple[Change, str]] = {
     "NUL in the token": (say(token="a\0b"), "issue: what lies at token holds a control character"),
     "CR in the token": (say(token="a\rb"), "issue: what lies at token holds a line break, and verify sends it"),
     "LF in the token": (say(token="a\n"), "issue: what lies at token holds a line break, and verify sends it"),
@@ -64,7 +64,7 @@ UNUSABLE: Mapping[str, tuple[Change, str]] = {
     ),
 }
 """Nothing that its use could tell of."""
-USABLE: Mapping[str, tuple[Change, str]] = {
+USABLE: dict[str, tuple[Change, str]] = {
     "an end that is a number of a hundred digits": (
         say(expires_at=10**99),
         "issue: the answer holds no time at path `expires_at`, but a number",
@@ -85,7 +85,7 @@ USABLE: Mapping[str, tuple[Change, str]] = {
         "issue: at id lies a value, and a value is never kept as an id",
     ),
 }
-SILENT: Mapping[str, tuple[Change, str]] = {
+SILENT: dict[str, tuple[Change, str]] = {
     "an empty body": (
         say_nothing(200),
         "issue: the answer holds no value at path `token`, and no body came with 200",
@@ -360,7 +360,7 @@ def test_an_answer_that_cannot_be_used_takes_back_nothing_that_a_list_does_not_s
         old = Secret(service.issue())
         service.issue("of another team")
         odd = {"expires": "expires_at"} if given == "its id" else {"id": "nothing"}
-        settings = service.describe(**odd, **({} if search == "find" else {"find": None}))
+        settings = service.describe(None, **odd, **({} if search == "find" else {"find": None}))
         with pytest.raises(CounterpartError) as caught:
             ROTATOR.create(make_job(service, old=old, settings=settings))
         if (given, search) == ("its id", "find"):

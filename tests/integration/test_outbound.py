@@ -290,7 +290,7 @@ def test_the_deadline_is_for_finding_the_address_too(http, monkeypatch):
     def wait(host, *given, flags=0, **more):
         if not flags & socket.AI_NUMERICHOST:
             over.wait(60)
-        return asked(host, *given, flags=flags, **more)
+        return asked(host, *given, **(more | {"flags": flags}))
 
     monkeypatch.setattr(socket, "getaddrinfo", wait)
     begun = time.monotonic()

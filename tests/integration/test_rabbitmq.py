@@ -11,7 +11,7 @@ from typing import Any
 
 import amqp
 import pytest
-from kombu import Queue
+from kombu.entity import Queue
 
 from tests.acceptance.conftest import Nightkey
 from tests.acceptance.foreign import stand_firm

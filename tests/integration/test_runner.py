@@ -62,7 +62,7 @@ def say(node_id, text):
 
 
 def workflow(*nodes, edges=None):
-    nodes = [node("start", "manual_trigger"), *nodes]
+    nodes = (node("start", "manual_trigger"), *nodes)
     edges = edges or [(a["id"], b["id"]) for a, b in pairwise(nodes)]
     made = [
         {"id": f"e{number}", "source": source, "target": target, "sourceHandle": handle[0] if handle else None}
@@ -333,13 +333,13 @@ def test_a_long_output_is_cut_in_logs_and_result(runner, base):
 )
 @pytest.mark.parametrize("place", ["url", "header", "text", "json"])
 def test_whatever_a_template_may_make_of_a_value_never_comes_back(runner, base, text, place):
-    fields = {
+    ways: dict[str, dict[str, Any]] = {
         "url": {"url": f"{base}/echo?a={text}"},
         "header": {"headers": {"X-Made": text}},
         "text": {"method": "POST", "body": f"a={text}"},
         "json": {"method": "POST", "body": {"a": [text]}},
-    }[place]
-    made = {"headers": {}} | fields
+    }
+    made = {"headers": {}} | ways[place]
     result = run(runner, workflow(call(base, **made), say("after", "{{ fetch.body | json | base64_encode }}")))
     assert (result.status, result.output) == ("completed", {"said": MASK})
 

@@ -44,7 +44,8 @@ def bodyless(front: Front, keys: list[str]) -> Iterator[list[socket.socket]]:
 
 def read_first(callers: list[socket.socket], number: int) -> list[int]:
     """The first so many answers, whoever is given them."""
-    waiting, answers = list(callers), []
+    waiting = list(callers)
+    answers: list[int] = []
     while len(answers) < number:
         ready = select.select(waiting, [], [], 60)[0]
         assert ready

@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -190,7 +191,7 @@ def test_a_test_calls_the_test_operation_with_its_payload_and_nothing_else(order
 
 # Credentials
 
-WAYS = {
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "http": ("/basic", {"auth": {"type": "http", "username": USER, "password": PASSWORD}}),
     "text": ("/token", {"auth": {"type": "usernameToken", "username": USER, "password": PASSWORD}}),
     "digest": (

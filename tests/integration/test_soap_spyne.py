@@ -44,7 +44,7 @@ def soap(url, operation, *, digest=False, **fields):
 
 
 def workflow(*nodes):
-    nodes = [{"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}, *nodes]
+    nodes = ({"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}}, *nodes)
     edges = [{"id": f"e{n}", "source": a["id"], "target": b["id"]} for n, (a, b) in enumerate(pairwise(nodes))]
     return load_definition(json.dumps({"name": "w", "nodes": nodes, "edges": edges}), source="w.json")
 

@@ -42,7 +42,11 @@ USER, PASSWORD = "robot", "the-password-of-robot"
 LABEL = "nightkey-rot_contract"
 NOBODY = 65534
 """Whom no file belongs to; a user on each system."""
-BY_PASSWORD = {"authMethod": "password", "privateKey": None, "password": "{{ vault.prod-password }}"}
+BY_PASSWORD: dict[str, Any] = {
+    "authMethod": "password",
+    "privateKey": None,
+    "password": "{{ vault.prod-password }}",
+}
 
 
 def make_key(kind: str = "ssh-ed25519", **options: Any) -> Any:
@@ -277,7 +281,7 @@ def test_nothing_of_the_workers_own_user_is_used(
     (own / ".ssh" / "id_ed25519").chmod(0o600)
     (own / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
     (own / ".ssh" / "config").write_text("Host *\n  User nobody\n  ProxyCommand false\n  RemoteCommand false\n")
-    agent = socket_path = tmp_path / "agent"
+    socket_path = tmp_path / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.PIPE)
     try:
         assert agent.stdout is not None

@@ -111,6 +111,7 @@ def test_what_its_use_calls_as_another_s_is_left_alone_where_a_list_knows_better
     with Listing(used=lambda number: THEIRS if number == NEW else number) as service:
         search = {"method": "GET", "url": f"{service.url}/all"}
         settings = service.describe(
+            None,
             **({} if labels == "filtered" else {"find": search, "find_label": "label"}),
             **({} if told else {"id": None}),
         )

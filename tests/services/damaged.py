@@ -43,12 +43,12 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
             services.owners.add_route(
                 connection, owner, Secret(f"json://{sink}/{name}"), shown=f"json://{name}", actor="test"
             )
-    for name, days, owner in ((HEALTHY, 23, "support"), (MOVING, 5, "support"), (DAMAGED, 22, "crm-team")):
+    for name, days, owned_by in ((HEALTHY, 23, "support"), (MOVING, 5, "support"), (DAMAGED, 22, "crm-team")):
         _add_item(
             services,
             name,
             days,
-            owner,
+            owned_by,
             mode="auto",
             rotator="random",
             lifetime="60d",

@@ -400,7 +400,7 @@ Roll = Callable[[], None]
 
 
 @pytest.fixture
-def roll_back(moves: Moves, tmp_path: Path) -> Iterator[tuple[Roll, Roll]]:
+def roll_back(moves: Moves, tmp_path: Path) -> tuple[Roll, Roll]:
     """Keeps the database as it is; puts that back by hand, past everything."""
     services = moves.services
     state: dict[str, Any] = {}
@@ -593,9 +593,10 @@ def test_a_backup_of_an_older_schema_is_migrated(services: Services, tmp_path: P
         anchor = services.audit.sign(services.audit.make_anchor(connection, clock()))
     older.dispose()
     sqlite_copy.settle(tmp_path / "older.db")
+    size, sha256 = digest_file(tmp_path / "older.db")
     manifest = replace(
         back_up(services, tmp_path / "newer").manifest, revision="0004", anchor=anchor,
-        **dict(zip(("size", "sha256"), digest_file(tmp_path / "older.db"), strict=True)),
+        size=size, sha256=sha256,
     )  # fmt: skip
     with (tmp_path / "older").open("xb") as file:
         write_archive(file, manifest, tmp_path / "older.db", services.keyring.signing_key)
@@ -611,5 +612,5 @@ def test_while_a_restore_is_at_work_nothing_else_begins(moves: Moves) -> None:
     other = Services(moves.services.settings, moves.services.clock)
     with take_vault(moves.services.settings.home), pytest.raises(RefusedError, match="a restore is at work"):
         _ = other.database
-    with again(moves.services) as other:
-        assert other.log()[1].action == "owner.create"
+    with again(moves.services) as later:
+        assert later.log()[1].action == "owner.create"

@@ -23,7 +23,7 @@ from worker.rows import runs as run_rows
 from worker.workflows.results import RunResult
 
 DAY = timedelta(days=1)
-OFTEN = {"schedule_type": "interval", "schedule_value": "1 hours"}
+OFTEN: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hours"}
 
 
 def run(organisation: Organisation, name: str) -> str:

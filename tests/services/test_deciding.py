@@ -219,7 +219,7 @@ def test_what_was_changed_after_it_was_asked_for_is_not_what_was_approved(
 # Where it ends
 
 
-@pytest.mark.parametrize("state", sorted(BEFORE_ACTIVATION, key=list(State).index))
+@pytest.mark.parametrize("state", [state for state in State if state in BEFORE_ACTIVATION])
 def test_cancelled_before_its_activation_it_leaves_the_old_value_alone(
     staged: Staged, clock: Any, state: State
 ) -> None:

@@ -28,10 +28,10 @@ from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import versions
 from worker.demo.loopback import Answer
+from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.services.items import ItemChange
 
 DAY = timedelta(days=1)
 

@@ -144,7 +144,7 @@ def test_one_that_is_cut_off_does_the_rest_the_next_time(
 ) -> None:
     monkeypatch.setattr(item_import, "_PAGE", 2)
     given = [entry(number, f"prod-service-{number}-token") for number in range(5)]
-    walk = services.upkeep.item_import.take_in(read(services, *given).entries, owners=(), actor="test")
+    walk: Any = services.upkeep.item_import.take_in(read(services, *given).entries, owners=(), actor="test")
     assert next(walk).arrival is Arrival.NEW
     walk.close()
     assert len(_all(services)) == 2

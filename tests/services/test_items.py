@@ -94,7 +94,7 @@ def test_who_changes_one_setting_at_the_same_time_as_others_loses_none_of_theirs
 
 
 def test_what_was_not_given_stays(services: Services, moves: Moves) -> None:
-    parts = {
+    parts: dict[str, Any] = {
         "windows": ["0 2 * * * for 4h"], "freezes": ["0 0 20 12 * for 14d"], "thresholds": [9, 1],
         "canary": "auto", "four_eyes": True, "lead": "5d", "overlap": "2d", "idle_after": "9d",
         "urgent": True, "spread": "1d",

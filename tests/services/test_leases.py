@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from worker.domain.saga import State
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotations, sweeps
+from worker.services.rotation.advance import Advanced
 
 LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
@@ -385,7 +387,7 @@ def test_a_message_that_comes_twice_is_worked_on_once(staged: Staged, clock: Any
 
 
 @contextmanager
-def _worker(organisation: Organisation, rotation_id: str) -> Iterator[Future[Rotation | None]]:
+def _worker(organisation: Organisation, rotation_id: str) -> Iterator[Future[Advanced | None]]:
     """Another worker, with connections of its own, does the step that is due, and ends before the block."""
     services = Services(organisation.services.settings, organisation.services.clock)
     try:
@@ -490,7 +492,8 @@ def _check(moves: Moves, claimed: Rotation) -> None:
 
 def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
-        rotation_rows.release_rotation(connection, claimed, now=moves.services.clock(), **values)
+        after = replace(claimed, **values)
+        rotation_rows.release_rotation(connection, claimed, after, now=moves.services.clock())
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

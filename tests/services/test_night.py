@@ -182,7 +182,7 @@ def test_a_rotation_survives_a_restart_after_each_of_its_steps(organisation: Org
     seen = []
     for _ in range(10):
         fresh = Services(settings, clock)
-        advanced = fresh.rotations.advance(opened[0])
+        advanced = fresh.rotation.rotations.advance(opened[0])
         seen.append(advanced.rotation.state.value if advanced else "nothing due")
         fresh.close()
     assert seen == [

@@ -35,7 +35,7 @@ from worker.services.runs.execution import Outcome
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
-HOURLY = {"schedule_type": "interval", "schedule_value": "1 hour"}
+HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hour"}
 REFUSED = Answer(status=401, body={"error": "refused"})
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""

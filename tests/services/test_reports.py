@@ -65,7 +65,11 @@ def watch(staged: Staged, clock: Any, *others: str, **policy: Any) -> Rotation:
 
 def report(organisation: Organisation, **given: Any) -> Reported:
     """A good run of `WORKFLOW` that has just begun, but for what is given."""
-    usual = {"workflow": WORKFLOW, "status": "completed", "started_at": organisation.services.clock()}
+    usual: dict[str, Any] = {
+        "workflow": WORKFLOW,
+        "status": "completed",
+        "started_at": organisation.services.clock(),
+    }
     return organisation.services.runs.run_reports.report(
         Report(**usual | {"used": {}} | given), actor="user:ann"
     )
@@ -90,7 +94,7 @@ def reports_kept(organisation: Organisation) -> list[tuple[str, str, str | None]
         query = select(runs.c.workflow_name, runs.c.status, runs.c.external_id).where(
             runs.c.trigger == "report"
         )
-        return [tuple(row) for row in connection.execute(query.order_by(runs.c.id))]
+        return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(runs.c.id))]
 
 
 def test_a_refusal_judges_what_its_node_used_and_nothing_else(staged: Staged, clock: Any) -> None:

@@ -197,9 +197,9 @@ def test_an_unreachable_database_is_said_without_its_password(tmp_path: Path) ->
         assert len(str(caught.value).splitlines()) == 1
         database.dispose()
     for url in ("mysql://somebody:a-password@host/name", "no address, a-password"):
-        with pytest.raises(ConfigurationError, match="not one of ours") as caught:
+        with pytest.raises(ConfigurationError, match="not one of ours") as refused:
             Database(url)
-        assert "a-password" not in str(caught.value)
+        assert "a-password" not in str(refused.value)
 
 
 def test_a_transaction_that_raises_keeps_nothing_and_a_read_keeps_nothing(moves: Moves) -> None:

@@ -23,7 +23,6 @@ from worker.rows import rotations as rotation_rows
 from worker.rows import signs as sign_rows
 from worker.rows.deliveries import Key
 from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
-from worker.services.night.nights import NIGHT_JOB
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LEASE = timedelta(seconds=60)
@@ -165,7 +164,7 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
     def claim() -> bool:
         with organisation.services.database.write() as connection:
             return night_rows.claim_sweep(
-                connection, job=NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8
+                connection, job=night_rows.NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8
             )
 
     clock.advance(ahead)
@@ -342,7 +341,9 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services.upkeep.signs_of_life.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
-        night_rows.claim_sweep(connection, job=NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8)
+        night_rows.claim_sweep(
+            connection, job=night_rows.NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8
+        )
         connection.execute(
             insert(heartbeats).values(
                 slot=clock(), beat="success", text="-", state="waiting", attempts=0, posted_at=clock() + HOURS,

@@ -99,7 +99,7 @@ def kids(organisation: Organisation) -> list[str]:
 
 def is_valid_elsewhere(organisation: Organisation, token: str, algorithm: str) -> bool:
     """To those who read the key set: with PyJWT, and with joserfc, which must agree."""
-    keys = organisation.services.runs.key_sets.jwks(KEY)
+    keys: Any = organisation.services.runs.key_sets.jwks(KEY)
     by_kid = {key.key_id: key.key for key in pyjwt.PyJWKSet.from_dict(keys).keys}
     public = by_kid.get(pyjwt.get_unverified_header(token)["kid"])
     valid = public is not None and bool(pyjwt.decode(token, public, algorithms=[algorithm]))

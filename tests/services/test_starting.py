@@ -358,7 +358,7 @@ def test_in_a_test_each_is_a_test_with_the_same_candidate(here: Services, sink: 
         chain("second", post(sink.url, headers=AUTH), trigger=SUBFLOW),
         chain("first", each([1], "second")),
     )
-    outcome = test(here, **{item.id: number})
+    outcome = test(here, "first", **{item.id: number})
     assert outcome.status == "completed"
     assert [one.headers["authorization"] for one in sink.requests] == ["Bearer the-candidate"]
     assert [one.purpose for one in all_runs(here)] == ["test", "test"]

@@ -19,7 +19,6 @@ from tests.forged import ROTATION
 from tests.postgres import Server, create_database, run_sql, show_for_sqlalchemy, start_server
 from tests.services.conftest import Moves
 from vaultcore import database as database_module
-from vaultcore.crypto import keyfile
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, InvalidInputError, LockedError, NightkeyError, Trouble, TroubleError
 from vaultcore.troubles import _SENTENCES, explain, say
@@ -97,7 +96,7 @@ def test_a_worker_says_the_same_in_its_log(capfd: pytest.CaptureFixture[str]) ->
         raise OSError(errno.ENOSPC, "the-value", "/broker/message")
 
     configure_logging("ERROR")
-    make_task(Task.ROTATE, fill, fill)(ROTATION)
+    make_task(Task.ROTATE, fill, lambda _: None)(ROTATION)
     (line,) = capfd.readouterr().err.splitlines()
     logged = json.loads(line)
     assert (logged["event"], logged["trouble"], logged["ids"]) == ("task.failed", "disk-full", [ROTATION])
@@ -325,7 +324,7 @@ def test_a_disk_that_is_full_in_the_middle_of_init_leaves_nothing_half_written(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(file)
 
-    monkeypatch.setattr(keyfile.os, "fsync", fill_up)
+    monkeypatch.setattr("vaultcore.crypto.keyfile.os.fsync", fill_up)
     said = told(lambda: initialise(settings, clock), Trouble.DISK_FULL)
     assert fails_at in said
     left = [path.name for path in settings.home.rglob("*") if path.is_file()]

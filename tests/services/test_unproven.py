@@ -1,6 +1,7 @@
 """A check that takes every value proves nothing: that is said, and no old value is taken away by it."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,12 +19,12 @@ from tests.services.staging import (
 from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
 from worker.demo.loopback import Answer, Incoming
+from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotations import steps_of
-from worker.services.items import ItemChange
 
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})
@@ -157,7 +158,7 @@ def test_a_person_may_answer_for_what_no_check_can_tell(staged: Staged, clock: A
     pass_the_overlap(organisation, clock)
     deciding = organisation.services.rotation.decisions
     deciding.waive(rotation.id, None, check=True, why="looked at it there", actor="test")
-    assert organisation.services.rotation.rotations.advance(rotation.id).rotation.state is State.RETIRING  # type: ignore[union-attr]
+    assert organisation.services.rotation.rotations.advance(rotation.id).rotation.state is State.RETIRING
 
 
 def test_nobody_answers_for_what_a_check_has_shown(staged: Staged, clock: Any) -> None:
@@ -249,6 +250,10 @@ def test_a_failure_that_judges_nothing_is_no_refusal_and_holds_no_good_value_up(
     )
 
 
+def answer_blind(answer: Answer, incoming: Incoming) -> Answer | None:
+    return answer if incoming.path == BLIND else None
+
+
 def test_a_look_at_which_everybody_is_refused_shows_nothing(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = add_blind(organisation)
@@ -256,7 +261,7 @@ def test_a_look_at_which_everybody_is_refused_shows_nothing(staged: Staged, cloc
     rotate(organisation, clock)
     for answer in (Answer(status=404), Answer(status=401)):
         clock.advance(2 * DAY)
-        service.script = lambda incoming, said=answer: said if incoming.path == BLIND else None
+        service.script = partial(answer_blind, answer)
         drive_on(organisation, clock)
         assert organisation.rotations()[0].shown_by is None
     assert service.is_live(old)

@@ -27,6 +27,7 @@ from worker.installation import make_restores
 from worker.rows.tables import run_logs, run_states, run_versions, runs, workflows
 from worker.services.runs.execution import Outcome
 from worker.services.runs.inbound import Entrance
+from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.workflows.nodes import catalog
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
@@ -213,7 +214,8 @@ def test_a_worker_that_died_after_it_took_the_run_leaves_it_to_be_ended_as_lost(
     run_id = start(services).run_id
     clock.advance(15 * MINUTES)
     with services.database.write() as connection:
-        assert services.runs.suspended_runs.take(connection, run_id, due_by=clock()) is not None
+        suspended = SuspendedRuns(deployment_id=services.deployment_id, keyring=services.keyring)
+        assert suspended.take(connection, run_id, due_by=clock()) is not None
     assert go_on(services) == []
     clock.advance(51 * MINUTES)
     services.night.resume_sweep.find_work()

@@ -22,8 +22,8 @@ from worker.domain.saga import State
 from worker.services.runs.reports import Report, Reported
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-HOURLY = {"schedule_type": "interval", "schedule_value": "1 hours"}
-OFTEN = {"schedule_type": "interval", "schedule_value": "5 minutes"}
+HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hours"}
+OFTEN: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "5 minutes"}
 DAILY = {"schedule_type": "interval", "schedule_value": "1 days"}
 
 

@@ -117,7 +117,7 @@ def test_what_says_nothing_of_the_replacement_may_change(changed):
 
 
 def test_the_order_in_which_settings_are_stored_changes_nothing():
-    turned = {name: POLICY.settings[name] for name in reversed(POLICY.settings)}
+    turned = {name: POLICY.settings[name] for name in reversed(list(POLICY.settings))}
     stored = json.loads(json.dumps(POLICY.settings, sort_keys=True))
 
     assert list(turned) != list(POLICY.settings)

@@ -107,7 +107,7 @@ def test_settings_do_not_change(tmp_path):
     settings = load_settings(tmp_path)
 
     with pytest.raises(ValidationError, match="frozen"):
-        settings.attempts = 9
+        settings.attempts = 9  # type: ignore[misc]  # what is tried
 
 
 # What they may not be

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,10 +42,10 @@ def edge(source, target, handle=None):
 
 
 def document(*nodes, edges=None, trigger=None, **more):
-    nodes = [trigger or node("start", "manual_trigger"), *nodes]
+    listed = [trigger or node("start", "manual_trigger"), *nodes]
     if edges is None:
-        edges = [edge(a["id"], b["id"]) for a, b in pairwise(nodes)]
-    return {"name": "nightly", "nodes": nodes, "edges": edges, **more}
+        edges = [edge(a["id"], b["id"]) for a, b in pairwise(listed)]
+    return {"name": "nightly", "nodes": listed, "edges": edges, **more}
 
 
 def load(raw):
@@ -160,6 +161,17 @@ def test_what_cannot_be_right_is_refused_where_it_is(raw, found):
 OTHERWISE = "without it this would do something else"
 
 
+CALLS_NOBODY: list[tuple[str, str, dict[str, Any]]] = [
+    ("json_parser", "text", {"text": "{{ vault.prod-x }}"}),
+    ("text_transform", "text", {"text": "{{ vault.prod-x }}"}),
+    ("terminate", "message", {"message": "{{ vault.prod-x }}"}),
+    ("status_condition", "value", {"value": "{{ vault.prod-x }}"}),
+    ("number_condition", "expected", {"value": "1", "expected": "{{ vault.prod-x }}"}),
+    ("switch_condition", "cases.a", {"value": "1", "cases": {"a": "{{ vault.prod-x }}"}}),
+]
+"""Components, and a field of each in which no item may stand."""
+
+
 @pytest.mark.parametrize(
     ("raw", "found"),
     [
@@ -250,14 +262,7 @@ OTHERWISE = "without it this would do something else"
                     "nodes that call out, such as webhook"
                 ),
             )
-            for component, field, fields in [
-                ("json_parser", "text", {"text": "{{ vault.prod-x }}"}),
-                ("text_transform", "text", {"text": "{{ vault.prod-x }}"}),
-                ("terminate", "message", {"message": "{{ vault.prod-x }}"}),
-                ("status_condition", "value", {"value": "{{ vault.prod-x }}"}),
-                ("number_condition", "expected", {"value": "1", "expected": "{{ vault.prod-x }}"}),
-                ("switch_condition", "cases.a", {"value": "1", "cases": {"a": "{{ vault.prod-x }}"}}),
-            ]
+            for component, field, fields in CALLS_NOBODY
         ),
     ],
 )
@@ -616,7 +621,7 @@ WHOLE = document(
     schedule_type="interval",
     schedule_value="5 minutes",
 )
-SCRAPS = (
+SCRAPS: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers(-3, 400)

@@ -1,6 +1,7 @@
 """Words are found wherever they stand, whatever else is looked for and whenever it was added."""
 
 import itertools
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -88,7 +89,8 @@ def test_a_part_of_a_base64_word_hides_the_word_and_a_short_word_the_text():
 
 
 def test_building_stays_in_proportion_to_what_is_added():
-    finder, built, before = Finder(), 0, ()
+    finder, built = Finder(), 0
+    before: tuple[Any, ...] = ()
     for number in range(2000):
         finder.add(f"word-{number}")
         assert finder.stands_in(f"a word-{number} b")

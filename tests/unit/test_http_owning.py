@@ -1,6 +1,7 @@
 """By which id a candidate may be revoked: the whole table of what is told, used, listed and shown."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,14 @@ UNKNOWN = "unknown"
 
 
 def sign(**changes):
-    known = {"told": "told", "used": None, "refused": True, "shown": False, "asks_id": True, "by_id": True}
+    known: dict[str, Any] = {
+        "told": "told",
+        "used": None,
+        "refused": True,
+        "shown": False,
+        "asks_id": True,
+        "by_id": True,
+    }
     return Sign(**(known | changes))
 
 

@@ -110,7 +110,7 @@ def test_a_next_field_is_a_url_or_a_cursor(body: Any, changes: dict[str, Any], e
 
 def test_a_cursor_may_stand_in_a_header() -> None:
     found = find_next(
-        answer([], **{"x-next": "7"}), settings(find_next="header:X-Next", find_cursor="p"), at=AT
+        answer([], status=200, **{"x-next": "7"}), settings(find_next="header:X-Next", find_cursor="p"), at=AT
     )
     assert found == Step(cursor="7")
 

@@ -240,7 +240,8 @@ def test_whatever_the_document_is_each_entry_comes_in_or_is_told(document: Any) 
         else document
     )
     number = len(listed) if isinstance(listed, list) else 1
-    assert sorted(one.place for one in (*contents.entries, *contents.faults)) == list(range(1, number + 1))
+    places = [*(one.place for one in contents.entries), *(one.place for one in contents.faults)]
+    assert sorted(places) == list(range(1, number + 1))
     assert all(explain_fault(fault).isprintable() for fault in contents.faults)
     looks = [skeleton(entry.name) for entry in contents.entries]
     assert len(set(looks)) == len(looks)

@@ -63,8 +63,13 @@ def test_input_that_is_no_text_is_refused_without_showing_it(monkeypatch):
 
 def test_a_value_that_is_typed_is_asked_for_twice(monkeypatch):
     asked = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return "hunter2"
+
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("worker.cli.inputs.getpass", lambda prompt: asked.append(prompt) or "hunter2")
+    monkeypatch.setattr("worker.cli.inputs.getpass", answer)
 
     assert read_value(None, what="value of prod-smtp").expose() == "hunter2"
     assert asked == ["value of prod-smtp: ", "again: "]

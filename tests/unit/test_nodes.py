@@ -7,10 +7,11 @@ from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from worker.outbound import cause_of
+from worker.workflows.bounds import LOOPS_MAX, OUTPUT_MAX
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import RENDERED_MAX, Execution, NodeKind
 from worker.workflows.nodes.catalog import component_ids, find_component
-from worker.workflows.templates import LOOPS_MAX, OUTPUT_MAX, Scope, render
+from worker.workflows.templates import Scope, render
 
 CONTEXT = {
     "fetch": {"status_code": 200, "body": {"items": ["a", "b"], "name": "Ada", "n": 3, "due": "2026-03-04"}},

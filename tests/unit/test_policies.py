@@ -3,6 +3,7 @@
 import copy
 from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -269,7 +270,8 @@ def test_defaults_never_contradict_what_was_given(base, given):
 
 def test_settings_that_share_parts_without_end_are_refused_before_they_are_walked_through():
     shared = ["x"] * 5_000
-    for settings in ({"a": [shared] * 5_000}, {"a": [[]] * 10_001}, {"a": [{}] * 10_001}):
+    many: list[dict[str, Any]] = [{"a": [shared] * 5_000}, {"a": [[]] * 10_001}, {"a": [{}] * 10_001}]
+    for settings in many:
         with pytest.raises(InvalidInputError, match="settings have more than 10000 parts"):
             build_policy(BASE, {"settings": settings})
     build_policy(BASE, {"settings": {"a": ["x"] * 9_900}})

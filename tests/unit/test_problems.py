@@ -1,6 +1,7 @@
 """What is wrong with a rotation, in which order problems are told, and that each has its sentence."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def judge(state, *, at_end=True, **values):
-    row = {
+    row: dict[str, Any] = {
         "waits_for": (), "failed": False, "failing": False, "error": None, "next_at": NOW, "lease_until": None,
     } | values  # fmt: skip
     return judge_rotation(state, now=NOW, at_end=at_end, **row)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -45,7 +46,7 @@ def used_by(name="report", **fields):
 
 
 def watched_by(*consumers, now=NOW, **fields):
-    given = {"number": NEW, "ends": NOW, "opens": NOW, "canary_id": None} | fields
+    given: dict[str, Any] = {"number": NEW, "ends": NOW, "opens": NOW, "canary_id": None} | fields
     return judge(Overlap(**given), consumers, now=now)
 
 

@@ -7,6 +7,7 @@ comes next, only on what must never be.
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -644,7 +645,7 @@ class Rotating(RuleBasedStateMachine):
         assert self.rotation is None, f"it never ends: {self.state}, waits for {self.rotation.waits_for}"
 
 
-ITEMS = {
+ITEMS: dict[str, Any] = {
     "mode": st.sampled_from([Mode.AUTO, Mode.AUTO, Mode.APPROVE]),
     "canary": st.sampled_from([None, "auto", "w1"]),
     "overlap": st.sampled_from([timedelta(0), HOUR, DAY]),

@@ -1,6 +1,7 @@
 """When a workflow runs next."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -112,7 +113,7 @@ def test_a_time_of_another_zone_is_taken_for_what_it_is_in_utc():
     assert next_run("daily", "09:00", half_past_ten_at_plus_two) == at("2026-03-01 09:00")
 
 
-fitting = st.one_of(
+fitting: st.SearchStrategy[Any] = st.one_of(
     st.tuples(
         st.just("interval"),
         st.builds(lambda n, u: f"{n} {u}s", st.integers(1, 999), st.sampled_from(["second", "minute", "hour"])),
@@ -134,7 +135,8 @@ moments = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1)).map(  # noqa:
 
 @given(schedule=fitting, after=moments)
 def test_the_next_run_is_always_later_and_in_utc(schedule, after):
-    found = next_run(*schedule, after)
+    kind, value = schedule
+    found = next_run(kind, value, after)
 
     assert found > after
     assert found.tzinfo is UTC
@@ -142,11 +144,12 @@ def test_the_next_run_is_always_later_and_in_utc(schedule, after):
 
 @given(schedule=fitting.filter(lambda schedule: schedule[0] != "interval"), after=moments)
 def test_a_run_at_a_time_of_day_is_the_same_whenever_it_is_asked_for(schedule, after):
-    found = next_run(*schedule, after)
+    kind, value = schedule
+    found = next_run(kind, value, after)
     halfway = after + (found - after) / 2
 
     if halfway < found:
-        assert next_run(*schedule, halfway) == found
+        assert next_run(kind, value, halfway) == found
 
 
 @given(schedule_type=st.sampled_from(SCHEDULE_TYPES) | st.text(), value=st.none() | st.text(max_size=30))

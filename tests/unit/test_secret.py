@@ -137,9 +137,10 @@ def render_with_locals(error):
 
 
 def render_with_rich(error):
-    console = Console(file=io.StringIO(), width=200)
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
     console.print(Traceback.from_exception(type(error), error, error.__traceback__, show_locals=True))
-    return console.file.getvalue()
+    return shown.getvalue()
 
 
 @pytest.mark.parametrize("render", [render_with_locals, render_with_rich])

@@ -5,6 +5,7 @@ import hmac
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt as pyjwt
 import pytest
@@ -59,10 +60,12 @@ def test_a_key_that_is_made_fits_into_an_item_and_is_read_again(algorithm):
 def test_an_rsa_key_is_as_long_as_the_one_it_takes_the_place_of():
     old = pem(rsa.generate_private_key(public_exponent=65_537, key_size=3072))
     made = generate("RS256", like=Secret(old))
-    assert read_key(made, "RS256").key.private_key.key_size == 3072
+    key: Any = read_key(made, "RS256").key
+    assert key.private_key.key_size == 3072
     assert len(made) > VALUE_MAX
     assert check_value(made.expose(), name="prod-orders-signing-key")
-    assert read_key(generate("RS256", like=Secret("no key")), "RS256").key.private_key.key_size == 2048
+    key = read_key(generate("RS256", like=Secret("no key")), "RS256").key
+    assert key.private_key.key_size == 2048
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
@@ -169,7 +172,8 @@ def test_the_algorithm_is_the_keys_and_never_the_tokens():
     """The oldest trick: a token that is signed with the public half, as if that were a shared secret."""
     rsa_key = KEYS["RS256"]
     head, body = (_encode(json.dumps(part).encode()) for part in ({"alg": "HS256"}, {"exp": LATER}))
-    forged = hmac.new(rsa_key.key.as_pem(private=False), f"{head}.{body}".encode(), "sha256").digest()
+    public: Any = rsa_key.key
+    forged = hmac.new(public.as_pem(private=False), f"{head}.{body}".encode(), "sha256").digest()
     told = refuse(f"{head}.{body}.{_encode(forged)}", [rsa_key])
     assert told == "the token was signed by none of the keys that are in use"
     nothing = pyjwt.encode({"exp": LATER}, key=None, algorithm="none")
@@ -190,7 +194,8 @@ def test_a_token_that_names_a_key_is_checked_by_no_other():
     token = sign(first, {"exp": LATER})
     assert check(token, [second, first], now=NOW).kid == first.kid
     assert refuse(token, [second]) == "the token names a key that is not in use"
-    nameless = pyjwt.encode({"exp": LATER}, first.key.as_pem(private=True), algorithm="ES256")
+    private: Any = first.key
+    nameless = pyjwt.encode({"exp": LATER}, private.as_pem(private=True), algorithm="ES256")
     assert check(nameless, [second, first], now=NOW).kid == first.kid
 
 
@@ -213,7 +218,7 @@ SAID = {"exp": LATER, "iss": "us", "aud": ["them", "others"], "sub": "anna"}
 def test_what_a_token_says_must_hold(changes, problem):
     key = KEYS["ES256"]
     said = {name: part for name, part in (SAID | changes).items() if part is not None}
-    asked = {"issuer": "us", "audience": "them"}
+    asked: dict[str, Any] = {"issuer": "us", "audience": "them"}
     assert check(sign(key, SAID), [key], now=NOW, **asked).claims["sub"] == "anna"
     assert re.search(problem, refuse(sign(key, said), [key], **asked))
 

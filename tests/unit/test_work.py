@@ -33,7 +33,7 @@ AGAIN = [Work(Task.ROTATE, "rot")]
 def test_a_step_is_followed_by_the_next_or_by_those_who_waited(
     stands: dict[str, Any], follows: list[Work]
 ) -> None:
-    usual = {"waits_for": (), "hurried": False, "moved": True, "now": NOW}
+    usual: dict[str, Any] = {"waits_for": (), "hurried": False, "moved": True, "now": NOW}
     assert after_step("rot", **usual | stands) == follows
 
 
