@@ -1,13 +1,18 @@
-"""Deliveries as rows: how each of them ends. One that none of us wrote so ends, too, and stays refused."""
+"""Deliveries as rows: made, tried, and how each of them ends. It decides nothing and commits nothing.
 
-from collections.abc import Mapping
+One that none of us wrote so ends, too, and stays refused.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
+from vaultcore.database import upsert_into
 from vaultcore.mac_writing import AS_IS, update_apart
-from vaultcore.row_macs import MAC, macs_of
+from vaultcore.row_macs import MAC, is_ours, macs_of
+from vaultcore.tables import routes
 from worker.rows.tables import deliveries
 
 
@@ -27,9 +32,71 @@ def is_delivery(key: Key) -> ColumnElement[bool]:
     )
 
 
-def change(connection: Connection, which: ColumnElement[bool], **values: Any) -> int:  # noqa: ANN401  # columns
-    """How many have these values now."""
-    return len(update_apart(connection, deliveries, which, values))
+# Made
+
+
+def list_routes_of(connection: Connection, notice_id: str) -> set[str]:
+    """The ids of the routes that the notice has been given."""
+    tried = select(deliveries.c.route_id).where(deliveries.c.notice_id == notice_id)
+    return set(connection.execute(tried.distinct()).scalars())
+
+
+def add_waiting(
+    connection: Connection, new: Iterable[tuple[Key, str]], *, stands_in: bool, next_at: datetime
+) -> None:
+    """Each with its route as it is shown; one that is there already stays as it is."""
+    shared = {"stands_in": stands_in, "state": "waiting", "attempts": 0, "next_at": next_at}
+    rows = [{**key._asdict(), "shown": shown, **shared} for key, shown in new]
+    connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
+
+
+def spread(connection: Connection, key: Key, names: Sequence[str], now: datetime) -> None:
+    """A delivery by a route of which nobody had looked whom it leads to becomes one for each of them."""
+    row = connection.execute(delete(deliveries).where(is_delivery(key)).returning(deliveries)).mappings().one()
+    shared = dict(row) | {"attempts": 0, "next_at": now}
+    connection.execute(insert(deliveries), [shared | {"recipient": name} for name in names])
+
+
+def reaches_its_owner(connection: Connection, notice_id: str) -> bool:
+    """Whether another recipient or route of the notice has taken it, or may; none that was forged does."""
+    found = connection.execute(
+        select(deliveries).where(
+            deliveries.c.notice_id == notice_id,
+            or_(deliveries.c.stands_in.is_(True), deliveries.c.state.in_(["sent", "waiting"])),
+        )
+    )
+    return any(is_ours(connection, deliveries, row) for row in found)
+
+
+# How a try ended
+
+
+def note_failure(
+    connection: Connection, key: Key, *, problem: str, at: datetime, next_at: datetime | None
+) -> None:
+    """A try failed; `next_at` None: it was the last."""
+    connection.execute(
+        update(deliveries).where(is_delivery(key)).values(tried_at=at, last_error=problem, next_at=next_at)
+    )
+
+
+def note_part(
+    connection: Connection, key: Key, *, part: int, draft: Mapping[str, Any], at: datetime, next_at: datetime
+) -> bool:
+    """So many parts of it were taken, and the rest has all its tries; False: it waits no more."""
+    return _change(
+        connection,
+        and_(is_delivery(key), deliveries.c.state == "waiting"),
+        parts_taken=part,
+        draft=draft,
+        attempts=1,
+        tried_at=at,
+        next_at=next_at,
+        last_error=None,
+    )
+
+
+# Ended, and begun again
 
 
 def mark_sent(connection: Connection, key: Key, *, stands_in: bool, parts: int, at: datetime) -> None:
@@ -44,3 +111,34 @@ def mark_sent(connection: Connection, key: Key, *, stands_in: bool, parts: int, 
     connection.execute(
         update(deliveries).where(is_delivery(key)).values(values | made), execution_options=AS_IS
     )
+
+
+def mark_failed(connection: Connection, key: Key) -> None:
+    _change(connection, is_delivery(key), state="failed")
+
+
+def withdraw_waiting(connection: Connection, notice_id: str) -> None:
+    """Those of the notice that have not left."""
+    waiting = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
+    _change(connection, waiting, state="withdrawn", next_at=None)
+
+
+def begin_again(connection: Connection, notice_id: str, *, at: datetime) -> None:
+    """Those of the notice that failed wait once more, with all their tries; where the route was taken away they
+    are withdrawn.
+    """
+    failed = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "failed")
+    gone = deliveries.c.route_id.not_in(select(routes.c.id))
+    _change(connection, and_(failed, gone), state="withdrawn")
+    _change(connection, failed, state="waiting", attempts=0, next_at=at)
+
+
+def count_waiting(connection: Connection, notice_id: str) -> int:
+    return connection.execute(
+        select(func.count()).where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
+    ).scalar_one()
+
+
+def _change(connection: Connection, which: ColumnElement[bool], **values: Any) -> bool:  # noqa: ANN401  # columns
+    """Whether any has these values now."""
+    return bool(update_apart(connection, deliveries, which, values))

@@ -1,8 +1,8 @@
 """What a digest tells, as rows: read when it leaves, many in a row, so the statements are built once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Boolean,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    update,
 )
 
 from vaultcore.rows import owners_of
@@ -25,10 +26,12 @@ from vaultcore.tables import item_owners, items, owners, references
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
-from worker.domain.saga import State
+from worker.domain.saga import TOLD, State
+from worker.rows import findings as finding_rows
+from worker.rows.nights import NIGHT_JOB
 from worker.rows.quiet_findings import is_quiet
 from worker.rows.rotations import holds_new
-from worker.rows.tables import findings, notices, rotations, tellings
+from worker.rows.tables import findings, notices, rotations, sweeps, tellings
 
 _OWNER = bindparam("owner", type_=tellings.c.owner_id.type)
 _NIGHT = bindparam("night", type_=tellings.c.night.type)
@@ -163,3 +166,66 @@ def _users_of(connection: Connection, item_ids: Sequence[str]) -> dict[str, tupl
     for row in connection.execute(_USERS, {"items": item_ids}):
         users[row.item_id] = (*users.get(row.item_id, ()), row.consumer_name)
     return users
+
+
+# What is set down for a digest
+
+
+class Untold(NamedTuple):
+    """An open finding that may be news to somebody, for one owner of its item; `owner_id` None: it has none."""
+
+    topic: str
+    level: int
+    owner_id: str | None
+    deputy_id: str | None
+
+
+def walk_untold(
+    connection: Connection, *, operators: str, now: datetime, page_size: int
+) -> Iterator[list[Untold]]:
+    """In pages, without what cannot be read, which the scan tells."""
+    for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=page_size):
+        yield read_all(page, _untold)[0]
+
+
+def set_down_rotations(connection: Connection, night: datetime) -> None:
+    """The digest of that night tells of those of which none has told yet."""
+    connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.night.is_not(None),
+            rotations.c.told_night.is_(None),
+            rotations.c.state.in_([state.value for state in TOLD]),
+        )
+        .values(told_night=night)
+    )
+
+
+def list_to_tell(connection: Connection, night: datetime, operators: str) -> list[str]:
+    """The ids of the owners for whom something was set down; the operators for what nobody owns."""
+    told = set(
+        connection.execute(select(tellings.c.owner_id).where(tellings.c.night == night).distinct()).scalars()
+    )
+    rotated = connection.execute(
+        select(func.coalesce(item_owners.c.owner_id, operators))
+        .select_from(rotations)
+        .outerjoin(item_owners, item_owners.c.item_id == rotations.c.item_id)
+        .where(rotations.c.told_night == night)
+        .distinct()
+    ).scalars()
+    return sorted(told | set(rotated))
+
+
+def is_to_come(connection: Connection, night: datetime) -> bool:
+    """Whether the night has not ended, so that its digest is still to be posted."""
+    found = connection.execute(
+        select(sweeps.c.slot).where(
+            sweeps.c.job == NIGHT_JOB, sweeps.c.slot == night, sweeps.c.done_at.is_(None)
+        )
+    ).first()
+    return found is not None
+
+
+def _untold(row: Row[*tuple[Any, ...]]) -> Untold:
+    check_row(row, f"finding {row.id}")
+    return Untold(topic=row.topic, level=row.level, owner_id=row.owner_id, deputy_id=row.deputy_id)

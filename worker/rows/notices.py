@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, func, select
 
@@ -99,14 +99,22 @@ def count(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(select(each.c.state, func.count()).group_by(each.c.state)).all())
 
 
-def count_unrouted(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+class Unrouted(NamedTuple):
+    """An owner by name, and how many notices wait for a way to them."""
+
+    owner: str
+    number: int
+
+
+def count_unrouted(connection: Connection) -> list[Unrouted]:
     """Owners whom nothing leads to, themselves or in their place, each with the number of notices that wait."""
-    return connection.execute(
+    rows = connection.execute(
         select(notices.c.owner, func.count().label("number"))
         .where(notices.c.routed.is_(False))
         .group_by(notices.c.owner)
         .order_by(notices.c.owner)
-    ).all()
+    )
+    return [Unrouted(row.owner, row.number) for row in rows]
 
 
 def show_place(route: str, recipient: str) -> str:

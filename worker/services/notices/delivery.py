@@ -8,24 +8,22 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection
 
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.damage import is_whole
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError, TamperedError
 from vaultcore.owners import Owners
-from vaultcore.row_macs import MAC, check_mac, columns_of
 from vaultcore.secret import Secret
-from vaultcore.tables import routes
 from worker.domain.notices import CLAIM_MARK, Message
 from worker.domain.recipients import WHOLE
 from worker.rows import deliveries as delivery_rows
+from worker.rows import due_deliveries as due_rows
+from worker.rows import outbox as outbox_rows
 from worker.rows import pickups as pickup_rows
-from worker.rows.deliveries import Key, is_delivery
-from worker.rows.tables import deliveries, notices
+from worker.rows.deliveries import Key
+from worker.rows.due_deliveries import Outgoing
 from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import claim_token
@@ -37,20 +35,6 @@ from worker.services.upkeep.row_verification import RowVerification
 
 _LEASE = timedelta(minutes=5)
 _PAGE = 500
-_ITS = "its_"
-_FOUND = (
-    select(
-        notices,
-        deliveries.c.stands_in,
-        deliveries.c.draft,
-        deliveries.c.parts_taken,
-        *(deliveries.c[name].label(f"{_ITS}{name}") for name in (*columns_of(deliveries), MAC)),
-        routes.c.recipients,
-        routes.c.owner_id.label("hearer_id"),
-    )
-    .join(deliveries, deliveries.c.notice_id == notices.c.id)
-    .outerjoin(routes, routes.c.id == deliveries.c.route_id)
-)
 
 
 class Delivery:
@@ -84,26 +68,13 @@ class Delivery:
     def is_due(self) -> bool:
         """Whether anything could leave now."""
         with self._database.read() as connection:
-            due = connection.execute(
-                select(deliveries.c.notice_id)
-                .where(
-                    deliveries.c.state == "waiting",
-                    deliveries.c.next_at <= self._clock(),
-                    is_whole(connection, deliveries),
-                )
-                .limit(1)
-            ).first()
-            return due is not None or bool(self._outbox.find_late(connection))
+            due = due_rows.is_any_due(connection, self._clock())
+            return due or bool(self._outbox.find_late(connection))
 
     def next_try(self) -> datetime | None:
         """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
         with self._database.read() as connection:
-            return connection.execute(
-                select(deliveries.c.next_at)
-                .where(deliveries.c.state == "waiting", is_whole(connection, deliveries))
-                .order_by(deliveries.c.next_at)
-                .limit(1)
-            ).scalar_one_or_none()
+            return due_rows.find_next_try(connection)
 
     def deliver(self) -> None:
         """Sends what is due, until nothing is. Others may do the same: every row is claimed first."""
@@ -124,15 +95,10 @@ class Delivery:
         Of one that took some parts, the rest is due. Routes that were taken away are not waited for. How many
         are due.
         """
-        mine = deliveries.c.notice_id == notice_id
         with self._database.write() as connection:
-            failed = and_(mine, deliveries.c.state == "failed")
-            gone = deliveries.c.route_id.not_in(select(routes.c.id))
-            delivery_rows.change(connection, and_(failed, gone), state="withdrawn")
-            delivery_rows.change(connection, failed, state="waiting", attempts=0, next_at=self._clock())
+            delivery_rows.begin_again(connection, notice_id, at=self._clock())
             self._outbox.route_again(connection, notice_id)
-            due = select(func.count()).where(mine, deliveries.c.state == "waiting")
-            return connection.execute(due).scalar_one()
+            return delivery_rows.count_waiting(connection, notice_id)
 
     # Inside
 
@@ -148,18 +114,7 @@ class Delivery:
     def _find_due(self, *, busy: Collection[str]) -> list[Key]:
         """What may be sent now: what has not failed first, then by time."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
-                .where(
-                    deliveries.c.state == "waiting",
-                    deliveries.c.next_at <= self._clock(),
-                    deliveries.c.route_id.not_in(busy),
-                    is_whole(connection, deliveries),
-                )
-                .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.notice_id)
-                .limit(_PAGE)
-            )
-            return [Key(*row) for row in rows]
+            return due_rows.list_due(connection, self._clock(), busy=busy, limit=_PAGE)
 
     def _claim(self, chosen: Sequence[Key]) -> list[Job]:
         """Those of them that nobody else has taken, with what is to be sent."""
@@ -174,13 +129,7 @@ class Delivery:
             return []
 
     def _claim_one(self, connection: Connection, key: Key) -> list[Job]:
-        now = self._clock()
-        tries = connection.execute(
-            update(deliveries)
-            .where(is_delivery(key), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
-            .values(next_at=now + _LEASE, tried_at=now, attempts=deliveries.c.attempts + 1)
-            .returning(deliveries.c.attempts)
-        ).scalar_one_or_none()
+        tries = due_rows.claim(connection, key, self._clock(), lease=_LEASE)
         return [] if tries is None else self._prepare(connection, key, tries)
 
     def _prepare(self, connection: Connection, key: Key, tries: int) -> list[Job]:
@@ -188,16 +137,14 @@ class Delivery:
         problem, permanent = "", True
         try:
             with connection.begin_nested():
-                row = connection.execute(_FOUND.where(is_delivery(key))).one()
-                check_mac(connection, notices, row, f"notice {key.notice_id}")
-                check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
+                outgoing = due_rows.read_outgoing(connection, key)
                 url = self._owners.open_route(connection, key.route_id)
-                if key.recipient == WHOLE and row.recipients != [WHOLE]:
-                    names = row.recipients or self._find_recipients(connection, key.route_id, url)
+                if key.recipient == WHOLE and outgoing.recipients != [WHOLE]:
+                    names = outgoing.recipients or self._find_recipients(connection, key.route_id, url)
                     if names != [WHOLE]:
-                        _spread(connection, key, names, self._clock())
+                        delivery_rows.spread(connection, key, names, self._clock())
                         return []
-                return self._write(connection, key, row, tries, url)
+                return self._write(connection, key, outgoing, tries, url)
         except ConflictError:
             raise
         except TamperedError as error:
@@ -218,51 +165,62 @@ class Delivery:
         return names
 
     def _write(
-        self, connection: Connection, key: Key, row: Row[*tuple[Any, ...]], tries: int, url: Secret
+        self, connection: Connection, key: Key, outgoing: Outgoing, tries: int, url: Secret
     ) -> list[Job]:
         """The message as it leaves; a claim's token exists nowhere but in it.
 
         Of one whose first parts were taken, the rest of the same text. Empty where nothing is left to say: then
         it is withdrawn.
         """
-        draft = self._compose(connection, row) if row.draft is None else Message(**row.draft)
+        draft = self._compose(connection, outgoing) if outgoing.draft is None else Message(**outgoing.draft)
         if draft is None:
             self._outbox.withdraw_notice(connection, key.notice_id)
             return []
         message = draft
-        if row.claim_id is not None:
-            self._check_hearer(connection, row)
-            token = claim_token(self._keyring, row.claim_id)
+        if outgoing.claim_id is not None:
+            self._check_hearer(connection, outgoing.claim_id, outgoing.hearer_id)
+            token = claim_token(self._keyring, outgoing.claim_id)
             message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
-        part = row.parts_taken + 1
         return [
-            Job(key=key, tries=tries, url=url, message=message, draft=draft, stands_in=row.stands_in, part=part)
+            Job(
+                key=key,
+                tries=tries,
+                url=url,
+                message=message,
+                draft=draft,
+                stands_in=outgoing.stands_in,
+                part=outgoing.parts_taken + 1,
+            )
         ]
 
-    def _check_hearer(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> None:
+    def _check_hearer(self, connection: Connection, claim_id: str, hearer_id: str | None) -> None:
         """Before a token is put into a message: `RefusedError` if the route is that of somebody else."""
-        pickup = pickup_rows.find(connection, row.claim_id)
-        if pickup is None or not self._recipients.may_hear(connection, row.hearer_id, pickup.item_id):
+        pickup = pickup_rows.find(connection, claim_id)
+        hears = (
+            pickup is not None
+            and hearer_id is not None
+            and self._recipients.may_hear(connection, hearer_id, pickup.item_id)
+        )
+        if not hears:
             raise RefusedError(
                 "the token of a pickup goes to no route of somebody who does not answer for its item: which "
                 "route this delivery has was changed since it was written"
             )
 
-    def _compose(self, connection: Connection, row: Row[*tuple[Any, ...]]) -> Message | None:
+    def _compose(self, connection: Connection, outgoing: Outgoing) -> Message | None:
         """A digest says how things stand, at each try; None: nothing of it is left to tell."""
-        subject, body = row.subject, row.body
-        if row.night is not None:
-            composed = self._digests.compose(connection, row.owner_id, row.night)
+        subject, body = outgoing.subject, outgoing.body or ""
+        if outgoing.night is not None:
+            composed = self._digests.compose(connection, outgoing.owner_id, outgoing.night)
             if composed is None:
                 return None
             subject, body = composed.subject, composed.body
-            if (subject, body) != (row.subject, row.body):
-                kept = update(notices).where(notices.c.id == row.id)
-                connection.execute(kept.values(subject=subject, body=body))
-        if row.stands_in:
-            said = self._wording.write(connection, "stand-in", {"owner": row.owner}, zone="UTC")
+            if (subject, body) != (outgoing.subject, outgoing.body):
+                outbox_rows.keep_text(connection, outgoing.notice_id, subject=subject, body=body)
+        if outgoing.stands_in:
+            said = self._wording.write(connection, "stand-in", {"owner": outgoing.owner}, zone="UTC")
             body = said.body + "\n" + body
-        return Message(subject=f"{subject} [{show_key(row.id)}]", body=body)
+        return Message(subject=f"{subject} [{show_key(outgoing.notice_id)}]", body=body)
 
     def _record(self, ended: Sequence[Result]) -> list[Job]:
         """In one transaction; what it loses to another worker's is recorded again, since it has been sent.
@@ -300,15 +258,8 @@ class Delivery:
     def _go_on(self, connection: Connection, job: Job) -> list[Job]:
         """The next part, with all its tries; none if the notice was withdrawn meanwhile."""
         now = self._clock()
-        taken = delivery_rows.change(
-            connection,
-            and_(is_delivery(job.key), deliveries.c.state == "waiting"),
-            parts_taken=job.part,
-            draft=asdict(job.draft),
-            attempts=1,
-            tried_at=now,
-            next_at=now + _LEASE,
-            last_error=None,
+        taken = delivery_rows.note_part(
+            connection, job.key, part=job.part, draft=asdict(job.draft), at=now, next_at=now + _LEASE
         )
         return [replace(job, part=job.part + 1, tries=1)] if taken else []
 
@@ -316,13 +267,6 @@ class Delivery:
 def show_key(notice_id: str) -> str:
     """What tells a notice from others in its subject: the end of its id, the same however often it is sent."""
     return notice_id[-8:]
-
-
-def _spread(connection: Connection, key: Key, names: Sequence[str], now: datetime) -> None:
-    """A delivery by a route of which nobody had looked whom it leads to becomes one for each of them."""
-    row = connection.execute(delete(deliveries).where(is_delivery(key)).returning(deliveries)).mappings().one()
-    shared = dict(row) | {"attempts": 0, "next_at": now}
-    connection.execute(insert(deliveries), [shared | {"recipient": name} for name in names])
 
 
 def _choose(waiting: deque[Key], busy: Collection[str], room: int) -> list[Key]:

@@ -8,16 +8,14 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection
 
-from vaultcore.stored import check_row, read_all
-from vaultcore.tables import item_owners
+from vaultcore.stored import read_all
 from worker.domain.audience import hearers, is_news
 from worker.domain.notices import Message, TonightLine, build_digest
-from worker.domain.saga import TOLD
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
-from worker.rows.tables import rotations, tellings
+from worker.rows.digests import Untold
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.recipients import NOBODY, Hearer, Recipients
 from worker.services.notices.wording import Wording
@@ -45,7 +43,7 @@ class Digests:
         That is also what a night before had put off, and what was replaced since.
         """
         operators = self.set_down(connection, night, self._clock())
-        to_tell = _find_to_tell(connection, night, operators)
+        to_tell = digest_rows.list_to_tell(connection, night, operators)
         return sum(
             self._outbox.post_digest(connection, owner_id, night) is not None
             for owner_id in to_tell
@@ -55,20 +53,12 @@ class Digests:
     def set_down(self, connection: Connection, night: datetime, now: datetime) -> str:
         """Who is to read of what in the digest of that night. The id of the operators."""
         operators = self._recipients.find_operators(connection)
-        for page in finding_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
-            told = finding_rows.told_levels(connection, {row.topic for row in page})
+        for page in digest_rows.walk_untold(connection, operators=operators, now=now, page_size=_PAGE):
+            told = finding_rows.told_levels(connection, {one.topic for one in page})
             news, _ = read_all(page, partial(_find_news, told=told, operators=operators))
             heard = (one for one in chain.from_iterable(news) if one[0] != NOBODY)
             finding_rows.mark_told(connection, heard, night=night, now=now)
-        connection.execute(
-            update(rotations)
-            .where(
-                rotations.c.night.is_not(None),
-                rotations.c.told_night.is_(None),
-                rotations.c.state.in_([state.value for state in TOLD]),
-            )
-            .values(told_night=night)
-        )
+        digest_rows.set_down_rotations(connection, night)
         return operators
 
     def compose(self, connection: Connection, owner_id: str, night: datetime) -> Message | None:
@@ -101,27 +91,12 @@ class Digests:
 
 
 def _find_news(
-    row: Row[*tuple[Any, ...]], *, told: Mapping[tuple[str, str], int], operators: str
+    untold: Untold, *, told: Mapping[tuple[str, str], int], operators: str
 ) -> list[tuple[str, str, int]]:
     """Who is to hear of a finding that they do not know of, or not as bad as it is: owner, topic, level."""
-    check_row(row, f"finding {row.id}")
-    who = hearers(row.level, owner=row.owner_id, deputy=row.deputy_id, operators=operators)
+    who = hearers(untold.level, owner=untold.owner_id, deputy=untold.deputy_id, operators=operators)
     return [
-        (hearer, row.topic, row.level)
+        (hearer, untold.topic, untold.level)
         for hearer in who
-        if is_news(row.level, told=told.get((hearer, row.topic)))
+        if is_news(untold.level, told=told.get((hearer, untold.topic)))
     ]
-
-
-def _find_to_tell(connection: Connection, night: datetime, operators: str) -> list[str]:
-    told = set(
-        connection.execute(select(tellings.c.owner_id).where(tellings.c.night == night).distinct()).scalars()
-    )
-    rotated = connection.execute(
-        select(func.coalesce(item_owners.c.owner_id, operators))
-        .select_from(rotations)
-        .outerjoin(item_owners, item_owners.c.item_id == rotations.c.item_id)
-        .where(rotations.c.told_night == night)
-        .distinct()
-    ).scalars()
-    return sorted(told | set(rotated))

@@ -8,18 +8,15 @@ of, and tried until it arrives or is a day old.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import Connection
 
-from vaultcore.damage import is_whole
-from vaultcore.database import Database, upsert_into
+from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, TamperedError
-from vaultcore.mac_writing import update_apart
-from vaultcore.row_macs import is_ours, key_of
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, say_status
-from worker.rows.tables import heartbeats
+from worker.rows import heartbeats as heartbeat_rows
+from worker.rows.heartbeats import HeartbeatKey
 from worker.services.upkeep.row_verification import RowVerification
 
 _LEASE = timedelta(minutes=2)
@@ -60,39 +57,19 @@ class Heartbeat:
         """In the transaction of what it tells of; once for each night and kind."""
         if self._url is None:
             return
-        now = self._clock()
-        connection.execute(
-            upsert_into(connection, heartbeats)
-            .values(
-                slot=slot, beat=beat.value, text=text, state="waiting", attempts=0, next_at=now, posted_at=now
-            )
-            .on_conflict_do_nothing()
-        )
+        heartbeat_rows.add(connection, HeartbeatKey(slot, beat.value), text, at=self._clock())
 
     def take_back(self, connection: Connection, slot: datetime) -> None:
         """A night that turned out not to have ended well: what has not left yet does not say so."""
-        good = and_(
-            heartbeats.c.slot == slot,
-            heartbeats.c.beat == Beat.SUCCESS.value,
-            heartbeats.c.state == "waiting",
-        )
-        update_apart(connection, heartbeats, good, {"state": "outdated", "next_at": None})
+        heartbeat_rows.outdate(connection, HeartbeatKey(slot, Beat.SUCCESS.value))
 
     def waiting(self) -> list[str]:
         """Those that are due, in the order in which they happened: each by its night and kind."""
         if self._url is None:
             return []
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(heartbeats.c.slot, heartbeats.c.beat)
-                .where(
-                    heartbeats.c.state == "waiting",
-                    heartbeats.c.next_at <= self._clock(),
-                    is_whole(connection, heartbeats),
-                )
-                .order_by(heartbeats.c.posted_at)
-            )
-            return [f"{row.slot.isoformat()} {row.beat}" for row in rows]
+            due = heartbeat_rows.list_due(connection, self._clock())
+        return [f"{key.slot.isoformat()} {key.beat}" for key in due]
 
     def send(self, name: str) -> None:
         """One try, by whoever claims it first.
@@ -102,51 +79,38 @@ class Heartbeat:
         """
         now = self._clock()
         slot, _, beat = name.partition(" ")
-        mine = (heartbeats.c.slot == datetime.fromisoformat(slot)) & (heartbeats.c.beat == beat)
+        key = HeartbeatKey(datetime.fromisoformat(slot), beat)
         with self._database.write() as connection:
-            row = connection.execute(
-                update(heartbeats)
-                .where(mine, heartbeats.c.state == "waiting", heartbeats.c.next_at <= now)
-                .values(next_at=now + _LEASE, attempts=heartbeats.c.attempts + 1)
-                .returning(heartbeats)
-            ).one_or_none()
-            if row is not None and not is_ours(connection, heartbeats, row):
-                self._refuse(connection, mine, row)
+            claimed = heartbeat_rows.claim(connection, key, now, lease=_LEASE)
+            if claimed is not None and claimed.edited is not None:
+                self._refuse(connection, key, claimed.edited)
                 return
-        if row is None or self._url is None:
+        if claimed is None or self._url is None:
             return
-        problem, asked_for = self._call(self._url, Beat(beat), row.text)
-        pause = min(_PAUSE * 2 ** min(row.attempts - 1, 10), _PAUSE_MAX)
-        again_at = self._clock() + pause if asked_for is None else max(asked_for, self._clock() + pause)
-        ends = problem is None or now - row.posted_at >= _TOO_OLD
-        values: dict[str, Any] = {
-            "next_at": None if ends else again_at,
-            "last_error": problem,
-        }
-        if ends:
-            values["state"] = "sent" if problem is None else "failed"
+        problem, asked_for = self._call(self._url, Beat(beat), claimed.text)
+        ends = problem is None or now - claimed.posted_at >= _TOO_OLD
         with self._database.write() as connection:
-            still = mine & (heartbeats.c.state == "waiting")
-            update_apart(connection, heartbeats, still, values)
+            if ends:
+                heartbeat_rows.end(connection, key, problem=problem)
+            else:
+                again_at = self._find_next(claimed.attempts, asked_for)
+                heartbeat_rows.put_off(connection, key, until=again_at, problem=problem)
             if problem is None and beat != Beat.START:
-                before = (heartbeats.c.beat == Beat.START.value) | (heartbeats.c.posted_at < row.posted_at)
-                late = (
-                    (heartbeats.c.slot == datetime.fromisoformat(slot))
-                    & (heartbeats.c.state == "waiting")
-                    & before  # a night that failed at first may yet end well, and the other way round
+                # a night that failed at first may yet end well, and the other way round
+                heartbeat_rows.outdate_earlier(
+                    connection, key.slot, beat=Beat.START.value, posted_before=claimed.posted_at
                 )
-                update_apart(connection, heartbeats, late, {"state": "outdated", "next_at": None})
 
-    def _refuse(self, connection: Connection, mine: ColumnElement[bool], row: Row[*tuple[Any, ...]]) -> None:
+    def _find_next(self, attempts: int, asked_for: datetime | None) -> datetime:
+        """When it is tried again; not before the service asks for it."""
+        pause: timedelta = min(_PAUSE * 2 ** min(attempts - 1, 10), _PAUSE_MAX)
+        again_at = self._clock() + pause
+        return again_at if asked_for is None else max(asked_for, again_at)
+
+    def _refuse(self, connection: Connection, key: HeartbeatKey, error: TamperedError) -> None:
         """It is a finding, and stands among what failed to be said."""
-        error = TamperedError(
-            f"the heartbeat of {row.slot:%Y-%m-%d}",
-            table=heartbeats.name,
-            key=key_of(heartbeats, row._asdict()),
-        )
         self._row_verification.record(connection, error)
-        values = {"state": "failed", "next_at": None, "last_error": str(error)}
-        update_apart(connection, heartbeats, mine, values)
+        heartbeat_rows.refuse(connection, key, str(error))
 
     def _call(self, url: Secret, beat: Beat, text: str) -> tuple[str | None, datetime | None]:
         """What was wrong, None: it arrived; and before when it asks not to be called again. Nothing of the

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection
 
-from vaultcore.database import upsert_into
+from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
-from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.rows import policy_from_json
-from vaultcore.tables import items, owners
 from worker.domain.recipients import WHOLE
+from worker.rows import addressees as addressee_rows
 from worker.rows import deliveries as delivery_rows
-from worker.rows.tables import deliveries, notices
+from worker.rows import outbox as outbox_rows
+from worker.rows.deliveries import Key
 from worker.services.notices.recipients import NOBODY, Hearer, Recipients
 from worker.services.notices.wording import Wording
 
@@ -86,8 +86,7 @@ class Outbox:
 
         The policy of the item says whether it is urgent.
         """
-        row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
-        urgent = row is not None and _is_urgent(row.policy)
+        urgent = _is_urgent(connection, item_id)
         told = self._recipients.find_owners(connection, item_id, but=but)
         for owner_id in told:
             self.post(
@@ -111,22 +110,19 @@ class Outbox:
 
     def withdraw(self, connection: Connection, about: str) -> None:
         """What a notice asked for is settled: where it has not left yet, it does not."""
-        for notice_id in connection.execute(select(notices.c.id).where(notices.c.about == about)).scalars():
+        for notice_id in outbox_rows.list_about(connection, about):
             self.withdraw_notice(connection, notice_id)
 
     def withdraw_notice(self, connection: Connection, notice_id: str) -> None:
         """By none of its routes, unless it has left by one; nor by any that its owner gets."""
-        connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
-        waiting = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
-        delivery_rows.change(connection, waiting, state="withdrawn", next_at=None)
+        outbox_rows.mark_routed(connection, notice_id)
+        delivery_rows.withdraw_waiting(connection, notice_id)
 
     def find_late(self, connection: Connection) -> list[str]:
         """Owners with notices that were written before there was a route for them, and who have one now."""
-        somebodys = or_(notices.c.owner_id.in_(select(owners.c.id)), notices.c.owner_id == NOBODY)
-        unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False), somebodys).distinct()
         return [
             owner_id
-            for owner_id in connection.execute(unrouted).scalars()
+            for owner_id in outbox_rows.list_unrouted_owners(connection, [NOBODY])
             if self._recipients.is_reachable(connection, owner_id)
         ]
 
@@ -134,27 +130,21 @@ class Outbox:
         """The notices of such an owner are not lost. How many have got their routes: no more than `limit`. One
         that none of us wrote so needs none.
         """
-        late = connection.execute(
-            select(notices)
-            .where(notices.c.routed.is_(False), notices.c.owner_id == owner_id)
-            .order_by(notices.c.id)
-            .limit(limit)
-        ).all()
+        late = outbox_rows.list_unrouted(connection, owner_id, limit=limit)
         hearer = self._recipients.find_reachable(connection, owner_id)
-        for row in late:
-            if is_ours(connection, notices, row):
-                self._route(connection, row.id, hearer, urgent=row.urgent)
+        for notice in late:
+            if notice.is_ours:
+                self._route(connection, notice.id, hearer, urgent=notice.urgent)
             else:
-                connection.execute(update(notices).where(notices.c.id == row.id).values(routed=True))
+                outbox_rows.mark_routed(connection, notice.id)
         return len(late)
 
     def route_again(self, connection: Connection, notice_id: str) -> None:
         """By the routes that its owner has now, and that were not tried before. `TamperedError` if none of us
         wrote it so.
         """
-        notice = connection.execute(select(notices).where(notices.c.id == notice_id)).one_or_none()
+        notice = outbox_rows.find_whole(connection, notice_id)
         if notice is not None:
-            check_mac(connection, notices, notice, f"notice {notice_id}")
             hearer = self._recipients.find_reachable(connection, notice.owner_id)
             self._route(connection, notice_id, hearer, urgent=notice.urgent)
 
@@ -162,8 +152,9 @@ class Outbox:
         """None of the owner's routes took it: their deputy and the operators get it. `TamperedError` if none of
         us wrote it so.
         """
-        notice = connection.execute(select(notices).where(notices.c.id == notice_id)).one()
-        check_mac(connection, notices, notice, f"notice {notice_id}")
+        notice = outbox_rows.find_whole(connection, notice_id)
+        if notice is None:
+            raise NotFoundError(f"no notice {notice_id}")
         owner = self._recipients.find_hearer(connection, notice.owner_id)
         for one in dict.fromkeys((owner.deputy_id, self._recipients.find_operators(connection))):
             if one is not None and one != owner.id:
@@ -182,7 +173,8 @@ class Outbox:
     ) -> str | None:
         values |= {"owner_id": hearer.id, "owner": hearer.name, "urgent": urgent}
         posted = self._add(connection, values)
-        if posted is None and self._is_forged(connection, values["dedupe_key"]):
+        # one that none of us wrote takes the place of none
+        if posted is None and outbox_rows.is_forged(connection, values["dedupe_key"]):
             posted = self._add(connection, values | {"dedupe_key": f"{values['dedupe_key']}:anew"})
         if posted is not None:
             self._route(
@@ -193,48 +185,29 @@ class Outbox:
     def _add(self, connection: Connection, values: Mapping[str, Any]) -> str | None:
         """None: there is one of that key."""
         now = self._clock()
-        return connection.execute(
-            upsert_into(connection, notices)
-            .values(id=new_id("ntc", now), created_at=now, **values)
-            .on_conflict_do_nothing()
-            .returning(notices.c.id)
-        ).scalar_one_or_none()
-
-    def _is_forged(self, connection: Connection, dedupe_key: str) -> bool:
-        """Whether none of us wrote the notice of that key so: it takes the place of none."""
-        row = connection.execute(select(notices).where(notices.c.dedupe_key == dedupe_key)).one_or_none()
-        return row is not None and not is_ours(connection, notices, row)
+        return outbox_rows.add(connection, new_id("ntc", now), created_at=now, **values)
 
     def _route(
         self, connection: Connection, notice_id: str, hearer: Hearer, *, urgent: bool, stands_in: bool = False
     ) -> None:
         """To each recipient of each of their routes; not by a route that the notice has been given before."""
-        tried = select(deliveries.c.route_id).where(deliveries.c.notice_id == notice_id)
-        before = set(connection.execute(tried.distinct()).scalars())
+        before = delivery_rows.list_routes_of(connection, notice_id)
         next_at = hearer.may_be_told(self._clock(), urgent=urgent)
-        rows = [
-            {
-                "notice_id": notice_id,
-                "route_id": route.id,
-                "recipient": recipient,
-                "shown": route.shown,
-                "stands_in": stands_in,
-                "state": "waiting",
-                "attempts": 0,
-                "next_at": next_at,
-            }
+        new = [
+            (Key(notice_id, route.id, recipient), route.shown)
             for route in self._recipients.find_routes(connection, hearer.id)
             if route.id not in before
             for recipient in route.recipients or [WHOLE]
         ]
-        if rows:
-            connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
-            connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
+        if new:
+            delivery_rows.add_waiting(connection, new, stands_in=stands_in, next_at=next_at)
+            outbox_rows.mark_routed(connection, notice_id)
 
 
-def _is_urgent(stored: Mapping[str, Any] | None) -> bool:
-    """A policy that cannot be read makes no notice wait."""
+def _is_urgent(connection: Connection, item_id: str | None) -> bool:
+    """By the item's policy, where there is one; one that cannot be read makes no notice wait."""
+    found = addressee_rows.find_policy(connection, item_id)
     try:
-        return stored is None or policy_from_json(stored).urgent
+        return found is not None and (found.policy is None or policy_from_json(found.policy).urgent)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return True

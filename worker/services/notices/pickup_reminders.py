@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection
 
 from vaultcore.database import Database
-from vaultcore.row_macs import check_mac
-from vaultcore.stored import Unread, check_row, do_apart
-from vaultcore.tables import items, versions
+from vaultcore.stored import do_apart
 from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
 from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
-from worker.rows.tables import claims
+from worker.rows.waiting_pickups import UnreadPickup, WaitingPickup, list_waiting
 from worker.services.notices.outbox import Outbox
 
 _THRESHOLDS = (7, 3, 1, 0)
@@ -35,61 +32,48 @@ class PickupReminders:
         now = self._clock()
         written, unreadable = 0, list[Finding]()
         with self._database.write() as connection:
-            waiting = connection.execute(
-                select(claims, items.c.name)
-                .join(items, items.c.id == claims.c.item_id)
-                .join(
-                    versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number)
+            for pickup in list_waiting(connection, now):
+                told = (
+                    pickup
+                    if isinstance(pickup, UnreadPickup)
+                    else do_apart(connection, pickup, lambda one: self._remind(connection, one, now))
                 )
-                .where(
-                    claims.c.claimed_at.is_(None),
-                    versions.c.record.is_not(None),  # else there is nothing to collect any more
-                    or_(claims.c.expires_at.is_(None), claims.c.expires_at > now),
-                )
-                .order_by(claims.c.expires_at, claims.c.id)
-            ).all()
-            for row in waiting:
-                told = do_apart(connection, row, lambda one: self._remind(connection, one, now))
-                if isinstance(told, Unread):
-                    unreadable.append(_find(told))
-                else:
+                if isinstance(told, int):
                     written += told
+                else:
+                    unreadable.append(_find(pickup, told.problem))
         return written, unreadable
 
-    def _remind(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> int:
-        what = f"the key of {row.name} that waits to be collected"
-        check_row(row, what)
-        check_mac(connection, claims, row, what)
-        level = _level(row.expires_at, row.created_at, now)
+    def _remind(self, connection: Connection, pickup: WaitingPickup, now: datetime) -> int:
+        level = _level(pickup.expires_at, pickup.created_at, now)
         if level is None:
             return 0
         told = self._outbox.tell_owners(
             connection,
-            row.item_id,
+            pickup.item_id,
             kind="claim-reminder",
-            dedupe_key=f"claim:{row.id}:{level}",
+            dedupe_key=f"claim:{pickup.id}:{level}",
             data={
-                "item": row.name,
+                "item": pickup.name,
                 "command": CLAIM_COMMAND,
                 "token": CLAIM_MARK,
-                "expires_at": row.expires_at,
-                "left": row.expires_at and show_time_left(row.expires_at, now),
-                "taken_by": row.taken_by,
-                "first": row.rotation_id is None,
+                "expires_at": pickup.expires_at,
+                "left": pickup.expires_at and show_time_left(pickup.expires_at, now),
+                "taken_by": pickup.taken_by,
+                "first": pickup.rotation_id is None,
             },
-            about=row.id,
-            claim_id=row.id,
+            about=pickup.id,
+            claim_id=pickup.id,
         )
         return len(told)
 
 
-def _find(unread: Unread[int]) -> Finding:
-    row = unread.row
+def _find(pickup: WaitingPickup | UnreadPickup, problem: str) -> Finding:
     return find_unreadable(
-        f"claims {row.id}",
-        unread.problem,
-        item_id=row.item_id,
-        item=str(row.name),
+        f"claims {pickup.id}",
+        problem,
+        item_id=pickup.item_id,
+        item=str(pickup.name),
         what="the key that waits to be collected",
     )
 

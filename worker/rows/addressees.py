@@ -1,0 +1,134 @@
+"""Owners as rows, for who is to tell them something: who answers for what, and what leads to whom."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, exists, select
+
+from vaultcore.names import spellings
+from vaultcore.row_macs import is_ours
+from vaultcore.stored import UNREADABLE
+from vaultcore.tables import item_owners, items, owners, routes
+from worker.domain.reach import Person
+
+
+class StoredOwner(NamedTuple):
+    """None where it is not set, or cannot be read. `is_ours`: one of us wrote it so."""
+
+    id: str
+    name: str | None
+    zone: str | None
+    quiet: str | None
+    deputy_id: str | None
+    is_ours: bool
+
+
+class Answering(NamedTuple):
+    """Who answers for an item."""
+
+    owner_id: str
+    name: str
+
+
+class Called(NamedTuple):
+    """Who has a name, and whether one of us gave it to them."""
+
+    owner_id: str
+    is_ours: bool
+
+
+class StoredRoute(NamedTuple):
+    """`shown`: its URL, masked. `recipients`: None: nobody has looked whom it leads to."""
+
+    id: str
+    shown: str
+    recipients: list[str] | None
+
+
+class StoredPolicy(NamedTuple):
+    """Of an item, as it is stored: it may be damaged, or none."""
+
+    policy: Mapping[str, Any] | None
+
+
+def list_answering(connection: Connection, item_id: str | None) -> list[Answering]:
+    """By name; one whom none of us made an owner of it is not among them."""
+    found = connection.execute(
+        select(item_owners, owners.c.name)
+        .join(item_owners, item_owners.c.owner_id == owners.c.id)
+        .where(item_owners.c.item_id == item_id)
+        .order_by(owners.c.name)
+    )
+    return [Answering(row.owner_id, row.name) for row in found if is_ours(connection, item_owners, row)]
+
+
+def list_called(connection: Connection, name: str) -> list[Called]:
+    """Who has the name, in whatever spelling."""
+    rows = connection.execute(
+        select(owners).where(owners.c.name.in_(spellings(name))).order_by(owners.c.id)
+    ).all()
+    return [Called(row.id, is_ours(connection, owners, row)) for row in rows]
+
+
+def get_owner(connection: Connection, owner_id: str) -> StoredOwner:
+    row = connection.execute(
+        select(
+            owners.c.id, owners.c.name, owners.c.zone, owners.c.quiet, owners.c.deputy_id, owners.c.mac
+        ).where(owners.c.id == owner_id)
+    ).one()
+    return StoredOwner(
+        id=row.id,
+        name=_read(row.name),
+        zone=_read(row.zone),
+        quiet=_read(row.quiet),
+        deputy_id=_read(row.deputy_id),
+        is_ours=is_ours(connection, owners, row),
+    )
+
+
+def find_owner_id(connection: Connection, name: str) -> str | None:
+    """Of the owner whose name is written just so."""
+    return connection.execute(select(owners.c.id).where(owners.c.name == name)).scalar_one_or_none()
+
+
+def list_owned(connection: Connection, owner_id: str) -> set[str]:
+    """The ids of their items."""
+    owned = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
+    return set(connection.execute(owned).scalars())
+
+
+def list_people(connection: Connection) -> list[Person]:
+    """Every owner."""
+    deputies = owners.alias()
+    rows = connection.execute(
+        select(
+            owners.c.name,
+            deputies.c.name.label("deputy"),
+            exists().where(routes.c.owner_id == owners.c.id).label("routed"),
+        ).outerjoin(deputies, deputies.c.id == owners.c.deputy_id)
+    )
+    return [Person(name=row.name, deputy=row.deputy, routed=bool(row.routed)) for row in rows]
+
+
+def list_routes(connection: Connection, owner_id: str) -> list[StoredRoute]:
+    """In the order in which they were added."""
+    rows = connection.execute(
+        select(routes.c.id, routes.c.shown, routes.c.recipients)
+        .where(routes.c.owner_id == owner_id)
+        .order_by(routes.c.id)
+    )
+    return [StoredRoute(row.id, row.shown, row.recipients) for row in rows]
+
+
+def find_route_owner(connection: Connection, route_id: str) -> str | None:
+    """The id of its owner; None: the route was taken away."""
+    return connection.execute(select(routes.c.owner_id).where(routes.c.id == route_id)).scalar_one_or_none()
+
+
+def find_policy(connection: Connection, item_id: str | None) -> StoredPolicy | None:
+    row = connection.execute(select(items.c.policy).where(items.c.id == item_id)).one_or_none()
+    return None if row is None else StoredPolicy(row.policy)
+
+
+def _read(value: Any) -> str | None:  # noqa: ANN401  # a column
+    return None if value is UNREADABLE else value

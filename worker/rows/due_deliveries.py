@@ -1,0 +1,138 @@
+"""Deliveries that are due, as rows: found, claimed, read to be sent, put off. It commits nothing."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, select, update
+
+from vaultcore.damage import is_whole
+from vaultcore.row_macs import MAC, check_mac, columns_of
+from vaultcore.tables import routes
+from worker.rows.deliveries import Key, is_delivery
+from worker.rows.tables import deliveries, notices
+
+_ITS = "its_"
+_OUTGOING = (
+    select(
+        notices,
+        deliveries.c.stands_in,
+        deliveries.c.draft,
+        deliveries.c.parts_taken,
+        *(deliveries.c[name].label(f"{_ITS}{name}") for name in (*columns_of(deliveries), MAC)),
+        routes.c.recipients,
+        routes.c.owner_id.label("hearer_id"),
+    )
+    .join(deliveries, deliveries.c.notice_id == notices.c.id)
+    .outerjoin(routes, routes.c.id == deliveries.c.route_id)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A delivery that is about to leave, with its notice.
+
+    `owner`: the name of whom the notice is for; `hearer_id`: whose route it leaves by. `recipients` of the
+    route: None: nobody has looked. `draft`: the message as it was when its first parts were taken. `night`:
+    that of a digest, whose text is made when it leaves.
+    """
+
+    notice_id: str
+    owner_id: str
+    owner: str
+    subject: str
+    body: str | None
+    night: datetime | None
+    claim_id: str | None
+    stands_in: bool
+    draft: dict[str, Any] | None
+    parts_taken: int
+    recipients: list[str] | None
+    hearer_id: str | None
+
+
+def is_any_due(connection: Connection, now: datetime) -> bool:
+    due = connection.execute(
+        select(deliveries.c.notice_id)
+        .where(deliveries.c.state == "waiting", deliveries.c.next_at <= now, is_whole(connection, deliveries))
+        .limit(1)
+    ).first()
+    return due is not None
+
+
+def find_next_try(connection: Connection) -> datetime | None:
+    """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
+    return connection.execute(
+        select(deliveries.c.next_at)
+        .where(deliveries.c.state == "waiting", is_whole(connection, deliveries))
+        .order_by(deliveries.c.next_at)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def list_due(connection: Connection, now: datetime, *, busy: Collection[str], limit: int) -> list[Key]:
+    """What is due by routes that are not `busy`: what has not failed first, then by time."""
+    rows = connection.execute(
+        select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
+        .where(
+            deliveries.c.state == "waiting",
+            deliveries.c.next_at <= now,
+            deliveries.c.route_id.not_in(busy),
+            is_whole(connection, deliveries),
+        )
+        .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.notice_id)
+        .limit(limit)
+    )
+    return [Key(*row) for row in rows]
+
+
+def claim(connection: Connection, key: Key, now: datetime, *, lease: timedelta) -> int | None:
+    """How many tries it has had, this one included; None: it is not due any more, or somebody else has it."""
+    return connection.execute(
+        update(deliveries)
+        .where(is_delivery(key), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
+        .values(next_at=now + lease, tried_at=now, attempts=deliveries.c.attempts + 1)
+        .returning(deliveries.c.attempts)
+    ).scalar_one_or_none()
+
+
+def read_outgoing(connection: Connection, key: Key) -> Outgoing:
+    """`TamperedError` if none of us wrote the delivery, or its notice, so."""
+    row = connection.execute(_OUTGOING.where(is_delivery(key))).one()
+    check_mac(connection, notices, row, f"notice {key.notice_id}")
+    check_mac(connection, deliveries, row, f"the delivery of notice {key.notice_id}", prefix=_ITS)
+    return Outgoing(
+        notice_id=row.id,
+        owner_id=row.owner_id,
+        owner=row.owner,
+        subject=row.subject,
+        body=row.body,
+        night=row.night,
+        claim_id=row.claim_id,
+        stands_in=row.stands_in,
+        draft=row.draft,
+        parts_taken=row.parts_taken,
+        recipients=row.recipients,
+        hearer_id=row.hearer_id,
+    )
+
+
+def put_off_route(connection: Connection, route_id: str, now: datetime, *, until: datetime) -> None:
+    """All that is due by that route."""
+    connection.execute(update(deliveries).where(_is_due_by(route_id, now)).values(next_at=until))
+
+
+def count_try_of_route(connection: Connection, route_id: str, now: datetime) -> list[tuple[Key, int]]:
+    """All that is due by that route counts as tried once more: each, with how many tries it has had."""
+    rows = connection.execute(
+        update(deliveries)
+        .where(_is_due_by(route_id, now))
+        .values(attempts=deliveries.c.attempts + 1)
+        .returning(deliveries.c.notice_id, deliveries.c.recipient, deliveries.c.attempts)
+    ).all()
+    return [(Key(row.notice_id, route_id, row.recipient), row.attempts) for row in rows]
+
+
+def _is_due_by(route_id: str, now: datetime) -> ColumnElement[bool]:
+    return and_(deliveries.c.route_id == route_id, deliveries.c.state == "waiting", deliveries.c.next_at <= now)

@@ -1,0 +1,88 @@
+"""Notices as rows, for who writes them: posted once, routed, withdrawn. It decides nothing, commits nothing."""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, or_, select, update
+
+from vaultcore.database import upsert_into
+from vaultcore.row_macs import check_mac, is_ours
+from vaultcore.tables import owners
+from worker.rows.tables import notices
+
+
+class Posted(NamedTuple):
+    """A notice, as far as it matters for who gets it. `is_ours`: one of us wrote it so."""
+
+    id: str
+    owner_id: str
+    urgent: bool
+    is_ours: bool
+
+
+def add(connection: Connection, notice_id: str, **values: Any) -> str | None:  # noqa: ANN401  # columns
+    """Its id; None: there is one of that key."""
+    return connection.execute(
+        upsert_into(connection, notices)
+        .values(id=notice_id, **values)
+        .on_conflict_do_nothing()
+        .returning(notices.c.id)
+    ).scalar_one_or_none()
+
+
+def is_forged(connection: Connection, dedupe_key: str) -> bool:
+    """Whether none of us wrote the notice of that key so."""
+    row = connection.execute(select(notices).where(notices.c.dedupe_key == dedupe_key)).one_or_none()
+    return row is not None and not is_ours(connection, notices, row)
+
+
+def find(connection: Connection, notice_id: str) -> Posted | None:
+    """As it is stored, whoever wrote it."""
+    row = connection.execute(select(notices).where(notices.c.id == notice_id)).one_or_none()
+    return None if row is None else _posted(connection, row)
+
+
+def find_whole(connection: Connection, notice_id: str) -> Posted | None:
+    """`TamperedError` if none of us wrote it so."""
+    row = connection.execute(select(notices).where(notices.c.id == notice_id)).one_or_none()
+    if row is None:
+        return None
+    check_mac(connection, notices, row, f"notice {notice_id}")
+    return Posted(row.id, row.owner_id, row.urgent, is_ours=True)
+
+
+def list_about(connection: Connection, about: str) -> list[str]:
+    """The ids of the notices about it."""
+    return list(connection.execute(select(notices.c.id).where(notices.c.about == about)).scalars())
+
+
+def list_unrouted_owners(connection: Connection, others: Collection[str]) -> list[str]:
+    """The ids of owners, and of these `others`, who have notices that were given no route."""
+    somebodys = or_(notices.c.owner_id.in_(select(owners.c.id)), notices.c.owner_id.in_(others))
+    unrouted = select(notices.c.owner_id).where(notices.c.routed.is_(False), somebodys).distinct()
+    return list(connection.execute(unrouted).scalars())
+
+
+def list_unrouted(connection: Connection, owner_id: str, *, limit: int) -> list[Posted]:
+    """The first of the owner's notices that were given no route, whoever wrote them."""
+    rows = connection.execute(
+        select(notices)
+        .where(notices.c.routed.is_(False), notices.c.owner_id == owner_id)
+        .order_by(notices.c.id)
+        .limit(limit)
+    ).all()
+    return [_posted(connection, row) for row in rows]
+
+
+def mark_routed(connection: Connection, notice_id: str) -> None:
+    """It needs no route any more."""
+    connection.execute(update(notices).where(notices.c.id == notice_id).values(routed=True))
+
+
+def keep_text(connection: Connection, notice_id: str, *, subject: str, body: str) -> None:
+    """What a digest says, as it leaves."""
+    connection.execute(update(notices).where(notices.c.id == notice_id).values(subject=subject, body=body))
+
+
+def _posted(connection: Connection, row: Row[*tuple[Any, ...]]) -> Posted:
+    return Posted(row.id, row.owner_id, row.urgent, is_ours(connection, notices, row))
