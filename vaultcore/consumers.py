@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert
 from vaultcore.errors import NotFoundError
 from vaultcore.model import Consumer, NodeReference, Reference
 from vaultcore.names import normalise, spellings
+from vaultcore.row_macs import is_ours
 from vaultcore.rows import reference_from_row, select_references
 from vaultcore.stored import Unread, read_apart, unreadable_fields
 from vaultcore.tables import items, references
@@ -269,3 +270,15 @@ class References:
     def _select(self, connection: Connection, where: ColumnElement[bool]) -> list[Reference]:
         rows = connection.execute(select_references().where(where))
         return [reference_from_row(connection, row) for row in rows]
+
+
+def find_linked(connection: Connection, consumer_id: str) -> set[tuple[str, str]]:
+    """Node and written name of those of the consumer's references that one of us wrote, and that lead to an
+    item: also where that is another which had this name before.
+    """
+    rows = connection.execute(select(references).where(references.c.consumer_id == consumer_id)).all()
+    return {
+        (row.node_id, row.written)
+        for row in rows
+        if is_ours(connection, references, row) and row.item_id is not None
+    }

@@ -9,9 +9,9 @@ from typing import Any, Final
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.domain.places import Place
-from worker.services.runs.definitions import Workflow
 from worker.services.runs.documents import Applied, Change
 from worker.workflows.remarks import Remark, Weight
+from worker.workflows.workflow import Workflow
 
 INPUT: Final = Path("-")
 _FILE_MAX: Final = 64 * 1024 * 1024

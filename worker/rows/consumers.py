@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
@@ -127,10 +127,24 @@ CHECK = "check"
 """Stands for the workflow in a waiver of somebody who answers for that the new value works."""
 
 
-def waivers_of(connection: Connection, rotation_id: str | None) -> list[Row[*tuple[Any, ...]]]:
+class Waiver(NamedTuple):
+    """Somebody answers for a consumer, or for the new value (`CHECK`), whatever has shown."""
+
+    rotation_id: str
+    workflow_id: str
+    by: str
+    why: str
+    at: datetime
+
+
+def waivers_of(connection: Connection, rotation_id: str | None) -> list[Waiver]:
     """Those that somebody gave: one that none of us wrote answers for nothing."""
     rows = connection.execute(select(waivers).where(waivers.c.rotation_id == rotation_id))
-    return [row for row in rows if is_ours(connection, waivers, row)]
+    return [
+        Waiver(row.rotation_id, row.workflow_id, row.by, row.why, row.at)
+        for row in rows
+        if is_ours(connection, waivers, row)
+    ]
 
 
 def is_check_waived_since(connection: Connection, item_id: str, since: datetime) -> bool:

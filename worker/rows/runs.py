@@ -1,18 +1,18 @@
 """The record of runs: rows opened, begun, ended, with their logs and the versions that they used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
-from vaultcore.errors import Cause, RefusedError
+from vaultcore.errors import Cause
 from vaultcore.ids import new_id
 from vaultcore.mac_writing import update_apart
 from vaultcore.row_macs import check_mac
-from vaultcore.tables import references
+from vaultcore.stored import unreadable_fields
 from worker.rows import states as state_rows
 from worker.rows.tables import run_logs, run_states, run_versions, runs
 from worker.workflows.results import RunResult
@@ -21,51 +21,6 @@ PROVING = ("production", "controlled")
 """Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
 WORKFLOW, SUBFLOW = "workflow", "subflow"
 """What triggered a run that another run has begun: one that runs by itself, and one within that run."""
-
-
-def report_run(
-    connection: Connection,
-    workflow_id: str,
-    workflow_name: str,
-    *,
-    external_id: str | None,
-    started_at: datetime,
-    at: datetime,
-) -> str | None:
-    """A production run that another engine has run; to be ended at once. None: it was reported already.
-
-    `RefusedError` where a run of another workflow was reported under that id: this one was not. `TamperedError`
-    where none of us wrote the one that has it so.
-    """
-    run_id = new_id("fl_run", at)
-    opened = connection.execute(
-        upsert_into(connection, runs)
-        .values(
-            id=run_id,
-            workflow_id=workflow_id,
-            workflow_name=workflow_name,
-            purpose="production",
-            trigger="report",
-            external_id=external_id,
-            status="running",
-            created_at=at,
-            started_at=started_at,
-        )
-        .on_conflict_do_nothing()
-        .returning(runs.c.id)
-    ).first()
-    if opened is not None:
-        return run_id
-    first = connection.execute(select(runs).where(runs.c.external_id == external_id)).one_or_none()
-    if first is None:
-        return None
-    check_mac(connection, runs, first, f"run {external_id!r}, which was reported before")
-    if first.workflow_id != workflow_id:
-        raise RefusedError(
-            f"run {external_id!r} was reported before, as one of {first.workflow_name}: give each run an id of "
-            "its own"
-        )
-    return None
 
 
 def open_run(
@@ -113,15 +68,35 @@ def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | Non
     ).scalar_one_or_none()
 
 
-def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> Row[*tuple[Any, ...]] | None:
+@dataclass(frozen=True, kw_only=True)
+class OpenRun:
+    """A run that has not ended. `damage`: which fields of its row cannot be read, by name; empty: none."""
+
+    workflow_id: str
+    purpose: str
+    trigger: str
+    depth: int
+    started_at: datetime
+    damage: str
+
+
+def find_open(connection: Connection, run_id: str, *, lock: bool = False) -> OpenRun | None:
     """A run that has not ended; None: it has, or there is none of that id. `lock`: nobody ends it meanwhile.
     `TamperedError` if none of us wrote it so.
     """
     query = select(runs).where(runs.c.id == run_id, runs.c.completed_at.is_(None))
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is not None:
-        check_mac(connection, runs, row, f"run {run_id}")
-    return row
+    if row is None:
+        return None
+    check_mac(connection, runs, row, f"run {run_id}")
+    return OpenRun(
+        workflow_id=row.workflow_id,
+        purpose=row.purpose,
+        trigger=row.trigger,
+        depth=row.depth,
+        started_at=row.started_at,
+        damage=", ".join(unreadable_fields(row)),
+    )
 
 
 def end_run(
@@ -247,63 +222,3 @@ def last_runs(connection: Connection, workflow_id: str, *, limit: int = 10) -> l
         .limit(limit)
     )
     return [dict(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
-
-
-def runs_with(
-    connection: Connection, *, item_id: str, number: int, since: datetime
-) -> list[Row[*tuple[Any, ...]]]:
-    """The runs that judge a version and have ended since then, in that order.
-
-    `TamperedError` where none of us wrote one that used it so, whatever it says now.
-    """
-    used = (column.label(f"{_USED}{column.name}") for column in run_versions.columns)
-    rows = connection.execute(
-        select(runs, *used)
-        .join(run_versions, run_versions.c.run_id == runs.c.id)
-        .where(run_versions.c.item_id == item_id, run_versions.c.number == number)
-        .order_by(runs.c.completed_at, runs.c.id)
-    ).all()
-    for row in rows:
-        check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
-        check_mac(connection, run_versions, row, f"what run {row.id} of {row.workflow_name} used", prefix=_USED)
-    return [
-        row
-        for row in rows
-        if row.purpose in PROVING and row.completed_at is not None and row.completed_at >= since
-    ]
-
-
-def first_rejection(
-    connection: Connection, item_id: str, found: Iterable[Row[*tuple[Any, ...]]]
-) -> tuple[str, str, str] | None:
-    """Of such runs, the first in which a node that uses the item was rejected: (workflow, node, message).
-
-    Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
-    """
-    for row in found:
-        if row.status != "failed" or row.error_cause != Cause.REJECTED.value:
-            continue
-        uses = select(references.c.node_id).where(
-            references.c.consumer_id == row.workflow_id,
-            references.c.node_id == row.error_node,
-            references.c.item_id == item_id,
-            ~references.c.mentioned,
-        )
-        if connection.execute(uses.limit(1)).first() is not None:
-            return (row.workflow_name, row.error_node or "", row.error_message or "")
-    return None
-
-
-def last_failures(found: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, str]:
-    """Of such runs, by workflow: how the last one failed, where it did fail."""
-    last = {row.workflow_id: row for row in found}
-    return {
-        workflow_id: f"node {row.error_node}: {row.error_message}"
-        if row.error_node
-        else row.error_message or ""
-        for workflow_id, row in last.items()
-        if row.status == "failed"
-    }
-
-
-_USED = "used_"

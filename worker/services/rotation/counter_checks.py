@@ -14,8 +14,8 @@ from worker.domain.checks import Sight, digest_check
 from worker.domain.made_up import make_up
 from worker.rotators.base import Job, Rotator
 from worker.rows import checks as check_rows
-from worker.services.runs.definitions import Workflow
 from worker.services.runs.runs import Runs
+from worker.workflows.workflow import Workflow
 
 
 class CounterChecks:

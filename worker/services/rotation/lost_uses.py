@@ -5,18 +5,17 @@ digests of their own, so before an old value goes what they say is held against 
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 
+from vaultcore.consumers import find_linked
 from vaultcore.model import Item
 from vaultcore.names import spellings
-from vaultcore.row_macs import is_ours
 from vaultcore.stored import Unread, read_apart
-from vaultcore.tables import references
 from worker.domain.commands import quote_word
-from worker.rows.tables import workflows
-from worker.services.runs.definitions import Workflow, read_workflow
+from worker.rows import workflows as workflow_rows
+from worker.rows.workflows import read_workflow
+from worker.workflows.workflow import Workflow
 
 
 def find_lost_uses(connection: Connection, item: Item) -> list[str]:
@@ -29,11 +28,11 @@ def find_lost_uses(connection: Connection, item: Item) -> list[str]:
 
 
 def _find(connection: Connection, item: Item) -> Iterator[str]:
-    for row in connection.execute(select(workflows).order_by(workflows.c.name)):
-        if not is_ours(connection, workflows, row):
-            yield f"workflow {row.name}, which was changed behind the vault's back: audit verify --rows"
-        elif row.active is True and _may_name(row.document, item):
-            workflow = read_apart(row, read_workflow)
+    for stored, is_ours in workflow_rows.walk_stored(connection):
+        if not is_ours:
+            yield f"workflow {stored.name}, which was changed behind the vault's back: audit verify --rows"
+        elif stored.active is True and _may_name(stored.document, item):
+            workflow = read_apart(stored, read_workflow)
             if not isinstance(workflow, Unread) and not _has_all(connection, workflow, item):
                 yield (
                     f"workflow {workflow.name}, whose use of {item.name} was changed or taken away behind the "
@@ -56,14 +55,8 @@ def _has_all(connection: Connection, workflow: Workflow, item: Item) -> bool:
     }
     if not wanted:
         return True
-    rows = connection.execute(select(references).where(references.c.consumer_id == workflow.id)).all()
-    return wanted <= {(row.node_id, row.written) for row in rows if _leads(connection, row)}
+    return wanted <= find_linked(connection, workflow.id)
 
 
 def _is_meant(written: str, item: Item) -> bool:
     return item.name in spellings(written) or written.lower() == item.id.lower()
-
-
-def _leads(connection: Connection, row: Row[*tuple[Any, ...]]) -> bool:
-    """One of us wrote it so, also where it leads to another item that had this name before."""
-    return is_ours(connection, references, row) and row.item_id is not None

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -31,8 +30,9 @@ from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import works_beside
 from worker.rows import consumers as consumer_rows
+from worker.rows import judging_runs as judging_rows
 from worker.rows import pickups as pickup_rows
-from worker.rows import runs as run_rows
+from worker.rows.judging_runs import JudgingRun
 from worker.services.rotation.lost_uses import find_lost_uses
 
 _NO_LONGER = timedelta(days=1)
@@ -68,7 +68,7 @@ class ConsumerProofs:
         now = self._clock()
         item = self._vault.get(connection, rotation.item_id)
         ran = _runs_with_new(connection, rotation)
-        rejection = run_rows.first_rejection(connection, item.id, ran)
+        rejection = judging_rows.first_rejection(connection, item.id, ran)
         if rejection is not None:
             workflow, node, message = rejection
             raise CounterpartError(
@@ -168,10 +168,10 @@ class ConsumerProofs:
         consumer_rows.let_go(connection, rotation.item_id, by=rotation.id)
 
     def _consumers_of(
-        self, connection: Connection, rotation: Rotation, ran: Sequence[Row[*tuple[Any, ...]]]
+        self, connection: Connection, rotation: Rotation, ran: Sequence[JudgingRun]
     ) -> list[Consumer]:
         """With how their runs with the new value failed, where they did."""
-        failures = run_rows.last_failures(ran)
+        failures = judging_rows.last_failures(ran)
         found = consumer_rows.consumers_of(
             connection, rotation.item_id, rotation_id=rotation.id, now=self._clock()
         )
@@ -219,7 +219,8 @@ class ConsumerProofs:
     def _is_answered_for(self, connection: Connection, rotation: Rotation) -> bool:
         """Of a value that a person gave, an answer since then counts for all that is taken away for it."""
         if any(
-            row.workflow_id == consumer_rows.CHECK for row in consumer_rows.waivers_of(connection, rotation.id)
+            waiver.workflow_id == consumer_rows.CHECK
+            for waiver in consumer_rows.waivers_of(connection, rotation.id)
         ):
             return True
         if not rotation.by_owner or rotation.new_number is None:
@@ -234,7 +235,7 @@ class ConsumerProofs:
         if item.kind is not Kind.API_KEY or (pickup is not None and pickup.is_open):
             return None
         new = self._versions.get(connection, item.id, rotation.new_number or 0)
-        waived = {row.workflow_id for row in consumer_rows.waivers_of(connection, rotation.id)}
+        waived = {waiver.workflow_id for waiver in consumer_rows.waivers_of(connection, rotation.id)}
         return Callers(
             collected_at=None if pickup is None else pickup.arrived_at,
             collected_by=None if pickup is None else pickup.taken_by,
@@ -245,9 +246,9 @@ class ConsumerProofs:
         )
 
 
-def _runs_with_new(connection: Connection, rotation: Rotation) -> list[Row[*tuple[Any, ...]]]:
+def _runs_with_new(connection: Connection, rotation: Rotation) -> list[JudgingRun]:
     """Since its activation."""
-    return run_rows.runs_with(
+    return judging_rows.runs_with(
         connection,
         item_id=rotation.item_id,
         number=rotation.new_number or 0,

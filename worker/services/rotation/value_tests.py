@@ -23,9 +23,10 @@ from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.value_end import ask_end, note_end
-from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.definitions import Definitions
 from worker.services.runs.runs import Runs
 from worker.workflows.results import NodeResult
+from worker.workflows.workflow import Workflow
 
 _SHOWN_MAX = 250
 _VERIFICATION = "verification"

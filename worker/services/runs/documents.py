@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.consumers import References
@@ -16,16 +16,17 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Consumer, NodeReference
-from vaultcore.names import judge, skeleton, spellings
-from vaultcore.namesakes import refuse_namesake
+from vaultcore.names import judge, skeleton
 from vaultcore.stored import Unread, read_apart
 from worker.domain.places import Place
 from worker.rows import rotations as rotation_rows
-from worker.rows.tables import workflows
-from worker.services.runs.definitions import Definitions, Workflow, read_workflow
+from worker.rows import workflows as workflow_rows
+from worker.rows.workflows import StoredWorkflow, read_workflow
+from worker.services.runs.definitions import Definitions
 from worker.workflows.definition import Definition, NodeUse, load_definition, parse_stored
 from worker.workflows.schedule import next_run
 from worker.workflows.sources import Outline, Source, read_sources
+from worker.workflows.workflow import Workflow
 
 NAME_MAX = 200
 _OUR_ID = re.compile(r"fl_[0-9a-hjkmnp-tv-z]{26}")
@@ -64,7 +65,7 @@ class _Plan:
 
     definition: Definition
     label: str
-    stored: Row[*tuple[Any, ...]] | None
+    stored: StoredWorkflow | None
     id: str
     given_id: str | None
     place: Place
@@ -214,13 +215,7 @@ class Documents:
             definition = _fill_in(definition, stored, source.label)
         if stored is None or stored.name != definition.name:  # one that it has already is not judged again
             definition = definition.named(_judge(definition.name, source.label))
-            refuse_namesake(
-                connection,
-                workflows,
-                definition.name,
-                what="workflow",
-                but=None if stored is None else stored.id,
-            )
+            workflow_rows.refuse_taken(connection, definition.name, but=None if stored is None else stored.id)
         own = definition.id if definition.id and _OUR_ID.fullmatch(definition.id) else None
         workflow_id = stored.id if stored is not None else own or new_id("fl", self._clock())
         before = None if stored is None else stored.given_id
@@ -242,26 +237,20 @@ class Documents:
             change=change,
         )
 
-    def _find_stored(
-        self, connection: Connection, given: str | None, name: str
-    ) -> Row[*tuple[Any, ...]] | None:
+    def _find_stored(self, connection: Connection, given: str | None, name: str) -> StoredWorkflow | None:
         """The row that a document of this id and name means; None: there is none yet.
 
         `RefusedError` where its name is that of another.
         """
-        if given is not None:
-            rows = connection.execute(
-                select(workflows).where(or_(workflows.c.id == given, workflows.c.given_id == given))
-            ).all()
-            if rows:
-                found = min(rows, key=lambda row: row.id != given)
-                namesake = self._find_named(connection, name)
-                if namesake is not None and namesake.id != found.id:
-                    raise RefusedError(
-                        f"a workflow named {name} exists already with id {namesake.id}: choose another name"
-                    )
-                return found
-        named = self._find_named(connection, name)
+        found = None if given is None else workflow_rows.find_by_id(connection, given)
+        if found is not None:
+            namesake = workflow_rows.find_by_name(connection, name)
+            if namesake is not None and namesake.id != found.id:
+                raise RefusedError(
+                    f"a workflow named {name} exists already with id {namesake.id}: choose another name"
+                )
+            return found
+        named = workflow_rows.find_by_name(connection, name)
         if named is None or given is None:
             return named
         if named.given_id is not None:
@@ -271,14 +260,10 @@ class Documents:
             return named
         raise _refuse_name(name, named.id)
 
-    def _find_named(self, connection: Connection, name: str) -> Row[*tuple[Any, ...]] | None:
-        rows = connection.execute(select(workflows).where(workflows.c.name.in_(spellings(name)))).all()
-        return min(rows, key=lambda row: row.name != name, default=None)
-
     def _is_same(
         self,
         connection: Connection,
-        stored: Row[*tuple[Any, ...]],
+        stored: StoredWorkflow,
         definition: Definition,
         place: Place,
         stays_away: bool,  # as it is stored
@@ -315,9 +300,9 @@ class Documents:
             following = next_run(definition.schedule_type, definition.schedule_value, now) if runs else None
             values["next_run_at"] = following
         if stored is None:
-            connection.execute(insert(workflows).values(id=plan.id, created_at=now, **values))
+            workflow_rows.add_workflow(connection, plan.id, created_at=now, **values)
         else:
-            connection.execute(update(workflows).where(workflows.c.id == plan.id).values(values))
+            workflow_rows.change_workflow(connection, plan.id, **values)
         self._references.record(
             connection,
             consumer=Consumer.WORKFLOW,
@@ -360,7 +345,7 @@ def _refuse_name(name: str, known_as: str) -> RefusedError:
 
 
 def _place(
-    definition: Definition, stored: Row[*tuple[Any, ...]] | None, said: Place | None, label: str
+    definition: Definition, stored: StoredWorkflow | None, said: Place | None, label: str
 ) -> tuple[Place, bool]:
     """Where it runs, and whether that was said: now, in the document, or before."""
     if said is None:
@@ -375,7 +360,7 @@ def _place(
     return (Place.ELSEWHERE if away else Place.HERE), False
 
 
-def _fill_in(outline: Outline, stored: Row[*tuple[Any, ...]], label: str) -> Definition:
+def _fill_in(outline: Outline, stored: StoredWorkflow, label: str) -> Definition:
     """The stored document with what a list says of it; the very same text if it says nothing new."""
     before = json.loads(read_workflow(stored).text)
     if all(name in before and before[name] == part for name, part in outline.fields.items()):

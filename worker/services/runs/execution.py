@@ -20,7 +20,6 @@ from vaultcore.versions import Purpose
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
-from worker.services.runs.definitions import Workflow
 from worker.services.runs.subworkflows import Subworkflows
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues
@@ -28,6 +27,7 @@ from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
 from worker.workflows.others import Given, Ran
 from worker.workflows.results import RunResult
 from worker.workflows.runner import RUN_SECONDS, Ended, Paused, Runner
+from worker.workflows.workflow import Workflow
 
 RUN_LIMIT: Final = timedelta(seconds=RUN_SECONDS)
 NO_DELAY_WITHIN: Final = "a delay cannot stand in a workflow that an iterator runs"

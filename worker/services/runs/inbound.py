@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import Connection
 
 from vaultcore.database import Database
-from vaultcore.model import Consumer
 from vaultcore.names import spellings
 from vaultcore.secret import Secret
-from vaultcore.tables import references
 from vaultcore.versions import Judged
-from worker.domain.places import Place
-from worker.rows.tables import workflows
+from worker.rows.called_workflows import find_called
 from worker.services.runs.caller_keys import CallerKeys
-from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import Outcome
 from worker.services.runs.runs import Runs
+from worker.workflows.workflow import Workflow
 
 _NOWHERE = "\n"
 """No trigger, and no name of a workflow, has it."""
@@ -94,44 +92,15 @@ class InboundCalls:
         if not judged.opens:
             begins_with += _NOWHERE if names is None else ""
             names = names and [f"{one}{_NOWHERE}" for one in names]
-        named = references.c.consumer_id
-        rows = connection.execute(
-            select(named, references.c.node_id, references.c.written)
-            .join(workflows, workflows.c.id == named)
-            .where(
-                references.c.item_id == judged.item_id,
-                references.c.consumer == Consumer.WORKFLOW.value,
-                ~references.c.mentioned,
-                workflows.c.active,
-                workflows.c.runs == Place.HERE.value,
-                _may_begin_with(begins_with),
-                *([] if names is None else [_is_called(names)]),
-            )
-            .order_by(workflows.c.name)
-        ).all()
+        nodes = find_called(connection, judged.item_id, begins_with=begins_with, names=names)
         if not judged.opens:
             return []
         found = []
-        for row in rows:
-            workflow = self._definitions.get(connection, row.consumer_id)
+        for node in nodes:
+            workflow = self._definitions.get(connection, node.workflow_id)
             trigger_id = workflow.definition.trigger_id()
             component = workflow.definition.component(trigger_id)
-            if row.node_id == trigger_id and component.component_id == entrance.component_id:
+            if node.node_id == trigger_id and component.component_id == entrance.component_id:
                 caller = (judged.item_id, judged.number)
-                found.append(Called(workflow=workflow, entrance=entrance, item=row.written, caller=caller))
+                found.append(Called(workflow=workflow, entrance=entrance, item=node.written, caller=caller))
         return found
-
-
-def _may_begin_with(component_id: str) -> ColumnElement[bool]:
-    """Whether the document names the trigger, or may do so in another writing: its definition says it for sure.
-
-    So that none is read of a workflow that the key opens by the other door.
-    """
-    document = workflows.c.document
-    return or_(document.contains(component_id, autoescape=True), document.contains("\\u", autoescape=True))
-
-
-def _is_called(names: list[str]) -> ColumnElement[bool]:
-    """`names`: the spellings of one, the first as it was given."""
-    c = workflows.c
-    return or_(c.id == names[0], c.given_id == names[0], c.name.in_(names))

@@ -16,7 +16,8 @@ from worker.domain.commands import explain_waiting
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import rotations as rotation_rows
-from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.definitions import Definitions
+from worker.workflows.workflow import Workflow
 
 _MAY_BE_USED = frozenset({Stage.CURRENT, Stage.PREVIOUS})
 

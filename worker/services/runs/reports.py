@@ -17,8 +17,10 @@ from worker.domain.commands import quote_word
 from worker.domain.rotation import Rotation
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
-from worker.services.runs.definitions import Definitions, Workflow
+from worker.rows.reported_runs import report_run
+from worker.services.runs.definitions import Definitions
 from worker.workflows.results import RunResult
+from worker.workflows.workflow import Workflow
 
 EXTERNAL_ID_MAX = 200
 MESSAGE_MAX = 2000
@@ -90,7 +92,7 @@ class RunReports:
                 if (number := self._find_version(connection, workflow, item, report)) is not None
             }
             names = {item.name: used[item.id] for item in items if item.id in used}
-            run_id = run_rows.report_run(
+            run_id = report_run(
                 connection,
                 workflow.id,
                 workflow.name,

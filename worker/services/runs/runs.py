@@ -6,22 +6,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection
 
 from vaultcore.consumers import References
-from vaultcore.damage import is_whole
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, InvalidInputError, NightkeyError, RefusedError, TroubleError
+from vaultcore.errors import (
+    ConflictError,
+    InvalidInputError,
+    NightkeyError,
+    RefusedError,
+    TroubleError,
+    UnreadableError,
+)
 from vaultcore.secret import Secret
-from vaultcore.stored import Unread, check_row, do_apart
+from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
-from worker.domain.places import Place
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
-from worker.rows.tables import workflows
+from worker.rows import workflows as workflow_rows
+from worker.rows.workflows import DueWorkflow, UnreadDue
 from worker.services.runs.caller_keys import CallerKeys
-from worker.services.runs.definitions import Definitions, Workflow, refuse_elsewhere
+from worker.services.runs.definitions import Definitions, refuse_elsewhere
 from worker.services.runs.execution import RUN_LIMIT, Execution, Outcome, UnderWay
 from worker.services.runs.subworkflows import explain_unfit
 from worker.services.runs.suspended_runs import SuspendedRuns
@@ -32,6 +38,7 @@ from worker.workflows.others import Given
 from worker.workflows.results import NodeResult
 from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
+from worker.workflows.workflow import Workflow
 
 _log = structlog.get_logger(__name__)
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
@@ -106,30 +113,22 @@ class Runs:
         now = self._clock()
         opened = []
         with self._database.write() as connection:
-            due = connection.execute(
-                select(workflows)
-                .where(
-                    workflows.c.next_run_at <= now,
-                    workflows.c.runs == Place.HERE.value,
-                    is_whole(connection, workflows),
+            for due in workflow_rows.lock_due(connection, now, limit=limit):
+                run_id = (
+                    due
+                    if isinstance(due, UnreadDue)
+                    else do_apart(connection, due, lambda one: self._open_due(connection, one, now))
                 )
-                .order_by(workflows.c.next_run_at)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for row in due:
-                run_id = do_apart(connection, row, lambda one: self._open_due(connection, one, now))
-                if isinstance(run_id, Unread):  # the scan makes a finding of it
-                    _log.error("workflow.unreadable", workflow=row.id, problem=run_id.problem)
-                else:
+                if isinstance(run_id, str):
                     opened.append(run_id)
+                else:  # the scan makes a finding of it
+                    _log.error("workflow.unreadable", workflow=due.id, problem=run_id.problem)
         return opened
 
-    def _open_due(self, connection: Connection, row: Row[*tuple[Any, ...]], now: datetime) -> str:
-        check_row(row, f"workflow {row.name}")
-        following = next_run(row.schedule_type, row.schedule_value, now)
-        connection.execute(update(workflows).where(workflows.c.id == row.id).values(next_run_at=following))
-        return run_rows.open_run(connection, row.id, row.name, purpose="production", trigger="schedule", at=now)
+    def _open_due(self, connection: Connection, due: DueWorkflow, now: datetime) -> str:
+        following = next_run(due.schedule_type, due.schedule_value, now)
+        workflow_rows.change_workflow(connection, due.id, next_run_at=following)
+        return run_rows.open_run(connection, due.id, due.name, purpose="production", trigger="schedule", at=now)
 
     def waiting_runs(self, *, opened_before: datetime) -> list[str]:
         """Runs that were opened and never begun: their message was lost.
@@ -318,7 +317,8 @@ class Runs:
         row = run_rows.find_open(connection, run_id)
         if row is None or (begun is None and kept is None):
             return None
-        check_row(row, f"run {run_id}")
+        if row.damage:
+            raise UnreadableError(f"run {run_id}", row.damage)
         run = UnderWay(
             run_id=run_id,
             workflow=self._definitions.get(connection, row.workflow_id),

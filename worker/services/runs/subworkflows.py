@@ -8,11 +8,12 @@ from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError, NightkeyError, TroubleError
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
-from worker.services.runs.definitions import Definitions, Workflow
+from worker.services.runs.definitions import Definitions
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import SUBFLOW_TRIGGER
 from worker.workflows.others import Given
+from worker.workflows.workflow import Workflow
 
 LEVELS_MAX: Final = 5
 """How deep iterators may run each other."""

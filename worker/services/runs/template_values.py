@@ -17,7 +17,7 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import explain_waiting
-from worker.services.runs.definitions import Workflow
+from worker.workflows.workflow import Workflow
 
 Number = tuple[str, int]
 """(item id, version number)"""

@@ -1,0 +1,208 @@
+"""Workflows as rows: found, listed, written. Nothing is decided here, and nothing committed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, false, insert, or_, select, update
+
+from vaultcore.damage import is_whole
+from vaultcore.errors import UnreadableError
+from vaultcore.names import spellings
+from vaultcore.namesakes import refuse_namesake
+from vaultcore.row_macs import check_mac, find_edited, is_ours
+from vaultcore.stored import Unread, check_row, read_apart, unreadable_fields
+from worker.domain.places import Place
+from worker.rows.tables import workflows
+from worker.workflows.definition import parse_stored
+from worker.workflows.workflow import Workflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWorkflow:
+    """Its columns, without what its document defines: see `read_workflow`.
+
+    `damage`: which of its fields cannot be read, by name; empty: none. What it says is then not to be meant.
+    """
+
+    id: str
+    name: str
+    given_id: str | None
+    document: str
+    active: bool
+    runs: str
+    stays_away: bool
+    schedule_type: str
+    schedule_value: str | None
+    next_run_at: datetime | None
+    damage: str
+
+
+class DueWorkflow(NamedTuple):
+    """One whose time has come by its own schedule."""
+
+    id: str
+    name: str
+    schedule_type: str
+    schedule_value: str | None
+
+
+class UnreadDue(NamedTuple):
+    """As `DueWorkflow`, of which something cannot be read: `problem` says what."""
+
+    id: str
+    problem: str
+
+
+def read_workflow(stored: StoredWorkflow) -> Workflow:
+    """`UnreadableError`, naming it, if what is stored of it cannot be meant."""
+    what = f"workflow {stored.name}"
+    if stored.damage:
+        raise UnreadableError(what, stored.damage)
+    try:
+        definition = parse_stored(stored.document)
+    except (ValueError, RecursionError) as error:
+        problem = type(error).__name__
+    else:
+        return Workflow(
+            id=stored.id,
+            name=stored.name,
+            given_id=stored.given_id,
+            active=stored.active,
+            runs=Place(stored.runs),
+            stays_away=stored.stays_away,
+            schedule_type=stored.schedule_type,
+            schedule_value=stored.schedule_value,
+            next_run_at=stored.next_run_at,
+            definition=definition,
+        )
+    raise UnreadableError(what, problem)
+
+
+# Found and listed
+
+
+def find_workflow(connection: Connection, name_or_id: str) -> Workflow | None:
+    """By name, by our id, or by the id that its document has; `TamperedError` if none of us wrote it so."""
+    rows = connection.execute(select(workflows).where(_is_meant(name_or_id))).all()
+    row = min(rows, key=lambda row: (row.id != name_or_id, row.given_id == name_or_id), default=None)
+    if row is None:
+        return None
+    workflow = _read(row)
+    check_mac(connection, workflows, row, f"workflow {row.name}")
+    return workflow
+
+
+def is_known(connection: Connection, name_or_id: str) -> bool:
+    found = connection.execute(select(workflows.c.id).where(_is_meant(name_or_id)).limit(1))
+    return found.first() is not None
+
+
+def list_workflows(connection: Connection) -> list[Workflow]:
+    """By name; `UnreadableError` where one cannot be read."""
+    return [_read(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
+
+
+def walk_workflows(connection: Connection) -> Iterator[Workflow | UnreadableError]:
+    """By name; in the place of one that cannot be read, or was edited, the error that says so."""
+    for row in connection.execute(select(workflows).order_by(workflows.c.name)).all():
+        workflow, what = read_apart(row, _read), f"workflow {row.name} ({row.id})"
+        if isinstance(workflow, Unread):
+            yield workflow.explain(what)
+        else:
+            yield find_edited(connection, workflows, row, what) or workflow
+
+
+def walk_stored(connection: Connection) -> Iterator[tuple[StoredWorkflow, bool]]:
+    """By name, each with whether one of us wrote it so."""
+    for row in connection.execute(select(workflows).order_by(workflows.c.name)):
+        yield _stored(row), is_ours(connection, workflows, row)
+
+
+def find_by_id(connection: Connection, given: str) -> StoredWorkflow | None:
+    """By our id, or else by the one that its document has."""
+    rows = connection.execute(
+        select(workflows).where(or_(workflows.c.id == given, workflows.c.given_id == given))
+    ).all()
+    row = min(rows, key=lambda row: row.id != given, default=None)
+    return None if row is None else _stored(row)
+
+
+def find_by_name(connection: Connection, name: str) -> StoredWorkflow | None:
+    """In whatever spelling, as it is written first of all."""
+    rows = connection.execute(select(workflows).where(workflows.c.name.in_(spellings(name)))).all()
+    row = min(rows, key=lambda row: row.name != name, default=None)
+    return None if row is None else _stored(row)
+
+
+def refuse_taken(connection: Connection, name: str, *, but: str | None) -> None:
+    """`RefusedError` for a name that another workflow than `but` has, or that looks like one of another."""
+    refuse_namesake(connection, workflows, name, what="workflow", but=but)
+
+
+# Written
+
+
+def add_workflow(connection: Connection, workflow_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
+    connection.execute(insert(workflows).values(id=workflow_id, **values))
+
+
+def change_workflow(connection: Connection, workflow_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
+    connection.execute(update(workflows).where(workflows.c.id == workflow_id).values(values))
+
+
+# Their schedules
+
+
+def lock_due(connection: Connection, now: datetime, *, limit: int) -> list[DueWorkflow | UnreadDue]:
+    """Those that run here and whose time has come, the longest due first; what others hold is left to them."""
+    rows = connection.execute(
+        select(workflows)
+        .where(
+            workflows.c.next_run_at <= now,
+            workflows.c.runs == Place.HERE.value,
+            is_whole(connection, workflows),
+        )
+        .order_by(workflows.c.next_run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    return [_due(row) for row in rows]
+
+
+def _due(row: Row[*tuple[Any, ...]]) -> DueWorkflow | UnreadDue:
+    made = read_apart(row, _read_due)
+    return UnreadDue(row.id, made.problem) if isinstance(made, Unread) else made
+
+
+def _read_due(row: Row[*tuple[Any, ...]]) -> DueWorkflow:
+    check_row(row, f"workflow {row.name}")
+    return DueWorkflow(row.id, row.name, row.schedule_type, row.schedule_value)
+
+
+def _read(row: Row[*tuple[Any, ...]]) -> Workflow:
+    return read_workflow(_stored(row))
+
+
+def _stored(row: Row[*tuple[Any, ...]]) -> StoredWorkflow:
+    return StoredWorkflow(
+        id=row.id,
+        name=row.name,
+        given_id=row.given_id,
+        document=row.document,
+        active=row.active,
+        runs=row.runs,
+        stays_away=row.stays_away,
+        schedule_type=row.schedule_type,
+        schedule_value=row.schedule_value,
+        next_run_at=row.next_run_at,
+        damage=", ".join(unreadable_fields(row)),
+    )
+
+
+def _is_meant(name_or_id: str) -> ColumnElement[bool]:
+    c = workflows.c
+    if "\x00" in name_or_id:  # no database takes it
+        return false()
+    return or_(c.name.in_(spellings(name_or_id)), c.id == name_or_id, c.given_id == name_or_id)
