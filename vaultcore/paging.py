@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, literal, tuple_
 
 from vaultcore.errors import NightkeyError
 
-R = TypeVar("R", bound=Row[*tuple[Any, ...]])
+R = TypeVar("R", bound=Row[*tuple[Any, ...]] | tuple[Any, ...])
 K = TypeVar("K", bound=tuple[Any, ...])
 
 

@@ -26,7 +26,7 @@ from worker.demo.loopback import Answer, Incoming
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_steps as step_rows
 
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})
@@ -577,7 +577,7 @@ def _fail_once(
 
 def _steps(organisation: Organisation, rotation: Rotation) -> list[tuple[str, str, str | None]]:
     with organisation.services.database.read() as connection:
-        return [(row.step, row.result, row.cause) for row in rotation_rows.steps_of(connection, rotation.id)]
+        return [(row.step, row.result, row.cause) for row in step_rows.steps_of(connection, rotation.id)]
 
 
 def _get(url: str) -> dict[str, Any]:
@@ -601,7 +601,7 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     assert rotation.last_error is not None
     assert "cannot be resolved" in rotation.last_error
     with organisation.services.database.read() as connection:
-        said = [step.message for step in rotation_rows.steps_of(connection, rotation_id)]
+        said = [step.message for step in step_rows.steps_of(connection, rotation_id)]
     told_of = [one.body or "" for one in organisation.notices()]
     assert "acme" not in " ".join([rotation.last_error, *said, *told_of]).lower()
 

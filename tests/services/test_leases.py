@@ -33,6 +33,7 @@ from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import nights as night_rows
+from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotations, sweeps
 from worker.services.rotation.advance import Advanced
@@ -165,7 +166,7 @@ def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: M
     def begin_late() -> None:
         with moves.services.database.write() as connection:
             moves.services.versions.begin_pending(connection, item.id, actor="test")
-            rotation_rows.check_fence(connection, first, now=clock())
+            lease_rows.check_fence(connection, first, now=clock())
 
     with pytest.raises(ConflictError, match="taken over"):
         begin_late()
@@ -467,7 +468,7 @@ def _let_pass(moves: Moves, clock: Any, duration: timedelta) -> None:
 
 def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
     with moves.services.database.write() as connection:
-        return rotation_rows.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
+        return lease_rows.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
 
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
@@ -477,23 +478,23 @@ def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -
 
 def _renew(moves: Moves, claimed: Rotation) -> bool:
     with moves.services.database.write() as connection:
-        return rotation_rows.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
+        return lease_rows.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
 
 
 def _take(moves: Moves, rotation_id: str) -> Rotation:
     with moves.services.database.write() as connection:
-        return rotation_rows.take_rotation(connection, rotation_id, now=moves.services.clock())
+        return lease_rows.take_rotation(connection, rotation_id, now=moves.services.clock())
 
 
 def _check(moves: Moves, claimed: Rotation) -> None:
     with moves.services.database.write() as connection:
-        rotation_rows.check_fence(connection, claimed, now=moves.services.clock())
+        lease_rows.check_fence(connection, claimed, now=moves.services.clock())
 
 
 def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
         after = replace(claimed, **values)
-        rotation_rows.release_rotation(connection, claimed, after, now=moves.services.clock())
+        lease_rows.release_rotation(connection, claimed, after, now=moves.services.clock())
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

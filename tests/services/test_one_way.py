@@ -19,7 +19,7 @@ from tests.services.staging import (
 from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
-from worker.rows.rotations import steps_of
+from worker.rows.rotation_steps import steps_of
 
 DAY = timedelta(days=1)
 SHORT = ["0 2 * * * for 1h in UTC"]

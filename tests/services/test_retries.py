@@ -21,7 +21,7 @@ from tests.services.staging import (
     turn_to_next,
 )
 from worker.domain.saga import State
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_leases as lease_rows
 
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
@@ -190,7 +190,7 @@ def _claim_and_die(organisation: Organisation, rotation_id: str) -> None:
     """A worker takes the rotation, and is never seen again."""
     services = organisation.services
     with services.database.write() as connection:
-        claimed = rotation_rows.claim_rotation(
+        claimed = lease_rows.claim_rotation(
             connection, rotation_id, now=services.clock(), lease=services.settings.lease
         )
     assert claimed is not None

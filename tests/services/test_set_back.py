@@ -19,7 +19,7 @@ from worker.domain.saga import State
 from worker.domain.signs import Presence, SignOfLife, find_presence
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_leases as lease_rows
 from worker.rows import signs as sign_rows
 from worker.rows.deliveries import Key
 from worker.rows.tables import deliveries, findings, heartbeats, rotations, runs, sweeps, workflows
@@ -50,7 +50,7 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        assert rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
+        assert lease_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
     clock.advance(-ahead)
     assert find_due(organisation.services, Task.ROTATE) == []
     clock.advance(LEASE + timedelta(seconds=1))
@@ -65,17 +65,17 @@ def test_who_lives_keeps_its_lease(staged: Staged, clock: Any, ahead: timedelta)
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        held = rotation_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
+        held = lease_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
     assert held is not None
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
     clock.advance(LEASE / 2)
     with organisation.services.database.write() as connection:
-        assert rotation_rows.renew_lease(connection, held, now=clock(), lease=LEASE)
+        assert lease_rows.renew_lease(connection, held, now=clock(), lease=LEASE)
     clock.advance(LEASE / 2 + timedelta(seconds=1))
     organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:
-        assert rotation_rows.is_held(connection, held, now=clock())
+        assert lease_rows.is_held(connection, held, now=clock())
 
 
 def test_a_pause_after_an_outage_is_a_pause_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:

@@ -24,7 +24,7 @@ from worker.domain.policies import PolicyChange
 from worker.domain.proof import Proof, Standing
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.rows.rotations import steps_of
+from worker.rows.rotation_steps import steps_of
 
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})

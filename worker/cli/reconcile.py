@@ -8,6 +8,7 @@ from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.session import Json, open_services, who
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
+from worker.rows.comparisons import NamedComparison
 
 app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
@@ -67,7 +68,7 @@ def accept(
         print_lines(f"{one.item}: accepted as it is ({one.result})" for one in done)
 
 
-def _describe(row: Any) -> dict[str, Any]:  # noqa: ANN401  # a row
+def _describe(row: NamedComparison) -> dict[str, Any]:
     return {
         "item": row.item,
         "item_id": row.item_id,

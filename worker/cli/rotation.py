@@ -13,7 +13,8 @@ from worker.cli.session import Json, open_services, who
 from worker.domain.advice import Advice, advise
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
-from worker.rows.rotations import get_rotation, steps_of, walk_rotations
+from worker.rows.rotation_steps import steps_of
+from worker.rows.rotations import get_rotation, walk_rotations
 
 app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 

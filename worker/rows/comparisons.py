@@ -1,8 +1,9 @@
 """Restores and comparisons as rows. It decides nothing and commits nothing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,6 +29,33 @@ from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
 from worker.rows.tables import comparisons, restorations
 
 _PAGE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredComparison:
+    """Of one item. `result`: as it is stored, which may be no word of ours."""
+
+    item_id: str
+    result: str
+    detail: str
+    compared_at: datetime | None
+    settled_at: datetime | None
+    settled_by: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedComparison(StoredComparison):
+    """`item`: the item's name."""
+
+    item: str
+
+
+class Restoration(NamedTuple):
+    """`made_at`: when the copy that was put back was made; None: nobody can say."""
+
+    id: str
+    at: datetime
+    made_at: datetime | None
 
 
 def mark(
@@ -72,7 +100,7 @@ def claim_next(connection: Connection, now: datetime, *, pause: timedelta) -> st
     return found
 
 
-def find_open(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
+def find_open(connection: Connection, item_id: str) -> StoredComparison | None:
     """The comparison of the item that is not settled; None: nothing stands in the way of its rotation.
 
     `TamperedError`, here and in `find`, where none of us wrote it so, settled or not.
@@ -81,11 +109,12 @@ def find_open(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | N
     return None if found is None or found.settled_at is not None else found
 
 
-def find(connection: Connection, item_id: str) -> Row[*tuple[Any, ...]] | None:
-    found = connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
-    if found is not None:
-        check_mac(connection, comparisons, found, _name_it(item_id))
-    return found
+def find(connection: Connection, item_id: str) -> StoredComparison | None:
+    row = connection.execute(select(comparisons).where(comparisons.c.item_id == item_id)).one_or_none()
+    if row is None:
+        return None
+    check_mac(connection, comparisons, row, _name_it(item_id))
+    return StoredComparison(**_columns(row))
 
 
 def record(connection: Connection, item_id: str, judged: Judged, *, now: datetime, next_at: datetime) -> None:
@@ -121,10 +150,14 @@ def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:
     return exists(comparisons.c.item_id).where(comparisons.c.item_id == item_id, _waits_for_a_person())
 
 
-def list_all(connection: Connection) -> Sequence[Row[*tuple[Any, ...]] | TamperedError]:
+def list_all(connection: Connection) -> list[NamedComparison | TamperedError]:
     """With the item's name, what is not settled first; the error in the place of what was edited."""
     rows = connection.execute(_named().order_by(comparisons.c.settled_at.is_not(None), items.c.name))
-    return [find_edited(connection, comparisons, row, _name_it(row.item)) or row for row in rows]
+    return [
+        find_edited(connection, comparisons, row, _name_it(row.item))
+        or NamedComparison(item=row.item, **_columns(row))
+        for row in rows
+    ]
 
 
 def list_open(connection: Connection) -> Sequence[str]:
@@ -133,9 +166,10 @@ def list_open(connection: Connection) -> Sequence[str]:
     return connection.execute(query.order_by(comparisons.c.item_id)).scalars().all()
 
 
-def list_differing(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+def list_differing(connection: Connection) -> list[NamedComparison]:
     """Compared, and waiting for a person."""
-    return connection.execute(_named().where(_waits_for_a_person()).order_by(items.c.name)).all()
+    rows = connection.execute(_named().where(_waits_for_a_person()).order_by(items.c.name))
+    return [NamedComparison(item=row.item, **_columns(row)) for row in rows]
 
 
 def count_all(connection: Connection) -> int:
@@ -151,10 +185,11 @@ def count_waiting(connection: Connection) -> int:
     ).scalar_one()
 
 
-def last_restoration(connection: Connection) -> Row[*tuple[Any, ...]] | None:
-    return connection.execute(
+def last_restoration(connection: Connection) -> Restoration | None:
+    row = connection.execute(
         select(restorations).order_by(restorations.c.at.desc(), restorations.c.id.desc()).limit(1)
     ).one_or_none()
+    return None if row is None else Restoration(row.id, row.at, row.made_at)
 
 
 def _name_it(item: str) -> str:
@@ -176,6 +211,10 @@ def _due(now: datetime) -> Select[str]:
 
 def _named() -> Select[*tuple[Any, ...]]:
     return select(comparisons, items.c.name.label("item")).join(items, items.c.id == comparisons.c.item_id)
+
+
+def _columns(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    return {name: row._mapping[name] for name in StoredComparison.__dataclass_fields__}  # noqa: SLF001  # SQLAlchemy's public way
 
 
 def _update(connection: Connection, item_id: str, **values: Any) -> None:  # noqa: ANN401  # columns

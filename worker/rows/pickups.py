@@ -6,7 +6,7 @@ One that none of us wrote so is found by nobody, and neither arrives nor ends by
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, or_, select, update
 
@@ -18,6 +18,13 @@ from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
 from worker.rows.tables import claims
+
+
+class Ended(NamedTuple):
+    """Which version was kept for a pickup, and is not any longer."""
+
+    item_id: str
+    number: int
 
 
 def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
@@ -88,23 +95,19 @@ def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
     return connection.execute(_kept_since(connection, arrived_by).limit(1)).first() is not None
 
 
-def find_arrived(
-    connection: Connection, *, arrived_by: datetime, after: str, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Those that had arrived by then and are kept still, by id, after that one: a page."""
+def find_arrived(connection: Connection, *, arrived_by: datetime, after: str, limit: int) -> list[tuple[str]]:
+    """The ids of those that had arrived by then and are kept still, after that one: a page."""
     due = _kept_since(connection, arrived_by).where(claims.c.id > after).order_by(claims.c.id).limit(limit)
-    return connection.execute(due).all()
+    return [(row.id,) for row in connection.execute(due)]
 
 
-def end_arrived(
-    connection: Connection, page: Sequence[Row[*tuple[Any, ...]]], *, at: datetime
-) -> list[Row[*tuple[Any, ...]]]:
+def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datetime) -> list[Ended]:
     """These are not kept any longer: those that ended by that."""
-    of_page = claims.c.id.in_([row.id for row in page])
+    of_page = claims.c.id.in_([pickup_id for (pickup_id,) in page])
     ended = _ours(connection, and_(of_page, claims.c.ended_at.is_(None)))
     for row in ended:
         _set(connection, row.id, ended_at=at)
-    return ended
+    return [Ended(row.item_id, row.number) for row in ended]
 
 
 def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:

@@ -1,22 +1,22 @@
 """Rotations as rows: reads, writes, conditional claims. Nothing is decided here, and nothing committed."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.errors import ConflictError, NotFoundError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
 from worker.domain.rotation import BY_OWNER, Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.rows.lease_clock import lease_clock
-from worker.rows.tables import rotation_steps, rotations
+from worker.rows.tables import rotations
 
 _STATES = frozenset(State)
 
@@ -82,60 +82,6 @@ def walk_rotations(connection: Connection, *, limit: int = 1000) -> list[Rotatio
     ]
 
 
-def claim_rotation(
-    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
-) -> Rotation | None:
-    """Takes the rotation for one step, if a step is due and nobody holds it.
-
-    Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
-    that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
-    """
-    lease_now = lease_clock(connection, now)
-    row = connection.execute(
-        update(rotations)
-        .where(
-            rotations.c.id == rotation_id,
-            rotations.c.finished_at.is_(None),
-            rotations.c.next_at <= now,
-            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now),
-        )
-        .values(
-            lease_until=lease_now + lease,
-            fence=rotations.c.fence + 1,
-            attempts=rotations.c.attempts + 1,
-            touched_at=now,
-        )
-        .returning(rotations)
-    ).one_or_none()
-    return None if row is None else read_whole(connection, row)
-
-
-def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
-    """Takes the rotation for a person's decision, in one transaction with it; whether a step is due or not.
-
-    `ConflictError` while a worker is at it, `RefusedError` once it has ended.
-    """
-    row = connection.execute(
-        update(rotations)
-        .where(
-            rotations.c.id == rotation_id,
-            rotations.c.finished_at.is_(None),
-            or_(
-                rotations.c.lease_until.is_(None),
-                rotations.c.lease_until < lease_clock(connection, now),
-            ),
-        )
-        .values(fence=rotations.c.fence + 1, lease_until=None)
-        .returning(rotations)
-    ).one_or_none()
-    if row is not None:
-        return read_whole(connection, row)
-    found = get_rotation(connection, rotation_id)
-    if found.finished_at is not None:
-        raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
-    raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
-
-
 def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
     """The rotation, to be acted upon; `TamperedError` if none of us wrote it so."""
     rotation = rotation_from_row(row)
@@ -143,67 +89,22 @@ def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
     return rotation
 
 
-def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
-    """Holds on to the rotation; False for who lost it, or let its lease lapse."""
-    lease_now = lease_clock(connection, now)
-    renewed = connection.execute(
-        update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
-    )
-    return renewed.rowcount == 1
-
-
 def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
     """Nobody looks at it before that."""
     connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
 
 
-def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
-    lease_now = lease_clock(connection, now)
-    return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
-
-
-def release_rotation(connection: Connection, claimed: Rotation, after: Rotation, *, now: datetime) -> None:
-    """Writes what the step made of it and gives the lease back; `ConflictError` for who lost it or let it
-    lapse.
-    """
-    written = connection.execute(
-        update(rotations)
-        .where(_is_held(claimed, lease_clock(connection, now)))
-        .values(lease_until=None, **_changes(claimed, after))
-    )
-    if written.rowcount != 1:
-        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
-
-
 def change_rotation(connection: Connection, rotation: Rotation, after: Rotation) -> None:
     """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
-    changes = _changes(rotation, after)
+    changes = find_changes(rotation, after)
     if changes:
         connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**changes))
 
 
-def _changes(before: Rotation, after: Rotation) -> dict[str, Any]:
+def find_changes(before: Rotation, after: Rotation) -> dict[str, Any]:
     """The columns that differ. The lease is whoever's who holds it, and no part of this."""
     was, became = vars(before), vars(after)
     return {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
-
-
-def release_lease(connection: Connection, claimed: Rotation) -> None:
-    """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
-    connection.execute(
-        update(rotations)
-        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
-        .values(lease_until=None)
-    )
-
-
-def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
-    """In a transaction that changes the vault for a rotation: only its holder may commit it."""
-    held = connection.execute(
-        select(rotations.c.id).where(_is_held(claimed, lease_clock(connection, now))).with_for_update()
-    ).first()
-    if held is None:
-        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
 
 
 def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
@@ -349,56 +250,6 @@ def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rota
     return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
 
 
-def count_night(connection: Connection, night: datetime) -> dict[State, int]:
-    """How many rotations of the night are in which state."""
-    rows = connection.execute(
-        select(rotations.c.state, func.count()).where(rotations.c.night == night).group_by(rotations.c.state)
-    )
-    return {State(state): number for state, number in rows}
-
-
-def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotation]:
-    """Those of the same night and counterpart that were opened before it, in that order."""
-    if rotation.night is None or rotation.counterpart is None:
-        return []
-    rows = connection.execute(
-        select(rotations)
-        .where(
-            rotations.c.night == rotation.night,
-            rotations.c.counterpart == rotation.counterpart,
-            rotations.c.id < rotation.id,
-        )
-        .order_by(rotations.c.id)
-    )
-    return read_all(rows, rotation_from_row)[0]
-
-
-def failures_of_night(connection: Connection, night: datetime) -> list[Rotation]:
-    """Those in which something failed, in the order in which they were opened."""
-    rows = connection.execute(
-        select(rotations)
-        .where(rotations.c.night == night, rotations.c.last_error.is_not(None))
-        .order_by(rotations.c.id)
-    )
-    return read_all(rows, rotation_from_row)[0]
-
-
-def count_failures(connection: Connection, item_id: str) -> int:
-    """Rotations of the item that were rolled back since one succeeded."""
-    last_done = (
-        select(func.max(rotations.c.id))
-        .where(rotations.c.item_id == item_id, rotations.c.state == State.DONE.value)
-        .scalar_subquery()
-    )
-    return connection.execute(
-        select(func.count()).where(
-            rotations.c.item_id == item_id,
-            rotations.c.state == State.ROLLED_BACK.value,
-            or_(last_done.is_(None), rotations.c.id > last_done),
-        )
-    ).scalar_one()
-
-
 def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
     """Whether the last new value of the item that the rotator brought ended the old one at once."""
     return bool(
@@ -434,62 +285,3 @@ def has_new(connection: Connection, rotation: Rotation) -> bool:
     """As `holds_new`, of one rotation."""
     query = select(holds_new()).where(rotations.c.id == rotation.id)
     return bool(connection.execute(query).scalar_one_or_none())
-
-
-def last_failure(connection: Connection, item_id: str, *, since: datetime) -> Rotation | None:
-    """The last rotation of the item that was rolled back or cancelled since then; None: none was."""
-    row = connection.execute(
-        select(rotations)
-        .where(
-            rotations.c.item_id == item_id,
-            rotations.c.state.in_([State.ROLLED_BACK.value, State.CANCELLED.value]),
-            rotations.c.finished_at >= since,
-        )
-        .order_by(rotations.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None else rotation_from_row(row)
-
-
-def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
-    return and_(
-        rotations.c.id == claimed.id,
-        rotations.c.fence == claimed.fence,
-        rotations.c.lease_until >= lease_now,
-    )
-
-
-def add_step(
-    connection: Connection,
-    rotation_id: str,
-    *,
-    step: str,
-    result: str,
-    cause: str | None,
-    message: str,
-    at: datetime,
-) -> None:
-    number = connection.execute(
-        select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1).where(
-            rotation_steps.c.rotation_id == rotation_id
-        )
-    ).scalar_one()
-    connection.execute(
-        insert(rotation_steps).values(
-            rotation_id=rotation_id,
-            number=number,
-            step=step,
-            result=result,
-            cause=cause,
-            message=message,
-            at=at,
-        )
-    )
-
-
-def steps_of(connection: Connection, rotation_id: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    return connection.execute(
-        select(rotation_steps)
-        .where(rotation_steps.c.rotation_id == rotation_id)
-        .order_by(rotation_steps.c.number)
-    ).all()

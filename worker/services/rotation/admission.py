@@ -10,7 +10,7 @@ from vaultcore.model import Item
 from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State, Transition, is_moving
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_outcomes as outcome_rows
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 
@@ -44,14 +44,14 @@ class Admission:
         if rotation.night is None:
             return Transition(state=State.PLANNED, next_at=now)
         admission = admit(
-            night=rotation_rows.count_night(connection, rotation.night),
-            before=[_neighbour(one) for one in rotation_rows.rotations_before(connection, rotation)],
+            night=outcome_rows.count_night(connection, rotation.night),
+            before=[_neighbour(one) for one in outcome_rows.rotations_before(connection, rotation)],
             breaker=self._breaker,
         )
         if admission.turn is Turn.GO:
             return Transition(state=State.PLANNED, next_at=now)
         if admission.turn is Turn.STOP:
-            failed = rotation_rows.failures_of_night(connection, rotation.night)
+            failed = outcome_rows.failures_of_night(connection, rotation.night)
             self._rotation_notices.tell_breaker(connection, rotation.night, failed)
             return Transition(state=State.CANCELLED, next_at=None, waits_for=(admission.why,))
         queued = admission.turn is Turn.QUEUE

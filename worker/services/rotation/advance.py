@@ -36,6 +36,8 @@ from worker.domain.rotation import Rotation, apply, count_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
+from worker.rows import rotation_leases as lease_rows
+from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.comparison import Comparison, Hold
@@ -144,7 +146,7 @@ class Rotations:
         self._anchors.refuse_older()
         try:
             with self._database.write() as connection:
-                claimed = rotation_rows.claim_rotation(
+                claimed = lease_rows.claim_rotation(
                     connection, rotation_id, now=self._clock(), lease=self._lease
                 )
         except TamperedError as error:
@@ -170,7 +172,7 @@ class Rotations:
             raise
         with self._database.write() as connection:
             if step is None:
-                rotation_rows.release_lease(connection, claimed)
+                lease_rows.release_lease(connection, claimed)
             advanced = rotation_rows.get_rotation(connection, rotation_id)
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
         return Advanced(rotation=advanced, moved=advanced.state is not claimed.state)
@@ -187,7 +189,7 @@ class Rotations:
         """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""
         if not lease.has_acted:
             with self._database.write() as connection:
-                rotation_rows.release_lease(connection, claimed)
+                lease_rows.release_lease(connection, claimed)
 
     def _do(self, claimed: Rotation, step: Step) -> None:
         """The step, and what it came to; whatever goes wrong in it has a cause."""
@@ -452,10 +454,10 @@ class Rotations:
     def _commit(self, claimed: Rotation, step: Step, conclude: _Conclude) -> None:
         """Everything that follows from a try, in one transaction, if the claim still holds."""
         with self._database.write() as connection:
-            rotation_rows.check_fence(connection, claimed, now=self._clock())
+            lease_rows.check_fence(connection, claimed, now=self._clock())
             end = conclude(connection)
             if end.message:
-                rotation_rows.add_step(
+                step_rows.add_step(
                     connection,
                     claimed.id,
                     step=step.value,
@@ -473,7 +475,7 @@ class Rotations:
     ) -> None:
         now = self._clock()
         after = apply(claimed, to, now=now, **given)
-        rotation_rows.release_rotation(connection, claimed, after, now=now)
+        lease_rows.release_rotation(connection, claimed, after, now=now)
         if to.state is claimed.state:
             return
         if claimed.night is not None and claimed.counterpart is not None and to.state in _ENDS:

@@ -7,9 +7,8 @@ Nothing is changed by that, here or there. What agrees goes on; what differs wai
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
@@ -22,6 +21,7 @@ from worker.domain.findings import FindingKind, find_of_item
 from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows.comparisons import NamedComparison, StoredComparison
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.target_search import TargetSearch
 
@@ -169,12 +169,12 @@ class Comparison:
             )
         return Compared(item_id=item.id, item=item.name, result=_result(found), detail=str(found.detail))
 
-    def list_all(self) -> list[Row[*tuple[Any, ...]] | TamperedError]:
+    def list_all(self) -> list[NamedComparison | TamperedError]:
         """Every item that was in the vault when it was put back, and what came of it; in the place of what was
         edited, the error that says so.
         """
         with self._database.read() as connection:
-            return list(comparison_rows.list_all(connection))
+            return comparison_rows.list_all(connection)
 
     # Inside
 
@@ -245,9 +245,9 @@ class Comparison:
             )
 
 
-def _result(row: Row[*tuple[Any, ...]]) -> Result:
+def _result(stored: StoredComparison) -> Result:
     """What is stored; a word that none of us wrote says as much as no answer."""
-    return Result(row.result) if row.result in list(Result) else Result.CANNOT_ASK
+    return Result(stored.result) if stored.result in list(Result) else Result.CANNOT_ASK
 
 
 def _explain(name: str, detail: str) -> str:

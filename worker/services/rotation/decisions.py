@@ -20,6 +20,8 @@ from worker.domain.saga import State
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
+from worker.rows import rotation_leases as lease_rows
+from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
@@ -280,7 +282,7 @@ class Decisions:
     # Inside
 
     def _take(self, connection: Connection, rotation_id: str) -> tuple[Rotation, Item]:
-        rotation = rotation_rows.take_rotation(connection, rotation_id, now=self._clock())
+        rotation = lease_rows.take_rotation(connection, rotation_id, now=self._clock())
         return rotation, self._vault.get(connection, rotation.item_id)
 
     def _set(
@@ -295,7 +297,7 @@ class Decisions:
     ) -> None:
         """Writes the decision; what was tried and waited for before it no longer counts."""
         rotation_rows.change_rotation(connection, rotation, decide(rotation, **values))
-        rotation_rows.add_step(
+        step_rows.add_step(
             connection,
             rotation.id,
             step=decision,

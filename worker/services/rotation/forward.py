@@ -26,6 +26,7 @@ from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
+from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done
@@ -210,7 +211,7 @@ class ForwardSteps:
         A pending version that another rotation left behind does not stand in the way.
         """
         with self._database.write() as connection:
-            rotation_rows.check_fence(connection, rotation, now=self._clock())
+            lease_rows.check_fence(connection, rotation, now=self._clock())
             number = rotation.new_number
             if number is None:
                 left = self._versions.pending(connection, rotation.item_id)
@@ -233,7 +234,7 @@ class ForwardSteps:
             failure = error
         if not failure.acted:
             with self._database.write() as connection:
-                rotation_rows.check_fence(connection, rotation, now=self._clock())
+                lease_rows.check_fence(connection, rotation, now=self._clock())
                 late = late_after_answer(rotation, self._clock())
                 rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
         raise failure
@@ -251,7 +252,7 @@ class ForwardSteps:
             failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
         if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
             with self._database.write() as connection:
-                rotation_rows.check_fence(connection, rotation, now=self._clock())
+                lease_rows.check_fence(connection, rotation, now=self._clock())
                 rotation_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
         raise failure
 

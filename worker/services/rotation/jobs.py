@@ -22,7 +22,7 @@ from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job, Rotator
 from worker.rotators.catalog import load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_leases as lease_rows
 from worker.services.rotation.external_ids import IdsInUse, share_ids
 
 
@@ -105,7 +105,7 @@ class Jobs:
         is in use here, whatever its row says.
         """
         with self._database.write() as connection:
-            rotation_rows.check_fence(connection, rotation, now=self._clock())
+            lease_rows.check_fence(connection, rotation, now=self._clock())
             by_number = {version.number: version for version in self._versions.of_item(connection, item.id)}
             kept = item.version if rotation.is_overtaken(item.version) else rotation.old_number
             old = by_number.get(kept or 0)

@@ -11,7 +11,7 @@ import structlog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError
 from worker.domain.rotation import Rotation
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_leases as lease_rows
 
 _log = structlog.get_logger(__name__)
 _RENEWALS = 3
@@ -48,7 +48,7 @@ class Lease:
     def check(self) -> None:
         """Before a call to the outside: `ConflictError` for who no longer holds the rotation."""
         with self._database.read() as connection:
-            held = rotation_rows.is_held(connection, self._claimed, now=self._clock())
+            held = lease_rows.is_held(connection, self._claimed, now=self._clock())
         if not held:
             raise ConflictError(f"rotation {self._claimed.id} was taken over by another worker")
         self.has_acted = True
@@ -57,7 +57,7 @@ class Lease:
         while not self._over.wait(self._lease.total_seconds() / _RENEWALS):
             try:
                 with self._database.write() as connection:
-                    renewed = rotation_rows.renew_lease(
+                    renewed = lease_rows.renew_lease(
                         connection, self._claimed, now=self._clock(), lease=self._lease
                     )
             except Exception as error:  # noqa: BLE001  # the next renewal comes in time, or the lease lapses

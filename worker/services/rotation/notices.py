@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from vaultcore import rules
 from vaultcore.errors import NightkeyError
@@ -14,11 +14,10 @@ from worker.domain.findings import Finding, FindingKind, expiry_level, show_time
 from worker.domain.proof import CHECK, Consumer, Proof, Standing
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
-from worker.rows.nights import NIGHT_JOB
-from worker.rows.tables import sweeps
 from worker.services.notices.outbox import Outbox
 
 
@@ -254,9 +253,4 @@ class RotationNotices:
         return item.expires_at is not None and item.expires_at <= self._clock()
 
     def _is_open(self, connection: Connection, night: datetime) -> bool:
-        found = connection.execute(
-            select(sweeps.c.slot).where(
-                sweeps.c.job == NIGHT_JOB, sweeps.c.slot == night, sweeps.c.done_at.is_(None)
-            )
-        ).first()
-        return found is not None
+        return digest_rows.is_to_come(connection, night)

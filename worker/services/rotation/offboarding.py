@@ -7,24 +7,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import ConflictError, NotFoundError, RefusedError, TamperedError
+from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.model import Item, Kind, Mode, Stage
 from vaultcore.owners import Owners
-from vaultcore.row_macs import check_mac, is_ours
-from vaultcore.tables import audit, item_owners, owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word, value_command
 from worker.domain.consumption import NO_WAY_OUT
 from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving
+from worker.rows import addressees as addressee_rows
+from worker.rows import departures as departure_rows
+from worker.rows import rotation_outcomes as outcome_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.tables import departure_items, departures
+from worker.rows.departures import LeftRow, StoredDeparture
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.opening import Opening
 
@@ -104,36 +105,17 @@ class Offboarding:
         """
         now = self._clock()
         with self._database.write() as connection:
-            found = connection.execute(
-                select(departures).where(departures.c.name == name, departures.c.finished_at.is_(None))
-            ).one_or_none()
+            found = departure_rows.find_open(connection, name)
             if found is not None:
-                check_mac(connection, departures, found, f"the departure of {found.name}")
                 if hurried and not found.hurried:
-                    connection.execute(
-                        update(departures).where(departures.c.id == found.id).values(hurried=True)
-                    )
+                    departure_rows.set_hurried(connection, found.id)
                 return self._read(connection, found.id)
             readable = self._readable(connection, name)
             self._take_routes(connection, name, actor)
             departure_id = new_id("dpt", now)
-            connection.execute(
-                insert(departures).values(
-                    id=departure_id, name=name, asked_by=actor, hurried=hurried, began_at=now
-                )
-            )
-            rows = [
-                {
-                    "departure_id": departure_id,
-                    "position": position,
-                    "item_id": item.id,
-                    "item": item.name,
-                    "number": item.version or 0,
-                }
-                for position, item in enumerate(readable, start=1)
-            ]
-            if rows:
-                connection.execute(insert(departure_items), rows)
+            departure_rows.add(connection, departure_id, name=name, asked_by=actor, hurried=hurried, at=now)
+            left = [(item.id, item.name, item.version or 0) for item in readable]
+            departure_rows.add_items(connection, departure_id, left)
             self._tell_owners(connection, departure_id, name, readable)
             self._audit.append(
                 connection,
@@ -142,7 +124,7 @@ class Offboarding:
                 action="owner.leave",
                 subject=departure_id,
                 name=name,
-                items=len(rows),
+                items=len(left),
             )
             return self._read(connection, departure_id)
 
@@ -180,15 +162,13 @@ class Offboarding:
         with self._database.write() as connection:
             departure = self._read(connection, departure_id)
             if all(left.fate in (Fate.REPLACED, Fate.GONE) for left in departure.items):
-                connection.execute(
-                    update(departures).where(departures.c.id == departure_id).values(finished_at=self._clock())
-                )
+                departure_rows.finish(connection, departure_id, at=self._clock())
             return self._read(connection, departure_id)
 
     # Inside
 
     def _take_routes(self, connection: Connection, name: str, actor: str) -> None:
-        if connection.execute(select(owners.c.id).where(owners.c.name == name)).first() is None:
+        if addressee_rows.find_owner_id(connection, name) is None:
             return
         owner = self._owners.get(connection, name)
         for route in owner.routes:
@@ -231,17 +211,14 @@ class Offboarding:
 
     def _readable(self, connection: Connection, name: str) -> list[Item]:
         """Items that rotate by themselves first, then those that people must replace; by name within each."""
-        owner_id = connection.execute(select(owners.c.id).where(owners.c.name == name)).scalar_one_or_none()
+        owner_id = addressee_rows.find_owner_id(connection, name)
         actor = name if name.startswith("user:") else f"user:{name}"
-        done = connection.execute(
-            select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor == actor)
-        ).all()
+        done = departure_rows.list_done_by(connection, actor)
         if owner_id is None and not done:
             raise NotFoundError(f"no owner and no login {name[:60]!r}: `nightkey owner list` shows the owners")
-        ids = {row.subject for row in done if _had_value_in_hand(row.action, row.details)}
+        ids = {one.subject for one in done if _had_value_in_hand(one.action, one.details)}
         if owner_id is not None:
-            owned = select(item_owners.c.item_id).where(item_owners.c.owner_id == owner_id)
-            ids |= set(connection.execute(owned).scalars())
+            ids |= addressee_rows.list_owned(connection, owner_id)
         found = []
         for item_id in ids:
             with suppress(NotFoundError):  # deleted since
@@ -249,35 +226,25 @@ class Offboarding:
         return sorted(found, key=lambda item: (item.policy.mode is Mode.NOTIFY, item.name))
 
     def _read(self, connection: Connection, departure_id: str) -> Departure:
-        row = connection.execute(select(departures).where(departures.c.id == departure_id)).one()
-        check_mac(connection, departures, row, f"the departure of {row.name}")
-        listed = connection.execute(
-            select(departure_items)
-            .where(departure_items.c.departure_id == departure_id)
-            .order_by(departure_items.c.position)
-        ).all()
+        stored = departure_rows.get(connection, departure_id)
+        listed = departure_rows.list_items(connection, departure_id)
         return Departure(
-            id=row.id,
-            name=row.name,
-            hurried=row.hurried,
-            began_at=row.began_at,
-            finished_at=row.finished_at,
-            items=[self._stand(connection, row, left) for left in listed],
+            id=stored.id,
+            name=stored.name,
+            hurried=stored.hurried,
+            began_at=stored.began_at,
+            finished_at=stored.finished_at,
+            items=[self._stand(connection, stored, left) for left in listed],
         )
 
-    def _stand(
-        self, connection: Connection, departure: Row[*tuple[Any, ...]], left: Row[*tuple[Any, ...]]
-    ) -> LeftItem:
-        if is_ours(connection, departure_items, left):
+    def _stand(self, connection: Connection, departure: StoredDeparture, left: LeftRow) -> LeftItem:
+        if left.edited is None:
             fate, why = self._fate(connection, departure, left)
         else:
-            key = f"{left.departure_id} {left.position}"
-            fate, why = Fate.REFUSED, str(TamperedError("its row", table=departure_items.name, key=key))
+            fate, why = Fate.REFUSED, left.edited
         return LeftItem(position=left.position, item=left.item, item_id=left.item_id, fate=fate, why=why)
 
-    def _fate(
-        self, connection: Connection, departure: Row[*tuple[Any, ...]], left: Row[*tuple[Any, ...]]
-    ) -> tuple[Fate, str]:
+    def _fate(self, connection: Connection, departure: StoredDeparture, left: LeftRow) -> tuple[Fate, str]:
         try:
             item = self._vault.get(connection, left.item_id)
         except NotFoundError:
@@ -312,7 +279,7 @@ class Offboarding:
             return Fate.BY_HAND, f"its first value may be the one that they knew, so replace it: {command}"
         if item.policy.mode is Mode.NOTIFY:
             return Fate.BY_HAND, "only its owner can replace it"
-        failed = rotation_rows.last_failure(connection, item.id, since=departure.began_at)
+        failed = outcome_rows.last_failure(connection, item.id, since=departure.began_at)
         if failed is not None:
             return Fate.FAILED, f"{failed.last_error} ({failed.id})"
         return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"

@@ -19,6 +19,7 @@ from worker.domain.rotation import BY_OWNER, Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
+from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.notices import RotationNotices
@@ -183,7 +184,7 @@ class Opening:
                     f"(nightkey rotation show {found.id}), then ask again, for somebody else to approve"
                 )
             if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
-                taken = rotation_rows.take_rotation(connection, found.id, now=self._clock())
+                taken = lease_rows.take_rotation(connection, found.id, now=self._clock())
                 rotation_rows.change_rotation(
                     connection,
                     taken,
@@ -221,7 +222,7 @@ class Opening:
     ) -> Rotation:
         """What the night has planned is asked for by a person: it begins, or waits for another's approval."""
         now = self._clock()
-        taken = rotation_rows.take_rotation(connection, found.id, now=now)
+        taken = lease_rows.take_rotation(connection, found.id, now=now)
         asks = item.policy.four_eyes
         rotation_rows.change_rotation(
             connection,

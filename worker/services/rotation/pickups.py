@@ -8,9 +8,8 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.crypto.keyring import Keyring
@@ -191,21 +190,21 @@ class Pickups:
             if not pickup_rows.is_kept_since(connection, arrived_by):
                 return 0
 
-        def end_page(last: tuple[str] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+        def end_page(last: tuple[str] | None) -> Sequence[tuple[str]]:
             nonlocal total
             with self._database.write() as connection:
                 page = pickup_rows.find_arrived(
                     connection, arrived_by=arrived_by, after=last[0] if last else "", limit=_PAGE
                 )
                 ended = pickup_rows.end_arrived(connection, page, at=self._clock())
-                for row in ended:
+                for one in ended:
                     self._versions.forget_value(
-                        connection, row.item_id, row.number, actor=actor, reason="it arrived an hour ago"
+                        connection, one.item_id, one.number, actor=actor, reason="it arrived an hour ago"
                     )
             total += len(ended)
             return page
 
-        for _ in walk_pages(end_page, lambda row: (row.id,), size=_PAGE):
+        for _ in walk_pages(end_page, lambda pickup: pickup, size=_PAGE):
             pass
         if total:
             self._database.scrub()

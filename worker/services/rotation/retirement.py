@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, select
+from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError, RefusedError, UnreadableError
-from vaultcore.model import Item, Mode, Stage
-from vaultcore.paging import select_page, walk_pages
-from vaultcore.stored import Unread, check_row, do_apart
-from vaultcore.tables import items, versions
+from vaultcore.model import Item, Mode
+from vaultcore.paging import walk_pages
+from vaultcore.stored import do_apart
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.findings import Finding, find_unreadable
@@ -19,7 +17,7 @@ from worker.domain.proof import Overlap, judge
 from worker.domain.saga import State
 from worker.rotators.catalog import load_rotator
 from worker.rows.consumers import consumers_of
-from worker.rows.tables import rotations
+from worker.rows.replaced_versions import ReplacedVersion, UnreadVersion, list_replaced
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.opening import Opening
@@ -53,57 +51,58 @@ class Retirement:
         """
         retired, unreadable = 0, list[Finding]()
 
-        def retire_page(last: tuple[str, int] | None) -> Sequence[Row[*tuple[Any, ...]]]:
+        def retire_page(last: tuple[str, int] | None) -> Sequence[ReplacedVersion | UnreadVersion]:
             nonlocal retired
             with self._database.write() as connection:
-                keys = (versions.c.item_id, versions.c.number)
-                page = connection.execute(select_page(_candidates(), keys, last, size=page_size)).all()
-                for row in page:
-                    done = do_apart(connection, row, lambda one: self._retire(connection, one, actor))
-                    if isinstance(done, Unread):
-                        unreadable.append(_find(done))
-                    else:
+                page = list_replaced(connection, after=last, limit=page_size)
+                for version in page:
+                    done = (
+                        version
+                        if isinstance(version, UnreadVersion)
+                        else do_apart(connection, version, lambda one: self._retire(connection, one, actor))
+                    )
+                    if isinstance(done, bool):
                         retired += done
+                    else:
+                        unreadable.append(_find(version, done.problem))
             return page
 
-        for _ in walk_pages(retire_page, lambda row: (row.item_id, row.number), size=page_size):
+        for _ in walk_pages(retire_page, lambda version: (version.item_id, version.number), size=page_size):
             pass
         if retired:
             self._database.scrub()
         return retired, unreadable
 
-    def _retire(self, connection: Connection, row: Row[*tuple[Any, ...]], actor: str) -> bool:
-        check_row(row, f"version {row.number} of {row.name}")
+    def _retire(self, connection: Connection, version: ReplacedVersion, actor: str) -> bool:
         now = self._clock()
-        ends = row.superseded_at + timedelta(seconds=row.overlap_seconds)
-        if self._comparison.is_open(connection, row.item_id):
+        ends = version.superseded_at + timedelta(seconds=version.overlap_seconds)
+        if self._comparison.is_open(connection, version.item_id):
             return False
         try:
-            item = self._vault.get(connection, row.item_id)
+            item = self._vault.get(connection, version.item_id)
             unread = self._vault.is_unread(connection, item, active=False)
-            overlap = Overlap(number=row.current, ends=ends, opens=now, canary_id=None, unread=unread)
-            if judge(overlap, consumers_of(connection, row.item_id), now=now).state is not State.RETIRING:
+            overlap = Overlap(number=version.current, ends=ends, opens=now, canary_id=None, unread=unread)
+            if judge(overlap, consumers_of(connection, version.item_id), now=now).state is not State.RETIRING:
                 return False
             lost = find_lost_uses(connection, item)
             if lost:
                 raise UnreadableError(f"what uses {item.name}", f"it is kept for {lost[0]}")
             if _is_outside(item):
-                self._opening.open_retirement(connection, item, number=row.number, asked_by=actor)
+                self._opening.open_retirement(connection, item, number=version.number, asked_by=actor)
                 return True
         except RefusedError:  # another of its versions goes first
             return False
-        self._versions.destroy(connection, row.item_id, row.number, actor=actor, reason="replaced")
+        self._versions.destroy(connection, version.item_id, version.number, actor=actor, reason="replaced")
         return True
 
 
-def _find(unread: Unread[bool]) -> Finding:
-    row = unread.row
+def _find(version: ReplacedVersion | UnreadVersion, problem: str) -> Finding:
     return find_unreadable(
-        f"versions {row.item_id} {row.number}",
-        unread.problem,
-        item_id=row.item_id,
-        item=str(row.name),
-        what=f"version {row.number} of it",
+        f"versions {version.item_id} {version.number}",
+        problem,
+        item_id=version.item_id,
+        item=str(version.name),
+        what=f"version {version.number} of it",
     )
 
 
@@ -115,27 +114,3 @@ def _is_outside(item: Item) -> bool:
         return load_rotator(item.policy.rotator).issues
     except NightkeyError:  # it is not installed: the rotation will say so, and keep the version
         return True
-
-
-def _candidates() -> Select[*tuple[Any, ...]]:
-    current = versions.alias("current")
-    busy = exists().where(rotations.c.item_id == versions.c.item_id, rotations.c.finished_at.is_(None))
-    return (
-        select(
-            versions.c.item_id,
-            versions.c.number,
-            versions.c.superseded_at,
-            items.c.name,
-            items.c.overlap_seconds,
-            current.c.number.label("current"),
-        )
-        .join(items, items.c.id == versions.c.item_id)
-        .join(
-            current,
-            and_(current.c.item_id == versions.c.item_id, current.c.stage == Stage.CURRENT.value),
-        )
-        .where(
-            versions.c.stage == Stage.PREVIOUS.value,
-            ~busy,
-        )
-    )

@@ -19,6 +19,8 @@ from vaultcore.versions import Versions
 from worker.domain.limits import hold_until
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
+from worker.rows import rotation_leases as lease_rows
+from worker.rows import rotation_outcomes as outcome_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
@@ -199,7 +201,7 @@ class Rollback:
     def _return_consumers(self, rotation: Rotation) -> list[str]:
         """Everybody is on the old value from now on. Which workflows still run with the new one."""
         with self._database.write() as connection:
-            rotation_rows.check_fence(connection, rotation, now=self._clock())
+            lease_rows.check_fence(connection, rotation, now=self._clock())
             self.go_back(connection, rotation, actor=rotation.id)
             return [] if rotation.hurried else self._proofs.runs_with_new(connection, rotation)
 
@@ -233,7 +235,7 @@ class Rollback:
     def _hold(self, connection: Connection, item_id: str) -> None:
         """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
         until = hold_until(
-            rotation_rows.count_failures(connection, item_id) + 1,
+            outcome_rows.count_failures(connection, item_id) + 1,
             base=self._failed_hold,
             expires_at=self._vault.get(connection, item_id).expires_at,
             now=self._clock(),

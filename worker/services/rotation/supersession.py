@@ -13,6 +13,7 @@ from vaultcore.model import Item
 from vaultcore.versions import Versions
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
+from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 
 _ENDS_NOW = frozenset(State) - FINISHED - {State.STUCK}
@@ -58,7 +59,7 @@ class Supersession:
                 rotation,
                 decide(rotation, state=rotation.stuck_in, next_at=now),
             )
-            rotation_rows.add_step(
+            step_rows.add_step(
                 connection,
                 rotation.id,
                 step="given",

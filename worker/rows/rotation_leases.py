@@ -1,0 +1,118 @@
+"""Who holds a rotation, as rows: conditional claims, leases and fences. It commits nothing."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+
+from vaultcore.errors import ConflictError, RefusedError
+from worker.domain.rotation import Rotation
+from worker.rows.lease_clock import lease_clock
+from worker.rows.rotations import find_changes, get_rotation, read_whole
+from worker.rows.tables import rotations
+
+
+def claim_rotation(
+    connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
+) -> Rotation | None:
+    """Takes the rotation for one step, if a step is due and nobody holds it.
+
+    Raises its fence, so that who held it before cannot commit, and counts the try, so that a step
+    that kills its worker is not tried for ever. `TamperedError` for one that none of us wrote as it is.
+    """
+    lease_now = lease_clock(connection, now)
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            rotations.c.next_at <= now,
+            or_(rotations.c.lease_until.is_(None), rotations.c.lease_until < lease_now),
+        )
+        .values(
+            lease_until=lease_now + lease,
+            fence=rotations.c.fence + 1,
+            attempts=rotations.c.attempts + 1,
+            touched_at=now,
+        )
+        .returning(rotations)
+    ).one_or_none()
+    return None if row is None else read_whole(connection, row)
+
+
+def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) -> Rotation:
+    """Takes the rotation for a person's decision, in one transaction with it; whether a step is due or not.
+
+    `ConflictError` while a worker is at it, `RefusedError` once it has ended.
+    """
+    row = connection.execute(
+        update(rotations)
+        .where(
+            rotations.c.id == rotation_id,
+            rotations.c.finished_at.is_(None),
+            or_(
+                rotations.c.lease_until.is_(None),
+                rotations.c.lease_until < lease_clock(connection, now),
+            ),
+        )
+        .values(fence=rotations.c.fence + 1, lease_until=None)
+        .returning(rotations)
+    ).one_or_none()
+    if row is not None:
+        return read_whole(connection, row)
+    found = get_rotation(connection, rotation_id)
+    if found.finished_at is not None:
+        raise RefusedError(f"{found.id} of {found.item} is over: it is {found.state}")
+    raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
+
+
+def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
+    """Holds on to the rotation; False for who lost it, or let its lease lapse."""
+    lease_now = lease_clock(connection, now)
+    renewed = connection.execute(
+        update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
+    )
+    return renewed.rowcount == 1
+
+
+def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
+    lease_now = lease_clock(connection, now)
+    return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
+
+
+def release_rotation(connection: Connection, claimed: Rotation, after: Rotation, *, now: datetime) -> None:
+    """Writes what the step made of it and gives the lease back; `ConflictError` for who lost it or let it
+    lapse.
+    """
+    written = connection.execute(
+        update(rotations)
+        .where(_is_held(claimed, lease_clock(connection, now)))
+        .values(lease_until=None, **find_changes(claimed, after))
+    )
+    if written.rowcount != 1:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def release_lease(connection: Connection, claimed: Rotation) -> None:
+    """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .values(lease_until=None)
+    )
+
+
+def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
+    """In a transaction that changes the vault for a rotation: only its holder may commit it."""
+    held = connection.execute(
+        select(rotations.c.id).where(_is_held(claimed, lease_clock(connection, now))).with_for_update()
+    ).first()
+    if held is None:
+        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+
+
+def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
+    return and_(
+        rotations.c.id == claimed.id,
+        rotations.c.fence == claimed.fence,
+        rotations.c.lease_until >= lease_now,
+    )

@@ -1,0 +1,56 @@
+"""What each step of a rotation came to, as rows: numbered from 1, in the order in which they were done."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, insert, select
+
+from worker.rows.tables import rotation_steps
+
+
+class Step(NamedTuple):
+    """`cause`: why it failed, by word; None: it did not, or nobody can say."""
+
+    number: int
+    step: str
+    result: str
+    cause: str | None
+    message: str
+    at: datetime
+
+
+def add_step(
+    connection: Connection,
+    rotation_id: str,
+    *,
+    step: str,
+    result: str,
+    cause: str | None,
+    message: str,
+    at: datetime,
+) -> None:
+    number = connection.execute(
+        select(func.coalesce(func.max(rotation_steps.c.number), 0) + 1).where(
+            rotation_steps.c.rotation_id == rotation_id
+        )
+    ).scalar_one()
+    connection.execute(
+        insert(rotation_steps).values(
+            rotation_id=rotation_id,
+            number=number,
+            step=step,
+            result=result,
+            cause=cause,
+            message=message,
+            at=at,
+        )
+    )
+
+
+def steps_of(connection: Connection, rotation_id: str) -> list[Step]:
+    rows = connection.execute(
+        select(rotation_steps)
+        .where(rotation_steps.c.rotation_id == rotation_id)
+        .order_by(rotation_steps.c.number)
+    )
+    return [Step(row.number, row.step, row.result, row.cause, row.message, row.at) for row in rows]
