@@ -33,6 +33,7 @@ from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import nights as night_rows
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotations, sweeps
@@ -450,7 +451,7 @@ def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
         created_at=now,
     )
     with moves.services.database.write() as connection:
-        rotation_rows.insert_rotation(connection, rotation)
+        change_rows.insert_rotation(connection, rotation)
     return rotation
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from vaultcore.errors import ConflictError, RefusedError
 from worker.domain.rotation import Rotation
 from worker.rows.lease_clock import lease_clock
-from worker.rows.rotations import find_changes, get_rotation, read_whole
+from worker.rows.rotation_changes import find_changes
+from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
 
 

@@ -1,4 +1,4 @@
-"""Rotations as rows: reads, writes, conditional claims. Nothing is decided here, and nothing committed."""
+"""Rotations as rows: found, listed, due, woken. Nothing is decided here, and nothing committed."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
 
 from vaultcore.damage import is_whole
-from vaultcore.database import upsert_into
-from vaultcore.errors import ConflictError, NotFoundError, UnreadableError
+from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
@@ -32,23 +31,6 @@ def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
     waits_for = [str(reason) for reason in stored["waits_for"]]
     stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
     return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in, "waits_for": waits_for})
-
-
-# Rotations
-
-
-def insert_rotation(connection: Connection, rotation: Rotation) -> None:
-    """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
-    opened = connection.execute(
-        upsert_into(connection, rotations)
-        .values({**vars(rotation), "state": rotation.state.value, "stuck_in": None})
-        .on_conflict_do_nothing()
-        .returning(rotations.c.id)
-    ).first()
-    if opened is None:
-        found = find_open_rotation(connection, rotation.item_id)
-        which = "list" if found is None else f"show {found.id}"
-        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation {which}`")
 
 
 def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
@@ -87,47 +69,6 @@ def read_whole(connection: Connection, row: Row[*tuple[Any, ...]]) -> Rotation:
     rotation = rotation_from_row(row)
     check_mac(connection, rotations, row, f"rotation {row.id}")
     return rotation
-
-
-def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
-    """Nobody looks at it before that."""
-    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
-
-
-def change_rotation(connection: Connection, rotation: Rotation, after: Rotation) -> None:
-    """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
-    changes = find_changes(rotation, after)
-    if changes:
-        connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**changes))
-
-
-def find_changes(before: Rotation, after: Rotation) -> dict[str, Any]:
-    """The columns that differ. The lease is whoever's who holds it, and no part of this."""
-    was, became = vars(before), vars(after)
-    return {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
-
-
-def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
-    """Its owners have heard of it: no digest has to tell it any more."""
-    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
-
-
-def set_intent(
-    connection: Connection,
-    claimed: Rotation,
-    *,
-    number: int | None,
-    issuing: bool,
-    late_until: datetime | None,
-) -> None:
-    """Which version the rotation is filling, whether the other side may have been asked for its value, and
-    until when a request that was given up may take effect there.
-    """
-    connection.execute(
-        update(rotations)
-        .where(rotations.c.id == claimed.id)
-        .values(new_number=number, issuing=issuing, late_until=late_until)
-    )
 
 
 def due_rotations(connection: Connection, now: datetime, *, limit: int = 500) -> list[str]:

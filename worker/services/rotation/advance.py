@@ -36,6 +36,7 @@ from worker.domain.rotation import Rotation, apply, count_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -183,7 +184,7 @@ class Rotations:
         now = self._clock()
         with self._database.write() as connection:
             self._row_verification.record(connection, error)
-            rotation_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
+            change_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
     def _give_back(self, claimed: Rotation, lease: Lease) -> None:
         """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""

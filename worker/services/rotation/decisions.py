@@ -20,6 +20,7 @@ from worker.domain.saga import State
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -296,7 +297,7 @@ class Decisions:
         **values: object,
     ) -> None:
         """Writes the decision; what was tried and waited for before it no longer counts."""
-        rotation_rows.change_rotation(connection, rotation, decide(rotation, **values))
+        change_rows.change_rotation(connection, rotation, decide(rotation, **values))
         step_rows.add_step(
             connection,
             rotation.id,

@@ -26,8 +26,8 @@ from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
-from worker.rows import rotations as rotation_rows
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
@@ -99,8 +99,8 @@ class ForwardSteps:
                 actor=rotation.id,
             )
             late = late_after_answer(rotation, self._clock())
-            rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
-            rotation_rows.change_rotation(connection, rotation, replace(rotation, old_dead=old_dead))
+            change_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+            change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=old_dead))
 
         return Done(message=f"version {number} is pending", record=record)
 
@@ -120,7 +120,7 @@ class ForwardSteps:
             return Done(message=message)
 
         def record(connection: Connection) -> None:
-            rotation_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
+            change_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
             self._rotation_notices.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
@@ -141,7 +141,7 @@ class ForwardSteps:
             self._versions.activate(connection, item.id, new=new, old=old, actor=rotation.id)
             canary_id = self._proofs.begin_with_canary(connection, rotation, item) if overlaps else None
             if canary_id is not None:
-                rotation_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))
+                change_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))
             if item.kind is Kind.API_KEY:
                 self._open_claim(connection, item, rotation)
 
@@ -220,7 +220,7 @@ class ForwardSteps:
                         connection, rotation.item_id, left, actor=rotation.id, reason="left behind"
                     )
                 number = self._versions.begin_pending(connection, rotation.item_id, actor=rotation.id)
-            rotation_rows.set_intent(
+            change_rows.set_intent(
                 connection, rotation, number=number, issuing=issuing, late_until=rotation.late_until
             )
         return number
@@ -236,7 +236,7 @@ class ForwardSteps:
             with self._database.write() as connection:
                 lease_rows.check_fence(connection, rotation, now=self._clock())
                 late = late_after_answer(rotation, self._clock())
-                rotation_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
+                change_rows.set_intent(connection, rotation, number=number, issuing=False, late_until=late)
         raise failure
 
     def _revoke(self, rotation: Rotation, rotator: Rotator, job: Job) -> str:
@@ -253,7 +253,7 @@ class ForwardSteps:
         if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
             with self._database.write() as connection:
                 lease_rows.check_fence(connection, rotation, now=self._clock())
-                rotation_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
+                change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
         raise failure
 
     def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:

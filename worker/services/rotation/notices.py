@@ -16,6 +16,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
 from worker.rows import findings as finding_rows
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
 from worker.services.notices.outbox import Outbox
@@ -72,7 +73,7 @@ class RotationNotices:
             dedupe_key=f"rotation:{rotation.id}:done",
             data=data | {"version": rotation.new_number or item.version, "expires_at": item.expires_at},
         )
-        rotation_rows.set_told(connection, rotation.id, rotation.night)
+        change_rows.set_told(connection, rotation.id, rotation.night)
 
     def tell_one_way(self, connection: Connection, rotation: Rotation, error: str, *, renew: bool) -> None:
         """The old value stopped working when the new one was issued: whoever uses it fails from now on."""

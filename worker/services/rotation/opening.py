@@ -19,6 +19,7 @@ from worker.domain.rotation import BY_OWNER, Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.comparison import Comparison
@@ -97,7 +98,7 @@ class Opening:
             next_at=now + item.policy.approval if requested else begins_at or now,
             created_at=now,
         )
-        rotation_rows.insert_rotation(connection, rotation)
+        change_rows.insert_rotation(connection, rotation)
         self._note(connection, rotation, "rotation.open", asked_by, reason=reason, hurried=hurried)
         if requested:
             self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
@@ -123,7 +124,7 @@ class Opening:
             next_at=now,
             created_at=now,
         )
-        rotation_rows.insert_rotation(connection, rotation)
+        change_rows.insert_rotation(connection, rotation)
         self._note(connection, rotation, "rotation.open", asked_by, reason=rotation.reason)
 
     def request(self, name: str, *, asked_by: str, in_freeze: bool = False) -> Rotation:
@@ -185,7 +186,7 @@ class Opening:
                 )
             if found.state in BEFORE_ACTIVATION | WATCHED | {State.RETIRING}:
                 taken = lease_rows.take_rotation(connection, found.id, now=self._clock())
-                rotation_rows.change_rotation(
+                change_rows.change_rotation(
                     connection,
                     taken,
                     replace(taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]),
@@ -224,7 +225,7 @@ class Opening:
         now = self._clock()
         taken = lease_rows.take_rotation(connection, found.id, now=now)
         asks = item.policy.four_eyes
-        rotation_rows.change_rotation(
+        change_rows.change_rotation(
             connection,
             taken,
             replace(

@@ -19,9 +19,9 @@ from vaultcore.versions import Versions
 from worker.domain.limits import hold_until
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_outcomes as outcome_rows
-from worker.rows import rotations as rotation_rows
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
 from worker.services.rotation.lateness import WAITS, late_until
@@ -62,7 +62,7 @@ class Rollback:
 
         def record(connection: Connection) -> None:
             self.drop_new(connection, rotation, actor=rotation.id, reason="rejected")
-            rotation_rows.set_intent(
+            change_rows.set_intent(
                 connection, rotation, number=None, issuing=False, late_until=rotation.late_until
             )
 
@@ -102,7 +102,7 @@ class Rollback:
         def record(connection: Connection) -> None:
             self._end(connection, rotation)
             if again_at is not None:
-                rotation_rows.set_intent(
+                change_rows.set_intent(
                     connection, rotation, number=rotation.new_number, issuing=True, late_until=again_at
                 )
 

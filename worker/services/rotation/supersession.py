@@ -13,6 +13,7 @@ from vaultcore.model import Item
 from vaultcore.versions import Versions
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
+from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 
@@ -54,7 +55,7 @@ class Supersession:
             return None
         now = self._clock()
         if rotation.state is State.STUCK and rotation.stuck_in is not None:
-            rotation_rows.change_rotation(
+            change_rows.change_rotation(
                 connection,
                 rotation,
                 decide(rotation, state=rotation.stuck_in, next_at=now),

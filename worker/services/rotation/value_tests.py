@@ -18,7 +18,7 @@ from vaultcore.versions import Versions
 from worker.domain.checks import Sight
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator, asks_nobody
-from worker.rows import rotations as rotation_rows
+from worker.rows import rotation_changes as change_rows
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
@@ -79,7 +79,7 @@ class ValueTests:
 
         def record(connection: Connection) -> None:
             noted.record(connection)
-            rotation_rows.change_rotation(connection, rotation, replace(rotation, shown_by=shown_by))
+            change_rows.change_rotation(connection, rotation, replace(rotation, shown_by=shown_by))
 
         return replace(noted, record=record)
 
@@ -137,7 +137,7 @@ class ValueTests:
     def _shown(self, rotation: Rotation, by: str, *, message: str) -> Done:
         return Done(
             message=message,
-            record=lambda connection: rotation_rows.change_rotation(
+            record=lambda connection: change_rows.change_rotation(
                 connection, rotation, replace(rotation, shown_by=by)
             ),
         )

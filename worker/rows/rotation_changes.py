@@ -1,0 +1,67 @@
+"""What is written of a rotation, as rows: opened, changed, put off. It decides nothing and commits nothing."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, update
+
+from vaultcore.database import upsert_into
+from vaultcore.errors import ConflictError
+from worker.domain.rotation import Rotation
+from worker.rows.rotations import find_open_rotation
+from worker.rows.tables import rotations
+
+
+def insert_rotation(connection: Connection, rotation: Rotation) -> None:
+    """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
+    opened = connection.execute(
+        upsert_into(connection, rotations)
+        .values({**vars(rotation), "state": rotation.state.value, "stuck_in": None})
+        .on_conflict_do_nothing()
+        .returning(rotations.c.id)
+    ).first()
+    if opened is None:
+        found = find_open_rotation(connection, rotation.item_id)
+        which = "list" if found is None else f"show {found.id}"
+        raise ConflictError(f"{rotation.item} is being rotated already: `nightkey rotation {which}`")
+
+
+def change_rotation(connection: Connection, rotation: Rotation, after: Rotation) -> None:
+    """Writes what was decided of a rotation, or came of its step, that is held in the same transaction."""
+    changes = find_changes(rotation, after)
+    if changes:
+        connection.execute(update(rotations).where(rotations.c.id == rotation.id).values(**changes))
+
+
+def find_changes(before: Rotation, after: Rotation) -> dict[str, Any]:
+    """The columns that differ. The lease is whoever's who holds it, and no part of this."""
+    was, became = vars(before), vars(after)
+    return {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
+
+
+def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:
+    """Nobody looks at it before that."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(next_at=until))
+
+
+def set_told(connection: Connection, rotation_id: str, night: datetime | None) -> None:
+    """Its owners have heard of it: no digest has to tell it any more."""
+    connection.execute(update(rotations).where(rotations.c.id == rotation_id).values(told_night=night))
+
+
+def set_intent(
+    connection: Connection,
+    claimed: Rotation,
+    *,
+    number: int | None,
+    issuing: bool,
+    late_until: datetime | None,
+) -> None:
+    """Which version the rotation is filling, whether the other side may have been asked for its value, and
+    until when a request that was given up may take effect there.
+    """
+    connection.execute(
+        update(rotations)
+        .where(rotations.c.id == claimed.id)
+        .values(new_number=number, issuing=issuing, late_until=late_until)
+    )
