@@ -8,10 +8,7 @@ import pytest
 
 HOUSE = Path(__file__).parents[2] / "worker"
 ROOMS = (
-    "services/night",
-    "services/upkeep",
-    "services/core.py",
-    "services/items.py",
+    "services",
     "cli",
     "web",
     "supervision",
