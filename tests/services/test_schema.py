@@ -436,9 +436,11 @@ def test_rows_of_a_release_that_signed_fewer_tables_get_theirs_once_and_what_was
     assert [one.action for one in Moves(services).log()] == ["vault.sign-rows"] * 2
     services.close()
     assert initialise(settings, clock) == []
-    with Database(settings.database).write() as connection:  # its own row, put back as it was before
+    database = Database(settings.database)
+    with database.write() as connection:  # its own row, put back as it was before
         connection.execute(update(deployment).values(signed=None, mac=macs.make(deployment, own)))
         connection.execute(update(claims).values(number=2, mac=None))
+    database.dispose()
     again = Services(settings, clock)
     with pytest.raises(ConfigurationError, match="was taken away or changed behind the vault's back"):
         again.check()
