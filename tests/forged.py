@@ -13,7 +13,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from worker.domain.messages import Fault
+from worker.domain.messages import MessageFault
 
 ROTATION = "rot_01kb0000000000000000000000"
 DEEP = 100_000
@@ -100,14 +100,14 @@ def _signature() -> dict[str, Any]:
     return {"task": "nightkey.night", "args": [], "kwargs": {}, "options": {}, "subtask_type": None}
 
 
-def contents() -> dict[str, tuple[Fault, bytes]]:
+def contents() -> dict[str, tuple[MessageFault, bytes]]:
     """What each is, what is wrong with it, and the bytes."""
     no_json, ill, large, task, wrong = (
-        Fault.NO_JSON,
-        Fault.ILL_FORMED,
-        Fault.TOO_LARGE,
-        Fault.NO_TASK,
-        Fault.WRONG_ID,
+        MessageFault.NO_JSON,
+        MessageFault.ILL_FORMED,
+        MessageFault.TOO_LARGE,
+        MessageFault.NO_TASK,
+        MessageFault.WRONG_ID,
     )
     whole = json.dumps(genuine())
     return {
@@ -219,7 +219,7 @@ def contents() -> dict[str, tuple[Fault, bytes]]:
 
 
 @contextmanager
-def put(folder: Path, queue: str) -> Iterator[dict[str, Fault]]:
+def put(folder: Path, queue: str) -> Iterator[dict[str, MessageFault]]:
     """Each of these as an entry of the folder, as long as the block lasts, with what is wrong with it."""
     found = {}
     names = (f"{number:020d}_forged.{queue}.msg" for number in itertools.count(1))
@@ -239,7 +239,7 @@ def put(folder: Path, queue: str) -> Iterator[dict[str, Fault]]:
     for target in links.values():
         name = next(names)
         (folder / name).symlink_to(name if target is None else target)
-        found[name] = Fault.NO_FILE
+        found[name] = MessageFault.NO_FILE
     pipe, to_pipe, full, empty, plain = (next(names) for _ in range(5))
     os.mkfifo(folder / pipe)
     os.mkfifo(folder.parent / "pipe")
@@ -247,21 +247,21 @@ def put(folder: Path, queue: str) -> Iterator[dict[str, Fault]]:
     (folder / empty).mkdir()
     (folder / full).mkdir()
     write(folder / full / f"1.{queue}.msg", whole)
-    found |= dict.fromkeys((pipe, to_pipe, full, empty), Fault.NO_FILE)
+    found |= dict.fromkeys((pipe, to_pipe, full, empty), MessageFault.NO_FILE)
     write(folder / plain, whole, mode=0o666)
-    found[plain] = Fault.NOT_OURS
+    found[plain] = MessageFault.NOT_OURS
     if os.geteuid() == 0:
         name = next(names)
         write(folder / name, whole)
         os.chown(folder / name, 65534, 65534)
-        found[name] = Fault.NOT_OURS
+        found[name] = MessageFault.NOT_OURS
     else:
         name = next(names)
         write(folder / name, whole, mode=0)
-        found[name] = Fault.UNREADABLE
+        found[name] = MessageFault.UNREADABLE
     for stray in ("a-file-of-somebody", "1_x.another-queue.msg", ".hidden", os.fsdecode(b"\xff\xfe")):
         write(folder / stray, whole)
-        found[stray] = Fault.NO_FILE
+        found[stray] = MessageFault.NO_FILE
     with socket.socket(socket.AF_UNIX) as listening:
         name = next(names)
         here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -269,7 +269,7 @@ def put(folder: Path, queue: str) -> Iterator[dict[str, Fault]]:
             listening.bind(f"/proc/self/fd/{here}/{name}")  # a path of a socket may not be long
         finally:
             os.close(here)
-        found[name] = Fault.NO_FILE
+        found[name] = MessageFault.NO_FILE
         yield found
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from worker.bootstrap import Services
 from worker.web.app import build_app
-from worker.web.connections import Limits
+from worker.web.connections import ConnectionLimits
 from worker.web.serving import Server, open_listener, show_address
 
 _SECONDS_MAX = 30
@@ -70,17 +70,17 @@ def read_answer(response: http.client.HTTPResponse) -> Answered:
     return Answered(response.status, headers, json.loads(text) if text else None)
 
 
-def serve(services: Services, limits: Limits | None = None) -> AbstractContextManager[Front]:
-    return serve_app(build_app(services, limits or Limits()), limits)
+def serve(services: Services, limits: ConnectionLimits | None = None) -> AbstractContextManager[Front]:
+    return serve_app(build_app(services, limits or ConnectionLimits()), limits)
 
 
 @contextmanager
 def serve_app(
-    app: ASGIApp, limits: Limits | None = None, *, before: Callable[[Front], None] = lambda _: None
+    app: ASGIApp, limits: ConnectionLimits | None = None, *, before: Callable[[Front], None] = lambda _: None
 ) -> Iterator[Front]:
     """Listens before it starts: whoever calls at once, or in `before`, is answered once it runs."""
     listener = open_listener("127.0.0.1:0")
-    front = Front(show_address(listener), Server(app, limits=limits or Limits()))
+    front = Front(show_address(listener), Server(app, limits=limits or ConnectionLimits()))
     before(front)
     thread = threading.Thread(target=front.server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -55,7 +55,7 @@ class AuditRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verification:
     """`problems` are sentences, each naming a row; none means that the chain is whole."""
 
     rows: int
@@ -120,7 +120,7 @@ class AuditLog:
         if action in _DECISIVE:
             connection.info[DECISIVE] = True
 
-    def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verdict:
+    def verify(self, connection: Connection, anchors: tuple["Anchor", ...] = ()) -> Verification:
         """Walks the whole chain; says of each edited, missing, moved or cut-off row where it is."""
         problems: list[str] = []
         expected, previous = 1, _GENESIS
@@ -148,7 +148,7 @@ class AuditLog:
         elif head.hash != previous:
             problems.append("the head does not belong to the last row")
         problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
-        return Verdict(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
+        return Verification(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
 
     def holds(self, connection: Connection, anchor: "Anchor") -> bool:
         """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
 from vaultcore.errors import NotFoundError
-from vaultcore.model import Consumer, NodeReference, Reference
+from vaultcore.model import ConsumerKind, NodeReference, Reference
 from vaultcore.names import normalise, spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.rows import reference_from_row, select_references
@@ -28,7 +28,7 @@ class References:
         self,
         connection: Connection,
         *,
-        consumer: Consumer,
+        consumer: ConsumerKind,
         consumer_id: str,
         consumer_name: str,
         active: bool,

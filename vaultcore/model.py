@@ -39,7 +39,7 @@ class Mode(StrEnum):
     """Only its owner can replace it; Nightkey tells them in time."""
 
 
-class Consumer(StrEnum):
+class ConsumerKind(StrEnum):
     WORKFLOW = "workflow"
     """A node of a workflow uses the item."""
     ROTATOR = "rotator"
@@ -213,7 +213,7 @@ class Reference:
     `held_by` names the rotation that pinned it for a while; None with a pin: somebody pinned it.
     """
 
-    consumer: Consumer
+    consumer: ConsumerKind
     consumer_id: str
     consumer_name: str
     active: bool

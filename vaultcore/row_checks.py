@@ -22,7 +22,7 @@ from vaultcore.versions import Versions
 Key = tuple[Any, ...]
 
 
-class Fault(StrEnum):
+class RowFault(StrEnum):
     ROW = "row"
     """None of us wrote the row as it is."""
     RECORD = "record"
@@ -35,7 +35,7 @@ class Wrong:
 
     table: str
     key: str
-    fault: Fault
+    fault: RowFault
     row: Mapping[str, Any]
 
 
@@ -99,9 +99,9 @@ class RowChecks:
         fault = None
         _, opens = self._opens.get(table.name, ((), None))
         if not is_ours(connection, table, stored):
-            fault = Fault.ROW
+            fault = RowFault.ROW
         elif opens is not None and not opens(row):
-            fault = Fault.RECORD
+            fault = RowFault.RECORD
         if fault is None:
             return None
         named = {name: stored[name] for name in columns_of(table)}

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
-from vaultcore.model import Consumer, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
+from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import skeleton
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
@@ -233,7 +233,7 @@ def reference_from_row(connection: Connection, row: Row[*tuple[Any, ...]]) -> Re
     check_row(row, what)
     check_mac(connection, references, row, what)
     return Reference(
-        consumer=Consumer(row.consumer),
+        consumer=ConsumerKind(row.consumer),
         consumer_id=row.consumer_id,
         consumer_name=row.consumer_name,
         active=row.active,

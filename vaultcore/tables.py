@@ -36,7 +36,7 @@ from sqlalchemy import (
     text,
 )
 
-from vaultcore.model import Consumer, Kind, Stage
+from vaultcore.model import ConsumerKind, Kind, Stage
 from vaultcore.stored import UNREADABLE
 
 _EARLIEST = 2000
@@ -304,7 +304,7 @@ Index(
 
 
 class ReferenceColumns(TypedColumns):
-    consumer: Named[str] = Column(String(10), info={"one_of": Consumer})
+    consumer: Named[str] = Column(String(10), info={"one_of": ConsumerKind})
     consumer_id: Named[str] = Column(String(40))
     consumer_name: Named[str] = Column(String(200))
     active: Named[bool] = Column(Boolean)

@@ -18,7 +18,7 @@ from vaultcore.consumers import References
 from vaultcore.crypto import apikeys
 from vaultcore.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.ids import new_id
-from vaultcore.model import UNCHANGED, Consumer, Item, Kind, NodeReference, Policy, Stage, Unchanged
+from vaultcore.model import UNCHANGED, ConsumerKind, Item, Kind, NodeReference, Policy, Stage, Unchanged
 from vaultcore.names import spellings
 from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
@@ -272,7 +272,7 @@ class Vault:
         item = self.get(connection, name_or_id, lock=True)
         users = sorted(
             {
-                f"{'rotator of ' if r.consumer is Consumer.ROTATOR else ''}{r.consumer_name}"
+                f"{'rotator of ' if r.consumer is ConsumerKind.ROTATOR else ''}{r.consumer_name}"
                 for r in self._references.of_item(connection, item.id)
                 if r.consumer_id != item.id and not r.mentioned
             }
@@ -390,7 +390,7 @@ class Vault:
         }
         self._references.record(
             connection,
-            consumer=Consumer.ROTATOR,
+            consumer=ConsumerKind.ROTATOR,
             consumer_id=item_id,
             consumer_name=name,
             active=True,

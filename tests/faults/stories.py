@@ -16,7 +16,7 @@ from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.domain.work import Task, after_schedule
 from worker.rows.tables import deliveries, rotations
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 
 ITEM, ACCOUNT, SPARE = "prod-billing-api-token", "billing", "prod-billing-spare-token"
 _PAST_THE_OVERLAP = timedelta(hours=25)
@@ -82,7 +82,7 @@ class Story:
                 return f"{workflow} {ran.status}: {ran.error_message}"
         return "completed"
 
-    def _go_on(self, services: Services, waiting: Outcome) -> Outcome:
+    def _go_on(self, services: Services, waiting: RunOutcome) -> RunOutcome:
         """Its time comes, and with it that of others, which workers who were killed have left."""
         assert isinstance(services.clock, SharedClock)
         assert self.waits is not None

@@ -6,12 +6,12 @@ from tests.forged import ROTATION, genuine
 from tests.fuzz.judging import BrokenError
 from tests.fuzz.mutating import SEEDS, json_texts
 from tests.fuzz.surfaces import Surface
-from worker.domain.messages import Fault, describe_fault, fits, read_envelope, write_envelope
+from worker.domain.messages import MessageFault, describe_fault, fits, read_envelope, write_envelope
 
 
 def _take(text: str) -> object:
     read = read_envelope(text.encode("utf-8", "surrogatepass"))
-    if isinstance(read, Fault):
+    if isinstance(read, MessageFault):
         return describe_fault(read)
     if not fits(read.task, read.ids):
         raise BrokenError(f"it rings {read.task} with {read.ids}")

@@ -20,7 +20,7 @@ from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
 from worker.broker.files import Channel
 from worker.config import load_settings
-from worker.domain.messages import Fault, Ring, read_envelope
+from worker.domain.messages import MessageFault, Ring, read_envelope
 
 MESSAGES = 400
 OTHER_USER = """
@@ -156,7 +156,11 @@ def test_what_is_kept_has_its_bounds_and_a_folder_is_never_deleted(
     assert len(aside(home)) == ENTRIES_MAX
     assert [path.name for path in messages.rglob("*")] == [f"9998.{QUEUE}.msg", "precious"]
     counts = aside_at(aside_folder(home)).take_counts()
-    assert counts == {Fault.NO_JSON: ENTRIES_MAX + 20, Fault.NO_FILE: 1, Fault.TOO_LARGE: 1}
+    assert counts == {
+        MessageFault.NO_JSON: ENTRIES_MAX + 20,
+        MessageFault.NO_FILE: 1,
+        MessageFault.TOO_LARGE: 1,
+    }
 
 
 def test_what_is_large_is_not_kept(messages: Path, connection: Connection, home: Path) -> None:

@@ -19,7 +19,7 @@ from vaultcore.tables import routes
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
 from worker.demo.mail_server import MailServer
-from worker.rows.notices import Delivery, get_notice
+from worker.rows.notices import StoredDelivery, get_notice
 from worker.rows.tables import deliveries
 
 PATIENCE = 20.0
@@ -41,7 +41,7 @@ def three(server: MailServer) -> str:
     return mail_route(server, f"to={ANN}&cc={BOB}&bcc={EVE}")
 
 
-def by_recipient(outbox: Outbox, notice: str) -> dict[str, Delivery]:
+def by_recipient(outbox: Outbox, notice: str) -> dict[str, StoredDelivery]:
     with outbox.services.database.read() as connection:
         return {one.recipient: one for one in get_notice(connection, notice).deliveries}
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tests.ingress import Front, serve, serve_app
 from tests.open_door import PATH, OpenDoor, dial, health, send, status, under_way
 from worker.web.app import build_app
-from worker.web.connections import Limits, name_peer
+from worker.web.connections import ConnectionLimits, name_peer
 
 MANY = 400
 """More than may wait, and more than may be under way, by the limits that `nightkey serve` has."""
@@ -63,41 +63,41 @@ def test_many_silent_connections_shut_nobody_out(door: OpenDoor, peers: int) -> 
 
 
 def test_a_connection_that_says_nothing_is_closed(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=SOON)) as front, ExitStack() as silent:
+    with serve(door.services, ConnectionLimits(head_seconds=SOON)) as front, ExitStack() as silent:
         callers = [silent.enter_context(dial(front)) for _ in range(20)]
         callers[0].sendall(HEAD)
         assert all(is_closed(caller) for caller in callers)
 
 
 def test_a_head_that_drips_is_not_waited_for_however_long_it_goes_on(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(HEAD)
         drip(caller, b"X-Drip: x\r\n")
 
 
 def test_the_next_head_has_no_more_time_than_the_first(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(WHOLE)
         assert status(caller) == 200
         drip(caller, b"G")
 
 
 def test_a_body_that_nobody_asked_for_is_not_read_for_ever(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=SOON)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(head_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(WHOLE[:-2] + b"Content-Length: 1000000\r\n\r\n")
         assert status(caller) == 200
         drip(caller, b"x")
 
 
 def test_a_connection_is_used_again_and_again_within_its_time(door: OpenDoor) -> None:
-    with serve(door.services, Limits(waiting=1, waiting_per_peer=1)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(waiting=1, waiting_per_peer=1)) as front, dial(front) as caller:
         for _ in range(5):
             caller.sendall(WHOLE)
             assert status(caller) == 200
 
 
 def test_a_request_under_way_is_never_put_out(door: OpenDoor) -> None:
-    limits = Limits(head_seconds=SOON, waiting=1, waiting_per_peer=1)
+    limits = ConnectionLimits(head_seconds=SOON, waiting=1, waiting_per_peer=1)
     with serve(door.services, limits) as front, under_way(front, door.key) as caller, dial(front) as silent:
         assert is_closed(silent), "the time of both is over"
         with dial(front) as first, dial(front) as second:
@@ -109,7 +109,7 @@ def test_a_request_under_way_is_never_put_out(door: OpenDoor) -> None:
 
 def test_a_peer_that_waits_too_often_loses_its_own_first_place_and_nobody_elses(door: OpenDoor) -> None:
     with (
-        serve(door.services, Limits(waiting_per_peer=2)) as front,
+        serve(door.services, ConnectionLimits(waiting_per_peer=2)) as front,
         dial(front, "127.0.0.2") as other,
         dial(front) as first,
         dial(front) as second,
@@ -130,12 +130,15 @@ def test_many_who_come_at_once_with_their_requests_are_all_answered(door: OpenDo
                 callers.append(together.enter_context(dial(front)))
                 callers[-1].sendall(WHOLE)
 
-        with serve_app(build_app(door.services), Limits(waiting=2, waiting_per_peer=2), before=come):
+        with serve_app(build_app(door.services), ConnectionLimits(waiting=2, waiting_per_peer=2), before=come):
             assert [status(caller) for caller in callers] == [200] * 100
 
 
 def test_beyond_so_many_requests_of_one_peer_it_is_told_to_come_later(door: OpenDoor) -> None:
-    with serve(door.services, Limits(requests_per_peer=2)) as front, under_way(front, door.key) as one:
+    with (
+        serve(door.services, ConnectionLimits(requests_per_peer=2)) as front,
+        under_way(front, door.key) as one,
+    ):
         with under_way(front, door.key):
             refused = front.send("POST", PATH)
             assert (refused.status, refused.body["code"]) == (503, "busy")
@@ -147,7 +150,7 @@ def test_beyond_so_many_requests_of_one_peer_it_is_told_to_come_later(door: Open
 
 
 def test_beyond_so_many_requests_of_all_everybody_is_told_to_come_later(door: OpenDoor) -> None:
-    with serve(door.services, Limits(requests=1)) as front, under_way(front, door.key) as one:
+    with serve(door.services, ConnectionLimits(requests=1)) as front, under_way(front, door.key) as one:
         assert send(front, "POST", PATH, "127.0.0.2") == 503
         one.sendall(b"{}")
         assert status(one) == 200
@@ -163,7 +166,7 @@ def test_an_answer_that_its_caller_does_not_take_is_given_up() -> None:
             await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
         given_up.set()
 
-    with serve_app(pour, Limits(send_seconds=SOON)) as front, dial(front) as caller:
+    with serve_app(pour, ConnectionLimits(send_seconds=SOON)) as front, dial(front) as caller:
         caller.sendall(WHOLE)
         assert given_up.wait(30)
         assert count_rest(caller) < SEND_MB * 1_000_000

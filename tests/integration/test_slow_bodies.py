@@ -20,7 +20,7 @@ from tests.open_door import (
     write_head,
 )
 from vaultcore.crypto import apikeys
-from worker.web.connections import Limits
+from worker.web.connections import ConnectionLimits
 
 MANY = 256
 PEERS = ("127.0.0.1", "127.0.0.2")
@@ -60,7 +60,9 @@ def call_well(front: Front, key: str, path: str = PATH) -> int:
 
 def test_made_up_keys_are_refused_before_their_bodies_and_keep_nobody_out(door: OpenDoor) -> None:
     made_up = [apikeys.generate().expose() for _ in range(MANY)]
-    limits = Limits(head_seconds=EVER, waiting=MANY, waiting_per_peer=MANY, body_seconds=EVER, body_grace=EVER)
+    limits = ConnectionLimits(
+        head_seconds=EVER, waiting=MANY, waiting_per_peer=MANY, body_seconds=EVER, body_grace=EVER
+    )
     with serve(door.services, limits) as front, bodyless(front, made_up) as callers:
         assert call_well(front, door.key) == 200
         assert health(front, GOOD_PEER) == 200
@@ -78,7 +80,10 @@ def test_they_keep_nobody_out_by_the_limits_that_serve_has(door: OpenDoor) -> No
 def test_what_is_refused_is_refused_though_its_body_never_comes(
     door: OpenDoor, path: str, expected: int
 ) -> None:
-    with serve(door.services, Limits(head_seconds=SOON, body_seconds=EVER)) as front, dial(front) as caller:
+    with (
+        serve(door.services, ConnectionLimits(head_seconds=SOON, body_seconds=EVER)) as front,
+        dial(front) as caller,
+    ):
         caller.sendall(write_head("wfk_x", *BODY, path=path))
         assert status(caller) == expected
         assert caller.recv(1) == b"", "and the connection is closed, since the body does not come"
@@ -95,14 +100,14 @@ def test_who_is_refused_may_send_the_body_and_ask_again_on_the_same_connection(d
 
 
 def test_who_asks_before_the_body_is_refused_without_it_and_left(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=EVER)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(head_seconds=EVER)) as front, dial(front) as caller:
         caller.sendall(write_head("wfk_x", *BODY, "Expect: 100-continue"))
         assert status(caller) == 401
         assert caller.recv(1) == b""
 
 
 def test_a_body_without_an_end_that_nobody_asked_for_is_cut_off(door: OpenDoor) -> None:
-    with serve(door.services, Limits(head_seconds=EVER)) as front, dial(front) as caller:
+    with serve(door.services, ConnectionLimits(head_seconds=EVER)) as front, dial(front) as caller:
         caller.sendall(write_head("wfk_x", f"Content-Length: {10**12}"))
         assert status(caller) == 401
         with pytest.raises(ConnectionError):
@@ -111,7 +116,7 @@ def test_a_body_without_an_end_that_nobody_asked_for_is_cut_off(door: OpenDoor) 
 
 def test_a_stolen_key_takes_its_own_places_and_no_others(door: OpenDoor) -> None:
     """Two addresses with a good key may not take all places that wait for bodies, nor those of requests."""
-    limits = Limits(waiting=MANY, waiting_per_peer=MANY, body_seconds=EVER, body_grace=EVER)
+    limits = ConnectionLimits(waiting=MANY, waiting_per_peer=MANY, body_seconds=EVER, body_grace=EVER)
     with serve(door.services, limits) as front, bodyless(front, [door.key] * MANY) as callers:
         assert read_first(callers, MANY - limits.bodies_each) == [503] * (MANY - limits.bodies_each)
         assert health(front, GOOD_PEER) == 200
@@ -123,13 +128,13 @@ def test_a_stolen_key_takes_its_own_places_and_no_others(door: OpenDoor) -> None
 @pytest.mark.parametrize(
     ("limits", "second_peer", "second_key"),
     [
-        (Limits(bodies_each=1), "127.0.0.1", "other_key"),
-        (Limits(bodies_each=1), "127.0.0.2", "key"),
-        (Limits(bodies=1), "127.0.0.2", "other_key"),
+        (ConnectionLimits(bodies_each=1), "127.0.0.1", "other_key"),
+        (ConnectionLimits(bodies_each=1), "127.0.0.2", "key"),
+        (ConnectionLimits(bodies=1), "127.0.0.2", "other_key"),
     ],
 )
 def test_so_many_bodies_are_waited_for_of_one_address_of_one_key_and_of_all(
-    door: OpenDoor, limits: Limits, second_peer: str, second_key: str
+    door: OpenDoor, limits: ConnectionLimits, second_peer: str, second_key: str
 ) -> None:
     with serve(door.services, limits) as front, under_way(front, door.key) as first:
         with dial(front, second_peer) as second:
@@ -143,7 +148,7 @@ def test_so_many_bodies_are_waited_for_of_one_address_of_one_key_and_of_all(
 
 
 def test_health_is_answered_while_every_other_place_is_taken(door: OpenDoor) -> None:
-    with serve(door.services, Limits(requests=1)) as front, under_way(front, door.key) as one:
+    with serve(door.services, ConnectionLimits(requests=1)) as front, under_way(front, door.key) as one:
         assert send(front, "POST", PATH, GOOD_PEER) == 503
         assert send(front, "GET", "/workflows/vault/nothing/jwks.json", GOOD_PEER) == 503
         assert [health(front), health(front, GOOD_PEER)] == [200, 200]
@@ -152,14 +157,17 @@ def test_health_is_answered_while_every_other_place_is_taken(door: OpenDoor) -> 
 
 
 def test_a_body_that_does_not_come_is_given_up_before_its_time(door: OpenDoor) -> None:
-    with serve(door.services, Limits(body_seconds=EVER, body_grace=SOON)) as front, dial(front) as caller:
+    with (
+        serve(door.services, ConnectionLimits(body_seconds=EVER, body_grace=SOON)) as front,
+        dial(front) as caller,
+    ):
         caller.sendall(write_head(door.key, *BODY))
         assert status(caller) == 408
         assert caller.recv(1) == b""
 
 
 def test_a_body_that_drips_is_given_up_however_long_it_goes_on(door: OpenDoor) -> None:
-    limits = Limits(body_seconds=EVER, body_grace=SOON, body_rate=1_000_000.0)
+    limits = ConnectionLimits(body_seconds=EVER, body_grace=SOON, body_rate=1_000_000.0)
     with serve(door.services, limits) as front, dial(front) as caller:
         caller.sendall(write_head(door.key, "Content-Type: application/json", "Content-Length: 1000000"))
         _drip(caller)
@@ -167,7 +175,7 @@ def test_a_body_that_drips_is_given_up_however_long_it_goes_on(door: OpenDoor) -
 
 
 def test_a_body_that_comes_at_the_rate_has_its_time_and_no_more(door: OpenDoor) -> None:
-    limits = Limits(body_seconds=SOON * 3, body_grace=EVER)
+    limits = ConnectionLimits(body_seconds=SOON * 3, body_grace=EVER)
     with serve(door.services, limits) as front, dial(front) as caller:
         caller.sendall(write_head(door.key, "Content-Type: application/json", "Content-Length: 1000000"))
         _drip(caller)
@@ -175,7 +183,7 @@ def test_a_body_that_comes_at_the_rate_has_its_time_and_no_more(door: OpenDoor) 
 
 
 def test_a_body_in_pieces_that_come_in_time_is_taken(door: OpenDoor) -> None:
-    limits = Limits(body_seconds=EVER, body_grace=EVER)
+    limits = ConnectionLimits(body_seconds=EVER, body_grace=EVER)
     with serve(door.services, limits) as front, under_way(front, door.key) as caller:
         for piece in (b"{", b"}"):
             caller.sendall(piece)

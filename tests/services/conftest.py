@@ -13,9 +13,9 @@ from sqlalchemy import Row, select, text
 
 from tests.conftest import Clock
 from tests.services.staging import Staged, make_services, start_organisation
-from vaultcore.audit import Anchor, Verdict
+from vaultcore.audit import Anchor, Verification
 from vaultcore.database import SCHEMA_REVISION
-from vaultcore.model import Consumer, Item, NodeReference, Policy
+from vaultcore.model import ConsumerKind, Item, NodeReference, Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit, deployment
 from vaultcore.vault import Created
@@ -103,7 +103,7 @@ class Moves:
         with self.services.database.write() as connection:
             self.services.references.record(
                 connection,
-                consumer=Consumer.WORKFLOW,
+                consumer=ConsumerKind.WORKFLOW,
                 consumer_id=consumer_id,
                 consumer_name=workflow,
                 active=active,
@@ -188,7 +188,7 @@ class Moves:
         with self.services.database.read() as connection:
             return list(connection.execute(select(audit).order_by(audit.c.seq)))
 
-    def verify(self, *anchors: Anchor) -> Verdict:
+    def verify(self, *anchors: Anchor) -> Verification:
         with self.services.database.read() as connection:
             return self.services.audit.verify(connection, anchors)
 

@@ -31,7 +31,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows.tables import run_versions
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.reports import Report
 
 HOUR = timedelta(hours=1)
@@ -67,11 +67,11 @@ def begin(organisation: Organisation, clock: Any, state: State = State.CANARY) -
     return step_to(organisation, clock, begin_by_hand(organisation, TOKEN), state)
 
 
-def run(organisation: Organisation, workflow: str) -> Outcome:
+def run(organisation: Organisation, workflow: str) -> RunOutcome:
     return organisation.services.runs.runs.start(workflow, actor="test")
 
 
-def version_used(organisation: Organisation, outcome: Outcome) -> int:
+def version_used(organisation: Organisation, outcome: RunOutcome) -> int:
     with organisation.services.database.read() as connection:
         query = select(run_versions.c.number).where(run_versions.c.run_id == outcome.run_id)
         return int(connection.execute(query).scalar_one())
@@ -302,7 +302,7 @@ def test_a_run_of_the_first_that_began_with_the_old_value_proves_nothing_of_the_
 ) -> None:
     organisation, service = prepare(on_both)
     (old_id,) = service.live_tokens("ticketing")
-    ended: list[Outcome] = []
+    ended: list[RunOutcome] = []
     gate = service.gate("/v1/account", method="GET")
     runner = threading.Thread(target=lambda: ended.append(run(organisation, HOURLY)))
     runner.start()
@@ -322,7 +322,7 @@ def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_u
     organisation, service = prepare(staged)
     (old_id,) = service.live_tokens("ticketing")
     rotation = begin(organisation, clock)
-    ended: list[Outcome] = []
+    ended: list[RunOutcome] = []
     gate = service.gate("/v1/account", method="GET")
     runner = threading.Thread(target=lambda: ended.append(run(organisation, DAILY)))
     runner.start()

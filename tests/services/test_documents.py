@@ -19,11 +19,11 @@ from vaultcore.tables import audit, references
 from worker.bootstrap import Services
 from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
-from worker.domain.proof import Proof, Standing
+from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotation_steps, workflows
-from worker.services.runs.documents import Applied, Change
+from worker.services.runs.documents import Applied, DocumentChange
 from worker.services.runs.reports import Report
 
 CORPUS = Path(__file__).parents[1] / "sdx"
@@ -66,7 +66,7 @@ def steps_of(services: Services, rotation_id: str) -> str:
         return "\n".join(steps.scalars())
 
 
-def standings_of(services: Services, rotation_id: str) -> tuple[Standing, ...]:
+def standings_of(services: Services, rotation_id: str) -> tuple[ConsumerProof, ...]:
     with services.database.read() as connection:
         return services.rotation.proofs.standings(
             connection, rotation_rows.get_rotation(connection, rotation_id)
@@ -89,7 +89,7 @@ def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(servic
     expected = json.loads((CORPUS / "expected.json").read_text())
     texts = {name: (CORPUS / name).read_text() for name in expected["documents"]}
     applied = services.runs.documents.apply(list(texts.items()), actor="test")
-    assert {one.change for one in applied} == {Change.CREATED}
+    assert {one.change for one in applied} == {DocumentChange.CREATED}
     stale = {f.subject for f in services.night.nights.preview(services.clock()).findings if f.kind == "missing"}
     for one, (name, text) in zip(applied, texts.items(), strict=True):
         assert one.workflow is not None
@@ -101,7 +101,7 @@ def test_the_whole_corpus_is_applied_scanned_and_given_back_byte_for_byte(servic
             assert {f"{one.workflow.id} {written}" for written in named} <= stale
     before = count_audits(services)
     again = services.runs.documents.apply(list(texts.items()), actor="test")
-    assert {one.change for one in again} == {Change.UNCHANGED}
+    assert {one.change for one in again} == {DocumentChange.UNCHANGED}
     assert count_audits(services) == before
 
 
@@ -114,7 +114,7 @@ def test_an_id_of_our_form_is_kept_and_another_is_mapped_and_remembered(services
     assert (mapped.workflow.id != "wf-123", mapped.workflow.given_id) == (True, "wf-123")
     (renamed,) = apply(services, write("two of them", id="wf-123"))
     assert renamed.workflow is not None
-    assert (renamed.change, renamed.workflow.id) == (Change.UPDATED, mapped.workflow.id)
+    assert (renamed.change, renamed.workflow.id) == (DocumentChange.UPDATED, mapped.workflow.id)
     assert json.loads(get_text(services, "wf-123"))["name"] == "two of them"
 
 
@@ -135,7 +135,7 @@ def test_a_mapped_id_is_never_forgotten_and_leads_to_one_workflow(services: Serv
     apply(services, write("alpha", id=first.workflow.id))
     (renamed,) = apply(services, write("alpha renamed", id="wf-1"))
     assert renamed.workflow is not None
-    assert (renamed.change, renamed.workflow.id) == (Change.UPDATED, first.workflow.id)
+    assert (renamed.change, renamed.workflow.id) == (DocumentChange.UPDATED, first.workflow.id)
     with services.database.read() as connection:
         assert services.runs.definitions.get(connection, "wf-1").name == "alpha renamed"
         assert len(services.runs.definitions.all(connection)) == 1
@@ -160,7 +160,7 @@ def test_what_a_byte_order_mark_precedes_is_taken_and_given_back_with_it(service
     text = "\ufeff" + write("one")
     apply(services, text)
     assert get_text(services, "one") == text
-    assert [one.change for one in apply(services, text)] == [Change.UNCHANGED]
+    assert [one.change for one in apply(services, text)] == [DocumentChange.UNCHANGED]
 
 
 def test_an_item_that_only_another_engine_uses_is_not_replaced_unless_somebody_brings_it_there(
@@ -202,7 +202,7 @@ def test_an_item_that_came_while_nobody_looked_is_linked_by_applying_the_same_ag
         )
         connection.execute(update(references).values(item_id=None))  # as two at one moment may leave it
     (again,) = apply(services, text)
-    assert again.change is Change.UPDATED
+    assert again.change is DocumentChange.UPDATED
     with services.database.read() as connection:
         (reference,) = services.references.of_consumer(connection, str(again.workflow and again.workflow.id))
     assert reference.item_id is not None
@@ -232,16 +232,19 @@ def test_a_list_is_taken_and_what_has_no_nodes_changes_what_is_known_and_is_left
     services: Services,
 ) -> None:
     both = f"[{write('one', id=ID)},\n {write('two')}]"
-    assert [one.change for one in apply(services, both)] == [Change.CREATED] * 2
+    assert [one.change for one in apply(services, both)] == [DocumentChange.CREATED] * 2
     assert get_text(services, "one") == write("one", id=ID), "as it stood in the list"
     listed = json.dumps([{"id": ID, "name": "one", "is_active": False}, {"id": "fl_x", "name": "unknown"}])
     changed, left_out = apply(services, listed)
     assert changed.workflow is not None
-    assert (changed.change, changed.workflow.active) == (Change.UPDATED, False)
+    assert (changed.change, changed.workflow.active) == (DocumentChange.UPDATED, False)
     assert json.loads(get_text(services, "one"))["nodes"] == json.loads(write("one"))["nodes"]
-    assert (left_out.name, left_out.change) == ("unknown", Change.LEFT_OUT)
+    assert (left_out.name, left_out.change) == ("unknown", DocumentChange.LEFT_OUT)
     assert "GET /workflows/ID" in str(left_out.why)
-    assert [one.change for one in apply(services, listed)] == [Change.UNCHANGED, Change.LEFT_OUT]
+    assert [one.change for one in apply(services, listed)] == [
+        DocumentChange.UNCHANGED,
+        DocumentChange.LEFT_OUT,
+    ]
 
 
 def test_all_of_them_are_applied_or_none_and_every_file_says_what_is_wrong(services: Services) -> None:
@@ -265,7 +268,11 @@ def test_lint_says_what_would_happen_and_changes_nothing(services: Services) -> 
     there, new, bad = services.runs.documents.lint([(f"{n}.json", text) for n, text in enumerate(texts)])
     assert isinstance(there, Applied)
     assert isinstance(new, Applied)
-    assert (there.change, new.change, new.missing) == (Change.UNCHANGED, Change.CREATED, ("prod-x",))
+    assert (there.change, new.change, new.missing) == (
+        DocumentChange.UNCHANGED,
+        DocumentChange.CREATED,
+        ("prod-x",),
+    )
     assert new.workflow is not None
     assert new.workflow.runs is Place.ELSEWHERE
     assert str(bad).startswith("2.json: field critical")
@@ -285,12 +292,12 @@ def test_where_a_workflow_runs_may_be_said_and_is_remembered(services: Services)
     (changed,) = apply(services, write("one", schedule_type="daily", schedule_value="10:00"))
     places = [one.workflow.runs for one in (here, away, again, changed) if one.workflow is not None]
     assert places == [Place.HERE, *[Place.ELSEWHERE] * 3]
-    assert again.change is Change.UNCHANGED
+    assert again.change is DocumentChange.UNCHANGED
     with services.database.read() as connection:
         assert services.runs.definitions.get(connection, "one").next_run_at is None
     (back,) = apply(services, text, place=Place.HERE)
     assert back.workflow is not None
-    assert (back.change, back.workflow.runs) == (Change.UPDATED, Place.HERE)
+    assert (back.change, back.workflow.runs) == (DocumentChange.UPDATED, Place.HERE)
     with services.database.read() as connection:
         assert services.runs.definitions.get(connection, "one").next_run_at is not None
     with pytest.raises(RefusedError, match="it cannot run here: node script"):
@@ -443,5 +450,5 @@ def test_a_stored_document_that_is_damaged_is_told_and_made_whole_by_applying_it
     with services.database.read() as connection, pytest.raises(UnreadableError, match="workflow one"):
         services.runs.definitions.get(connection, "one")
     (again,) = apply(services, write("one", id=ID))
-    assert again.change is Change.UPDATED
+    assert again.change is DocumentChange.UPDATED
     assert get_text(services, "one") == write("one", id=ID)

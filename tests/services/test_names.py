@@ -20,7 +20,7 @@ from vaultcore.tables import items, owners
 from worker.bootstrap import Services
 from worker.delivery.formats import to_html, to_text
 from worker.rows.tables import workflows
-from worker.services.runs.documents import Change
+from worker.services.runs.documents import DocumentChange
 
 COMPOSED, DECOMPOSED = "prod-caf\u00e9", "prod-cafe\u0301"
 APOSTROPHE = "My App's API Token"
@@ -124,7 +124,7 @@ def test_names_of_an_older_release_go_on_working(moves: Moves) -> None:
     assert moves.get(odd).id == item.id
     assert moves.update(odd, value="the-second-value").version == 2
     again = apply(services, odd, f"{{{{ vault['{odd}'] }}}}")
-    assert (again.workflow.id, again.change, again.missing) == (applied.workflow.id, Change.UPDATED, ())
+    assert (again.workflow.id, again.change, again.missing) == (applied.workflow.id, DocumentChange.UPDATED, ())
     assert services.runs.runs.start(odd, payload=None, actor="test").error_message == CALLED
 
 

@@ -31,7 +31,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
@@ -93,7 +93,7 @@ def unproven(organisation: Organisation) -> dict[str, str]:
     return {str(row.workflow): row.detail for row in rows if row.kind == "unproven"}
 
 
-def run(organisation: Organisation, workflow: str) -> Outcome:
+def run(organisation: Organisation, workflow: str) -> RunOutcome:
     return organisation.services.runs.runs.start(workflow, actor="test")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.errors import NotFoundError
-from vaultcore.model import Consumer, Mode, NodeReference, Policy, Reference
+from vaultcore.model import ConsumerKind, Mode, NodeReference, Policy, Reference
 from vaultcore.tables import items, references
 from worker.rows import consumers as consumer_rows
 
@@ -29,7 +29,7 @@ def test_a_reference_by_name_or_by_id_leads_to_its_item(moves: Moves, clock: Any
     }
     (one,) = _uses(moves, item.id)
     assert one == Reference(
-        consumer=Consumer.WORKFLOW,
+        consumer=ConsumerKind.WORKFLOW,
         consumer_id=workflow,
         consumer_name="ticket-sync",
         active=True,
@@ -177,7 +177,7 @@ def record(moves: Moves, *, used: list[str], mentioned: list[str]) -> None:
     with moves.services.database.write() as connection:
         moves.services.references.record(
             connection,
-            consumer=Consumer.WORKFLOW,
+            consumer=ConsumerKind.WORKFLOW,
             consumer_id="fl_sync",
             consumer_name="sync",
             active=True,

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from tests.organisation import Organisation
 from tests.services.staging import add_route, drive_on, stage
-from worker.domain.messages import Fault
+from worker.domain.messages import MessageFault
 from worker.domain.problems import ProblemKind, describe
 from worker.rows.tables import sweeps
 
@@ -45,22 +45,22 @@ def night(organisation: Organisation, clock: Any) -> str | None:
 def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: Any) -> None:
     tell = organisation.services.notices.foreign_messages.tell
     assert problems(organisation) == []
-    tell({Fault.NO_JSON: 1})
-    tell({Fault.NO_JSON: 2, Fault.WRONG_ID: 1})
+    tell({MessageFault.NO_JSON: 1})
+    tell({MessageFault.NO_JSON: 2, MessageFault.WRONG_ID: 1})
     (problem,) = problems(organisation)
     assert problem.startswith("4 messages of somebody else at the broker, the last 2026-03-01 02:00 UTC: ")
     assert ": 3 no JSON, 1 with what is no id. " in problem
     (body,) = told(organisation)
     assert "1 message of somebody else at the broker" in body
     clock.advance(DAY)
-    tell({Fault.NO_FILE: 1})
+    tell({MessageFault.NO_FILE: 1})
     assert len(told(organisation)) == 2
 
 
 def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organisation, clock: Any) -> None:
     assert night(organisation, clock) == "good"
     clock.advance(timedelta(hours=3))
-    organisation.services.notices.foreign_messages.tell({Fault.TOO_LARGE: 7})
+    organisation.services.notices.foreign_messages.tell({MessageFault.TOO_LARGE: 7})
     clock.advance(timedelta(hours=21))
     assert night(organisation, clock) == "failed"
     assert len(problems(organisation)) == 1
@@ -70,12 +70,12 @@ def test_the_night_after_it_is_no_good_one_and_the_next_is(organisation: Organis
 
 
 def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -> None:
-    organisation.services.notices.foreign_messages.tell({Fault.NO_JSON: 5})
+    organisation.services.notices.foreign_messages.tell({MessageFault.NO_JSON: 5})
     with organisation.services.database.write() as connection:
         connection.execute(
             update(sweeps).values(counts={"no-json": "many", "wrong-id": 2, "of-a-newer-one": 1})
         )
-    organisation.services.notices.foreign_messages.tell({Fault.NO_JSON: 1})
+    organisation.services.notices.foreign_messages.tell({MessageFault.NO_JSON: 1})
     (problem,) = problems(organisation)
     assert "2 with what is no id, 1 of-a-newer-one, 1 no JSON" in problem
     assert problem.startswith("4 messages")

@@ -15,7 +15,7 @@ from vaultcore.tables import references
 from worker.bootstrap import Services
 from worker.demo.http_sink import HttpSink
 from worker.rows.tables import run_logs, run_states, run_versions, runs
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.subworkflows import CHAIN_MAX, LEVELS_MAX
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
@@ -23,11 +23,11 @@ AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
 WORKFLOW, SUBFLOW = "workflow_trigger", "subflow_trigger"
 
 
-def start(services: Services, name: str = "first", payload: Any = None) -> Outcome:
+def start(services: Services, name: str = "first", payload: Any = None) -> RunOutcome:
     return services.runs.runs.start(name, payload=payload, actor="test")
 
 
-def test(services: Services, name: str = "first", **overrides: int) -> Outcome:
+def test(services: Services, name: str = "first", **overrides: int) -> RunOutcome:
     with services.database.read() as connection:
         workflow = services.runs.definitions.get(connection, name)
     return services.runs.runs.test_workflow(workflow, overrides=overrides, actor="test")
@@ -53,9 +53,9 @@ def logs(services: Services, run_id: str) -> dict[str, Any]:
     return {row.node_id: row.output for row in rows}
 
 
-def drain(services: Services) -> list[Outcome]:
+def drain(services: Services) -> list[RunOutcome]:
     """All that other runs have begun, until none is left."""
-    done: list[Outcome] = []
+    done: list[RunOutcome] = []
     while due := services.runs.runs.due_runs():
         outcomes = [services.runs.runs.execute(run_id, actor="test") for run_id in due]
         done += [one for one in outcomes if one is not None]

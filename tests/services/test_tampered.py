@@ -32,7 +32,7 @@ from worker.rows import findings as finding_rows
 from worker.rows import row_checks as row_check_rows
 from worker.rows import runs as run_rows
 from worker.rows.consumers import CHECK
-from worker.rows.row_checks import Place
+from worker.rows.row_checks import CheckedUpTo
 from worker.rows.tables import checks, rotations, row_checks, waivers, workflows
 
 WORKFLOW = "ticket-sync"
@@ -465,7 +465,7 @@ def test_nights_with_a_small_budget_come_to_every_row_in_turn(ours: Staged, monk
         assert read(services, row_checks.c.table_name, where=row_checks.c.id == 1).table_name == "deployment"
         with services.database.write() as connection:
             connection.execute(delete(row_checks))
-            row_check_rows.write_place(connection, Place(table="items", key=stored), now=services.clock())
+            row_check_rows.write_place(connection, CheckedUpTo(table="items", key=stored), now=services.clock())
         assert checking.check_some().rows == 1
     for _ in range(2 * all_rows):  # round after round
         checking.check_some()

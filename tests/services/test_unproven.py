@@ -21,7 +21,7 @@ from vaultcore.tables import versions
 from worker.demo.loopback import Answer, Incoming
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
-from worker.domain.proof import Proof, Standing
+from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
@@ -79,7 +79,7 @@ def messages(organisation: Organisation, rotation_id: str) -> str:
         return " ".join(row.message for row in steps_of(connection, rotation_id))
 
 
-def standings(organisation: Organisation, rotation: Rotation) -> tuple[Standing, ...]:
+def standings(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:
     with organisation.services.database.read() as connection:
         return organisation.services.rotation.proofs.standings(connection, rotation)
 

@@ -25,7 +25,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.installation import make_restores
 from worker.rows.tables import run_logs, run_states, run_versions, runs, workflows
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Entrance
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.workflows.nodes import catalog
@@ -35,11 +35,11 @@ MINUTES = timedelta(minutes=1)
 AUTH = {"Authorization": "Bearer {{ vault.prod-orders-token }}"}
 
 
-def start(services: Services, name: str = "sync", payload: Any = None) -> Outcome:
+def start(services: Services, name: str = "sync", payload: Any = None) -> RunOutcome:
     return services.runs.runs.start(name, payload=payload, actor="test")
 
 
-def go_on(services: Services) -> list[Outcome | None]:
+def go_on(services: Services) -> list[RunOutcome | None]:
     return [services.runs.runs.execute(run_id, actor="test") for run_id in services.runs.runs.due_runs()]
 
 
@@ -95,8 +95,8 @@ def test_two_workers_never_go_on_with_the_same_run(services: Services, clock: An
     run_id = start(services).run_id
     clock.advance(5 * MINUTES)
     outcomes = race(6, lambda _: services.runs.runs.execute(run_id, actor="test"))
-    assert [one.status for one in outcomes if isinstance(one, Outcome)] == ["completed"]
-    assert [one for one in outcomes if not isinstance(one, Outcome)] == [None] * 5
+    assert [one.status for one in outcomes if isinstance(one, RunOutcome)] == ["completed"]
+    assert [one for one in outcomes if not isinstance(one, RunOutcome)] == [None] * 5
     assert len(sink.requests) == 1
 
 

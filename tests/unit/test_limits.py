@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from worker.domain.limits import (
     STOPPED,
     Breaker,
-    Candidate,
     Caps,
+    Contender,
     Neighbour,
     Room,
     Turn,
@@ -292,7 +292,7 @@ def test_of_one_counterpart_only_one_is_at_work_until_one_has_succeeded(before):
 
 
 def waiting(item_id, days, counterpart=None, *, urgent=False):
-    return Candidate(
+    return Contender(
         item_id=item_id, expires_at=NOW + timedelta(days=days), counterpart=counterpart, urgent=urgent
     )
 

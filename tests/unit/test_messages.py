@@ -11,7 +11,7 @@ from tests.forged import ROTATION, contents, encode, genuine
 from worker.domain.messages import (
     ARGUMENTS,
     BYTES_MAX,
-    Fault,
+    MessageFault,
     Ring,
     describe_fault,
     fits,
@@ -74,7 +74,7 @@ def test_nothing_is_unpacked():
 
 @given(content=st.binary(max_size=200) | JSON.map(lambda made: json.dumps(made).encode()))
 def test_whatever_lies_there_is_no_message(content):
-    assert isinstance(read_envelope(content), Fault)
+    assert isinstance(read_envelope(content), MessageFault)
 
 
 @given(place=st.sampled_from(PLACES), value=JSON)
@@ -93,7 +93,7 @@ def test_a_message_with_something_else_in_one_place_rings_the_same_or_nothing(pl
 @given(headers=JSON, properties=JSON, body=JSON)
 def test_parts_of_any_kind_are_answered(headers, properties, body):
     parts = {"headers": headers, "properties": properties, "body": body}
-    assert isinstance(read_ring(content_type="application/json", encoding="utf-8", **parts), Fault)
+    assert isinstance(read_ring(content_type="application/json", encoding="utf-8", **parts), MessageFault)
 
 
 @given(ids=st.lists(JSON, max_size=2), task=st.sampled_from(sorted(ARGUMENTS)))
@@ -110,7 +110,7 @@ def test_arguments_of_ours_fit_their_own_task_alone(task, ids):
     assert not fits(task, (*ids, ids))
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", MessageFault)
 def test_each_fault_has_its_words(fault):
     assert describe_fault(fault.value) != fault.value
 

@@ -14,7 +14,7 @@ from amqp import method_framing, serialization
 from kombu.transport import pyamqp
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, Fault, Ring, read_ring
+from worker.domain.messages import BYTES_MAX, ENCODING, JSON_TYPE, MessageFault, Ring, read_ring
 
 _Channel: Any = pyamqp.Channel  # kombu and py-amqp have no types
 _Connection: Any = pyamqp.Connection
@@ -115,7 +115,7 @@ def _can_be_read(header: Any) -> bool:  # noqa: ANN401  # as above
     return True
 
 
-def _read(message: Any) -> Ring | Fault:  # noqa: ANN401  # as above
+def _read(message: Any) -> Ring | MessageFault:  # noqa: ANN401  # as above
     properties: Mapping[str, Any] = message.properties
     return read_ring(
         content_type=properties.get("content_type"),

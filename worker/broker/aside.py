@@ -16,7 +16,7 @@ from secrets import token_hex
 
 import structlog
 
-from worker.domain.messages import BYTES_MAX, Fault
+from worker.domain.messages import BYTES_MAX, MessageFault
 
 ENTRIES_MAX = 200
 """So many files, with what they hold below."""
@@ -31,28 +31,28 @@ class Aside:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._counts: Counter[Fault] = Counter()
+        self._counts: Counter[MessageFault] = Counter()
         self._lock = threading.Lock()
 
-    def take_counts(self) -> dict[Fault, int]:
+    def take_counts(self) -> dict[MessageFault, int]:
         """How many of each since this was last asked."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return dict(counts)
 
-    def give_back(self, counts: dict[Fault, int]) -> None:
+    def give_back(self, counts: dict[MessageFault, int]) -> None:
         """What was taken and could not be written down."""
         with self._lock:
             self._counts.update(counts)
 
-    def keep_bytes(self, content: bytes, fault: Fault) -> None:
+    def keep_bytes(self, content: bytes, fault: MessageFault) -> None:
         """The beginning of what came from elsewhere."""
         kept = None
         with suppress(OSError):
             kept = self._write(content[:KEPT_MAX], fault)
         self._count(fault, kept)
 
-    def keep_entry(self, entry: Path, fault: Fault) -> bool:
+    def keep_entry(self, entry: Path, fault: MessageFault) -> bool:
         """Moves a directory's entry here, whatever it is, without opening it. False: it is still there.
 
         What would be too much is deleted; but a folder stays where it is, since it may hold anything.
@@ -76,12 +76,12 @@ class Aside:
 
     # Inside
 
-    def _count(self, fault: Fault, kept: str | None) -> None:
+    def _count(self, fault: MessageFault, kept: str | None) -> None:
         with self._lock:
             self._counts[fault] += 1
         _log.warning("message.set-aside", fault=fault.value, kept=kept)
 
-    def _move(self, entry: Path, fault: Fault) -> str | None:
+    def _move(self, entry: Path, fault: MessageFault) -> str | None:
         """The name that it has got; None: there is no room, or it cannot be moved."""
         try:
             folder = self._open()
@@ -96,7 +96,7 @@ class Aside:
             return None
         return name
 
-    def _write(self, content: bytes, fault: Fault) -> str | None:
+    def _write(self, content: bytes, fault: MessageFault) -> str | None:
         folder = self._open()
         try:
             if self._is_full(folder):
@@ -129,5 +129,5 @@ def _is_large(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_size > KEPT_MAX
 
 
-def _name(fault: Fault) -> str:
+def _name(fault: MessageFault) -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}_{token_hex(6)}_{fault.value}"

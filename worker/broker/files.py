@@ -22,7 +22,7 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import BYTES_MAX, Fault, Ring, read_envelope, write_envelope
+from worker.domain.messages import BYTES_MAX, MessageFault, Ring, read_envelope, write_envelope
 from worker.ownership import is_ours_alone
 
 _WORDS_OF_OURS = ("part", "taken")
@@ -60,7 +60,7 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
             if name in self._immovable:
                 continue
             if not _is_of(name, queue):
-                self._set_aside(self._folder / name, Fault.NO_FILE)
+                self._set_aside(self._folder / name, MessageFault.NO_FILE)
                 continue
             ring = self._take(self._folder / name)
             if ring is not None:
@@ -105,14 +105,14 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
         except FileNotFoundError:
             return None
         read = _read(taken)
-        if isinstance(read, Fault):
+        if isinstance(read, MessageFault):
             self._set_aside(taken, read)
             return None
         with suppress(FileNotFoundError):
             taken.unlink()
         return read
 
-    def _set_aside(self, entry: Path, fault: Fault) -> None:
+    def _set_aside(self, entry: Path, fault: MessageFault) -> None:
         if not self._aside.keep_entry(entry, fault):
             self._immovable.add(entry.name)
 
@@ -145,12 +145,12 @@ def _write(file: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def _read(file: Path) -> Ring | Fault:
+def _read(file: Path) -> Ring | MessageFault:
     """Looked at again once it is open: what has the name now may be another file than before."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return Fault.UNREADABLE
+        return MessageFault.UNREADABLE
     try:
         fault = _find_fault(os.fstat(descriptor))
         if fault is not None:
@@ -158,15 +158,15 @@ def _read(file: Path) -> Ring | Fault:
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return read_envelope(stream.read(BYTES_MAX + 1))
     except OSError:
-        return Fault.UNREADABLE
+        return MessageFault.UNREADABLE
     finally:
         os.close(descriptor)
 
 
-def _find_fault(found: os.stat_result) -> Fault | None:
+def _find_fault(found: os.stat_result) -> MessageFault | None:
     """What is wrong with a file before anything is read of it."""
     if not stat.S_ISREG(found.st_mode):
-        return Fault.NO_FILE
+        return MessageFault.NO_FILE
     if not is_ours_alone(found):
-        return Fault.NOT_OURS
-    return Fault.TOO_LARGE if found.st_size > BYTES_MAX else None
+        return MessageFault.NOT_OURS
+    return MessageFault.TOO_LARGE if found.st_size > BYTES_MAX else None

@@ -11,7 +11,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ResponseError
 
 from worker.broker.aside import Aside, aside_at
-from worker.domain.messages import Fault, read_envelope, write_envelope
+from worker.domain.messages import MessageFault, read_envelope, write_envelope
 
 T = TypeVar("T")
 _Channel: Any = redis.Channel  # kombu has no types
@@ -30,7 +30,7 @@ class QoS(_QoS):  # type: ignore[misc]  # as above
             super().restore_by_tag(tag, *args, **kwargs)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             self._remove_from_indices(tag).execute()
-            self.channel.aside.keep_bytes(b"", Fault.ILL_FORMED)
+            self.channel.aside.keep_bytes(b"", MessageFault.ILL_FORMED)
 
 
 class Channel(_Channel):  # type: ignore[misc]  # as above
@@ -65,7 +65,7 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
         """The same with the message made anew; None, as if nothing had come, for what is none."""
         key, item = response
         ring = read_envelope(item)
-        if isinstance(ring, Fault):
+        if isinstance(ring, MessageFault):
             self.aside.keep_bytes(item, ring)
             return None
         queue = key.decode().rsplit(self.sep, 1)[0]
@@ -79,7 +79,7 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
                     key = self._q_for_pri(queue, priority)
                     if client.type(key) not in (b"list", b"none"):
                         client.delete(key)
-                        self.aside.keep_bytes(b"", Fault.ILL_FORMED)
+                        self.aside.keep_bytes(b"", MessageFault.ILL_FORMED)
 
     def _size(self, queue: str) -> int:
         size: int = self._in_lists(queue, partial(super()._size, queue))

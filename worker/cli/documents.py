@@ -9,7 +9,7 @@ from typing import Any, Final
 from vaultcore.errors import InvalidInputError
 from worker.cli.inputs import read_document
 from worker.domain.places import Place
-from worker.services.runs.documents import Applied, Change
+from worker.services.runs.documents import Applied, DocumentChange
 from worker.workflows.remarks import Remark, Weight
 from worker.workflows.workflow import Workflow
 
@@ -51,7 +51,7 @@ def describe_applied(applied: Applied) -> dict[str, Any]:
         "id": workflow.id,
         "name": workflow.name,
         "change": applied.change,
-        "created": applied.change is Change.CREATED,
+        "created": applied.change is DocumentChange.CREATED,
         "runs": workflow.runs,
         "why": workflow.explain_place(),
         "missing": applied.missing,
@@ -76,7 +76,7 @@ def show_remarks(workflow: Workflow, *, most: int | None = _REMARKS_MAX) -> Iter
 def show_place(applied: Applied) -> Iterator[str]:
     """What is to be known of where it runs from now on."""
     workflow = applied.workflow
-    if workflow is None or applied.change is Change.UNCHANGED:
+    if workflow is None or applied.change is DocumentChange.UNCHANGED:
         return
     if workflow.runs is Place.HERE:
         if workflow.active and workflow.schedule_type != "manual" and _was_retrieved(workflow):
@@ -98,7 +98,7 @@ def show_place(applied: Applied) -> Iterator[str]:
 
 def show_missing(applied: Applied) -> Iterator[str]:
     """What it names that is not there; of one that is as it was that has been said."""
-    if applied.change is Change.UNCHANGED:
+    if applied.change is DocumentChange.UNCHANGED:
         return
     lines = [f"{applied.name} names {name}, which does not exist (yet)" for name in applied.missing]
     lines += [f"{applied.name} starts workflow {name}, which does not exist (yet)" for name in applied.unknown]
@@ -114,11 +114,11 @@ def show_summary(applied: Sequence[Applied], *, refused: int = 0) -> Iterator[st
         return
     if len(applied) > 1:
         counted = Counter(one.change for one in applied)
-        yield ", ".join(f"{counted[change]} {change}" for change in Change if counted[change])
+        yield ", ".join(f"{counted[change]} {change}" for change in DocumentChange if counted[change])
     away = [
         one
         for one in applied
-        if one.change is not Change.UNCHANGED
+        if one.change is not DocumentChange.UNCHANGED
         and one.workflow is not None
         and one.workflow.runs is Place.ELSEWHERE
         and one.workflow.definition.uses(here=False)

@@ -6,7 +6,7 @@ from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services
 from worker.domain.problems import describe
 from worker.rows.nights import Night
-from worker.services.night.status import Standing
+from worker.services.night.status import Status
 
 
 def status(*, json: Json = False) -> None:
@@ -36,7 +36,7 @@ def status(*, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _lines(standing: Standing) -> list[str]:
+def _lines(standing: Status) -> list[str]:
     lines = [f"last night: {_show_night(standing.last_night)}"]
     if standing.by_hand is not None:
         lines.append(f"since then, by hand: {_show_night(standing.by_hand)}")

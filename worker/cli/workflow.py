@@ -24,11 +24,11 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Json, open_services, who
 from worker.domain.places import Place
 from worker.rows.runs import last_runs
-from worker.services.runs.documents import Applied, Change
+from worker.services.runs.documents import Applied, DocumentChange
 from worker.workflows.document import OUTSIDE
 
 if TYPE_CHECKING:
-    from worker.services.runs.execution import Outcome
+    from worker.services.runs.execution import RunOutcome
 
 app = Commands(no_args_is_help=True, help="What uses the credentials.")
 
@@ -71,7 +71,7 @@ def apply(
         for one in applied:
             _print_applied(one)
         print_lines(show_summary(applied))
-    if any(one.change is Change.LEFT_OUT for one in applied):
+    if any(one.change is DocumentChange.LEFT_OUT for one in applied):
         raise typer.Exit(1)
 
 
@@ -95,7 +95,7 @@ def lint(
             _print_foreseen(one)
         taken = [one for one in foreseen if isinstance(one, Applied)]
         print_lines(show_summary(taken, refused=len(foreseen) - len(taken)))
-    if not all(isinstance(one, Applied) and one.change is not Change.LEFT_OUT for one in foreseen):
+    if not all(isinstance(one, Applied) and one.change is not DocumentChange.LEFT_OUT for one in foreseen):
         raise typer.Exit(1)
 
 
@@ -105,7 +105,7 @@ def _print_applied(applied: Applied) -> None:
         return
     where = "" if workflow.runs_here else ", runs elsewhere"
     print_lines([f"{workflow.name} ({workflow.id}) {applied.change}{where}"])
-    if applied.change is not Change.UNCHANGED:
+    if applied.change is not DocumentChange.UNCHANGED:
         print_lines([*show_place(applied), *show_remarks(workflow)])
 
 
@@ -118,7 +118,9 @@ def _print_foreseen(foreseen: Applied | Exception) -> None:
         print_lines([f"{foreseen.name} would be left out: {foreseen.why}"])
         return
     would = (
-        "is there already, unchanged" if foreseen.change is Change.UNCHANGED else f"would be {foreseen.change}"
+        "is there already, unchanged"
+        if foreseen.change is DocumentChange.UNCHANGED
+        else f"would be {foreseen.change}"
     )
     where = "runs here" if workflow.runs_here else "runs elsewhere"
     print_lines([f"{workflow.name} {would}: {where}", *show_place(foreseen)])
@@ -307,7 +309,7 @@ def unpin(name: str, item: str, *, json: Json = False) -> None:
         print_lines([f"{workflow.name} follows {found.name}"])
 
 
-def _describe(outcome: "Outcome") -> dict[str, Any]:
+def _describe(outcome: "RunOutcome") -> dict[str, Any]:
     return {name: value for name, value in vars(outcome).items() if name != "used"}
 
 

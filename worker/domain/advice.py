@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from worker.domain.commands import quote_word
-from worker.domain.proof import Proof, Standing
+from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
 _REPORT = "run report"
@@ -23,7 +23,7 @@ def advise(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[Standing],
+    standings: Sequence[ConsumerProof],
     *,
     item: str,
     number: int | None,
@@ -80,7 +80,7 @@ def _choices(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[Standing],
+    standings: Sequence[ConsumerProof],
     new: str,
     *,
     beside: bool,
@@ -107,7 +107,7 @@ def _choices(
         yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
 
 
-def _unproven(standing: Standing, new: str) -> Iterator[tuple[str, str, str]]:
+def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str]]:
     if standing.proof is not Proof.UNPROVABLE:
         return
     name = standing.name

@@ -27,7 +27,7 @@ _SPECIAL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Destination:
     """An entry of a list: a name (`*.example.org` for those below it) or a network, on one port or on any."""
 
     name: str | None = None
@@ -49,8 +49,8 @@ class Guard:
     address is no public one.
     """
 
-    only: tuple[Place, ...] = ()
-    private: tuple[Place, ...] = ()
+    only: tuple[Destination, ...] = ()
+    private: tuple[Destination, ...] = ()
 
     def refuse(self, host: str, port: int, address: str) -> str | None:
         """Why this address may not be called under this name; None: it may."""
@@ -101,21 +101,21 @@ def is_plain_address(host: str) -> bool:
     return _read_address(host) is not None or _HERE.fullmatch(host.lower().rstrip(".")) is not None
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str) -> Destination:
     """`api.example.org`, `*.example.org`, `10.1.0.0/16`, `[fd00::/8]`, each with `:port` or without."""
     host, port = _split_port(text.strip().lower())
     try:
-        return Place(network=ip_network(host), port=port)
+        return Destination(network=ip_network(host), port=port)
     except ValueError:
         pass
     if _NAME.fullmatch(host) and not re.fullmatch(r"[0-9.]+", host):
-        return Place(name=host.rstrip("."), port=port)
+        return Destination(name=host.rstrip("."), port=port)
     raise InvalidInputError(
         f"{text[:80]!r} is no host and no network: write api.example.org, *.example.org or 10.1.0.0/16"
     )
 
 
-def _parse_all(texts: Iterable[str]) -> tuple[Place, ...]:
+def _parse_all(texts: Iterable[str]) -> tuple[Destination, ...]:
     return tuple(parse_place(text) for text in texts)
 
 

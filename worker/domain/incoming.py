@@ -30,7 +30,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class EntryFault:
     """An entry of which no item can be made, and why."""
 
     place: int
@@ -46,7 +46,7 @@ class Contents:
     """
 
     entries: Sequence[Entry] = ()
-    faults: Sequence[Fault] = ()
+    faults: Sequence[EntryFault] = ()
     fields: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
     undated: int = 0
@@ -83,12 +83,12 @@ def sort_out(contents: Contents) -> Contents:
         try:
             entry = replace(given, name=check_name(given.name))
         except InvalidInputError as error:
-            faults.append(Fault(place=given.place, name=given.name, why=str(error)))
+            faults.append(EntryFault(place=given.place, name=given.name, why=str(error)))
             continue
         look = skeleton(entry.name)
         twin = looks.get(look) or ids.get(entry.item_id or "")
         if twin is not None:
-            faults.append(Fault(place=entry.place, name=entry.name, why=_explain_twin(entry, twin)))
+            faults.append(EntryFault(place=entry.place, name=entry.name, why=_explain_twin(entry, twin)))
             continue
         looks[look] = entry
         if entry.item_id is not None:
@@ -117,7 +117,7 @@ def judge(entry: Entry, known: KnownNames) -> Judged:
     return Judged(entry=entry, arrival=Arrival.NEW, item_id=given)
 
 
-def explain_fault(fault: Fault) -> str:
+def explain_fault(fault: EntryFault) -> str:
     named = "" if fault.name is None else f" ({_show(fault.name)})"
     return f"entry {fault.place}{named} is left out: {fault.why}"
 

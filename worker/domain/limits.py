@@ -51,7 +51,7 @@ class Room:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Contender:
     """A due item that could be rotated tonight. `urgent`: it is, whether there is room or not."""
 
     item_id: str
@@ -60,7 +60,7 @@ class Candidate:
     urgent: bool
 
 
-def share_out(candidates: Iterable[Candidate], room: Room) -> tuple[frozenset[str], Room]:
+def share_out(candidates: Iterable[Contender], room: Room) -> tuple[frozenset[str], Room]:
     """Whose turn it is tonight, the first to expire first, and the room that is left then."""
     chosen = set()
     for candidate in sorted(candidates, key=lambda one: (one.expires_at, one.item_id)):
@@ -121,7 +121,7 @@ class Turn(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Admission:
+class Admitted:
     turn: Turn
     why: str = ""
 
@@ -135,7 +135,7 @@ class Neighbour:
     moving: bool
 
 
-def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: Breaker) -> Admission:
+def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: Breaker) -> Admitted:
     """Whether a queued rotation may begin.
 
     `night` counts the rotations of the night by state; `before` are those of it that have the same
@@ -143,15 +143,15 @@ def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: B
     others start; where it fails, the next is the first.
     """
     if breaker.is_open(night):
-        return Admission(turn=Turn.STOP, why=STOPPED)
+        return Admitted(turn=Turn.STOP, why=STOPPED)
     if any(other.state in _SUCCEEDED for other in before):
-        return Admission(turn=Turn.GO)
+        return Admitted(turn=Turn.GO)
     for other in before:
         if other.state in _OUT_OF_THE_WAY:
             continue
         turn = Turn.QUEUE if other.moving else Turn.REST
-        return Admission(turn=turn, why=f"{other.item}, the first of its counterpart in this night")
-    return Admission(turn=Turn.GO)
+        return Admitted(turn=turn, why=f"{other.item}, the first of its counterpart in this night")
+    return Admitted(turn=Turn.GO)
 
 
 def hold_until(failures: int, *, base: timedelta, expires_at: datetime | None, now: datetime) -> datetime:

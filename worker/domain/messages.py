@@ -59,7 +59,7 @@ _TEXTS = frozenset({"argsrepr", "kwargsrepr", "lang", "origin", "parent_id", "ro
 _EMBEDDED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
-class Fault(StrEnum):
+class MessageFault(StrEnum):
     """Why something that lay at the broker is no message of ours."""
 
     NO_FILE = "no-file"
@@ -78,14 +78,14 @@ class Fault(StrEnum):
 
 
 _FAULTS: Final = {
-    Fault.NO_FILE: "no ordinary file",
-    Fault.NOT_OURS: "a file of another user, or one that others may write",
-    Fault.UNREADABLE: "not to be read",
-    Fault.TOO_LARGE: "too large",
-    Fault.NO_JSON: "no JSON",
-    Fault.ILL_FORMED: "of another form",
-    Fault.NO_TASK: "for a task that there is not",
-    Fault.WRONG_ID: "with what is no id",
+    MessageFault.NO_FILE: "no ordinary file",
+    MessageFault.NOT_OURS: "a file of another user, or one that others may write",
+    MessageFault.UNREADABLE: "not to be read",
+    MessageFault.TOO_LARGE: "too large",
+    MessageFault.NO_JSON: "no JSON",
+    MessageFault.ILL_FORMED: "of another form",
+    MessageFault.NO_TASK: "for a task that there is not",
+    MessageFault.WRONG_ID: "with what is no id",
 }
 
 
@@ -149,47 +149,49 @@ def _is_time(heartbeat: str) -> bool:
 
 def describe_fault(code: str) -> str:
     """In a few words, also for a code of another release."""
-    return _FAULTS[Fault(code)] if code in set(Fault) else code[:20]
+    return _FAULTS[MessageFault(code)] if code in set(MessageFault) else code[:20]
 
 
 def read_ring(
     *, content_type: object, encoding: object, headers: object, properties: object, body: object
-) -> Ring | Fault:
+) -> Ring | MessageFault:
     """What the parts of a message ring. Nothing is unpacked: what says that it is packed is none of ours."""
     if not isinstance(body, bytes):
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     if len(body) > BYTES_MAX:
-        return Fault.TOO_LARGE
+        return MessageFault.TOO_LARGE
     if content_type != JSON_TYPE or encoding != ENCODING or not _is_well_formed(headers, properties):
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     assert isinstance(headers, Mapping)  # noqa: S101  # as was just seen
     task, message_id = headers.get("task"), headers.get("id")
     if not isinstance(task, str) or task not in ARGUMENTS:
-        return Fault.NO_TASK
+        return MessageFault.NO_TASK
     if not isinstance(message_id, str) or _MESSAGE_ID.fullmatch(message_id) is None:
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     ids = _read_ids(body)
-    if isinstance(ids, Fault):
+    if isinstance(ids, MessageFault):
         return ids
-    return Ring(task=task, id=message_id, ids=tuple(map(str, ids))) if fits(task, ids) else Fault.WRONG_ID
+    return (
+        Ring(task=task, id=message_id, ids=tuple(map(str, ids))) if fits(task, ids) else MessageFault.WRONG_ID
+    )
 
 
-def read_envelope(content: bytes) -> Ring | Fault:
+def read_envelope(content: bytes) -> Ring | MessageFault:
     """The same for what lies in a file, or in a list of Redis: JSON with the body in base64."""
     if len(content) > BYTES_MAX:
-        return Fault.TOO_LARGE
+        return MessageFault.TOO_LARGE
     raw = _parse(content)
     if not isinstance(raw, dict):
-        return Fault.NO_JSON if raw is _NO_JSON else Fault.ILL_FORMED
+        return MessageFault.NO_JSON if raw is _NO_JSON else MessageFault.ILL_FORMED
     body, properties = raw.get("body"), raw.get("properties")
     if not isinstance(body, str) or not isinstance(properties, dict):
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     if properties.get("body_encoding") != "base64":
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     try:
         decoded = b64decode(body, validate=True)
     except ValueError:
-        return Fault.NO_JSON
+        return MessageFault.NO_JSON
     return read_ring(
         content_type=raw.get("content-type"),
         encoding=raw.get("content-encoding"),
@@ -240,16 +242,16 @@ def _is_well_formed(headers: object, properties: object) -> bool:
     )
 
 
-def _read_ids(body: bytes) -> list[object] | Fault:
+def _read_ids(body: bytes) -> list[object] | MessageFault:
     """The arguments in a body: no keywords, and nothing that is to follow."""
     raw = _parse(body)
     if raw is _NO_JSON:
-        return Fault.NO_JSON
+        return MessageFault.NO_JSON
     if not isinstance(raw, list) or len(raw) != 3:
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     ids, keywords, embedded = raw
     if not isinstance(ids, list) or keywords != {} or not isinstance(embedded, dict):
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     if any(value not in _NOTHING for value in embedded.values()):
-        return Fault.ILL_FORMED
+        return MessageFault.ILL_FORMED
     return ids

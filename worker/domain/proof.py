@@ -83,7 +83,7 @@ class Callers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ConsumerProof:
     """How a consumer stands towards the new value, and why. `consumer` None: the callers of a key."""
 
     consumer: Consumer | None
@@ -134,22 +134,22 @@ class Verdict:
     waits_for: tuple[str, ...]
     next_at: datetime
     widens: bool
-    standings: tuple[Standing, ...]
+    standings: tuple[ConsumerProof, ...]
     why: str | None = None
     """For what it goes back, if it does."""
 
 
 def stand(
     consumer: Consumer, *, number: int, ends: datetime | None, now: datetime, beside: bool = True
-) -> Standing:
+) -> ConsumerProof:
     """How one consumer stands towards version `number`, while the old value is kept until `ends`, and works
     until then if it does so `beside` the new one.
     """
     name = consumer.name
     time = _name_time(beside=beside)
 
-    def found(proof: Proof, why: str) -> Standing:
-        return Standing(consumer=consumer, proof=proof, why=why)
+    def found(proof: Proof, why: str) -> ConsumerProof:
+        return ConsumerProof(consumer=consumer, proof=proof, why=why)
 
     if consumer.waived:
         return found(Proof.WAIVED, f"{name}: somebody answers for it")
@@ -181,15 +181,15 @@ def _name_time(*, beside: bool) -> str:
     return "the overlap" if beside else "the time for first runs"
 
 
-def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> Standing:
+def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> ConsumerProof:
     """Whether the callers of a key have moved to the new one, while the old one opens until `ends`.
 
     That it was collected proves nothing: the answer may have been lost. Its first use does; and who still
     presents the old one has not moved.
     """
 
-    def found(proof: Proof, why: str) -> Standing:
-        return Standing(consumer=None, proof=proof, why=why)
+    def found(proof: Proof, why: str) -> ConsumerProof:
+        return ConsumerProof(consumer=None, proof=proof, why=why)
 
     if callers.waived:
         return found(Proof.WAIVED, f"{CALLERS}: somebody answers for them")
@@ -211,11 +211,13 @@ def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> 
     return found(Proof.AWAITED, still)
 
 
-def stand_check(*, waived: bool) -> Standing:
+def stand_check(*, waived: bool) -> ConsumerProof:
     """Whether anything that can refuse a value has accepted the new one: what passes all proves nothing."""
     if waived:
-        return Standing(consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True)
-    return Standing(consumer=None, proof=Proof.UNPROVABLE, why=_UNSHOWN, check=True)
+        return ConsumerProof(
+            consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True
+        )
+    return ConsumerProof(consumer=None, proof=Proof.UNPROVABLE, why=_UNSHOWN, check=True)
 
 
 def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:
@@ -258,7 +260,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     return _found(State.WATCHING, tuple(reasons), looks, standings)
 
 
-def _doubt(standing: Standing) -> Standing:
+def _doubt(standing: ConsumerProof) -> ConsumerProof:
     """A good run says little where no check can tell: it has moved, and is waited for no longer."""
     if standing.proof is not Proof.PROVEN or standing.consumer is None:
         return standing
@@ -266,7 +268,7 @@ def _doubt(standing: Standing) -> Standing:
     return replace(standing, proof=Proof.UNPROVEN, why=why)
 
 
-def find_unshown(overlap: Overlap) -> Standing | None:
+def find_unshown(overlap: Overlap) -> ConsumerProof | None:
     """The check that is missed, where nothing has shown the new value to work and nobody answers for it."""
     return None if overlap.shown or overlap.waived else stand_check(waived=False)
 
@@ -295,7 +297,7 @@ def _found(
     state: State,
     waits_for: tuple[str, ...],
     next_at: datetime,
-    standings: tuple[Standing, ...],
+    standings: tuple[ConsumerProof, ...],
     *,
     widens: bool = False,
 ) -> Verdict:

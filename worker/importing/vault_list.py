@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
-from worker.domain.incoming import Contents, Entry, Fault
+from worker.domain.incoming import Contents, Entry, EntryFault
 from worker.domain.strict_json import parse_json
 
 _FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
@@ -27,11 +27,11 @@ def read_vault_list(text: str, *, now: datetime) -> Contents:
     if len(listed) > _ENTRIES_MAX:
         raise InvalidInputError(f"it holds {len(listed):,} entries: {_ENTRIES_MAX:,} at most, so divide it")
     entries: list[Entry] = []
-    faults: list[Fault] = []
+    faults: list[EntryFault] = []
     undated = 0
     for place, raw in enumerate(listed, start=1):
         made = _read_entry(place, raw, now)
-        if isinstance(made, Fault):
+        if isinstance(made, EntryFault):
             faults.append(made)
             continue
         entries.append(made)
@@ -53,17 +53,17 @@ def _find_list(raw: Any, fields: Counter[str]) -> list[Any]:  # noqa: ANN401  # 
     )
 
 
-def _read_entry(place: int, raw: Any, now: datetime) -> Entry | Fault:  # noqa: ANN401  # JSON
+def _read_entry(place: int, raw: Any, now: datetime) -> Entry | EntryFault:  # noqa: ANN401  # JSON
     if not isinstance(raw, dict):
-        return Fault(place=place, name=None, why="it is no object with a name")
+        return EntryFault(place=place, name=None, why="it is no object with a name")
     name, given_id = raw.get("name"), raw.get("id")
     if not isinstance(name, str):
-        return Fault(place=place, name=None, why="it has no name")
+        return EntryFault(place=place, name=None, why="it has no name")
     expires_at = raw.get("expires_at")
     lapses = _read_time(expires_at, now)
     if expires_at is not None and lapses is None:
         why = "its expires_at is no time that can be kept: a text such as 2026-12-24T18:00:00.000000Z, or null"
-        return Fault(place=place, name=name, why=why)
+        return EntryFault(place=place, name=name, why=why)
     created = _read_time(raw.get("created_at"), now)
     return Entry(
         place=place,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from vaultcore.model import Consumer
+from vaultcore.model import ConsumerKind
 from vaultcore.tables import references
 from worker.domain.places import Place
 from worker.rows.tables import workflows
@@ -31,7 +31,7 @@ def find_called(
         .join(workflows, workflows.c.id == named)
         .where(
             references.c.item_id == item_id,
-            references.c.consumer == Consumer.WORKFLOW.value,
+            references.c.consumer == ConsumerKind.WORKFLOW.value,
             ~references.c.mentioned,
             workflows.c.active,
             workflows.c.runs == Place.HERE.value,

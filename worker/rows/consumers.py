@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
 from vaultcore.database import upsert_into
-from vaultcore.model import Consumer as ConsumerKind
-from vaultcore.model import Stage
+from vaultcore.model import ConsumerKind, Stage
 from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions

@@ -34,7 +34,7 @@ class StoredDeparture:
     finished_at: datetime | None
 
 
-class Done(NamedTuple):
+class Deed(NamedTuple):
     """What somebody did, as the audit log has it."""
 
     action: str
@@ -93,11 +93,11 @@ def list_items(connection: Connection, departure_id: str) -> list[LeftRow]:
     return [_left(connection, row) for row in rows]
 
 
-def list_done_by(connection: Connection, actor: str) -> list[Done]:
+def list_done_by(connection: Connection, actor: str) -> list[Deed]:
     rows = connection.execute(
         select(audit.c.action, audit.c.subject, audit.c.details).where(audit.c.actor == actor)
     )
-    return [Done(row.action, row.subject, row.details) for row in rows]
+    return [Deed(row.action, row.subject, row.details) for row in rows]
 
 
 def _read(connection: Connection, row: Row[*tuple[Any, ...]]) -> StoredDeparture:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
-from worker.domain.messages import Fault
+from worker.domain.messages import MessageFault
 from worker.rows.tables import sweeps
 
 FOLDER = "broker/aside"
@@ -23,7 +23,7 @@ class SetAside:
     last_at: datetime
 
 
-def add(connection: Connection, counts: Mapping[Fault, int], *, now: datetime) -> datetime:
+def add(connection: Connection, counts: Mapping[MessageFault, int], *, now: datetime) -> datetime:
     """Counts these, too; the day that they were counted for."""
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     this = (sweeps.c.job == _JOB) & (sweeps.c.slot == day)

@@ -15,7 +15,7 @@ _WORST_FIRST = ("failed", "waiting", "sent")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class StoredDelivery:
     """One recipient of one route. `recipient`: empty where the route leads to one place. `parts`: how many
     parts of it were taken. `stands_in`: for an owner whom none of their own routes has reached.
     """
@@ -49,7 +49,7 @@ class Notice:
     sent_at: datetime | None
     next_at: datetime | None
     error: str | None
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[StoredDelivery, ...]
 
 
 def list_notices(connection: Connection, *, failed: bool = False, limit: int = 1000) -> list[Notice]:
@@ -139,7 +139,7 @@ def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) 
         next_at=min((d.next_at for d in tried if d.next_at), default=None),
         error=errors[0] if errors else None,
         deliveries=tuple(
-            Delivery(
+            StoredDelivery(
                 route=delivery.shown,
                 recipient=delivery.recipient,
                 state=delivery.state,

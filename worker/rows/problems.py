@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection, and_, exists, not_, or_, select
 
-from vaultcore.model import Consumer
+from vaultcore.model import ConsumerKind
 from vaultcore.names import spellings
 from vaultcore.row_macs import is_ours
 from vaultcore.stored import read_all
@@ -231,7 +231,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
     """
     used = exists().where(
         references.c.item_id == findings.c.item_id,
-        references.c.consumer == Consumer.WORKFLOW.value,
+        references.c.consumer == ConsumerKind.WORKFLOW.value,
         references.c.active.is_(True),
         ~references.c.mentioned,
         ~references.c.elsewhere,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 from worker.rows.tables import rotation_steps
 
 
-class Step(NamedTuple):
+class StepRecord(NamedTuple):
     """`cause`: why it failed, by word; None: it did not, or nobody can say."""
 
     number: int
@@ -47,10 +47,10 @@ def add_step(
     )
 
 
-def steps_of(connection: Connection, rotation_id: str) -> list[Step]:
+def steps_of(connection: Connection, rotation_id: str) -> list[StepRecord]:
     rows = connection.execute(
         select(rotation_steps)
         .where(rotation_steps.c.rotation_id == rotation_id)
         .order_by(rotation_steps.c.number)
     )
-    return [Step(row.number, row.step, row.result, row.cause, row.message, row.at) for row in rows]
+    return [StepRecord(row.number, row.step, row.result, row.cause, row.message, row.at) for row in rows]

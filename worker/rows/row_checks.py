@@ -15,22 +15,22 @@ _ONE = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class CheckedUpTo:
     """After which row of which table the next check goes on; `key` None: at the table's beginning."""
 
     table: str
     key: tuple[Any, ...] | None
 
 
-def read_place(connection: Connection) -> Place | None:
+def read_place(connection: Connection) -> CheckedUpTo | None:
     """None: at the beginning of all, also where none of us wrote what is stored."""
     row = connection.execute(select(row_checks).where(row_checks.c.id == _ONE)).one_or_none()
     if row is None or row.table_name is None or not is_ours(connection, row_checks, row):
         return None
-    return Place(table=row.table_name, key=tuple(row.key) if isinstance(row.key, list) else None)
+    return CheckedUpTo(table=row.table_name, key=tuple(row.key) if isinstance(row.key, list) else None)
 
 
-def write_place(connection: Connection, place: Place | None, *, now: datetime) -> None:
+def write_place(connection: Connection, place: CheckedUpTo | None, *, now: datetime) -> None:
     """Where to go on; None: a round has come to its end."""
     before = connection.execute(select(row_checks).where(row_checks.c.id == _ONE)).one_or_none()
     begun_at = now if before is None or before.table_name is None else before.begun_at

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select
 
-from vaultcore.model import Consumer, Stage
+from vaultcore.model import ConsumerKind, Stage
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, references, versions
@@ -81,7 +81,7 @@ def _select(now: datetime) -> Select[*tuple[Any, ...]]:
             and_(versions.c.item_id == r.item_id, versions.c.stage == Stage.CURRENT.value),
         )
         .where(
-            r.consumer == Consumer.WORKFLOW.value,
+            r.consumer == ConsumerKind.WORKFLOW.value,
             r.active.is_(True),
             or_(~r.mentioned, ~is_used_too),
             or_(

@@ -15,7 +15,7 @@ TOKEN_MAX = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CheckedToken:
     """What a token that holds says, and by which key it was signed (None: a shared one)."""
 
     claims: Mapping[str, Any]
@@ -43,7 +43,7 @@ def check(
     leeway: float = 0,
     issuer: str | None = None,
     audience: str | None = None,
-) -> Checked:
+) -> CheckedToken:
     """What the token says, if one of the keys signed it, it has an expiry, and that and the rest hold.
 
     A key is used with its own algorithm alone, whatever the token's header asks for. `leeway`: seconds.
@@ -56,7 +56,7 @@ def check(
         claims = _open(token, key)
         if claims is not None:
             _check_claims(claims, now=now, leeway=leeway, issuer=issuer, audience=audience)
-            return Checked(claims=claims, kid=key.kid)
+            return CheckedToken(claims=claims, kid=key.kid)
     raise RefusedTokenError(
         "the token was signed by none of the keys that are in use"
         if kid is None or any(key.kid == kid for key in keys)

@@ -14,18 +14,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vaultcore.troubles import explain
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
-from worker.web.connections import HEALTH, Limits
+from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.ingress import Ingress
-from worker.web.keysets import KeySets
+from worker.web.keysets import PublishedKeySets
 
 _log = structlog.get_logger(__name__)
 
 
 _HEALTH_CHECKS_MAX = 2
-_DEFAULT_LIMITS = Limits()
+_DEFAULT_LIMITS = ConnectionLimits()
 
 
-def build_app(services: Services, limits: Limits = _DEFAULT_LIMITS) -> ASGIApp:
+def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) -> ASGIApp:
     """What a server serves. Routes are tried in their order. No other thread keeps `/health` from its own."""
     checks = CapacityLimiter(_HEALTH_CHECKS_MAX)
 
@@ -39,7 +39,7 @@ def build_app(services: Services, limits: Limits = _DEFAULT_LIMITS) -> ASGIApp:
         routes=[
             Route(HEALTH, health, methods=["GET"]),
             *Ingress(services, limits).routes(),
-            *KeySets(services).routes(),
+            *PublishedKeySets(services).routes(),
         ],
         exception_handlers={
             Problem: answer_problem,

@@ -25,7 +25,7 @@ _THROWN_AWAY_MAX = 2_097_152
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ConnectionLimits:
     """`head_seconds`: for the whole head of a request; `send_seconds`: for a caller to take what is sent to it.
 
     `waiting` and `requests`: how many connections wait and how many requests are under way, of all peers
@@ -58,7 +58,7 @@ class Lobby:
     `_BREATH`: heads that come with their connections, however many at once, are read.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
         self._timers: dict[Connection, asyncio.TimerHandle] = {}
         self._by_peer: dict[str, dict[Connection, None]] = {}
@@ -116,7 +116,7 @@ class Connection(H11Protocol):
     """Uvicorn's, which by itself waits for ever for a head, and for a caller to take an answer."""
 
     lobby: ClassVar[Lobby]
-    limits: ClassVar[Limits]
+    limits: ClassVar[ConnectionLimits]
     peer = ""
     _thrown_away = 0
     _sending: asyncio.TimerHandle | None = None
@@ -167,7 +167,7 @@ class Connection(H11Protocol):
             self._sending = None
 
 
-def connections_with(limits: Limits) -> type[Connection]:
+def connections_with(limits: ConnectionLimits) -> type[Connection]:
     """The protocol of one server, whose connections share a lobby."""
 
     class Limited(Connection):
@@ -177,7 +177,7 @@ def connections_with(limits: Limits) -> type[Connection]:
     return Limited
 
 
-def limit_requests(app: ASGIApp, limits: Limits) -> ASGIApp:
+def limit_requests(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
     """Answers 503 beyond the limits, and counts a request until the application is done with it."""
     common = Places(most=limits.requests, each=limits.requests_per_peer)
     health = Places(most=limits.health, each=limits.health_per_peer)

@@ -27,10 +27,10 @@ from starlette.routing import Route
 
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import Problem, answer, busy
-from worker.web.connections import Limits, name_peer
+from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
 
@@ -47,7 +47,7 @@ T = TypeVar("T")
 class Ingress:
     """The two routes, and the threads that they share: a run never keeps a key from being checked."""
 
-    def __init__(self, services: Services, limits: Limits) -> None:
+    def __init__(self, services: Services, limits: ConnectionLimits) -> None:
         self._inbound_calls = services.runs.inbound_calls
         self._limits = limits
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
@@ -112,8 +112,8 @@ class Ingress:
                 raise busy("bodies are waited for")
             return await read_body(request, self._limits)
 
-    async def _run(self, called: Called, sent: Sent, key: Secret) -> Outcome:
-        def run() -> Outcome:
+    async def _run(self, called: Called, sent: Sent, key: Secret) -> RunOutcome:
+        def run() -> RunOutcome:
             return self._inbound_calls.run(called, payload=sent.read(), key=key)
 
         async with self._large if sent.is_large else nullcontext():
@@ -125,7 +125,7 @@ class Ingress:
         return await to_thread.run_sync(work, limiter=limiter)
 
 
-def _describe(outcome: Outcome) -> dict[str, str]:
+def _describe(outcome: RunOutcome) -> dict[str, str]:
     return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
 
 

@@ -18,7 +18,7 @@ CACHE_SECONDS = 60
 _LOOKS_MAX = 4
 
 
-class KeySets:
+class PublishedKeySets:
     def __init__(self, services: Services) -> None:
         self._key_sets = services.runs.key_sets
         self._looks = CapacityLimiter(_LOOKS_MAX)

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from vaultcore.errors import InvalidInputError
 from worker.domain.strict_json import parse_json
 from worker.web.answers import Problem
-from worker.web.connections import Limits
+from worker.web.connections import ConnectionLimits
 
 BODY_MAX = 1_048_576
 PARTS_MAX = 100_000
@@ -41,7 +41,7 @@ class Sent:
         raise Problem(422, "invalid_json", f"the body cannot be read: {problem}")
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
+async def read_body(request: Request, limits: ConnectionLimits) -> bytes:
     """The body, of `BODY_MAX` bytes at most, in the time and at the rate of the limits.
 
     One that announces too much is refused before it is sent. A refused one ends the connection.
@@ -98,7 +98,7 @@ def count_parts(body: bytes) -> int:
     return 1 + sum(outside.count(sign) for sign in (b",", b":", b"[", b"{"))
 
 
-def _ends(began: float, size: int, limits: Limits) -> float:
+def _ends(began: float, size: int, limits: ConnectionLimits) -> float:
     """Until when more is waited for, where so many bytes have come."""
     return began + min(limits.body_seconds, limits.body_grace + size / limits.body_rate)
 

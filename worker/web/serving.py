@@ -12,11 +12,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vaultcore.errors import ConfigurationError, InvalidInputError
-from worker.web.connections import Limits, connections_with, limit_requests
+from worker.web.connections import ConnectionLimits, connections_with, limit_requests
 
 GRACE_SECONDS = 60.0
 _BACKLOG = 256
-_LIMITS = Limits()
+_LIMITS = ConnectionLimits()
 
 
 def open_listener(text: str) -> socket.socket:
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits = _LIMITS, tell: Callable[[str], None] = lambda _: None
+        self, app: ASGIApp, *, limits: ConnectionLimits = _LIMITS, tell: Callable[[str], None] = lambda _: None
     ) -> None:
         super().__init__(
             uvicorn.Config(

@@ -22,7 +22,7 @@ from worker.services.notices.recipients import Recipients
 _DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
 
 
-class Letters(Protocol):
+class TrialWriter(Protocol):
     """Writes a message; `ConfigurationError` for a template of the organisation's that fails."""
 
     def try_out(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Message: ...
@@ -37,7 +37,7 @@ class DigestPreview:
         nights: Nights,
         recipients: Recipients,
         digests: Digests,
-        letters: Letters,
+        letters: TrialWriter,
     ) -> None:
         self._database = database
         self._owners = owners

@@ -15,7 +15,7 @@ from vaultcore.model import Hygiene
 from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
-from worker.domain.limits import Candidate, Room, cannot_wait, share_out
+from worker.domain.limits import Contender, Room, cannot_wait, share_out
 from worker.domain.plan import Action, Decision, DueItem, plan_item
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import find_counterpart
@@ -70,14 +70,14 @@ def _choose(
     if count_due(connection, now) <= room.left():
         return None
     free = Room(caps=room.caps)
-    waiting: list[Candidate] = []
+    waiting: list[Contender] = []
     for rows in walk_due_items(connection, now, page_size=page_size):
         for row in rows:
             seen = _see_apart(row, now, free, freezes)
             rotates = seen.decision is not None and seen.decision.action is Action.ROTATE
             if rotates and isinstance(row, DueRow):
                 waiting.append(
-                    Candidate(
+                    Contender(
                         item_id=row.item_id,
                         expires_at=row.expires_at,
                         counterpart=seen.counterpart,

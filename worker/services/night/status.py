@@ -20,7 +20,7 @@ from worker.services.upkeep.anchors import Anchors
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Status:
     """What is wrong, worst first; then nights, counts by state, and the open findings.
 
     `last_night` is the last that began at its time, `by_hand` one that a person ran since then.
@@ -53,7 +53,7 @@ class StatusReader:
         self._settings = settings
         self._clock = clock
 
-    def read(self) -> Standing:
+    def read(self) -> Status:
         found = self._anchors.explain_older()
         older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
         with self._database.read() as connection:
@@ -62,7 +62,7 @@ class StatusReader:
             if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
                 by_hand = None
             rotations = counts.count_rotations(connection)
-            return Standing(
+            return Status(
                 problems=older + self._problems.now(connection),
                 last_night=scheduled,
                 by_hand=by_hand,

@@ -28,8 +28,8 @@ from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import claim_token
 from worker.services.notices.recipients import Recipients
-from worker.services.notices.retries import Failure, Retries
-from worker.services.notices.send_pool import Job, Result, SendPool
+from worker.services.notices.retries import Retries, SendFailure
+from worker.services.notices.send_pool import Result, SendJob, SendPool
 from worker.services.notices.wording import Wording
 from worker.services.upkeep.row_verification import RowVerification
 
@@ -116,7 +116,7 @@ class Delivery:
         with self._database.read() as connection:
             return due_rows.list_due(connection, self._clock(), busy=busy, limit=_PAGE)
 
-    def _claim(self, chosen: Sequence[Key]) -> list[Job]:
+    def _claim(self, chosen: Sequence[Key]) -> list[SendJob]:
         """Those of them that nobody else has taken, with what is to be sent."""
         if not chosen:
             return []
@@ -128,11 +128,11 @@ class Delivery:
         except ConflictError:  # with another worker: what is still due is found again
             return []
 
-    def _claim_one(self, connection: Connection, key: Key) -> list[Job]:
+    def _claim_one(self, connection: Connection, key: Key) -> list[SendJob]:
         tries = due_rows.claim(connection, key, self._clock(), lease=_LEASE)
         return [] if tries is None else self._prepare(connection, key, tries)
 
-    def _prepare(self, connection: Connection, key: Key, tries: int) -> list[Job]:
+    def _prepare(self, connection: Connection, key: Key, tries: int) -> list[SendJob]:
         """What is to be sent, as one job; none if there is nothing to say any more, or no way to say it."""
         problem, permanent = "", True
         try:
@@ -154,7 +154,7 @@ class Delivery:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  # one notice that cannot be written holds up no other
             problem, permanent = f"it cannot be written ({type(error).__name__})", False
-        failure = Failure(key=key, tries=tries, problem=problem, permanent=permanent, alone=True)
+        failure = SendFailure(key=key, tries=tries, problem=problem, permanent=permanent, alone=True)
         self._retries.end(connection, failure)
         return []
 
@@ -166,7 +166,7 @@ class Delivery:
 
     def _write(
         self, connection: Connection, key: Key, outgoing: Outgoing, tries: int, url: Secret
-    ) -> list[Job]:
+    ) -> list[SendJob]:
         """The message as it leaves; a claim's token exists nowhere but in it.
 
         Of one whose first parts were taken, the rest of the same text. Empty where nothing is left to say: then
@@ -182,7 +182,7 @@ class Delivery:
             token = claim_token(self._keyring, outgoing.claim_id)
             message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
         return [
-            Job(
+            SendJob(
                 key=key,
                 tries=tries,
                 url=url,
@@ -222,7 +222,7 @@ class Delivery:
             body = said.body + "\n" + body
         return Message(subject=f"{subject} [{show_key(outgoing.notice_id)}]", body=body)
 
-    def _record(self, ended: Sequence[Result]) -> list[Job]:
+    def _record(self, ended: Sequence[Result]) -> list[SendJob]:
         """In one transaction; what it loses to another worker's is recorded again, since it has been sent.
 
         The parts that come next: each is sent when the one before it is recorded.
@@ -237,10 +237,10 @@ class Delivery:
                 continue
         return []
 
-    def _record_one(self, connection: Connection, result: Result) -> list[Job]:
+    def _record_one(self, connection: Connection, result: Result) -> list[SendJob]:
         job, now = result.job, self._clock()
         if result.problem is not None:
-            failure = Failure(
+            failure = SendFailure(
                 key=job.key,
                 tries=job.tries,
                 problem=result.problem,
@@ -255,7 +255,7 @@ class Delivery:
         delivery_rows.mark_sent(connection, job.key, stands_in=job.stands_in, parts=job.part, at=now)
         return []
 
-    def _go_on(self, connection: Connection, job: Job) -> list[Job]:
+    def _go_on(self, connection: Connection, job: SendJob) -> list[SendJob]:
         """The next part, with all its tries; none if the notice was withdrawn meanwhile."""
         now = self._clock()
         taken = delivery_rows.note_part(

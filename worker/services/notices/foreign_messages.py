@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from vaultcore.database import Database
-from worker.domain.messages import Fault
+from worker.domain.messages import MessageFault
 from worker.domain.problems import describe
 from worker.rows import messages as message_rows
 from worker.rows.problems import read_set_aside
@@ -17,7 +17,7 @@ class ForeignMessages:
         self._outbox = outbox
         self._clock = clock
 
-    def tell(self, counts: Mapping[Fault, int]) -> None:
+    def tell(self, counts: Mapping[MessageFault, int]) -> None:
         """Somebody else may write to the broker: with the first of a day the operators hear of it at once; the
         night, and `status`, say how many there were.
         """

@@ -17,7 +17,7 @@ _PAUSE_MAX = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
+class SendFailure:
     """A try that failed. `tries`: this one included. `permanent`, `away` and `alone` as in `Result`."""
 
     key: Key
@@ -46,7 +46,7 @@ class Retries:
         self._tries = tries
         self._clock = clock
 
-    def end(self, connection: Connection, failure: Failure) -> None:
+    def end(self, connection: Connection, failure: SendFailure) -> None:
         """What failed for one recipient alone, or for good, says nothing of what else is due by that route."""
         self._end_try(connection, failure)
         if not failure.permanent and not failure.alone:
@@ -54,7 +54,7 @@ class Retries:
 
     # Inside
 
-    def _end_others(self, connection: Connection, failure: Failure) -> None:
+    def _end_others(self, connection: Connection, failure: SendFailure) -> None:
         """A route that is away is away for all that is due on it, which counts as tried.
 
         Where it answered, that may have been for this one alone: the others wait, to be tried before it.
@@ -67,7 +67,7 @@ class Retries:
         for key, tries in due_rows.count_try_of_route(connection, route_id, now):
             self._end_try(connection, replace(failure, key=key, tries=tries))
 
-    def _end_try(self, connection: Connection, failure: Failure) -> None:
+    def _end_try(self, connection: Connection, failure: SendFailure) -> None:
         """Another try later, or none: then others hear of it, if nobody at all has heard for the owner."""
         now = self._clock()
         ends = failure.permanent or failure.tries >= self._tries

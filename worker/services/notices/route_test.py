@@ -9,11 +9,11 @@ from vaultcore.secret import Secret
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE
 from worker.services.notices.send_pool import Sender
-from worker.services.notices.wording import Letters
+from worker.services.notices.wording import LetterWriter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CheckedRoute:
     """`error` None: it was taken. `recipient`: empty where the route leads to one place."""
 
     id: str
@@ -23,13 +23,13 @@ class Checked:
 
 
 class RouteTest:
-    def __init__(self, *, database: Database, owners: Owners, letters: Letters, sender: Sender) -> None:
+    def __init__(self, *, database: Database, owners: Owners, letters: LetterWriter, sender: Sender) -> None:
         self._database = database
         self._owners = owners
         self._letters = letters
         self._sender = sender
 
-    def check(self, name: str) -> list[Checked]:
+    def check(self, name: str) -> list[CheckedRoute]:
         with self._database.read() as connection:
             owner = self._owners.get(connection, name)
             urls = [(route, self._owners.open_route(connection, route.id)) for route in owner.routes]
@@ -38,7 +38,7 @@ class RouteTest:
         for route, url in urls:
             for recipient in self._recipients(url):
                 problem = self._try(url, message, recipient)
-                checked.append(Checked(id=route.id, route=route.shown, recipient=recipient, error=problem))
+                checked.append(CheckedRoute(id=route.id, route=route.shown, recipient=recipient, error=problem))
         return checked
 
     def _recipients(self, url: Secret) -> list[str]:

@@ -25,7 +25,7 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SendJob:
     """One part of one delivery, ready to be sent. `tries`: this one included.
 
     `draft`: the message as it may be kept, without the token of a claim. `stands_in`: as its row says.
@@ -48,7 +48,7 @@ class Result:
     was about this recipient.
     """
 
-    job: Job
+    job: SendJob
     parts: int = 1
     problem: str | None = None
     permanent: bool = False
@@ -58,7 +58,7 @@ class Result:
 
 @dataclass(eq=False)
 class _Flight:
-    job: Job
+    job: SendJob
     deadline: float
     given_up: bool = False
 
@@ -87,7 +87,7 @@ class SendPool:
     def room(self) -> int:
         return self._threads - len(self._flights)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: SendJob) -> None:
         """Sends it, as soon as may be; its route must not be busy."""
         flight = _Flight(job=job, deadline=time.monotonic() + self._deadline)
         self._flights[job.key.route_id] = flight
@@ -131,7 +131,7 @@ class SendPool:
             if flight.given_up:
                 return
 
-    def _try(self, job: Job) -> Result:
+    def _try(self, job: SendJob) -> Result:
         try:
             parts = self.sender.send(job.url, job.message, recipient=job.key.recipient, part=job.part)
         except NightkeyError as error:

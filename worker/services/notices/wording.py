@@ -18,7 +18,7 @@ _BETWEEN: Final = ".md, as of "
 """Between a kind and the fingerprint of its template, in the subject of a finding."""
 
 
-class Letters(Protocol):
+class LetterWriter(Protocol):
     """Writes the message of a kind, with times in the reader's zone. See `worker.delivery.letters`."""
 
     def write(self, kind: str, data: Mapping[str, Any], *, zone: str) -> Letter: ...
@@ -29,7 +29,7 @@ class Letters(Protocol):
 
 
 class Wording:
-    def __init__(self, *, letters: Letters, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, letters: LetterWriter, clock: Callable[[], datetime]) -> None:
         self._letters = letters
         self._clock = clock
         self._working: set[str] = set()

@@ -28,7 +28,7 @@ from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
 from worker.services.runs.definitions import Definitions
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
 
 WHY_MAX = 500
@@ -263,7 +263,7 @@ class Decisions:
             )
             return rotation_rows.get_rotation(connection, rotation_id)
 
-    def prove(self, rotation_id: str, workflow: str, *, actor: str) -> Outcome:
+    def prove(self, rotation_id: str, workflow: str, *, actor: str) -> RunOutcome:
         """A controlled run, now: the whole workflow with its sample context and the new value.
 
         A good one proves the consumer, active or not, as a production run would.

@@ -11,7 +11,7 @@ from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
-from worker.domain.proof import CHECK, Consumer, Proof, Standing
+from worker.domain.proof import CHECK, Consumer, ConsumerProof, Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
@@ -141,7 +141,9 @@ class RotationNotices:
             data={"night": night, "failed": [f"{one.item}: {one.last_error} ({one.id})" for one in failed]},
         )
 
-    def find_unproven(self, connection: Connection, rotation: Rotation, standings: Sequence[Standing]) -> None:
+    def find_unproven(
+        self, connection: Connection, rotation: Rotation, standings: Sequence[ConsumerProof]
+    ) -> None:
         """Consumers that cannot be proven in time are findings; those that are proven meanwhile no longer.
 
         One whose production run failed with the new value, though nothing was rejected, is told of at once.

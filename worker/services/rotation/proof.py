@@ -17,8 +17,8 @@ from worker.domain.pickups import Pickup
 from worker.domain.proof import (
     Callers,
     Consumer,
+    ConsumerProof,
     Overlap,
-    Standing,
     Verdict,
     choose_canary,
     find_unshown,
@@ -95,7 +95,7 @@ class ConsumerProofs:
                 return judge(replace(overlap, others=(*overlap.others, *lost)), found, now=now)
         return verdict
 
-    def standings(self, connection: Connection, rotation: Rotation) -> tuple[Standing, ...]:
+    def standings(self, connection: Connection, rotation: Rotation) -> tuple[ConsumerProof, ...]:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none
         before the activation; in a hurry the check alone, where none could tell.
         """

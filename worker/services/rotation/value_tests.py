@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError
-from vaultcore.model import Consumer, Item
+from vaultcore.model import ConsumerKind, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker.domain.checks import Sight
@@ -231,7 +231,9 @@ class ValueTests:
                 {
                     (reference.consumer_id, reference.node_id)
                     for reference in self._references.of_item(connection, item.id)
-                    if reference.consumer is Consumer.WORKFLOW and reference.active and not reference.mentioned
+                    if reference.consumer is ConsumerKind.WORKFLOW
+                    and reference.active
+                    and not reference.mentioned
                 }
             )
             return [(self._definitions.get(connection, workflow_id), node_id) for workflow_id, node_id in pairs]

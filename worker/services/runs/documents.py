@@ -15,7 +15,7 @@ from vaultcore.consumers import References
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Consumer, NodeReference
+from vaultcore.model import ConsumerKind, NodeReference
 from vaultcore.names import judge, skeleton
 from vaultcore.stored import Unread, read_apart
 from worker.domain.places import Place
@@ -32,7 +32,7 @@ NAME_MAX = 200
 _OUR_ID = re.compile(r"fl_[0-9a-hjkmnp-tv-z]{26}")
 
 
-class Change(StrEnum):
+class DocumentChange(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -46,7 +46,7 @@ class Applied:
     """
 
     name: str
-    change: Change
+    change: DocumentChange
     workflow: Workflow | None = None
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class _Plan:
     place: Place
     stays_away: bool
     uses: tuple[NodeUse, ...]
-    change: Change
+    change: DocumentChange
 
 
 class Documents:
@@ -149,7 +149,7 @@ class Documents:
 
     def _find_unknown(self, connection: Connection, applied: Applied, coming: Sequence[str]) -> Applied:
         """With the workflows that it starts and that neither are there nor are coming along."""
-        if applied.workflow is None or applied.change is Change.UNCHANGED:
+        if applied.workflow is None or applied.change is DocumentChange.UNCHANGED:
             return applied
         started = set(applied.workflow.definition.starts()) - set(coming)
         unknown = sorted(name for name in started if not self._definitions.is_known(connection, name))
@@ -189,7 +189,7 @@ class Documents:
         if isinstance(plan, Applied):
             return plan
         applied = self._describe(connection, plan)
-        if plan.change is Change.UNCHANGED:
+        if plan.change is DocumentChange.UNCHANGED:
             return applied
         self._store(connection, plan)
         self._audit.append(
@@ -211,7 +211,7 @@ class Documents:
         if isinstance(definition, Outline):
             if stored is None:
                 why = "it has no nodes: get it by itself (GET /workflows/ID), and apply that answer"
-                return Applied(name=definition.name, change=Change.LEFT_OUT, why=why)
+                return Applied(name=definition.name, change=DocumentChange.LEFT_OUT, why=why)
             definition = _fill_in(definition, stored, source.label)
         if stored is None or stored.name != definition.name:  # one that it has already is not judged again
             definition = definition.named(_judge(definition.name, source.label))
@@ -222,9 +222,9 @@ class Documents:
         given_id = before if definition.id in (None, workflow_id) else definition.id
         chosen, stays_away = _place(definition, stored, place, source.label)
         uses = definition.uses(here=chosen is Place.HERE)
-        change = Change.CREATED if stored is None else Change.UPDATED
+        change = DocumentChange.CREATED if stored is None else DocumentChange.UPDATED
         if stored is not None and self._is_same(connection, stored, definition, chosen, stays_away, uses):
-            change = Change.UNCHANGED
+            change = DocumentChange.UNCHANGED
         return _Plan(
             definition=definition,
             label=source.label,
@@ -305,7 +305,7 @@ class Documents:
             workflow_rows.change_workflow(connection, plan.id, **values)
         self._references.record(
             connection,
-            consumer=Consumer.WORKFLOW,
+            consumer=ConsumerKind.WORKFLOW,
             consumer_id=plan.id,
             consumer_name=definition.name,
             active=definition.is_active,

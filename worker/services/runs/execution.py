@@ -34,7 +34,7 @@ NO_DELAY_WITHIN: Final = "a delay cannot stand in a workflow that an iterator ru
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """How a run ended, or that it is still `running` and waits until `resume_at`.
 
     `output` is that of its last node, masked; `used` are the ids of the items it used, and `begun` the runs
@@ -99,11 +99,11 @@ class Execution:
 
     def execute(
         self, run: UnderWay, start: Mapping[str, Any] | Given, *, hidden: tuple[Secret, ...] = ()
-    ) -> Outcome:
+    ) -> RunOutcome:
         """From its trigger on, with a context, or with what another run gave."""
         return self._execute(run, start, hidden=hidden)[0]
 
-    def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> Outcome:
+    def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> RunOutcome:
         """After it has waited, with the values that it had, for what is left of its hour."""
         others = _Others(self, self._subworkflows, run)
         left = run.began_at + RUN_LIMIT - self._clock()
@@ -118,7 +118,7 @@ class Execution:
         )
         return self._settle(run, resolved, ended, others)
 
-    def give_up(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved, why: str) -> Outcome:
+    def give_up(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved, why: str) -> RunOutcome:
         """A run that waited cannot go on: it has failed."""
         return self._end(run, resolved, self._runner.give_up(run.workflow.definition, kept["run"], why))
 
@@ -130,7 +130,7 @@ class Execution:
         hidden: tuple[Secret, ...] = (),
         within: bool = False,
         seconds: float = RUN_SECONDS,
-    ) -> tuple[Outcome, Ended | None]:
+    ) -> tuple[RunOutcome, Ended | None]:
         """Beside the outcome how it ended; None where its values could not be resolved, or where it waits."""
         resolved, problem = Resolved(), ""
         try:
@@ -163,13 +163,15 @@ class Execution:
         )
         return self._settle(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
 
-    def _settle(self, run: UnderWay, resolved: Resolved, ended: Ended | Paused, others: "_Others") -> Outcome:
+    def _settle(
+        self, run: UnderWay, resolved: Resolved, ended: Ended | Paused, others: "_Others"
+    ) -> RunOutcome:
         begun = tuple(others.begun)
         if isinstance(ended, Ended):
             return self._end(run, resolved, ended.result, begun)
         return self._pause(run, resolved, ended, begun)
 
-    def _pause(self, run: UnderWay, resolved: Resolved, paused: Paused, begun: tuple[str, ...]) -> Outcome:
+    def _pause(self, run: UnderWay, resolved: Resolved, paused: Paused, begun: tuple[str, ...]) -> RunOutcome:
         kept = {"run": paused.kept, "caller": run.caller, **resolved.keep()}
         problem = ""
         try:
@@ -189,7 +191,7 @@ class Execution:
             problem = str(error)
         if problem:
             return self._refuse(run, problem, begun)
-        return Outcome(
+        return RunOutcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
             status="running",
@@ -204,7 +206,7 @@ class Execution:
 
     def _end(
         self, run: UnderWay, resolved: Resolved, result: RunResult, begun: tuple[str, ...] = ()
-    ) -> Outcome:
+    ) -> RunOutcome:
         used = resolved.used(result.used)
         if run.caller is not None:
             used[run.caller[0]] = run.caller[1]
@@ -216,7 +218,7 @@ class Execution:
             problem = str(error)
         if problem:
             return self._refuse(run, problem, begun)
-        return Outcome(
+        return RunOutcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
             status=result.status,
@@ -245,7 +247,7 @@ class Execution:
                 at=now,
             )
 
-    def _refuse(self, run: UnderWay, why: str, begun: tuple[str, ...]) -> Outcome:
+    def _refuse(self, run: UnderWay, why: str, begun: tuple[str, ...]) -> RunOutcome:
         """Its row, or one that its proof would stand in, was changed meanwhile: it has failed, and proves
         nothing.
         """
@@ -253,7 +255,7 @@ class Execution:
         with self._database.write() as connection:
             ended = run_rows.refuse_run(connection, run.run_id, why=why, at=now)
             rotation_rows.wake_watching(connection, self._references.items_of(connection, ended), now)
-        return Outcome(
+        return RunOutcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
             status="failed",

@@ -13,7 +13,7 @@ from vaultcore.versions import Judged
 from worker.rows.called_workflows import find_called
 from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions
-from worker.services.runs.execution import Outcome
+from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
 from worker.workflows.workflow import Workflow
 
@@ -74,7 +74,7 @@ class InboundCalls:
             self._caller_keys.note((judged.item_id, judged.number))
         return found
 
-    def run(self, called: Called, *, payload: Any, key: Secret) -> Outcome:  # noqa: ANN401  # JSON
+    def run(self, called: Called, *, payload: Any, key: Secret) -> RunOutcome:  # noqa: ANN401  # JSON
         """One run, from its row to its end, however long that takes; or to where it waits."""
         return self._runs.execute_call(
             called.workflow,

@@ -28,7 +28,7 @@ from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import DueWorkflow, UnreadDue
 from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions, refuse_elsewhere
-from worker.services.runs.execution import RUN_LIMIT, Execution, Outcome, UnderWay
+from worker.services.runs.execution import RUN_LIMIT, Execution, RunOutcome, UnderWay
 from worker.services.runs.subworkflows import explain_unfit
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues, read_numbers
@@ -92,7 +92,7 @@ class Runs:
         payload: Any = None,  # noqa: ANN401  # JSON
         key: Secret | None = None,
         actor: str,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
         with self._database.write() as connection:
             workflow = self._definitions.get(connection, name)
@@ -148,7 +148,7 @@ class Runs:
         with self._database.read() as connection:
             return state_rows.due(connection, self._clock())
 
-    def execute(self, run_id: str, *, actor: str) -> Outcome | None:
+    def execute(self, run_id: str, *, actor: str) -> RunOutcome | None:
         """Executes a run that was opened and not begun, or goes on with one that waited. None: somebody else
         does, or it cannot be read.
         """
@@ -180,7 +180,7 @@ class Runs:
         caller: Number,
         key: Secret,
         actor: str,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """A run that a caller begins; `caller` is the item and version whose key it presented.
 
         The run notes that version as used, which is what proves that its callers have moved. The key is
@@ -233,7 +233,7 @@ class Runs:
         rotation_id: str | None = None,
         context: Mapping[str, Any] | None = None,
         actor: str,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """The whole workflow, really executed, with its sample context; it proves no production run."""
         refuse_elsewhere(workflow)
         with self._database.write() as connection:
@@ -250,7 +250,7 @@ class Runs:
 
     def run_controlled(
         self, workflow: Workflow, *, overrides: Mapping[str, int], rotation_id: str, actor: str
-    ) -> Outcome:
+    ) -> RunOutcome:
         """The whole workflow with its sample context, active or not, watched by a person: it proves as a
         production run does.
         """

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from vaultcore.consumers import References
 from vaultcore.errors import RefusedError
-from vaultcore.model import Consumer, Reference, Stage
+from vaultcore.model import ConsumerKind, Reference, Stage
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -120,7 +120,7 @@ class TemplateValues:
             reference
             for reference in self._references.of_consumer(connection, workflow.id)
             if reference.node_id == workflow.definition.trigger_id()
-            and reference.consumer is Consumer.WORKFLOW
+            and reference.consumer is ConsumerKind.WORKFLOW
             and not reference.mentioned
         ]
         if not wanted:

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from vaultcore.audit import Anchor, AuditLog, Verdict
+from vaultcore.audit import Anchor, AuditLog, Verification
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from worker.home import ANCHORS_FILE as ANCHORS_FILE  # noqa: PLC0414  # it is named with what writes it
@@ -46,7 +46,7 @@ class Anchors:
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)
 
-    def verify(self, extra: Path | None = None) -> Verdict:
+    def verify(self, extra: Path | None = None) -> Verification:
         """Walks the chain and holds it against the anchors here and, if given, those of a file."""
         anchors = self._read(self._file) if self._file.exists() else ()
         if extra is not None:

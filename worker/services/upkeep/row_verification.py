@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
-from vaultcore.row_checks import Fault, Page, RowChecks, Wrong, read_time
+from vaultcore.row_checks import Page, RowChecks, RowFault, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
 from vaultcore.stored import do_apart
@@ -23,7 +23,7 @@ from worker.domain.findings import SUBJECT_MAX, Finding, FindingKind, tampered_s
 from worker.domain.tampering import describe_row, find_wrong
 from worker.rows import findings as finding_rows
 from worker.rows import row_checks as row_check_rows
-from worker.rows.row_checks import Place
+from worker.rows.row_checks import CheckedUpTo
 
 _WRONG_MAX = 1000
 """How many are told one by one (and those of a page): where there are more, one restores the whole."""
@@ -32,7 +32,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class CheckedRows:
     """How many rows were looked at, and what was found of those that are not as we wrote them."""
 
     rows: int
@@ -69,7 +69,7 @@ class RowVerification:
         self._budget = budget
         self._clock = clock
 
-    def check_all(self) -> Checked:
+    def check_all(self) -> CheckedRows:
         """Every row and every record, in one state of the database; no more than a thousand of them are told.
         Writes nothing.
         """
@@ -80,9 +80,9 @@ class RowVerification:
                 wrong += [_find(connection, one) for one in page.wrong]
                 if len(wrong) >= _WRONG_MAX:
                     break
-        return Checked(rows=rows, wrong=tuple(wrong))
+        return CheckedRows(rows=rows, wrong=tuple(wrong))
 
-    def check_some(self) -> Checked:
+    def check_some(self) -> CheckedRows:
         """A night's part: what was found before, then on from where the night before had come to. What is found
         is a finding until it was put right, or a person has answered for it.
         """
@@ -98,7 +98,7 @@ class RowVerification:
             row_check_rows.write_place(connection, place, now=now)
         return checked
 
-    def preview(self, connection: Connection) -> Checked:
+    def preview(self, connection: Connection) -> CheckedRows:
         """What the next night would find of them. Writes nothing."""
         return self._look(connection)[0]
 
@@ -140,7 +140,7 @@ class RowVerification:
 
     # Inside
 
-    def _look(self, connection: Connection) -> tuple[Checked, Place | None]:
+    def _look(self, connection: Connection) -> tuple[CheckedRows, CheckedUpTo | None]:
         """On from where the night before had come to, as far as the budget goes; and where that leads."""
         rows, wrong, place = 0, [], None
         for after, page in self._walk(connection, row_check_rows.read_place(connection)):
@@ -149,19 +149,21 @@ class RowVerification:
             place = after
             if rows >= self._budget or len(wrong) >= _WRONG_MAX:
                 break
-        return Checked(rows=rows, wrong=tuple(wrong)), place
+        return CheckedRows(rows=rows, wrong=tuple(wrong)), place
 
-    def _walk(self, connection: Connection, place: Place | None) -> Iterator[tuple[Place | None, Page]]:
+    def _walk(
+        self, connection: Connection, place: CheckedUpTo | None
+    ) -> Iterator[tuple[CheckedUpTo | None, Page]]:
         """Each page, with the place after it; None: that was the last one."""
         tables = self._checks.tables()
         names = [table.name for table in tables]
         start = names.index(place.table) if place is not None and place.table in names else 0
         key = None if place is None else _read_key(tables[start], place)
         for position in range(start, len(tables)):
-            following = Place(table=names[position + 1], key=None) if position + 1 < len(tables) else None
+            following = CheckedUpTo(table=names[position + 1], key=None) if position + 1 < len(tables) else None
             for page in self._checks.walk(connection, tables[position], key, size=_PAGE):
                 more = page.last is not None
-                yield (Place(table=names[position], key=page.last) if more else following), page
+                yield (CheckedUpTo(table=names[position], key=page.last) if more else following), page
             key = None
 
     def _find_mended(self, connection: Connection) -> list[str]:
@@ -192,7 +194,7 @@ class RowVerification:
         wrong = self._checks.check_row(connection, table, row)
         if wrong is None:
             raise RefusedError(f"{name} {key} is as Nightkey wrote it: there is nothing to answer for")
-        if wrong.fault is Fault.RECORD:
+        if wrong.fault is RowFault.RECORD:
             raise RefusedError(
                 f"{name} {key} is as Nightkey wrote it, and its sealed record does not open: nobody can answer "
                 f"for that. {_find(connection, wrong).command}"
@@ -213,7 +215,7 @@ class RowVerification:
         return tables[name]
 
 
-def _read_key(table: Table, place: Place) -> tuple[Any, ...] | None:
+def _read_key(table: Table, place: CheckedUpTo) -> tuple[Any, ...] | None:
     """The primary key that is stored of a place, by the table's columns; None: it can be none of the table."""
     kinds = [column.type.python_type for column in table.primary_key]
     if place.table != table.name or len(place.key or ()) != len(kinds):
@@ -228,4 +230,4 @@ def _read_key(table: Table, place: Place) -> tuple[Any, ...] | None:
 def _find(connection: Connection, wrong: Wrong) -> Finding:
     item_id = wrong.row.get("item_id") or (wrong.row["id"] if wrong.table == "items" else None)
     name = row_check_rows.name_of_item(connection, item_id) if isinstance(item_id, str) else None
-    return find_wrong(wrong.table, wrong.key, wrong.row, opens=wrong.fault is Fault.ROW, item=name)
+    return find_wrong(wrong.table, wrong.key, wrong.row, opens=wrong.fault is RowFault.ROW, item=name)
