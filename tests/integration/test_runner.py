@@ -18,6 +18,7 @@ from tests.integration.http_server import serve
 from tests.ways_out import NETWORK
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
+from worker.domain.states import NodeStatus
 from worker.outbound import HttpClient
 from worker.workflows.definition import load_definition
 from worker.workflows.masking import MASK
@@ -143,7 +144,7 @@ def test_the_search_for_leaks_finds_what_it_is_to_find():
 
 
 def assert_finds(shown):
-    leaking = NodeResult(status="success", output=shown, error_message=None, cause=None)
+    leaking = NodeResult(status=NodeStatus.SUCCESS, output=shown, error_message=None, cause=None)
     with pytest.raises(AssertionError):
         assert_nothing_leaks(leaking)
 

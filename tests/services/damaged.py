@@ -19,10 +19,10 @@ from vaultcore.tables import UtcDateTime, metadata
 from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.domain.policies import build_policy
+from worker.domain.states import Beat
 from worker.installation import initialise
 from worker.rows import runs as run_rows
 from worker.rows.rotations import due_rotations
-from worker.services.notices.heartbeat import Beat
 
 HEALTHY, DAMAGED, MOVING, KEY = "prod-ticketing-token", "prod-crm-token", "prod-billing-token", "api-key:orders"
 DEEP = json.dumps({"a": 1})[:-1] + ', "b": ' + "[" * 3000 + "]" * 3000 + "}"

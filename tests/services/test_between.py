@@ -19,6 +19,7 @@ from tests.services.staging import (
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.domain.saga import State
+from worker.domain.states import RunStatus
 from worker.rows import runs as run_rows
 from worker.workflows.results import RunResult
 
@@ -172,7 +173,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
     assert organisation.stages(TOKEN) == ["current", "previous"]
     assert len(service.live_tokens("ticketing")) == 2
     result = RunResult(
-        status="completed",
+        status=RunStatus.COMPLETED,
         output=None,
         error_message=None,
         error_node=None,

@@ -11,6 +11,7 @@ from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services
 from worker.domain.slots import next_slot
+from worker.domain.states import DeliveryState
 from worker.rows import notices as notice_rows
 
 app = Commands(no_args_is_help=True, help="What owners were told.")
@@ -130,7 +131,7 @@ def retry(notice_id: str, *, json: Json = False) -> None:
         print_json(describe(notice))
     else:
         print_lines([f"{notice.subject}: {number} tried again, now {notice.state}"])
-    if notice.state == "failed":
+    if notice.state == DeliveryState.FAILED:
         raise typer.Exit(1)
 
 

@@ -13,6 +13,7 @@ from worker.cli.session import Json, open_services, who
 from worker.domain.advice import Advice, advise
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
+from worker.domain.states import RunStatus
 from worker.rows.rotation_steps import steps_of
 from worker.rows.rotations import get_rotation, walk_rotations
 
@@ -163,7 +164,7 @@ def prove(
         print_lines([f"{outcome.workflow}: {outcome.status}"])
         if outcome.error_message:
             note(f"nightkey: {outcome.error_message} ({outcome.cause})")
-    if outcome.status != "completed":
+    if outcome.status != RunStatus.COMPLETED:
         raise typer.Exit(1)
 
 

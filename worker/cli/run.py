@@ -10,6 +10,7 @@ from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines
 from worker.cli.progress import show_progress
 from worker.cli.session import Json, open_services, who
+from worker.domain.states import RunStatus
 
 app = Commands(no_args_is_help=True, help="Runs that another engine has run.")
 
@@ -64,7 +65,7 @@ def report(
         ),
         actor=who(),
     )
-    if status == "failed" and reported.new:
+    if status == RunStatus.FAILED and reported.new:
         with services.database.read() as connection:
             ids = [services.vault.get(connection, name).id for name in reported.used]
         with show_progress(services.night.inline_night) as tell:

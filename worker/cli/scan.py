@@ -11,6 +11,7 @@ from worker.cli.rotation import describe
 from worker.cli.session import Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.domain.problems import describe as describe_problem
+from worker.domain.states import NightOutcome
 from worker.services.night.nights import Preview
 
 
@@ -62,7 +63,7 @@ def night(
         print_json(
             {
                 "slot": result.slot,
-                "outcome": "failed" if problems else "good",
+                "outcome": NightOutcome.FAILED if problems else NightOutcome.GOOD,
                 "counts": result.counts,
                 "rotations": [describe(rotation) for rotation in result.rotations],
                 "problems": problems,

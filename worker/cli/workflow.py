@@ -23,6 +23,7 @@ from worker.cli.output import note, print_json, print_lines, print_table, sort_o
 from worker.cli.progress import show_progress
 from worker.cli.session import Json, open_services, who
 from worker.domain.places import Place
+from worker.domain.states import NodeStatus, RunStatus
 from worker.rows.runs import last_runs
 from worker.services.runs.documents import Applied, DocumentChange
 from worker.workflows.document import OUTSIDE
@@ -244,10 +245,10 @@ def test(
             "error_message": result.error_message,
             "cause": result.cause,
         }
-        good = result.status == "success"
+        good = result.status == NodeStatus.SUCCESS
     else:
         outcome = services.runs.runs.test_workflow(workflow, overrides={}, context=given, actor=who())
-        answer, good = _describe(outcome), outcome.status == "completed"
+        answer, good = _describe(outcome), outcome.status == RunStatus.COMPLETED
     _answer(answer, good=good, json=json)
 
 
@@ -270,7 +271,7 @@ def run(
         key=None if key_file is None else Secret(read_text(key_file).strip()),
         actor=who(),
     )
-    if outcome.status == "failed":
+    if outcome.status == RunStatus.FAILED:
         with show_progress(services.night.inline_night) as tell:
             services.night.inline_night.settle(outcome.used, tell)
     goes_on = "`nightkey up`, or the next `nightkey night`"
@@ -278,7 +279,7 @@ def run(
         note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")
     for begun in outcome.begun:
         note(f"nightkey: it has begun {begun}, which {goes_on}, runs")
-    _answer(_describe(outcome), good=outcome.status != "failed", json=json)
+    _answer(_describe(outcome), good=outcome.status != RunStatus.FAILED, json=json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
+from worker.domain.states import RunStatus
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
 from worker.workflows.definition import Definition, chain_nodes
@@ -232,7 +233,7 @@ def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
     )
     if name == "verify":
         _check_tried(result)
-    if result.status != "completed":
+    if result.status != RunStatus.COMPLETED:
         raise CounterpartError(
             f"{name}, node {result.error_node}: {result.error_message}", cause=result.cause or Cause.MISTAKE
         )
@@ -242,7 +243,7 @@ def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
 def _check_tried(result: RunResult) -> None:
     """What did not use the value neither proves nor refuses it."""
     problem = ""
-    if result.status == "completed" and not result.tried:
+    if result.status == RunStatus.COMPLETED and not result.tried:
         problem = "verify: rotation.new went into no node that ran, so nothing is proven"
     elif result.cause is Cause.REJECTED and not result.tried:
         problem = (

@@ -12,6 +12,7 @@ from vaultcore.damage import is_whole
 from vaultcore.mac_writing import update_apart
 from vaultcore.row_macs import columns_of, is_kept, is_ours
 from worker.domain.clocks import SKEW, at_the_latest, end_of_lease, put_off_again
+from worker.domain.states import BeatState, DeliveryState
 from worker.rows.tables import (
     claims,
     deliveries,
@@ -87,7 +88,7 @@ def mend_deliveries(connection: Connection, now: datetime) -> int:
         )
         .join(notices, notices.c.id == deliveries.c.notice_id)
         .where(
-            deliveries.c.state == "waiting",
+            deliveries.c.state == DeliveryState.WAITING.value,
             since > now + SKEW,
             is_whole(connection, deliveries),
             is_whole(connection, notices),
@@ -100,7 +101,7 @@ def mend_deliveries(connection: Connection, now: datetime) -> int:
                 deliveries.c.notice_id == row.notice_id,
                 deliveries.c.route_id == row.route_id,
                 deliveries.c.recipient == row.recipient,
-                deliveries.c.state == "waiting",
+                deliveries.c.state == DeliveryState.WAITING.value,
             )
             .values(tried_at=now, next_at=put_off_again(row.next_at, row.since, now))
         )
@@ -109,7 +110,13 @@ def mend_deliveries(connection: Connection, now: datetime) -> int:
 
 def mend_heartbeats(connection: Connection, now: datetime, pause: timedelta) -> int:
     late = or_(heartbeats.c.posted_at > now + SKEW, heartbeats.c.next_at > now + pause + SKEW)
-    return _set(connection, heartbeats, and_(heartbeats.c.state == "waiting", late), next_at=now, posted_at=now)
+    return _set(
+        connection,
+        heartbeats,
+        and_(heartbeats.c.state == BeatState.WAITING.value, late),
+        next_at=now,
+        posted_at=now,
+    )
 
 
 def mend_workflows(connection: Connection, now: datetime) -> int:

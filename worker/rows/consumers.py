@@ -12,6 +12,7 @@ from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row
 from vaultcore.tables import items, references, versions
 from worker.domain.proof import Consumer
+from worker.domain.states import RunPurpose
 from worker.rows.tables import rotations, runs, waivers, workflows
 from worker.workflows.runner import RUN_SECONDS
 from worker.workflows.schedule import next_run
@@ -219,7 +220,7 @@ def _under_way(
     found = connection.execute(select(runs).where(which, may_be)).all()
     for row in found:
         check_mac(connection, runs, row, f"run {row.id} of {row.workflow_name}")
-    return [row for row in found if row.purpose == "production" and row.completed_at is None]
+    return [row for row in found if row.purpose == RunPurpose.PRODUCTION.value and row.completed_at is None]
 
 
 def _consumer(row: Row[*tuple[Any, ...]], waived: set[str], at_it: set[str], now: datetime | None) -> Consumer:

@@ -15,6 +15,7 @@ from vaultcore import tables as vault
 from vaultcore.damage import find_damage, is_sound, number_in, text_in
 from vaultcore.model import Hygiene, Stage
 from worker.domain.saga import FINISHED
+from worker.domain.states import BeatState, DeliveryState, RunStatus
 from worker.rows import tables as ours
 
 _FAR = timedelta(days=400)
@@ -151,7 +152,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             name=none,
             workflow=ours.runs.c.workflow_name,
             over="completed_at",
-            rules={"status": ours.runs.c.status.in_(["pending", "running"])},
+            rules={"status": ours.runs.c.status.in_([RunStatus.PENDING.value, RunStatus.RUNNING.value])},
         ),
         _Check(
             table=ours.run_states,
@@ -199,7 +200,9 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.deliveries,
             item=none,
             name=ours.deliveries.c.shown,
-            live=ours.deliveries.c.state.not_in(["sent", "failed", "withdrawn"]),
+            live=ours.deliveries.c.state.not_in(
+                [DeliveryState.SENT.value, DeliveryState.FAILED.value, DeliveryState.WITHDRAWN.value]
+            ),
             rules={
                 "notice_id": select(ours.notices.c.id)
                 .where(ours.notices.c.id == ours.deliveries.c.notice_id)
@@ -211,7 +214,9 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.heartbeats,
             item=none,
             name=none,
-            live=ours.heartbeats.c.state.not_in(["sent", "failed", "outdated"]),
+            live=ours.heartbeats.c.state.not_in(
+                [BeatState.SENT.value, BeatState.FAILED.value, BeatState.OUTDATED.value]
+            ),
             rules={"next_at": _not_beyond(ours.heartbeats.c.next_at, far)},
         ),
         _Check(table=ours.sweeps, item=none, name=none, over="done_at"),
@@ -233,7 +238,7 @@ def _name_of(item_id: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _waits(notice_id: ColumnElement[Any]) -> ColumnElement[bool]:
     d = ours.deliveries.c
-    return select(d.notice_id).where(d.notice_id == notice_id, d.state == "waiting").exists()
+    return select(d.notice_id).where(d.notice_id == notice_id, d.state == DeliveryState.WAITING.value).exists()
 
 
 def _not_beyond(time: ColumnElement[Any], far: datetime) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from vaultcore.database import upsert_into
 from vaultcore.mac_writing import AS_IS, update_apart
 from vaultcore.row_macs import MAC, is_ours, macs_of
 from vaultcore.tables import routes
+from worker.domain.states import DeliveryState
 from worker.rows.tables import deliveries
 
 
@@ -45,7 +46,7 @@ def add_waiting(
     connection: Connection, new: Iterable[tuple[Key, str]], *, stands_in: bool, next_at: datetime
 ) -> None:
     """Each with its route as it is shown; one that is there already stays as it is."""
-    shared = {"stands_in": stands_in, "state": "waiting", "attempts": 0, "next_at": next_at}
+    shared = {"stands_in": stands_in, "state": DeliveryState.WAITING.value, "attempts": 0, "next_at": next_at}
     rows = [{**key._asdict(), "shown": shown, **shared} for key, shown in new]
     connection.execute(upsert_into(connection, deliveries).on_conflict_do_nothing(), rows)
 
@@ -62,7 +63,10 @@ def reaches_its_owner(connection: Connection, notice_id: str) -> bool:
     found = connection.execute(
         select(deliveries).where(
             deliveries.c.notice_id == notice_id,
-            or_(deliveries.c.stands_in.is_(True), deliveries.c.state.in_(["sent", "waiting"])),
+            or_(
+                deliveries.c.stands_in.is_(True),
+                deliveries.c.state.in_([DeliveryState.SENT.value, DeliveryState.WAITING.value]),
+            ),
         )
     )
     return any(is_ours(connection, deliveries, row) for row in found)
@@ -86,7 +90,7 @@ def note_part(
     """So many parts of it were taken, and the rest has all its tries; False: it waits no more."""
     return _change(
         connection,
-        and_(is_delivery(key), deliveries.c.state == "waiting"),
+        and_(is_delivery(key), deliveries.c.state == DeliveryState.WAITING.value),
         parts_taken=part,
         draft=draft,
         attempts=1,
@@ -103,9 +107,15 @@ def mark_sent(connection: Connection, key: Key, *, stands_in: bool, parts: int, 
     """Without another look at it: the digest is of what was checked before it was sent, so that a row that was
     edited meanwhile does not become ours.
     """
-    decides: Mapping[str, Any] = key._asdict() | {"stands_in": stands_in, "state": "sent", "draft": None}
-    values = {"state": "sent", "sent_at": at, "tried_at": at, "next_at": None, "last_error": None,
-              "parts_taken": parts, "draft": None}  # fmt: skip
+    decides: Mapping[str, Any] = key._asdict() | {
+        "stands_in": stands_in,
+        "state": DeliveryState.SENT.value,
+        "draft": None,
+    }
+    values = {
+        "state": DeliveryState.SENT.value, "sent_at": at, "tried_at": at, "next_at": None,
+        "last_error": None, "parts_taken": parts, "draft": None,
+    }  # fmt: skip
     macs = macs_of(connection)
     made = {} if macs is None else {MAC: macs.make(deliveries, decides)}
     connection.execute(
@@ -114,28 +124,30 @@ def mark_sent(connection: Connection, key: Key, *, stands_in: bool, parts: int, 
 
 
 def mark_failed(connection: Connection, key: Key) -> None:
-    _change(connection, is_delivery(key), state="failed")
+    _change(connection, is_delivery(key), state=DeliveryState.FAILED.value)
 
 
 def withdraw_waiting(connection: Connection, notice_id: str) -> None:
     """Those of the notice that have not left."""
-    waiting = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
-    _change(connection, waiting, state="withdrawn", next_at=None)
+    waiting = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == DeliveryState.WAITING.value)
+    _change(connection, waiting, state=DeliveryState.WITHDRAWN.value, next_at=None)
 
 
 def begin_again(connection: Connection, notice_id: str, *, at: datetime) -> None:
     """Those of the notice that failed wait once more, with all their tries; where the route was taken away they
     are withdrawn.
     """
-    failed = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == "failed")
+    failed = and_(deliveries.c.notice_id == notice_id, deliveries.c.state == DeliveryState.FAILED.value)
     gone = deliveries.c.route_id.not_in(select(routes.c.id))
-    _change(connection, and_(failed, gone), state="withdrawn")
-    _change(connection, failed, state="waiting", attempts=0, next_at=at)
+    _change(connection, and_(failed, gone), state=DeliveryState.WITHDRAWN.value)
+    _change(connection, failed, state=DeliveryState.WAITING.value, attempts=0, next_at=at)
 
 
 def count_waiting(connection: Connection, notice_id: str) -> int:
     return connection.execute(
-        select(func.count()).where(deliveries.c.notice_id == notice_id, deliveries.c.state == "waiting")
+        select(func.count()).where(
+            deliveries.c.notice_id == notice_id, deliveries.c.state == DeliveryState.WAITING.value
+        )
     ).scalar_one()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 from vaultcore.damage import is_whole
 from vaultcore.row_macs import MAC, check_mac, columns_of
 from vaultcore.tables import routes
+from worker.domain.states import DeliveryState
 from worker.rows.deliveries import Key, is_delivery
 from worker.rows.tables import deliveries, notices
 
@@ -55,7 +56,11 @@ class Outgoing:
 def is_any_due(connection: Connection, now: datetime) -> bool:
     due = connection.execute(
         select(deliveries.c.notice_id)
-        .where(deliveries.c.state == "waiting", deliveries.c.next_at <= now, is_whole(connection, deliveries))
+        .where(
+            deliveries.c.state == DeliveryState.WAITING.value,
+            deliveries.c.next_at <= now,
+            is_whole(connection, deliveries),
+        )
         .limit(1)
     ).first()
     return due is not None
@@ -65,7 +70,7 @@ def find_next_try(connection: Connection) -> datetime | None:
     """When the next delivery is to be tried, or its holder's lease ends; None: nothing waits."""
     return connection.execute(
         select(deliveries.c.next_at)
-        .where(deliveries.c.state == "waiting", is_whole(connection, deliveries))
+        .where(deliveries.c.state == DeliveryState.WAITING.value, is_whole(connection, deliveries))
         .order_by(deliveries.c.next_at)
         .limit(1)
     ).scalar_one_or_none()
@@ -76,7 +81,7 @@ def list_due(connection: Connection, now: datetime, *, busy: Collection[str], li
     rows = connection.execute(
         select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
         .where(
-            deliveries.c.state == "waiting",
+            deliveries.c.state == DeliveryState.WAITING.value,
             deliveries.c.next_at <= now,
             deliveries.c.route_id.not_in(busy),
             is_whole(connection, deliveries),
@@ -91,7 +96,7 @@ def claim(connection: Connection, key: Key, now: datetime, *, lease: timedelta) 
     """How many tries it has had, this one included; None: it is not due any more, or somebody else has it."""
     return connection.execute(
         update(deliveries)
-        .where(is_delivery(key), deliveries.c.state == "waiting", deliveries.c.next_at <= now)
+        .where(is_delivery(key), deliveries.c.state == DeliveryState.WAITING.value, deliveries.c.next_at <= now)
         .values(next_at=now + lease, tried_at=now, attempts=deliveries.c.attempts + 1)
         .returning(deliveries.c.attempts)
     ).scalar_one_or_none()
@@ -135,4 +140,8 @@ def count_try_of_route(connection: Connection, route_id: str, now: datetime) -> 
 
 
 def _is_due_by(route_id: str, now: datetime) -> ColumnElement[bool]:
-    return and_(deliveries.c.route_id == route_id, deliveries.c.state == "waiting", deliveries.c.next_at <= now)
+    return and_(
+        deliveries.c.route_id == route_id,
+        deliveries.c.state == DeliveryState.WAITING.value,
+        deliveries.c.next_at <= now,
+    )

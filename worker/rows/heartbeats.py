@@ -10,6 +10,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import TamperedError
 from vaultcore.mac_writing import update_apart
 from vaultcore.row_macs import find_edited
+from worker.domain.states import BeatState
 from worker.rows.tables import heartbeats
 
 
@@ -33,7 +34,7 @@ def add(connection: Connection, key: HeartbeatKey, text: str, *, at: datetime) -
     """Once for each key."""
     connection.execute(
         upsert_into(connection, heartbeats)
-        .values(**key._asdict(), text=text, state="waiting", attempts=0, next_at=at, posted_at=at)
+        .values(**key._asdict(), text=text, state=BeatState.WAITING.value, attempts=0, next_at=at, posted_at=at)
         .on_conflict_do_nothing()
     )
 
@@ -42,7 +43,11 @@ def list_due(connection: Connection, now: datetime) -> list[HeartbeatKey]:
     """In the order in which they happened."""
     rows = connection.execute(
         select(heartbeats.c.slot, heartbeats.c.beat)
-        .where(heartbeats.c.state == "waiting", heartbeats.c.next_at <= now, is_whole(connection, heartbeats))
+        .where(
+            heartbeats.c.state == BeatState.WAITING.value,
+            heartbeats.c.next_at <= now,
+            is_whole(connection, heartbeats),
+        )
         .order_by(heartbeats.c.posted_at)
     )
     return [HeartbeatKey(row.slot, row.beat) for row in rows]
@@ -70,25 +75,25 @@ def put_off(connection: Connection, key: HeartbeatKey, *, until: datetime, probl
 
 def end(connection: Connection, key: HeartbeatKey, *, problem: str | None) -> None:
     """It arrived, or is given up with its `problem`."""
-    state = "sent" if problem is None else "failed"
+    state = BeatState.SENT.value if problem is None else BeatState.FAILED.value
     _change(connection, _is_waiting(key), state=state, next_at=None, last_error=problem)
 
 
 def refuse(connection: Connection, key: HeartbeatKey, problem: str) -> None:
     """It failed, whatever it is said to be now."""
-    _change(connection, _is(key), state="failed", next_at=None, last_error=problem)
+    _change(connection, _is(key), state=BeatState.FAILED.value, next_at=None, last_error=problem)
 
 
 def outdate(connection: Connection, key: HeartbeatKey) -> None:
     """What has not left is not said any more."""
-    _change(connection, _is_waiting(key), state="outdated", next_at=None)
+    _change(connection, _is_waiting(key), state=BeatState.OUTDATED.value, next_at=None)
 
 
 def outdate_earlier(connection: Connection, slot: datetime, *, beat: str, posted_before: datetime) -> None:
     """Of that night: those of that kind, and those that were posted before."""
     before = or_(heartbeats.c.beat == beat, heartbeats.c.posted_at < posted_before)
-    late = and_(heartbeats.c.slot == slot, heartbeats.c.state == "waiting", before)
-    _change(connection, late, state="outdated", next_at=None)
+    late = and_(heartbeats.c.slot == slot, heartbeats.c.state == BeatState.WAITING.value, before)
+    _change(connection, late, state=BeatState.OUTDATED.value, next_at=None)
 
 
 def _is(key: HeartbeatKey) -> ColumnElement[bool]:
@@ -96,7 +101,7 @@ def _is(key: HeartbeatKey) -> ColumnElement[bool]:
 
 
 def _is_waiting(key: HeartbeatKey) -> ColumnElement[bool]:
-    return and_(_is(key), heartbeats.c.state == "waiting")
+    return and_(_is(key), heartbeats.c.state == BeatState.WAITING.value)
 
 
 def _change(connection: Connection, which: ColumnElement[bool], **values: Any) -> None:  # noqa: ANN401  # columns

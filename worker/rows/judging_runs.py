@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from vaultcore.errors import Cause
 from vaultcore.row_macs import check_mac
 from vaultcore.tables import references
+from worker.domain.states import RunStatus
 from worker.rows.runs import PROVING
 from worker.rows.tables import run_versions, runs
 
@@ -58,7 +59,7 @@ def first_rejection(
     Only a rejection judges a value; a run that failed otherwise neither proves nor condemns.
     """
     for run in found:
-        if run.status != "failed" or run.error_cause != Cause.REJECTED.value:
+        if run.status != RunStatus.FAILED.value or run.error_cause != Cause.REJECTED.value:
             continue
         uses = select(references.c.node_id).where(
             references.c.consumer_id == run.workflow_id,
@@ -79,5 +80,5 @@ def last_failures(found: Iterable[JudgingRun]) -> dict[str, str]:
         if run.error_node
         else run.error_message or ""
         for workflow_id, run in last.items()
-        if run.status == "failed"
+        if run.status == RunStatus.FAILED.value
     }

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from worker.domain.messages import MessageFault
+from worker.domain.states import NightOutcome
 from worker.rows.tables import sweeps
 
 FOLDER = "broker/aside"
@@ -34,7 +35,9 @@ def add(connection: Connection, counts: Mapping[MessageFault, int], *, now: date
     )
     before = connection.execute(select(sweeps.c.counts).where(this).with_for_update()).scalar_one()
     added = _read(before) + Counter({fault.value: number for fault, number in counts.items()})
-    connection.execute(update(sweeps).where(this).values(counts=dict(added), done_at=now, outcome="failed"))
+    connection.execute(
+        update(sweeps).where(this).values(counts=dict(added), done_at=now, outcome=NightOutcome.FAILED.value)
+    )
     return day
 
 

@@ -11,6 +11,7 @@ from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem, ProblemKind
+from worker.domain.states import NightOutcome
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import sweeps
 
@@ -127,7 +128,7 @@ def end_night(
         .where(_IS_NIGHT, sweeps.c.slot == slot)
         .values(
             done_at=done_at,
-            outcome="failed" if problems else "good",
+            outcome=NightOutcome.FAILED.value if problems else NightOutcome.GOOD.value,
             problems=[
                 {"kind": one.kind, "subject": one.subject, "id": one.id, "error": one.error} for one in problems
             ],
@@ -173,7 +174,7 @@ def claim_sweep(
     begun = _tries_of(claimed.counts)
     values: dict[str, Any] = {"counts": {_TRIES: begun + 1}} if begun < tries else {"done_at": now}
     if begun:  # whoever began it before has not come back
-        values["outcome"] = "failed"
+        values["outcome"] = NightOutcome.FAILED.value
     connection.execute(update(sweeps).where(sweeps.c.job == job, sweeps.c.slot == slot).values(values))
     return begun < tries
 
@@ -186,7 +187,9 @@ def fail_sweep(
     counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
     ended = {"done_at": now} if _tries_of(counts) >= tries else {}
     problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": cause}
-    connection.execute(update(sweeps).where(this).values(outcome="failed", problems=[problem], **ended))
+    connection.execute(
+        update(sweeps).where(this).values(outcome=NightOutcome.FAILED.value, problems=[problem], **ended)
+    )
 
 
 def list_failed_sweeps(
@@ -201,7 +204,7 @@ def list_failed_sweeps(
                 sweeps.c.job == job,
                 sweeps.c.started_at >= since,
                 sweeps.c.scanned_at.is_(None),
-                sweeps.c.outcome == "failed",
+                sweeps.c.outcome == NightOutcome.FAILED.value,
                 is_whole(connection, sweeps),
             )
             .order_by(sweeps.c.slot)

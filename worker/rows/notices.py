@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, case, func, select
 
 from vaultcore.errors import NotFoundError
+from worker.domain.states import DeliveryState
 from worker.rows.tables import deliveries, notices
 
-_WORST_FIRST = ("failed", "waiting", "sent")
+_WORST_FIRST = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
 """What a notice is, by the states of its deliveries: the first of these that one of them has."""
 
 
@@ -57,7 +58,9 @@ def list_notices(connection: Connection, *, failed: bool = False, limit: int = 1
     query = select(notices).order_by(notices.c.id.desc()).limit(limit)
     if failed:
         query = query.where(
-            notices.c.id.in_(select(deliveries.c.notice_id).where(deliveries.c.state == "failed"))
+            notices.c.id.in_(
+                select(deliveries.c.notice_id).where(deliveries.c.state == DeliveryState.FAILED.value)
+            )
         )
     rows = connection.execute(query).all()
     by_notice: dict[str, list[Row[*tuple[Any, ...]]]] = {row.id: [] for row in rows}
@@ -88,7 +91,7 @@ def count(connection: Connection) -> dict[str, int]:
     state = case(
         ((number == 0) & notices.c.routed.is_(False), "unrouted"),
         *((func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one) for one in _WORST_FIRST),
-        else_="withdrawn",
+        else_=DeliveryState.WITHDRAWN.value,
     )
     each = (
         select(notices.c.id, state.label("state"))
@@ -124,7 +127,7 @@ def show_place(route: str, recipient: str) -> str:
 
 def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
     states = {delivery.state for delivery in tried}
-    otherwise = "withdrawn" if row.routed else "unrouted"
+    otherwise = DeliveryState.WITHDRAWN.value if row.routed else "unrouted"
     state = next((one for one in _WORST_FIRST if one in states), otherwise)
     errors = [delivery.last_error for delivery in tried if delivery.last_error]
     return Notice(

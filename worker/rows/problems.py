@@ -17,6 +17,7 @@ from worker.domain.findings import MENTIONED, FindingKind
 from worker.domain.messages import describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
 from worker.domain.saga import AT_REST, REPLACED, State
+from worker.domain.states import BeatState, DeliveryState
 from worker.rows import comparisons as comparison_rows
 from worker.rows import messages as message_rows
 from worker.rows import notices as notice_rows
@@ -70,15 +71,15 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
         .join(deliveries, deliveries.c.notice_id == notices.c.id)
         .where(
             or_(
-                (deliveries.c.state == "failed") & (deliveries.c.tried_at >= since),
-                (deliveries.c.state == "waiting")
+                (deliveries.c.state == DeliveryState.FAILED.value) & (deliveries.c.tried_at >= since),
+                (deliveries.c.state == DeliveryState.WAITING.value)
                 & (deliveries.c.last_error.is_not(None) | (deliveries.c.next_at <= now - LATE)),
             )
         )
         .order_by(notices.c.id, deliveries.c.route_id)
     )
     for row in tried:
-        failed = row.state == "failed"
+        failed = row.state == DeliveryState.FAILED.value
         why = row.last_error or "not tried yet"
         found.append(
             Problem(
@@ -96,7 +97,10 @@ def read_heartbeat(connection: Connection) -> list[Problem]:
     """What did not arrive of the last night, at the last try."""
     row = connection.execute(
         select(heartbeats.c.slot, heartbeats.c.beat, heartbeats.c.last_error)
-        .where(heartbeats.c.last_error.is_not(None), heartbeats.c.state.in_(["waiting", "failed"]))
+        .where(
+            heartbeats.c.last_error.is_not(None),
+            heartbeats.c.state.in_([BeatState.WAITING.value, BeatState.FAILED.value]),
+        )
         .order_by(heartbeats.c.posted_at.desc())
         .limit(1)
     ).first()

@@ -8,6 +8,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import RefusedError
 from vaultcore.ids import new_id
 from vaultcore.row_macs import check_mac
+from worker.domain.states import RunPurpose, RunStatus
 from worker.rows.tables import runs
 
 
@@ -32,10 +33,10 @@ def report_run(
             id=run_id,
             workflow_id=workflow_id,
             workflow_name=workflow_name,
-            purpose="production",
+            purpose=RunPurpose.PRODUCTION.value,
             trigger="report",
             external_id=external_id,
-            status="running",
+            status=RunStatus.RUNNING.value,
             created_at=at,
             started_at=started_at,
         )

@@ -13,11 +13,12 @@ from vaultcore.ids import new_id
 from vaultcore.mac_writing import update_apart
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import unreadable_fields
+from worker.domain.states import RunPurpose, RunStatus
 from worker.rows import states as state_rows
 from worker.rows.tables import run_logs, run_states, run_versions, runs
 from worker.workflows.results import RunResult
 
-PROVING = ("production", "controlled")
+PROVING = (RunPurpose.PRODUCTION.value, RunPurpose.CONTROLLED.value)
 """Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
 WORKFLOW, SUBFLOW = "workflow", "subflow"
 """What triggered a run that another run has begun: one that runs by itself, and one within that run."""
@@ -49,7 +50,7 @@ def open_run(
             parent_id=parent_id,
             depth=depth,
             created_at=at,
-            status="pending" if pending else "running",
+            status=RunStatus.PENDING.value if pending else RunStatus.RUNNING.value,
             started_at=None if pending else at,
         )
     )
@@ -62,8 +63,8 @@ def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | Non
     """
     return connection.execute(
         update(runs)
-        .where(runs.c.id == run_id, runs.c.status == "pending")
-        .values(status="running", started_at=at)
+        .where(runs.c.id == run_id, runs.c.status == RunStatus.PENDING.value)
+        .values(status=RunStatus.RUNNING.value, started_at=at)
         .returning(runs.c.workflow_id)
     ).scalar_one_or_none()
 
@@ -148,7 +149,7 @@ def pending_runs(connection: Connection, *, opened_before: datetime) -> list[str
         connection.execute(
             select(runs.c.id).where(
                 runs.c.completed_at.is_(None),
-                runs.c.status == "pending",
+                runs.c.status == RunStatus.PENDING.value,
                 runs.c.created_at < opened_before,
                 is_whole(connection, runs),
             )
@@ -163,7 +164,7 @@ def fail_lost_runs(connection: Connection, *, begun_before: datetime, at: dateti
     waits = exists().where(run_states.c.run_id == runs.c.id)
     return fail_runs(
         connection,
-        and_(runs.c.status != "pending", runs.c.started_at < begun_before),
+        and_(runs.c.status != RunStatus.PENDING.value, runs.c.started_at < begun_before),
         why=case(
             (waits, "it waited, and nobody went on with it within the hour that a run may take"),
             else_="the worker that ran it was lost",
@@ -193,7 +194,12 @@ def fail_runs(
     """Ends those that have not ended, with what they had kept; the ids of their workflows. One that none of us
     wrote so ends, too, and is believed as little as before.
     """
-    values = {"status": "failed", "completed_at": at, "error_cause": cause.value, "error_message": why}
+    values = {
+        "status": RunStatus.FAILED.value,
+        "completed_at": at,
+        "error_cause": cause.value,
+        "error_message": why,
+    }
     ended = update_apart(connection, runs, and_(runs.c.completed_at.is_(None), which), values)
     state_rows.forget(connection, [row.id for row in ended])
     return sorted({row.workflow_id for row in ended})

@@ -32,11 +32,7 @@ from worker.domain.drift import Result
 from worker.domain.findings import FindingKind
 from worker.domain.places import Place
 from worker.domain.saga import State
-
-RUN_PURPOSES = ("production", "test", "controlled")
-DELIVERY_STATES = ("waiting", "sent", "failed", "withdrawn")
-BEATS = ("start", "success", "fail")
-BEAT_STATES = ("waiting", "sent", "failed", "outdated")
+from worker.domain.states import Beat, BeatState, DeliveryState, NightOutcome, RunPurpose
 
 
 class WorkflowColumns(TypedColumns):
@@ -97,7 +93,7 @@ class RunColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     workflow_id: Named[str] = Column(String(40), ForeignKey("workflows.id"))
     workflow_name: Named[str] = Column(String(200))
-    purpose: Named[str] = Column(String(10), info={"one_of": RUN_PURPOSES})
+    purpose: Named[str] = Column(String(10), info={"one_of": RunPurpose})
     trigger: Named[str] = Column(String(10))
     external_id: Named[str | None] = Column(String(200))
     rotation_id: Named[str | None] = Column(String(40))
@@ -206,7 +202,7 @@ class SweepColumns(TypedColumns):
     started_at: Named[datetime] = Column(UtcDateTime)
     scanned_at: Named[datetime | None] = Column(UtcDateTime)
     done_at: Named[datetime | None] = Column(UtcDateTime)
-    outcome: Named[str | None] = Column(String(10), info={"one_of": ("good", "failed")})
+    outcome: Named[str | None] = Column(String(10), info={"one_of": NightOutcome})
     by_hand: Named[bool] = Column(Boolean, server_default=false())
     counts: Named[dict[str, Any]] = Column(JSON)
     problems: Named[list[dict[str, Any]]] = Column(JSON, server_default="[]", info={"shape": "array"})
@@ -482,9 +478,9 @@ signs_of_life = Table("signs_of_life", metadata, SignOfLifeColumns)
 
 class HeartbeatColumns(TypedColumns):
     slot: Named[datetime] = Column(UtcDateTime)
-    beat: Named[str] = Column(String(10), info={"one_of": BEATS})
+    beat: Named[str] = Column(String(10), info={"one_of": Beat})
     text: Named[str] = Column(Text)
-    state: Named[str] = Column(String(10), info={"one_of": BEAT_STATES})
+    state: Named[str] = Column(String(10), info={"one_of": BeatState})
     attempts: Named[int] = Column(Integer)
     next_at: Named[datetime | None] = Column(UtcDateTime)
     last_error: Named[str | None] = Column(Text)
@@ -609,7 +605,7 @@ class DeliveryColumns(TypedColumns):
     recipient: Named[str] = Column(String(320), server_default="", info={"may_be_empty": True})
     shown: Named[str] = Column(Text)
     stands_in: Named[bool] = Column(Boolean, server_default=false())
-    state: Named[str] = Column(String(10), info={"one_of": DELIVERY_STATES})
+    state: Named[str] = Column(String(10), info={"one_of": DeliveryState})
     attempts: Named[int] = Column(BigInteger)
     last_error: Named[str | None] = Column(Text)
     next_at: Named[datetime | None] = Column(UtcDateTime)

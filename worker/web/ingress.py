@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
+from worker.domain.states import RunStatus
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
 from worker.web.answers import Problem, answer, busy
@@ -70,9 +71,9 @@ class Ingress:
         opened, sent = await self._admit(request, key, Entrance.API, name=request.path_params["workflow"])
         outcome = await self._run(opened[0], sent, key)
         named = {"X-Run-Id": outcome.run_id}
-        if outcome.status == "running":
+        if outcome.status == RunStatus.RUNNING:
             return answer(_describe(outcome), status=202, headers=named)
-        if outcome.status != "completed":
+        if outcome.status != RunStatus.COMPLETED:
             where = f", node {outcome.error_node}" if outcome.error_node else ""
             raise Problem(
                 502,

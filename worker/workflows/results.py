@@ -5,26 +5,27 @@ from datetime import datetime
 from typing import Any
 
 from vaultcore.errors import Cause
+from worker.domain.states import NodeStatus, RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeLog:
-    """One executed node, masked. `status` is success, error or warning (an error that a branch took)."""
+    """One executed node, masked."""
 
     node_id: str
     component_id: str
-    status: str
+    status: NodeStatus
     output: Any
     created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeResult:
-    """The test of one node, masked. `status` is success, error, or skipped with the reason as message.
+    """The test of one node, masked; one that was skipped has the reason as its message.
     `retry_at`: when another try can help at the earliest, where the other side says so.
     """
 
-    status: str
+    status: NodeStatus
     output: Any
     error_message: str | None
     cause: Cause | None
@@ -38,7 +39,7 @@ class RunResult:
     `retry_at` as of a node.
     """
 
-    status: str
+    status: RunStatus
     output: Any
     error_message: str | None
     error_node: str | None
@@ -52,7 +53,7 @@ class RunResult:
     def not_begun(cls, why: str) -> "RunResult":
         """A run whose values could not be resolved, or that nobody can go on with."""
         return cls(
-            status="failed",
+            status=RunStatus.FAILED,
             output=None,
             error_message=why,
             error_node=None,

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from vaultcore.errors import Cause, ConfigurationError, ConflictError, CounterpartError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.troubles import explain
+from worker.domain.states import RunStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.graph import ERROR
@@ -242,7 +243,7 @@ class Run:
         if last.outcome.failure is None or not last.is_last:
             unproven = frozenset(name for step in failures for name in step.used)
             return RunResult(
-                status="completed",
+                status=RunStatus.COMPLETED,
                 output=output,
                 error_message=None,
                 error_node=None,
@@ -257,7 +258,7 @@ class Run:
             own = "" if message == ENDED_ITSELF else f": {message}"
             message = f"{origin.outcome.failure}; node {last.node_id} then ended the run as failed{own}"
         return RunResult(
-            status="failed",
+            status=RunStatus.FAILED,
             output=output,
             error_message=tell(message, self.masker),
             error_node=origin.node_id,

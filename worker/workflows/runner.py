@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from vaultcore.secret import Secret
+from worker.domain.states import NodeStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, cut
@@ -64,7 +65,13 @@ class Runner:
         run = Run.begin(definition, self._set(values, beside, is_test=True), context)
         step = run.execute(node_id, seconds=NODE_SECONDS, tests=True)
         failure, skipped = step.outcome.failure, step.outcome.skipped
-        status = "skipped" if skipped is not None else "success" if failure is None else "error"
+        status = (
+            NodeStatus.SKIPPED
+            if skipped is not None
+            else NodeStatus.SUCCESS
+            if failure is None
+            else NodeStatus.ERROR
+        )
         message = failure or skipped
         return NodeResult(
             status=status,

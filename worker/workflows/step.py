@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from vaultcore.errors import Cause
+from worker.domain.states import NodeStatus
 from worker.workflows.nodes.base import Outcome
 
 
@@ -25,10 +26,10 @@ class Step:
     at: datetime | None = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> NodeStatus:
         if self.outcome.failure is None:
-            return "success"
-        return "warning" if self.branched and not self.outcome.ends else "error"
+            return NodeStatus.SUCCESS
+        return NodeStatus.WARNING if self.branched and not self.outcome.ends else NodeStatus.ERROR
 
     @property
     def is_last(self) -> bool:

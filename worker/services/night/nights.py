@@ -16,6 +16,7 @@ from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
 from worker.domain.problems import NO_NEWS, Problem, ProblemKind, describe
 from worker.domain.saga import State
+from worker.domain.states import Beat, NightOutcome
 from worker.domain.windows import Window
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
@@ -27,7 +28,7 @@ from worker.services.night.shared_credentials import walk_shared, walk_stale_cop
 from worker.services.night.stale import SCANNED_KINDS, walk_items, walk_stale
 from worker.services.night.unreadable import walk_unreadable
 from worker.services.notices.digests import Digests
-from worker.services.notices.heartbeat import Beat, Heartbeat
+from worker.services.notices.heartbeat import Heartbeat
 from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_reminders import PickupReminders
 from worker.services.notices.wording import Wording
@@ -231,14 +232,14 @@ class Nights:
                 )
             self._end(connection, slot, problems, done_at=self._clock())
         self._anchors.anchor()
-        return "failed" if problems else "good"
+        return NightOutcome.FAILED if problems else NightOutcome.GOOD
 
     def review(self, slot: datetime) -> None:
         """A night that ended well, and whose notices then did not go out, has not ended well."""
         with self._database.write() as connection:
             night = night_rows.get_night(connection, slot)
             problems = self._problems.of_night(connection, slot)
-            if night.outcome == "good" and problems:
+            if night.outcome == NightOutcome.GOOD and problems:
                 self._heartbeat.take_back(connection, slot)
                 self._end(connection, slot, problems, done_at=night.done_at or self._clock())
 

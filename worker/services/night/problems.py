@@ -9,6 +9,7 @@ from worker.config import Settings
 from worker.domain.problems import Problem, ProblemKind, worst_first
 from worker.domain.signs import Presence, find_presence, last_seen
 from worker.domain.slots import latest_slot
+from worker.domain.states import NightOutcome
 from worker.rows import nights as night_rows
 from worker.rows import problems as problem_rows
 from worker.rows import signs as sign_rows
@@ -65,7 +66,7 @@ class Problems:
         """A night that ended badly counts until one ends well; a run by hand is a night, too."""
         found = [] if last is None else _not_scanned(connection, since=last.started_at)
         closed = night_rows.last_night(connection, closed=True)
-        if closed is not None and closed.outcome == "failed":
+        if closed is not None and closed.outcome == NightOutcome.FAILED:
             found.append(Problem(kind=ProblemKind.NIGHT_FAILED, subject="", at=closed.slot))
         if last is not None and last.done_at is None and last.started_at + _RUN_LATE < now:
             found.append(Problem(kind=ProblemKind.NIGHT_CUT_OFF, subject="", at=last.slot))

@@ -7,13 +7,13 @@ of, and tried until it arrives or is a day old.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, TamperedError
 from vaultcore.secret import Secret
+from worker.domain.states import Beat
 from worker.outbound import HttpClient, say_status
 from worker.rows import heartbeats as heartbeat_rows
 from worker.rows.heartbeats import HeartbeatKey
@@ -24,12 +24,6 @@ _PAUSE = timedelta(minutes=1)
 _PAUSE_MAX = timedelta(hours=1)
 _TOO_OLD = timedelta(days=1)
 _TIMEOUT_SECONDS = 10.0
-
-
-class Beat(StrEnum):
-    START = "start"
-    SUCCESS = "success"
-    FAIL = "fail"
 
 
 _PATHS = {Beat.START: "/start", Beat.SUCCESS: "", Beat.FAIL: "/fail"}

@@ -34,6 +34,7 @@ from worker.domain import saga
 from worker.domain.approvals import NOBODY_APPROVED, digest_request
 from worker.domain.rotation import Rotation, apply, count_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
+from worker.domain.states import StepResult
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotation_changes as change_rows
@@ -76,11 +77,11 @@ class Advanced:
 class _End:
     """How a try of a step ended: where the rotation goes, what its record says, what is written with it.
 
-    `result` is done, waits, retry or failed; without a `message` there is nothing new to record.
+    Without a `message` there is nothing new to record.
     """
 
     to: Transition
-    result: str
+    result: StepResult
     message: str = ""
     cause: Cause | None = None
     values: Mapping[str, object] = field(default_factory=dict)
@@ -289,14 +290,14 @@ class Rotations:
         """Before anything was made, or after its item and every value of it went."""
         self._rotation_notices.resolve(connection, claimed.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result="failed", message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.FAILED, message=why, values={"last_error": why})
 
     def _take_away(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: what was made and is not in use is taken away first."""
         version = self._version_of(connection, claimed)
         why = f"version {version} was given by hand since, and what is not in use is taken away"
         to = Transition(state=State.UNDOING, next_at=self._clock())
-        return _End(to=to, result="done", message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.DONE, message=why, values={"last_error": why})
 
     def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
@@ -308,7 +309,7 @@ class Rotations:
         why = f"version {version} was given by hand since, and is in use"
         to = Transition(state=State.CANCELLED, next_at=None)
         values = {"last_cause": None, "last_error": why, "stuck_in": None}
-        return _End(to=to, result="done", message=why, values=values, scrub=True)
+        return _End(to=to, result=StepResult.DONE, message=why, values=values, scrub=True)
 
     def _call_off(self, claimed: Rotation, why: str, connection: Connection) -> _End:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
@@ -316,7 +317,7 @@ class Rotations:
         self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, why)
         return _End(
             to=Transition(state=State.CANCELLED, next_at=None),
-            result="failed",
+            result=StepResult.FAILED,
             message=why,
             cause=Cause.MISTAKE,
             values={"last_cause": Cause.MISTAKE.value, "last_error": why},
@@ -330,7 +331,7 @@ class Rotations:
         self._rotation_notices.tell_failure(connection, claimed, State.STUCK, hold.why)
         return _End(
             to=Transition(state=State.STUCK, next_at=None),
-            result="failed",
+            result=StepResult.FAILED,
             message=hold.why,
             cause=Cause.MISTAKE,
             values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
@@ -344,7 +345,7 @@ class Rotations:
         self._rotation_notices.tell_failure(connection, claimed, state, str(error))
         return _End(
             to=Transition(state=state, next_at=None),
-            result="failed",
+            result=StepResult.FAILED,
             message=str(error),
             cause=Cause.MISTAKE,
             values={
@@ -358,12 +359,14 @@ class Rotations:
         self._rotation_notices.tell_expired(connection, claimed)
         why = NOBODY_APPROVED
         to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result="failed", message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.FAILED, message=why, values={"last_error": why})
 
     def _admit(self, claimed: Rotation, item: Item, connection: Connection) -> _End:
         to = self._admission.admit(connection, claimed, item)
         cancelled = to.state is State.CANCELLED
-        return _End(to=to, result="done", values={"last_error": "; ".join(to.waits_for)} if cancelled else {})
+        return _End(
+            to=to, result=StepResult.DONE, values={"last_error": "; ".join(to.waits_for)} if cancelled else {}
+        )
 
     def _look(self, claimed: Rotation, shown_by: str | None, connection: Connection) -> _End:
         """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
@@ -384,7 +387,7 @@ class Rotations:
         news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
         return _End(
             to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
-            result="waits" if reasons else "done",
+            result=StepResult.WAITS if reasons else StepResult.DONE,
             message=verdict.why or (f"waits for {reasons}" if reasons else "nothing to wait for")
             if news
             else "",
@@ -405,7 +408,7 @@ class Rotations:
             until = "" if done.looks_again else f", until {done.again_at:%Y-%m-%d %H:%M} UTC"
             waits = f"{done.waits_for}{until}"
             to = Transition(state=claimed.state, next_at=done.again_at, waits_for=(waits,))
-            return _End(to=to, result="waits", message=done.message, scrub=done.scrub)
+            return _End(to=to, result=StepResult.WAITS, message=done.message, scrub=done.scrub)
         values: dict[str, object] = {}
         if step is Step.ACTIVATE:
             values["activated_at"] = now
@@ -417,7 +420,7 @@ class Rotations:
         if to.state is State.DONE:
             self._rotation_notices.resolve(connection, claimed.item_id)
             self._rotation_notices.tell_done(connection, claimed)
-        return _End(to=to, result="done", message=done.message, values=values, scrub=done.scrub)
+        return _End(to=to, result=StepResult.DONE, message=done.message, values=values, scrub=done.scrub)
 
     def _fail(
         self, claimed: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
@@ -444,7 +447,7 @@ class Rotations:
             self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.message)
         return _End(
             to=to,
-            result="retry" if to.retries or to.polls else "failed",
+            result=StepResult.RETRY if to.retries or to.polls else StepResult.FAILED,
             message=failure.message,
             cause=failure.cause,
             values=values,
@@ -503,7 +506,7 @@ def _judge(error: Exception, claimed: Rotation, step: Step) -> Failure:
 def _wait(claimed: Rotation, held: Transition) -> _End:
     news = list(held.waits_for) != claimed.waits_for
     message = f"waits for {'; '.join(held.waits_for)}" if news else ""
-    return _End(to=held, result="waits", message=message)
+    return _End(to=held, result=StepResult.WAITS, message=message)
 
 
 def _limits_of(item: Item, limits: Limits) -> Limits:

@@ -12,6 +12,7 @@ from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker.domain.checks import Sight, digest_check
 from worker.domain.made_up import make_up
+from worker.domain.states import NodeStatus
 from worker.rotators.base import Job, Rotator
 from worker.rows import checks as check_rows
 from worker.services.runs.runs import Runs
@@ -54,7 +55,7 @@ class CounterChecks:
             result = self._runs.test_node(
                 workflow, node_id, overrides={item.id: number}, stand_ins={item.id: made}, actor=actor
             )
-            if result.status == "success":
+            if result.status == NodeStatus.SUCCESS:
                 return Sight.BLIND
             return Sight.SEES if result.cause is Cause.REJECTED else Sight.UNKNOWN
 

@@ -17,6 +17,7 @@ from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
+from worker.domain.states import StepResult
 from worker.rotators.catalog import works_beside
 from worker.rows import comparisons as comparison_rows
 from worker.rows import consumers as consumer_rows
@@ -302,7 +303,7 @@ class Decisions:
             connection,
             rotation.id,
             step=decision,
-            result="done",
+            result=StepResult.DONE,
             cause=None,
             message=f"by {actor}" + (f": {noted['why']}" if noted else ""),
             at=self._clock(),

@@ -13,6 +13,7 @@ from vaultcore.model import Item
 from vaultcore.versions import Versions
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import FINISHED, NOT_BEGUN, WATCHED, State
+from worker.domain.states import StepResult
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -64,7 +65,7 @@ class Supersession:
                 connection,
                 rotation.id,
                 step="given",
-                result="done",
+                result=StepResult.DONE,
                 cause=None,
                 message=f"version {item.version} was given by hand",
                 at=now,

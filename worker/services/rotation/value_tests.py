@@ -17,6 +17,7 @@ from vaultcore.secret import Secret
 from vaultcore.versions import Versions
 from worker.domain.checks import Sight
 from worker.domain.rotation import Rotation
+from worker.domain.states import NodeStatus, RunStatus
 from worker.rotators.base import Job, Rotator, asks_nobody
 from worker.rows import rotation_changes as change_rows
 from worker.services.rotation.counter_checks import CounterChecks
@@ -121,7 +122,10 @@ class ValueTests:
             if workflow.why_untested(node_id) is not None:
                 continue
             sight = self._sight(rotation, item, workflow, node_id, new)
-            if sight is Sight.SEES and self._test_node(rotation, item, workflow, node_id).status == "success":
+            if (
+                sight is Sight.SEES
+                and self._test_node(rotation, item, workflow, node_id).status == NodeStatus.SUCCESS
+            ):
                 return _node_test(workflow, node_id)
         return None
 
@@ -156,10 +160,10 @@ class ValueTests:
                 skipped.append(f"{workflow.name}/{node_id} (it runs elsewhere, and {untested})")
                 continue
             result = self._test_node(rotation, item, workflow, node_id)
-            if result.status == "skipped":
+            if result.status == NodeStatus.SKIPPED:
                 skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
                 continue
-            if result.status != "success":
+            if result.status != NodeStatus.SUCCESS:
                 raise CounterpartError(
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
@@ -202,7 +206,7 @@ class ValueTests:
                 rotation_id=rotation.id,
                 actor=rotation.id,
             )
-            if outcome.status != "completed":
+            if outcome.status != RunStatus.COMPLETED:
                 where = f", node {outcome.error_node}" if outcome.error_node else ""
                 cause = outcome.cause or Cause.MISTAKE
                 if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:

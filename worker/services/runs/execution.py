@@ -17,6 +17,7 @@ from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
+from worker.domain.states import RunStatus
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -43,7 +44,7 @@ class RunOutcome:
 
     run_id: str
     workflow: str
-    status: str
+    status: RunStatus
     error_message: str | None
     error_node: str | None
     cause: Cause | None
@@ -194,7 +195,7 @@ class Execution:
         return RunOutcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
-            status="running",
+            status=RunStatus.RUNNING,
             error_message=None,
             error_node=None,
             cause=None,
@@ -242,7 +243,7 @@ class Execution:
                 connection,
                 workflow_id=run.workflow.id,
                 used=used,
-                good=result.status == "completed",
+                good=result.status == RunStatus.COMPLETED,
                 began_at=run.began_at,
                 at=now,
             )
@@ -258,7 +259,7 @@ class Execution:
         return RunOutcome(
             run_id=run.run_id,
             workflow=run.workflow.name,
-            status="failed",
+            status=RunStatus.FAILED,
             error_message=why,
             error_node=None,
             cause=Cause.MISTAKE,

@@ -15,6 +15,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import quote_word
 from worker.domain.rotation import Rotation
+from worker.domain.states import RunStatus
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows.reported_runs import report_run
@@ -103,7 +104,7 @@ class RunReports:
             if run_id is None:
                 return Reported(workflow=workflow.name, used=names, new=False)
             run_rows.end_run(connection, run_id, _result(report), used, at=now)
-            good = report.status == "completed"
+            good = report.status == RunStatus.COMPLETED
             rotation_rows.wake_watching(connection, used, now)  # rotations before references, as who watches
             self._references.note_run(
                 connection,
@@ -189,7 +190,7 @@ def _was_held(rotation: Rotation, workflow_id: str, at: datetime) -> bool:
 
 
 def _check(report: Report, now: datetime) -> None:
-    if report.status not in ("completed", "failed"):
+    if report.status not in (RunStatus.COMPLETED, RunStatus.FAILED):
         raise InvalidInputError(f"status {report.status[:40]!r} ends no run: it is completed or failed")
     if report.started_at is None and not report.used:
         raise InvalidInputError(
@@ -198,7 +199,7 @@ def _check(report: Report, now: datetime) -> None:
         )
     if report.started_at is not None and report.started_at > now:
         raise InvalidInputError("--started-at lies in the future")
-    if report.status == "completed" and (report.node is not None or report.cause is not None):
+    if report.status == RunStatus.COMPLETED and (report.node is not None or report.cause is not None):
         raise InvalidInputError("a completed run has no failed node and no cause")
     if report.cause is Cause.REJECTED and report.node is None:
         raise InvalidInputError("a rejection judges what a node used: say which (--node NODE)")
@@ -211,9 +212,9 @@ def _check(report: Report, now: datetime) -> None:
 
 
 def _result(report: Report) -> RunResult:
-    failed = report.status == "failed"
+    failed = report.status == RunStatus.FAILED
     return RunResult(
-        status=report.status,
+        status=RunStatus(report.status),
         output=None,
         error_message=(report.message or "it failed outside") if failed else None,
         error_node=report.node,

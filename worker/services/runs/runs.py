@@ -21,6 +21,7 @@ from vaultcore.errors import (
 from vaultcore.secret import Secret
 from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
+from worker.domain.states import RunPurpose
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -100,7 +101,7 @@ class Runs:
             if not workflow.active:
                 raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
             caller = self._template_values.check_caller(connection, workflow, key)
-            run = self._open(connection, workflow, "production", "manual", actor=actor, caller=caller)
+            run = self._open(connection, workflow, RunPurpose.PRODUCTION, "manual", actor=actor, caller=caller)
         if caller is not None:
             self._caller_keys.note(caller)
         return self._execution.execute(run, _context(payload))
@@ -128,7 +129,9 @@ class Runs:
     def _open_due(self, connection: Connection, due: DueWorkflow, now: datetime) -> str:
         following = next_run(due.schedule_type, due.schedule_value, now)
         workflow_rows.change_workflow(connection, due.id, next_run_at=following)
-        return run_rows.open_run(connection, due.id, due.name, purpose="production", trigger="schedule", at=now)
+        return run_rows.open_run(
+            connection, due.id, due.name, purpose=RunPurpose.PRODUCTION, trigger="schedule", at=now
+        )
 
     def waiting_runs(self, *, opened_before: datetime) -> list[str]:
         """Runs that were opened and never begun: their message was lost.
@@ -187,7 +190,7 @@ class Runs:
         masked, in case the caller sent it in the body, too.
         """
         with self._database.write() as connection:
-            run = self._open(connection, workflow, "production", trigger, actor=actor, caller=caller)
+            run = self._open(connection, workflow, RunPurpose.PRODUCTION, trigger, actor=actor, caller=caller)
         return self._execution.execute(run, _context(payload), hidden=(key,))
 
     # Tests
@@ -240,8 +243,8 @@ class Runs:
             run = self._open(
                 connection,
                 workflow,
-                "test",
-                "test",
+                RunPurpose.TEST,
+                RunPurpose.TEST,
                 actor=actor,
                 overrides=overrides,
                 rotation_id=rotation_id,
@@ -259,7 +262,7 @@ class Runs:
             run = self._open(
                 connection,
                 workflow,
-                "controlled",
+                RunPurpose.CONTROLLED,
                 "manual",
                 actor=actor,
                 overrides=overrides,

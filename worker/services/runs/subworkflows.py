@@ -6,6 +6,7 @@ from typing import Final
 
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError, NightkeyError, TroubleError
+from worker.domain.states import RunPurpose
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.services.runs.definitions import Definitions
@@ -66,7 +67,7 @@ class Subworkflows:
                     connection,
                     workflow.id,
                     workflow.name,
-                    purpose="production",
+                    purpose=RunPurpose.PRODUCTION,
                     trigger=run_rows.WORKFLOW,
                     at=now,
                     parent_id=parent_id,

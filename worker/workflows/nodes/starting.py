@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field
 
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from worker.domain.states import RunStatus
 from worker.domain.strict_json import parse_json
 from worker.workflows.masking import conceal
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
@@ -95,7 +96,7 @@ class Iterator(OneWayOn):
             given = _give({"item": item, "index": index}, execution)
             ran = others.run(fields.workflow_id, given, seconds=deadline - time.monotonic())
             execution.masker.absorb(ran.masker, learned=ran.shown != ran.output)
-            if ran.status != "completed":
+            if ran.status != RunStatus.COMPLETED:
                 where = f", node {ran.error_node}" if ran.error_node else ""
                 return Outcome(
                     output=outputs,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from vaultcore.errors import Cause
+from worker.domain.states import RunStatus
 from worker.workflows.nodes.base import ENDED_ITSELF, Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
@@ -32,11 +33,11 @@ class Terminate(OneWayOn):
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         """A run that its own workflow ends as failed has been judged: its cause is a rejection."""
         message = execution.render(fields.message)
-        if fields.status == "completed":
-            return Outcome(output={"message": message}, ends="completed")
+        if fields.status == RunStatus.COMPLETED:
+            return Outcome(output={"message": message}, ends=RunStatus.COMPLETED)
         return Outcome(
             output={"message": message},
-            ends="failed",
+            ends=RunStatus.FAILED,
             cause=Cause.REJECTED,
             failure=message or ENDED_ITSELF,
         )
