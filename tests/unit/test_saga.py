@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vaultcore.errors import Cause
+from worker.domain.backoff import backoff
 from worker.domain.saga import (
     BEFORE_ACTIVATION,
     FINISHED,
@@ -20,7 +21,6 @@ from worker.domain.saga import (
     Step,
     after_failure,
     after_success,
-    backoff,
     is_moving,
     next_step,
     slack_ends,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from worker.domain.backoff import double
 from worker.domain.saga import State
 
 STOPPED = "too many rotations of this night have failed"
@@ -159,8 +160,7 @@ def hold_until(failures: int, *, base: timedelta, expires_at: datetime | None, n
 
     `base` the first time, doubled each time up to a week, and never more than half of what is left.
     """
-    doubled: int = 2 ** min(max(failures, 1) - 1, 10)
-    pause = min(base * doubled, max(base, timedelta(days=7)))
+    pause = double(failures, pause=base, most=max(base, timedelta(days=7)))
     if expires_at is not None and expires_at > now:
         pause = min(pause, (expires_at - now) / 2)
     return now + pause

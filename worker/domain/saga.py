@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vaultcore.errors import Cause
-from vaultcore.rules import fraction_of
+from worker.domain.backoff import backoff
 
 
 class State(StrEnum):
@@ -270,12 +270,3 @@ def slack_ends(since: datetime, lapses_at: datetime | None, patience: timedelta)
     """
     left = patience if lapses_at is None else min(patience, (lapses_at - since) / 2)
     return since + left
-
-
-def backoff(tries: int, *, pause: timedelta, most: timedelta, key: str) -> timedelta:
-    """The pause after so many tries: doubled each time up to `most`, of which up to half is taken off by a
-    stable hash, so that what failed together does not come back together.
-    """
-    doubled: int = 2 ** min(tries - 1, 30)
-    whole = min(pause * doubled, most)
-    return whole * (1 - fraction_of(f"{key} {tries}") / 2)

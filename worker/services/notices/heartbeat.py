@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from vaultcore.database import Database
 from vaultcore.errors import Cause, CounterpartError, TamperedError
 from vaultcore.secret import Secret
+from worker.domain.backoff import double
 from worker.domain.states import Beat
 from worker.outbound import HttpClient, say_status
 from worker.rows import heartbeats as heartbeat_rows
@@ -97,8 +98,7 @@ class Heartbeat:
 
     def _find_next(self, attempts: int, asked_for: datetime | None) -> datetime:
         """When it is tried again; not before the service asks for it."""
-        pause: timedelta = min(_PAUSE * 2 ** min(attempts - 1, 10), _PAUSE_MAX)
-        again_at = self._clock() + pause
+        again_at = self._clock() + double(attempts, pause=_PAUSE, most=_PAUSE_MAX)
         return again_at if asked_for is None else max(asked_for, again_at)
 
     def _refuse(self, connection: Connection, key: HeartbeatKey, error: TamperedError) -> None:

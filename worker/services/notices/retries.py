@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from worker.domain.backoff import double
 from worker.rows import deliveries as delivery_rows
 from worker.rows import due_deliveries as due_rows
 from worker.rows import outbox as outbox_rows
@@ -88,5 +89,4 @@ class Retries:
                 self._outbox.stand_in(connection, notice_id)
 
     def _pause_after(self, tries: int) -> timedelta:
-        doubled: int = 2 ** (tries - 1)
-        return min(self._pause * doubled, _PAUSE_MAX)
+        return double(tries, pause=self._pause, most=_PAUSE_MAX)
