@@ -23,7 +23,7 @@ from worker.demo.token_service import TokenService
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PASSWORD = "correct-horse-battery-1"
-PATIENCE = 5.0
+PATIENCE = 30.0
 """Seconds until a test gives up; nothing here waits that long when it works."""
 
 

@@ -33,6 +33,7 @@ from worker.rotators.base import Job
 from worker.rotators.catalog import load_rotator, parse_settings
 
 PASSWORD = "the-password-of-orders"
+PATIENCE = 30.0
 ROTATOR = load_rotator("postgres-role")
 
 
@@ -115,7 +116,7 @@ def drip_inside(line: socket.socket) -> None:
 
 def keep_silent(line: socket.socket) -> None:
     line.recv(1000)
-    time.sleep(2)
+    line.recv(1)  # until the other side hangs up
 
 
 def drip_tls(line: socket.socket) -> None:
@@ -137,7 +138,7 @@ def drip_tls(line: socket.socket) -> None:
 def test_a_server_that_drips_holds_nobody_longer_than_the_deadline_of_the_whole_session(act, settings):
     begun = time.monotonic()
     said, cause = fail(act, **settings)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < PATIENCE
     assert (said, cause) == ("127.0.0.1 cannot be reached, or broke off", Cause.OUTAGE)
 
 
@@ -157,7 +158,7 @@ def promise_too_much(line: socket.socket) -> None:
 def test_a_server_that_says_too_much_is_not_listened_to(act):
     begun = time.monotonic()
     assert fail(act, timeout=60) == ("127.0.0.1 cannot be reached, or broke off", Cause.OUTAGE)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < PATIENCE
 
 
 # TLS

@@ -154,7 +154,7 @@ def test_the_deadline_is_for_the_whole_session(server: MailServer) -> None:
         over.set()
         thread.join()
     assert outcome.cause is Cause.OUTAGE
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20  # it drips for ever
 
 
 @contextmanager
