@@ -1,4 +1,8 @@
-"""The command as a user has it: a process of its own, a data folder of its own, no settings of ours."""
+"""The command as a user has it: a process of its own, a data folder of its own, no settings of ours.
+
+Most are forked from a process that has imported the command already; `begins_anew` is for tests that look at
+what a process has from its beginning.
+"""
 
 import json
 import os
@@ -12,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.forking import run_command
 from worker.demo.counterparts import Counterparts, start_counterparts
 
 LOOPBACK = {"NIGHTKEY_OUTBOUND_PRIVATE": '["127.0.0.0/8"]'}
@@ -25,6 +30,7 @@ class Nightkey:
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
     printed: list[str] = field(default_factory=list)
+    begins_anew: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -35,16 +41,19 @@ class Nightkey:
     def __call__(
         self, *words: str, value: str | None = None, status: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "worker.cli.main", *words],
-            input=value,
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            timeout=300,
-            check=False,
-            stdin=subprocess.DEVNULL if value is None else None,
-        )
+        if self.begins_anew:
+            done = subprocess.run(
+                [sys.executable, "-m", "worker.cli.main", *words],
+                input=value,
+                capture_output=True,
+                text=True,
+                env=self.environment,
+                timeout=300,
+                check=False,
+                stdin=subprocess.DEVNULL if value is None else None,
+            )
+        else:
+            done = run_command(words, environment=self.environment, value=value)
         self.printed += [done.stdout, done.stderr]
         assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stdout + done.stderr

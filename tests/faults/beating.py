@@ -42,7 +42,7 @@ def keep_beating(folder: Path, dice: random.Random) -> Iterator[Beating]:
     beating, over = Beating(), threading.Event()
     turned = TurnedClock(folder)
     turned.set(NIGHT - HOUR)
-    nightkey = Nightkey(folder / "home", {"NIGHTKEY_RING_SECONDS": "1", **turned.environment})
+    nightkey = Nightkey(folder / "home", {"NIGHTKEY_RING_SECONDS": "1", **turned.environment}, begins_anew=True)
     nightkey("init")
     count = apply_clockwork(nightkey, folder)
     with run_up(nightkey) as up:

@@ -4,7 +4,6 @@ As the tasks do: an id comes in, the work is dispatched, no exception leaves, an
 """
 
 import itertools
-import multiprocessing
 import os
 import signal
 import threading
@@ -21,13 +20,12 @@ from tests.faults.life import be_quiet
 from tests.faults.places import Place, open_services
 from tests.faults.points import Moment, watch_calls, watch_commits
 from tests.faults.trouble import PATIENCE_SECONDS
+from tests.forking import processes
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 from worker.domain.work import RESUME, Task, Work, after_night
 
-_processes = multiprocessing.get_context("forkserver")
 _numbers = itertools.count(1)
-_processes.set_forkserver_preload(["tests.faults.preload"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +139,8 @@ class Hand:
     """One such worker, seen from outside, with what it is at."""
 
     def __init__(self, place: Place, clock_file: Path) -> None:
-        self.line, theirs = _processes.Pipe()
-        self._process = _processes.Process(target=work, args=(theirs, place, clock_file), daemon=True)
+        self.line, theirs = processes.Pipe()
+        self._process = processes.Process(target=work, args=(theirs, place, clock_file), daemon=True)
         self._process.start()
         theirs.close()
         self.number = next(_numbers)

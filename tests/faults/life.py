@@ -4,7 +4,6 @@ Forked from a server that has imported everything, so that a life begins within 
 """
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,8 @@ from tests.faults.mutants import MUTANTS
 from tests.faults.places import Place, let_leases_lapse, open_services
 from tests.faults.points import Passing, Point, die, watch_calls, watch_commits
 from tests.faults.stories import ITEM, STORIES, endings, play
+from tests.forking import processes
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.faults.preload"])
 _starting = threading.Lock()  # multiprocessing keeps one list of its children, for all threads
 PATIENCE = 60.0
 """Seconds of silence after which a process is taken for hung: far more than anything here takes."""
@@ -98,9 +96,9 @@ class Life:
     """The process, seen from outside."""
 
     def __init__(self, orders: Orders) -> None:
-        self._line, theirs = _processes.Pipe()
+        self._line, theirs = processes.Pipe()
         with _starting:
-            self._process = _processes.Process(target=live, args=(theirs, orders), daemon=True)
+            self._process = processes.Process(target=live, args=(theirs, orders), daemon=True)
             self._process.start()
         theirs.close()
 

@@ -15,7 +15,10 @@ with warnings.catch_warnings():
     apprise.Apprise.instantiate("json://127.0.0.1")  # finds its 200 plugins
 
 import tests.faults.life
+import worker.bootstrap
+import worker.cli.main
 import worker.delivery.sender
+import worker.installation
 
 httpx.create_ssl_context = functools.cache(httpx.create_ssl_context)  # reads 150 certificates
 

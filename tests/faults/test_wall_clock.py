@@ -22,7 +22,7 @@ def turned(tmp_path: Path) -> TurnedClock:
 
 @pytest.fixture
 def nightkey(tmp_path: Path, turned: TurnedClock) -> Nightkey:
-    made = Nightkey(tmp_path / "home", {"NIGHTKEY_RING_SECONDS": "1", **turned.environment})
+    made = Nightkey(tmp_path / "home", {"NIGHTKEY_RING_SECONDS": "1", **turned.environment}, begins_anew=True)
     made("init")
     return made
 
