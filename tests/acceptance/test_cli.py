@@ -350,7 +350,8 @@ def test_an_edited_row_is_named_refused_and_answered_for(owned: Nightkey) -> Non
     assert "changed behind the vault's back" in complaint(
         owned, "item", "update", "prod-crm-password", "--mode", "notify", status=3
     )
-    assert "prod-crm-password" in owned("item", "list").stdout
+    listed = owned("item", "list", status=1)
+    assert (listed.stdout, "prod-crm-password" in listed.stderr) == ("", True)
     assert "add --yes" in owned("audit", "accept-row", "items", item_id, status=2).stderr
     assert "no table" in complaint(owned, "audit", "accept-row", "audit", "1", "--yes", status=2)
     accepted = owned("audit", "accept-row", "items", item_id, "--yes")

@@ -143,6 +143,7 @@ def list_items(*, json: Json = False) -> None:
             [row | {"version": row["version"] or _WAITS} for row in rows],
             ("name", "owners", "mode", "rotator", "version", "expires_at", "due_at"),
             "no items yet: nightkey item create NAME --owner OWNER",
+            unread=errors,
         )
     tell_unreadable(errors)
 

@@ -41,10 +41,18 @@ def print_lines(lines: Iterable[str]) -> None:
             print(fit(line))  # noqa: T201  # the answer
 
 
-def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], empty: str) -> None:
-    """Columns padded to their widest cell; nothing is cut, so that it can be searched."""
+def print_table(
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[str],
+    empty: str,
+    *,
+    unread: Sequence[NightkeyError] = (),
+) -> None:
+    """Columns padded to their widest cell; nothing is cut, so that it can be searched. `empty` is said where
+    there is nothing, and not of what is there and cannot be read.
+    """
     if not rows:
-        print_lines([empty])
+        print_lines([] if unread else [empty])
         return
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[show_cell(row.get(column)) for column in columns] for row in rows]

@@ -190,7 +190,9 @@ def list_owners(*, json: Json = False) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("name", "routes", "zone", "quiet", "deputy", "created_at"), "no owners yet")
+        print_table(
+            rows, ("name", "routes", "zone", "quiet", "deputy", "created_at"), "no owners yet", unread=errors
+        )
     tell_unreadable(errors)
 
 

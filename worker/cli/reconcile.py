@@ -23,7 +23,7 @@ def list_all(*, json: Json = False) -> None:
     if json:
         print_json(rows)
     else:
-        print_table(rows, _COLUMNS, "this vault was not restored: there is nothing to compare")
+        print_table(rows, _COLUMNS, "this vault was not restored: there is nothing to compare", unread=errors)
     tell_unreadable(errors)
 
 

@@ -34,7 +34,7 @@ def list_all(*, json: Json = False) -> None:
         print_json(rows)
     else:
         columns = ("id", "item", "state", "reason", "error", "next_at", "created_at", "finished_at")
-        print_table(rows, columns, "no rotations yet")
+        print_table(rows, columns, "no rotations yet", unread=errors)
     tell_unreadable(errors)
 
 

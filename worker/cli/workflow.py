@@ -160,6 +160,7 @@ def list_workflows(*, json: Json = False) -> None:
             rows,
             ("name", "is_active", "schedule_type", "schedule_value", "next_run_at", "runs", "items"),
             "no workflows yet: nightkey workflow apply FILE",
+            unread=errors,
         )
     tell_unreadable(errors)
 
