@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from tests.faults.hands import Message
+from tests.faults.chaos_worker import Message
 
 DROPPED, DOUBLED, DELAYED, FORGED = 0.03, 0.06, 0.06, 0.02
 """Chances, per message."""

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.faults.beating import Beating, keep_beating
-from tests.faults.game import Game
-from tests.faults.trials import DATABASES
-from tests.faults.trouble import CHANCES
+from tests.faults.chaos_run import Game
+from tests.faults.fault_injection import CHANCES
+from tests.faults.kill_runs import DATABASES
 from tests.postgres import start_postgres
 from worker.demo.faces import Face
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from tests.faults.points import Passing, Watched
+from tests.faults.kill_points import Passing, Watched
 from worker.demo.counterparts import Counterparts
 from worker.demo.http_sink import HttpSink
 from worker.demo.loopback import Answer, Incoming

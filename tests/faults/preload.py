@@ -14,7 +14,7 @@ with warnings.catch_warnings():
 
     apprise.Apprise.instantiate("json://127.0.0.1")  # finds its 200 plugins
 
-import tests.faults.life
+import tests.faults.worker_process
 import worker.bootstrap
 import worker.cli.main
 import worker.delivery.sender

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import repeat, run_chaos
-from tests.faults.trials import DATABASES
+from tests.faults.kill_runs import DATABASES
 from worker.demo.faces import Face
 
 ROTATIONS, SEED = {"sqlite": 60, "postgresql": 40}, 20260301

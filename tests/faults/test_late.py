@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from tests.faults.counterparts import WatchedTokens
 from tests.faults.invariants import find_violations, look
-from tests.faults.places import let_leases_lapse
-from tests.faults.stories import ACCOUNT, ITEM, answer_bells
+from tests.faults.scenarios import ACCOUNT, ITEM, answer_bells
+from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK, NETWORK
 from vaultcore import database

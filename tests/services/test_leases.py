@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, Engine, Interval, event, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
-from tests.faults.places import let_leases_lapse
+from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.conftest import Moves, race
 from tests.services.staging import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from tests.faults.places import let_leases_lapse
+from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Nightkey
-from tests.faults.places import let_leases_lapse
+from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,

@@ -10,12 +10,12 @@ from typing import Self, TextIO
 from sqlalchemy import func, select
 
 from tests.faults.broker import Broker
+from tests.faults.chaos_worker import Message
 from tests.faults.clock import make_clock
-from tests.faults.crew import PATIENCE, Crew
-from tests.faults.hands import Message
+from tests.faults.fault_injection import Trouble, TroubledSink, TroubledTokens
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
-from tests.faults.places import Vault, let_leases_lapse, open_services
-from tests.faults.trouble import Trouble, TroubledSink, TroubledTokens
+from tests.faults.vault_copy import Vault, let_leases_lapse, open_services
+from tests.faults.worker_pool import PATIENCE, Crew
 from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.demo.faces import Face

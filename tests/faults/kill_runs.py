@@ -1,6 +1,6 @@
 """A trial: a worker is killed at one point of a story, another takes over, and everything must be as it should.
 
-To repeat one:  python -m tests.faults.trials sqlite good "before commit 17"
+To repeat one:  python -m tests.faults.kill_runs sqlite good "before commit 17"
 """
 
 import argparse
@@ -20,10 +20,10 @@ from typing import Any
 from tests.faults.clock import START, make_clock
 from tests.faults.counterparts import WatchedCounterparts, watch, watched_counterparts
 from tests.faults.invariants import find_violations
-from tests.faults.life import Broken, Orders, Played, Seen, begin_life
-from tests.faults.places import Vault, open_services
-from tests.faults.points import Moment, Passing, Point, read_point
-from tests.faults.stories import ACCOUNT, STORIES, set_up
+from tests.faults.kill_points import Moment, Passing, Point, read_point
+from tests.faults.scenarios import ACCOUNT, STORIES, set_up
+from tests.faults.vault_copy import Vault, open_services
+from tests.faults.worker_process import Broken, Orders, Played, Seen, begin_life
 from tests.organisation import Organisation
 from tests.postgres import start_postgres
 
@@ -178,7 +178,7 @@ def explain(result: Result, story: str, database: str) -> str:
     repeat = "" if point is None else f' "{point.moment} {point.number}"'
     return (
         f'story "{story}" on {database}, {where}: {"; ".join(result.violations)}\n'
-        f'  repeat: python -m tests.faults.trials {database} "{story}"{repeat}'
+        f'  repeat: python -m tests.faults.kill_runs {database} "{story}"{repeat}'
     )
 
 

@@ -8,8 +8,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from tests.faults.hands import Answer, Hand, Message, Stopping, Strike
-from tests.faults.places import Place
+from tests.faults.chaos_worker import Answer, Hand, Message, Stopping, Strike
+from tests.faults.vault_copy import Place
 
 SIZE = 2
 KILLED, STOPPED = 0.02, 0.008

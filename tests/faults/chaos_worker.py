@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.clock import SharedClock
-from tests.faults.life import be_quiet
-from tests.faults.places import Place, open_services
-from tests.faults.points import Moment, watch_calls, watch_commits
-from tests.faults.trouble import PATIENCE_SECONDS
+from tests.faults.fault_injection import PATIENCE_SECONDS
+from tests.faults.kill_points import Moment, watch_calls, watch_commits
+from tests.faults.vault_copy import Place, open_services
+from tests.faults.worker_process import be_quiet
 from tests.forking import processes
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services

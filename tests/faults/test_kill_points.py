@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.points import Moment
-from tests.faults.stories import EVERY_TIME, ON_ONE, STORIES
-from tests.faults.trials import DATABASES, enumerate_points, explain, open_lanes, try_points
+from tests.faults.kill_points import Moment
+from tests.faults.kill_runs import DATABASES, enumerate_points, explain, open_lanes, try_points
+from tests.faults.scenarios import EVERY_TIME, ON_ONE, STORIES
 
 pytestmark = pytest.mark.timeout(1500)  # hundreds of kills, on two cores that others use as well
 

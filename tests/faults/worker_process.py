@@ -16,10 +16,10 @@ import structlog
 
 from tests.faults.clock import SharedClock
 from tests.faults.invariants import Known, find_audit_violations, find_vault_violations, look
+from tests.faults.kill_points import Passing, Point, die, watch_calls, watch_commits
 from tests.faults.mutants import MUTANTS
-from tests.faults.places import Place, let_leases_lapse, open_services
-from tests.faults.points import Passing, Point, die, watch_calls, watch_commits
-from tests.faults.stories import ITEM, STORIES, endings, play
+from tests.faults.scenarios import ITEM, STORIES, endings, play
+from tests.faults.vault_copy import Place, let_leases_lapse, open_services
 from tests.forking import processes
 
 _starting = threading.Lock()  # multiprocessing keeps one list of its children, for all threads
