@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.faults.beating import Beating, keep_beating
-from tests.faults.chaos_run import Game
+from tests.faults.chaos_run import ChaosRun
 from tests.faults.fault_injection import CHANCES
 from tests.faults.kill_runs import DATABASES
 from tests.postgres import start_postgres
@@ -65,7 +65,7 @@ def run_chaos(
     `without` leaves out kinds of trouble, by name.
     """
     began = time.monotonic()
-    with Game(folder, server, dice=random.Random(seed), without=without, log=log) as game:
+    with ChaosRun(folder, server, dice=random.Random(seed), without=without, log=log) as game:
         violations: list[str] = []
         rested = 0
         while game.finished < rotations or game.has_unseen_faces():

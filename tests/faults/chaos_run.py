@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from tests.faults.broker import Broker
 from tests.faults.chaos_worker import Message
 from tests.faults.clock import make_clock
-from tests.faults.fault_injection import Trouble, TroubledSink, TroubledTokens
+from tests.faults.fault_injection import FaultInjection, FaultySink, FaultyTokens
 from tests.faults.invariants import find_audit_violations, find_vault_violations, find_violations, look
 from tests.faults.vault_copy import Vault, let_leases_lapse, open_services
-from tests.faults.worker_pool import PATIENCE, Crew
+from tests.faults.worker_pool import PATIENCE, WorkerPool
 from tests.organisation import Organisation
 from worker.demo.counterparts import Counterparts
 from worker.demo.faces import Face
@@ -34,7 +34,7 @@ _RETRIES = 3
 """How often a person lets a stuck rotation try again before its item leaves the game."""
 
 
-class Game:
+class ChaosRun:
     """A vault with its items, a crew that works on them, and the broker and the clock between them."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Game:
         self._stops = "stopped" not in without
         self._faces = [face for face in Face if face.value not in without]
         self._unseen = self._dice.sample(self._faces, len(self._faces))
-        self.trouble = Trouble(random.Random(dice.random()), without=without, note=self._note)
+        self.trouble = FaultInjection(random.Random(dice.random()), without=without, note=self._note)
         self._clock_file = folder / "clock"
         self.clock = make_clock(self._clock_file)
         self._vault = Vault(folder, server, "chaos", self.clock)
@@ -73,7 +73,7 @@ class Game:
         self._stack.callback(self._vault.remove)
         self.services = open_services(self._vault.place, self.clock)
         self._stack.callback(self.services.close)
-        self.tokens, sink = TroubledTokens(clock=self.clock), TroubledSink()
+        self.tokens, sink = FaultyTokens(clock=self.clock), FaultySink()
         self.tokens.trouble = sink.trouble = self.trouble
         self.tokens.soon = 2 * DAY
         self._stack.enter_context(self.tokens)
@@ -85,7 +85,7 @@ class Game:
         self._organisation.add_owner("support")
         for _ in range(ITEMS):
             self._enrol()
-        self._crew = Crew(
+        self._crew = WorkerPool(
             self._vault.place,
             self._clock_file,
             self._dice,

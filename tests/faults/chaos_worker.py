@@ -18,7 +18,7 @@ from typing import Any
 from tests.faults.clock import SharedClock
 from tests.faults.fault_injection import PATIENCE_SECONDS
 from tests.faults.kill_points import Moment, watch_calls, watch_commits
-from tests.faults.vault_copy import Place, open_services
+from tests.faults.vault_copy import VaultCopy, open_services
 from tests.faults.worker_process import be_quiet
 from tests.forking import processes
 from vaultcore.errors import NightkeyError
@@ -114,7 +114,7 @@ def do(services: Services, message: Message) -> list[Message]:
     return [Message(bell=work.task.value, about=work.about) for work in rings]
 
 
-def work(line: Connection, place: Place, clock_file: Path) -> None:
+def work(line: Connection, place: VaultCopy, clock_file: Path) -> None:
     """The process: until its line is closed."""
     be_quiet()
     services = open_services(place, SharedClock(clock_file), http_timeout_seconds=PATIENCE_SECONDS)
@@ -135,10 +135,10 @@ def work(line: Connection, place: Place, clock_file: Path) -> None:
         line.send(answer)
 
 
-class Hand:
+class ChaosWorker:
     """One such worker, seen from outside, with what it is at."""
 
-    def __init__(self, place: Place, clock_file: Path) -> None:
+    def __init__(self, place: VaultCopy, clock_file: Path) -> None:
         self.line, theirs = processes.Pipe()
         self._process = processes.Process(target=work, args=(theirs, place, clock_file), daemon=True)
         self._process.start()

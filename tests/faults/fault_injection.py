@@ -28,7 +28,7 @@ LATE_SECONDS = 1.6
 PATIENCE_SECONDS = 1.2
 
 
-class Trouble:
+class FaultInjection:
     """The dice, which many threads throw, and how many requests are being served just now."""
 
     kill: Callable[[], None]
@@ -76,8 +76,8 @@ class Trouble:
             return self._changed.wait_for(lambda: self._serving == 0, seconds)
 
 
-class TroubledTokens(WatchedTokens):
-    trouble: Trouble
+class FaultyTokens(WatchedTokens):
+    trouble: FaultInjection
 
     def respond(self, incoming: Incoming) -> Answer | None:
         with self.trouble.serving():
@@ -126,8 +126,8 @@ class TroubledTokens(WatchedTokens):
         raise AssertionError(kind)
 
 
-class TroubledSink(WatchedSink):
-    trouble: Trouble
+class FaultySink(WatchedSink):
+    trouble: FaultInjection
 
     def respond(self, incoming: Incoming) -> Answer | None:
         with self.trouble.serving():

@@ -29,7 +29,7 @@ class Moment(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class KillPoint:
     """The `number`th such moment of a worker's life, from 1. `about` is for people."""
 
     moment: Moment
@@ -40,10 +40,10 @@ class Point:
         return f"{self.moment} {self.number}" + (f" ({self.about})" if self.about else "")
 
 
-def read_point(text: str) -> Point:
+def read_point(text: str) -> KillPoint:
     """From `before commit 17`, with or without what it is about."""
     moment, number = text.partition(" (")[0].rsplit(" ", 1)
-    return Point(moment=Moment(moment), number=int(number))
+    return KillPoint(moment=Moment(moment), number=int(number))
 
 
 def die() -> None:
@@ -59,8 +59,8 @@ class Notes(Protocol):
 class Passing:
     """Counts the moments that go by, and calls `strike` at the one that was chosen."""
 
-    def __init__(self, chosen: Point | None, strike: Callable[[], None]) -> None:
-        self.passed: list[Point] = []
+    def __init__(self, chosen: KillPoint | None, strike: Callable[[], None]) -> None:
+        self.passed: list[KillPoint] = []
         self._chosen = chosen
         self._strike = strike
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Passing:
     def note(self, moment: Moment, about: str) -> None:
         with self._lock:
             self._numbers[moment] += 1
-            point = Point(moment=moment, number=self._numbers[moment], about=about)
+            point = KillPoint(moment=moment, number=self._numbers[moment], about=about)
             self.passed.append(point)
         if point == self._chosen:
             self._strike()

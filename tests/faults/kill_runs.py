@@ -20,10 +20,10 @@ from typing import Any
 from tests.faults.clock import START, make_clock
 from tests.faults.counterparts import WatchedCounterparts, watch, watched_counterparts
 from tests.faults.invariants import find_violations
-from tests.faults.kill_points import Moment, Passing, Point, read_point
-from tests.faults.scenarios import ACCOUNT, STORIES, set_up
+from tests.faults.kill_points import KillPoint, Moment, Passing, read_point
+from tests.faults.scenarios import ACCOUNT, SCENARIOS, set_up
 from tests.faults.vault_copy import Vault, open_services
-from tests.faults.worker_process import Broken, Orders, Played, Seen, begin_life
+from tests.faults.worker_process import Broken, Orders, Played, Seen, begin_worker
 from tests.organisation import Organisation
 from tests.postgres import start_postgres
 
@@ -36,8 +36,8 @@ _lanes = itertools.count(1)
 class Result:
     """`violations` empty: all is well. `point` None: nobody was killed."""
 
-    point: Point | None
-    passed: list[Point]
+    point: KillPoint | None
+    passed: list[KillPoint]
     violations: list[str]
 
 
@@ -61,23 +61,23 @@ class Lane:
         self._clock = make_clock(self._clock_file)
         self._vault = Vault(folder, server, name, self._clock)
         services = open_services(self._vault.place, self._clock)
-        set_up(Organisation(services, counterparts), STORIES[story])
+        set_up(Organisation(services, counterparts), SCENARIOS[story])
         services.close()
         self._vault.save()
         counterparts.token_service.remember()
 
-    def try_point(self, point: Point | None, mutant: str | None = None) -> Result:
+    def try_point(self, point: KillPoint | None, mutant: str | None = None) -> Result:
         """Kills the worker there (None: nowhere), lets another one finish, and looks at what is left."""
         self._vault.put_back()
         self._clock.set(START)
         self._counterparts.token_service.put_back()
-        self._counterparts.token_service.default_scopes.update(STORIES[self._story].scopes)
+        self._counterparts.token_service.default_scopes.update(SCENARIOS[self._story].scopes)
         if point is not None:
             said = self._kill_at(point, mutant)
             if said is not None:
                 return Result(point=point, passed=[], violations=[f"it lived on: {_explain_life(said)}"])
         served = Passing(None, lambda: None)
-        with begin_life(self._orders(mutant, None)) as life:
+        with begin_worker(self._orders(mutant, None)) as life:
             watch(self._counterparts, served)
             played = life.go_on()
             watch(self._counterparts, None)
@@ -89,7 +89,7 @@ class Lane:
                 violations=[f"the story did not come to its end: {_explain_life(played)}"],
             )
         accepted = self._counterparts.token_service.accepted(ACCOUNT)
-        ended = STORIES[self._story].ends
+        ended = SCENARIOS[self._story].ends
         wrong_end = [] if seen.endings == [ended] else [f"ended {seen.endings}, not {ended}"]
         return Result(
             point=point,
@@ -97,15 +97,15 @@ class Lane:
             violations=wrong_end + find_violations(seen.known, accepted) + seen.violations,
         )
 
-    def _kill_at(self, point: Point, mutant: str | None) -> Any:
+    def _kill_at(self, point: KillPoint, mutant: str | None) -> Any:
         """None: the worker died there. Else what it said."""
-        with begin_life(self._orders(mutant, point)) as life:
+        with begin_worker(self._orders(mutant, point)) as life:
             watch(self._counterparts, Passing(point, lambda: os.kill(life.pid, signal.SIGKILL)))
             said = life.go_on()
             watch(self._counterparts, None)
         return said
 
-    def _orders(self, mutant: str | None, point: Point | None) -> Orders:
+    def _orders(self, mutant: str | None, point: KillPoint | None) -> Orders:
         return Orders(
             place=self._vault.place,
             clock=self._clock_file,
@@ -144,14 +144,14 @@ def _explain_life(said: Any) -> str:
     return "it died"
 
 
-def enumerate_points(lane: Lane, mutant: str | None = None) -> tuple[Result, list[Point]]:
+def enumerate_points(lane: Lane, mutant: str | None = None) -> tuple[Result, list[KillPoint]]:
     """The undisturbed story, and every point that it passed, by moment and number."""
     result = lane.try_point(None, mutant)
     order = list(Moment)
     return result, sorted(result.passed, key=lambda point: (order.index(point.moment), point.number))
 
 
-def try_points(lanes: list[Lane], points: list[Point], mutant: str | None = None) -> list[Result]:
+def try_points(lanes: list[Lane], points: list[KillPoint], mutant: str | None = None) -> list[Result]:
     """All of them, one after the other in each lane."""
     left = iter(points)
     taking = threading.Lock()
@@ -185,7 +185,7 @@ def explain(result: Result, story: str, database: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("database", choices=DATABASES)
-    parser.add_argument("story", choices=STORIES)
+    parser.add_argument("story", choices=SCENARIOS)
     parser.add_argument("point", nargs="?", type=read_point, help="none: list them all")
     given = parser.parse_args()
     with (

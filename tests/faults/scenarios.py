@@ -51,7 +51,7 @@ def replace_by_hand(services: Services) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
+class Scenario:
     """`tested` and `produced` are what the workflows ask the service for in their tests and in
     production; `granted` is what new tokens may do there (None: everything). `begins` is what sets it
     going, safe to repeat. `spare`: the owner has a second token at hand. `waits`: the workflows come to a delay
@@ -95,18 +95,18 @@ class Story:
 
 _TWO = ("invoice-export", "invoice-import")
 
-STORIES = {
-    "good": Story(),
-    "rejected by a test": Story(granted=["tickets"], ends="rolled-back"),
-    "rejected in production": Story(tested="account", granted=["tickets"], ends="rolled-back"),
-    "one goes first": Story(policy={"canary": "auto"}, workflows=_TWO),
-    "one goes first and fails": Story(
+SCENARIOS = {
+    "good": Scenario(),
+    "rejected by a test": Scenario(granted=["tickets"], ends="rolled-back"),
+    "rejected in production": Scenario(tested="account", granted=["tickets"], ends="rolled-back"),
+    "one goes first": Scenario(policy={"canary": "auto"}, workflows=_TWO),
+    "one goes first and fails": Scenario(
         tested="account", granted=["tickets"], ends="rolled-back", policy={"canary": "auto"}, workflows=_TWO
     ),
-    "compromised": Story(begins=hurry),
-    "replaced by its owner": Story(begins=replace_by_hand, spare=True),
-    "runs that wait": Story(waits=timedelta(minutes=5)),
-    "runs that wait and are refused": Story(
+    "compromised": Scenario(begins=hurry),
+    "replaced by its owner": Scenario(begins=replace_by_hand, spare=True),
+    "runs that wait": Scenario(waits=timedelta(minutes=5)),
+    "runs that wait and are refused": Scenario(
         tested="account", granted=["tickets"], ends="rolled-back", waits=timedelta(minutes=5)
     ),
 }
@@ -114,7 +114,7 @@ EVERY_TIME = (("good", "sqlite"), ("good", "postgresql"))
 """What is killed whenever the tests run; the others are by `make faults`."""
 
 
-def set_up(organisation: Organisation, story: Story) -> None:
+def set_up(organisation: Organisation, story: Scenario) -> None:
     """An owner, a token that is about to expire, and the workflows that use it. One good answer is believed:
     to be killed between several is to be killed at one point.
     """
@@ -133,7 +133,7 @@ def set_up(organisation: Organisation, story: Story) -> None:
         )
 
 
-def play(services: Services, clock: SharedClock, story: Story) -> None:
+def play(services: Services, clock: SharedClock, story: Scenario) -> None:
     """From its beginning to the end of its rotation: the bells, a production run, a day. Then again, if need
     be.
     """

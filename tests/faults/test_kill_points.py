@@ -9,13 +9,13 @@ import pytest
 
 from tests.faults.kill_points import Moment
 from tests.faults.kill_runs import DATABASES, enumerate_points, explain, open_lanes, try_points
-from tests.faults.scenarios import EVERY_TIME, ON_ONE, STORIES
+from tests.faults.scenarios import EVERY_TIME, ON_ONE, SCENARIOS
 
 pytestmark = pytest.mark.timeout(1500)  # hundreds of kills, on two cores that others use as well
 
 CASES = [
     pytest.param(story, database, marks=() if (story, database) in EVERY_TIME else pytest.mark.long)
-    for story in STORIES
+    for story in SCENARIOS
     for database in DATABASES
     if ON_ONE.get(story, database) == database
 ]

@@ -21,7 +21,7 @@ LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class VaultCopy:
     """Where one vault is: its data folder, and its database unless that is a file in there."""
 
     home: Path
@@ -40,7 +40,7 @@ class Vault:
         self._address = ""
         if server is not None:
             self._address = create_database(server, name)
-        self.place = Place(home=folder / name, database_url=show_for_sqlalchemy(self._address))
+        self.place = VaultCopy(home=folder / name, database_url=show_for_sqlalchemy(self._address))
         initialise(self.place.settings(), clock)
 
     def save(self) -> None:
@@ -72,7 +72,7 @@ def _tables() -> list[str]:
     return [table.name for table in metadata.sorted_tables]
 
 
-def open_services(place: Place, clock: Callable[[], datetime], **changes: Any) -> Services:
+def open_services(place: VaultCopy, clock: Callable[[], datetime], **changes: Any) -> Services:
     """The services on that vault. SQLite does not wait for the disk: no machine is switched off here."""
     services = Services(place.settings(**changes), clock)
     if services.database.is_sqlite:

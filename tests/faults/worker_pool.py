@@ -8,8 +8,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from tests.faults.chaos_worker import Answer, Hand, Message, Stopping, Strike
-from tests.faults.vault_copy import Place
+from tests.faults.chaos_worker import Answer, ChaosWorker, Message, Stopping, Strike
+from tests.faults.vault_copy import VaultCopy
 
 SIZE = 2
 KILLED, STOPPED = 0.02, 0.008
@@ -18,12 +18,12 @@ PATIENCE = 90.0
 """Seconds of real time after which a worker that says nothing is taken for hung."""
 
 
-class Crew:
+class WorkerPool:
     """`lapse` frees what a worker held who is dead or stopped; `count` hears of each fault."""
 
     def __init__(
         self,
-        place: Place,
+        place: VaultCopy,
         clock_file: Path,
         dice: random.Random,
         *,
@@ -39,7 +39,7 @@ class Crew:
         self._lapse = lapse
         self._count = count
         self._hands = [self._hire() for _ in range(SIZE)]
-        self._sleeping: dict[Hand, int] = {}
+        self._sleeping: dict[ChaosWorker, int] = {}
         self._turn = 0
 
     def is_free(self) -> bool:
@@ -62,7 +62,7 @@ class Crew:
 
     def hear(self) -> list[Answer]:
         """Waits until somebody says something, and takes what they all said."""
-        lines: dict[Any, Hand] = {hand.line: hand for hand in self._hands}
+        lines: dict[Any, ChaosWorker] = {hand.line: hand for hand in self._hands}
         ready = wait(list(lines), PATIENCE)
         if not ready:
             raise TimeoutError(f"{[hand.message for hand in self._hands]}: no answer in {PATIENCE:g} seconds")
@@ -79,7 +79,7 @@ class Crew:
         for hand in self._hands:
             hand.end()
 
-    def _take(self, hand: Hand) -> Answer | None:
+    def _take(self, hand: ChaosWorker) -> Answer | None:
         message, heard = hand.message, hand.hear()
         if message is None:  # he was killed for a request, and had given his answer by then
             assert heard is None, heard
@@ -115,14 +115,14 @@ class Crew:
             return Strike(what=signal.SIGSTOP, after=self._dice.randint(1, 6))
         return None
 
-    def _hire(self) -> Hand:
-        return Hand(self._place, self._clock_file)
+    def _hire(self) -> ChaosWorker:
+        return ChaosWorker(self._place, self._clock_file)
 
-    def _replace(self, hand: Hand) -> None:
+    def _replace(self, hand: ChaosWorker) -> None:
         self._dismiss(hand)
         self._hands.append(self._hire())
 
-    def _dismiss(self, hand: Hand) -> None:
+    def _dismiss(self, hand: ChaosWorker) -> None:
         self._hands.remove(hand)
         self._sleeping.pop(hand, None)
         hand.end()

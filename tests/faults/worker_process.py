@@ -16,10 +16,10 @@ import structlog
 
 from tests.faults.clock import SharedClock
 from tests.faults.invariants import Known, find_audit_violations, find_vault_violations, look
-from tests.faults.kill_points import Passing, Point, die, watch_calls, watch_commits
+from tests.faults.kill_points import KillPoint, Passing, die, watch_calls, watch_commits
 from tests.faults.mutants import MUTANTS
-from tests.faults.scenarios import ITEM, STORIES, endings, play
-from tests.faults.vault_copy import Place, let_leases_lapse, open_services
+from tests.faults.scenarios import ITEM, SCENARIOS, endings, play
+from tests.faults.vault_copy import VaultCopy, let_leases_lapse, open_services
 from tests.forking import processes
 
 _starting = threading.Lock()  # multiprocessing keeps one list of its children, for all threads
@@ -29,11 +29,11 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    place: Place
+    place: VaultCopy
     clock: Path
     story: str
     mutant: str | None = None
-    dies_at: Point | None = None
+    dies_at: KillPoint | None = None
     loud: bool = False
 
 
@@ -41,7 +41,7 @@ class Orders:
 class Played:
     """The story came to its end: the points that were passed on the way."""
 
-    passed: list[Point]
+    passed: list[KillPoint]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def be_quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def live(line: Connection, orders: Orders) -> None:
+def run_worker(line: Connection, orders: Orders) -> None:
     """Waits for a word, plays, says so, waits for another, looks around, and says what it saw."""
     if not orders.loud:
         be_quiet()
@@ -73,7 +73,7 @@ def live(line: Connection, orders: Orders) -> None:
         MUTANTS[orders.mutant]()
     clock = SharedClock(orders.clock)
     services = open_services(orders.place, clock)
-    story = STORIES[orders.story]
+    story = SCENARIOS[orders.story]
     if orders.dies_at is None:
         let_leases_lapse(services)
     passing = Passing(orders.dies_at, die)
@@ -92,13 +92,13 @@ def live(line: Connection, orders: Orders) -> None:
     line.send(Seen(endings=endings(services), known=known, violations=violations))
 
 
-class Life:
+class WorkerProcess:
     """The process, seen from outside."""
 
     def __init__(self, orders: Orders) -> None:
         self._line, theirs = processes.Pipe()
         with _starting:
-            self._process = processes.Process(target=live, args=(theirs, orders), daemon=True)
+            self._process = processes.Process(target=run_worker, args=(theirs, orders), daemon=True)
             self._process.start()
         theirs.close()
 
@@ -126,8 +126,8 @@ class Life:
 
 
 @contextmanager
-def begin_life(orders: Orders) -> Iterator[Life]:
-    life = Life(orders)
+def begin_worker(orders: Orders) -> Iterator[WorkerProcess]:
+    life = WorkerProcess(orders)
     try:
         yield life
     finally:
