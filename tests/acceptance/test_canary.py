@@ -68,7 +68,6 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
     tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
 ) -> None:
     service = counterparts.token_service
-    nightkey.begins_anew = True  # what was given to a process is looked for, too
     nightkey.settings |= {"NIGHTKEY_RING_SECONDS": "1", "NIGHTKEY_LOG_LEVEL": "DEBUG"}
     route_token = make_ascii_canary()
     mail = f"mailto://nightkey:{counterparts.mail_password}@127.0.0.1:{counterparts.mail.port}"
