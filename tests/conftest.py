@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,10 +11,10 @@ import structlog
 from hypothesis import settings as hypothesis_settings
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
+from tests.vaults import USUAL, copy_vault
 from tests.ways_out import LOOPBACK
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.installation import initialise
 
 _numbers = itertools.count(1)
 
@@ -42,7 +42,7 @@ class Clock:
     """The time, when a test says so."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+        self.now = USUAL
 
     def __call__(self) -> datetime:
         return self.now
@@ -78,7 +78,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def services(tmp_path: Path, database_url: str, clock: Clock) -> Iterator[Services]:
     """Everything, on a vault that was just made."""
     settings = load_settings(tmp_path / "home", database_url=database_url, outbound_private=LOOPBACK)
-    initialise(settings, clock)
+    copy_vault(settings, clock)
     made = Services(settings, clock)
     yield made
     made.close()

@@ -8,10 +8,10 @@ import pytest
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
 from tests.open_door import OpenDoor, open_door
+from tests.vaults import copy_vault
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.demo.http_sink import HttpSink
-from worker.installation import initialise
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def outbox(tmp_path: Path, clock: Clock, loopback: None) -> Iterator[Outbox]:  #
         delivery_timeout_seconds=TOO_LONG,
         delivery_threads=8,
     )
-    initialise(settings, clock)
+    copy_vault(settings, clock)
     services = Services(settings, clock)
     yield Outbox(services)
     services.close()

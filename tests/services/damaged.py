@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Boolean, Column, Integer, LargeBinary, String, inse
 
 import worker.rows.tables as ours
 from tests.chains import apply, chain, wait
+from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
 from vaultcore.tables import UtcDateTime, metadata
@@ -20,7 +21,6 @@ from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.domain.policies import build_policy
 from worker.domain.states import Beat
-from worker.installation import initialise
 from worker.rows import runs as run_rows
 from worker.rows.rotations import due_rotations
 
@@ -114,7 +114,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
 def open_vault(home: Path, clock: Clock, sink: str, *, new: bool = False) -> Services:
     settings = load_settings(home, outbound_private=LOOPBACK, heartbeat_url=f"http://{sink}/beat")
     if new:
-        initialise(settings, clock)
+        copy_vault(settings, clock)
     return Services(settings, clock)
 
 

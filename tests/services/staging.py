@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 
 from tests.organisation import Organisation
+from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK
 from vaultcore.secret import Secret
 from worker.bootstrap import Clock, Services
@@ -24,7 +25,6 @@ from worker.demo.token_service import Request, TokenService, _bearer, _digest, _
 from worker.domain.problems import describe
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
-from worker.installation import initialise
 from worker.rows import rotations as rotation_rows
 
 TOKEN = "prod-ticketing-api-token"
@@ -159,7 +159,7 @@ def lose_the_first_answer(service: ScriptedService) -> None:
 def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) -> Services:
     """Services on a new vault, with settings of a test's own."""
     made = load_settings(home, database_url=database_url, outbound_private=LOOPBACK, **settings)
-    initialise(made, clock)
+    copy_vault(made, clock)
     return Services(made, clock)
 
 

@@ -305,8 +305,10 @@ def test_a_key_of_nobody_is_held_against_the_version_of_somebody(moves: Moves) -
     ids = {moves.add(f"api-key:portal-{number}", None).item.id for number in range(3)}
     moves.add(value="the-first-value")
     with moves.services.database.read() as connection:
-        judged = [moves.services.versions.judge_key(connection, apikeys.generate()) for _ in range(100)]
-    assert {one.item_id for one in judged} == ids
+        judged = [moves.services.versions.judge_key(connection, apikeys.generate()) for _ in range(1000)]
+    held = {one.item_id for one in judged}
+    assert held <= ids
+    assert len(held) > 1, "not always the same one"
     assert not any(one.opens for one in judged)
 
 

@@ -1,0 +1,60 @@
+"""New vaults for tests: copies of one that was made once, so that no test waits for keys and migrations."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from tests.postgres import run_sql
+from worker.config import Settings, load_settings
+from worker.installation import initialise
+
+USUAL = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+"""The time at which the clock of most tests begins."""
+_TEMPLATE = "nightkey_template"
+
+
+def copy_vault(settings: Settings, clock: Callable[[], datetime]) -> None:
+    """As `initialise` leaves it: one made at another time, or for other operators, is made for itself."""
+    is_usual = clock() == USUAL and settings.operators == "operators"
+    if not is_usual or settings.home.exists():
+        initialise(settings, clock)
+        return
+    url = make_url(settings.database)
+    if url.get_backend_name() == "sqlite":
+        shutil.copytree(_make_sqlite(), settings.home)
+        made = settings.home / "nightkey.db"
+        if url.database and Path(url.database) != made:
+            shutil.move(made, url.database)
+        return
+    server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    shutil.copytree(_make_postgres(server), settings.home)
+    run_sql(server, f"DROP DATABASE {url.database}")
+    run_sql(server, f"CREATE DATABASE {url.database} TEMPLATE {_TEMPLATE}")
+
+
+@cache
+def _make_sqlite() -> Path:
+    home = _make_folder() / "home"
+    initialise(load_settings(home), lambda: USUAL)
+    return home
+
+
+@cache
+def _make_postgres(server: str) -> Path:
+    home = _make_folder() / "home"
+    run_sql(server, f"CREATE DATABASE {_TEMPLATE}")
+    address = make_url(server).set(drivername="postgresql+psycopg", database=_TEMPLATE)
+    initialise(load_settings(home, database_url=address.render_as_string(hide_password=False)), lambda: USUAL)
+    return home
+
+
+def _make_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="nightkey-vaults-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
