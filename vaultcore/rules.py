@@ -143,6 +143,29 @@ def check_move(old: Stage, new: Stage) -> None:
 
 def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
     """Refuses what contradicts itself. Rotator and settings are checked by the rotator."""
+    _check_times(policy, name)
+    if policy.mode is not Mode.NOTIFY and policy.rotator is None:
+        raise InvalidInputError(
+            f"policy of {name}: mode {policy.mode} needs a rotator: add --rotator NAME, or choose --mode notify"
+        )
+    if policy.copy_of is not None and (policy.mode is not Mode.NOTIFY or kind is Kind.API_KEY):
+        raise InvalidInputError(
+            f"policy of {name}: a copy is not replaced by itself, its original is: choose --mode notify, or "
+            "--copy-of none"
+        )
+    if kind is Kind.SECRET and policy.rotator == "workflow-api-key":
+        raise InvalidInputError(
+            f"policy of {name}: rotator workflow-api-key makes keys for our own callers: "
+            f"the item's name must start with {API_KEY_PREFIX}"
+        )
+    if kind is Kind.API_KEY and policy.rotator not in (None, "workflow-api-key"):
+        raise InvalidInputError(
+            f"policy of {name}: an {API_KEY_PREFIX} item is rotated by workflow-api-key alone"
+        )
+
+
+def _check_times(policy: Policy, name: str) -> None:
+    """Each by itself, and against the others."""
     for field, duration in (
         ("lifetime", policy.lifetime),
         ("lead", policy.lead),
@@ -168,28 +191,10 @@ def check_policy(policy: Policy, *, name: str, kind: Kind) -> None:
             f"policy of {name}: the overlap ({show_duration(policy.overlap)}) is longer than the "
             f"lifetime ({show_duration(policy.lifetime)})"
         )
-    if policy.mode is not Mode.NOTIFY and policy.rotator is None:
-        raise InvalidInputError(
-            f"policy of {name}: mode {policy.mode} needs a rotator: add --rotator NAME, or choose --mode notify"
-        )
     if policy.rotator is not None and policy.overlap > policy.lead:
         raise InvalidInputError(
             f"policy of {name}: the overlap ({show_duration(policy.overlap)}) is longer than the "
             f"lead ({show_duration(policy.lead)}): the old value would expire before it ends"
-        )
-    if policy.copy_of is not None and (policy.mode is not Mode.NOTIFY or kind is Kind.API_KEY):
-        raise InvalidInputError(
-            f"policy of {name}: a copy is not replaced by itself, its original is: choose --mode notify, or "
-            "--copy-of none"
-        )
-    if kind is Kind.SECRET and policy.rotator == "workflow-api-key":
-        raise InvalidInputError(
-            f"policy of {name}: rotator workflow-api-key makes keys for our own callers: "
-            f"the item's name must start with {API_KEY_PREFIX}"
-        )
-    if kind is Kind.API_KEY and policy.rotator not in (None, "workflow-api-key"):
-        raise InvalidInputError(
-            f"policy of {name}: an {API_KEY_PREFIX} item is rotated by workflow-api-key alone"
         )
 
 

@@ -53,18 +53,10 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         _make_private(database_file)
     had_schema = database.revision() is not None
     had_keyring = settings.keyring_path.exists()
-    if had_schema and not had_keyring:
+    lost = _explain_lost(settings, had_schema=had_schema, had_keyring=had_keyring)
+    if lost is not None:
         database.dispose()
-        raise ConfigurationError(
-            f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
-            "put it back from its backup; no other opens these values"
-        )
-    if not had_schema and (settings.home / ANCHORS_FILE).exists():
-        database.dispose()
-        raise ConfigurationError(
-            f"there was a vault in {settings.home} ({ANCHORS_FILE} knows it), and its database is gone: "
-            "`nightkey restore FILE` puts its backup back; for a new vault, name another home"
-        )
+        raise ConfigurationError(lost)
     if not had_keyring:
         Keyring.create(settings.keyring_path)
         made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
@@ -98,6 +90,21 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"settings {settings.home / SETTINGS_FILE}")
     database.dispose()
     return made
+
+
+def _explain_lost(settings: Settings, *, had_schema: bool, had_keyring: bool) -> str | None:
+    """What a vault that was here has lost, and must have back before anything is made."""
+    if had_schema and not had_keyring:
+        return (
+            f"the database holds a vault, but there is no keyring at {settings.keyring_path}: "
+            "put it back from its backup; no other opens these values"
+        )
+    if not had_schema and (settings.home / ANCHORS_FILE).exists():
+        return (
+            f"there was a vault in {settings.home} ({ANCHORS_FILE} knows it), and its database is gone: "
+            "`nightkey restore FILE` puts its backup back; for a new vault, name another home"
+        )
+    return None
 
 
 def _migrate_alone(database: Database, home: Path) -> None:

@@ -27,7 +27,6 @@ _FROM_ELSEWHERE = {"pgp_key": "pgppub=", "pgp_privkey": "pgpprv=", "use_wkd": "w
 
 def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterator[str]:
     """A sentence for each option that is refused, without a word of its value."""
-    by_mail = isinstance(made, NotifyEmail)
     if not made.verify_certificate or fields.get("verify", True) is not True:
         yield "verify= may not turn off the check of certificates: leave it out (see outbound_ca)"
     if made.redirects:
@@ -41,6 +40,14 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
     method = str(fields.get("method") or "POST").upper()
     if method in _OTHER_METHODS:
         yield f"method={method} carries no message: use one of {', '.join(_METHODS)}"
+    yield from _find_refused_parts(fields, by_mail=isinstance(made, NotifyEmail))
+    template = getattr(made, "template", None)
+    if isinstance(template, apprise.AppriseAttachment) and len(template):
+        yield "template= is not taken: a route reads no file (see `nightkey notice template`)"
+
+
+def _find_refused_parts(fields: Mapping[str, Any], *, by_mail: bool) -> Iterator[str]:
+    """Of what a route adds to its message: headers, fields, and keys that it would fetch."""
     for name, text in (fields.get("headers") or {}).items():
         yield from _judge_header(str(name), str(text), by_mail=by_mail)
     for name, text in (fields.get("payload") or {}).items():
@@ -49,9 +56,6 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
     for name, shown in _FROM_ELSEWHERE.items():
         if fields.get(name):
             yield f"{shown} is not taken: a route reads no file, and asks no other host for keys"
-    template = getattr(made, "template", None)
-    if isinstance(template, apprise.AppriseAttachment) and len(template):
-        yield "template= is not taken: a route reads no file (see `nightkey notice template`)"
 
 
 def _turns_encryption_off(fields: Mapping[str, Any], made: NotifyEmail) -> bool:

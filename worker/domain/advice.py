@@ -97,13 +97,10 @@ def _choices(
         yield "cancel", "", "nothing changes; the night does not ask again for a while"
     elif state in BEFORE_ACTIVATION:
         yield "cancel", "", "the new value is taken back" + ("; the old one works on" if beside else "")
-    elif state is State.RETIRING:
-        for standing in standings:
-            if standing.check:
-                yield from _unproven(standing, new)
-    elif state in WATCHED:
-        for standing in standings:
+    for standing in standings if state in WATCHED | {State.RETIRING} else ():
+        if standing.check or state in WATCHED:
             yield from _unproven(standing, new)
+    if state in WATCHED:
         yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
 
 

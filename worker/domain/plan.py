@@ -112,15 +112,20 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
 def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
     if item.open_rotation is not None:
         return _go_on(item.open_rotation, item.open_state)
+    if not item.differs and (item.give is not None or item.mode is Mode.NOTIFY):
+        return _ask_owner(item)
+    stays = _stay(item, now)
+    return stays if stays is not None else _replace(item, now, room)
+
+
+def _stay(item: DueItem, now: datetime) -> _Choice | None:
+    """Why nothing is done about it in this night, whatever the windows say; None: it is to be replaced."""
     if item.differs:
         why = "it differs from its target since the restore"
         command = f"nightkey reconcile accept {quote_word(item.name)}"
         return _Choice(
             action=Action.HOLD, why=f"{why}: nightkey reconcile list", does=f"nothing: {why}", command=command
         )
-    if item.give is not None or item.mode is Mode.NOTIFY:
-        return _ask_owner(item)
-    by_hand = f"nightkey item rotate {quote_word(item.name)}"
     if item.unread:
         why = f"no active workflow here uses it: {UNREAD}"
         return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=advise_unread(item.name))
@@ -130,13 +135,18 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
             action=Action.HOLD,
             why=f"its rotation failed, {again}",
             does=f"tries to replace it again after {_show(item.hold_until)}, since the last try failed",
-            command=by_hand,
+            command=_by_hand(item),
         )
     if item.rotate_from > now:
         what = "asks for approval" if item.mode is Mode.APPROVE else "rotates"
         does = "asks for an approval to replace it" if item.mode is Mode.APPROVE else "replaces it"
         since = _show(item.rotate_from)
         return _Choice(action=Action.NONE, why=f"{what} from {since}", does=f"{does} from {since} on")
+    return None
+
+
+def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
+    """When it is replaced, or asked for: by its windows, and by what the night has room for."""
     begins_at = when_to_begin(
         opens=item.opens,
         expires_at=item.expires_at,
@@ -145,11 +155,9 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
         now=now,
     )
     if begins_at is None:
-        why = "its windows and freezes allow no moment for a rotation"
-        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=by_hand)
+        return _hold(item, "its windows and freezes allow no moment for a rotation")
     if not item.expiry_first and begins_at > now and begins_at >= item.expires_at:
-        why = f"its window opens too late, {_show(begins_at)}: it lapses first"
-        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=by_hand)
+        return _hold(item, f"its window opens too late, {_show(begins_at)}: it lapses first")
     urgency = _show_urgency(item, now)
     if item.mode is Mode.APPROVE:
         asks = "asks for an approval, in a message of its own"
@@ -170,6 +178,14 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
             does=f"replaces it from {_show(begins_at)} on, when changes may be made",
         )
     return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does="replaces it in this night")
+
+
+def _hold(item: DueItem, why: str) -> _Choice:
+    return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=_by_hand(item))
+
+
+def _by_hand(item: DueItem) -> str:
+    return f"nightkey item rotate {quote_word(item.name)}"
 
 
 def _ask_owner(item: DueItem) -> _Choice:

@@ -146,7 +146,6 @@ def stand(
     until then if it does so `beside` the new one.
     """
     name = consumer.name
-    time = _name_time(beside=beside)
 
     def found(proof: Proof, why: str) -> ConsumerProof:
         return ConsumerProof(consumer=consumer, proof=proof, why=why)
@@ -164,17 +163,26 @@ def stand(
         awaited = f"a report (nightkey run report) of the first good run of {name} elsewhere"
     if consumer.failed is not None:
         awaited += f" (its last one failed: {consumer.failed})"
-    if not consumer.active:
-        return found(Proof.UNPROVABLE, f"{awaited}, which is not active")
-    if ends is not None and now >= ends:
-        return found(Proof.UNPROVABLE, f"{awaited}, which did not come during {time}")
-    if consumer.next_run_at is not None and ends is not None and consumer.next_run_at >= ends:
-        next_run = f"{consumer.next_run_at:%Y-%m-%d %H:%M} UTC"
-        return found(Proof.UNPROVABLE, f"{awaited}, whose next run ({next_run}) is after {time}")
-    if consumer.next_run_at is None and consumer.last_run_at is None:
-        never = "; none was ever reported" if consumer.elsewhere else ", which has never run"
-        return found(Proof.UNPROVABLE, awaited + never)
+    why_not = _explain_unprovable(consumer, ends=ends, now=now, beside=beside)
+    if why_not is not None:
+        return found(Proof.UNPROVABLE, awaited + why_not)
     return found(Proof.AWAITED, awaited)
+
+
+def _explain_unprovable(
+    consumer: Consumer, *, ends: datetime | None, now: datetime, beside: bool
+) -> str | None:
+    """Why no run will come in time; None: one may."""
+    time = _name_time(beside=beside)
+    if not consumer.active:
+        return ", which is not active"
+    if ends is not None and now >= ends:
+        return f", which did not come during {time}"
+    if consumer.next_run_at is not None and ends is not None and consumer.next_run_at >= ends:
+        return f", whose next run ({consumer.next_run_at:%Y-%m-%d %H:%M} UTC) is after {time}"
+    if consumer.next_run_at is None and consumer.last_run_at is None:
+        return "; none was ever reported" if consumer.elsewhere else ", which has never run"
+    return None
 
 
 def _name_time(*, beside: bool) -> str:

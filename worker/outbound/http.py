@@ -40,6 +40,22 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+_FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProxyError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    zlib.error,
+    UnicodeError,
+    ValueError,
+    TypeError,
+)
+"""What a call may end with that no answer came of."""
+
+
 class HttpClient:
     """Sends one request within a deadline for the whole call and a cap on the decompressed body.
 
@@ -113,28 +129,8 @@ class HttpClient:
         except httpcore.ConnectError as error:
             message, cause = _explain_connection(where, error)
             acted = method.upper() in _FOLLOWED  # as above
-        except (httpcore.TimeoutException, httpx.TimeoutException):
-            message, cause = f"{where} did not answer in {seconds:g} seconds", Cause.OUTAGE
-        except httpcore.ProxyError:
-            message, cause = f"the proxy lets nothing through to {where}", Cause.OUTAGE
-        except httpcore.NetworkError as error:
-            message, cause = _explain_connection(where, error)
-        except httpcore.RemoteProtocolError:
-            message, cause = f"{where} broke off, or answered what is no HTTP", Cause.OUTAGE
-        except zlib.error:
-            message = f"{where} sent a body that does not decompress"
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpcore.ProtocolError,
-            httpcore.UnsupportedProtocol,
-            UnicodeError,
-            ValueError,
-            TypeError,
-        ) as error:
-            message = (
-                f"the request to {where} cannot be made ({type(error).__name__}): look at its URL and headers"
-            )
+        except _FAILURES as error:
+            message, cause = _explain_failure(where, error, seconds)
         raise CounterpartError(message, cause=cause, acted=acted)
 
     def _keep_pace(self, place: str) -> datetime | None:
@@ -262,6 +258,23 @@ def _show(url: str | httpx.URL) -> str:
         return "an unreadable URL"
     port = f":{parsed.port}" if parsed.port else ""
     return f"{parsed.host}{port}"
+
+
+def _explain_failure(where: str, error: Exception, seconds: float) -> tuple[str, Cause]:
+    """Of a call that no answer came of, what went wrong; nothing of what was sent is in it."""
+    match error:
+        case httpcore.TimeoutException() | httpx.TimeoutException():
+            return f"{where} did not answer in {seconds:g} seconds", Cause.OUTAGE
+        case httpcore.ProxyError():
+            return f"the proxy lets nothing through to {where}", Cause.OUTAGE
+        case httpcore.NetworkError():
+            return _explain_connection(where, error)
+        case httpcore.RemoteProtocolError():
+            return f"{where} broke off, or answered what is no HTTP", Cause.OUTAGE
+        case zlib.error():
+            return f"{where} sent a body that does not decompress", Cause.MISTAKE
+    kind = type(error).__name__
+    return f"the request to {where} cannot be made ({kind}): look at its URL and headers", Cause.MISTAKE
 
 
 def _explain_connection(where: str, error: Exception) -> tuple[str, Cause]:

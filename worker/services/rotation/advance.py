@@ -228,20 +228,11 @@ class Rotations:
         """Does the step's part outside, if it has one; what is left is for the transaction."""
         if item is None:
             return partial(self._cancel, claimed, "the item was deleted")
-        if step is Step.EXPIRE:
-            return partial(self._expire, claimed)
-        if step is Step.ADMIT and item.version != claimed.old_number:
-            return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
-        if step is Step.ADMIT:
-            return partial(self._admit, claimed, item)
-        untrue = self._comparison.hold(item)
-        if untrue is not None:
-            return partial(self._hold, claimed, untrue)
-        overtaken = claimed.is_overtaken(item.version)
-        if overtaken and not self._rollback.must_take_away(claimed):
-            return partial(self._end_overtaken, claimed)
-        if overtaken and step is not Step.UNDO:
-            return partial(self._take_away, claimed)
+        if step in (Step.EXPIRE, Step.ADMIT):
+            return self._begin(claimed, item, step)
+        stopped = self._stop_before(claimed, item, step)
+        if stopped is not None:
+            return stopped
         self._check_allowed(claimed, item)
         unready = self._rollback.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
@@ -253,6 +244,28 @@ class Rotations:
         if held is not None:
             return lambda _: _wait(claimed, held)
         return partial(self._succeed, claimed, step, self._effects[step](claimed))
+
+    def _begin(self, claimed: Rotation, item: Item, step: Step) -> _Conclude:
+        """Whether it begins at all: nothing was made yet."""
+        if step is Step.EXPIRE:
+            return partial(self._expire, claimed)
+        if item.version != claimed.old_number:
+            return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
+        return partial(self._admit, claimed, item)
+
+    def _stop_before(self, claimed: Rotation, item: Item, step: Step) -> _Conclude | None:
+        """What it must not go on beside: a target that was not compared since a restore, or another value that
+        a person gave.
+        """
+        untrue = self._comparison.hold(item)
+        if untrue is not None:
+            return partial(self._hold, claimed, untrue)
+        overtaken = claimed.is_overtaken(item.version)
+        if overtaken and not self._rollback.must_take_away(claimed):
+            return partial(self._end_overtaken, claimed)
+        if overtaken and step is not Step.UNDO:
+            return partial(self._take_away, claimed)
+        return None
 
     def _check_allowed(self, claimed: Rotation, item: Item) -> None:
         """What no effect may follow: a step that keeps ending its worker, an approval that no longer holds,

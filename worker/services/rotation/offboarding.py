@@ -1,6 +1,6 @@
 """Somebody leaves: everything that they could read is replaced, item by item, however often interrupted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError
 from vaultcore.ids import new_id
-from vaultcore.model import Item, Kind, Mode, Stage
+from vaultcore.model import Item, Kind, Mode, Stage, Version
 from vaultcore.owners import Owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -261,17 +261,16 @@ class Offboarding:
             unread = self._vault.is_unread(connection, item)
             return Fate.REPLACED, f"by version {item.version}" + (f"; {NO_WAY_OUT}" if unread else "")
         rotation = rotation_rows.find_open_rotation(connection, item.id)
-        if rotation is not None and is_moving(
-            rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried
-        ):
-            return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
-        if all(version.stage is Stage.PREVIOUS for version in kept):
-            reasons = "its overlap" if rotation is None else "; ".join(rotation.waits_for) or rotation.state
-            return Fate.OVERLAPS, f"version {item.version} is current, waits for {reasons}"
         if rotation is not None:
-            waits = "; ".join(rotation.waits_for) or rotation.last_error or "a person"
-            fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
-            return fate, f"{rotation.id} is {rotation.state}: {waits}"
+            return _fate_of_rotation(rotation, item, kept)
+        if all(version.stage is Stage.PREVIOUS for version in kept):
+            return Fate.OVERLAPS, f"version {item.version} is current, waits for its overlap"
+        return self._fate_of_rest(connection, departure, left, item)
+
+    def _fate_of_rest(
+        self, connection: Connection, departure: StoredDeparture, left: LeftRow, item: Item
+    ) -> tuple[Fate, str]:
+        """Of an item whose value they know, and that nobody replaces at the moment."""
         if not left.number:
             command = value_command(item, self._clock())
             if item.policy.mode is not Mode.NOTIFY:
@@ -283,6 +282,18 @@ class Offboarding:
         if failed is not None:
             return Fate.FAILED, f"{failed.last_error} ({failed.id})"
         return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
+
+
+def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -> tuple[Fate, str]:
+    """Of an item that is being replaced: `kept` are the versions that they know and that are still there."""
+    if is_moving(rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried):
+        return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
+    if all(version.stage is Stage.PREVIOUS for version in kept):
+        reasons = "; ".join(rotation.waits_for) or rotation.state
+        return Fate.OVERLAPS, f"version {item.version} is current, waits for {reasons}"
+    waits = "; ".join(rotation.waits_for) or rotation.last_error or "a person"
+    fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
+    return fate, f"{rotation.id} is {rotation.state}: {waits}"
 
 
 def _first_known(item: Item) -> int:
