@@ -351,7 +351,7 @@ def test_the_others_of_a_counterpart_start_when_the_first_has_succeeded(staged: 
         organisation.services.rotation.rotations.advance(other.id)
         queued = get_rotation(organisation, other.id)
         assert queued.state is State.QUEUED
-        assert queued.waits_for == [f"{first.item}, the first of its counterpart in this night"]
+        assert queued.waits_for == [f"{first.item}, the first at its target system in this night"]
     step_to(organisation, clock, first.id, State.ACTIVATED)
     organisation.drive()  # all that is due, without the clock being turned: they are woken
     assert {rotation.state for rotation in organisation.rotations()} == {State.WATCHING}

@@ -218,7 +218,7 @@ def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_op
 # The first of a counterpart
 
 BREAKER = Breaker(failures=3, share=0.5)
-FIRST = "{}, the first of its counterpart in this night"
+FIRST = "{}, the first at its target system in this night"
 
 
 def other(state, item="prod-crm", *, moving=True):

@@ -15,7 +15,7 @@ def demo(
         Path | None, typer.Option("--home", help="A new folder for its data. Default: a temporary one.")
     ] = None,
 ) -> None:
-    """Show a whole night for real: an organisation, its counterparts, a worker, and what comes of it."""
+    """Show a whole night for real: an organisation, the systems it calls, a worker, and what comes of it."""
     if home is not None and home.exists() and any(home.iterdir()):
         raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
     configure_logging("ERROR")

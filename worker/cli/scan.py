@@ -40,7 +40,7 @@ def scan(
     print_lines([f"as of {preview.at:%Y-%m-%d %H:%M} UTC", "", "would be done:"])
     print_table(actions, ("item", "action", "why"), "nothing is due")
     print_lines(["", "found:"])
-    print_table(findings, ("kind", "item", "workflow", "detail"), "nothing to complain of")
+    print_table(findings, ("kind", "item", "workflow", "detail"), "no findings")
 
 
 def night(

@@ -151,7 +151,7 @@ def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: B
         if other.state in _OUT_OF_THE_WAY:
             continue
         turn = Turn.QUEUE if other.moving else Turn.REST
-        return Admitted(turn=turn, why=f"{other.item}, the first of its counterpart in this night")
+        return Admitted(turn=turn, why=f"{other.item}, the first at its target system in this night")
     return Admitted(turn=Turn.GO)
 
 

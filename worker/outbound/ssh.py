@@ -98,7 +98,7 @@ def parse_host_key(text: str) -> HostKey:
 
 
 def read_private_key(value: Secret) -> "asyncssh.SSHKey":
-    """The key; a mistake if the text is none, or is encrypted."""
+    """The key; a mistake if the text holds no key, or an encrypted one."""
     import asyncssh  # noqa: PLC0415  # an extra
 
     try:
@@ -239,7 +239,7 @@ def _explain(error: Exception, where: str, client: Any) -> tuple[str, Cause]:  #
         )
         return told, Cause.MISTAKE
     if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolNotSupported):
-        return f"{where} speaks no SSH of today: it has no algorithm in common with us", Cause.MISTAKE
+        return f"{where} offers no SSH algorithm that Nightkey takes: update its SSH server", Cause.MISTAKE
     if client is not None and isinstance(error, asyncssh.PermissionDenied):
         if client.was_asked:
             return f"{where} refuses the login", Cause.REJECTED
