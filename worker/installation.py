@@ -62,8 +62,7 @@ def initialise(settings: Settings, clock: Clock = utc_now) -> list[str]:
         made.append(f"keyring {settings.keyring_path} (back it up, apart from the database)")
     if database.revision() != SCHEMA_REVISION:
         _migrate_alone(database, settings.home)
-    if not had_schema:
-        made.append("database schema")
+        made.append("database schema" + (", brought up to this release" if had_schema else ""))
     with database.write() as connection:
         if not has_own_row(connection):
             now = clock()

@@ -385,7 +385,10 @@ def test_rows_of_before_get_their_digests_once_when_init_brings_the_schema(
         initialise(settings, clock)
     os.close(at_work)
     made = initialise(settings, clock)
-    assert made == ["keyed digests of 3 rows that decide (nightkey audit verify --rows)"]
+    assert made == [
+        "database schema, brought up to this release",
+        "keyed digests of 3 rows that decide (nightkey audit verify --rows)",
+    ]
     services = Services(settings, clock)
     services.check()
     checked = services.upkeep.row_verification.check_all()
@@ -428,7 +431,10 @@ def test_rows_of_a_release_that_signed_fewer_tables_get_theirs_once_and_what_was
         log.append(connection, at=now, actor="init", action="vault.sign-rows", subject="dep_a", **old)
     database.dispose()
     made = initialise(settings, clock)
-    assert made == ["keyed digests of 2 rows that decide (nightkey audit verify --rows)"]
+    assert made == [
+        "database schema, brought up to this release",
+        "keyed digests of 2 rows that decide (nightkey audit verify --rows)",
+    ]
     services = Services(settings, clock)
     services.check()
     (wrong,) = services.upkeep.row_verification.check_all().wrong
