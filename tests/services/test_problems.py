@@ -167,7 +167,7 @@ def test_a_workflow_that_holds_a_lapsed_value_makes_the_night_red(staged: Staged
     organisation.add_workflow("crm-contacts", "prod-crm-password")
     assert outcome(organisation, clock) == ("good", [])
     clock.advance(2 * DAY)
-    assert outcome(organisation, clock) == ("failed", [ProblemKind.EXPIRED])
+    assert outcome(organisation, clock) == ("failed", [ProblemKind.USES_EXPIRED])
     (problem,) = problems(organisation)[1:]
     assert describe(problem).startswith(
         "prod-crm-password: node call of workflow crm-contacts uses it, and it lapsed"

@@ -22,6 +22,7 @@ LAPSED_LEVEL = 100
 
 class FindingKind(StrEnum):
     LAPSED = "lapsed"
+    """The item itself."""
     STUCK = "stuck"
     ROTATION_FAILED = "rotation-failed"
     TAMPERED = "tampered"
@@ -31,7 +32,8 @@ class FindingKind(StrEnum):
     """After a restore: what the target accepts is not what the vault holds."""
     EXPIRING = "expiring"
     MISSING = "missing"
-    EXPIRED = "expired"
+    USES_EXPIRED = "expired"
+    """A workflow uses an item that has lapsed."""
     SHARED = "shared"
     """Another item holds the same credential."""
     STALE_COPY = "stale-copy"

@@ -29,7 +29,7 @@ _MEANS: dict[FindingKind, tuple[str, str]] = {
     FindingKind.DRIFTED: ("differs from its target since the restore", "Look, and decide"),
     FindingKind.EXPIRING: ("lapses", "Replace it"),
     FindingKind.MISSING: ("does not exist", "Create it, or correct the workflow"),
-    FindingKind.EXPIRED: ("is used after it lapsed", "Look"),
+    FindingKind.USES_EXPIRED: ("is used after it lapsed", "Look"),
     FindingKind.SHARED: ("holds the same credential as another item", "Say which is the copy, or delete it"),
     FindingKind.STALE_COPY: ("is a copy of what was replaced", "Move to the original"),
     FindingKind.NO_VALUE: ("waits for its value", "Give it"),

@@ -46,7 +46,7 @@ class ProblemKind(StrEnum):
     UNFINISHED = "unfinished"
     DUE_AGAIN = "due-again"
     UNREADABLE = "unreadable"
-    EXPIRED = "expired"
+    USES_EXPIRED = "expired"
     MISSING = "missing"
     NO_VALUE = "no-value"
     PICKUP = "pickup"
@@ -65,14 +65,16 @@ _ORDER = {kind: position for position, kind in enumerate(ProblemKind)}
 FAILING_FINDINGS = {
     FindingKind.TAMPERED: ProblemKind.TAMPERED,
     FindingKind.UNREADABLE: ProblemKind.UNREADABLE,
-    FindingKind.EXPIRED: ProblemKind.EXPIRED,
+    FindingKind.USES_EXPIRED: ProblemKind.USES_EXPIRED,
     FindingKind.MISSING: ProblemKind.MISSING,
     FindingKind.NO_VALUE: ProblemKind.NO_VALUE,
 }
 """Findings that are no advice: an item was passed over, or an active workflow fails at its next run."""
 
 
-NO_NEWS = frozenset({ProblemKind.EXPIRED, ProblemKind.MISSING, ProblemKind.NO_VALUE, ProblemKind.UNREACHED})
+NO_NEWS = frozenset(
+    {ProblemKind.USES_EXPIRED, ProblemKind.MISSING, ProblemKind.NO_VALUE, ProblemKind.UNREACHED}
+)
 """What operators are not told of as such: of the first three owners hear in digests, which go on to them in
 time; the last means that nothing reaches the operators either."""
 
@@ -179,7 +181,7 @@ _SENTENCES = {
     ProblemKind.DUE_AGAIN: "{subject} is due and is not replaced, next try {when}: {error} "
     "(nightkey item rotate {quoted})",
     ProblemKind.UNREADABLE: "{subject}: {error}",
-    ProblemKind.EXPIRED: "{subject}: {error}",
+    ProblemKind.USES_EXPIRED: "{subject}: {error}",
     ProblemKind.MISSING: "{subject} does not exist: {error}",
     ProblemKind.NO_VALUE: "{subject} waits for its value, and an active workflow uses it "
     "(nightkey item show {quoted})",

@@ -121,7 +121,7 @@ def _explain(kind: FindingKind, row: StaleReference, now: datetime) -> str:
     where = f"{node} of workflow {row.consumer_name}"
     if kind is FindingKind.MISSING:
         return f"{where} {'mentions' if row.mentioned else 'names'} it"
-    if kind is FindingKind.EXPIRED and row.expires_at is not None:
+    if kind is FindingKind.USES_EXPIRED and row.expires_at is not None:
         verb = "mentions" if row.mentioned else "uses"
         return f"{where} {verb} it, and it lapsed {show_time_left(row.expires_at, now)}"
     if kind is FindingKind.SUPERSEDED:
@@ -142,7 +142,7 @@ def _advise(kind: FindingKind, row: StaleReference, name: str) -> str:
         return f"nightkey workflow show {workflow}"
     if kind is FindingKind.MISSING:
         return f"nightkey item create {quote_word(name)} --owner OWNER --value-file PATH"
-    if kind is FindingKind.EXPIRED:
+    if kind is FindingKind.USES_EXPIRED:
         return f"nightkey item show {quote_word(name)}"
     if kind is FindingKind.SUPERSEDED and row.pinned:
         return f"nightkey workflow unpin {workflow} {quote_word(name)}"
