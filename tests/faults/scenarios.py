@@ -110,7 +110,7 @@ SCENARIOS = {
         tested="account", granted=["tickets"], ends="rolled-back", waits=timedelta(minutes=5)
     ),
 }
-EVERY_TIME = (("good", "sqlite"), ("good", "postgresql"))
+EVERY_TIME = (("good", "sqlite"),)
 """What is killed whenever the tests run; the others are by `make faults`."""
 
 
