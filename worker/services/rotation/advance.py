@@ -1,9 +1,8 @@
 """Rotations, advanced one step at a time by whoever claims them.
 
-The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result
-with the new state, if the claim still holds. Where to go from each result is `worker.domain.saga`'s
-decision; what a step does is `worker.services.rotation.forward`', `worker.services.rotation.value_tests`'
-and `worker.services.rotation.rollback`'s.
+The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result with the new
+state, if the claim still holds. `worker.domain.saga` decides where to go from each result, and
+`worker.domain.rotation` what changes with it; what a step does is in `forward`, `value_tests` and `rollback`.
 """
 
 from collections.abc import Callable, Mapping
