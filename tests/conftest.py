@@ -1,6 +1,7 @@
 """Fixtures for all tests: a clock to turn, an empty database of each kind, and services on a new vault."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,12 @@ _numbers = itertools.count(1)
 # A busy machine is no failure: what must not take long is bounded where it is asked for.
 hypothesis_settings.register_profile("nightkey", deadline=None)
 hypothesis_settings.load_profile("nightkey")
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and so would be every command of a test."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

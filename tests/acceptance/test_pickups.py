@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,8 @@ def test_a_pipe_that_nobody_reads_loses_no_key(desk: Desk, tmp_path: Path) -> No
 def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: Desk, tmp_path: Path) -> None:
     with stuffed_pipe() as (reader, writer):
         before = _begin(desk, writer)  # it was audited, and waits to be written
-        _interrupt(before)
+        before.send_signal(signal.SIGINT)
+        before.communicate(timeout=_SECONDS_MAX)
         assert before.returncode != 0
         process = _begin(desk, writer)
         with closing(
@@ -247,16 +248,6 @@ def _begin(desk: Desk, writer: int) -> subprocess.Popen[bytes]:
     process = desk.start("claim", "-", stdout=writer, sent=desk.token)
     _wait_until(lambda: desk.count("version.reveal") > shown)
     return process
-
-
-def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """As a person does it: again, where the first one came in a moment in which Python loses it."""
-    ends = time.monotonic() + _SECONDS_MAX
-    while process.poll() is None:
-        assert time.monotonic() < ends
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=5)
 
 
 def _read_key(reader: int) -> str:
