@@ -27,8 +27,9 @@ from worker.config import Settings
 from worker.hardening import harden_process
 from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
-from worker.services.core import Core
+from worker.services.core import Core, WaysOut
 from worker.services.items import Items
+from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.room import Notices, build_notices
 from worker.services.rotation.pickups import Pickups
@@ -156,54 +157,71 @@ class Services:
 
     @cached_property
     def core(self) -> Core:
-        settings, clock, database = self.settings, self.clock, self.database
-        network = Network(settings.guard, ca_file=settings.outbound_ca)
         return Core(
-            settings=settings,
-            clock=clock,
+            settings=self.settings,
+            clock=self.clock,
             deployment_id=self.deployment_id,
             keyring=self.keyring,
             macs=self.row_macs,
-            database=database,
+            database=self.database,
             audit=self.audit,
             versions=self.versions,
             vault=self.vault,
             references=self.references,
             owners=self.owners,
-            network=network,
-            http=HttpClient(
-                network,
-                timeout=settings.http_timeout_seconds,
-                max_bytes=settings.http_max_bytes,
-                redirects=settings.outbound_redirects,
-                proxy=settings.outbound_proxy,
-                pace=SharedPace(database=lambda: database, clock=clock),
-                clock=clock,
-            ),
         )
+
+    @cached_property
+    def ways_out(self) -> WaysOut:
+        settings, clock, database = self.settings, self.clock, self.database
+        network = Network(settings.guard, ca_file=settings.outbound_ca)
+        http = HttpClient(
+            network,
+            timeout=settings.http_timeout_seconds,
+            max_bytes=settings.http_max_bytes,
+            redirects=settings.outbound_redirects,
+            proxy=settings.outbound_proxy,
+            pace=SharedPace(database=lambda: database, clock=clock),
+            clock=clock,
+        )
+        return WaysOut(network=network, http=http)
 
     @cached_property
     def upkeep(self) -> Upkeep:
         return build_upkeep(self.core)
 
     @cached_property
+    def overview(self) -> Overview:
+        return build_overview(self.core, upkeep=self.upkeep)
+
+    @cached_property
     def notices(self) -> Notices:
-        return build_notices(self.core, self.upkeep)
+        return build_notices(self.core, self.upkeep, self.ways_out)
 
     @cached_property
     def runs(self) -> RunsRoom:
-        return build_runs(self.core, pickups=self._pickups)
+        return build_runs(self.core, self.ways_out, pickups=self._pickups)
 
     @cached_property
     def rotation(self) -> RotationRoom:
         return build_rotation(
-            self.core, upkeep=self.upkeep, notices=self.notices, runs=self.runs, pickups=self._pickups
+            self.core,
+            self.ways_out,
+            upkeep=self.upkeep,
+            notices=self.notices,
+            runs=self.runs,
+            pickups=self._pickups,
         )
 
     @cached_property
     def night(self) -> NightRoom:
         return build_night(
-            self.core, upkeep=self.upkeep, notices=self.notices, runs=self.runs, rotation=self.rotation
+            self.core,
+            upkeep=self.upkeep,
+            overview=self.overview,
+            notices=self.notices,
+            runs=self.runs,
+            rotation=self.rotation,
         )
 
     @cached_property

@@ -496,3 +496,14 @@ def test_a_copy_whose_original_is_gone_is_shown_with_its_id(owned: Nightkey) -> 
     owned("audit", "accept-row", "items", item_id, "--yes")
     assert owned.json("item", "show", "prod-billing-token")["copy_of"] == "vlt_gone"
     assert "a copy of vlt_gone" in owned("item", "show", "prod-billing-token").stdout
+
+
+def test_who_only_looks_is_not_refused_for_certificates_that_cannot_be_read(
+    owned: Nightkey, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    owned.settings["NIGHTKEY_OUTBOUND_CA"] = str(tmp_path / "ca.pem")
+    for words in (("item", "list"), ("finding", "list"), ("calendar",), ("audit", "verify")):
+        owned(*words)
+    assert "outbound_ca" not in owned("status", status=1).stderr  # its operators have no route
+    assert "outbound_ca" in complaint(owned, "night", status=2)

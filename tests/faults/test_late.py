@@ -161,7 +161,7 @@ def test_a_worker_that_was_away_takes_nothing_from_who_took_over(
 
     held = Held("GET", "/v1/tokens")
     away = Services(organisation.services.settings, clock)
-    away.core = replace(away.core, http=PausedClient(held))
+    away.ways_out = replace(away.ways_out, http=PausedClient(held))
     worker = threading.Thread(target=lambda: away.rotation.rotations.advance(organisation.due()[0]))
     worker.start()
     held.wait()

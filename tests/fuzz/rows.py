@@ -50,4 +50,4 @@ def _look(services: Services, file: Path, damage: Damage) -> object:
         if not is_done:
             return None
         services.check()
-        return services.night.status.read(), services.night.nights.preview(services.clock())
+        return services.overview.status.read(), services.night.nights.preview(services.clock())

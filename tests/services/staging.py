@@ -208,7 +208,7 @@ def add_route(organisation: Organisation, owner: str) -> None:
 
 def what_is_wrong(services: Services) -> list[str]:
     """As `status` says it, worst first."""
-    return [describe(problem) for problem in services.night.status.read().problems]
+    return [describe(problem) for problem in services.overview.status.read().problems]
 
 
 def turn_to_next(organisation: Organisation, clock: Any) -> None:

@@ -63,7 +63,7 @@ def run_damaged(whole: tuple[Path, Clock], sink: str, folder: Path, damage: Dama
         services.check()
         outcome = run_night(services)
         with services.database.read() as connection:
-            return outcome, services.vault.get(connection, HEALTHY).version, services.night.status.read()
+            return outcome, services.vault.get(connection, HEALTHY).version, services.overview.status.read()
     finally:
         services.close()
 

@@ -74,7 +74,7 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
         tries += ring(services, slot)
     assert tries == 8
     put_back(services, "claims")
-    standing = services.night.status.read()
+    standing = services.overview.status.read()
     assert standing.last_night is not None
     assert standing.last_night.outcome == "failed"
     assert any("could not be scanned" in problem for problem in what_is_wrong(services))

@@ -164,7 +164,7 @@ def test_what_is_shown_is_escaped_for_where_it_is_shown(moves: Moves) -> None:
     assert "prod-<b>x</b>-token" in plain
     commands = [line.strip() for line in plain.splitlines() if line.strip().startswith("nightkey item update ")]
     assert {shlex.split(command)[3] for command in commands} == {APOSTROPHE, "prod-<b>x</b>-token"}
-    written, problems = services.night.calendar.write(owner.name)
+    written, problems = services.overview.calendar.write(owner.name)
     assert problems == []
     events = Calendar.from_ical(written).walk("VEVENT")
     assert {str(event["summary"]) for event in events} == {

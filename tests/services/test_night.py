@@ -333,7 +333,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
 
 def _revoke_behind_our_back(organisation: Organisation, token_id: str) -> None:
     service = organisation.counterparts.token_service
-    organisation.services.core.http.request(
+    organisation.services.ways_out.http.request(
         "DELETE", f"{service.url}/v1/tokens/{token_id}",
         headers={"Authorization": f"Bearer {service.admin_token}"},
     )  # fmt: skip

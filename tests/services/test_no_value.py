@@ -270,7 +270,7 @@ def test_a_night_in_which_a_workflow_would_fail_for_want_of_it_is_no_good_one(
     slot = clock()
     services.night.nights.begin(slot)
     assert services.night.nights.close(slot) == "failed"
-    (problem,) = [one for one in services.night.status.read().problems if one.kind is ProblemKind.NO_VALUE]
+    (problem,) = [one for one in services.overview.status.read().problems if one.kind is ProblemKind.NO_VALUE]
     assert describe(problem) == (
         f"{NAME} waits for its value, and an active workflow uses it (nightkey item show {NAME})"
     )
@@ -380,7 +380,7 @@ def test_it_has_no_key_set(services: Services, moves: Moves) -> None:
 
 def test_a_calendar_has_its_expiry_and_what_to_do(services: Services) -> None:
     wait(services)
-    written, problems = services.night.calendar.write(None)
+    written, problems = services.overview.calendar.write(None)
     text = written.replace(b"\r\n ", b"").decode()
     assert problems == []
     assert f"It waits for its value: {GIVE}" in text

@@ -56,7 +56,7 @@ def another(services: Services, clock: Clock) -> Iterator[Services]:
 
 
 def call(services: Services, busy: Busy) -> Response:
-    return services.core.http.request("POST", f"{busy.url}/x", content="x")
+    return services.ways_out.http.request("POST", f"{busy.url}/x", content="x")
 
 
 def refuse(services: Services, busy: Busy) -> datetime:

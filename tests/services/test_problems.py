@@ -41,7 +41,7 @@ def outcome(organisation: Organisation, clock: Any) -> tuple[str | None, list[Pr
     organisation.deliver()
     with services.database.read() as connection:
         night = night_rows.get_night(connection, slot)
-        return night.outcome, [one.kind for one in services.night.problems.of_night(connection, slot)]
+        return night.outcome, [one.kind for one in services.overview.problems.of_night(connection, slot)]
 
 
 def beat(organisation: Organisation, sink: HttpSink) -> list[str]:
@@ -53,7 +53,7 @@ def beat(organisation: Organisation, sink: HttpSink) -> list[str]:
 
 
 def problems(organisation: Organisation) -> list[Problem]:
-    return organisation.services.night.status.read().problems
+    return organisation.services.overview.status.read().problems
 
 
 def answer_issue(service: ScriptedService, answer: Answer) -> None:
@@ -152,8 +152,10 @@ def test_what_a_person_knows_of_makes_no_night_red(staged: Staged, clock: Any) -
     organisation, _ = staged
     organisation.add_workflow("ticket-sync", "prod-nobody-made-it-token")
     assert outcome(organisation, clock) == ("failed", [ProblemKind.MISSING])
-    (found,) = [one for one in organisation.services.night.status.read().findings if one["kind"] == "missing"]
-    organisation.services.night.acknowledgements.acknowledge(found["id"], why="next week", actor="user:ann")
+    (found,) = [
+        one for one in organisation.services.overview.status.read().findings if one["kind"] == "missing"
+    ]
+    organisation.services.overview.acknowledgements.acknowledge(found["id"], why="next week", actor="user:ann")
     clock.advance(DAY)
     assert outcome(organisation, clock) == ("good", [])
 
@@ -252,7 +254,7 @@ def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, cl
     clock.advance(timedelta(hours=4))
     result = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert [one.kind for one in result.problems] == [ProblemKind.DUE_AGAIN]
-    standing = organisation.services.night.status.read()
+    standing = organisation.services.overview.status.read()
     assert standing.last_night is not None
     assert standing.by_hand is not None
     assert (standing.last_night.slot, standing.last_night.outcome) == (slot, "failed")

@@ -44,7 +44,7 @@ def nights(organisation: Organisation, clock: Any, days: int) -> list[bool]:
 
 def test_what_is_put_off_is_told_when_its_time_is_over(organisation: Organisation, clock: Any) -> None:
     organisation.night()
-    quieting = organisation.services.night.acknowledgements
+    quieting = organisation.services.overview.acknowledgements
     put_off = quieting.snooze(
         find(organisation, "expiring").id, clock() + 4 * DAY, why="the vendor is on holiday", actor="user:ann"
     )
@@ -54,7 +54,7 @@ def test_what_is_put_off_is_told_when_its_time_is_over(organisation: Organisatio
 
 def test_it_ends_when_it_gets_worse(organisation: Organisation, clock: Any) -> None:
     organisation.night()
-    organisation.services.night.acknowledgements.snooze(
+    organisation.services.overview.acknowledgements.snooze(
         find(organisation, "expiring").id, clock() + 19 * DAY, why="later", actor="user:ann"
     )
     heard = nights(organisation, clock, 19)
@@ -67,7 +67,7 @@ def test_what_is_acknowledged_is_silent_until_it_gets_worse(organisation: Organi
     organisation.night()
     unused = nights(organisation, clock, 1)
     assert unused == [False]
-    organisation.services.night.acknowledgements.acknowledge(
+    organisation.services.overview.acknowledgements.acknowledge(
         find(organisation, "expiring").id, why="known", actor="user:ann"
     )
     assert nights(organisation, clock, 4) == [False] * 4
@@ -77,7 +77,7 @@ def test_what_is_acknowledged_is_silent_until_it_gets_worse(organisation: Organi
 def test_what_is_known_of_one_expiry_is_news_of_the_next(organisation: Organisation, clock: Any) -> None:
     clock.advance(18 * DAY)
     organisation.night()
-    organisation.services.night.acknowledgements.acknowledge(
+    organisation.services.overview.acknowledgements.acknowledge(
         find(organisation, "expiring").id, why="known", actor="user:ann"
     )
     services = organisation.services
@@ -93,7 +93,7 @@ def test_what_has_lapsed_and_is_put_off_is_not_told_daily(organisation: Organisa
     clock.advance(20 * DAY)
     organisation.night()
     assert nights(organisation, clock, 2) == [True, True], "daily while lapsed"
-    organisation.services.night.acknowledgements.snooze(
+    organisation.services.overview.acknowledgements.snooze(
         find(organisation, "lapsed").id, clock() + 3 * DAY, why="being replaced", actor="user:ann"
     )
     assert nights(organisation, clock, 4) == [False, False, True, True]
@@ -102,7 +102,7 @@ def test_what_has_lapsed_and_is_put_off_is_not_told_daily(organisation: Organisa
 def test_who_and_why_are_on_the_record(organisation: Organisation, clock: Any) -> None:
     organisation.night()
     finding_id = find(organisation, "expiring").id
-    organisation.services.night.acknowledgements.acknowledge(finding_id, why="known to us", actor="user:ann")
+    organisation.services.overview.acknowledgements.acknowledge(finding_id, why="known to us", actor="user:ann")
     row = find(organisation, "expiring")
     assert finding_rows.show_quiet(row, clock()) == "user:ann: known to us"
     with organisation.services.database.read() as connection:
@@ -118,13 +118,13 @@ def test_who_and_why_are_on_the_record(organisation: Organisation, clock: Any) -
 def test_a_reason_is_asked_for(organisation: Organisation, why: str) -> None:
     organisation.night()
     with pytest.raises(InvalidInputError, match="--why is a reason"):
-        organisation.services.night.acknowledgements.acknowledge(
+        organisation.services.overview.acknowledgements.acknowledge(
             find(organisation, "expiring").id, why=why, actor="test"
         )
 
 
 def test_what_is_not_open_cannot_be_put_off(organisation: Organisation, clock: Any) -> None:
-    quieting = organisation.services.night.acknowledgements
+    quieting = organisation.services.overview.acknowledgements
     with pytest.raises(NotFoundError, match="no open finding 'fnd_nothing'"):
         quieting.acknowledge("fnd_nothing", why="x", actor="test")
     organisation.night()

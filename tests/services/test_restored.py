@@ -311,7 +311,7 @@ def test_while_the_target_is_away_its_rotation_waits_and_then_goes_on(
     assert found == {TOKEN: Result.UNLISTED, "prod-orders-secret": Result.HERE_ALONE}
     add_route(organisation, "operators")
     organisation.deliver()
-    assert organisation.services.night.status.read().problems == []
+    assert organisation.services.overview.status.read().problems == []
 
 
 @SQLITE

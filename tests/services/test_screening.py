@@ -29,7 +29,7 @@ def told(organisation: Organisation) -> list[str]:
 
 
 def problems(organisation: Organisation) -> list[str]:
-    found = organisation.services.night.status.read().problems
+    found = organisation.services.overview.status.read().problems
     return [describe(one) for one in found if one.kind is ProblemKind.SET_ASIDE]
 
 

@@ -149,7 +149,7 @@ def test_a_night_of_the_future_gets_its_slot_now_and_that_time_has_its_own_night
     organisation.services.upkeep.clock_repair.mend()
     assert _slots(organisation) == [clock()]
     assert get_rotation(organisation, opened.id).night == clock()
-    assert organisation.services.night.status.read().last_night.slot == clock()
+    assert organisation.services.overview.status.read().last_night.slot == clock()
     clock.now = slot
     assert organisation.services.night.nights.begin(slot) is not None
     assert _slots(organisation) == [slot - ahead, slot]

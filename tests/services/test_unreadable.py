@@ -60,7 +60,7 @@ def test_a_damaged_item_is_a_finding_and_no_rotation_on_either_database(
     assert unreadable(services).keys() == {TOKEN}
     with services.database.read() as connection:
         assert night_rows.get_night(connection, services.clock()).counts["unreadable"] == 1
-        problems = services.night.problems.of_night(connection, services.clock())
+        problems = services.overview.problems.of_night(connection, services.clock())
     assert any(TOKEN in describe(problem) for problem in problems)
 
 

@@ -18,7 +18,7 @@ def calendar(
     ] = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""
-    written, problems = open_services().night.calendar.write(owner)
+    written, problems = open_services().overview.calendar.write(owner)
     for problem in problems:
         note(f"nightkey: left out: {problem}")
     if output is None:

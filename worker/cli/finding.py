@@ -53,7 +53,7 @@ def list_findings(
 @app.command("ack")
 def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
     """You know of it: nobody is told of it again unless it gets worse."""
-    _answer(open_services().night.acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
+    _answer(open_services().overview.acknowledgements.acknowledge(finding_id, why=why, actor=who()), json=json)
 
 
 @app.command()
@@ -67,7 +67,7 @@ def snooze(
     """Not before that time, unless it gets worse; then its owner hears of it again."""
     services = open_services()
     time = parse_time(until, services.clock())
-    _answer(services.night.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)
+    _answer(services.overview.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)
 
 
 def _answer(quiet: "Quiet", *, json: bool) -> None:

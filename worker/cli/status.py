@@ -14,7 +14,7 @@ def status(*, json: Json = False) -> None:
 
     1 if anything failed, is overdue, or nobody is working.
     """
-    standing = open_services().night.status.read()
+    standing = open_services().overview.status.read()
     problems = [describe(problem) for problem in standing.problems]
     if json:
         print_json(

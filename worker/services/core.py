@@ -1,4 +1,4 @@
-"""What every room of the services stands on: settings, clock, the opened vault, and the ways out."""
+"""What every room of the services stands on: settings, clock and the opened vault; and, apart, the ways out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,7 @@ from worker.outbound import HttpClient, Network
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """`worker.bootstrap` makes it, once in a process. `network` and `http` call nothing but what the guard lets
-    through.
-    """
+    """`worker.bootstrap` makes it, once in a process."""
 
     settings: Settings
     clock: Callable[[], datetime]
@@ -33,5 +31,13 @@ class Core:
     vault: Vault
     references: References
     owners: Owners
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaysOut:
+    """They call nothing but what the guard lets through. Apart from the core, so that who only looks at a vault
+    loads no certificates, and is not refused for those that cannot be read.
+    """
+
     network: Network
     http: HttpClient

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 from worker.services.core import Core
-from worker.services.night.acknowledgements import Acknowledgements
-from worker.services.night.calendar import Calendar
 from worker.services.night.digest_preview import DigestPreview
 from worker.services.night.dispatch import Dispatch
 from worker.services.night.inline import InlineNight
 from worker.services.night.night_schedule import NightSchedule
 from worker.services.night.nights import Nights
-from worker.services.night.problems import Problems
+from worker.services.night.overview import Overview
 from worker.services.night.resume_sweep import ResumeSweep
-from worker.services.night.status import StatusReader
 from worker.services.notices.room import Notices
 from worker.services.rotation.room import RotationRoom
 from worker.services.runs.room import RunsRoom
@@ -21,23 +18,18 @@ from worker.services.upkeep.room import Upkeep
 
 @dataclass(frozen=True, kw_only=True)
 class NightRoom:
-    problems: Problems
     nights: Nights
     dispatch: Dispatch
     inline_night: InlineNight
     resume_sweep: ResumeSweep
     night_schedule: NightSchedule
-    status: StatusReader
-    acknowledgements: Acknowledgements
-    calendar: Calendar
     digest_preview: DigestPreview
 
 
 def build_night(
-    core: Core, *, upkeep: Upkeep, notices: Notices, runs: RunsRoom, rotation: RotationRoom
+    core: Core, *, upkeep: Upkeep, overview: Overview, notices: Notices, runs: RunsRoom, rotation: RotationRoom
 ) -> NightRoom:
     database, clock, settings = core.database, core.clock, core.settings
-    problems = Problems(settings=settings, clock=clock)
     nights = Nights(
         database=database,
         vault=core.vault,
@@ -48,7 +40,7 @@ def build_night(
         anchors=upkeep.anchors,
         heartbeat=notices.heartbeat,
         pickup_reminders=notices.pickup_reminders,
-        problems=problems,
+        problems=overview.problems,
         pickups=rotation.pickups,
         comparison=rotation.comparison,
         row_verification=upkeep.row_verification,
@@ -76,7 +68,6 @@ def build_night(
         clock=clock,
     )
     return NightRoom(
-        problems=problems,
         nights=nights,
         dispatch=Dispatch(
             night_schedule=night_schedule,
@@ -96,18 +87,13 @@ def build_night(
             rotations=rotation.rotations,
             delivery=notices.delivery,
             heartbeat=notices.heartbeat,
-            problems=problems,
+            problems=overview.problems,
             resume_sweep=resume_sweep,
             clock_repair=upkeep.clock_repair,
             clock=clock,
         ),
         resume_sweep=resume_sweep,
         night_schedule=night_schedule,
-        status=StatusReader(
-            database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
-        ),
-        acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
-        calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
         digest_preview=DigestPreview(
             database=database,
             owners=core.owners,

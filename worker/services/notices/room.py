@@ -6,7 +6,7 @@ from datetime import timedelta
 from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.outbound import HttpClient
-from worker.services.core import Core
+from worker.services.core import Core, WaysOut
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.digests import Digests
 from worker.services.notices.foreign_messages import ForeignMessages
@@ -36,14 +36,14 @@ class Notices:
     foreign_messages: ForeignMessages
 
 
-def build_notices(core: Core, upkeep: Upkeep) -> Notices:
+def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
     database, owners, clock, settings = core.database, core.owners, core.clock, core.settings
     letters = Letters(settings.templates_path)
     wording = Wording(letters=letters, clock=clock)
     http = HttpClient(
-        core.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
+        ways_out.network, max_bytes=settings.http_max_bytes, redirects=0, proxy=settings.outbound_proxy
     )
-    sender = AppriseSender(core.network, http)
+    sender = AppriseSender(ways_out.network, http)
     recipients = Recipients(owners=owners, operators=settings.operators)
     outbox = Outbox(recipients=recipients, wording=wording, clock=clock)
     digests = Digests(recipients=recipients, outbox=outbox, wording=wording, clock=clock)
@@ -79,7 +79,7 @@ def build_notices(core: Core, upkeep: Upkeep) -> Notices:
         pickup_reminders=PickupReminders(database=database, outbox=outbox, clock=clock),
         heartbeat=Heartbeat(
             database=database,
-            http=core.http,
+            http=ways_out.http,
             row_verification=upkeep.row_verification,
             url=settings.heartbeat,
             clock=clock,

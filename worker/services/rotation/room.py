@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.services.core import Core
+from worker.services.core import Core, WaysOut
 from worker.services.notices.room import Notices
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.advance import Rotations
@@ -53,7 +53,7 @@ def build_pickups(core: Core, notices: Notices) -> Pickups:
 
 
 def build_rotation(
-    core: Core, *, upkeep: Upkeep, notices: Notices, runs: RunsRoom, pickups: Pickups
+    core: Core, ways_out: WaysOut, *, upkeep: Upkeep, notices: Notices, runs: RunsRoom, pickups: Pickups
 ) -> RotationRoom:
     database, clock, settings = core.database, core.clock, core.settings
     vault, versions, audit, references = core.vault, core.versions, core.audit, core.references
@@ -63,8 +63,8 @@ def build_rotation(
         vault=vault,
         versions=versions,
         references=references,
-        http=core.http,
-        network=core.network,
+        http=ways_out.http,
+        network=ways_out.network,
         clock=clock,
     )
     proofs = ConsumerProofs(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.services.core import Core
+from worker.services.core import Core, WaysOut
 from worker.services.runs.caller_keys import CallerKeys, PickupEnds
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.documents import Documents
@@ -31,12 +31,12 @@ class RunsRoom:
     key_sets: KeySets
 
 
-def build_runs(core: Core, *, pickups: PickupEnds) -> RunsRoom:
+def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoom:
     """`pickups`: whose first use by a caller ends them."""
     database, clock, references = core.database, core.clock, core.references
     vault, versions, audit = core.vault, core.versions, core.audit
     definitions = Definitions()
-    runner = Runner(core.http, core.network)
+    runner = Runner(ways_out.http, ways_out.network)
     template_values = TemplateValues(vault=vault, versions=versions, references=references, clock=clock)
     suspended_runs = SuspendedRuns(deployment_id=core.deployment_id, keyring=core.keyring)
     subworkflows = Subworkflows(

@@ -1,0 +1,31 @@
+"""What a person looks at, and how they answer for a finding: it needs the vault, and no way out of it."""
+
+from dataclasses import dataclass
+
+from worker.services.core import Core
+from worker.services.night.acknowledgements import Acknowledgements
+from worker.services.night.calendar import Calendar
+from worker.services.night.problems import Problems
+from worker.services.night.status import StatusReader
+from worker.services.upkeep.room import Upkeep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    problems: Problems
+    status: StatusReader
+    acknowledgements: Acknowledgements
+    calendar: Calendar
+
+
+def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
+    database, clock, settings = core.database, core.clock, core.settings
+    problems = Problems(settings=settings, clock=clock)
+    return Overview(
+        problems=problems,
+        status=StatusReader(
+            database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
+        ),
+        acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
+        calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
+    )
