@@ -67,6 +67,9 @@ _ERRNO: Final[Mapping[int, Trouble]] = {
     errno.EAGAIN: Trouble.PROCESSES,
 }
 
+_OF_THE_PROCESS: Final = frozenset({Trouble.MEMORY, Trouble.PROCESSES})
+"""What the process itself lacks, whichever file it was just reading."""
+
 _SQLITE: Final[Mapping[str, Trouble]] = {
     "SQLITE_FULL": Trouble.DISK_FULL,
     "SQLITE_IOERR_SHMSIZE": Trouble.DISK_FULL,
@@ -141,7 +144,8 @@ def explain(error: BaseException, *, where: str = "") -> TroubleError | None:
         return TroubleError(Trouble.PROCESSES, say(Trouble.PROCESSES, where or "this command"))
     if isinstance(error, OSError) and error.errno is not None and error.errno in _ERRNO:
         trouble = _ERRNO[error.errno]
-        return TroubleError(trouble, say(trouble, _name_file(error) or where or "what this command uses"))
+        missed = "this command" if trouble in _OF_THE_PROCESS else "what this command uses"
+        return TroubleError(trouble, say(trouble, _name_file(error) or where or missed))
     return None
 
 

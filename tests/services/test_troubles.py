@@ -81,6 +81,11 @@ def test_what_the_system_raises_is_told_apart(
     assert explain(found) is found
 
 
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "x"), OSError(errno.EAGAIN, "x")])
+def test_what_the_process_lacks_is_told_alike_where_no_file_is_named(error: Exception) -> None:
+    assert " for this command: " in str(explain(error))
+
+
 def test_what_is_no_trouble_of_the_machine_is_left_alone() -> None:
     for error in (
         KeyError("x"),
