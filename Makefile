@@ -54,18 +54,18 @@ env: $(VENV)/.made
 
 # Made anew when the lock changes; a half-made one has no mark and is made again. The lock is whole, so that nothing
 # is resolved: a resolver wants hashes for `coverage[toml]` from the day on which a newer coverage comes out.
-$(VENV)/.made: requirements.lock pyproject.toml
+$(VENV)/.made: requirements.lock pyproject.toml deploy/demo/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Nightkey needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Making $(VENV) from requirements.lock (about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable deploy/demo
 	@touch $@
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra postgres-role --extra demo --extra web --extra redis pyproject.toml -o requirements.lock
+	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra postgres-role --extra web --extra redis --extra demo --no-emit-package nightkey-demo --no-emit-package nightkey pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

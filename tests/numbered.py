@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 Write = Callable[[int], Any]
 

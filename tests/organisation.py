@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from nightkey_demo.counterparts import Counterparts
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.demo.counterparts import Counterparts
 from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.counterparts import Counterparts, start_counterparts
 from tests.forking import run_command
-from worker.demo.counterparts import Counterparts, start_counterparts
 
 LOOPBACK = {"NIGHTKEY_OUTBOUND_PRIVATE": '["127.0.0.0/8"]'}
 """The counterparts of these tests are on this machine."""

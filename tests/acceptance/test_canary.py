@@ -16,11 +16,11 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.http_sink import HttpSink
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import ask, look_back
 from tests.acceptance.test_up import wait_until
-from worker.demo.counterparts import Counterparts
-from worker.demo.http_sink import HttpSink
 
 
 def encodings(value: str) -> set[bytes]:

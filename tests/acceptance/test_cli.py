@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.counterparts import Counterparts
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
-from worker.demo.counterparts import Counterparts
 from worker.signing.keys import generate, read_key
 
 

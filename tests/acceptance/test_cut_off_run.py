@@ -7,12 +7,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nightkey_demo.http_sink import HttpSink
 from tests.acceptance.conftest import LOOPBACK, Nightkey
 from tests.ways_out import LOOPBACK as PLACES
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.demo.http_sink import HttpSink
 from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State

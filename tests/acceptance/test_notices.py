@@ -6,11 +6,11 @@ from typing import Any
 
 from icalendar import Calendar
 
+from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.mail_server import MailServer
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.test_cli import complaint
-from worker.demo.counterparts import Counterparts
-from worker.demo.http_sink import HttpSink
-from worker.demo.mail_server import MailServer
 
 CRM = "prod-crm-password"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nightkey_demo.counterparts import Counterparts
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import look_back
-from worker.demo.counterparts import Counterparts
 
 
 def wait_until(holds: Callable[[], bool], *, process: subprocess.Popen[bytes], seconds: float = 120) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.running_up import ask, kill, run_up
 from tests.acceptance.test_canary import hunt, make_ascii_canary
 from tests.ways_out import LOOPBACK
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.demo.http_sink import HttpSink
 
 ITEM = "prod-orders-token"
 BEARER = {"Authorization": f"Bearer {{{{ vault.{ITEM} }}}}"}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 
 class Mailbox(LoopbackServer):

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.token_service import TokenService
 from tests.contract.mailbox import Mailbox
 from tests.numbered import NumberedTokens
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.token_service import TokenService
 from worker.rotators.http import HttpRotator
 from worker.rotators.recipe import RecipeRotator
 from worker.testing import Link, RotatorContract, Stage

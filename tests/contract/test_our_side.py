@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from vaultcore.crypto import apikeys
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.rotators import base
 from worker.rotators.random import RandomRotator
 from worker.rotators.signing_key import SigningKeyRotator

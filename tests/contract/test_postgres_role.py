@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.counterparts import start_counterparts
 from tests.conftest import Clock
 from tests.organisation import Organisation
 from tests.postgres import run_sql, start_postgres
@@ -21,7 +22,6 @@ from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
-from worker.demo.counterparts import start_counterparts
 from worker.domain.saga import State
 from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator

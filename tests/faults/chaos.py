@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from nightkey_demo.faces import Face
 from tests.faults.beating import Beating, keep_beating
 from tests.faults.chaos_run import ChaosRun
 from tests.faults.fault_injection import CHANCES
 from tests.faults.kill_runs import DATABASES
 from tests.postgres import start_postgres
-from worker.demo.faces import Face
 
 QUIET_EVERY = 40
 

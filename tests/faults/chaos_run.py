@@ -9,6 +9,8 @@ from typing import Self, TextIO
 
 from sqlalchemy import func, select
 
+from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.faces import Face
 from tests.faults.broker import Broker
 from tests.faults.chaos_worker import Message
 from tests.faults.clock import make_clock
@@ -17,8 +19,6 @@ from tests.faults.invariants import find_audit_violations, find_vault_violations
 from tests.faults.vault_copy import Vault, let_leases_lapse, open_services
 from tests.faults.worker_pool import PATIENCE, WorkerPool
 from tests.organisation import Organisation
-from worker.demo.counterparts import Counterparts
-from worker.demo.faces import Face
 from worker.domain import saga
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import rotation_from_row

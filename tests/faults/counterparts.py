@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.token_service import _RECORDS, TokenService, _Token
 from tests.faults.kill_points import Passing, Watched
-from worker.demo.counterparts import Counterparts
-from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.token_service import _RECORDS, TokenService, _Token
 
 
 class WatchedTokens(Watched, TokenService):

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.counterparts import WatchedSink, WatchedTokens, digest
-from worker.demo.loopback import Answer, Incoming
 
 CHANCES: Mapping[str, float] = {
     "500": 0.012,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, event
 
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE"})
 

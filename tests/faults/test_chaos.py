@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from nightkey_demo.faces import Face
 from tests.faults.chaos import repeat, run_chaos
 from tests.faults.kill_runs import DATABASES
-from worker.demo.faces import Face
 
 ROTATIONS, SEED = {"sqlite": 60, "postgresql": 40}, 20260301
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.counterparts import WatchedTokens
 from tests.faults.invariants import find_violations, look
 from tests.faults.scenarios import ACCOUNT, ITEM, answer_bells
@@ -21,9 +24,6 @@ from vaultcore import database
 from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.demo.counterparts import Counterparts
-from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer, Incoming
 from worker.installation import initialise
 from worker.outbound import HttpClient
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from nightkey_demo.faces import LAG, REPLICAS, Face
 from tests.conftest import Clock
 from tests.faults.counterparts import WatchedTokens
-from worker.demo.faces import LAG, REPLICAS, Face
 
 ADMIN = "the-admin-token-of-the-test"
 

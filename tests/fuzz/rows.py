@@ -7,13 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.fuzz.mutating import SEEDS, texts
 from tests.fuzz.surfaces import Surface
 from tests.services.damaged import NULL, Damage, damaged, every_damage, make_vault, open_vault
 from vaultcore.tables import metadata
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 
 _COLUMNS = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
 _VALUES: st.SearchStrategy[Any] = st.one_of(

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
 from tests.open_door import OpenDoor, open_door
 from tests.vaults import copy_vault
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.demo.http_sink import HttpSink
 
 
 @pytest.fixture

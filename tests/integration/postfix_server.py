@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.certificates import make_certificate
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
 
 _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 POSTFIX = shutil.which("postfix", path=_SBIN)

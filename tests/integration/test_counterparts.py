@@ -16,10 +16,10 @@ from email.message import EmailMessage
 import httpx
 import pytest
 
-from worker.demo.counterparts import start_counterparts
-from worker.demo.http_sink import HttpSink
-from worker.demo.mail_server import MailServer
-from worker.demo.token_service import TokenService
+from nightkey_demo.counterparts import start_counterparts
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.mail_server import MailServer
+from nightkey_demo.token_service import TokenService
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PASSWORD = "correct-horse-battery-1"

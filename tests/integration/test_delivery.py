@@ -15,14 +15,14 @@ from typing import Any, Self
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.mail_server import MailServer
 from tests.conftest import Clock
 from tests.integration.outbox import TOO_LONG, Outbox
 from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
 from worker.config import load_settings
-from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.mail_server import MailServer
 from worker.domain.problems import describe
 from worker.installation import initialise
 from worker.rows.problems import read_undelivered

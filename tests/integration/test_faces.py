@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from nightkey_demo.faces import LAG, REPLICAS, SOON, Face
+from nightkey_demo.token_service import TokenService
 from tests.conftest import Clock
-from worker.demo.faces import LAG, REPLICAS, SOON, Face
-from worker.demo.token_service import TokenService
 
 ADMIN = "the-admin-token-of-the-test"
 

@@ -11,6 +11,8 @@ from typing import Any
 import apprise
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.mail_server import MailServer
 from tests.certificates import make_certificate
 from tests.integration.http_server import serve
 from tests.integration.outbox import Outbox
@@ -20,8 +22,6 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.config import ROUTE_SCHEMES, load_settings
 from worker.delivery.sender import AppriseSender
-from worker.demo.http_sink import HttpSink
-from worker.demo.mail_server import MailServer
 from worker.domain.guard import build_guard
 from worker.domain.notices import Message
 from worker.domain.recipients import WHOLE

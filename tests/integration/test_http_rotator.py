@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.token_service import TokenService, _digest
 from tests.http_rotator import ACCOUNT, ADMIN, NOW, ROTATOR, describe, fail, make_job
 from tests.numbered import NumberedTokens
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
-from worker.demo.token_service import TokenService, _digest
 from worker.rotators.catalog import parse_settings
 
 NO_TEXT = "issue: the answer holds no value at path `token`, but what is no text, or empty: see setting value"

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from nightkey_demo.faces import Face
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.token_service import TokenService
 from tests.http_rotator import ACCOUNT, NOW, ROTATOR, describe, fail, make_job
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.demo.faces import Face
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.token_service import TokenService
 from worker.rotators.base import Outside
 from worker.rotators.http_search import find_ours
 

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from nightkey_demo.faces import Face
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.token_service import TokenService
 from tests.http_rotator import ACCOUNT, NOW, ROTATOR, describe, fail, make_job
 from tests.numbered import NumberedTokens
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.demo.faces import Face
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
-from worker.demo.token_service import TokenService
 
 DEEP = "[" * 1500 + "]" * 1500
 Change = Callable[[dict[str, Any]], Answer]

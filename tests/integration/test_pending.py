@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.http_rotator import ROTATOR, fail, make_job
 from tests.numbered import NumberedTokens
 from tests.ways_out import NETWORK
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming
 from worker.outbound import HttpClient
 from worker.rotators.http_pending import POLLS_MAX
 from worker.rotators.http_progress import Progress, judge_progress

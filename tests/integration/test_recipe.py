@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.mail_server import MailServer
 from tests.contract.mailbox import Mailbox
 from tests.integration.soap_server import serve_orders
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
-from worker.demo.mail_server import MailServer
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job
 from worker.rotators.catalog import parse_settings

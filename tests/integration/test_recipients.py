@@ -12,13 +12,13 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select, update
 
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.mail_server import MailServer
 from tests.conftest import Clock
 from tests.integration.outbox import Outbox
 from vaultcore.secret import Secret
 from vaultcore.tables import routes
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
-from worker.demo.mail_server import MailServer
 from worker.rows.notices import StoredDelivery, get_notice
 from worker.rows.tables import deliveries
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.mail_server import MailServer
 from tests.certificates import make_certificate
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause
 from vaultcore.secret import Secret
-from worker.demo.mail_server import MailServer
 from worker.outbound import Network
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.http_rotator import ROTATOR, make_job
 from tests.numbered import NumberedTokens
 from vaultcore.errors import Cause, CounterpartError
 from vaultcore.secret import Secret
-from worker.demo.loopback import Answer, Incoming
 from worker.rotators.base import Candidate
 
 OLD, THEIRS, NEW = 1, 2, 3

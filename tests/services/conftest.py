@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from sqlalchemy import Row, select, text
 
+from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.services.staging import Staged, make_services, start_organisation
 from vaultcore.audit import Anchor, Verification
@@ -21,7 +22,6 @@ from vaultcore.tables import audit, deployment
 from vaultcore.vault import Created
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.services.rotation.pickups import Collected
 
 TOKEN = "prod-ticketing-api-token"

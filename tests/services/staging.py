@@ -11,6 +11,10 @@ from typing import Any, Self
 
 import pytest
 
+from nightkey_demo import loopback
+from nightkey_demo.counterparts import start_counterparts
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from tests.organisation import Organisation
 from tests.vaults import copy_vault
 from tests.ways_out import LOOPBACK
@@ -18,10 +22,6 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.delivery.formats import to_text
-from worker.demo import loopback
-from worker.demo.counterparts import start_counterparts
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from worker.domain.problems import describe
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State

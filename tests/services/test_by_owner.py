@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from nightkey_demo.loopback import Answer
 from tests.organisation import Organisation
 from tests.services.staging import TOKEN, Staged, drive_on, get_rotation, stage, told
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker.demo.loopback import Answer
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 

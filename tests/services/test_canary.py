@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TICK,
@@ -25,7 +26,6 @@ from tests.services.staging import (
     told,
 )
 from worker.bootstrap import Services
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.proof import Consumer
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State

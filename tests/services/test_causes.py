@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
@@ -22,7 +23,6 @@ from tests.services.staging import (
     told,
     turn_to_next,
 )
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator

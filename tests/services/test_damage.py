@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
 from tests.services.damaged import (
     DAMAGED,
@@ -25,7 +26,6 @@ from tests.services.damaged import (
 )
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.domain.findings import FindingKind
 
 VAULT_WIDE = {"deployment", "audit_head"}

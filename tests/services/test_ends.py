@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
@@ -20,7 +21,6 @@ from tests.unit.test_ends import make_token
 from vaultcore.errors import InvalidInputError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from nightkey_demo.http_sink import HttpSink
 from tests.services.conftest import Moves
 from tests.services.staging import make_services, what_is_wrong
 from vaultcore.errors import AuditError, TroubleError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.rows.notices import list_notices
 from worker.rows.tables import sweeps
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from nightkey_demo.loopback import Answer
 from tests.services.staging import (
     TOKEN,
     ScriptedService,
@@ -27,7 +28,6 @@ from tests.services.staging import (
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import versions
-from worker.demo.loopback import Answer
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.rotation import Rotation

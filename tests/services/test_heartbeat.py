@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
 from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, Staged, stage
@@ -14,7 +15,6 @@ from tests.ways_out import LOOPBACK
 from vaultcore.errors import ConfigurationError
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.demo.http_sink import HttpSink
 from worker.domain.problems import Problem, describe
 from worker.domain.work import Task
 from worker.rows.problems import read_heartbeat

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.loopback import Answer
 from tests.organisation import ADMIN, Organisation
 from tests.services.staging import (
     TOKEN,
@@ -25,7 +26,6 @@ from vaultcore.errors import NotFoundError, RefusedError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
-from worker.demo.loopback import Answer
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.services.rotation.offboarding import Departure, Fate

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.dues import find_due
@@ -29,7 +30,6 @@ from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
 from worker.domain.policies import build_policy

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from nightkey_demo.counterparts import start_counterparts
 from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.bootstrap import Services
-from worker.demo.counterparts import start_counterparts
 from worker.domain.findings import FindingKind
 from worker.domain.problems import describe
 from worker.domain.saga import State

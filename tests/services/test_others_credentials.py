@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.faces import Face
+from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.token_service import TokenService
 from tests.organisation import Organisation
 from tests.services.conftest import Moves
 from tests.services.staging import (
@@ -21,9 +24,6 @@ from tests.services.staging import (
 )
 from vaultcore.model import Policy
 from worker.bootstrap import Services
-from worker.demo.faces import Face
-from worker.demo.loopback import Answer, Incoming
-from worker.demo.token_service import TokenService
 from worker.domain.saga import State
 from worker.services.rotation.external_ids import IdsInUse
 

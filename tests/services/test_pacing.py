@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from nightkey_demo.faces import Face
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.conftest import Clock
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to, what_is_wrong
 from vaultcore.errors import Cause, CounterpartError
 from worker.bootstrap import Services
-from worker.demo.faces import Face
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.domain.saga import State
 from worker.outbound import Response, held_at_most_until
 from worker.outbound.pace import HELD_MAX

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
-from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.problems import Problem, ProblemKind, describe
 from worker.domain.pulses import Kind
 from worker.domain.saga import State

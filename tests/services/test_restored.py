@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.services.staging import (
@@ -30,7 +31,6 @@ from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.cli.output import sort_out
-from worker.demo.loopback import Answer
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.installation import make_restores

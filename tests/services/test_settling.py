@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
 
 REFUSED = Answer(status=401, body={"error": "refused"})

@@ -14,12 +14,12 @@ from joserfc import jwk
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import InvalidKeyIdError
 
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.organisation import Organisation
 from tests.services.staging import drive_on, get_rotation, stage, step_to, turn_to_next
 from vaultcore.errors import ConfigurationError, CounterpartError, RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
 from worker.domain.saga import State
 from worker.signing.keys import ALGORITHMS, generate, read_key
 from worker.signing.tokens import sign

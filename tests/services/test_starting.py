@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.http_sink import HttpSink
 from tests.chains import apply, begin, chain, each, post, say, wait
 from tests.services.conftest import Moves
 from vaultcore.errors import Cause
 from vaultcore.tables import references
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.rows.tables import run_logs, run_states, run_versions, runs
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.subworkflows import CHAIN_MAX, LEVELS_MAX

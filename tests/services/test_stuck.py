@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.services.staging import (
     TOKEN,
     Staged,
@@ -15,7 +16,6 @@ from tests.services.staging import (
     told,
 )
 from vaultcore.errors import RefusedError
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, text, update
 
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.spoiling import find, forge, spoil, write, wrong
 from tests.services.staging import add_route, stage, what_is_wrong
@@ -15,8 +17,6 @@ from vaultcore.errors import TamperedError
 from vaultcore.row_macs import MAC
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
-from worker.demo.loopback import Answer, Incoming
 from worker.rows.tables import deliveries, notices
 
 

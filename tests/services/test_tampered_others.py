@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
+from nightkey_demo.http_sink import HttpSink
 from tests.organisation import ADMIN, Organisation
 from tests.services.spoiling import find, spoil, spoiled, write, wrong
 from tests.services.staging import TOKEN, add_route, begin_by_hand, stage, step_to, what_is_wrong
@@ -19,7 +20,6 @@ from vaultcore.row_macs import MAC, columns_of, key_of
 from vaultcore.signing_rows import page_after
 from vaultcore.tables import items
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.domain.saga import State
 from worker.rows.tables import (
     claims,

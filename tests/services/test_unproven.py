@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
@@ -18,7 +19,6 @@ from tests.services.staging import (
 )
 from vaultcore.errors import RefusedError
 from vaultcore.tables import versions
-from worker.demo.loopback import Answer, Incoming
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import ConsumerProof, Proof

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
+from nightkey_demo.http_sink import HttpSink
 from tests.chains import apply, begin, chain, post, say, wait
 from tests.services.conftest import Moves, race
 from tests.services.staging import (
@@ -20,7 +21,6 @@ from tests.services.staging import (
 )
 from vaultcore.errors import Cause, InvalidInputError
 from worker.bootstrap import Services
-from worker.demo.http_sink import HttpSink
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.installation import make_restores

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nightkey_demo.loopback import Answer
 from tests.organisation import Organisation
 from tests.services.staging import (
     TOKEN,
@@ -15,7 +16,6 @@ from tests.services.staging import (
     told,
 )
 from vaultcore.errors import Cause, InvalidInputError, NotFoundError
-from worker.demo.loopback import Answer
 from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from nightkey_demo.loopback import Answer, Incoming
 from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, stage
 from vaultcore.tables import metadata
-from worker.demo.loopback import Answer, Incoming
 from worker.workflows.bare import bare
 
 

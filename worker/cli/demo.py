@@ -1,5 +1,6 @@
-"""`nightkey demo`: a whole night, for real, on this machine."""
+"""`nightkey demo`: a whole night, for real, on this machine. What it shows is a package of its own."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,14 @@ def demo(
     if home is not None and home.exists() and any(home.iterdir()):
         raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
     configure_logging("ERROR")
-    try:
-        from worker.demo.night import show_night  # noqa: PLC0415  # needs the extra
-    except ModuleNotFoundError as error:
-        missing = error.name
-    else:
-        if not show_night(home):
-            raise typer.Exit(1)
-        return
-    raise ConfigurationError(f"the demo needs {missing}: pip install 'nightkey[demo]'")
+    for found in entry_points(group="nightkey.commands", name="demo"):
+        try:
+            show_night = found.load()
+        except ModuleNotFoundError as error:
+            missing = error.name
+        else:
+            if not show_night(home):
+                raise typer.Exit(1)
+            return
+        raise ConfigurationError(f"the demo needs {missing}: pip install 'nightkey[demo]'")
+    raise ConfigurationError("the demo is a package of its own: pip install 'nightkey[demo]'")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 LEDGER_USER = "nightkey"
 _BODY_MAX = 65_536

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from nightkey_demo.counterparts import Counterparts, Machines
+from nightkey_demo.organisation import Organisation
 from vaultcore.model import Stage
 from worker.bootstrap import Services
-from worker.demo.counterparts import Counterparts, Machines
-from worker.demo.organisation import Organisation
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.rows import notices as notice_rows

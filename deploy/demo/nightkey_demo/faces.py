@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from worker.demo.loopback import Answer
+from nightkey_demo.loopback import Answer
 
 SIGN_IN_PATH: Final = "/sign-in"
 PAGE: Final = 1

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nightkey_demo.checks import find_checks
+from nightkey_demo.counterparts import Counterparts, Machines, start_counterparts, start_machines
+from nightkey_demo.lines import Stage
+from nightkey_demo.organisation import Organisation
+from nightkey_demo.sample import load_sample
+from nightkey_demo.watching import Watcher
 from worker.bootstrap import Services, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
-from worker.demo.checks import find_checks
-from worker.demo.counterparts import Counterparts, Machines, start_counterparts, start_machines
-from worker.demo.lines import Stage
-from worker.demo.organisation import Organisation
-from worker.demo.sample import load_sample
-from worker.demo.watching import Watcher
 from worker.installation import initialise
 from worker.rows import notices as notice_rows
 from worker.rows import rotations as rotation_rows

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from nightkey_demo.sample import Sample, SampleItem, SampleWorkflow
+from nightkey_demo.token_service import TokenService
 from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
 from worker.config import Settings
 from worker.delivery.routes import check_route
-from worker.demo.sample import Sample, SampleItem, SampleWorkflow
-from worker.demo.token_service import TokenService
 from worker.domain.policies import PolicyChange
 
 ACTOR = "demo"

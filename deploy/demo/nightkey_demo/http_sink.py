@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 _HANG_SECONDS = 3_600.0
 

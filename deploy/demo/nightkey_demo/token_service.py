@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
-from worker.demo.faces import (
+from nightkey_demo.faces import (
     REPLICAS,
     SIGN_IN_PATH,
     SOON,
@@ -28,7 +28,7 @@ from worker.demo.faces import (
     refuse,
     say_end,
 )
-from worker.demo.loopback import Answer, Incoming, LoopbackServer
+from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ALL_SCOPES: Final = ("invoices:read", "invoices:write", "tickets")

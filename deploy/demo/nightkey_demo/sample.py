@@ -1,4 +1,4 @@
-"""The demo's organisation, read from `deploy/sample` (or from the package that was made of it)."""
+"""The demo's organisation, read from the folder `sample` beside this file."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from vaultcore.errors import ConfigurationError
 from vaultcore.rules import parse_duration
 
 
@@ -42,7 +41,7 @@ class Sample:
 
 def load_sample(places: Mapping[str, str]) -> Sample:
     """Reads the folder with each `@NAME@` replaced by a place: where the counterparts listen."""
-    folder = _find_folder()
+    folder = Path(__file__).with_name("sample")
     raw = tomllib.loads(_fill((folder / "organisation.toml").read_text(), places))
     return Sample(
         owners={owner["name"]: tuple(owner["routes"]) for owner in raw["owner"]},
@@ -89,11 +88,3 @@ def _fill(text: str, places: Mapping[str, str]) -> str:
     for name, place in places.items():
         text = text.replace(f"@{name}@", place)
     return text
-
-
-def _find_folder() -> Path:
-    here = Path(__file__).resolve().parent
-    for folder in (here / "sample", here.parents[1] / "deploy" / "sample"):
-        if (folder / "organisation.toml").is_file():
-            return folder
-    raise ConfigurationError("the demo's sample is not installed with this package")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from worker.demo.hoster import Hoster
-from worker.demo.http_sink import HttpSink
-from worker.demo.mail_server import MailServer
-from worker.demo.ssh_host import SshHost
-from worker.demo.token_service import TokenService
+from nightkey_demo.hoster import Hoster
+from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.mail_server import MailServer
+from nightkey_demo.ssh_host import SshHost
+from nightkey_demo.token_service import TokenService
 
 OUTGOING_USER = "orders"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from worker.demo.lines import Line
+from nightkey_demo.lines import Line
 from worker.domain.saga import State, is_moving
 from worker.rows.notices import show_place
 from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
