@@ -31,6 +31,7 @@ from worker.services.core import Core, WaysOut
 from worker.services.items import Items
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
+from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
@@ -38,6 +39,7 @@ from worker.services.rotation.supersession import Supersession
 from worker.services.runs.room import RunsRoom, build_runs
 from worker.services.upkeep.pace import SharedPace
 from worker.services.upkeep.room import Upkeep, build_upkeep
+from worker.services.views import Views
 
 Clock = Callable[[], datetime]
 
@@ -236,6 +238,17 @@ class Services:
             audit=self.audit,
             supersession=Supersession(versions=self.versions, clock=self.clock),
             opening=self.rotation.opening,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def views(self) -> Views:
+        return Views(
+            database=self.database,
+            vault=self.vault,
+            owners=self.owners,
+            references=self.references,
+            recipients=Recipients(owners=self.owners, operators=self.settings.operators),
             clock=self.clock,
         )
 

@@ -88,3 +88,26 @@ def test_no_statement_stands_above_the_rows(room: str) -> None:
 )
 def test_what_is_taken_for_a_statement(source: str, found: list[str]) -> None:
     assert find_sql(source) == found
+
+
+@pytest.mark.parametrize("module", list_modules("cli"), ids=lambda module: module.stem)
+def test_the_command_line_opens_no_transaction(module: Path) -> None:
+    """What it shows, a service has read for it, as for every other edge."""
+    opened = [ast.unparse(node) for node in ast.walk(ast.parse(module.read_text())) if is_opening(node)]
+    assert opened == []
+
+
+def is_opening(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in OPENS
+        and ast.unparse(node.func.value).rpartition(".")[2].endswith("database")
+    )
+
+
+def test_what_is_taken_for_an_opened_transaction() -> None:
+    found = [
+        node for node in ast.walk(ast.parse("with s.database.read() as c: file.read()")) if is_opening(node)
+    ]
+    assert [ast.unparse(node) for node in found] == ["s.database.read()"]

@@ -8,7 +8,6 @@ from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services, who
-from worker.rows import findings as finding_rows
 
 if TYPE_CHECKING:
     from worker.services.night.acknowledgements import Quiet
@@ -25,24 +24,19 @@ def list_findings(
     json: Json = False,
 ) -> None:
     """List open findings, oldest first, with who knows of them."""
-    services = open_services()
-    with services.database.read() as connection:
-        owner_id = None if owner is None else services.owners.get(connection, owner).id
-        found = finding_rows.list_open(connection, owner_id=owner_id)
-    now = services.clock()
     rows = [
         {
-            "id": row.id,
-            "kind": row.kind,
-            "item": row.item or row.subject,
-            "workflow": row.workflow,
-            "detail": row.detail,
-            "does": row.does,
-            "command": row.command,
-            "opened_at": row.opened_at,
-            "quiet": finding_rows.show_quiet(row, now),
+            "id": one.finding.id,
+            "kind": one.finding.kind,
+            "item": one.finding.item or one.finding.subject,
+            "workflow": one.finding.workflow,
+            "detail": one.finding.detail,
+            "does": one.finding.does,
+            "command": one.finding.command,
+            "opened_at": one.finding.opened_at,
+            "quiet": one.quiet,
         }
-        for row in found
+        for one in open_services().views.list_findings(owner=owner)
     ]
     if json:
         print_json(rows)

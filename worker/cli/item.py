@@ -23,13 +23,12 @@ from worker.cli.progress import show_progress
 from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Json, open_services, who
 from worker.domain.changes import ItemChange
-from worker.domain.commands import explain_missing_expiry, explain_waiting, value_command
+from worker.domain.commands import explain_missing_expiry, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Consumer
-from worker.rows.consumers import consumers_of
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -132,9 +131,7 @@ app.command("import")(import_items)
 @app.command("list")
 def list_items(*, json: Json = False) -> None:
     """List items."""
-    services = open_services()
-    with services.database.read() as connection:
-        items, errors = sort_out(services.vault.walk(connection))
+    items, errors = sort_out(open_services().views.list_items())
     rows = [describe(item) for item in items]
     if json:
         print_json(rows)
@@ -249,9 +246,7 @@ def update(
                 [f"its copies follow it, and are of the same original now: {', '.join(updated.follow)}"]
             )
         if updated.unlike:
-            original = updated.item.policy.copy_of or ""
-            with services.database.read() as connection:
-                original = services.vault.get(connection, original).name
+            original = services.views.get_item(updated.item.policy.copy_of or "").name
             print_lines([f"with another value than {original}: {', '.join(updated.unlike)}"])
         if updated.ends is not None:
             print_lines([f"its rotation ends on this value (nightkey rotation show {updated.ends})"])
@@ -284,16 +279,13 @@ def rotate(
     An api-key: item that came in without a key gets its first one, which is answered here.
     """
     services = open_services()
-    with services.database.read() as connection:
-        item = services.vault.get(connection, name)
+    item = services.views.get_item(name)
     if item.kind is Kind.API_KEY and item.version is None:
         check_output()
         made, first = services.items.make_first_key(item.id, actor=who())
         _show_key(services, made, first, json=json)
         return
-    if item.version is None:
-        raise RefusedError(explain_waiting(item, services.clock()))
-    if compromised:
+    if compromised and item.version is not None:
         _confirm_harm(services, name, yes=yes)
     with show_progress(services.night.inline_night) as tell:
         if compromised:
@@ -321,9 +313,8 @@ def rotate(
 
 def _confirm_harm(services: "Services", name: str, *, yes: bool) -> None:
     """Which workflows it may break, before it is done."""
-    with services.database.read() as connection:
-        item = services.vault.get(connection, name)
-        found = consumers_of(connection, item.id)
+    item = services.views.get_item(name)
+    found = services.views.list_consumers(item)
     note(f"The value of {item.name} is revoked as soon as there is a new one; no workflow is tested before.")
     for consumer in found:
         note(f"  {consumer.name}: {_explain_harm(consumer)}")

@@ -31,8 +31,7 @@ def check(
     key = read_value(value_file, what="key")
     services = open_services()
     found = services.runs.caller_keys.check(key)
-    with services.database.read() as connection:
-        item = None if found is None else services.vault.get(connection, found[0])
+    item = None if found is None else services.views.get_item(found[0])
     if found is None or item is None:
         real = apikeys.looks_real(key.expose())
         if json:

@@ -12,7 +12,7 @@ from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services
 from worker.domain.slots import next_slot
 from worker.domain.states import DeliveryState
-from worker.rows import notices as notice_rows
+from worker.rows.notices import Notice
 
 app = Commands(no_args_is_help=True, help="What owners were told.")
 
@@ -35,10 +35,7 @@ def list_notices(
     json: Json = False,
 ) -> None:
     """List notices, newest first: waiting, sent, failed, withdrawn, or unrouted."""
-    services = open_services()
-    with services.database.read() as connection:
-        found = notice_rows.list_notices(connection, failed=failed)
-    rows = [describe(notice) for notice in found]
+    rows = [describe(notice) for notice in open_services().views.list_notices(failed=failed)]
     if json:
         print_json(rows)
     else:
@@ -49,9 +46,7 @@ def list_notices(
 @app.command()
 def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient of its routes."""
-    services = open_services()
-    with services.database.read() as connection:
-        notice = notice_rows.get_notice(connection, notice_id)
+    notice = open_services().views.get_notice(notice_id)
     if json:
         print_json(describe(notice))
         return
@@ -125,8 +120,7 @@ def retry(notice_id: str, *, json: Json = False) -> None:
     services = open_services()
     number = services.notices.delivery.retry(notice_id)
     services.notices.delivery.deliver()
-    with services.database.read() as connection:
-        notice = notice_rows.get_notice(connection, notice_id)
+    notice = services.views.get_notice(notice_id)
     if json:
         print_json(describe(notice))
     else:
@@ -135,7 +129,7 @@ def retry(notice_id: str, *, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def describe(notice: notice_rows.Notice) -> dict[str, Any]:
+def describe(notice: Notice) -> dict[str, Any]:
     return vars(notice) | {"deliveries": [vars(one) for one in notice.deliveries]}
 
 

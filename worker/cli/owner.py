@@ -1,7 +1,6 @@
 """`nightkey owner`: who is told, and where."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +19,6 @@ from worker.cli.session import Json, open_services, who
 from worker.domain.commands import quote_word
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from worker.bootstrap import Services
 
 app = Commands(no_args_is_help=True, help="Who is told, and where.")
@@ -62,19 +59,14 @@ def create(
 ) -> None:
     """Create an owner, a person or a team, and with --route or --route-file where to tell them."""
     services = open_services()
-    found = _check_route(services, route, route_file)
-    with services.database.write() as connection:
-        owner = services.owners.create(
-            connection,
-            name,
-            zone=zone or "UTC",
-            quiet=None if quiet is None else parse_quiet(quiet),
-            deputy=deputy,
-            actor=who(),
-        )
-        if found is not None:
-            _add_route(services, connection, owner, found)
-        owner = services.owners.get(connection, name)
+    owner = services.notices.address_book.create(
+        name,
+        route=_read_route(services, route, route_file),
+        zone=zone or "UTC",
+        quiet=None if quiet is None else parse_quiet(quiet),
+        deputy=deputy,
+        actor=who(),
+    )
     _show(owner, json=json)
     warn_of_unreached(services, about={name})
 
@@ -96,15 +88,13 @@ def update(
     if (zone, quiet, deputy) == (None, None, None) and not (no_quiet or no_deputy):
         raise InvalidInputError("what is to change? give --zone, --quiet, --no-quiet, --deputy or --no-deputy")
     services = open_services()
-    with services.database.write() as connection:
-        owner = services.owners.update(
-            connection,
-            name,
-            zone=UNCHANGED if zone is None else zone,
-            quiet=None if no_quiet else UNCHANGED if quiet is None else parse_quiet(quiet),
-            deputy=None if no_deputy else UNCHANGED if deputy is None else deputy,
-            actor=who(),
-        )
+    owner = services.notices.address_book.update(
+        name,
+        zone=UNCHANGED if zone is None else zone,
+        quiet=None if no_quiet else UNCHANGED if quiet is None else parse_quiet(quiet),
+        deputy=None if no_deputy else UNCHANGED if deputy is None else deputy,
+        actor=who(),
+    )
     _show(owner, json=json)
     warn_of_unreached(services, about={name})
 
@@ -126,14 +116,12 @@ def add_route(
             "which route? give --route-file PATH, or --route URL if it holds no token, or --remove ID"
         )
     services = open_services()
-    found = _check_route(services, route, route_file)
-    with services.database.write() as connection:
-        owner = services.owners.get(connection, name)
-        if found is not None:
-            _add_route(services, connection, owner, found)
-        elif remove is not None:
-            services.owners.remove_route(connection, owner, remove, actor=who())
-        owner = services.owners.get(connection, name)
+    address_book = services.notices.address_book
+    given = _read_route(services, route, route_file)
+    if given is not None:
+        owner = address_book.add_route(name, given, actor=who())
+    else:
+        owner = address_book.remove_route(name, remove or "", actor=who())
     _show(owner, json=json)
     warn_of_unreached(services, about={name})
 
@@ -142,8 +130,7 @@ def add_route(
 def show(name: str, *, json: Json = False) -> None:
     """Show an owner: time zone, quiet hours, deputy, and routes, masked, with whom they lead to."""
     services = open_services()
-    with services.database.read() as connection:
-        owner = services.owners.get(connection, name)
+    owner = services.notices.address_book.get(name)
     if json:
         print_json(describe(owner))
     else:
@@ -183,9 +170,7 @@ def check_routes(name: str, *, json: Json = False) -> None:
 @app.command("list")
 def list_owners(*, json: Json = False) -> None:
     """List owners and their routes, masked."""
-    services = open_services()
-    with services.database.read() as connection:
-        owners, errors = sort_out(services.owners.walk(connection))
+    owners, errors = sort_out(open_services().views.list_owners())
     rows = [describe(owner) for owner in owners]
     if json:
         print_json(rows)
@@ -217,21 +202,15 @@ def leave(
     note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
     if not yes:
         _confirm()
-    departure = services.rotation.offboarding.begin(name, hurried=compromised, actor=who())
-    total = len(departure.items)
     with show_progress(services.night.inline_night) as tell:
-        after = 0
-        while opened := services.rotation.offboarding.open_next(
-            departure, after=after, actor=who(), in_freeze=in_freeze
-        ):
-            left, rotation = opened
-            note(f"{left.position} of {total}: {left.item}")
-            if departure.hurried:
-                services.night.inline_night.run_hurried(left.item_id, tell, asked_by=who())
-            else:
-                services.night.inline_night.run_rotation(rotation.id, tell)
-            after = left.position
-    departure = services.rotation.offboarding.finish(departure.id)
+        departure = services.night.departures.leave(
+            name,
+            tell,
+            lambda left, total: note(f"{left.position} of {total}: {left.item}"),
+            hurried=compromised,
+            in_freeze=in_freeze,
+            actor=who(),
+        )
     rows = [vars(left) for left in departure.items]
     if json:
         print_json(
@@ -281,35 +260,18 @@ def _show(owner: Owner, *, json: bool) -> None:
         print_lines([f"owner {owner.name} ({_describe_hours(owner)}{deputy}): {routes}"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Checked:
-    """A route that can be delivered to, its masked form, and whom it leads to."""
-
-    url: Secret
-    shown: str
-    recipients: tuple[str, ...]
-
-
-def _check_route(services: "Services", route: str | None, file: Path | None) -> _Checked | None:
+def _read_route(services: "Services", route: str | None, file: Path | None) -> Secret | None:
     """None: none was given. What holds a secret is taken from a file alone."""
-    from worker.delivery.routes import check_route  # noqa: PLC0415  # as the services
-
     if route is not None and file is not None:
         raise InvalidInputError("give --route or --route-file, not both")
-    if route is None and file is None:
+    if file is not None:
+        return Secret(read_text(file).strip())
+    if route is None:
         return None
-    url = Secret(read_text(file).strip() if file is not None else route or "")
-    shown = check_route(url, schemes=services.settings.route_schemes)
-    secret = services.notices.sender.find_secret(url) if file is None else None
+    secret = services.notices.address_book.find_secret(Secret(route))
     if secret is not None:
         raise InvalidInputError(
             f"the route holds {secret}: others see the command line, and the shell's history keeps it: "
             "write the route into a file and give --route-file PATH"
         )
-    return _Checked(url=url, shown=shown, recipients=services.notices.sender.check(url))
-
-
-def _add_route(services: "Services", connection: "Connection", owner: Owner, found: _Checked) -> None:
-    services.owners.add_route(
-        connection, owner, found.url, shown=found.shown, recipients=found.recipients, actor=who()
-    )
+    return Secret(route)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 def warn_of_unreached(services: "Services", *, about: Collection[str] | None = None) -> None:
     """A line on standard error for each: of the operators always, of others where they are named in `about`."""
-    with services.database.read() as connection:
-        found = services.notices.recipients.find_unreached(connection)
-    for one in found:
+    for one in services.views.find_unreached():
         if (
             about is None
             or one.gap in (Gap.NO_OPERATORS, Gap.OPERATORS_UNROUTED)

@@ -14,8 +14,6 @@ from worker.domain.advice import Advice, advise
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.domain.states import RunStatus
-from worker.rows.rotation_steps import steps_of
-from worker.rows.rotations import get_rotation, walk_rotations
 
 app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
@@ -26,9 +24,7 @@ Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that use
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
     """List rotations, newest first."""
-    services = open_services()
-    with services.database.read() as connection:
-        rotations, errors = sort_out(walk_rotations(connection))
+    rotations, errors = sort_out(open_services().views.list_rotations())
     rows = [describe(rotation) for rotation in rotations]
     if json:
         print_json(rows)
@@ -41,21 +37,12 @@ def list_all(*, json: Json = False) -> None:
 @app.command()
 def show(rotation_id: RotationId, *, json: Json = False) -> None:
     """Show a rotation with each of its steps, its consumers, what it waits for, and what you can do."""
-    services = open_services()
-    with services.database.read() as connection:
-        rotation = get_rotation(connection, rotation_id)
-        standings = services.rotation.proofs.standings(connection, rotation)
-        leeway = services.rotation.decisions.find_leeway(connection, rotation)
-        steps = [
-            {
-                "at": row.at,
-                "step": row.step,
-                "result": row.result,
-                "cause": row.cause,
-                "message": row.message,
-            }
-            for row in steps_of(connection, rotation_id)
-        ]
+    found = open_services().rotation.decisions.view(rotation_id)
+    rotation, standings = found.rotation, found.standings
+    steps = [
+        {"at": row.at, "step": row.step, "result": row.result, "cause": row.cause, "message": row.message}
+        for row in found.steps
+    ]
     consumers = [
         {
             "workflow": standing.name,
@@ -74,10 +61,10 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
         standings,
         item=rotation.item,
         number=rotation.new_number,
-        has_new=leeway.has_new,
+        has_new=found.leeway.has_new,
         one_way=rotation.one_way,
-        beside=leeway.beside,
-        given=leeway.given,
+        beside=found.leeway.beside,
+        given=found.leeway.given,
         old_dead=rotation.old_dead,
     )
     if json:
@@ -154,8 +141,7 @@ def prove(
     """Run a consumer now, with its sample context and the new value: a good run proves it. 1 if it fails."""
     services = open_services()
     outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
-    with services.database.read() as connection:
-        rotation = get_rotation(connection, rotation_id)
+    rotation = services.rotation.decisions.view(rotation_id).rotation
     with show_progress(services.night.inline_night) as tell:
         services.night.inline_night.settle([rotation.item_id], tell)
     if json:

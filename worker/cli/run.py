@@ -66,8 +66,7 @@ def report(
         actor=who(),
     )
     if status == RunStatus.FAILED and reported.new:
-        with services.database.read() as connection:
-            ids = [services.vault.get(connection, name).id for name in reported.used]
+        ids = [services.views.get_item(name).id for name in reported.used]
         with show_progress(services.night.inline_night) as tell:
             services.night.inline_night.settle(ids, tell)
     versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))

@@ -24,7 +24,6 @@ from worker.cli.progress import show_progress
 from worker.cli.session import Json, open_services, who
 from worker.domain.places import Place
 from worker.domain.states import NodeStatus, RunStatus
-from worker.rows.runs import last_runs
 from worker.services.runs.documents import Applied, DocumentChange
 from worker.workflows.document import OUTSIDE
 
@@ -137,22 +136,20 @@ def _print_foreseen(foreseen: Applied | Exception) -> None:
 @app.command("list")
 def list_workflows(*, json: Json = False) -> None:
     """List workflows."""
-    services = open_services()
-    with services.database.read() as connection:
-        found, errors = sort_out(services.runs.definitions.walk(connection))
-        rows = [
-            {
-                "id": workflow.id,
-                "name": workflow.name,
-                "is_active": workflow.active,
-                "schedule_type": workflow.schedule_type,
-                "schedule_value": workflow.schedule_value,
-                "next_run_at": workflow.next_run_at,
-                "runs": workflow.runs,
-                "items": services.references.written_by(connection, workflow.id),
-            }
-            for workflow in found
-        ]
+    found, errors = sort_out(open_services().views.list_workflows())
+    rows = [
+        {
+            "id": one.workflow.id,
+            "name": one.workflow.name,
+            "is_active": one.workflow.active,
+            "schedule_type": one.workflow.schedule_type,
+            "schedule_value": one.workflow.schedule_value,
+            "next_run_at": one.workflow.next_run_at,
+            "runs": one.workflow.runs,
+            "items": list(one.items),
+        }
+        for one in found
+    ]
     if json:
         print_json(rows)
     else:
@@ -175,23 +172,21 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a workflow's document, where it runs, its references and its last runs."""
-    services = open_services()
-    with services.database.read() as connection:
-        workflow = services.runs.definitions.get(connection, name)
-        references = [
-            {
-                "node": r.node_id,
-                "item": r.written,
-                "item_id": r.item_id,
-                "mentioned": r.mentioned,
-                "pinned": r.pinned,
-                "last_version": r.last_version,
-                "proven_version": r.proven_version,
-                "last_run_at": r.last_run_at,
-            }
-            for r in services.references.of_consumer(connection, workflow.id)
-        ]
-        runs = last_runs(connection, workflow.id)
+    found = open_services().views.view_workflow(name)
+    workflow, runs = found.workflow, list(found.last_runs)
+    references = [
+        {
+            "node": r.node_id,
+            "item": r.written,
+            "item_id": r.item_id,
+            "mentioned": r.mentioned,
+            "pinned": r.pinned,
+            "last_version": r.last_version,
+            "proven_version": r.proven_version,
+            "last_run_at": r.last_run_at,
+        }
+        for r in found.references
+    ]
     if document:
         write_text(workflow.text)
         return
@@ -236,8 +231,7 @@ def test(
     """Run a workflow, or one node, as a test: really executed, with its sample context. 1 if it fails."""
     services = open_services()
     given = None if context is None else _read_object(context)
-    with services.database.read() as connection:
-        workflow = services.runs.definitions.get(connection, name)
+    workflow = services.views.view_workflow(name).workflow
     if node is not None:
         result = services.runs.runs.test_node(workflow, node, overrides={}, context=given, actor=who())
         answer: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from worker.services.core import Core
+from worker.services.night.departures import Departures
 from worker.services.night.digest_preview import DigestPreview
 from worker.services.night.dispatch import Dispatch
 from worker.services.night.inline import InlineNight
@@ -21,6 +22,7 @@ class NightRoom:
     nights: Nights
     dispatch: Dispatch
     inline_night: InlineNight
+    departures: Departures
     resume_sweep: ResumeSweep
     night_schedule: NightSchedule
     digest_preview: DigestPreview
@@ -67,6 +69,19 @@ def build_night(
         catch_up=settings.catch_up,
         clock=clock,
     )
+    inline_night = InlineNight(
+        database=database,
+        vault=core.vault,
+        nights=nights,
+        opening=rotation.opening,
+        rotations=rotation.rotations,
+        delivery=notices.delivery,
+        heartbeat=notices.heartbeat,
+        problems=overview.problems,
+        resume_sweep=resume_sweep,
+        clock_repair=upkeep.clock_repair,
+        clock=clock,
+    )
     return NightRoom(
         nights=nights,
         dispatch=Dispatch(
@@ -79,19 +94,8 @@ def build_night(
             heartbeat=notices.heartbeat,
             clock=clock,
         ),
-        inline_night=InlineNight(
-            database=database,
-            vault=core.vault,
-            nights=nights,
-            opening=rotation.opening,
-            rotations=rotation.rotations,
-            delivery=notices.delivery,
-            heartbeat=notices.heartbeat,
-            problems=overview.problems,
-            resume_sweep=resume_sweep,
-            clock_repair=upkeep.clock_repair,
-            clock=clock,
-        ),
+        inline_night=inline_night,
+        departures=Departures(offboarding=rotation.offboarding, inline_night=inline_night),
         resume_sweep=resume_sweep,
         night_schedule=night_schedule,
         digest_preview=DigestPreview(

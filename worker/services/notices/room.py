@@ -7,6 +7,7 @@ from worker.delivery.letters import Letters
 from worker.delivery.sender import AppriseSender
 from worker.outbound import HttpClient
 from worker.services.core import Core, WaysOut
+from worker.services.notices.address_book import AddressBook
 from worker.services.notices.delivery import Delivery
 from worker.services.notices.digests import Digests
 from worker.services.notices.foreign_messages import ForeignMessages
@@ -26,6 +27,7 @@ class Notices:
     letters: Letters
     wording: Wording
     sender: AppriseSender
+    address_book: AddressBook
     recipients: Recipients
     outbox: Outbox
     digests: Digests
@@ -72,6 +74,9 @@ def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
         letters=letters,
         wording=wording,
         sender=sender,
+        address_book=AddressBook(
+            database=database, owners=owners, sender=sender, schemes=settings.route_schemes
+        ),
         recipients=recipients,
         outbox=outbox,
         digests=digests,

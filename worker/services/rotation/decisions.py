@@ -15,6 +15,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain import saga
 from worker.domain.approvals import digest_request
+from worker.domain.proof import ConsumerProof
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
@@ -25,6 +26,7 @@ from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows.rotation_steps import StepRecord
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.rollback import Rollback
@@ -44,6 +46,16 @@ class Leeway:
     has_new: bool
     beside: bool
     given: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationView:
+    """`steps`: what was done and what came of it, in order."""
+
+    rotation: Rotation
+    standings: tuple[ConsumerProof, ...]
+    leeway: Leeway
+    steps: tuple[StepRecord, ...]
 
 
 class Decisions:
@@ -195,6 +207,17 @@ class Decisions:
             changed = rotation_rows.get_rotation(connection, rotation_id)
         self._database.scrub()
         return changed
+
+    def view(self, rotation_id: str) -> RotationView:
+        """How a rotation stands, and what a person can build upon who decides of it."""
+        with self._database.read() as connection:
+            rotation = rotation_rows.get_rotation(connection, rotation_id)
+            return RotationView(
+                rotation=rotation,
+                standings=self._proofs.standings(connection, rotation),
+                leeway=self.find_leeway(connection, rotation),
+                steps=tuple(step_rows.steps_of(connection, rotation_id)),
+            )
 
     def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
         """What a person can build upon, for what they are advised."""

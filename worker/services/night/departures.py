@@ -1,0 +1,40 @@
+"""Somebody leaves: what they could read is replaced in this process, item by item, as far as it can be."""
+
+from collections.abc import Callable
+
+from worker.domain.rotation import Rotation
+from worker.services.night.inline import InlineNight
+from worker.services.rotation.offboarding import Departure, LeftItem, Offboarding
+
+
+class Departures:
+    def __init__(self, *, offboarding: Offboarding, inline_night: InlineNight) -> None:
+        self._offboarding = offboarding
+        self._inline_night = inline_night
+
+    def leave(
+        self,
+        name: str,
+        tell: Callable[[Rotation], None],
+        say: Callable[[LeftItem, int], None],
+        *,
+        hurried: bool,
+        in_freeze: bool,
+        actor: str,
+    ) -> Departure:
+        """Begins the departure of an owner or login, or goes on with it, and says how it stands then.
+
+        `say` hears of each item before it is tried, with the number of all; `tell` of each step. Its
+        `finished_at` is None while anything is left: called again, it goes on there.
+        """
+        departure = self._offboarding.begin(name, hurried=hurried, actor=actor)
+        after = 0
+        while opened := self._offboarding.open_next(departure, after=after, actor=actor, in_freeze=in_freeze):
+            left, rotation = opened
+            say(left, len(departure.items))
+            if departure.hurried:
+                self._inline_night.run_hurried(left.item_id, tell, asked_by=actor)
+            else:
+                self._inline_night.run_rotation(rotation.id, tell)
+            after = left.position
+        return self._offboarding.finish(departure.id)

@@ -1,0 +1,135 @@
+"""What there is, for who looks: lists and single things, each read in one transaction. It has no way out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import UnreadableError
+from vaultcore.model import Item, Owner, Reference
+from vaultcore.owners import Owners
+from vaultcore.vault import Vault
+from worker.domain.proof import Consumer
+from worker.domain.reach import Unreached
+from worker.domain.rotation import Rotation
+from worker.rows import findings as finding_rows
+from worker.rows import notices as notice_rows
+from worker.rows import rotations as rotation_rows
+from worker.rows import runs as run_rows
+from worker.rows.consumers import consumers_of
+from worker.rows.findings import OpenFinding
+from worker.rows.notices import Notice
+from worker.services.notices.recipients import Recipients
+from worker.services.runs.definitions import Definitions
+from worker.workflows.workflow import Workflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedWorkflow:
+    """`items`: the names and ids that its nodes have of what they use."""
+
+    workflow: Workflow
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowView:
+    """`last_runs`: newest first."""
+
+    workflow: Workflow
+    references: tuple[Reference, ...]
+    last_runs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFinding:
+    """`quiet`: who knows of it, for how long and why; None: nobody, or not any more."""
+
+    finding: OpenFinding
+    quiet: str | None
+
+
+class Views:
+    """In the place of something that cannot be read, or was edited, a list has the error that says so."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        owners: Owners,
+        references: References,
+        recipients: Recipients,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._owners = owners
+        self._references = references
+        self._recipients = recipients
+        self._definitions = Definitions()
+        self._clock = clock
+
+    def list_items(self) -> list[Item | UnreadableError]:
+        with self._database.read() as connection:
+            return list(self._vault.walk(connection))
+
+    def get_item(self, name_or_id: str) -> Item:
+        with self._database.read() as connection:
+            return self._vault.get(connection, name_or_id)
+
+    def list_consumers(self, item: Item) -> list[Consumer]:
+        """The workflows that use an item."""
+        with self._database.read() as connection:
+            return list(consumers_of(connection, item.id))
+
+    def list_owners(self) -> list[Owner | UnreadableError]:
+        with self._database.read() as connection:
+            return list(self._owners.walk(connection))
+
+    def find_unreached(self) -> list[Unreached]:
+        """Owners whom nothing that is told would reach."""
+        with self._database.read() as connection:
+            return list(self._recipients.find_unreached(connection))
+
+    def list_workflows(self) -> list[ListedWorkflow | UnreadableError]:
+        with self._database.read() as connection:
+            return [
+                one
+                if isinstance(one, UnreadableError)
+                else ListedWorkflow(workflow=one, items=tuple(self._references.written_by(connection, one.id)))
+                for one in self._definitions.walk(connection)
+            ]
+
+    def view_workflow(self, name_or_id: str) -> WorkflowView:
+        with self._database.read() as connection:
+            workflow = self._definitions.get(connection, name_or_id)
+            return WorkflowView(
+                workflow=workflow,
+                references=tuple(self._references.of_consumer(connection, workflow.id)),
+                last_runs=tuple(run_rows.last_runs(connection, workflow.id)),
+            )
+
+    def list_rotations(self) -> list[Rotation | UnreadableError]:
+        """Newest first."""
+        with self._database.read() as connection:
+            return list(rotation_rows.walk_rotations(connection))
+
+    def list_findings(self, *, owner: str | None = None) -> list[ListedFinding]:
+        """Open ones, oldest first: of an owner's items, or all."""
+        now = self._clock()
+        with self._database.read() as connection:
+            owner_id = None if owner is None else self._owners.get(connection, owner).id
+            found = finding_rows.list_open(connection, owner_id=owner_id)
+        return [ListedFinding(finding=one, quiet=finding_rows.show_quiet(one, now)) for one in found]
+
+    def list_notices(self, *, failed: bool = False) -> list[Notice]:
+        """Newest first; `failed`: what somebody did not take, last try included."""
+        with self._database.read() as connection:
+            return notice_rows.list_notices(connection, failed=failed)
+
+    def get_notice(self, notice_id: str) -> Notice:
+        with self._database.read() as connection:
+            return notice_rows.get_notice(connection, notice_id)
