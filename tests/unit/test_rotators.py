@@ -22,7 +22,7 @@ from worker.rotators.catalog import load_rotator, parse_settings, rotator_names
 from worker.rotators.random import ALPHABETS
 
 REQUEST = {"url": "https://example.test/"}
-SAMPLE = Path(__file__).parents[2] / "deploy" / "sample"
+SAMPLE = Path(__file__).parents[2] / "deploy" / "demo" / "nightkey_demo" / "sample"
 HTTP_SETTINGS = {"issue": REQUEST, "verify": REQUEST, "revoke": REQUEST}
 
 
