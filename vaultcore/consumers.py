@@ -5,6 +5,7 @@ Every method works in the caller's transaction.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
@@ -19,6 +20,7 @@ from vaultcore.tables import items, references
 
 _AT_ONCE: Final = 400
 """Names in one query."""
+_NO_PIN: Final = MappingProxyType({"pinned": None, "held_by": None})
 
 
 class References:
@@ -40,16 +42,7 @@ class References:
         its pin to an item that it uses; what only mentions one has none, nor has what another engine runs.
         """
         stored = {(r.node_id, r.written): r for r in self.of_consumer(connection, consumer_id)}
-        pins = {
-            row.item_id: {"pinned": row.pinned, "held_by": row.held_by}
-            for row in connection.execute(
-                select(references.c.item_id, references.c.pinned, references.c.held_by).where(
-                    references.c.consumer_id == consumer_id,
-                    references.c.pinned.is_not(None),
-                    ~references.c.mentioned,
-                )
-            )
-        }
+        pins = self._pins_of(connection, consumer_id)
         wanted = {(f.node_id, f.name or f.item_id or ""): f for f in found}
         named = self.find_items(connection, {written for _, written in wanted})
         kept = {
@@ -64,7 +57,7 @@ class References:
         for node_id, written in sorted(wanted.keys() - kept):
             item = named.get(written)
             mentioned = wanted[node_id, written].mentioned
-            pin = {} if item is None or mentioned else pins.get(item.id, {})
+            pin = _NO_PIN if item is None or mentioned else pins.get(item.id, _NO_PIN)
             rows.append(
                 {
                     "consumer": consumer.value,
@@ -76,22 +69,29 @@ class References:
                     "mentioned": mentioned,
                     "item_id": None if item is None else item.id,
                     "idle_at": None if item is None else now + timedelta(seconds=item.idle_seconds),
-                    "pinned": pin.get("pinned"),
-                    "held_by": pin.get("held_by"),
+                    **pin,
                 }
             )
         if rows:
             connection.execute(insert(references), rows)
+        unpinned = _NO_PIN if elsewhere else {}
         connection.execute(
             update(references)
             .where(references.c.consumer_id == consumer_id)
-            .values(
-                consumer_name=consumer_name,
-                active=active,
-                elsewhere=elsewhere,
-                **({"pinned": None, "held_by": None} if elsewhere else {}),
+            .values(consumer_name=consumer_name, active=active, elsewhere=elsewhere, **unpinned)
+        )
+
+    def _pins_of(self, connection: Connection, consumer_id: str) -> dict[str, Mapping[str, Any]]:
+        """The consumer's pins, by the item's id."""
+        columns = (references.c.item_id, references.c.pinned, references.c.held_by)
+        rows = connection.execute(
+            select(*columns).where(
+                references.c.consumer_id == consumer_id,
+                references.c.pinned.is_not(None),
+                ~references.c.mentioned,
             )
         )
+        return {row.item_id: {"pinned": row.pinned, "held_by": row.held_by} for row in rows}
 
     def _remove(self, connection: Connection, consumer_id: str, keys: Iterable[tuple[str, str]]) -> None:
         gone = [{"node": node_id, "was": written} for node_id, written in keys]

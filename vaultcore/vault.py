@@ -172,19 +172,8 @@ class Vault:
         """
         now = self._clock()
         item = self.get(connection, name_or_id, lock=True)
-        new = replace(
-            item,
-            name=item.name if name is None else rules.check_name(name),
-            policy=item.policy if policy is None else policy,
-        )
-        rules.check_policy(new.policy, name=new.name, kind=item.kind)
-        if new.name != item.name:
-            self._check_rename(connection, item, new.name)
-        if not isinstance(expires_at, Unchanged):
-            rules.check_expiry(expires_at, name=new.name, now=now)
-            expiry = expires_at
-        else:
-            expiry = item.expires_at if value is None else self.expiry_of_next(item, new.policy)
+        new = self._check_change(connection, item, name, policy)
+        expiry = self._expiry_after(item, new, expires_at, now, renewed=value is not None)
         if value is not None:
             self._replace_value(connection, item, value, expiry, now, beside_pending=beside_pending)
         elif expiry != item.expires_at:
@@ -193,36 +182,13 @@ class Vault:
                 .where(versions.c.item_id == item.id, versions.c.stage == Stage.CURRENT.value)
                 .values(expires_at=expiry, issued_at=None)  # what a person says is no life that it was given
             )
-        issued_at = None
-        if value is None and item.version is not None:
-            issued_at = self._versions.get(connection, item.id, item.version).issued_at
         owned = bool(item.owners)
         if not isinstance(owner_ids, Unchanged):
             self._set_owners(connection, item.id, owner_ids)
             owned = bool(owner_ids)
-        connection.execute(
-            update(items)
-            .where(items.c.id == item.id)
-            .values(
-                name=new.name,
-                updated_at=now,
-                hold_until=item.hold_until if value is None and policy is None else None,
-                **derived_columns(
-                    item.id,
-                    new.name,
-                    item.kind,
-                    owned,
-                    new.policy,
-                    expiry,
-                    waits=item.version is None and value is None,
-                    issued_at=issued_at,
-                ),
-            )
-        )
-        if new.name != item.name:
-            self._references.unlink(connection, item.id, name=item.name)
-        self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
-        self._record_rotator_uses(connection, item.id, new.name, new.policy)
+        held = value is None and policy is None
+        self._write(connection, item, new, expiry, now, owned=owned, renewed=value is not None, held=held)
+        self._record_uses(connection, item, new, now)
         if not isinstance(principals, Unchanged):
             record_principals(connection, item.id, principals)
         changed = self.get(connection, item.id)
@@ -237,6 +203,68 @@ class Vault:
             policy_changed=policy is not None,
         )
         return changed
+
+    def _check_change(
+        self, connection: Connection, item: Item, name: str | None, policy: Policy | None
+    ) -> Item:
+        """The item under its new name and policy, if it may have them."""
+        new = replace(
+            item,
+            name=item.name if name is None else rules.check_name(name),
+            policy=item.policy if policy is None else policy,
+        )
+        rules.check_policy(new.policy, name=new.name, kind=item.kind)
+        if new.name != item.name:
+            self._check_rename(connection, item, new.name)
+        return new
+
+    def _expiry_after(
+        self, item: Item, new: Item, given: datetime | Unchanged | None, now: datetime, *, renewed: bool
+    ) -> datetime | None:
+        if not isinstance(given, Unchanged):
+            rules.check_expiry(given, name=new.name, now=now)
+            return given
+        return self.expiry_of_next(item, new.policy) if renewed else item.expires_at
+
+    def _write(
+        self,
+        connection: Connection,
+        item: Item,
+        new: Item,
+        expiry: datetime | None,
+        now: datetime,
+        *,
+        owned: bool,
+        renewed: bool,
+        held: bool,
+    ) -> None:
+        """The item's own row. `renewed`: it has another value now; `held`: what it was held for may last."""
+        issued_at = None
+        if not renewed and item.version is not None:
+            issued_at = self._versions.get(connection, item.id, item.version).issued_at
+        derived = derived_columns(
+            item.id,
+            new.name,
+            item.kind,
+            owned,
+            new.policy,
+            expiry,
+            waits=item.version is None and not renewed,
+            issued_at=issued_at,
+        )
+        hold_until = item.hold_until if held else None
+        connection.execute(
+            update(items)
+            .where(items.c.id == item.id)
+            .values(name=new.name, updated_at=now, hold_until=hold_until, **derived)
+        )
+
+    def _record_uses(self, connection: Connection, item: Item, new: Item, now: datetime) -> None:
+        """Who names the item by its new name, and whom its settings name."""
+        if new.name != item.name:
+            self._references.unlink(connection, item.id, name=item.name)
+        self._references.link(connection, item_id=item.id, name=new.name, idle_at=now + new.policy.idle_after)
+        self._record_rotator_uses(connection, item.id, new.name, new.policy)
 
     def expiry_of_next(self, item: Item, policy: Policy) -> datetime | None:
         """When a new value of the item lapses by that policy unless somebody says; None: nothing says it."""

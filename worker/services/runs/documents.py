@@ -280,7 +280,29 @@ class Documents:
         return known == {(use.node_id, use.use.written, use.mentioned) for use in uses}
 
     def _store(self, connection: Connection, plan: _Plan) -> None:
-        now, definition, stored = self._clock(), plan.definition, plan.stored
+        now = self._clock()
+        self._store_workflow(connection, plan, now)
+        self._references.record(
+            connection,
+            consumer=ConsumerKind.WORKFLOW,
+            consumer_id=plan.id,
+            consumer_name=plan.definition.name,
+            active=plan.definition.is_active,
+            elsewhere=plan.place is Place.ELSEWHERE,
+            found=[
+                NodeReference(
+                    node_id=use.node_id, name=use.use.name, item_id=use.use.item_id, mentioned=use.mentioned
+                )
+                for use in plan.uses
+            ],
+            now=now,
+        )
+        uses = self._references.of_consumer(connection, plan.id)
+        used = {use.item_id for use in uses if use.item_id is not None}
+        rotation_rows.wake_unshown(connection, now, item_ids=used)  # its idea of a good answer may be new
+
+    def _store_workflow(self, connection: Connection, plan: _Plan, now: datetime) -> None:
+        definition, stored = plan.definition, plan.stored
         values: dict[str, Any] = {
             "name": definition.name,
             "skeleton": skeleton(definition.name),
@@ -303,27 +325,6 @@ class Documents:
             workflow_rows.add_workflow(connection, plan.id, created_at=now, **values)
         else:
             workflow_rows.change_workflow(connection, plan.id, **values)
-        self._references.record(
-            connection,
-            consumer=ConsumerKind.WORKFLOW,
-            consumer_id=plan.id,
-            consumer_name=definition.name,
-            active=definition.is_active,
-            elsewhere=plan.place is Place.ELSEWHERE,
-            found=[
-                NodeReference(
-                    node_id=use.node_id, name=use.use.name, item_id=use.use.item_id, mentioned=use.mentioned
-                )
-                for use in plan.uses
-            ],
-            now=now,
-        )
-        used = {
-            use.item_id for use in self._references.of_consumer(connection, plan.id) if use.item_id is not None
-        }
-        rotation_rows.wake_unshown(
-            connection, now, item_ids=used
-        )  # what it holds a good answer to be may be new
 
 
 def _take(plan: _Plan | Applied, taken: dict[str, str]) -> None:
