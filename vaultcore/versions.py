@@ -4,14 +4,12 @@ Every method works in the caller's transaction. Values come in as `Secret`, are 
 are bound to a statement, and come out in one place: `reveal`.
 """
 
-import hmac
-import json
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Text, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vaultcore import rules
 from vaultcore.audit import AuditLog
@@ -20,7 +18,7 @@ from vaultcore.crypto.envelope import Binding, Sealed, open_sealed, seal
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.errors import ConflictError, NotFoundError, RefusedError, SealError
 from vaultcore.model import Stage, Version
-from vaultcore.row_macs import MAC, check_mac, is_ours
+from vaultcore.row_macs import check_mac
 from vaultcore.rows import (
     derived_columns,
     item_from_row,
@@ -35,11 +33,6 @@ from vaultcore.tables import items, versions
 _VALUE_PURPOSE = "item-value"
 _ITEM: Final = "item:"
 """Stands before the columns of an item that are read beside a version's."""
-_USE_GRAIN = timedelta(minutes=1)
-"""How often it is noted at most that a key is still presented."""
-
-_SOUGHT_MAX = 20
-"""Ids that one statement looks for by name; more of them are picked out of all that there are."""
 
 
 class Purpose(StrEnum):
@@ -51,48 +44,6 @@ class Purpose(StrEnum):
     CLAIM = "claim"
     PUBLISH = "publish"
     """Its public half is shown to others."""
-
-
-class Use(StrEnum):
-    """What is noted of a key that a caller presents."""
-
-    FIRST = "first"
-    AGAIN = "again"
-    """It is an older one, and still needed."""
-
-
-class _Known(NamedTuple):
-    """A version, as a key that is presented is held against it."""
-
-    item_id: str
-    number: int
-    stage: str
-    expires_at: datetime | None
-    digest: bytes
-
-
-class Judged(NamedTuple):
-    """A version that a presented key was held against."""
-
-    item_id: str
-    number: int
-    opens: bool
-
-
-_NOBODYS: Final = _Known(item_id="", number=0, stage=Stage.DESTROYED.value, expires_at=None, digest=bytes(32))
-"""Stands in where no version has a digest: it opens nothing."""
-_NOBODYS_ROW: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(versions.columns.keys()),
-    "item_id": f"vlt_{'0' * 26}",
-    "number": 1,
-    "stage": Stage.CURRENT.value,
-    "external": {},
-    "record": bytes(500),
-    "digest": bytes(32),
-    "created_at": datetime(2026, 1, 1, tzinfo=UTC),
-    MAC: bytes(32),
-}
-"""As large as a key's row, so that to check its keyed digest takes as long; it does not hold."""
 
 
 class Versions:
@@ -142,33 +93,6 @@ class Versions:
         for row in rows[:1]:
             check_mac(connection, items, row, f"item {name_or_id}", prefix=_ITEM)
         return [version_from_row(connection, row) for row in rows]
-
-    def pick_in_use(
-        self,
-        connection: Connection,
-        ids: Collection[str],
-        *,
-        beside: tuple[str, int] | None,
-        counts: Callable[[str], bool] = lambda _: True,
-    ) -> frozenset[str]:
-        """Which of these the other side calls a version that is not destroyed, of any item that `counts` (it is
-        given the item's id); without the one version that is `beside`: (item, number).
-
-        One walk, in which the database itself looks into what is stored. A damaged row has no id that could be
-        told: it is a finding by itself.
-        """
-        external = cast(versions.c.external, Text)
-        written = [json.dumps(each)[1:-1] for each in ids]
-        holds = [external.contains(each, autoescape=True) for each in written]
-        rows = connection.execute(
-            select(versions.c.item_id, versions.c.number, external).where(
-                versions.c.stage != Stage.DESTROYED.value,
-                or_(*holds) if len(holds) <= _SOUGHT_MAX else external.contains('"id"'),
-            )
-        )
-        called = [(item_id, _read_id(text)) for item_id, number, text in rows if (item_id, number) != beside]
-        wanted = frozenset(ids)
-        return frozenset(each for item_id, each in called if each in wanted and counts(item_id))
 
     def working(self, connection: Connection, item_id: str) -> list[int]:
         """The versions that work now: the current one and those before it that are not retired, nor lapsed."""
@@ -366,74 +290,6 @@ class Versions:
         )
         self._note(connection, actor, "version.forget-value", item_id, version=number, reason=reason)
 
-    def find_news(self, connection: Connection, item_id: str, number: int) -> Use | None:
-        """What there is to note of a key that a caller has just presented; None: it is known to be in use."""
-        row = connection.execute(
-            select(versions.c.stage, versions.c.used_at, versions.c.last_used_at).where(
-                versions.c.item_id == item_id, versions.c.number == number
-            )
-        ).one_or_none()
-        if row is None:
-            return None
-        if row.used_at is None:
-            return Use.FIRST
-        told = row.last_used_at is not None and abs(self._clock() - row.last_used_at) < _USE_GRAIN
-        return Use.AGAIN if row.stage == Stage.PREVIOUS.value and not told else None
-
-    def note_use(self, connection: Connection, item_id: str, number: int) -> bool:
-        """A caller presented this key, and it opened: whether it was the first time."""
-        now = self._clock()
-        here = (versions.c.item_id == item_id, versions.c.number == number)
-        first = connection.execute(
-            update(versions).where(*here, versions.c.used_at.is_(None)).values(used_at=now, last_used_at=now)
-        ).rowcount
-        if not first:
-            connection.execute(update(versions).where(*here).values(last_used_at=now))
-        return bool(first)
-
-    def check_key(
-        self,
-        connection: Connection,
-        key: Secret,
-        *,
-        stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
-    ) -> tuple[str, int] | None:
-        """Which item's key this is, by id, and which version; None if it opens nothing (any more)."""
-        judged = self.judge_key(connection, key, stages=stages)
-        return (judged.item_id, judged.number) if judged.opens else None
-
-    def judge_key(
-        self,
-        connection: Connection,
-        key: Secret,
-        *,
-        stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
-    ) -> Judged:
-        """By which version the key was judged, and whether it opens: only then is it that version's.
-
-        In constant time, which means: what is presented is never itself compared with anything. Its HMAC
-        under the keyring's pepper is, so that nobody outside can choose what an index or a comparison gets
-        to see, and how far it agrees says nothing of a key. Each text, be it right, revoked, unknown,
-        malformed or empty, takes one digest, one lookup and one comparison of 32 bytes, and is judged by all
-        the rules before any of them decides. One of nobody's is held against the version whose digest comes
-        next: a row is read, and its own digest checked, for each.
-        """
-        presented = apikeys.digest(key, self._keyring.pepper)
-        row = connection.execute(select_versions().where(_next_from(presented))).one_or_none()
-        known = (
-            _NOBODYS
-            if row is None
-            else _Known(row.item_id, row.number, row.stage, row.expires_at, row.digest or _NOBODYS.digest)
-        )
-        judged = (
-            is_ours(connection, versions, _NOBODYS_ROW if row is None else row),
-            hmac.compare_digest(known.digest, presented),
-            apikeys.looks_real(key.expose()),
-            known.stage in {stage.value for stage in stages},
-            _works_at(self._clock(), known.expires_at),
-        )
-        return Judged(known.item_id, known.number, all(judged))
-
     # Shared with `Vault`, which makes an item's first version and takes an owner's new value
 
     def insert(self, connection: Connection, item_id: str, *, number: int, stage: Stage, now: datetime) -> None:
@@ -548,27 +404,3 @@ class Versions:
         **details: str | int | bool | None,
     ) -> None:
         self._audit.append(connection, at=self._clock(), actor=actor, action=action, subject=subject, **details)
-
-
-def _works_at(now: datetime, expires_at: object) -> bool:
-    """A damaged row may hold no time at all: then no key works by it."""
-    return expires_at is None or (isinstance(expires_at, datetime) and expires_at > now)
-
-
-def _next_from(digest: bytes) -> ColumnElement[bool]:
-    """The version with this digest, or else with the one that comes next; after the last comes the first."""
-    least = (
-        select(versions.c.digest).order_by(versions.c.digest).limit(1)
-    )  # PostgreSQL before 18 has no min of bytes
-    return versions.c.digest == func.coalesce(
-        least.where(versions.c.digest >= digest).scalar_subquery(),
-        least.where(versions.c.digest.is_not(None)).scalar_subquery(),
-    )
-
-
-def _read_id(external: object) -> str | None:
-    try:
-        found = json.loads(str(external)).get("id")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return None if found is None else str(found)

@@ -19,6 +19,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.owners import Owners
+from vaultcore.presented_keys import PresentedKeys
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
 from vaultcore.vault import Vault
@@ -154,6 +155,10 @@ class Services:
         )
 
     @cached_property
+    def presented_keys(self) -> PresentedKeys:
+        return PresentedKeys(keyring=self.keyring, clock=self.clock)
+
+    @cached_property
     def vault(self) -> Vault:
         return Vault(versions=self.versions, audit=self.audit, references=self.references, clock=self.clock)
 
@@ -168,6 +173,7 @@ class Services:
             database=self.database,
             audit=self.audit,
             versions=self.versions,
+            presented_keys=self.presented_keys,
             vault=self.vault,
             references=self.references,
             owners=self.owners,

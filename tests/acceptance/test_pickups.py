@@ -73,7 +73,7 @@ class Desk:
     def opens(self, key: str) -> bool:
         """Whether it does, without being used."""
         with self.services.database.read() as connection:
-            return self.services.versions.check_key(connection, Secret(key)) is not None
+            return self.services.presented_keys.check_key(connection, Secret(key)) is not None
 
     def arrived(self) -> list[bool]:
         """Of each pickup, whether it counts as collected."""

@@ -161,7 +161,7 @@ class Moves:
 
     def check_key(self, key: str) -> tuple[str, int] | None:
         with self.services.database.read() as connection:
-            return self.services.versions.check_key(connection, Secret(key))
+            return self.services.presented_keys.check_key(connection, Secret(key))
 
     def present(self, key: str) -> tuple[str, int] | None:
         """As a caller does."""

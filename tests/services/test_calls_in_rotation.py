@@ -126,7 +126,7 @@ def test_a_caller_works_on_through_a_rotation(caller: Caller, clock: Any) -> Non
     with organisation.services.database.read() as connection:
         used = connection.execute(select(run_versions.c.number).distinct()).scalars().all()
         assert sorted(used) == [1, 2]
-        assert organisation.services.versions.check_key(connection, Secret(old)) is None
+        assert organisation.services.presented_keys.check_key(connection, Secret(old)) is None
 
 
 def test_a_new_key_opens_from_its_activation_on_and_a_key_taken_back_no_longer(

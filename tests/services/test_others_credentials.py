@@ -22,6 +22,7 @@ from tests.services.staging import (
     step_to,
     told,
 )
+from vaultcore.external_ids import pick_in_use
 from vaultcore.model import Policy
 from worker.bootstrap import Services
 from worker.domain.saga import State
@@ -128,14 +129,14 @@ def test_the_vault_says_which_ids_are_in_use_and_whose_is_left_out(services: Ser
     asked = ["outside-2", "outside-1", "side-2", 'x" or 1', "%"]
 
     def pick(beside: tuple[str, int] | None) -> frozenset[str]:
-        return IdsInUse(services.database, services.versions, beside=beside) & asked
+        return IdsInUse(services.database, beside=beside) & asked
 
     assert pick(None) == {"outside-2"}
     assert pick((ids[0], 2)) == {"outside-2"}  # the other's
     moves.destroy(ids[1], 2)
     assert pick((ids[0], 2)) == frozenset()
     assert pick((ids[0], 1)) == {"outside-2"}
-    held = IdsInUse(services.database, services.versions, beside=None)
+    held = IdsInUse(services.database, beside=None)
     assert ("outside-2" in held, "outside-1" in held, None in held) == (True, False, False)
     assert {"outside-2", "other"} & held == {"outside-2"}
 
@@ -182,7 +183,7 @@ def test_an_id_in_use_is_known_however_it_is_written(services: Services, moves: 
     ):
         moves.sql("UPDATE versions SET external = :to WHERE item_id = :id", to=external, id=item_id)
         with services.database.read() as connection:
-            found = services.versions.pick_in_use(connection, [wanted, *others], beside=None)
+            found = pick_in_use(connection, [wanted, *others], beside=None)
         assert found == {wanted}
 
 

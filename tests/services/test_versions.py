@@ -266,7 +266,7 @@ def test_a_key_opens_while_it_is_current_or_previous_and_has_not_lapsed(moves: M
     number = moves.stage(item.id, second, days=90)
     assert moves.check_key(second) is None  # pending
     with moves.services.database.read() as connection:
-        found = moves.services.versions.check_key(connection, Secret(second), stages=(Stage.PENDING,))
+        found = moves.services.presented_keys.check_key(connection, Secret(second), stages=(Stage.PENDING,))
     assert found == (item.id, number)
 
     moves.activate(item.id, new=number, old=1)
@@ -305,7 +305,7 @@ def test_a_key_of_nobody_is_held_against_the_version_of_somebody(moves: Moves) -
     ids = {moves.add(f"api-key:portal-{number}", None).item.id for number in range(3)}
     moves.add(value="the-first-value")
     with moves.services.database.read() as connection:
-        judged = [moves.services.versions.judge_key(connection, apikeys.generate()) for _ in range(1000)]
+        judged = [moves.services.presented_keys.judge_key(connection, apikeys.generate()) for _ in range(1000)]
     held = {one.item_id for one in judged}
     assert held <= ids
     assert len(held) > 1, "not always the same one"

@@ -9,6 +9,7 @@ from vaultcore.consumers import References
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.owners import Owners
+from vaultcore.presented_keys import PresentedKeys
 from vaultcore.row_macs import RowMacs
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -28,6 +29,7 @@ class Core:
     database: Database
     audit: AuditLog
     versions: Versions
+    presented_keys: PresentedKeys
     vault: Vault
     references: References
     owners: Owners

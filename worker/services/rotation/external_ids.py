@@ -8,8 +8,8 @@ from functools import cache, partial
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
+from vaultcore.external_ids import pick_in_use
 from vaultcore.model import Item, Policy
-from vaultcore.versions import Versions
 from worker.rotators.catalog import find_counterpart
 
 Counts = Callable[[Connection, str], bool]
@@ -25,14 +25,12 @@ class IdsInUse(AbstractSet[str]):
     def __init__(
         self,
         database: Database,
-        versions: Versions,
         *,
         beside: tuple[str, int] | None,
         counts: Counts = lambda *_: True,
     ) -> None:
         """`beside`: the version, as (item, number), that is the asker's own to take away."""
         self._database = database
-        self._versions = versions
         self._beside = beside
         self._counts = counts
 
@@ -41,7 +39,7 @@ class IdsInUse(AbstractSet[str]):
             return frozenset()
         with self._database.read() as connection:
             counts = cache(partial(self._counts, connection))
-            return self._versions.pick_in_use(connection, ids, beside=self._beside, counts=counts)
+            return pick_in_use(connection, ids, beside=self._beside, counts=counts)
 
     def __contains__(self, external_id: object) -> bool:
         return isinstance(external_id, str) and bool(self.pick([external_id]))

@@ -183,7 +183,7 @@ class Jobs:
         def counts(connection: Connection, item_id: str) -> bool:
             return item_id == item.id or share_ids(item, self._vault.get(connection, item_id))
 
-        return IdsInUse(self._database, self._versions, beside=beside, counts=counts)
+        return IdsInUse(self._database, beside=beside, counts=counts)
 
     def _reveal(self, connection: Connection, version: Version | None, rotation: Rotation) -> Secret | None:
         if version is None or not version.filled:

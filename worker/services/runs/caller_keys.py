@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, TamperedError, TroubleError
+from vaultcore.presented_keys import Judged, PresentedKeys, Use
 from vaultcore.secret import Secret
-from vaultcore.versions import Judged, Use, Versions
 from worker.rows import rotations as rotation_rows
 
 
@@ -29,13 +29,13 @@ class CallerKeys:
         self,
         *,
         database: Database,
-        versions: Versions,
+        presented_keys: PresentedKeys,
         audit: AuditLog,
         pickups: PickupEnds,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._versions = versions
+        self._presented_keys = presented_keys
         self._audit = audit
         self._pickups = pickups
         self._clock = clock
@@ -45,14 +45,14 @@ class CallerKeys:
         noted.
         """
         with self._database.read() as connection:
-            found = self._versions.check_key(connection, key)
+            found = self._presented_keys.check_key(connection, key)
         if found is not None:
             self.note(found)
         return found
 
     def judge(self, connection: Connection, key: Secret) -> Judged:
-        """As `check`, in the caller's transaction and without a note. See `Versions.judge_key`."""
-        return self._versions.judge_key(connection, key)
+        """As `check`, in the caller's transaction and without a note. See `PresentedKeys.judge_key`."""
+        return self._presented_keys.judge_key(connection, key)
 
     def note(self, presented: tuple[str, int]) -> None:
         """A caller presented the key of this item and version.
@@ -61,14 +61,14 @@ class CallerKeys:
         """
         item_id, number = presented
         with self._database.read() as connection:
-            news = self._versions.find_news(connection, item_id, number)
+            news = self._presented_keys.find_news(connection, item_id, number)
         ended = False
         if news is not None:
             with suppress(ConflictError, TroubleError, TamperedError), self._database.write() as connection:
                 if news is Use.FIRST:  # rotations, claims, versions, then the audit head: as everybody else
                     rotation_rows.wake_watching(connection, [item_id], self._clock())
                     ended = self._pickups.end_used(connection, item_id, number, actor=f"caller:{item_id}")
-                if self._versions.note_use(connection, item_id, number):
+                if self._presented_keys.note_use(connection, item_id, number):
                     self._record_first(connection, item_id, number)
         if ended:
             self._database.scrub()

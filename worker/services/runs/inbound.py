@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.names import spellings
+from vaultcore.presented_keys import Judged
 from vaultcore.secret import Secret
-from vaultcore.versions import Judged
 from worker.rows.called_workflows import find_called
 from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions

@@ -37,7 +37,13 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
     vault, versions, audit = core.vault, core.versions, core.audit
     definitions = Definitions()
     runner = Runner(ways_out.http, ways_out.network)
-    template_values = TemplateValues(vault=vault, versions=versions, references=references, clock=clock)
+    template_values = TemplateValues(
+        vault=vault,
+        versions=versions,
+        presented_keys=core.presented_keys,
+        references=references,
+        clock=clock,
+    )
     suspended_runs = SuspendedRuns(deployment_id=core.deployment_id, keyring=core.keyring)
     subworkflows = Subworkflows(
         database=database, definitions=definitions, suspended_runs=suspended_runs, clock=clock
@@ -51,7 +57,9 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
         runner=runner,
         clock=clock,
     )
-    caller_keys = CallerKeys(database=database, versions=versions, audit=audit, pickups=pickups, clock=clock)
+    caller_keys = CallerKeys(
+        database=database, presented_keys=core.presented_keys, audit=audit, pickups=pickups, clock=clock
+    )
     runs = Runs(
         database=database,
         references=references,

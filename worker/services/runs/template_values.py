@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from vaultcore.consumers import References
 from vaultcore.errors import RefusedError
 from vaultcore.model import ConsumerKind, Reference, Stage
+from vaultcore.presented_keys import PresentedKeys
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
@@ -61,10 +62,17 @@ def read_numbers(kept: Mapping[str, Any]) -> Resolved:
 
 class TemplateValues:
     def __init__(
-        self, *, vault: Vault, versions: Versions, references: References, clock: Callable[[], datetime]
+        self,
+        *,
+        vault: Vault,
+        versions: Versions,
+        presented_keys: PresentedKeys,
+        references: References,
+        clock: Callable[[], datetime],
     ) -> None:
         self._vault = vault
         self._versions = versions
+        self._presented_keys = presented_keys
         self._references = references
         self._clock = clock
 
@@ -125,7 +133,7 @@ class TemplateValues:
         ]
         if not wanted:
             return None
-        found = None if key is None else self._versions.check_key(connection, key)
+        found = None if key is None else self._presented_keys.check_key(connection, key)
         if found is None or found[0] not in {reference.item_id for reference in wanted}:
             raise RefusedError(
                 f"workflow {workflow.name} is called with the key {wanted[0].written}: give it by --key-file"
@@ -168,6 +176,6 @@ class TemplateValues:
         if item_id not in overrides:
             return
         key = self._versions.reveal(connection, item_id, number, purpose=Purpose.TEST, actor=actor)
-        found = self._versions.check_key(connection, key, stages=(Stage.PENDING, Stage.CURRENT))
+        found = self._presented_keys.check_key(connection, key, stages=(Stage.PENDING, Stage.CURRENT))
         if found != (item_id, number):
             raise RefusedError(f"the new key of item {item_id} is not known by its digest")
