@@ -165,7 +165,7 @@ class Organisation:
             return rotation_rows.list_rotations(connection)
 
     def moving(self) -> bool:
-        return any(is_moving(one.state, tuple(one.waits_for)) for one in self.rotations())
+        return any(is_moving(one.state, one.waits_for) for one in self.rotations())
 
     def item(self, name: str) -> Item:
         with self.services.database.read() as connection:

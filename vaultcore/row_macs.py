@@ -28,6 +28,7 @@ MAC: Final = "mac"
 DECIDES: Final = "decides"
 GENERATION: Final = "generation"
 ADDED: Final = "added"
+BEFORE: Final = "before"
 _OPTION: Final = "nightkey_row_macs"
 
 

@@ -6,7 +6,7 @@ edited: nothing of it is signed again. A later release that adds tables, or colu
 a new generation: these are signed once, and nothing else is.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,17 +18,18 @@ from vaultcore.errors import RefusedError
 from vaultcore.mac_writing import AS_IS
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.paging import select_page, walk_pages
-from vaultcore.row_macs import ADDED, GENERATION, MAC, RowMacs, columns_of, is_kept
+from vaultcore.row_macs import ADDED, BEFORE, GENERATION, MAC, RowMacs, columns_of, is_kept
 from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
 
 SIGNED = "vault.sign-rows"
-SIGNED_UP_TO = 3
+SIGNED_UP_TO = 4
 """The generation of this release. The first was signed by releases that stored none."""
 TAKEN_AWAY = (
     "the digest of the vault's own row (table deployment) was taken away or changed behind the vault's back"
 )
 _PAGE = 500
+_Undo = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def kept_tables() -> list[Table]:
@@ -54,7 +55,8 @@ def is_signed(own: OwnRow) -> bool:
 
 def was_signed(connection: Connection, own: OwnRow) -> bool:
     """Whether the log says that what the vault's own row leaves to be signed was signed before."""
-    return _log_names(connection, _names_since(0 if own.mac is None else _generation(own)))
+    generation = 0 if own.mac is None else _generation(own)
+    return _log_names(connection, _names_since(generation), generation)
 
 
 def sign_once(
@@ -76,18 +78,22 @@ def sign_once(
             "the rows that decide are not signed, since the audit log is not whole "
             f"({verdict.problems[0]}): restore the vault from a backup"
         )
-    if _log_names(connection, _names_since(before)):
+    if _log_names(connection, _names_since(before), before):
         raise RefusedError(f"{TAKEN_AWAY}: nothing is signed again; restore the vault from a backup")
     connection.execute(update(deployment).values(signed=SIGNED_UP_TO), execution_options=AS_IS)
     counts = {}
     for table in kept_tables():
         added = table.info.get(ADDED, {})
         since = {name for generation, names in added.items() if generation > before for name in names}
+        rewritten = [undo for generation, undo in table.info.get(BEFORE, {}).items() if generation > before]
         if table is deployment or _generation_of(table) > before:
             counts[table.name] = _sign_table(connection, macs, table)
-        elif since:
-            counts[table.name] = _sign_table(connection, macs, table, but=since)
-    audit.append(connection, at=at, actor=actor, action=SIGNED, subject=own.id, **counts)
+        elif since or rewritten:
+            held = _Held(macs, table, since, rewritten)
+            counts[table.name] = _sign_table(connection, macs, table, held)
+    audit.append(
+        connection, at=at, actor=actor, action=SIGNED, subject=own.id, generation=SIGNED_UP_TO, **counts
+    )
     return counts
 
 
@@ -113,14 +119,22 @@ def _names_since(generation: int) -> set[str]:
     return {table.name for table in kept_tables() if _generation_of(table) > generation}
 
 
-def _log_names(connection: Connection, tables: Collection[str]) -> bool:
-    """Whether the log says of any of these tables that they were signed."""
+def _log_names(connection: Connection, tables: Collection[str], generation: int) -> bool:
+    """Whether the log says of any of these tables that they were signed, or of rows of a later generation."""
     signed = connection.execute(select(audit_table.c.details).where(audit_table.c.action == SIGNED)).scalars()
-    return any(isinstance(details, Mapping) and not details.keys().isdisjoint(tables) for details in signed)
+    return any(
+        isinstance(details, Mapping)
+        and (not details.keys().isdisjoint(tables) or _is_later(details.get("generation"), generation))
+        for details in signed
+    )
 
 
-def _sign_table(connection: Connection, macs: RowMacs, table: Table, *, but: Collection[str] = ()) -> int:
-    """All its rows. `but`: columns that decide since now; those rows alone whose digest of before holds."""
+def _is_later(logged: object, generation: int) -> bool:
+    return isinstance(logged, int) and logged > generation
+
+
+def _sign_table(connection: Connection, macs: RowMacs, table: Table, held: "_Held | None" = None) -> int:
+    """All its rows; with `held` those alone whose digest of before holds."""
     count = 0
     pages = walk_pages(
         lambda last: page_after(connection, table, last, size=_PAGE),
@@ -131,7 +145,7 @@ def _sign_table(connection: Connection, macs: RowMacs, table: Table, *, but: Col
         made = [
             one
             for row in rows
-            if (not but or _held(macs, table, row, but)) and (one := _make(macs, table, row)) is not None
+            if (held is None or held.holds(row)) and (one := _make(macs, table, row)) is not None
         ]
         if made:
             _write(connection, table, made)
@@ -139,9 +153,22 @@ def _sign_table(connection: Connection, macs: RowMacs, table: Table, *, but: Col
     return count
 
 
-def _held(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]], but: Collection[str]) -> bool:
-    """Whether its digest is right without these columns: to a digest, one that is null is not there."""
-    return macs.holds(table, {**row._mapping, **dict.fromkeys(but)})  # noqa: SLF001  # as above
+class _Held:
+    """Whether a row's digest of before is right: without the columns that decide since now, since to a digest
+    one that is null is not there; and with those that were rewritten as they were (`undo` says how).
+    """
+
+    def __init__(self, macs: RowMacs, table: Table, but: Collection[str], rewritten: Collection[_Undo]) -> None:
+        self._macs = macs
+        self._table = table
+        self._but = but
+        self._rewritten = rewritten
+
+    def holds(self, row: Row[*tuple[Any, ...]]) -> bool:
+        before = {**row._mapping, **dict.fromkeys(self._but)}  # noqa: SLF001  # as above
+        for undo in self._rewritten:
+            before |= undo(before)
+        return self._macs.holds(self._table, before)
 
 
 def _make(macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ column may hold beyond its type: `one_of` a few words, an empty text (`may_be_em
 than an object. That of a table names the columns that decide what is done (`decides`): `mac` is their keyed
 digest (`vaultcore.row_macs`). What only says when, or is shown, is none of them: it changes all the time.
 `generation` is the one in which a table's rows got digests, if not the first; `added`, by generation, are the
-columns that decide since then alone.
+columns that decide since then alone; `before`, by generation, how a row was when it was written otherwise.
 """
 
 from datetime import UTC, datetime

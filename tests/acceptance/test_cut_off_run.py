@@ -17,6 +17,7 @@ from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
+from worker.wording import say_each
 
 ITEM = "prod-ticketing-token"
 
@@ -86,7 +87,7 @@ def test_nights_alone_end_a_run_that_was_killed_and_retire_what_it_held(
             process.send_signal(signal.SIGKILL)
         assert night(services).state is State.WATCHING
         clock.ahead += timedelta(minutes=30)
-        (reason,) = [why for why in night(services).waits_for if why.startswith("a run of")]
+        (reason,) = [why for why in say_each(night(services).waits_for) if why.startswith("a run of")]
         assert reason == "a run of sync that began with the old value"
         clock.ahead += timedelta(hours=2)
         rotation = night(services)

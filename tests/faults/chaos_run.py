@@ -23,6 +23,7 @@ from worker.domain import saga
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
+from worker.wording import say
 
 ITEMS = 14
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -219,7 +220,7 @@ class ChaosRun:
     def _decide_for_persons(self) -> None:
         for rotation in self._open_rotations():
             if _waits_for_a_person(rotation) and rotation.item not in self._out:
-                self._note(f"{rotation.id} is {rotation.state}: {rotation.last_error}")
+                self._note(f"{rotation.id} is {rotation.state}: {say(rotation.last_error)}")
                 self._retried[rotation.id] += 1
                 if self._retried[rotation.id] <= _RETRIES:
                     self._retry(rotation)

@@ -23,9 +23,9 @@ from tests.integration.outbox import TOO_LONG, Outbox
 from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
 from worker.config import load_settings
-from worker.domain.problems import describe
 from worker.installation import initialise
 from worker.rows.problems import read_undelivered
+from worker.wording import describe
 
 PATIENCE = 60.0
 

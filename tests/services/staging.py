@@ -22,10 +22,10 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Clock, Services
 from worker.config import load_settings
 from worker.delivery.formats import to_text
-from worker.domain.problems import describe
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import rotations as rotation_rows
+from worker.wording import describe
 
 TOKEN = "prod-ticketing-api-token"
 TICK = timedelta(microseconds=1)

@@ -21,6 +21,7 @@ from vaultcore.tables import items
 from worker.domain.saga import State
 from worker.domain.states import RunStatus
 from worker.rows import runs as run_rows
+from worker.wording import say, say_each
 from worker.workflows.results import RunResult
 
 DAY = timedelta(days=1)
@@ -63,7 +64,7 @@ def test_a_value_that_the_owner_gives_before_anything_was_made_wins(
     ended = get_rotation(organisation, rotation_id)
     given = "version 2 was given by hand since, and is in use"
     assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
-    assert ended.last_error == (given if begun else "its owner gave it another value meanwhile")
+    assert say(ended.last_error) == (given if begun else "its owner gave it another value meanwhile")
     assert service.is_live(theirs)
     assert service.calls("POST") == 0
     assert run(organisation, "ticket-sync") == "completed"
@@ -147,7 +148,7 @@ def test_an_item_whose_row_cannot_be_read_holds_up_no_night(staged: Staged, cloc
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert ended.state is (State.CANCELLED if state is State.QUEUED else State.STUCK)
-    assert "prod-ticketing-api-token cannot be read" in (ended.last_error or "")
+    assert "prod-ticketing-api-token cannot be read" in say(ended.last_error)
     for slot in services.night.nights.open_nights():
         assert services.night.nights.close(slot) == "failed"
     assert {"night-failed", f"rotation-{ended.state}"} <= {one.kind for one in organisation.notices()}
@@ -169,7 +170,7 @@ def test_a_run_that_began_with_the_new_value_ends_before_that_is_taken_away(stag
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.UNDOING
-    assert "a run of ticket-sync that began with the new value" in waiting.waits_for[0]
+    assert "a run of ticket-sync that began with the new value" in say_each(waiting.waits_for)[0]
     assert organisation.stages(TOKEN) == ["current", "previous"]
     assert len(service.live_tokens("ticketing")) == 2
     result = RunResult(
@@ -236,7 +237,7 @@ def test_a_run_that_fails_with_the_new_value_for_another_reason_is_told_at_once_
     assert f"nightkey rotation rollback {rotation_id}" in body
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.WATCHING
-    assert any("its last one failed: node call" in reason for reason in waiting.waits_for)
+    assert any("its last one failed: node call" in reason for reason in say_each(waiting.waits_for))
 
 
 def test_settings_that_lead_somewhere_else_by_now_get_nothing_revoked_there(staged: Staged, clock: Any) -> None:
@@ -253,7 +254,7 @@ def test_settings_that_lead_somewhere_else_by_now_get_nothing_revoked_there(stag
     drive_on(organisation, clock)
     stuck = get_rotation(organisation, rotation_id)
     assert stuck.state is State.STUCK
-    assert "its policy leads to elsewhere.example.org by now" in (stuck.last_error or "")
+    assert "its policy leads to elsewhere.example.org by now" in say(stuck.last_error)
     assert len(service.live_tokens("ticketing")) == 2
     _set_settings(organisation, dict(first.settings))
     services.rotation.decisions.retry(rotation_id, actor="test")
@@ -282,7 +283,10 @@ def test_a_freeze_without_an_end_keeps_the_old_value(staged: Staged, clock: Any)
     clock.advance(timedelta(days=2))
     drive_on(organisation, clock)
     waiting = get_rotation(organisation, rotation_id)
-    assert (waiting.state, waiting.waits_for) == (State.WATCHING, ["a moment in which changes may be made"])
+    assert (waiting.state, say_each(waiting.waits_for)) == (
+        State.WATCHING,
+        ["a moment in which changes may be made"],
+    )
     assert len(service.live_tokens("ticketing")) == 2
 
 

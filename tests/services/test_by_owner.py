@@ -15,6 +15,7 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.wording import say_each
 
 DAY = timedelta(days=1)
 
@@ -125,7 +126,7 @@ def test_a_check_that_takes_everything_takes_no_value_away_for_its_owner_either(
     service.script = lambda asked: Answer(status=200, body={}) if asked.path == "/v1/account" else None
     (waits,) = take_away(organisation, clock)
     assert waits.state is State.RETIRING
-    assert "nothing has shown that the new value works" in waits.waits_for[0]
+    assert "nothing has shown that the new value works" in say_each(waits.waits_for)[0]
     assert service.is_live(first)
     assert ("unproven", TOKEN) in organisation.findings()
     with organisation.services.database.read() as connection:

@@ -19,6 +19,7 @@ from worker.domain.policies import build_policy
 from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State, is_moving
 from worker.rows.tables import run_versions
+from worker.wording import say_each
 
 KEY, DAY = "api-key:prod-shop", timedelta(days=1)
 _STEPS_MAX = 50
@@ -45,7 +46,7 @@ class Caller:
             advanced = self.organisation.services.rotation.rotations.advance(rotation.id)
             assert advanced is not None, "a call wakes a rotation that watches, and the others are due"
             self.call_with(*keys)
-            if not is_moving(advanced.rotation.state, tuple(advanced.rotation.waits_for)):
+            if not is_moving(advanced.rotation.state, advanced.rotation.waits_for):
                 return advanced.rotation
         raise AssertionError("it never came to rest")
 
@@ -102,20 +103,22 @@ def test_a_caller_works_on_through_a_rotation(caller: Caller, clock: Any) -> Non
 
     clock.advance(3 * DAY)  # the overlap is over, and nobody has come for the new key
     rotation = caller.rotate(rotation, old)
-    assert "its owner, who has not collected the new key" in rotation.waits_for
+    assert "its owner, who has not collected the new key" in say_each(rotation.waits_for)
 
     new = _collect(organisation)
     rotation = caller.rotate(rotation, old, new, old)
     clock.advance(DAY)  # somebody still calls with the old one: it was the last that was seen
     rotation = caller.rotate(rotation, new, old)
     assert rotation.state is State.WATCHING
-    assert any(reason.startswith("the first good production run of orders") for reason in rotation.waits_for)
+    assert any(
+        reason.startswith("the first good production run of orders") for reason in say_each(rotation.waits_for)
+    )
     assert ("unproven", KEY) in organisation.findings(), "its owner hears who has not moved"
 
     assert (caller.call(new), caller.notify(new)) == (200, 202)
     organisation.drive()
     waiting = get_rotation(organisation, rotation.id)
-    assert waiting.waits_for == [
+    assert say_each(waiting.waits_for) == [
         f"callers who still present the old key, last on {clock():%Y-%m-%d}, after the overlap"
     ]
     drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation.id).finished_at is not None)

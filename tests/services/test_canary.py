@@ -33,6 +33,7 @@ from worker.rows import consumers as consumer_rows
 from worker.rows.tables import run_versions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.reports import Report
+from worker.wording import say, say_each
 
 HOUR = timedelta(hours=1)
 HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
@@ -114,7 +115,7 @@ def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(
     organisation, service = prepare(on_both)
     (old_id,) = service.live_tokens("ticketing")
     rotation = begin(organisation, clock)
-    assert rotation.waits_for == [f"the first good production run of {HOURLY}, which goes first"]
+    assert say_each(rotation.waits_for) == [f"the first good production run of {HOURLY}, which goes first"]
     assert held(organisation) == {DAILY, LATER}
     for name, number in ((DAILY, 1), (LATER, 1), (HOURLY, 2)):
         outcome = run(organisation, name)
@@ -125,7 +126,7 @@ def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(
     assert (moved.state, moved.widened_at) == (State.WATCHING, clock())
     assert held(organisation) == set()
     for name in (DAILY, LATER):  # their runs with the old value proved nothing
-        assert f"the first good production run of {name}" in str(moved.waits_for)
+        assert f"the first good production run of {name}" in str(say_each(moved.waits_for))
     for name in (DAILY, LATER):
         outcome = run(organisation, name)
         assert (outcome.status, version_used(organisation, outcome)) == ("completed", 2), name
@@ -143,7 +144,7 @@ def test_the_overlap_begins_when_the_others_follow(staged: Staged, clock: Any) -
     assert service.calls("DELETE") == 0
     run(organisation, HOURLY)
     followed = look(organisation, rotation)
-    assert f"the overlap, until {clock() + 2 * HOUR:%Y-%m-%d %H:%M:%S} UTC" in followed.waits_for
+    assert f"the overlap, until {clock() + 2 * HOUR:%Y-%m-%d %H:%M:%S} UTC" in say_each(followed.waits_for)
     for name in (DAILY, LATER):
         run(organisation, name)
     clock.advance(2 * HOUR - TICK)
@@ -168,7 +169,8 @@ def test_where_the_first_is_refused_it_goes_back_by_itself_and_says_which_node_a
     ended = look(organisation, rotation)
     assert (ended.state, ended.last_cause, ended.widened_at) == (State.ROLLED_BACK, "rejected", None)
     assert (
-        ended.last_error == f"production run of {HOURLY}, node call: the service answered 401 (with version 2)"
+        say(ended.last_error)
+        == f"production run of {HOURLY}, node call: the service answered 401 (with version 2)"
     )
     ((owner, body),) = told(organisation, "rotation-rolled-back")
     assert owner == "support"
@@ -242,7 +244,10 @@ def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) ->
     run(organisation, LATER)
     clock.advance(30 * HOUR)
     kept = look(organisation, rotation)
-    assert (kept.state, kept.waits_for) == (State.WATCHING, [f"{DAILY}, which is pinned to version 1"])
+    assert (kept.state, say_each(kept.waits_for)) == (
+        State.WATCHING,
+        [f"{DAILY}, which is pinned to version 1"],
+    )
     assert service.calls("DELETE") == 0
 
 
@@ -286,7 +291,7 @@ def test_a_first_one_that_never_runs_is_a_finding_until_somebody_decides(
     waiting = look(organisation, rotation)
     assert waiting.state is State.CANARY
     reason = f"the first good production run of {HOURLY}, which is not active, which goes first"
-    assert waiting.waits_for == [reason]
+    assert say_each(waiting.waits_for) == [reason]
     assert ("unproven", TOKEN) in organisation.findings()
     deciding = organisation.services.rotation.decisions
     if how == "prove":
@@ -334,7 +339,7 @@ def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_u
         run(organisation, name)
     clock.advance(3 * HOUR)
     kept = look(organisation, rotation)
-    assert kept.waits_for == [f"a run of {DAILY} that began with the old value"]
+    assert say_each(kept.waits_for) == [f"a run of {DAILY} that began with the old value"]
     assert old_id in service.live_tokens("ticketing")
     gate.open()
     runner.join(30)

@@ -27,6 +27,7 @@ from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rotators.http import HttpRotator
 from worker.rows import rotation_steps as step_rows
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})
@@ -197,7 +198,7 @@ def test_another_credential_that_a_workflow_test_finds_refused_costs_no_candidat
     )
     (rotation,) = organisation.night()
     assert (rotation.state, rotation.last_cause, rotation.candidates) == (State.ROLLED_BACK, "mistake", 0)
-    assert "workflow ticket-sync, node theirs" in (rotation.last_error or "")
+    assert "workflow ticket-sync, node theirs" in say(rotation.last_error)
     assert service.calls("POST") == 1
     assert len(service.live_tokens("ticketing")) == 1
 
@@ -221,7 +222,7 @@ def test_an_outage_is_waited_out_at_each_step_with_the_same_candidate(
             after = _fail_once(organisation, service, rotation_id, outage)
             assert (after.state, after.last_cause, after.outages) == (state, "outage", 1), state
             assert after.attempts == 1
-            assert after.last_error
+            assert say(after.last_error)
             assert after.next_at is not None
             assert timedelta(seconds=5) <= after.next_at - clock() <= timedelta(seconds=10)
             assert after.activated_at == before.activated_at
@@ -271,15 +272,15 @@ def test_a_night_does_not_wait_for_an_outage_and_says_what_is_not_replaced_yet(
         resting = get_rotation(organisation, rotation_id)
         assert (resting.outages, resting.attempts) == (tries, tries)
         turn_to_next(organisation, clock)
-    assert resting.last_error == "verify: the service answered 503"
-    assert resting.waits_for == [f"the other side to come back: {resting.last_error}"]
+    assert say(resting.last_error) == "verify: the service answered 503"
+    assert say_each(resting.waits_for) == [f"the other side to come back: {say(resting.last_error)}"]
     assert resting.next_at is not None
     assert organisation.services.night.nights.close(slot) == "failed"
     ((owner, body),) = told(organisation, "night-failed")
     assert owner == "operators"
     when = f"{resting.next_at:%Y-%m-%d %H:%M} UTC"
     assert (
-        f"- {TOKEN} is not replaced yet, next try {when}: {resting.last_error} "
+        f"- {TOKEN} is not replaced yet, next try {when}: {say(resting.last_error)} "
         f"(nightkey rotation show {rotation_id})" in body
     )
     assert organisation.stages(TOKEN) == ["current", "pending"]
@@ -397,7 +398,7 @@ def test_what_cannot_begin_is_cancelled_with_one_line_and_asks_nobody(
     settings = broken(organisation.token_policy("ticketing")["settings"])
     old = organisation.add_token(TOKEN, "ticketing", settings=settings)
     (rotation,) = organisation.night()
-    assert (rotation.state, rotation.last_cause, rotation.last_error) == (State.CANCELLED, "mistake", says)
+    assert (rotation.state, rotation.last_cause, say(rotation.last_error)) == (State.CANCELLED, "mistake", says)
     assert rotation.new_number is None
     assert service.calls("POST") == service.calls("GET") == 0
     assert service.is_live(old)
@@ -434,7 +435,7 @@ def test_a_missing_package_is_one_line_before_anything_was_made_and_a_stop_after
     organisation.drive()
     rotation = get_rotation(organisation, rotation_id)
     says = "rotator http needs nightkey_no_such_package: pip install 'nightkey[http]'"
-    assert rotation.last_error == says
+    assert say(rotation.last_error) == says
     assert rotation.state is (State.STUCK if begun else State.CANCELLED)
     assert service.calls("POST") == (1 if begun else 0)
     with organisation.services.database.read() as connection:
@@ -479,7 +480,7 @@ def test_what_lets_us_in_being_refused_at_the_issue_leads_back_and_needs_nobody(
     service.admin_token = "another-one"
     (rotation,) = organisation.night()
     assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "rejected")
-    assert rotation.last_error == "issue: the service answered 401"
+    assert say(rotation.last_error) == "issue: the service answered 401"
     assert service.calls("POST") == 1
     assert service.is_live(old)
     assert organisation.stages(TOKEN) == ["current", "destroyed"]
@@ -536,7 +537,7 @@ def test_where_neither_value_is_accepted_any_more_nothing_is_revoked(staged: Sta
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.RETIRING)
-    assert "neither version 2 nor version 1 is accepted now" in (rotation.last_error or "")
+    assert "neither version 2 nor version 1 is accepted now" in say(rotation.last_error)
     assert service.calls("DELETE") == 0
     assert len(service.live_tokens("ticketing")) == 2
     assert organisation.stages(TOKEN) == ["previous", "current"]
@@ -599,11 +600,11 @@ def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(stage
     organisation.services.rotation.rotations.advance(rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.last_error is not None
-    assert "cannot be resolved" in rotation.last_error
+    assert "cannot be resolved" in say(rotation.last_error)
     with organisation.services.database.read() as connection:
         said = [step.message for step in step_rows.steps_of(connection, rotation_id)]
     told_of = [one.body or "" for one in organisation.notices()]
-    assert "acme" not in " ".join([rotation.last_error, *said, *told_of]).lower()
+    assert "acme" not in " ".join([say(rotation.last_error), *said, *told_of]).lower()
 
 
 def test_who_could_not_even_be_asked_has_made_nothing_and_is_waited_for(staged: Staged, clock: Any) -> None:

@@ -19,6 +19,7 @@ from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.services.rotation.offboarding import Fate
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 NAME, WORKFLOW = "prod-orders-webhook-secret", "ticket-sync"
@@ -132,7 +133,7 @@ def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does
     (seen,) = [one for one in organisation.services.night.nights.preview(clock()).due if one.name == TOKEN]
     assert seen.decision is not None
     assert seen.decision.action is Action.HOLD
-    assert "no active workflow here uses it" in seen.decision.why
+    assert "no active workflow here uses it" in say(seen.decision.why)
     assert organisation.night() == []
     assert kinds(organisation) == {"expiring", "no-consumer"}
     assert staged[1].is_live(old)
@@ -161,7 +162,7 @@ def test_one_that_loses_its_last_consumer_before_it_begins_is_called_off(staged:
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert (ended.state, len(staged[1].live_tokens("ticketing"))) == (State.CANCELLED, 1)
-    assert "no active workflow here uses" in (ended.last_error or "")
+    assert "no active workflow here uses" in say(ended.last_error)
     assert staged[1].is_live(old)
 
 
@@ -176,7 +177,7 @@ def test_without_a_consumer_there_is_no_proof_so_the_old_value_stays(staged: Sta
         organisation.night()
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.WATCHING
-    assert waiting.waits_for == ["a workflow that uses it: nothing here has read the new value"]
+    assert say_each(waiting.waits_for) == ["a workflow that uses it: nothing here has read the new value"]
     assert staged[1].is_live(old)
     assert "no-consumer" in kinds(organisation)
     change(organisation, consumers="none")
@@ -242,4 +243,4 @@ def test_what_is_told_of_it_names_the_ways_out(staged: Staged) -> None:
     with organisation.services.database.read() as connection:
         (found,) = [one for one in finding_rows.list_open(connection) if one.kind == "no-consumer"]
     assert found.command == f"nightkey item update {TOKEN} --mode notify"
-    assert f"nightkey item update {TOKEN} --consumers none" in found.detail
+    assert f"nightkey item update {TOKEN} --consumers none" in say(found.detail)

@@ -30,6 +30,7 @@ from vaultcore.tables import audit
 from worker.bootstrap import Services
 from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, State
+from worker.wording import say
 
 DAY = timedelta(days=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"
@@ -103,7 +104,7 @@ def test_a_request_that_nobody_answers_ends_and_nothing_was_changed(staged: Stag
     clock.now += TICK
     organisation.drive()
     ended = get_rotation(organisation, rotation.id)
-    assert (ended.state, ended.last_error) == (State.CANCELLED, "nobody approved it in time")
+    assert (ended.state, say(ended.last_error)) == (State.CANCELLED, "nobody approved it in time")
     ((owner, body),) = told(organisation, "rotation-expired")
     assert (owner, f"nightkey item rotate {TOKEN}" in body) == ("support", True)
     assert service.calls("POST") == 0
@@ -208,7 +209,7 @@ def test_what_was_changed_after_it_was_asked_for_is_not_what_was_approved(
     change(organisation, rotation.item_id)
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation.id)
-    assert (ended.state, ended.last_error) in (
+    assert (ended.state, say(ended.last_error)) in (
         (State.ROLLED_BACK, "its policy or value was changed after it was approved: ask again"),
         (State.CANCELLED, "its owner gave it another value meanwhile"),
     )
@@ -229,7 +230,7 @@ def test_cancelled_before_its_activation_it_leaves_the_old_value_alone(
     organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
-    assert (ended.state, ended.last_error) == (State.ROLLED_BACK, "taken back by user:ann")
+    assert (ended.state, say(ended.last_error)) == (State.ROLLED_BACK, "taken back by user:ann")
     assert service.live_tokens("ticketing") == [old_id]
     assert organisation.stages(TOKEN) == ["current", "destroyed"][: 1 if state is State.PLANNED else 2]
     assert runs_well(organisation)

@@ -25,6 +25,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.tables import rotation_steps, workflows
 from worker.services.runs.documents import Applied, DocumentChange
 from worker.services.runs.reports import Report
+from worker.wording import say
 
 CORPUS = Path(__file__).parents[1] / "sdx"
 HOUR = timedelta(hours=1)
@@ -350,7 +351,7 @@ def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_run
     organisation.drive()
     (standing,) = standings_of(services, rotation)
     assert standing.proof is Proof.UNPROVABLE
-    assert standing.why == (
+    assert say(standing.why) == (
         "a report (nightkey run report) of the first good run of away elsewhere, which did not come during the "
         "overlap"
     )

@@ -26,6 +26,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
+from worker.wording import say
 
 DAY = timedelta(days=1)
 IN_THE_FOLDER = ""
@@ -39,7 +40,7 @@ def on_file(tmp_path: Path, clock: Any) -> Iterator[Staged]:
         yield made
 
 
-def say(service: ScriptedService, *ends: Callable[[], object]) -> None:
+def tell(service: ScriptedService, *ends: Callable[[], object]) -> None:
     """The service issues tokens that live, and says these ends of them in turn, the last one for ever."""
     left = list(ends)
 
@@ -68,12 +69,12 @@ def test_a_token_that_is_over_is_thrown_away_and_never_activated(
     organisation, service = on_file
     old = organisation.add_token(TOKEN, "ticketing")
     before = organisation.item(TOKEN)
-    say(service, lambda: said(clock()))
+    tell(service, lambda: said(clock()))
     organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
     assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "rejected")
-    assert "has lapsed already" in (rotation.last_error or "")
+    assert "has lapsed already" in say(rotation.last_error)
     assert service.calls("POST") == organisation.services.settings.candidates
     after = organisation.item(TOKEN)
     assert (after.version, after.expires_at) == (before.version, before.expires_at)
@@ -85,7 +86,7 @@ def test_another_candidate_is_made_in_the_place_of_one_that_is_over(staged: Stag
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
     ends = clock() + 60 * DAY
-    say(service, lambda: 0, ends.isoformat)
+    tell(service, lambda: 0, ends.isoformat)
     organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock)
     (rotation,) = organisation.rotations()
@@ -101,7 +102,7 @@ def test_the_nearer_of_the_services_end_and_the_policys_lifetime_is_the_expiry(
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     now = clock()
-    say(service, lambda: said * 86_400_000 + int(now.timestamp() * 1000))
+    tell(service, lambda: said * 86_400_000 + int(now.timestamp() * 1000))
     organisation.night()
     expires_at = organisation.item(TOKEN).expires_at
     assert expires_at is not None
@@ -111,13 +112,13 @@ def test_the_nearer_of_the_services_end_and_the_policys_lifetime_is_the_expiry(
 def test_what_is_no_end_at_all_is_a_mistake_and_told_in_kind(on_file: Staged, clock: Any) -> None:
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
-    say(service, lambda: "whenever-you-like")
+    tell(service, lambda: "whenever-you-like")
     organisation.services.night.nights.begin(clock())
     drive_on(organisation, clock, until=lambda: organisation.rotations()[0].state is State.ROLLED_BACK)
     (rotation,) = organisation.rotations()
     assert rotation.last_cause == "mistake"
-    assert "no time at path `expires_at`, but a text of 17 characters that is no time" in (
-        rotation.last_error or ""
+    assert "no time at path `expires_at`, but a text of 17 characters that is no time" in say(
+        rotation.last_error
     )
     assert len(service.live_tokens("ticketing")) == 1
 
@@ -125,7 +126,7 @@ def test_what_is_no_end_at_all_is_a_mistake_and_told_in_kind(on_file: Staged, cl
 def test_a_candidate_that_lapses_while_its_tests_wait_is_never_activated(on_file: Staged, clock: Any) -> None:
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
-    say(service, (clock() + timedelta(seconds=600)).isoformat)
+    tell(service, (clock() + timedelta(seconds=600)).isoformat)
     organisation.services.night.nights.begin(clock())
     (rotation,) = organisation.rotations()
     for _ in range(20):
@@ -199,7 +200,7 @@ def test_tokens_of_seven_days_under_a_lead_of_fourteen_are_not_due_again_at_once
 ) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")
-    say(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
+    tell(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
     assert len(organisation.night()) == 1
     began = clock()
     item = organisation.item(TOKEN)
@@ -216,7 +217,7 @@ def test_tokens_of_seven_days_under_a_lead_of_fourteen_are_not_due_again_at_once
 def test_a_finding_says_that_settings_and_service_do_not_fit_until_they_do(on_file: Staged, clock: Any) -> None:
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
-    say(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
+    tell(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
     organisation.night()
     assert fit(organisation) == []
     finish(organisation, clock)
@@ -238,7 +239,7 @@ def test_an_overlap_longer_than_the_new_values_life_does_not_hold_the_next_rotat
     """With an overlap of ten days, the first rotation would still wait when the new value lapses."""
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing", overlap="10d")
-    say(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
+    tell(service, lambda: f"{clock() + 7 * DAY:%Y-%m-%d %H:%M:%S} UTC")
     organisation.night()
     lapses = organisation.item(TOKEN).expires_at
     assert lapses is not None

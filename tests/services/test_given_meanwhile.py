@@ -32,6 +32,7 @@ from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
+from worker.wording import say
 
 DAY = timedelta(days=1)
 
@@ -76,7 +77,7 @@ def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_go
     organisation.drive()
     ended = get_rotation(organisation, rotation.id)
     assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
-    assert ended.last_error == "version 3 was given by hand since, and is in use"
+    assert say(ended.last_error) == "version 3 was given by hand since, and is in use"
     ((_, body),) = told(organisation, "rotation-overtaken")
     assert "is now version 3, which was given by hand while its rotation was at version 2" in body
     assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
@@ -252,7 +253,7 @@ def test_a_version_in_use_is_retired_in_its_turn_though_an_answer_was_lost_befor
     organisation.drive()
     assert live_by_label(service, label) == [second], "the late one is gone, and not the one in use"
     waiting = get_rotation(organisation, rotation.id)
-    assert waiting.last_error == "version 3 was given by hand since, and what is not in use is taken away"
+    assert say(waiting.last_error) == "version 3 was given by hand since, and what is not in use is taken away"
     step_to(organisation, clock, rotation.id, State.CANCELLED)
     assert organisation.stages(TOKEN) == ["previous", "previous", "current"]
     assert live_by_label(service, label) == [second]
@@ -278,6 +279,6 @@ def test_where_the_version_in_use_cannot_be_told_from_what_came_late_nothing_is_
     stuck = get_rotation(organisation, rotation.id)
     assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)
     assert live_by_label(service, label) == live
-    assert f"look there for {label}, and revoke what is not version 2" in str(stuck.last_error)
+    assert f"look there for {label}, and revoke what is not version 2" in str(say(stuck.last_error))
     organisation.services.rotation.decisions.roll_back(rotation.id, actor="test")
     assert organisation.stages(TOKEN) == ["previous", "previous", "current"]

@@ -15,9 +15,10 @@ from tests.ways_out import LOOPBACK
 from vaultcore.errors import ConfigurationError
 from worker.bootstrap import Services
 from worker.config import load_settings
-from worker.domain.problems import Problem, describe
+from worker.domain.problems import Problem
 from worker.domain.work import Task
 from worker.rows.problems import read_heartbeat
+from worker.wording import describe
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 PATH = "/ping/7d0c2a"

@@ -29,6 +29,7 @@ from vaultcore.tables import audit
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.services.rotation.offboarding import Departure, Fate
+from worker.wording import say
 
 WORKFLOW = "ticket-sync"
 IN_THE_FOLDER = ""
@@ -330,7 +331,7 @@ def test_one_that_fails_stops_no_other_says_why_and_is_tried_again(leaving: Stag
     assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED, Fate.FAILED, Fate.REPLACED]
     (failed,) = [item for item in departure.items if item.fate is Fate.FAILED]
     (rotation,) = [one for one in organisation.rotations() if one.item == OWN[1]]
-    assert failed.why == f"{rotation.last_error} ({rotation.id})"
+    assert failed.why == f"{say(rotation.last_error)} ({rotation.id})"
     assert "node call of workflow ticket-sync" in failed.why
     assert departure.finished_at is None
     made = service.calls("POST")

@@ -30,6 +30,7 @@ from vaultcore.errors import ConflictError, NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.tables import metadata
 from worker.bootstrap import Services
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import nights as night_rows
@@ -444,7 +445,7 @@ def _open(moves: Moves, item_id: str, next_at: datetime | None) -> Rotation:
         item="prod-ticketing-api-token",
         rotator="random",
         state=State.PLANNED,
-        reason="a test",
+        reason=Reason.of(Code.BY_HAND),
         asked_by="test",
         old_number=1,
         next_at=next_at,

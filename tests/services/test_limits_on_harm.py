@@ -30,13 +30,14 @@ from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker.domain.limits import STOPPED
 from worker.domain.plan import Action
 from worker.domain.policies import build_policy
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows.tables import sweeps
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -75,7 +76,7 @@ def test_a_due_item_waits_for_its_window_and_says_until_when(
     organisation.add_token(TOKEN, "ticketing", days=13, windows=["30 2 * * * for 30m in Europe/Berlin"])
     (rotation,) = organisation.night()
     assert (rotation.state, rotation.next_at) == (State.SCHEDULED, _utc(opens))
-    assert f"begins {_utc(opens):%Y-%m-%d %H:%M} UTC" in rotation.reason
+    assert f"begins {_utc(opens):%Y-%m-%d %H:%M} UTC" in say(rotation.reason)
     clock.now = _utc(opens) - TICK
     organisation.drive()
     assert get_rotation(organisation, rotation.id) == rotation
@@ -109,7 +110,7 @@ def test_a_window_that_closes_before_the_activation_keeps_the_old_value_until_th
     organisation.drive()
     held = get_rotation(organisation, rotation_id)
     assert held.state is State.WORKFLOW_TESTED
-    assert held.waits_for == ["a moment in which changes may be made, from 2026-03-02 02:00 UTC"]
+    assert say_each(held.waits_for) == ["a moment in which changes may be made, from 2026-03-02 02:00 UTC"]
     assert organisation.stages(TOKEN) == ["current", "pending"]
     assert organisation.services.night.nights.close(slot) == "good"
     clock.now = _utc("2026-03-02T02:00")
@@ -134,7 +135,7 @@ def test_the_old_value_goes_in_a_moment_in_which_changes_may_be_made(
         (rotation,) = organisation.rotations()
         assert rotation.state is State.WATCHING
         until = f"{_utc(opens):%Y-%m-%d %H:%M} UTC"
-        assert rotation.waits_for == [f"a moment in which changes may be made, from {until}"]
+        assert say_each(rotation.waits_for) == [f"a moment in which changes may be made, from {until}"]
         clock.now = _utc(opens) - TICK
         organisation.drive()
         assert service.calls("DELETE") == 0
@@ -168,7 +169,7 @@ def test_expiry_comes_first_where_the_value_would_lapse_before_its_window_opens(
     assert clock() < lapses
     clock.advance(2 * DAY)
     organisation.drive()  # with a new value there is time again: the old one goes in the window
-    assert get_rotation(organisation, rotation.id).waits_for == [
+    assert say_each(get_rotation(organisation, rotation.id).waits_for) == [
         "a moment in which changes may be made, from 2026-03-10 02:00 UTC"
     ]
 
@@ -226,7 +227,7 @@ def test_a_freeze_that_was_set_after_the_night_holds_what_it_planned(on_file: St
         organisation.drive()
         held = get_rotation(organisation, rotation.id)
         assert (held.state, held.next_at) == (State.SCHEDULED, _utc("2026-03-04T04:00"))
-        assert held.waits_for == ["a moment in which changes may be made, from 2026-03-04 04:00 UTC"]
+        assert say_each(held.waits_for) == ["a moment in which changes may be made, from 2026-03-04 04:00 UTC"]
         assert service.calls("POST") == 0
 
 
@@ -351,7 +352,7 @@ def test_the_others_of_a_counterpart_start_when_the_first_has_succeeded(staged: 
         organisation.services.rotation.rotations.advance(other.id)
         queued = get_rotation(organisation, other.id)
         assert queued.state is State.QUEUED
-        assert queued.waits_for == [f"{first.item}, the first at its target system in this night"]
+        assert say_each(queued.waits_for) == [f"{first.item}, the first at its target system in this night"]
     step_to(organisation, clock, first.id, State.ACTIVATED)
     organisation.drive()  # all that is due, without the clock being turned: they are woken
     assert {rotation.state for rotation in organisation.rotations()} == {State.WATCHING}
@@ -456,7 +457,7 @@ def test_a_night_in_which_too_many_fail_is_stopped_and_the_others_are_left_untou
         assert not any(name in body for name in stopped)
         assert organisation.services.night.nights.close(slot) == "failed"
         ((_, failed),) = told(organisation, "night-failed")
-        assert all(f"{name} was not begun: {STOPPED}" in failed for name in stopped)
+        assert all(f"{name} was not begun: {say(Reason.of(Code.NIGHT_STOPPED))}" in failed for name in stopped)
 
         service.script = lambda _: None
         clock.advance(DAY)
@@ -668,7 +669,9 @@ def _by_state(organisation: Organisation) -> dict[State, set[str]]:
 def _decisions(organisation: Organisation) -> dict[str, tuple[Action, str]]:
     """What a night would do now, by item, and what it says of it."""
     due = organisation.services.night.nights.preview(organisation.services.clock()).due
-    return {seen.name: (seen.decision.action, seen.decision.why) for seen in due if seen.decision is not None}
+    return {
+        seen.name: (seen.decision.action, say(seen.decision.why)) for seen in due if seen.decision is not None
+    }
 
 
 def _due_times(organisation: Organisation) -> dict[str, datetime]:

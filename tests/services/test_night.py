@@ -15,9 +15,9 @@ from vaultcore.secret import Secret
 from vaultcore.tables import items
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
-from worker.domain.problems import describe
 from worker.domain.saga import State
 from worker.rows.problems import read_undelivered
+from worker.wording import describe, say, say_each
 
 TOKEN = "prod-ticketing-api-token"
 DAY = timedelta(days=1)
@@ -43,14 +43,14 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert organisation.stages(TOKEN) == ["previous", "current"]
     assert service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 2
-    assert any("overlap" in reason for reason in rotation.waits_for)
+    assert any("overlap" in reason for reason in say_each(rotation.waits_for))
 
     clock.advance(timedelta(hours=25))
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.state is State.WATCHING
     missed = "the first good production run of ticket-sync, which did not come during the overlap"
-    assert rotation.waits_for == [missed]
+    assert say_each(rotation.waits_for) == [missed]
     assert ("unproven", TOKEN) in organisation.findings()
     assert service.is_live(old)
 
@@ -102,7 +102,7 @@ def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organ
     (rotation,) = organisation.night()
     assert rotation.state is State.ROLLED_BACK
     assert rotation.last_cause == "rejected"
-    assert "node call of workflow invoice-export" in (rotation.last_error or "")
+    assert "node call of workflow invoice-export" in say(rotation.last_error)
     assert rotation.candidates == 2  # thrown away before the third, which was the last
     assert organisation.stages("prod-billing-api-token") == ["current", *["destroyed"] * 3]
     assert service.is_live(old)
@@ -135,7 +135,7 @@ def test_a_first_production_run_that_is_rejected_brings_the_old_value_back(
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert rotation.state is State.ROLLED_BACK
-    assert "production run of ticket-sync, node call" in (rotation.last_error or "")
+    assert "production run of ticket-sync, node call" in say(rotation.last_error)
     assert organisation.item(TOKEN).version == 1
     assert service.is_live(old)
     assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
@@ -205,7 +205,7 @@ def test_a_pinned_workflow_holds_the_old_version(organisation: Organisation, clo
     services.runs.runs.start("ticket-sync", actor="test")
     organisation.drive()
     (rotation,) = organisation.rotations()
-    assert rotation.waits_for == ["ticket-sync, which is pinned to version 1"]
+    assert say_each(rotation.waits_for) == ["ticket-sync, which is pinned to version 1"]
     assert organisation.counterparts.token_service.is_live(old)
     organisation.night()
     assert ("superseded", TOKEN) in organisation.findings()
@@ -298,7 +298,7 @@ def test_a_key_of_our_callers_is_replaced_and_collected_before_the_old_one_goes(
     clock.advance(2 * DAY)
     organisation.drive()
     (rotation,) = organisation.rotations()
-    assert rotation.waits_for == ["its owner, who has not collected the new key"]
+    assert say_each(rotation.waits_for) == ["its owner, who has not collected the new key"]
     body = str(organisation.counterparts.sink.requests[0].body)
     token = read_token(body)
     key = organisation.collect(token).key.expose()

@@ -27,9 +27,11 @@ from worker.domain.findings import FindingKind
 from worker.domain.incoming import Arrival, Entry
 from worker.domain.plan import Action
 from worker.domain.policies import PolicyChange, build_policy
-from worker.domain.problems import ProblemKind, describe
+from worker.domain.problems import ProblemKind
+from worker.domain.reasons import Code, Reason
 from worker.installation import make_restores
 from worker.services.rotation.offboarding import Fate
+from worker.wording import describe, say, say_each
 
 ID = "vlt_01j9z3k4m5n6p7q8r9s0t1v2w3"
 NAME, KEY, USER = "prod-ticketing-api-token", "api-key:partner-portal", "ticket-sync"
@@ -286,16 +288,16 @@ def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
     services.items.update(NAME, change, actor="test")
     (seen,) = services.night.nights.preview(clock()).due
     assert seen.decision is not None
-    assert (seen.decision.action, seen.decision.why) == (Action.ASK, f"it waits for its value: {GIVE}")
+    assert (seen.decision.action, say(seen.decision.why)) == (Action.ASK, f"it waits for its value: {GIVE}")
     assert seen.decision.finding is not None
-    assert seen.decision.finding.does == "waits until it has its value"
+    assert say(seen.decision.finding.does) == "waits until it has its value"
     assert organisation.night() == []
     for ask in (services.rotation.opening.request, services.rotation.opening.request_hurried):
         with pytest.raises(RefusedError, match=f"{NAME} waits for its value.*`{GIVE}`"):
             ask(NAME, asked_by="test")
     item = organisation.item(NAME)
     with services.database.write() as connection, pytest.raises(RefusedError, match="waits for its value"):
-        services.rotation.opening.open(connection, item, reason="a test", asked_by="test")
+        services.rotation.opening.open(connection, item, reason=Reason.of(Code.BY_HAND), asked_by="test")
     assert organisation.rotations() == []
 
     give(services)
@@ -363,7 +365,7 @@ def test_a_rotation_of_another_item_whose_rotator_needs_it_says_what_is_missing(
     (rotation,) = organisation.night()
     assert (
         "prod-tokenhub-admin-token (nightkey item update prod-tokenhub-admin-token --value-file PATH)"
-        in str([rotation.last_error, rotation.waits_for])
+        in str([say(rotation.last_error), say_each(rotation.waits_for)])
     )
 
 

@@ -20,6 +20,7 @@ from vaultcore.errors import RefusedError
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
+from worker.wording import say_each
 
 DAY = timedelta(days=1)
 SHORT = ["0 2 * * * for 1h in UTC"]
@@ -49,7 +50,7 @@ def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock
     assert organisation.services.items.explain_overlap(item) == (
         "the old value stops working when a new one is issued, as was seen the last time"
     )
-    assert rotation.waits_for[0].startswith("the time for first runs, until ")
+    assert say_each(rotation.waits_for)[0].startswith("the time for first runs, until ")
     assert (leeway.beside, leeway.given) == (False, None)
     with pytest.raises(RefusedError, match="more time helps nobody"):
         organisation.services.rotation.decisions.extend(rotation.id, clock() + 3 * DAY, actor="test")

@@ -27,6 +27,7 @@ from vaultcore.model import Policy
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.services.rotation.external_ids import IdsInUse
+from worker.wording import say
 
 OTHER = "prod-invoicing-api-token"
 THEIRS = "of another team"
@@ -72,7 +73,7 @@ def test_a_lost_answer_of_a_service_that_filters_nothing_costs_nobody_their_toke
     assert all(service.is_live(value) for value in in_use)
     assert service.calls("DELETE") == 0
     assert (rotation.state, rotation.last_cause) == (State.STUCK, "mistake")
-    assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
+    assert f"look there for nightkey-{rotation.id}" in say(rotation.last_error)
     ((_, body),) = told(organisation, "rotation-stuck")
     assert f"nightkey-{rotation.id}" in body
     organisation.services.rotation.decisions.roll_back(rotation.id, actor="user:ana")
@@ -228,7 +229,7 @@ def test_a_token_that_cannot_be_sent_is_found_and_revoked_or_told_to_be_left_wit
         if search
         else f"nightkey-{rotation.id}, and revoke"
     )
-    assert said in (rotation.last_error or "")
+    assert said in say(rotation.last_error)
     assert len(service.live_tokens("ticketing")) == (1 if search else 2)
     assert service.is_live(old)
     assert said in told(organisation, "rotation-rolled-back" if search else "rotation-stuck")[0][1]
@@ -246,7 +247,7 @@ def test_a_token_without_an_id_and_a_search_is_a_persons_with_the_label_to_look_
     drive_on(organisation, clock)
     rotation = get_rotation(organisation, rotation_id)
     assert rotation.state is State.STUCK
-    assert f"look there for nightkey-{rotation.id}, and revoke it" in (rotation.last_error or "")
+    assert f"look there for nightkey-{rotation.id}, and revoke it" in say(rotation.last_error)
     assert service.is_live(old)
     organisation.services.rotation.decisions.roll_back(rotation.id, actor="user:ana")
     assert get_rotation(organisation, rotation_id).state is State.ROLLED_BACK
@@ -263,8 +264,8 @@ def test_a_token_that_is_listed_after_it_was_revoked_is_tried_again_and_then_a_p
         rotation_id = begin_by_hand(organisation, TOKEN)
         drive_on(organisation, clock, until=lambda: _is_stuck(organisation))
         rotation = get_rotation(organisation, rotation_id)
-        assert "find still lists what was revoked (1)" in (rotation.last_error or "")
-        assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
+        assert "find still lists what was revoked (1)" in say(rotation.last_error)
+        assert f"look there for nightkey-{rotation.id}" in say(rotation.last_error)
         assert service.calls("DELETE") > 1
         assert service.is_live(old)
 
@@ -294,8 +295,8 @@ def test_what_a_lost_answer_left_on_a_later_page_is_revoked_or_told(
         assert len(service.live_tokens("ticketing")) == 5
     else:
         assert rotation.state is State.STUCK
-        assert "only a part of the list was read: it says that it goes on" in (rotation.last_error or "")
-        assert f"look there for nightkey-{rotation.id}" in (rotation.last_error or "")
+        assert "only a part of the list was read: it says that it goes on" in say(rotation.last_error)
+        assert f"look there for nightkey-{rotation.id}" in say(rotation.last_error)
 
 
 def _hide_link(service: ScriptedService, incoming: Incoming) -> Answer | None:

@@ -21,6 +21,7 @@ from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows import runs as run_rows
 from worker.services.runs.reports import Report
+from worker.wording import say_each
 
 WORKFLOW = "ticket-sync"
 
@@ -47,7 +48,10 @@ def test_a_pinned_workflow_keeps_the_old_value_until_it_is_unpinned(staged: Stag
         organisation.services.rotation.rotations.advance(rotation_id)
         clock.now = get_rotation(organisation, rotation_id).next_at
     assert old_id in service.live_tokens("ticketing")
-    assert any("pinned to version 1" in reason for reason in get_rotation(organisation, rotation_id).waits_for)
+    assert any(
+        "pinned to version 1" in reason
+        for reason in say_each(get_rotation(organisation, rotation_id).waits_for)
+    )
     organisation.services.runs.pins.unpin(WORKFLOW, TOKEN, actor="test")
     organisation.services.runs.runs.start(WORKFLOW, actor="test")
     drive_on(organisation, clock, until=lambda: not service.live_tokens("ticketing")[1:])

@@ -12,11 +12,12 @@ from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
-from worker.domain.problems import Problem, ProblemKind, describe
+from worker.domain.problems import Problem, ProblemKind
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
+from worker.wording import describe, say
 
 DAY = timedelta(days=1)
 PATH = "/ping/3f1b"
@@ -102,8 +103,8 @@ def test_a_rotation_that_goes_back_and_the_night_in_which_it_has_gone_back_are_r
     assert (ended, rotation.state) == ("failed", State.UNDOING)
     assert kinds == [ProblemKind.GOING_BACK]
     (problem,) = [one for one in problems(organisation) if one.kind is ProblemKind.GOING_BACK]
-    assert rotation.last_error
-    assert rotation.last_error in describe(problem)
+    assert say(rotation.last_error)
+    assert say(rotation.last_error) in describe(problem)
 
     clock.advance(timedelta(hours=3))  # it has gone back in the day
     organisation.drive()

@@ -32,6 +32,7 @@ from worker.domain.saga import State
 from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
 from worker.services.runs.execution import RunOutcome
+from worker.wording import say, say_each
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
@@ -90,7 +91,7 @@ def unproven(organisation: Organisation) -> dict[str, str]:
     """The findings of that kind: workflow and what they say."""
     with organisation.services.database.read() as connection:
         rows = finding_rows.list_open(connection)
-    return {str(row.workflow): row.detail for row in rows if row.kind == "unproven"}
+    return {str(row.workflow): say(row.detail) for row in rows if row.kind == "unproven"}
 
 
 def run(organisation: Organisation, workflow: str) -> RunOutcome:
@@ -116,12 +117,12 @@ def test_who_cannot_be_proven_is_named_and_waited_for_however_long(
     rotation = watch(staged, clock, **{name: extra})
     reason = f"the first good production run of {name}, {why}"
     assert stands(organisation, rotation) == {name: Proof.UNPROVABLE}
-    assert reason in rotation.waits_for
+    assert reason in say_each(rotation.waits_for)
     assert unproven(organisation) == {name: reason}
     clock.advance(20 * DAY)
     kept = look(organisation, rotation)
     assert kept.state is State.WATCHING
-    (after_overlap,) = kept.waits_for
+    (after_overlap,) = say_each(kept.waits_for)
     assert after_overlap.startswith(f"the first good production run of {name}")
     assert service.calls("DELETE") == 0
     assert organisation.stages(TOKEN) == ["previous", "current"]
@@ -262,7 +263,7 @@ def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_ru
     run(organisation, "hourly")
     clock.advance(DAY)
     kept = look(organisation, rotation)
-    assert kept.waits_for == ["by-hand, which is pinned to version 1"]
+    assert say_each(kept.waits_for) == ["by-hand, which is pinned to version 1"]
     assert stands(organisation, rotation)["hourly"] is Proof.PROVEN
     assert service.calls("DELETE") == 0
     organisation.services.runs.pins.pin("by-hand", TOKEN, 2, actor="test")
@@ -300,7 +301,7 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     ended = get_rotation(organisation, rotation.id)
     assert ended.last_cause == "rejected"
     assert (
-        ended.last_error
+        say(ended.last_error)
         == f"production run of {first.workflow}, node call: the service answered 401 (with version 2)"
     )
     ((owner, body),) = told(organisation, "rotation-rolled-back")

@@ -34,6 +34,7 @@ from worker.cli.output import sort_out
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.installation import make_restores
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -186,7 +187,7 @@ def test_a_copy_taken_during_an_issue_revokes_no_value_that_is_in_use(
     assert organisation.services.night.nights.close(slot) == "failed"
     held = get_rotation(organisation, rotation_id)
     assert (held.state, held.stuck_in) == (State.STUCK, State.PLANNED)
-    assert in_use in (held.last_error or "")
+    assert in_use in say(held.last_error)
     assert service.live_tokens("ticketing") == [in_use]
     assert service.calls("DELETE") == revoked
     assert {("drifted", TOKEN), ("stuck", TOKEN)} <= organisation.findings()
@@ -299,7 +300,7 @@ def test_while_the_target_is_away_its_rotation_waits_and_then_goes_on(
     organisation.drive()
     waiting = get_rotation(organisation, rotation_id)
     assert (waiting.state, waiting.attempts) == (State.PLANNED, 0)
-    assert "to be compared with, after the restore" in waiting.waits_for[0]
+    assert "to be compared with, after the restore" in say_each(waiting.waits_for)[0]
     assert outcomes(organisation)[TOKEN] == Result.UNREACHABLE
     assert any("not compared" in problem for problem in what_is_wrong(organisation.services))
     service.script = lambda _: None

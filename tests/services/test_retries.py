@@ -22,6 +22,7 @@ from tests.services.staging import (
 )
 from worker.domain.saga import State
 from worker.rows import rotation_leases as lease_rows
+from worker.wording import say, say_each
 
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
@@ -82,7 +83,7 @@ def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_s
         organisation.services.rotation.rotations.advance(rotation_id)
         rotation = get_rotation(organisation, rotation_id)
         assert (rotation.attempts, rotation.outages) == (number, number)
-        assert rotation.last_error == f"verify: the service answered {status}"
+        assert say(rotation.last_error) == f"verify: the service answered {status}"
         assert rotation.failing_since == began
         assert rotation.next_at is not None
         assert rotation.next_at > clock()
@@ -117,7 +118,7 @@ def test_a_step_that_succeeds_leaves_nothing_of_its_failures_to_the_next(staged:
     service.fail_next("/v1/account", times=4)
     rotation = step_to(organisation, clock, rotation_id, State.ACCEPTED)
     assert (rotation.attempts, rotation.outages, rotation.failing_since) == (0, 0, None)
-    assert (rotation.last_cause, rotation.last_error, rotation.waits_for) == (None, None, [])
+    assert (rotation.last_cause, say(rotation.last_error), say_each(rotation.waits_for)) == (None, None, [])
     old, good_in_a_row, made_up = 2, 3, 1
     assert service.calls("GET", "/v1/account") == old + 4 + good_in_a_row + made_up
     service.fail_next("/v1/account")
@@ -148,7 +149,7 @@ def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_an
     organisation.services.rotation.decisions.retry(rotation_id, actor="test")
     organisation.drive()
     again = get_rotation(organisation, rotation_id)
-    assert (again.state, again.outages, again.waits_for) == (State.INSTALLED, 1, [])
+    assert (again.state, again.outages, say_each(again.waits_for)) == (State.INSTALLED, 1, [])
     assert waiting.next_at is not None
     assert again.next_at is not None
     assert again.next_at < waiting.next_at
@@ -165,7 +166,7 @@ def test_a_step_that_keeps_ending_its_worker_is_not_tried_for_ever(staged: Stage
     organisation.drive()
     rotation = get_rotation(organisation, rotation_id)
     assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "mistake")
-    assert rotation.last_error == "its step was cut off 11 times: see the worker's log"
+    assert say(rotation.last_error) == "its step was cut off 11 times: see the worker's log"
     assert service.calls("POST") == 0
     assert service.is_live(old)
 

@@ -11,8 +11,9 @@ from sqlalchemy import update
 from tests.organisation import Organisation
 from tests.services.staging import add_route, drive_on, stage
 from worker.domain.messages import MessageFault
-from worker.domain.problems import ProblemKind, describe
+from worker.domain.problems import ProblemKind
 from worker.rows.tables import sweeps
+from worker.wording import describe
 
 DAY = timedelta(days=1)
 

@@ -22,6 +22,7 @@ from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.services.night.shared_credentials import walk_shared
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 ORDERS, BILLING, CRM = "prod-orders-db-password", "prod-billing-db-password", "prod-crm-token"
@@ -66,7 +67,7 @@ def scan(services: Services) -> dict[tuple[str, str], tuple[str, str]]:
     services.night.nights.record()
     with services.database.read() as connection:
         return {
-            (row.kind, row.item): (row.detail, row.command)
+            (row.kind, row.item): (say(row.detail), row.command)
             for row in finding_rows.list_open(connection)
             if row.kind in ("shared", "stale-copy")
         }
@@ -272,7 +273,7 @@ def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Servi
         name = connection.execute(names).scalar_one()
         connection.execute(item_principals.insert().values(item_id=second.id, name=name))
     seen = made.night.nights.preview(made.clock()).findings
-    told = {(one.kind.value, one.item): one.detail for one in seen if one.kind is FindingKind.SHARED}
+    told = {(one.kind.value, one.item): say(one.detail) for one in seen if one.kind is FindingKind.SHARED}
     assert told == {key: detail for key, (detail, _) in scan(made).items()}
     assert len(told) == 2
     assert all("role orders" in detail for detail in told.values())
@@ -513,7 +514,7 @@ def test_an_old_value_that_a_copys_workflows_use_is_not_taken_away(services: Ser
         clock.advance(2 * DAY)
         drive_on(organisation, clock)
         (rotation,) = organisation.rotations()
-        assert rotation.waits_for == [
+        assert say_each(rotation.waits_for) == [
             f"workflows of {BILLING}, a copy with the value from before: let them name {ORDERS}"
         ]
         assert service.is_live(token)

@@ -23,6 +23,7 @@ from vaultcore.versions import Purpose
 from worker.domain.saga import State
 from worker.signing.keys import ALGORITHMS, generate, read_key
 from worker.signing.tokens import sign
+from worker.wording import say_each
 
 KEY = "prod-orders-signing-key"
 pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
@@ -195,9 +196,9 @@ def test_the_token_that_a_workflow_signs_is_hidden_in_its_record_and_given_on(
                             {"id": "e2", "source": "guard", "target": "enter"},
                             {"id": "e3", "source": "enter", "target": "say"},
                         ],
-                    }
+                    },
                 ),
-            )
+            ),
         ],
         actor="test",
     )  # fmt: skip
@@ -281,7 +282,7 @@ def test_a_new_key_is_listed_for_as_long_as_key_sets_are_cached_before_it_signs(
     organisation.services.rotation.rotations.advance(rotation_id)
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.INSTALLED
-    assert "may not have read the new key before" in waiting.waits_for[0]
+    assert "may not have read the new key before" in say_each(waiting.waits_for)[0]
     assert waiting.next_at is not None
     assert waiting.next_at.timestamp() > time.time() + 3000
     assert len(kids(organisation)) == 2
@@ -333,7 +334,7 @@ def test_a_key_set_that_is_written_now_and_then_is_waited_for_with_the_same_key(
             organisation.services.rotation.rotations.advance(rotation_id)
             waiting = get_rotation(organisation, rotation_id)
             assert (waiting.state, waiting.candidates) == (State.INSTALLED, 0)
-    assert "does not list the new key yet" in waiting.waits_for[0]
+    assert "does not list the new key yet" in say_each(waiting.waits_for)[0]
     published.write()
     found = step_to(organisation, clock, rotation_id, State.WATCHING)
     assert found.candidates == 0

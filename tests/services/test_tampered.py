@@ -34,6 +34,7 @@ from worker.rows import runs as run_rows
 from worker.rows.consumers import CHECK
 from worker.rows.row_checks import CheckedUpTo
 from worker.rows.tables import checks, rotations, row_checks, waivers, workflows
+from worker.wording import say
 
 WORKFLOW = "ticket-sync"
 Edit = Callable[[Any, Organisation], None]
@@ -259,7 +260,7 @@ def test_a_rotation_under_way_stops_where_it_is_when_its_policy_is_edited(ours: 
     organisation.drive()
     stopped = get_rotation(organisation, rotation_id)
     assert (stopped.state, stopped.stuck_in) == (State.STUCK, State.INSTALLED)
-    assert "changed behind the vault's back" in (stopped.last_error or "")
+    assert "changed behind the vault's back" in say(stopped.last_error)
     assert len(service.requests) == before
     assert organisation.counterparts.sink.requests == []
     ((owner, text),) = told(organisation, "rotation-stuck")
@@ -273,11 +274,11 @@ def retire_current(connection: Any, organisation: Organisation, number: int) -> 
         insert(rotations).values(
             id="rot_01K0000000000000000000000F",
             item_id=select(items.c.id).where(items.c.name == TOKEN).scalar_subquery(),
-            item=TOKEN, rotator="http", state="retiring", reason="by hand", asked_by="somebody",
+            item=TOKEN, rotator="http", state="retiring", reason={"code": "by-hand"}, asked_by="somebody",
             old_number=number, new_number=number + 1, attempts=0, waits_for=[], fence=0,
             next_at=organisation.services.clock(), created_at=organisation.services.clock(),
             activated_at=organisation.services.clock(),
-        )
+        ),
     )  # fmt: skip
 
 
@@ -308,7 +309,7 @@ def test_a_rotation_of_ours_does_not_take_away_what_is_in_use(ours: Staged, cloc
     organisation.drive()
     found = get_rotation(organisation, rotation_id)
     assert found.state is State.STUCK
-    assert "asks nothing of the other side" in (found.last_error or "")
+    assert "asks nothing of the other side" in say(found.last_error)
     assert service.requests == [], "not even what could be asked without harm"
     assert organisation.stages(TOKEN) == ["current"]
 

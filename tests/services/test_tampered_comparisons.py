@@ -21,6 +21,7 @@ from worker.cli.output import sort_out
 from worker.domain.drift import Result
 from worker.domain.saga import State
 from worker.rows.tables import comparisons
+from worker.wording import say
 
 __all__ = ["made", "staged"]
 
@@ -82,7 +83,7 @@ def test_a_rotation_that_is_open_stops_at_an_edited_comparison(
     services.rotation.rotations.advance(rotation_id)
     rotation = get_rotation(organisation, rotation_id)
     assert (rotation.state, service.calls("POST")) == (State.STUCK, asked)
-    assert f"accept-row comparisons {item_id}" in str(rotation.last_error)
+    assert f"accept-row comparisons {item_id}" in str(say(rotation.last_error))
 
 
 def test_a_comparison_that_is_made_again_makes_no_edited_row_ours(differing: Staged, clock: Any) -> None:

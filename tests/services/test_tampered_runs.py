@@ -29,6 +29,7 @@ from worker.rows import consumers as consumer_rows
 from worker.rows import runs as run_rows
 from worker.rows.tables import run_versions, runs, workflows
 from worker.services.runs.reports import Report
+from worker.wording import say
 
 FIRST, SECOND = "ticket-sync", "second"
 
@@ -60,7 +61,7 @@ def look_again(organisation: Organisation) -> None:
 def assert_stopped(organisation: Organisation, service: ScriptedService, rotation_id: str, table: str) -> None:
     found = get_rotation(organisation, rotation_id)
     assert found.state is State.STUCK
-    assert f"accept-row {table} " in (found.last_error or "")
+    assert f"accept-row {table} " in say(found.last_error)
     assert service.calls("DELETE") == 0
     assert organisation.stages(TOKEN) == ["previous", "current"]
     assert [one.split(" ")[0] for one in tampered(organisation.services)] == [table]

@@ -14,6 +14,7 @@ from vaultcore.tables import items, references
 from worker.domain.findings import FindingKind
 from worker.domain.saga import State
 from worker.rows.tables import workflows
+from worker.wording import say, say_each
 
 SECOND = (
     references.c.consumer_id == select(workflows.c.id).where(workflows.c.name == "second").scalar_subquery()
@@ -47,7 +48,7 @@ def test_nothing_is_revoked_while_a_use_is_lost(staged: Staged, clock: Any, how:
     organisation.drive()
     found = get_rotation(organisation, rotation_id)
     assert found.state is State.WATCHING
-    assert any("workflow second, whose use of" in str(why) for why in found.waits_for)
+    assert any("workflow second, whose use of" in str(why) for why in say_each(found.waits_for))
     assert service.calls("DELETE") == 0
     with behind(services) as connection:
         connection.execute(delete(references).where(SECOND))
@@ -84,5 +85,5 @@ def test_what_an_owner_replaced_is_kept_while_a_use_is_lost(staged: Staged, cloc
     retired, unreadable = services.rotation.retirement.retire_replaced(actor="test", page_size=50)
     assert retired == 0
     assert [one.kind for one in unreadable] == [FindingKind.UNREADABLE]
-    assert "workflow second, whose use of" in unreadable[0].detail
+    assert "workflow second, whose use of" in say(unreadable[0].detail)
     assert organisation.stages(TOKEN) == ["previous", "current"]

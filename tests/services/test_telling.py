@@ -20,6 +20,7 @@ from worker.delivery.formats import to_text
 from worker.rows import findings as finding_rows
 from worker.rows.notices import Notice
 from worker.rows.tables import tellings
+from worker.wording import say
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -114,7 +115,7 @@ def test_what_nobody_owns_is_a_finding_and_the_operators_hear_of_it(organisation
 
 def templates_found(organisation: Organisation) -> list[str]:
     with organisation.services.database.read() as connection:
-        return [row.detail for row in finding_rows.list_open(connection) if row.kind == "passed-over"]
+        return [say(row.detail) for row in finding_rows.list_open(connection) if row.kind == "passed-over"]
 
 
 def test_a_template_that_is_passed_over_at_night_is_told_to_the_operators_once_until_it_works(

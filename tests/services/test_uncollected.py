@@ -17,6 +17,7 @@ from worker.rows import findings as finding_rows
 from worker.rows.tables import claims
 from worker.services.notices.pickup_token import claim_token
 from worker.services.rotation.pickups import Collected
+from worker.wording import say, say_each
 
 KEY = "api-key:partner-portal"
 DAY = timedelta(days=1)
@@ -85,7 +86,7 @@ def test_after_its_time_the_new_key_is_withdrawn_and_the_old_one_stays(
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation.id)
     assert ended.state is State.ROLLED_BACK
-    assert "nobody collected the new key by" in (ended.last_error or "")
+    assert "nobody collected the new key by" in say(ended.last_error)
     assert organisation.stages(KEY) == ["current", "destroyed"]
     assert ("rotation-failed", KEY) in organisation.findings()
     ((owner, body),) = told(organisation, "rotation-rolled-back")
@@ -102,16 +103,19 @@ def test_the_old_key_works_until_the_new_one_is_collected_and_the_overlap_is_ove
     drive_on(organisation, clock)
     waiting = get_rotation(organisation, rotation.id)
     assert waiting.state is State.WATCHING
-    assert waiting.waits_for == ["its owner, who has not collected the new key"]
+    assert say_each(waiting.waits_for) == ["its owner, who has not collected the new key"]
     key = organisation.collect(token_of(organisation)).key.expose()
     organisation.drive()
     collected_on = f"{clock():%Y-%m-%d}"
     ends = f"{clock() + DAY:%Y-%m-%d %H:%M:%S} UTC"
     awaited = f"the first call with the new key, which was collected by test on {collected_on}"
-    assert get_rotation(organisation, rotation.id).waits_for == [f"the overlap, until {ends}", awaited]
+    assert say_each(get_rotation(organisation, rotation.id).waits_for) == [
+        f"the overlap, until {ends}",
+        awaited,
+    ]
     assert organisation.present(key) is not None
     organisation.drive()
-    assert get_rotation(organisation, rotation.id).waits_for == [f"the overlap, until {ends}"]
+    assert say_each(get_rotation(organisation, rotation.id).waits_for) == [f"the overlap, until {ends}"]
     clock.advance(DAY)
     organisation.drive()
     assert get_rotation(organisation, rotation.id).state is State.DONE
@@ -219,7 +223,7 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
         organisation.services.rotation.pickups.collect(token_of(organisation), actor="user:ann", show=lose)
     clock.advance(2 * DAY)
     organisation.night()
-    assert get_rotation(organisation, rotation.id).waits_for == [
+    assert say_each(get_rotation(organisation, rotation.id).waits_for) == [
         "the new key to arrive at user:ann, who began to collect it"
     ]
     (reminder,) = [body for _, body in told(organisation, "claim-reminder")]
@@ -228,7 +232,7 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation.id)
     assert ended.state is State.ROLLED_BACK
-    assert "the new key did not arrive at user:ann by" in (ended.last_error or "")
+    assert "the new key did not arrive at user:ann by" in say(ended.last_error)
     assert organisation.stages(KEY) == ["current", "destroyed"]
 
 

@@ -25,6 +25,7 @@ from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
+from worker.wording import say, say_each
 
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})
@@ -98,12 +99,12 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     organisation.services.runs.runs.start("ticket-sync", actor="test")
     (ran, check) = standings(organisation, rotation)
     assert (ran.proof, check.check) == (Proof.UNPROVEN, True)
-    assert ran.why == "ticket-sync ran well with version 2, as it may with any value"
+    assert say(ran.why) == "ticket-sync ran well with version 2, as it may with any value"
 
     for _ in range(3):
         rotation = pass_the_overlap(organisation, clock)
     assert rotation.state is State.WATCHING
-    (waits,) = rotation.waits_for
+    (waits,) = say_each(rotation.waits_for)
     assert waits.startswith("a check that can fail: nothing has shown that the new value works")
     assert service.is_live(old)
     assert service.calls("DELETE") == 0
@@ -188,8 +189,8 @@ def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Sta
     service.script = take_everything
     rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="test")
     assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.ACTIVATED)
-    assert "nothing has shown that the new value works" in (rotation.last_error or "")
-    assert f"nightkey rotation waive {rotation.id} --check --why TEXT" in (rotation.last_error or "")
+    assert "nothing has shown that the new value works" in say(rotation.last_error)
+    assert f"nightkey rotation waive {rotation.id} --check --why TEXT" in say(rotation.last_error)
     assert service.is_live(old)
     organisation.services.rotation.decisions.waive(
         rotation.id, None, check=True, why="seen there", actor="test"

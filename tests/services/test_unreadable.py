@@ -13,11 +13,11 @@ from vaultcore.tables import references
 from worker.bootstrap import Services
 from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
-from worker.domain.problems import describe
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import consumers_of
+from worker.wording import describe, say
 
 OTHER = "prod-crm-api-token"
 DUE = {"mode": "auto", "rotator": "random", "lifetime": "60d", "lead": "14d", "consumers": "none"}
@@ -31,7 +31,7 @@ def add_due(moves: Moves, *names: str) -> None:
 def unreadable(services: Services) -> dict[str | None, str]:
     with services.database.read() as connection:
         rows = finding_rows.list_open(connection)
-    return {row.item: row.detail for row in rows if row.kind == FindingKind.UNREADABLE}
+    return {row.item: say(row.detail) for row in rows if row.kind == FindingKind.UNREADABLE}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_an_owner_whose_zone_cannot_be_read_is_told_all_the_same(
         )
     services.night.nights.record()
     with services.database.read() as connection:
-        details = [row.detail for row in finding_rows.list_open(connection) if row.kind == "unreadable"]
+        details = [say(row.detail) for row in finding_rows.list_open(connection) if row.kind == "unreadable"]
     assert any("support" in detail for detail in details)
 
 

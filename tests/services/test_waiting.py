@@ -28,6 +28,7 @@ from worker.rows.tables import run_logs, run_states, run_versions, runs, workflo
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Entrance
 from worker.services.runs.suspended_runs import SuspendedRuns
+from worker.wording import say_each
 from worker.workflows.nodes import catalog
 
 ITEM, VALUE = "prod-orders-token", "the-First/Value+of 23"
@@ -477,8 +478,8 @@ def test_a_run_that_waits_holds_back_the_retirement_of_the_old_value(tmp_path: P
         clock.advance(timedelta(seconds=5))
         second = start(services)
         organisation.drive()
-        assert (
-            "a run of sync that began with the old value" in get_rotation(organisation, rotation.id).waits_for
+        assert "a run of sync that began with the old value" in say_each(
+            get_rotation(organisation, rotation.id).waits_for
         )
         assert organisation.stages(TOKEN) == ["previous", "current"]
         clock.advance(15 * MINUTES)

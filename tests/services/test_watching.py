@@ -20,6 +20,7 @@ from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.services.runs.reports import Report, Reported
+from worker.wording import say_each
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hours"}
@@ -79,7 +80,9 @@ def test_a_run_that_never_comes_is_a_finding_and_the_old_value_stays(staged: Sta
         organisation.drive()
     waiting = get_rotation(organisation, rotation.id)
     assert waiting.state is State.WATCHING
-    assert waiting.waits_for == ["the first good production run of a, which did not come during the overlap"]
+    assert say_each(waiting.waits_for) == [
+        "the first good production run of a, which did not come during the overlap"
+    ]
     assert ("unproven", TOKEN) in organisation.findings()
     assert len(service.live_tokens("ticketing")) == 2
     run(organisation, "a")
@@ -106,7 +109,7 @@ def test_who_cannot_be_proven_in_time_is_run_or_answered_for(
     drive_on(organisation, clock)
     rotation = get_rotation(organisation, rotation_id)
     assert proofs(organisation, rotation) == {"monthly": Proof.UNPROVABLE}
-    (reason,) = [reason for reason in rotation.waits_for if "monthly" in reason]
+    (reason,) = [reason for reason in say_each(rotation.waits_for) if "monthly" in reason]
     assert why in reason
     assert ("unproven", TOKEN) in organisation.findings()
     deciding = organisation.services.rotation.decisions

@@ -7,6 +7,7 @@ import pytest
 
 from worker.domain.advice import advise
 from worker.domain.proof import Consumer, ConsumerProof, Proof
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import BEFORE_ACTIVATION, FINISHED, NOT_BEGUN, WATCHED, State
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -26,7 +27,7 @@ def standing(proof, *, name="report", active=True, elsewhere=False):
         next_run_at=None,
         waived=False,
     )
-    return ConsumerProof(consumer=consumer, proof=proof, why="")
+    return ConsumerProof(consumer=consumer, proof=proof, why=Reason.of(Code.CHECK))
 
 
 def advised(*given, **more):
@@ -160,15 +161,15 @@ def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
 
 
 def test_callers_are_given_more_time_or_answered_for():
-    callers = ConsumerProof(consumer=None, proof=Proof.UNPROVABLE, why="")
+    callers = ConsumerProof(consumer=None, proof=Proof.UNPROVABLE, why=Reason.of(Code.CHECK))
     assert choices(State.WATCHING, standings=[callers]) == [
         "extend rot_1 --until TIME",
         "waive rot_1 --callers --why TEXT",
         "rollback rot_1",
     ]
-    assert choices(State.WATCHING, standings=[ConsumerProof(consumer=None, proof=Proof.AWAITED, why="")]) == [
-        "rollback rot_1"
-    ]
+    assert choices(
+        State.WATCHING, standings=[ConsumerProof(consumer=None, proof=Proof.AWAITED, why=Reason.of(Code.CHECK))]
+    ) == ["rollback rot_1"]
 
 
 def test_nobody_is_led_back_to_an_old_value_that_is_refused():

@@ -4,6 +4,7 @@ import pytest
 
 from vaultcore.model import Stage
 from worker.domain.drift import DIFFERS, SETTLED, Asked, Result, judge
+from worker.wording import say
 
 CURRENT, PREVIOUS, PENDING = Stage.CURRENT, Stage.PREVIOUS, Stage.PENDING
 YES, NO = True, False
@@ -44,7 +45,7 @@ def test_what_the_answers_come_to(
 ) -> None:
     judged = judge(ask(*answers), unknown, overlaps=overlaps, rotating=rotating)
     assert judged.result is result
-    assert all(one in judged.detail for one in unknown)
+    assert all(one in say(judged.detail) for one in unknown)
     assert (result in SETTLED) == (result is Result.AGREES)
     assert (result in DIFFERS) != (result in SETTLED)
 

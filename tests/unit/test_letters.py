@@ -16,6 +16,7 @@ from worker.delivery.formats import to_html, to_text
 from worker.delivery.letters import Letters
 from worker.domain.findings import FindingKind
 from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK, FoundLine, RotatedLine, TonightLine, build_digest
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
 NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -24,7 +25,7 @@ FOUND = [
     FoundLine(
         kind=FindingKind.LAPSED,
         subject="prod-vpn",
-        detail="lapsed 2 days ago",
+        detail=Reason.failed("lapsed 2 days ago"),
         deadline=datetime(2026, 2, 27, 2, 0, tzinfo=UTC),
         does=None,
         command="nightkey item update prod-vpn --value-file PATH",
@@ -34,15 +35,15 @@ FOUND = [
     FoundLine(
         kind=FindingKind.EXPIRING,
         subject="prod-smtp",
-        detail="expires in 3 days",
+        detail=Reason.failed("expires in 3 days"),
         deadline=datetime(2026, 3, 4, 12, 0, tzinfo=UTC),
-        does="replaces it from 2026-03-02 02:00 UTC on",
+        does=Reason.failed("replaces it from 2026-03-02 02:00 UTC on"),
         command=None,
     ),
     FoundLine(
         kind=FindingKind.NO_EXPIRY,
         subject="prod-ldap",
-        detail="nobody will notice when it stops working",
+        detail=Reason.of(Code.NO_EXPIRY),
         deadline=None,
         does=None,
         command="nightkey item update prod-ldap --expires-at TIME",
@@ -56,12 +57,24 @@ ROTATED = [
         state=State.WATCHING,
         version=2,
         error=None,
-        waits_for=("the overlap", "the first run of intake"),
+        waits_for=(Reason.failed("the overlap"), Reason.failed("the first run of intake")),
     ),
     RotatedLine(
-        id="rot_3", item="prod-git", state=State.ROLLED_BACK, version=2, error="401 from git", waits_for=()
+        id="rot_3",
+        item="prod-git",
+        state=State.ROLLED_BACK,
+        version=2,
+        error=Reason.failed("401 from git"),
+        waits_for=(),
     ),
-    RotatedLine(id="rot_4", item="prod-dns", state=State.STUCK, version=2, error="undo failed", waits_for=()),
+    RotatedLine(
+        id="rot_4",
+        item="prod-dns",
+        state=State.STUCK,
+        version=2,
+        error=Reason.failed("undo failed"),
+        waits_for=(),
+    ),
 ]
 ROTATION = {
     "item": "prod-smtp",
@@ -78,7 +91,7 @@ DATA = {
         night=NIGHT,
         now=NIGHT,
         total=60,
-        tonight=[TonightLine(item="prod-erp", why="expires in 5 days", does="replaces it")],
+        tonight=[TonightLine(item="prod-erp", why=Reason.failed("expires in 5 days"), does="replaces it")],
     ),
     "rotation-rolled-back": ROTATION | {"works": True},
     "rotation-cancelled": ROTATION | {"works": False},

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.domain.limits import (
-    STOPPED,
     Breaker,
     Caps,
     Contender,
@@ -22,7 +21,9 @@ from worker.domain.limits import (
     share_out,
     when_to_begin,
 )
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
+from worker.wording import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -57,7 +58,7 @@ def taken(*counterparts, room=ROOM):
     ],
 )
 def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_counterpart(room, counterpart, why):
-    assert room.explain_full(counterpart) == why
+    assert say(room.find_full(counterpart)) == (why or "")
 
 
 def test_taking_leaves_the_room_before_as_it_was():
@@ -72,7 +73,7 @@ def test_no_cap_is_ever_passed_by_asking_first(night, counterpart, wanted):
     room = Room(caps=Caps(night=night, counterpart=counterpart))
     let_in = []
     for one in wanted:
-        if room.explain_full(one) is None:
+        if room.find_full(one) is None:
             room = room.take(one)
             let_in.append(one)
 
@@ -267,14 +268,16 @@ def test_the_others_wait_until_the_first_has_succeeded_or_failed(before, turn, f
     admission = admit(night=count(before), before=before, breaker=BREAKER)
 
     assert admission.turn is turn
-    assert admission.why == ("" if first is None else FIRST.format(first))
+    assert say(admission.why) == ("" if first is None else FIRST.format(first))
 
 
 def test_a_night_that_failed_too_often_lets_nobody_begin():
     failed = [other(State.ROLLED_BACK)] * 3
 
     assert admit(night=count(failed), before=[], breaker=BREAKER).turn is Turn.STOP
-    assert admit(night=count(failed), before=[other(State.DONE)], breaker=BREAKER).why == STOPPED
+    assert admit(night=count(failed), before=[other(State.DONE)], breaker=BREAKER).why == Reason.of(
+        Code.NIGHT_STOPPED
+    )
     assert admit(night=count(failed[:2]), before=[], breaker=BREAKER).turn is Turn.GO
 
 

@@ -12,6 +12,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision, DueItem, plan_item
 from worker.domain.saga import FINISHED, State
+from worker.wording import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -146,7 +147,7 @@ def test_the_decision_and_what_its_owner_is_told(due, action, kind, level):
     ],
 )
 def test_why_says_what_a_person_can_do(due, says):
-    assert plan_item(due, NOW, PLENTY).why.startswith(says)
+    assert say(plan_item(due, NOW, PLENTY).why).startswith(says)
 
 
 def test_a_finding_is_about_the_item_and_reaches_its_owner():
@@ -155,7 +156,7 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
     assert finding.subject == finding.item_id == DUE.item_id
     assert finding.item == DUE.name
     assert finding.workflow is None
-    assert (finding.detail, finding.deadline) == ("lapsed 2 days ago", NOW - 2 * DAY)
+    assert (say(finding.detail), finding.deadline) == ("lapsed 2 days ago", NOW - 2 * DAY)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_finding_is_about_the_item_and_reaches_its_owner():
 def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, does, command):
     finding = plan_item(due, NOW, PLENTY).finding
 
-    assert finding.does == does if does is None else finding.does.startswith(does)
+    assert finding.does == does if does is None else say(finding.does).startswith(does)
     assert finding.command == ("nightkey item rotate prod-ticketing-api-token" if command is True else command)
 
 
@@ -227,7 +228,7 @@ def test_what_a_full_night_leaves_waits_for_another_unless_it_would_lapse(due, r
     decision = plan_item(due, NOW, room)
 
     assert decision.action is action
-    assert why in decision.why
+    assert why in say(decision.why)
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,10 @@ from typing import Any
 
 import pytest
 
-from worker.domain.approvals import NOBODY_APPROVED
-from worker.domain.limits import STOPPED
-from worker.domain.problems import (
-    RESTING_LATE,
-    Problem,
-    ProblemKind,
-    describe,
-    judge_rotation,
-    worst_first,
-)
+from worker.domain.problems import RESTING_LATE, Problem, ProblemKind, judge_rotation, worst_first
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
+from worker.wording import describe
 
 NOW = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -41,10 +34,10 @@ def judge(state, *, at_end=True, **values):
         (State.UNDOING, {"waits_for": ("what may take effect late",)}, ProblemKind.GOING_BACK),
         (State.UNDOING, {"failing": True}, ProblemKind.GOING_BACK),
         (State.CANCELLED, {}, None),
-        (State.CANCELLED, {"error": "its owner gave it another value meanwhile"}, None),
+        (State.CANCELLED, {"error": Reason.of(Code.GIVEN_MEANWHILE)}, None),
         (State.CANCELLED, {"failed": True}, ProblemKind.NOT_BEGUN),
-        (State.CANCELLED, {"error": STOPPED}, ProblemKind.NOT_BEGUN),
-        (State.CANCELLED, {"error": NOBODY_APPROVED}, ProblemKind.NOT_BEGUN),
+        (State.CANCELLED, {"error": Reason.of(Code.NIGHT_STOPPED)}, ProblemKind.NOT_BEGUN),
+        (State.CANCELLED, {"error": Reason.of(Code.NOBODY_APPROVED)}, ProblemKind.NOT_BEGUN),
         (State.PLANNED, {"failing": True, "waits_for": ("the other side",)}, ProblemKind.RETRYING),
         (State.PLANNED, {"failing": True}, ProblemKind.RETRYING),
         (State.WATCHING, {"failing": True}, ProblemKind.RETRYING),
@@ -96,7 +89,14 @@ def test_the_worst_comes_first_and_nothing_twice():
 @pytest.mark.parametrize("kind", ProblemKind)
 def test_each_has_a_sentence_of_one_line_that_leaves_nothing_open(kind):
     said = describe(
-        Problem(kind=kind, subject="{prod}", id="rot_1", error="the service said {no}", at=NOW, number=2)
+        Problem(
+            kind=kind,
+            subject="{prod}",
+            id="rot_1",
+            error=Reason.failed("the service said {no}"),
+            at=NOW,
+            number=2,
+        )
     )
     assert "\n" not in said
     assert "None" not in said

@@ -8,17 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.domain.proof import (
-    Callers,
-    Consumer,
-    Overlap,
-    Proof,
-    choose_canary,
-    judge,
-    stand,
-    stand_callers,
-)
+from worker.domain.proof import Callers, Consumer, Overlap, Proof, choose_canary, judge, stand, stand_callers
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
+from worker.wording import say, say_each
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -100,7 +93,7 @@ def test_how_a_consumer_stands_and_why(consumer, proof, why):
 
     assert standing.consumer is consumer
     assert standing.proof is proof
-    assert why in standing.why
+    assert why in say(standing.why)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +113,7 @@ def test_after_the_overlap_nobody_is_awaited_and_without_an_end_everybody(ends, 
 def test_a_run_that_did_not_come_is_said():
     why = stand(REPORT, number=NEW, ends=NOW, now=NOW).why
 
-    assert why == "the first good production run of report, which did not come during the overlap"
+    assert say(why) == "the first good production run of report, which did not come during the overlap"
 
 
 # What follows from a look
@@ -144,10 +137,14 @@ def test_a_run_that_did_not_come_is_said():
 def test_the_old_value_goes_when_everybody_is_proven_or_answered_for(consumers, waits_for):
     watched = watched_by(*consumers)
 
-    assert watched.waits_for == waits_for
+    assert tuple(say_each(watched.waits_for)) == waits_for
     assert watched.state is (State.WATCHING if waits_for else State.RETIRING)
     assert watched.next_at == (NOW + HOUR if waits_for else NOW)
     assert not watched.widens
+
+
+RUN = Reason.of(Code.RUN_WITH_OLD, workflow="sync")
+UNCOLLECTED = Reason.of(Code.NOT_COLLECTED_YET)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +153,14 @@ def test_the_old_value_goes_when_everybody_is_proven_or_answered_for(consumers, 
         ({"ends": NOW + SECOND}, ("the overlap, until 2026-03-01 02:00:01 UTC",), NOW + SECOND),
         ({"ends": NOW + DAY}, ("the overlap, until 2026-03-02 02:00:00 UTC",), NOW + HOUR),
         ({"ends": None}, (), NOW),
-        ({"others": ("a run of sync",)}, ("a run of sync",), NOW + HOUR),
+        ({"others": (RUN,)}, ("a run of sync that began with the old value",), NOW + HOUR),
         (
-            {"ends": NOW + DAY, "others": ("a run of sync", "its owner")},
-            ("the overlap, until 2026-03-02 02:00:00 UTC", "a run of sync", "its owner"),
+            {"ends": NOW + DAY, "others": (RUN, UNCOLLECTED)},
+            (
+                "the overlap, until 2026-03-02 02:00:00 UTC",
+                "a run of sync that began with the old value",
+                "its owner, who has not collected the new key",
+            ),
             NOW + HOUR,
         ),
         (
@@ -169,13 +170,17 @@ def test_the_old_value_goes_when_everybody_is_proven_or_answered_for(consumers, 
         ),
         ({"opens": NOW - SECOND}, (), NOW),
         # When changes may be made is said last, when all else is done; it is looked at then all the same.
-        ({"opens": NOW + SECOND, "others": ("a run of sync",)}, ("a run of sync",), NOW + SECOND),
+        (
+            {"opens": NOW + SECOND, "others": (RUN,)},
+            ("a run of sync that began with the old value",),
+            NOW + SECOND,
+        ),
     ],
 )
 def test_the_old_value_waits_for_its_overlap_for_others_and_for_a_window(fields, waits_for, next_at):
     watched = watched_by(PROVEN, **fields)
 
-    assert watched.waits_for == waits_for
+    assert tuple(say_each(watched.waits_for)) == waits_for
     assert watched.state is (State.WATCHING if waits_for else State.RETIRING)
     assert watched.next_at == next_at
 
@@ -209,7 +214,7 @@ def test_the_others_wait_for_the_one_that_goes_first(canary, why):
 
     assert watched.state is State.CANARY
     assert len(watched.waits_for) == 1
-    assert watched.waits_for[0].endswith(why)
+    assert say(watched.waits_for[0]).endswith(why)
     assert not watched.widens
     assert watched.next_at == NOW + HOUR
 
@@ -377,7 +382,7 @@ def test_the_order_of_the_rows_changes_nothing(found, random):
 def test_without_a_consumer_nothing_is_proven_whatever_time_has_gone_by():
     waiting = watched_by(unread=True, ends=NOW - DAY)
     assert waiting.state is State.WATCHING
-    assert waiting.waits_for == ("a workflow that uses it: nothing here has read the new value",)
+    assert say_each(waiting.waits_for) == ["a workflow that uses it: nothing here has read the new value"]
     assert watched_by(ends=NOW - DAY).state is State.RETIRING
 
 
@@ -419,7 +424,7 @@ FIRST_CALL = "the first call with the new key, which was collected by user:ann o
 def test_callers_have_moved_when_the_new_key_was_used_and_the_old_one_is_not(callers, now, proof, why):
     found = stand_callers(callers, ends=ENDS, now=now)
     assert (found.proof, found.name, found.consumer) == (proof, "its callers", None)
-    assert why in found.why
+    assert why in say(found.why)
 
 
 @given(
@@ -447,4 +452,4 @@ def test_where_the_old_value_does_not_work_beside_the_new_one_nothing_speaks_of_
             now=NOW,
         )
         assert found.waits_for
-        assert not any("overlap" in reason for reason in found.waits_for)
+        assert not any("overlap" in reason for reason in say_each(found.waits_for))

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vaultcore.errors import Cause
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply, count_failure, decide
 from worker.domain.saga import Failure, State, Transition
+from worker.wording import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -17,7 +19,7 @@ AT_WORK = Rotation(
     item="prod-ticketing-api-token",
     rotator="http",
     state=State.INSTALLED,
-    reason="",
+    reason=Reason.of(Code.BY_HAND),
     asked_by="",
     old_number=1,
     next_at=NOW,
@@ -27,7 +29,7 @@ AT_WORK = Rotation(
     failing_since=NOW - MINUTE,
     polls=4,
     settling_since=NOW - 2 * MINUTE,
-    waits_for=["the other side"],
+    waits_for=[Reason.failed("the other side")],
 )
 
 
@@ -44,22 +46,26 @@ def test_another_step_counts_its_tries_anew_and_the_time_to_spread_over_all() ->
 
 
 def test_a_try_that_is_repeated_goes_on_counting() -> None:
-    to = Transition(state=State.INSTALLED, next_at=NOW + MINUTE, waits_for=("it",), retries=True)
-    failure = Failure(cause=Cause.OUTAGE, message="away")
+    to = Transition(state=State.INSTALLED, next_at=NOW + MINUTE, waits_for=(Reason.failed("it"),), retries=True)
+    failure = Failure(cause=Cause.OUTAGE, why=Reason.failed("away"))
     after = apply(AT_WORK, to, now=NOW, **count_failure(AT_WORK, failure, to, now=NOW))
     assert tries(after) == (3, 3, AT_WORK.failing_since, 4)
-    assert (after.settling_since, after.waits_for, after.last_error) == (None, ["it"], "away")
+    assert (after.settling_since, after.waits_for, say(after.last_error)) == (
+        None,
+        [Reason.failed("it")],
+        "away",
+    )
 
 
 def test_a_try_that_keeps_to_the_other_sides_word_does_not_count() -> None:
     to = Transition(state=State.INSTALLED, next_at=NOW + MINUTE, retries=True, held=True)
-    changes = count_failure(AT_WORK, Failure(cause=Cause.OUTAGE, message="later"), to, now=NOW)
+    changes = count_failure(AT_WORK, Failure(cause=Cause.OUTAGE, why=Reason.failed("later")), to, now=NOW)
     assert (changes["outages"], changes["attempts"]) == (2, 2)
 
 
 def test_who_is_stuck_is_known_by_where_and_a_decision_ends_that() -> None:
     to = Transition(state=State.STUCK, next_at=None)
-    changes = count_failure(AT_WORK, Failure(cause=Cause.MISTAKE, message="no"), to, now=NOW)
+    changes = count_failure(AT_WORK, Failure(cause=Cause.MISTAKE, why=Reason.failed("no")), to, now=NOW)
     stuck = apply(AT_WORK, to, now=NOW, **changes)
     assert (stuck.stuck_in, stuck.next_at, stuck.finished_at) == (State.INSTALLED, None, None)
     decided = decide(stuck, state=State.INSTALLED, next_at=NOW)
@@ -73,6 +79,6 @@ def test_who_comes_to_no_other_state_is_not_due_at_once(said: datetime, due: dat
 
 
 def test_what_is_over_has_ended_now_and_waits_for_nothing() -> None:
-    to = Transition(state=State.DONE, next_at=None, waits_for=("a word",))
+    to = Transition(state=State.DONE, next_at=None, waits_for=(Reason.failed("a word"),))
     after = apply(replace(AT_WORK, state=State.RETIRING), to, now=NOW)
     assert (after.finished_at, after.waits_for) == (NOW, [])

@@ -20,6 +20,7 @@ from worker.domain import saga
 from worker.domain.limits import Caps, Room, hold_until, when_to_begin
 from worker.domain.plan import Action, DueItem, plan_item
 from worker.domain.proof import Consumer, Overlap, choose_canary, judge
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply, count_failure, decide
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 
@@ -194,7 +195,7 @@ class Rotating(RuleBasedStateMachine):
             item="prod-ticketing-api-token",
             rotator="http",
             state=state,
-            reason="",
+            reason=Reason.of(Code.BY_HAND),
             asked_by="",
             hurried=hurried,
             gated=gated,
@@ -279,7 +280,9 @@ class Rotating(RuleBasedStateMachine):
             return None
         begun = self.state is State.WORKFLOW_TESTED
         return Transition(
-            state=self.state if begun else State.SCHEDULED, next_at=begins_at, waits_for=("a moment",)
+            state=self.state if begun else State.SCHEDULED,
+            next_at=begins_at,
+            waits_for=(Reason.of(Code.MOMENT),),
         )
 
     def attempt(self, step):
@@ -314,7 +317,7 @@ class Rotating(RuleBasedStateMachine):
         rotation, now = self.rotation, self.now
         to = saga.after_success(step, now)
         if late and step in (Step.RETIRE, Step.UNDO):
-            to = Transition(state=self.state, next_at=now + LATE, waits_for=("what may take effect late",))
+            to = Transition(state=self.state, next_at=now + LATE, waits_for=(Reason.of(Code.LATE_EFFECT),))
         values = {}
         if step is Step.CREATE:
             self.values[rotation.new_number].filled = True
@@ -369,7 +372,7 @@ class Rotating(RuleBasedStateMachine):
                 opens=max(now, self.frozen_until) if rotation.gated else now,
                 canary_id=rotation.canary_id,
                 others=tuple(
-                    f"a run of {workflow.name}"
+                    Reason.of(Code.RUN_WITH_OLD, workflow=workflow.name)
                     for workflow in self.workflows
                     if workflow.run is not None and workflow.run.started_at <= moved_at
                 ),
@@ -390,7 +393,7 @@ class Rotating(RuleBasedStateMachine):
 
     def fail(self, step, cause):
         rotation = self.rotation
-        failure = Failure(cause=cause, message="it did not work")
+        failure = Failure(cause=cause, why=Reason.failed("it did not work"))
         to = saga.after_failure(
             step,
             rotation.state,
@@ -611,7 +614,7 @@ class Rotating(RuleBasedStateMachine):
         for one in self.ended:
             assert one.next_at is None
             assert saga.next_step(one.state, hurried=one.hurried) is None
-            assert not saga.is_moving(one.state, tuple(one.waits_for))
+            assert not saga.is_moving(one.state, one.waits_for)
 
     @invariant()
     def an_end_leaves_one_value(self):

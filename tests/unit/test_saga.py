@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vaultcore.errors import Cause
 from worker.domain.backoff import backoff
+from worker.domain.reasons import Reason
 from worker.domain.saga import (
     BEFORE_ACTIVATION,
     FINISHED,
@@ -25,6 +26,7 @@ from worker.domain.saga import (
     next_step,
     slack_ends,
 )
+from worker.wording import say_all, say_each
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -37,9 +39,9 @@ LIMITS = Limits(
     settle=timedelta(seconds=30),
 )
 FRESH = Progress(rotation_id="rot_1", outages=0, failing_since=None, candidates=0)
-OUTAGE = Failure(cause=Cause.OUTAGE, message="connect timed out")
-REJECTED = Failure(cause=Cause.REJECTED, message="401")
-MISTAKE = Failure(cause=Cause.MISTAKE, message="no such setting")
+OUTAGE = Failure(cause=Cause.OUTAGE, why=Reason.failed("connect timed out"))
+REJECTED = Failure(cause=Cause.REJECTED, why=Reason.failed("401"))
+MISTAKE = Failure(cause=Cause.MISTAKE, why=Reason.failed("no such setting"))
 
 ON_THE_WAY = [
     (State.PLANNED, Step.CREATE, State.CREATED),
@@ -117,7 +119,7 @@ def test_a_success_goes_on_at_once_unless_it_is_the_end(step):
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("waits_for", [(), ("the other side to come back",)])
+@pytest.mark.parametrize("waits_for", [(), (Reason.failed("away"),)])
 def test_a_night_waits_for_what_is_at_work_and_for_what_has_its_turn_in_it(state, waits_for):
     rests = FINISHED | {State.REQUESTED, State.SCHEDULED, State.CANARY, State.WATCHING, State.STUCK}
     expected = state is State.QUEUED or (state not in rests and not waits_for)
@@ -144,7 +146,7 @@ def test_after_its_tries_the_night_no_longer_waits_for_it(outages, waits):
     transition = fail(Step.INSTALL, State.CREATED, OUTAGE, outages=outages, failing_since=NOW - HOUR)
 
     assert is_moving(transition.state, transition.waits_for) is not waits
-    assert transition.waits_for == (("the other side to come back: connect timed out",) if waits else ())
+    assert say_all(transition.waits_for) == ("the other side to come back: connect timed out" if waits else "")
 
 
 @pytest.mark.parametrize(("state", "step"), ALL)
@@ -262,11 +264,11 @@ def test_nobody_goes_back_to_what_an_owner_has_replaced():
 
 @pytest.mark.parametrize(("state", "step"), ALL)
 def test_who_says_when_to_come_back_is_not_asked_before_and_the_night_does_not_wait(state, step):
-    later = replace(OUTAGE, message="too many requests", retry_at=NOW + 3 * HOUR)
+    later = replace(OUTAGE, why=Reason.failed("too many requests"), retry_at=NOW + 3 * HOUR)
     transition = fail(step, state, later)
 
     assert (transition.state, transition.next_at) == (state, NOW + 3 * HOUR)
-    assert transition.waits_for == ("too many requests",)
+    assert say_each(transition.waits_for) == ["too many requests"]
     assert transition.held
     assert not is_moving(transition.state, transition.waits_for)
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.sharing import Sharer, find_shared
+from worker.wording import say
 
 
 def make(*families: int) -> list[Sharer]:
@@ -24,7 +25,7 @@ def test_all_are_told_where_there_are_two_families_and_nobody_where_there_is_one
     told = [one.item for one in found]
     assert told == ([one.item for one in sharers] if len(set(families)) > 1 else [])
     for one, finding in zip(sharers, found, strict=False):
-        assert f" {one.item}:" not in finding.detail
+        assert f" {one.item}:" not in say(finding.detail)
         assert finding.command is not None
         assert "--copy-of" in finding.command
 
@@ -37,7 +38,7 @@ def test_the_younger_is_to_become_the_copy_whoever_reads_of_it() -> None:
 def test_of_many_some_are_named() -> None:
     found = find_shared(make(*range(50)), None)
     assert len(found) == 50
-    assert found[10].detail.startswith("it has the same value as o0, o1, o2: ")
+    assert say(found[10].detail).startswith("it has the same value as o0, o1, o2: ")
 
 
 def test_the_original_that_is_named_is_no_copy_itself_and_what_is_to_become_one_has_none() -> None:

@@ -8,6 +8,7 @@ from worker.cli.commands import Commands
 from worker.cli.inputs import parse_time
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services, who
+from worker.wording import say
 
 if TYPE_CHECKING:
     from worker.services.night.acknowledgements import Quiet
@@ -30,8 +31,8 @@ def list_findings(
             "kind": one.finding.kind,
             "item": one.finding.item or one.finding.subject,
             "workflow": one.finding.workflow,
-            "detail": one.finding.detail,
-            "does": one.finding.does,
+            "detail": say(one.finding.detail),
+            "does": say(one.finding.does) or None,
             "command": one.finding.command,
             "opened_at": one.finding.opened_at,
             "quiet": one.quiet,

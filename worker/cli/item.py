@@ -29,6 +29,7 @@ from worker.domain.notices import CLAIM_COMMAND
 from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Consumer
+from worker.wording import say, say_each
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -301,8 +302,8 @@ def rotate(
                 "item_id": rotation.item_id,
                 "state": rotation.state,
                 "version": rotation.new_number,
-                "waits_for": rotation.waits_for,
-                "error": rotation.last_error,
+                "waits_for": say_each(rotation.waits_for),
+                "error": say(rotation.last_error) or None,
             }
         )
     else:

@@ -13,6 +13,7 @@ from worker.cli.output import note, note_at_once
 from worker.cli.terminal import fit_cell
 from worker.domain.rotation import Rotation
 from worker.domain.saga import FINISHED, State
+from worker.wording import say
 
 if TYPE_CHECKING:  # imported with the services
     from worker.services.night.inline import InlineNight
@@ -114,7 +115,7 @@ def _describe(rotation: Rotation) -> str:
     again = ""
     if rotation.failing_since is not None and rotation.next_at is not None:
         again = f"; next try {rotation.next_at:%H:%M:%S} UTC"
-    return f"{rotation.state}, {rotation.last_error}{again}"
+    return f"{rotation.state}, {say(rotation.last_error)}{again}"
 
 
 def _reached(state: State) -> int:

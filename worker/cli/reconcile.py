@@ -1,6 +1,6 @@
 """`nightkey reconcile`: after a restore, what the targets say of each item, and what a person answers."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from worker.cli.output import note, print_json, print_lines, print_table, sort_o
 from worker.cli.session import Json, open_services, who
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
 from worker.rows.comparisons import NamedComparison
+from worker.wording import say
+
+if TYPE_CHECKING:
+    from worker.services.rotation.comparison import Compared
 
 app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
@@ -39,7 +43,7 @@ def run(
     services = open_services()
     services.upkeep.anchors.refuse_older()
     done = services.rotation.comparison.compare_now(names or None)
-    rows = [vars(one) for one in done]
+    rows = [_show(one) for one in done]
     if json:
         print_json(rows)
     else:
@@ -63,9 +67,13 @@ def accept(
     services = open_services()
     done = [services.rotation.comparison.accept(name, actor=who()) for name in names]
     if json:
-        print_json([vars(one) for one in done])
+        print_json([_show(one) for one in done])
     else:
         print_lines(f"{one.item}: accepted as it is ({one.result})" for one in done)
+
+
+def _show(one: "Compared") -> dict[str, Any]:
+    return vars(one) | {"detail": say(one.detail)}
 
 
 def _describe(row: NamedComparison) -> dict[str, Any]:
@@ -73,7 +81,7 @@ def _describe(row: NamedComparison) -> dict[str, Any]:
         "item": row.item,
         "item_id": row.item_id,
         "result": Result(row.result).value,
-        "detail": row.detail,
+        "detail": say(row.detail),
         "compared_at": row.compared_at,
         "settled_at": row.settled_at,
         "settled_by": row.settled_by or _settled_by(row.result, settled=row.settled_at is not None),

@@ -14,6 +14,7 @@ from worker.domain.advice import Advice, advise
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.domain.states import RunStatus
+from worker.wording import say, say_all, say_each
 
 app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
@@ -47,7 +48,7 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
         {
             "workflow": standing.name,
             "state": standing.proof,
-            "why": standing.why,
+            "why": say(standing.why),
             "next_run_at": standing.consumer and standing.consumer.next_run_at,
         }
         for standing in standings
@@ -201,7 +202,7 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "stuck_in": rotation.stuck_in,
         "rotator": rotation.rotator,
         "counterpart": rotation.counterpart,
-        "reason": rotation.reason,
+        "reason": say(rotation.reason),
         "asked_by": rotation.asked_by,
         "approved_by": rotation.approved_by,
         "hurried": rotation.hurried,
@@ -212,9 +213,9 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "one_way": rotation.one_way,
         "attempts": rotation.attempts,
         "cause": rotation.last_cause,
-        "error": rotation.last_error,
+        "error": say(rotation.last_error) or None,
         "failing_since": rotation.failing_since,
-        "waits_for": rotation.waits_for,
+        "waits_for": say_each(rotation.waits_for),
         "next_at": rotation.next_at,
         "created_at": rotation.created_at,
         "activated_at": rotation.activated_at,
@@ -247,9 +248,9 @@ def print_outcome(rotation: Rotation) -> None:
     """Where a rotation has come to; what went wrong on standard error, at once."""
     print_lines([f"{rotation.item}: {rotation.state} (nightkey rotation show {rotation.id})"])
     if rotation.waits_for:
-        print_lines([f"waits for {'; '.join(rotation.waits_for)}"])
+        print_lines([f"waits for {say_all(rotation.waits_for)}"])
     if rotation.last_error and not is_good(rotation):
-        note(f"nightkey: {rotation.item}: {rotation.last_error}")
+        note(f"nightkey: {rotation.item}: {say(rotation.last_error)}")
 
 
 def _head(rotation: Rotation) -> list[str]:
@@ -257,7 +258,7 @@ def _head(rotation: Rotation) -> list[str]:
     approved = f", approved by {rotation.approved_by}" if rotation.approved_by else ""
     lines = [
         f"{rotation.id}: {rotation.item}, {rotation.state}",
-        f"by {rotation.rotator}{hurry}, {rotation.reason}, asked by {rotation.asked_by}{approved}",
+        f"by {rotation.rotator}{hurry}, {say(rotation.reason)}, asked by {rotation.asked_by}{approved}",
         f"version {rotation.old_number} → {rotation.new_number or '-'}",
     ]
     if rotation.one_way:
@@ -272,9 +273,9 @@ def _head(rotation: Rotation) -> list[str]:
         )
     elif rotation.last_error and rotation.state is not State.DONE:
         ended = rotation.state is State.CANCELLED and rotation.last_cause is None
-        lines.append(f"{'ended' if ended else 'last error'}: {rotation.last_error}")
+        lines.append(f"{'ended' if ended else 'last error'}: {say(rotation.last_error)}")
     if rotation.waits_for:
-        lines.append(f"waits for {'; '.join(rotation.waits_for)}")
+        lines.append(f"waits for {say_all(rotation.waits_for)}")
     return lines
 
 

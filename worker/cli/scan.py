@@ -10,9 +10,10 @@ from worker.cli.progress import show_progress
 from worker.cli.rotation import describe
 from worker.cli.session import Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
-from worker.domain.problems import describe as describe_problem
 from worker.domain.states import NightOutcome
 from worker.services.night.nights import Preview
+from worker.wording import describe as describe_problem
+from worker.wording import say
 
 
 def scan(
@@ -84,7 +85,7 @@ def _describe_actions(preview: Preview) -> list[dict[str, Any]]:
             "item": seen.name,
             "item_id": seen.item_id,
             "action": "none" if seen.decision is None else seen.decision.action.value,
-            "why": "it cannot be read" if seen.decision is None else seen.decision.why,
+            "why": "it cannot be read" if seen.decision is None else say(seen.decision.why),
         }
         for seen in preview.due
     ]
@@ -98,7 +99,7 @@ def _describe_findings(findings: list[Finding]) -> list[dict[str, Any]]:
             "item": finding.item,
             "item_id": finding.item_id,
             "workflow": finding.workflow,
-            "detail": finding.detail,
+            "detail": say(finding.detail),
         }
         for finding in ordered
     ]

@@ -4,9 +4,9 @@ import typer
 
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json, open_services
-from worker.domain.problems import describe
 from worker.rows.nights import Night
 from worker.services.night.status import Status
+from worker.wording import describe
 
 
 def status(*, json: Json = False) -> None:

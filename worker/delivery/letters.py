@@ -33,6 +33,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.jinja_bounds import BoundedEnvironment, BoundError, bounded, measure, spend
 from worker.domain.notices import Letter, Message
+from worker.domain.reasons import Reason
+from worker.wording import say
 
 _OWN = "nightkey"
 _BUILT_IN = resources.files("worker.delivery") / "templates"
@@ -208,7 +210,11 @@ def _set_up(kind: type[ImmutableSandboxedEnvironment], loader: BaseLoader) -> En
 
 
 def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
-    known = {**data, "local": lambda time: _show_local(time, zone), "end_of_subject": _Markdown(_END)}
+    known = {
+        **_put_into_words(data),
+        "local": lambda time: _show_local(time, zone),
+        "end_of_subject": _Markdown(_END),
+    }
     subject, separator, body = template.render(known).partition(_END)
     if not separator:
         raise ValueError(f'it begins with no {{% extends "{_OWN}/{_LAYOUT}" %}}, nor with another of {_OWN}/')
@@ -219,6 +225,17 @@ def _write(template: Template, data: Mapping[str, Any], zone: str) -> Message:
     if data.get("token", "") not in body:
         raise ValueError("its body does not show {{ token | code }}, without which nobody can collect the key")
     return Message(subject=subject[:_SUBJECT_MAX], body=body + "\n")
+
+
+def _put_into_words(data: Any) -> Any:  # noqa: ANN401  # what a template is given
+    """Codes become what they say to people: a template knows texts alone."""
+    if isinstance(data, Reason):
+        return say(data)
+    if isinstance(data, Mapping):
+        return {name: _put_into_words(one) for name, one in data.items()}
+    if isinstance(data, list | tuple):
+        return [_put_into_words(one) for one in data]
+    return data
 
 
 def _say(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What an approval is bound to, and how its request ends: pure."""
+"""What an approval is bound to. Pure."""
 
 import hashlib
 import json
@@ -8,9 +8,6 @@ from vaultcore.model import Item, Policy
 
 _CAME_LATER = ("answers", "renew", "copy_of")
 """Parts that a policy did not have when some approvals were given: left at their default, they change none."""
-
-NOBODY_APPROVED = "nobody approved it in time"
-"""Why a rotation was cancelled whose request expired."""
 
 
 def digest_request(item: Item) -> str:

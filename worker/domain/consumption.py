@@ -6,10 +6,10 @@ No consumer, no proof: its new value would be known to nobody, and the old one i
 from collections.abc import Sequence
 
 from worker.domain.commands import quote_word
+from worker.domain.reasons import Code, Reason
 
 UNREAD = "nothing here could read what replaces it"
 NO_WAY_OUT = "no workflow uses it: nothing here can hand out the new value"
-AWAITS_READER = "a workflow that uses it: nothing here has read the new value"
 
 
 def explain_unread_plan(name: str) -> str:
@@ -20,13 +20,10 @@ def explain_unread_plan(name: str) -> str:
     )
 
 
-def explain_unread_rotation(name: str) -> str:
+def unread_rotation(name: str) -> Reason:
     """Why its rotation does not begin."""
-    return (
-        f"no active workflow here uses {name}, so {UNREAD}: apply one that does, or say that nothing here "
-        f"needs to read it (nightkey item update {quote_word(name)} --consumers none); if somebody else knows "
-        "the value, add --compromised"
-    )
+    command = f"nightkey item update {quote_word(name)} --consumers none"
+    return Reason.of(Code.UNREAD_ROTATION, item=name, command=command)
 
 
 def advise_unread(name: str) -> str:

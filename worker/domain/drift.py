@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vaultcore.model import Stage
+from worker.domain.reasons import Code, Reason
 
 
 class Result(StrEnum):
@@ -61,10 +62,10 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The result, and what it means, as a sentence without the item's name."""
+    """The result, and what it means."""
 
     result: Result
-    detail: str
+    detail: Reason
 
 
 def judge(asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bool, rotating: bool) -> Judged:
@@ -74,30 +75,24 @@ def judge(asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bo
     """
     accepted = [one for one in asked if one.accepted]
     current = [one.number for one in asked if one.stage is Stage.CURRENT]
-    others = f"; unknown here, and there: {', '.join(unknown)}" if unknown else ""
-    shown = f"version {current[0]}" if current else "no version"
+    version = current[0] if current else None
+    others = tuple(unknown) if unknown else None
     if any(one.stage is Stage.CURRENT for one in accepted):
         if unknown:
-            return Judged(result=Result.MORE_OUTSIDE, detail=f"{shown} is accepted{others}")
+            detail = Reason.of(Code.ACCEPTED, version=version, unknown=others)
+            return Judged(result=Result.MORE_OUTSIDE, detail=detail)
         if unknown is None and overlaps:
-            return Judged(
-                result=Result.UNLISTED,
-                detail=f"{shown} is accepted, and what else was made there since the copy cannot be listed: "
-                "look there for labels that begin with nightkey-, and revoke what is not in use",
-            )
-        return Judged(result=Result.AGREES, detail=f"{shown} is accepted")
+            return Judged(result=Result.UNLISTED, detail=Reason.of(Code.ACCEPTED_UNLISTED, version=version))
+        return Judged(result=Result.AGREES, detail=Reason.of(Code.ACCEPTED, version=version))
     if accepted and rotating and not overlaps and not unknown:
-        return Judged(
-            result=Result.AGREES, detail=f"version {accepted[-1].number} is accepted, as its rotation knows"
-        )
-    refused = f"{shown}, the current one here, is refused"
+        detail = Reason.of(Code.ACCEPTED_ROTATING, version=accepted[-1].number)
+        return Judged(result=Result.AGREES, detail=detail)
     for stage, result in ((Stage.PENDING, Result.PENDING_ACCEPTED), (Stage.PREVIOUS, Result.PREVIOUS_ACCEPTED)):
         found = [one.number for one in accepted if one.stage is stage]
         if found:
-            return Judged(
-                result=result, detail=f"{refused}, and version {found[-1]} ({stage.value}) is accepted{others}"
+            detail = Reason.of(
+                Code.REFUSED_HERE, version=version, accepted=found[-1], stage=stage.value, unknown=others
             )
-    return Judged(
-        result=Result.NONE_ACCEPTED,
-        detail=f"{refused}, and so is every other value of it here: it was replaced after the copy{others}",
-    )
+            return Judged(result=result, detail=detail)
+    detail = Reason.of(Code.ALL_REFUSED, version=version, unknown=others)
+    return Judged(result=Result.NONE_ACCEPTED, detail=detail)

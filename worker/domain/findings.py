@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from vaultcore.rules import show_duration
 from worker.domain.commands import quote_word
+from worker.domain.reasons import Code, Reason
 
 SUBJECT_MAX = 250
 _NAME_MAX = 60
@@ -75,9 +76,9 @@ class Finding:
     item: str | None
     workflow: str | None
     level: int
-    detail: str
+    detail: Reason
     deadline: datetime | None = None
-    does: str | None = None
+    does: Reason | None = None
     command: str | None = None
 
 
@@ -86,10 +87,10 @@ def find_of_item(
     item_id: str,
     item: str,
     *,
-    detail: str,
+    detail: Reason,
     level: int = 1,
     deadline: datetime | None = None,
-    does: str | None = None,
+    does: Reason | None = None,
     command: str | None = None,
 ) -> Finding:
     """What is seen of an item as a whole: one of a kind for each."""
@@ -129,7 +130,7 @@ def find_unreadable(
         item=name,
         workflow=None if workflow is None else str(workflow)[:_WORKFLOW_MAX],
         level=1,
-        detail=f"what is stored of {what} cannot be read ({problem}): restore its row from a backup",
+        detail=Reason.of(Code.UNREADABLE, what=what, problem=problem),
         command=show,
     )
 
@@ -143,7 +144,7 @@ def find_tampered(
     table: str,
     key: str,
     *,
-    what: str,
+    what: Reason,
     command: str,
     item_id: str | None = None,
     item: str | None = None,
@@ -157,8 +158,8 @@ def find_tampered(
         item=None if item is None else item[:_NAME_MAX],
         workflow=None if workflow is None else workflow[:_WORKFLOW_MAX],
         level=1,
-        detail=f"{what}: nothing is done by it. Restore it from a backup, or look at it and answer for it",
-        does="nothing, before that",
+        detail=what,
+        does=Reason.of(Code.NOTHING_BEFORE_THAT),
         command=command,
     )
 
@@ -172,7 +173,7 @@ def find_passed_over(subject: str, *, template: str, problem: str) -> Finding:
         item=None,
         workflow=None,
         level=1,
-        detail=f"the template {template} is passed over, ours is sent in its place: {problem[:_PROBLEM_MAX]}",
+        detail=Reason.of(Code.BAD_TEMPLATE, template=template, problem=problem[:_PROBLEM_MAX]),
         command="nightkey notice template",
     )
 
@@ -203,13 +204,24 @@ def show_lasting(duration: timedelta) -> str:
 
 def show_time_left(expires_at: datetime, now: datetime) -> str:
     """`in 3 days`, `in 5 hours`, `2 days ago`: whole units, rounded down."""
+    return show_time_left_of(count_seconds_left(expires_at, now))
+
+
+def count_seconds_left(expires_at: datetime, now: datetime) -> int:
+    """Whole seconds, and at least one before the expiry itself; none or fewer: it has lapsed."""
     left = expires_at - now
-    size = abs(left)
+    seconds = int(abs(left).total_seconds())
+    return max(seconds, 1) if left > timedelta(0) else -seconds
+
+
+def show_time_left_of(seconds: int) -> str:
+    """As `show_time_left`, of so many seconds."""
+    size = abs(seconds)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        number = int(size.total_seconds() // length)
+        number = size // length
         if number:
             text = f"{number} {unit}{'s' if number > 1 else ''}"
             break
     else:
         text = "a minute"
-    return f"{text} ago" if left <= timedelta(0) else f"in {text}"
+    return f"in {text}" if seconds > 0 else f"{text} ago"

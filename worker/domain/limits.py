@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from worker.domain.backoff import double
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
-STOPPED = "too many rotations of this night have failed"
 _NIGHT = timedelta(days=1)
 _SUCCEEDED = frozenset({State.CANARY, State.WATCHING, State.RETIRING, State.DONE})
 _FAILED = frozenset({State.UNDOING, State.ROLLED_BACK, State.STUCK})
@@ -31,12 +31,12 @@ class Room:
     taken: int = 0
     by_counterpart: Mapping[str, int] = field(default_factory=dict)
 
-    def explain_full(self, counterpart: str | None) -> str | None:
+    def find_full(self, counterpart: str | None) -> Reason | None:
         """Why there is no room for another one; None: there is."""
         if self.taken >= self.caps.night:
-            return f"tonight's {self.caps.night} rotations are taken"
+            return Reason.of(Code.NIGHT_FULL, number=self.caps.night)
         if counterpart is not None and self.by_counterpart.get(counterpart, 0) >= self.caps.counterpart:
-            return f"tonight's {self.caps.counterpart} rotations at {counterpart} are taken"
+            return Reason.of(Code.TARGET_FULL, number=self.caps.counterpart, target=counterpart)
         return None
 
     def left(self) -> int:
@@ -65,7 +65,7 @@ def share_out(candidates: Iterable[Contender], room: Room) -> tuple[frozenset[st
     """Whose turn it is tonight, the first to expire first, and the room that is left then."""
     chosen = set()
     for candidate in sorted(candidates, key=lambda one: (one.expires_at, one.item_id)):
-        if candidate.urgent or room.explain_full(candidate.counterpart) is None:
+        if candidate.urgent or room.find_full(candidate.counterpart) is None:
             chosen.add(candidate.item_id)
             room = room.take(candidate.counterpart)
     return frozenset(chosen), room
@@ -123,8 +123,10 @@ class Turn(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
+    """`why`: what it waits for, or why it does not begin; None: it begins."""
+
     turn: Turn
-    why: str = ""
+    why: Reason | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +146,14 @@ def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: B
     others start; where it fails, the next is the first.
     """
     if breaker.is_open(night):
-        return Admitted(turn=Turn.STOP, why=STOPPED)
+        return Admitted(turn=Turn.STOP, why=Reason.of(Code.NIGHT_STOPPED))
     if any(other.state in _SUCCEEDED for other in before):
         return Admitted(turn=Turn.GO)
     for other in before:
         if other.state in _OUT_OF_THE_WAY:
             continue
         turn = Turn.QUEUE if other.moving else Turn.REST
-        return Admitted(turn=turn, why=f"{other.item}, the first at its target system in this night")
+        return Admitted(turn=turn, why=Reason.of(Code.FIRST_AT_TARGET, item=other.item))
     return Admitted(turn=Turn.GO)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from worker.domain.commands import quote_word
 from worker.domain.findings import WORST_FIRST, FindingKind, show_time_left
+from worker.domain.reasons import Reason
 from worker.domain.saga import State
 
 CLAIM_MARK = "{claim}"
@@ -73,9 +74,9 @@ class FoundLine:
 
     kind: FindingKind
     subject: str
-    detail: str
+    detail: Reason
     deadline: datetime | None
-    does: str | None
+    does: Reason | None
     command: str | None
     users: tuple[str, ...] = ()
     belongs: tuple[str, ...] = ()
@@ -89,8 +90,8 @@ class RotatedLine:
     item: str
     state: State
     version: int | None
-    error: str | None
-    waits_for: tuple[str, ...]
+    error: Reason | None
+    waits_for: tuple[Reason, ...]
     works: bool = True
     """The version before it works beside the new one."""
     made: bool = True
@@ -102,7 +103,7 @@ class TonightLine:
     """What the coming night will do, for a preview."""
 
     item: str
-    why: str
+    why: Reason
     does: str
 
 

@@ -6,9 +6,11 @@ from enum import StrEnum
 
 from vaultcore.model import Mode
 from worker.domain.commands import quote_word, replace_command
-from worker.domain.consumption import UNREAD, advise_unread
-from worker.domain.findings import Finding, FindingKind, expiry_level, find_of_item, show_time_left
+from worker.domain.consumption import advise_unread
+from worker.domain.findings import Finding, FindingKind, count_seconds_left, expiry_level, find_of_item
 from worker.domain.limits import Room, cannot_wait, when_to_begin
+from worker.domain.reasons import Code, Reason
+from worker.domain.saga import State
 
 _AHEAD = timedelta(days=1)
 """How long before its window opens a rotation is planned."""
@@ -65,7 +67,7 @@ class Decision:
     """What is done, why, from when, and what the owner is told of it if anything."""
 
     action: Action
-    why: str
+    why: Reason
     begins_at: datetime | None
     finding: Finding | None
 
@@ -75,9 +77,9 @@ class _Choice:
     """`does` and `command` as in `Finding`."""
 
     action: Action
-    why: str
+    why: Reason
     begins_at: datetime | None = None
-    does: str | None = None
+    does: Reason | None = None
     command: str | None = None
 
 
@@ -101,7 +103,7 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
             item.item_id,
             item.name,
             level=level or 1,
-            detail=_show_urgency(item, now),
+            detail=_urgency(item, now),
             deadline=item.expires_at,
             does=choice.does,
             command=choice.command,
@@ -121,27 +123,30 @@ def _choose(item: DueItem, now: datetime, room: Room) -> _Choice:
 def _stay(item: DueItem, now: datetime) -> _Choice | None:
     """Why nothing is done about it in this night, whatever the windows say; None: it is to be replaced."""
     if item.differs:
-        why = "it differs from its target since the restore"
-        command = f"nightkey reconcile accept {quote_word(item.name)}"
-        return _Choice(
-            action=Action.HOLD, why=f"{why}: nightkey reconcile list", does=f"nothing: {why}", command=command
-        )
-    if item.unread:
-        why = f"no active workflow here uses it: {UNREAD}"
-        return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=advise_unread(item.name))
-    if item.hold_until is not None and item.hold_until > now:
-        again = f"next try after {_show(item.hold_until)}"
         return _Choice(
             action=Action.HOLD,
-            why=f"its rotation failed, {again}",
-            does=f"tries to replace it again after {_show(item.hold_until)}, since the last try failed",
+            why=Reason.of(Code.DIFFERS_SINCE_RESTORE, command="nightkey reconcile list"),
+            does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.DIFFERS_SINCE_RESTORE)),
+            command=f"nightkey reconcile accept {quote_word(item.name)}",
+        )
+    if item.unread:
+        why = Reason.of(Code.UNREAD)
+        does = Reason.of(Code.DOES_NOTHING, why=why)
+        return _Choice(action=Action.HOLD, why=why, does=does, command=advise_unread(item.name))
+    if item.hold_until is not None and item.hold_until > now:
+        return _Choice(
+            action=Action.HOLD,
+            why=Reason.of(Code.RETRIES_AFTER, at=item.hold_until),
+            does=Reason.of(Code.DOES_RETRY, at=item.hold_until),
             command=_by_hand(item),
         )
     if item.rotate_from > now:
-        what = "asks for approval" if item.mode is Mode.APPROVE else "rotates"
-        does = "asks for an approval to replace it" if item.mode is Mode.APPROVE else "replaces it"
-        since = _show(item.rotate_from)
-        return _Choice(action=Action.NONE, why=f"{what} from {since}", does=f"{does} from {since} on")
+        asks = item.mode is Mode.APPROVE
+        return _Choice(
+            action=Action.NONE,
+            why=Reason.of(Code.ASKS_FROM if asks else Code.ROTATES_FROM, at=item.rotate_from),
+            does=Reason.of(Code.DOES_ASK_FROM if asks else Code.DOES_REPLACE_FROM, at=item.rotate_from),
+        )
     return None
 
 
@@ -155,33 +160,39 @@ def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
         now=now,
     )
     if begins_at is None:
-        return _hold(item, "its windows and freezes allow no moment for a rotation")
+        return _hold(item, Reason.of(Code.NO_MOMENT))
     if not item.expiry_first and begins_at > now and begins_at >= item.expires_at:
-        return _hold(item, f"its window opens too late, {_show(begins_at)}: it lapses first")
-    urgency = _show_urgency(item, now)
+        return _hold(item, Reason.of(Code.OPENS_TOO_LATE, at=begins_at))
+    urgency = _urgency(item, now)
     if item.mode is Mode.APPROVE:
-        asks = "asks for an approval, in a message of its own"
-        return _Choice(action=Action.REQUEST, why=urgency, begins_at=begins_at, does=asks)
+        does = Reason.of(Code.DOES_ASK)
+        return _Choice(action=Action.REQUEST, why=urgency, begins_at=begins_at, does=does)
     if begins_at > now + _AHEAD:
-        opens = f"its window opens {_show(begins_at)}"
-        return _Choice(action=Action.WAIT, why=opens, does=f"replaces it when {opens}")
-    full = room.explain_full(item.counterpart)
+        return _Choice(
+            action=Action.WAIT,
+            why=Reason.of(Code.OPENS, at=begins_at),
+            does=Reason.of(Code.DOES_REPLACE_AT_OPENING, at=begins_at),
+        )
+    full = room.find_full(item.counterpart)
     if full is not None and not cannot_wait(item.expires_at, item.overlap, now):
         return _Choice(
-            action=Action.WAIT, why=f"{full}: another night", does=f"replaces it another night: {full}"
+            action=Action.WAIT,
+            why=Reason.of(Code.ANOTHER_NIGHT, why=full),
+            does=Reason.of(Code.DOES_REPLACE_ANOTHER_NIGHT, why=full),
         )
     if begins_at > now:
         return _Choice(
             action=Action.ROTATE,
-            why=f"{urgency}, begins {_show(begins_at)}, when changes may be made",
+            why=Reason.of(Code.EXPIRES_THEN, at=begins_at, **urgency.parameters),
             begins_at=begins_at,
-            does=f"replaces it from {_show(begins_at)} on, when changes may be made",
+            does=Reason.of(Code.DOES_REPLACE_IN_WINDOW, at=begins_at),
         )
-    return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does="replaces it in this night")
+    return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does=Reason.of(Code.DOES_REPLACE_TONIGHT))
 
 
-def _hold(item: DueItem, why: str) -> _Choice:
-    return _Choice(action=Action.HOLD, why=why, does=f"nothing: {why}", command=_by_hand(item))
+def _hold(item: DueItem, why: Reason) -> _Choice:
+    does = Reason.of(Code.DOES_NOTHING, why=why)
+    return _Choice(action=Action.HOLD, why=why, does=does, command=_by_hand(item))
 
 
 def _by_hand(item: DueItem) -> str:
@@ -190,37 +201,39 @@ def _by_hand(item: DueItem) -> str:
 
 def _ask_owner(item: DueItem) -> _Choice:
     if item.give is not None:
-        does = None if item.mode is Mode.NOTIFY else "waits until it has its value"
-        return _Choice(
-            action=Action.ASK, why=f"it waits for its value: {item.give}", does=does, command=item.give
-        )
+        does = None if item.mode is Mode.NOTIFY else Reason.of(Code.DOES_AWAIT_VALUE)
+        why = Reason.of(Code.AWAITS_VALUE, command=item.give)
+        return _Choice(action=Action.ASK, why=why, does=does, command=item.give)
     command = replace_command(item.name, item.lifetime)
-    return _Choice(action=Action.ASK, why=f"only its owner can replace it: {command}", command=command)
+    return _Choice(action=Action.ASK, why=Reason.of(Code.OWNER_REPLACES, command=command), command=command)
 
 
-def describe_open(rotation: str, state: str) -> tuple[str, str]:
+def describe_open(rotation: str, state: str) -> tuple[Reason | None, str]:
     """What Nightkey does about an item that is being rotated, and what a person can type."""
     choice = _go_on(rotation, state)
-    return choice.does or "", choice.command or ""
+    return choice.does, choice.command or ""
 
 
 def _go_on(rotation: str, state: str | None) -> _Choice:
     show = f"nightkey rotation show {rotation}"
-    if state == "stuck":
-        why = f"rotation {rotation} is stuck and needs a person: {show}"
-        return _Choice(action=Action.HOLD, why=why, does="nothing: its rotation is stuck", command=show)
-    if state == "requested":
+    if state == State.STUCK:
+        return _Choice(
+            action=Action.HOLD,
+            why=Reason.of(Code.IS_STUCK, rotation=rotation, command=show),
+            does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.STUCK)),
+            command=show,
+        )
+    if state == State.REQUESTED:
         approve = f"nightkey rotation approve {rotation}"
-        does = "replaces it as soon as somebody approves that"
-        return _Choice(action=Action.ASK, why=f"waits for approval: {approve}", does=does, command=approve)
-    why = f"rotation {rotation} is {state}"
-    return _Choice(action=Action.GO_ON, why=why, does=f"is at it: {why}", command=show)
+        return _Choice(
+            action=Action.ASK,
+            why=Reason.of(Code.AWAITS_APPROVAL, command=approve),
+            does=Reason.of(Code.DOES_REPLACE_WHEN_APPROVED),
+            command=approve,
+        )
+    why = Reason.of(Code.UNDER_WAY, rotation=rotation, state=state)
+    return _Choice(action=Action.GO_ON, why=why, does=Reason.of(Code.DOES_GO_ON, why=why), command=show)
 
 
-def _show_urgency(item: DueItem, now: datetime) -> str:
-    verb = "lapsed" if item.expires_at <= now else "expires"
-    return f"{verb} {show_time_left(item.expires_at, now)}"
-
-
-def _show(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+def _urgency(item: DueItem, now: datetime) -> Reason:
+    return Reason.of(Code.EXPIRES, seconds=count_seconds_left(item.expires_at, now))

@@ -5,17 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from worker.domain.consumption import AWAITS_READER
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
 LOOK_AGAIN = timedelta(hours=1)
 CANARY_AUTO = "auto"
 CALLERS = "its callers"
 CHECK = "a check"
-_UNSHOWN = (
-    "a check that can fail: nothing has shown that the new value works, since verification and node tests "
-    "accept made-up values, too (say there what a good answer holds, by expect)"
-)
 
 
 class Proof(StrEnum):
@@ -88,7 +84,7 @@ class ConsumerProof:
 
     consumer: Consumer | None
     proof: Proof
-    why: str
+    why: Reason
     check: bool = False
     """It is no consumer, but the check that would have refused a value that does not work."""
 
@@ -112,7 +108,7 @@ class Overlap:
     ends: datetime | None
     opens: datetime | None
     canary_id: str | None
-    others: tuple[str, ...] = ()
+    others: tuple[Reason, ...] = ()
     callers: Callers | None = None
     lapses_soon: bool = False
     """The old value is about to lapse: nobody may be held back on it."""
@@ -131,11 +127,11 @@ class Verdict:
     """Where the rotation stands after a look: in which state, for what it waits, when it looks again."""
 
     state: State
-    waits_for: tuple[str, ...]
+    waits_for: tuple[Reason, ...]
     next_at: datetime
     widens: bool
     standings: tuple[ConsumerProof, ...]
-    why: str | None = None
+    why: Reason | None = None
     """For what it goes back, if it does."""
 
 
@@ -147,46 +143,36 @@ def stand(
     """
     name = consumer.name
 
-    def found(proof: Proof, why: str) -> ConsumerProof:
+    def found(proof: Proof, why: Reason) -> ConsumerProof:
         return ConsumerProof(consumer=consumer, proof=proof, why=why)
 
     if consumer.waived:
-        return found(Proof.WAIVED, f"{name}: somebody answers for it")
+        return found(Proof.WAIVED, Reason.of(Code.ANSWERED_FOR, workflow=name))
     if consumer.pinned is not None and consumer.pinned < number:
-        return found(Proof.PINNED, f"{name}, which is pinned to version {consumer.pinned}")
+        return found(Proof.PINNED, Reason.of(Code.PINNED, workflow=name, version=consumer.pinned))
     if consumer.proven is not None and consumer.proven >= number:
-        return found(Proof.PROVEN, f"{name} ran well with version {consumer.proven}")
+        return found(Proof.PROVEN, Reason.of(Code.RAN_WELL, workflow=name, version=consumer.proven))
     if consumer.held:
-        return found(Proof.HELD, f"{name}, which moves after the canary")
-    awaited = f"the first good production run of {name}"
-    if consumer.elsewhere:
-        awaited = f"a report (nightkey run report) of the first good run of {name} elsewhere"
-    if consumer.failed is not None:
-        awaited += f" (its last one failed: {consumer.failed})"
+        return found(Proof.HELD, Reason.of(Code.AFTER_CANARY, workflow=name))
     why_not = _explain_unprovable(consumer, ends=ends, now=now, beside=beside)
-    if why_not is not None:
-        return found(Proof.UNPROVABLE, awaited + why_not)
-    return found(Proof.AWAITED, awaited)
+    code = Code.FIRST_REPORT if consumer.elsewhere else Code.FIRST_RUN
+    awaited = Reason.of(code, workflow=name, failed=consumer.failed, but=why_not)
+    return found(Proof.AWAITED if why_not is None else Proof.UNPROVABLE, awaited)
 
 
 def _explain_unprovable(
     consumer: Consumer, *, ends: datetime | None, now: datetime, beside: bool
-) -> str | None:
+) -> Reason | None:
     """Why no run will come in time; None: one may."""
-    time = _name_time(beside=beside)
     if not consumer.active:
-        return ", which is not active"
+        return Reason.of(Code.NOT_ACTIVE)
     if ends is not None and now >= ends:
-        return f", which did not come during {time}"
+        return Reason.of(Code.NOT_IN_TIME, beside=beside)
     if consumer.next_run_at is not None and ends is not None and consumer.next_run_at >= ends:
-        return f", whose next run ({consumer.next_run_at:%Y-%m-%d %H:%M} UTC) is after {time}"
+        return Reason.of(Code.NEXT_RUN_LATER, at=consumer.next_run_at, beside=beside)
     if consumer.next_run_at is None and consumer.last_run_at is None:
-        return "; none was ever reported" if consumer.elsewhere else ", which has never run"
+        return Reason.of(Code.NEVER_REPORTED if consumer.elsewhere else Code.NEVER_RAN)
     return None
-
-
-def _name_time(*, beside: bool) -> str:
-    return "the overlap" if beside else "the time for first runs"
 
 
 def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> ConsumerProof:
@@ -196,36 +182,36 @@ def stand_callers(callers: Callers, *, ends: datetime | None, now: datetime) -> 
     presents the old one has not moved.
     """
 
-    def found(proof: Proof, why: str) -> ConsumerProof:
+    def found(proof: Proof, why: Reason) -> ConsumerProof:
         return ConsumerProof(consumer=None, proof=proof, why=why)
 
     if callers.waived:
-        return found(Proof.WAIVED, f"{CALLERS}: somebody answers for them")
-    late = ends is not None and now >= ends
+        return found(Proof.WAIVED, Reason.of(Code.CALLERS_ANSWERED_FOR))
     if callers.used_at is None:
-        awaited = "the first call with the new key"
-        if callers.collected_at is not None:
-            by = f" by {callers.collected_by}" if callers.collected_by else ""
-            awaited += f", which was collected{by} on {callers.collected_at:%Y-%m-%d}"
-        if late:
-            return found(Proof.UNPROVABLE, f"{awaited}; it did not come during the overlap")
-        return found(Proof.AWAITED, awaited)
+        late = ends is not None and now >= ends
+        awaited = Reason.of(
+            Code.FIRST_CALL,
+            collected_at=callers.collected_at,
+            by=None if callers.collected_at is None else callers.collected_by or None,
+            late=late or None,
+        )
+        return found(Proof.UNPROVABLE if late else Proof.AWAITED, awaited)
     last, quiet_from = callers.old_used_at, callers.quiet_from
     if last is None or quiet_from is None or now >= quiet_from:
-        return found(Proof.PROVEN, f"{CALLERS} present the new key, and no longer the old one")
-    still = f"callers who still present the old key, last on {last:%Y-%m-%d}"
-    if ends is not None and last >= ends:
-        return found(Proof.UNPROVABLE, f"{still}, after the overlap")
-    return found(Proof.AWAITED, still)
+        return found(Proof.PROVEN, Reason.of(Code.CALLERS_MOVED))
+    late = ends is not None and last >= ends
+    still = Reason.of(Code.OLD_KEY_USED, last_at=last, late=late or None)
+    return found(Proof.UNPROVABLE if late else Proof.AWAITED, still)
 
 
 def stand_check(*, waived: bool) -> ConsumerProof:
     """Whether anything that can refuse a value has accepted the new one: what passes all proves nothing."""
-    if waived:
-        return ConsumerProof(
-            consumer=None, proof=Proof.WAIVED, why=f"{CHECK}: somebody answers for it", check=True
-        )
-    return ConsumerProof(consumer=None, proof=Proof.UNPROVABLE, why=_UNSHOWN, check=True)
+    return ConsumerProof(
+        consumer=None,
+        proof=Proof.WAIVED if waived else Proof.UNPROVABLE,
+        why=Reason.of(Code.CHECK_ANSWERED_FOR if waived else Code.CHECK),
+        check=True,
+    )
 
 
 def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> Verdict:
@@ -249,18 +235,17 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
         first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
         if first.proof in (Proof.PROVEN, Proof.WAIVED):
             return _found(State.WATCHING, (), now, standings, widens=True)
-        reason = f"{first.why}, which goes first"
+        reason = Reason.of(Code.GOES_FIRST, why=first.why)
         return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
-    reasons = []
+    reasons: list[Reason] = []
     if overlap.ends is not None and now < overlap.ends:
-        reasons.append(f"{_name_time(beside=overlap.beside)}, until {overlap.ends:%Y-%m-%d %H:%M:%S} UTC")
+        reasons.append(Reason.of(Code.OVERLAP, until=overlap.ends, beside=overlap.beside))
     if overlap.unread:
-        reasons.append(AWAITS_READER)
+        reasons.append(Reason.of(Code.READER))
     reasons += overlap.others
     reasons += [s.why for s in standings if s.proof not in _MOVED]
     if not reasons and (overlap.opens is None or now < overlap.opens):
-        when = "" if overlap.opens is None else f", from {overlap.opens:%Y-%m-%d %H:%M} UTC"
-        reasons.append(f"a moment in which changes may be made{when}")
+        reasons.append(Reason.of(Code.MOMENT, at=overlap.opens))
     if not reasons:
         return _found(State.RETIRING, (), now, standings)
     quiet = None if overlap.callers is None else overlap.callers.quiet_from
@@ -272,7 +257,7 @@ def _doubt(standing: ConsumerProof) -> ConsumerProof:
     """A good run says little where no check can tell: it has moved, and is waited for no longer."""
     if standing.proof is not Proof.PROVEN or standing.consumer is None:
         return standing
-    why = f"{standing.why}, as it may with any value"
+    why = Reason.of(Code.RAN_WITH_ANY, why=standing.why)
     return replace(standing, proof=Proof.UNPROVEN, why=why)
 
 
@@ -303,7 +288,7 @@ def choose_canary(consumers: Sequence[Consumer], wanted: str | None, *, number: 
 
 def _found(
     state: State,
-    waits_for: tuple[str, ...],
+    waits_for: tuple[Reason, ...],
     next_at: datetime,
     standings: tuple[ConsumerProof, ...],
     *,

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import FINISHED, SETTLING, Failure, Progress, State, Transition
-
-BY_OWNER = "its owner replaced it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class Rotation:
     counterpart: str | None = None
     state: State
     stuck_in: State | None = None
-    reason: str
+    reason: Reason
     asked_by: str
     approved_by: str | None = None
     request_digest: str | None = None
@@ -47,8 +46,8 @@ class Rotation:
     polls: int = 0
     settling_since: datetime | None = None
     last_cause: str | None = None
-    last_error: str | None = None
-    waits_for: list[str] = field(default_factory=list)
+    last_error: Reason | None = None
+    waits_for: list[Reason] = field(default_factory=list)
     next_at: datetime | None
     lease_until: datetime | None = None
     touched_at: datetime | None = None
@@ -63,7 +62,7 @@ class Rotation:
     @property
     def by_owner(self) -> bool:
         """The owner has replaced the value: what is left is to take the one from before away."""
-        return self.reason == BY_OWNER
+        return self.reason.code is Code.BY_OWNER
 
     @property
     def is_old_dead(self) -> bool:
@@ -127,7 +126,7 @@ def apply(
 
 def count_failure(rotation: Rotation, failure: Failure, to: Transition, *, now: datetime) -> dict[str, Any]:
     """What a try that failed changes besides: its tries, since when, and where it stopped."""
-    changes: dict[str, Any] = {"last_cause": failure.cause.value, "last_error": failure.message}
+    changes: dict[str, Any] = {"last_cause": failure.cause.value, "last_error": failure.why}
     if to.retries:
         since = rotation.failing_since or now
         changes |= {"outages": rotation.outages + 1, "failing_since": since, "settling_since": None}

@@ -7,12 +7,14 @@ From any other failure: undoing → rolled-back; and stuck where nothing can be 
 An outage is waited out in the same state: it judges nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vaultcore.errors import Cause
 from worker.domain.backoff import backoff
+from worker.domain.reasons import Code, Reason
 
 
 class State(StrEnum):
@@ -134,10 +136,10 @@ _POLL_MAX = timedelta(seconds=10)
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """`retry_at` is when trying again can help at the earliest, where that is known."""
+    """`why` is told; `retry_at` is when trying again can help at the earliest, where that is known."""
 
     cause: Cause
-    message: str
+    why: Reason
     retry_at: datetime | None = None
 
 
@@ -185,7 +187,7 @@ class Transition:
 
     state: State
     next_at: datetime | None
-    waits_for: tuple[str, ...] = ()
+    waits_for: tuple[Reason, ...] = ()
     retries: bool = False
     """The same step again, after an outage: its tries go on being counted."""
     held: bool = False
@@ -201,7 +203,7 @@ def next_step(state: State, *, hurried: bool = False) -> Step | None:
     return _NEXT.get(state)
 
 
-def is_moving(state: State, waits_for: tuple[str, ...], *, hurried: bool = False) -> bool:
+def is_moving(state: State, waits_for: Sequence[Reason], *, hurried: bool = False) -> bool:
     """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it.
 
     In a hurry nothing is watched, but what nothing has shown to work waits all the same.
@@ -254,13 +256,11 @@ def _wait_out(
         return Transition(state=State.STUCK, next_at=None)
     tries = progress.outages + 1
     pause = backoff(tries, pause=limits.pause, most=limits.pause_max, key=progress.rotation_id)
-    waits = ""
-    if tries >= limits.attempts:
-        waits = f"the other side to come back: {failure.message}"
+    waits = Reason.of(Code.OTHER_SIDE, why=failure.why) if tries >= limits.attempts else None
     held = failure.retry_at is not None and failure.retry_at > now + pause
     if failure.retry_at is not None and held:
-        pause, waits = failure.retry_at - now, failure.message
-    reasons = (waits,) if waits else ()
+        pause, waits = failure.retry_at - now, failure.why
+    reasons = () if waits is None else (waits,)
     return Transition(state=state, next_at=now + pause, waits_for=reasons, retries=True, held=held)
 
 

@@ -8,6 +8,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.model import Twin
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, FindingKind, find_of_item
+from worker.domain.reasons import Code, Reason
 
 _NAMED_MAX = 3
 
@@ -76,16 +77,15 @@ def _find_root(sharers: Sequence[Sharer]) -> Sharer:
 def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], principal: str | None) -> Finding:
     others = [head for family, head in heads.items() if family != one.family][:_NAMED_MAX]
     first = _find_root(sharers)
-    names = ", ".join(other.item for other in others)
-    what = "has the same value as" if principal is None else f"changes {principal}, as does"
+    names = tuple(other.item for other in others)
+    code = Code.SAME_VALUE if principal is None else Code.SAME_PRINCIPAL
     copy = _find_head(one if one.family != first.family else others[0], sharers)
     declare = f"--mode notify --copy-of {quote_word(first.root)}"
     return find_of_item(
         FindingKind.SHARED,
         one.item_id,
         one.item,
-        detail=f"it {what} {names}: when one of them is replaced the other stops working. Let workflows name "
-        "one of them and delete the other, or declare which is the copy",
+        detail=Reason.of(code, items=names, principal=principal),
         command=f"nightkey item update {quote_word(copy.item)} {declare}",
     )
 
@@ -109,15 +109,11 @@ class StaleCopy:
 
 
 def find_stale_copy(copy: StaleCopy) -> Finding:
-    at = f"{copy.replaced_at:%Y-%m-%d %H:%M} UTC"
-    says = f"its original {copy.original} was replaced on {at}, and it still has the value from before"
-    if copy.known:
-        says = f"it has another value than its original {copy.original}, which got its own on {at}"
+    code = Code.COPY_DIFFERS if copy.known else Code.COPY_IS_OLD
     return find_of_item(
         FindingKind.STALE_COPY,
         copy.item_id,
         copy.item,
-        detail=f"{says}. One of the two stops working, and no value is ever read out of the vault: let "
-        f"what uses it name {copy.original}, or give it the value that works",
+        detail=Reason.of(code, original=copy.original, at=copy.replaced_at),
         command=f"nightkey item show {quote_word(copy.item)}",
     )

@@ -8,32 +8,9 @@ from typing import Any
 
 from worker.domain.commands import quote_word
 from worker.domain.findings import Finding, find_tampered
+from worker.domain.reasons import Code, Reason
 
 _TEXT_MAX = 250
-_WORDS = {
-    "deployment": "the vault's own row",
-    "owners": "an owner",
-    "routes": "a route",
-    "items": "an item",
-    "item_owners": "an owner of an item",
-    "versions": "a version of an item",
-    "item_references": "a use of an item",
-    "workflows": "a workflow",
-    "rotations": "a rotation",
-    "waivers": "an answer for a consumer of a rotation",
-    "checks": "what is known of a check",
-    "runs": "a run",
-    "run_versions": "what a run used",
-    "claims": "a key that waits to be collected",
-    "notices": "a notice",
-    "deliveries": "a delivery of a notice",
-    "heartbeats": "a heartbeat",
-    "departures": "a departure",
-    "departure_items": "an item of a departure",
-    "comparisons": "what came of a comparison after a restore",
-    "item_principals": "what an item changes on the other side",
-    "row_checks": "how far the check of all rows has come",
-}
 
 
 def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, item: str | None) -> Finding:
@@ -43,13 +20,12 @@ def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, ite
     item_id = row.get("item_id") or (row.get("id") if table == "items" else None)
     given = row.get("name") if table in ("owners", "workflows", "departures") else row.get("shown")
     named = _one_line(given) if isinstance(given, str) else None
-    what = f"{_WORDS.get(table, table)}{f' {named}' if named else ''} ({table} {_one_line(key)})"
-    wrong = "was changed behind the vault's back" if opens else "does not open: its sealed record was changed"
+    code = Code.EDITED_ROW if opens else Code.SEALED_ROW
     word = shlex.quote(key) if key.isprintable() else "KEY"
     return find_tampered(
         table,
         key,
-        what=f"{what} {wrong}",
+        what=Reason.of(code, table=table, key=_one_line(key), name=named or None),
         command=f"nightkey audit accept-row {table} {word}" if opens else _renew(table, item),
         item_id=item_id if isinstance(item_id, str) else None,
         item=None if item is None else _one_line(item),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from worker.domain.reasons import Reason
 from worker.domain.saga import State, is_moving
 
 
@@ -70,7 +71,7 @@ def after_step(
     rotation_id: str,
     *,
     state: State,
-    waits_for: tuple[str, ...],
+    waits_for: Sequence[Reason],
     hurried: bool,
     next_at: datetime | None,
     moved: bool,

@@ -26,9 +26,11 @@ from vaultcore.paging import walk_pages
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
 from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
+from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
 
 _PAGE = 500
+_NOT_ASKED_YET = store_reason(Reason.of(Code.NOT_ASKED_YET))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class StoredComparison:
 
     item_id: str
     result: str
-    detail: str
+    detail: Reason
     compared_at: datetime | None
     settled_at: datetime | None
     settled_by: str | None
@@ -76,7 +78,12 @@ def mark(
     connection.execute(
         insert(restorations).values(id=restoration_id, how=how, at=at, made_at=made_at, seq=seq, by=by)
     )
-    waiting = {"restoration_id": restoration_id, "result": Result.WAITING.value, "detail": "", "next_at": at}
+    waiting = {
+        "restoration_id": restoration_id,
+        "result": Result.WAITING.value,
+        "detail": _NOT_ASKED_YET,
+        "next_at": at,
+    }
     sound = is_sound(items.c.id, connection.dialect.name)
     ids = select(items.c.id).where(exists().where(versions.c.item_id == items.c.id), sound)
     ordered = ids.order_by(items.c.id).limit(_PAGE)
@@ -128,7 +135,7 @@ def record(connection: Connection, item_id: str, judged: Judged, *, now: datetim
         and_(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None)),
         {
             "result": judged.result.value,
-            "detail": judged.detail,
+            "detail": store_reason(judged.detail),
             "compared_at": now,
             "next_at": next_at,
             "settled_at": now if judged.result in SETTLED else None,
@@ -214,7 +221,8 @@ def _named() -> Select[*tuple[Any, ...]]:
 
 
 def _columns(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
-    return {name: row._mapping[name] for name in StoredComparison.__dataclass_fields__}  # noqa: SLF001  # SQLAlchemy's public way
+    read = {name: row._mapping[name] for name in StoredComparison.__dataclass_fields__}  # noqa: SLF001  # SQLAlchemy's public way
+    return {**read, "detail": show_reason(read["detail"])}
 
 
 def _update(connection: Connection, item_id: str, **values: Any) -> None:  # noqa: ANN401  # columns

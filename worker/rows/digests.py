@@ -26,6 +26,7 @@ from vaultcore.tables import item_owners, items, owners, references
 from worker.domain.findings import WORST_FIRST, FindingKind
 from worker.domain.notices import LINES_MAX, FoundLine, RotatedLine
 from worker.domain.plan import describe_open
+from worker.domain.reasons import read_reason, read_reasons
 from worker.domain.saga import TOLD, State
 from worker.rows import findings as finding_rows
 from worker.rows.nights import NIGHT_JOB
@@ -121,7 +122,7 @@ def find_findings(
         return FoundLine(
             kind=FindingKind(row.kind),
             subject=row.present_name or row.item or row.subject,
-            detail=row.detail,
+            detail=read_reason(row.detail),
             deadline=row.deadline,
             **_describe_help(row),
             users=() if row.workflow is not None else users.get(row.item_id, ()),
@@ -145,17 +146,17 @@ def _rotated_line(row: Row[*tuple[Any, ...]]) -> RotatedLine:
         item=row.item,
         state=State(row.state),
         version=row.new_number,
-        error=row.last_error,
-        waits_for=tuple(row.waits_for),
+        error=None if row.last_error is None else read_reason(row.last_error),
+        waits_for=tuple(read_reasons(row.waits_for)),
         works=not (row.one_way or row.old_dead),
         made=bool(row.made),
     )
 
 
-def _describe_help(row: Row[*tuple[Any, ...]]) -> dict[str, str | None]:
+def _describe_help(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
     """What Nightkey does about it, and what a person can type: of an expiry, as its rotation stands now."""
     if row.deadline is None or row.rotation_id is None:
-        return {"does": row.does, "command": row.command}
+        return {"does": None if row.does is None else read_reason(row.does), "command": row.command}
     does, command = describe_open(row.rotation_id, row.rotation_state)
     return {"does": does, "command": command}
 

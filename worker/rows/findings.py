@@ -14,6 +14,7 @@ from vaultcore.stored import check_row, read_all
 from vaultcore.tables import item_owners, owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.findings import Finding, FindingKind, topic_of
+from worker.domain.reasons import Reason, read_reason, store_reason
 from worker.rows.quiet_findings import is_quiet
 from worker.rows.tables import findings, tellings
 
@@ -29,8 +30,8 @@ class OpenFinding:
     item: str | None
     workflow: str | None
     level: int
-    detail: str
-    does: str | None
+    detail: Reason
+    does: Reason | None
     command: str | None
     opened_at: datetime
     quiet_until: datetime | None
@@ -44,8 +45,8 @@ def record(connection: Connection, finding: Finding, now: datetime) -> str:
     finding_id = new_id("fnd", now)
     seen: dict[str, Any] = {
         "level": finding.level,
-        "detail": finding.detail,
-        "does": finding.does,
+        "detail": store_reason(finding.detail),
+        "does": None if finding.does is None else store_reason(finding.does),
         "command": finding.command,
         "deadline": finding.deadline,
         "item": finding.item,
@@ -153,8 +154,8 @@ def _read(row: Row[*tuple[Any, ...]]) -> OpenFinding:
         item=row.item,
         workflow=row.workflow,
         level=row.level,
-        detail=row.detail,
-        does=row.does,
+        detail=read_reason(row.detail),
+        does=None if row.does is None else read_reason(row.does),
         command=row.command,
         opened_at=row.opened_at,
         quiet_until=row.quiet_until,

@@ -11,6 +11,7 @@ from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem, ProblemKind
+from worker.domain.reasons import Reason, show_reason, store_reason
 from worker.domain.states import NightOutcome
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import sweeps
@@ -130,7 +131,13 @@ def end_night(
             done_at=done_at,
             outcome=NightOutcome.FAILED.value if problems else NightOutcome.GOOD.value,
             problems=[
-                {"kind": one.kind, "subject": one.subject, "id": one.id, "error": one.error} for one in problems
+                {
+                    "kind": one.kind,
+                    "subject": one.subject,
+                    "id": one.id,
+                    "error": None if one.error is None else store_reason(one.error),
+                }
+                for one in problems
             ],
         )
     )
@@ -180,13 +187,13 @@ def claim_sweep(
 
 
 def fail_sweep(
-    connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int, cause: str
+    connection: Connection, *, job: str, slot: datetime, now: datetime, tries: int, cause: Reason
 ) -> None:
     """It came to nothing this time, and why; after the last of its `tries` it is over."""
     this = and_(sweeps.c.job == job, sweeps.c.slot == slot)
     counts = connection.execute(select(sweeps.c.counts).where(this)).scalar_one()
     ended = {"done_at": now} if _tries_of(counts) >= tries else {}
-    problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": cause}
+    problem = {"kind": ProblemKind.NIGHT_NOT_SCANNED, "subject": "", "id": None, "error": store_reason(cause)}
     connection.execute(
         update(sweeps).where(this).values(outcome=NightOutcome.FAILED.value, problems=[problem], **ended)
     )
@@ -194,10 +201,10 @@ def fail_sweep(
 
 def list_failed_sweeps(
     connection: Connection, job: str, *, since: datetime
-) -> list[tuple[datetime, str | None]]:
+) -> list[tuple[datetime, Reason | None]]:
     """Slots of which nothing has come, begun since then, each with why: their scan failed or was cut off."""
     return [
-        (row.slot, row.problems[0]["error"] if row.problems else None)
+        (row.slot, show_reason(row.problems[0]["error"]) if row.problems else None)
         for row in connection.execute(
             select(sweeps.c.slot, sweeps.c.problems)
             .where(

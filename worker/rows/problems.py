@@ -16,6 +16,7 @@ from vaultcore.tables import items, owners, references, routes
 from worker.domain.findings import MENTIONED, FindingKind
 from worker.domain.messages import describe_fault
 from worker.domain.problems import FAILING_FINDINGS, LATE, Problem, ProblemKind, judge_rotation
+from worker.domain.reasons import Code, Reason, show_reason
 from worker.domain.saga import AT_REST, REPLACED, State
 from worker.domain.states import BeatState, DeliveryState
 from worker.rows import comparisons as comparison_rows
@@ -80,13 +81,17 @@ def read_undelivered(connection: Connection, *, since: datetime, now: datetime) 
     )
     for row in tried:
         failed = row.state == DeliveryState.FAILED.value
-        why = row.last_error or "not tried yet"
         found.append(
             Problem(
                 kind=ProblemKind.NOTICE_FAILED if failed else ProblemKind.NOTICE_WAITING,
                 subject=row.owner,
                 id=row.id,
-                error=f"{row.subject!r} by {notice_rows.show_place(row.shown, row.recipient)}: {why}",
+                error=Reason.of(
+                    Code.NOT_DELIVERED,
+                    subject=row.subject,
+                    place=notice_rows.show_place(row.shown, row.recipient),
+                    text=row.last_error or None,
+                ),
                 at=row.next_at,
             )
         )
@@ -107,7 +112,9 @@ def read_heartbeat(connection: Connection) -> list[Problem]:
     newest = connection.execute(select(heartbeats.c.slot).order_by(heartbeats.c.slot.desc()).limit(1)).scalar()
     if row is None or row.slot != newest:
         return []
-    return [Problem(kind=ProblemKind.HEARTBEAT, subject=row.beat, at=row.slot, error=row.last_error)]
+    return [
+        Problem(kind=ProblemKind.HEARTBEAT, subject=row.beat, at=row.slot, error=Reason.failed(row.last_error))
+    ]
 
 
 def read_operators(connection: Connection, name: str) -> list[Problem]:
@@ -121,7 +128,7 @@ def read_operators(connection: Connection, name: str) -> list[Problem]:
         return [Problem(kind=ProblemKind.NO_OPERATORS, subject=name)]
     ours = [row for row in rows if is_ours(connection, owners, row)]
     if not ours:
-        error = "none of us gave that name to the owner who has it, so nothing is sent to the operators"
+        error = Reason.of(Code.OPERATORS_NAME_TAKEN)
         return [Problem(kind=ProblemKind.TAMPERED, subject=f"owner {name}", error=error)]
     return [] if ours[0].reached else [Problem(kind=ProblemKind.OPERATORS_UNREACHED, subject=name)]
 
@@ -135,8 +142,11 @@ def read_set_aside(connection: Connection, *, since: datetime) -> list[Problem]:
         Problem(
             kind=ProblemKind.SET_ASIDE,
             subject=message_rows.FOLDER,
-            error=", ".join(
-                f"{number} {describe_fault(fault)}" for fault, number in found.counts.most_common()
+            error=Reason.of(
+                Code.FOREIGN_MESSAGES,
+                counts=tuple(
+                    f"{number} {describe_fault(fault)}" for fault, number in found.counts.most_common()
+                ),
             ),
             at=found.last_at,
             number=found.counts.total(),
@@ -193,7 +203,7 @@ def _rotations(
     for one in read_all(rows, partial(read_whole, connection))[0]:  # of others the scan makes a finding
         kind = judge_rotation(
             one.state,
-            waits_for=tuple(one.waits_for),
+            waits_for=one.waits_for,
             failed=one.last_cause is not None,
             failing=one.failing_since is not None,
             error=one.last_error,
@@ -224,7 +234,7 @@ def _due_again(connection: Connection, now: datetime) -> list[Problem]:
         .order_by(items.c.name)
     )
     return [
-        Problem(kind=ProblemKind.DUE_AGAIN, subject=row.name, error=row.detail, at=row.hold_until)
+        Problem(kind=ProblemKind.DUE_AGAIN, subject=row.name, error=show_reason(row.detail), at=row.hold_until)
         for row in rows
     ]
 
@@ -256,7 +266,7 @@ def _findings(connection: Connection, now: datetime) -> list[Problem]:
             kind=FAILING_FINDINGS[FindingKind(row.kind)],
             subject=row.item or row.subject,
             id=row.workflow,
-            error=row.detail,
+            error=show_reason(row.detail),
         )
         for row in rows
     ]

@@ -1,5 +1,6 @@
 """What is written of a rotation, as rows: opened, changed, put off. It decides nothing and commits nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import Connection, update
 
 from vaultcore.database import upsert_into
 from vaultcore.errors import ConflictError
+from worker.domain.reasons import Reason, store_reason, store_reasons
 from worker.domain.rotation import Rotation
 from worker.rows.rotations import find_open_rotation
 from worker.rows.tables import rotations
@@ -16,7 +18,7 @@ def insert_rotation(connection: Connection, rotation: Rotation) -> None:
     """Opens it; `ConflictError` if the item has an open one (a constraint, not a convention)."""
     opened = connection.execute(
         upsert_into(connection, rotations)
-        .values({**vars(rotation), "state": rotation.state.value, "stuck_in": None})
+        .values({**_store(vars(rotation)), "state": rotation.state.value, "stuck_in": None})
         .on_conflict_do_nothing()
         .returning(rotations.c.id)
     ).first()
@@ -36,7 +38,20 @@ def change_rotation(connection: Connection, rotation: Rotation, after: Rotation)
 def find_changes(before: Rotation, after: Rotation) -> dict[str, Any]:
     """The columns that differ. The lease is whoever's who holds it, and no part of this."""
     was, became = vars(before), vars(after)
-    return {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
+    changed = {name: value for name, value in became.items() if value != was[name] and name != "lease_until"}
+    return _store(changed)
+
+
+def _store(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Reasons as they are kept in a row."""
+    return {
+        name: store_reason(value)
+        if isinstance(value, Reason)
+        else store_reasons(value)
+        if name == "waits_for"
+        else value
+        for name, value in values.items()
+    }
 
 
 def put_off(connection: Connection, rotation_id: str, until: datetime) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
 
-from vaultcore.damage import is_whole
+from vaultcore.damage import is_whole, text_in
 from vaultcore.errors import NotFoundError, UnreadableError
 from vaultcore.row_macs import MAC, check_mac, find_edited
 from vaultcore.stored import Unread, check_row, read_all, read_apart
 from vaultcore.tables import versions
-from worker.domain.rotation import BY_OWNER, Rotation
+from worker.domain.reasons import Code, read_reason, read_reasons
+from worker.domain.rotation import Rotation
 from worker.domain.saga import AT_REST, WATCHED, State, is_moving
 from worker.rows.lease_clock import lease_clock
 from worker.rows.tables import rotations
@@ -28,9 +29,19 @@ def rotation_from_row(row: Row[*tuple[Any, ...]]) -> Rotation:
         raise UnreadableError(what, "state")
     stored = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way, named so to avoid clashes
     del stored[MAC]
-    waits_for = [str(reason) for reason in stored["waits_for"]]
     stuck_in = None if stored["stuck_in"] is None else State(stored["stuck_in"])
-    return Rotation(**{**stored, "state": State(stored["state"]), "stuck_in": stuck_in, "waits_for": waits_for})
+    reasons = _read_reasons(stored, what)
+    return Rotation(**{**stored, **reasons, "state": State(stored["state"]), "stuck_in": stuck_in})
+
+
+def _read_reasons(stored: dict[str, Any], what: str) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, how in (("reason", read_reason), ("last_error", read_reason), ("waits_for", read_reasons)):
+        try:
+            read[name] = None if stored[name] is None and name == "last_error" else how(stored[name])
+        except ValueError:
+            raise UnreadableError(what, name) from None
+    return read
 
 
 def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
@@ -188,7 +199,7 @@ def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rota
         .order_by(rotations.c.id)
     )
     found = read_all(rows, partial(read_whole, connection))[0]
-    return [one for one in found if is_moving(one.state, tuple(one.waits_for), hurried=one.hurried)]
+    return [one for one in found if is_moving(one.state, one.waits_for, hurried=one.hurried)]
 
 
 def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
@@ -199,7 +210,7 @@ def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:
             .where(
                 rotations.c.item_id == item_id,
                 rotations.c.rotator == rotator,
-                rotations.c.reason != BY_OWNER,
+                text_in(rotations.c.reason, "code", connection.dialect.name) != Code.BY_OWNER.value,
                 rotations.c.new_number.is_not(None),
                 rotations.c.old_dead.is_(False),
             )

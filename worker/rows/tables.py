@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from vaultcore.errors import Cause
+from vaultcore.old_sentences import undo_reason
 from vaultcore.tables import UtcDateTime, metadata
 from worker.domain.drift import Result
 from worker.domain.findings import FindingKind
@@ -223,8 +224,8 @@ class FindingColumns(TypedColumns):
     level: Named[int] = Column(Integer)
     topic: Named[str] = Column(String(100))
     deadline: Named[datetime | None] = Column(UtcDateTime)
-    detail: Named[str] = Column(Text)
-    does: Named[str | None] = Column(Text)
+    detail: Named[dict[str, Any]] = Column(JSON)
+    does: Named[dict[str, Any] | None] = Column(JSON(none_as_null=True))
     command: Named[str | None] = Column(Text)
     opened_at: Named[datetime] = Column(UtcDateTime)
     seen_at: Named[datetime] = Column(UtcDateTime)
@@ -237,7 +238,8 @@ class FindingColumns(TypedColumns):
 
 findings = Table("findings", metadata, FindingColumns)
 """One open row per subject and kind. `does` is what Nightkey does about it by itself, `command` what a person
-can. What is found of one expiry, the `deadline`, is one `topic`, however it is seen; else each finding is."""
+can, and `detail` what was seen: both but the command are codes (`worker.domain.reasons`). What is found of one
+expiry, the `deadline`, is one `topic`, however it is seen; else each finding is."""
 
 Index(
     "uq_findings_open",
@@ -277,7 +279,7 @@ class RotationColumns(TypedColumns):
     counterpart: Named[str | None] = Column(String(250))
     state: Named[str] = Column(String(20), info={"one_of": State})
     stuck_in: Named[str | None] = Column(String(20), info={"one_of": State})
-    reason: Named[str] = Column(String(100))
+    reason: Named[dict[str, Any]] = Column(JSON)
     asked_by: Named[str] = Column(String(100))
     approved_by: Named[str | None] = Column(String(100))
     request_digest: Named[str | None] = Column(String(64))
@@ -299,8 +301,8 @@ class RotationColumns(TypedColumns):
     polls: Named[int] = Column(Integer, server_default="0")
     settling_since: Named[datetime | None] = Column(UtcDateTime)
     last_cause: Named[str | None] = Column(String(10), info={"one_of": Cause})
-    last_error: Named[str | None] = Column(Text)
-    waits_for: Named[list[str]] = Column(JSON, info={"shape": "array"})
+    last_error: Named[dict[str, Any] | None] = Column(JSON(none_as_null=True))
+    waits_for: Named[list[dict[str, Any]]] = Column(JSON, info={"shape": "array"})
     next_at: Named[datetime | None] = Column(UtcDateTime)
     lease_until: Named[datetime | None] = Column(UtcDateTime)
     touched_at: Named[datetime | None] = Column(UtcDateTime)
@@ -343,7 +345,8 @@ rotations = Table(
             "widened_at",
             "overlap_until",
             "finished_at",
-        )
+        ),
+        "before": {4: undo_reason},
     },
 )
 """`told_night`: the night in whose digest its owners read of it. `stuck_in`: the state in which it got stuck.
@@ -352,7 +355,8 @@ not recorded; such a request may take effect up to `late_until`. `candidates`: r
 away. `attempts` are the tries of the present step, `outages` those of them that say nothing of the value,
 `polls` those of a value that is not accepted yet. `shown_by`: the check that was shown able to fail and has
 accepted the new value; `one_way`: the old value stopped working when the new one was issued. `canary_id`:
-the workflow that moves first; the others move at `widened_at`. `touched_at`: when its present step was
+the workflow that moves first; the others move at `widened_at`. `reason`, `last_error` and `waits_for` are
+codes with their parameters (`worker.domain.reasons`). `touched_at`: when its present step was
 claimed, by the clock that then set `next_at`."""
 
 Index(
@@ -660,7 +664,7 @@ class ComparisonColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), primary_key=True)
     restoration_id: Named[str] = Column(String(40), ForeignKey("restorations.id"))
     result: Named[str] = Column(String(20), info={"one_of": Result})
-    detail: Named[str] = Column(Text)
+    detail: Named[dict[str, Any]] = Column(JSON)
     next_at: Named[datetime] = Column(UtcDateTime)
     compared_at: Named[datetime | None] = Column(UtcDateTime)
     settled_at: Named[datetime | None] = Column(UtcDateTime)

@@ -1,15 +1,17 @@
 """Follows the rows of a night as others write them, and says each new one in a line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from nightkey_demo.lines import Line
+from worker.domain.reasons import Code, Reason, read_reason, read_reasons
 from worker.domain.saga import State, is_moving
 from worker.rows.notices import show_place
 from worker.rows.tables import deliveries, findings, notices, rotation_steps, rotations, runs, sweeps
+from worker.wording import say
 
 
 class Watcher:
@@ -35,7 +37,8 @@ class Watcher:
             return False
         states = connection.execute(select(rotations.c.state, rotations.c.waits_for)).all()
         resting = not any(
-            is_moving(State(row.state), tuple(row.waits_for)) or _waits_for_us(row) for row in states
+            is_moving(State(state), waits_for) or _waits_for_us(State(state), waits_for)
+            for state, waits_for in ((row.state, read_reasons(row.waits_for)) for row in states)
         )
         waiting = connection.execute(
             select(func.count()).select_from(deliveries).where(deliveries.c.state == "waiting")
@@ -47,7 +50,10 @@ class Watcher:
         for row in rows:
             if self._is_new(("finding", row.id)):
                 yield Line(
-                    at=row.opened_at, what="found", subject=row.item or "-", text=f"{row.kind}: {row.detail}"
+                    at=row.opened_at,
+                    what="found",
+                    subject=row.item or "-",
+                    text=f"{row.kind}: {say(read_reason(row.detail))}",
                 )
 
     def _new_steps(self, connection: Connection) -> Iterator[Line]:
@@ -108,6 +114,7 @@ class Watcher:
         return True
 
 
-def _waits_for_us(row: Any) -> bool:  # noqa: ANN401  # a row of two columns
+def _waits_for_us(state: State, waits_for: Sequence[Reason]) -> bool:
     """A watching rotation that waits for nothing but time and runs: those the demo waits for too."""
-    return row.state == State.WATCHING.value and not any("collected" in reason for reason in row.waits_for)
+    of_people = (Code.NOT_COLLECTED_YET, Code.FIRST_CALL)
+    return state is State.WATCHING and not any(reason.code in of_people for reason in waits_for)

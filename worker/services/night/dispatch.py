@@ -83,7 +83,7 @@ def follow(advanced: Advanced, now: datetime) -> list[Work]:
     return after_step(
         rotation.id,
         state=rotation.state,
-        waits_for=tuple(rotation.waits_for),
+        waits_for=rotation.waits_for,
         hurried=rotation.hurried,
         next_at=rotation.next_at,
         moved=advanced.moved,

@@ -23,6 +23,7 @@ from worker.services.notices.heartbeat import Heartbeat
 from worker.services.rotation.advance import Rotations
 from worker.services.rotation.opening import Opening
 from worker.services.upkeep.clock_repair import ClockRepair
+from worker.wording import say
 
 _POLL_SECONDS = 0.2
 _PATIENCE = timedelta(minutes=2)
@@ -129,7 +130,7 @@ class InlineNight:
         def moving() -> bool:
             with self._database.read() as connection:
                 found = rotation_rows.get_rotation(connection, rotation_id)
-            return is_moving(found.state, tuple(found.waits_for), hurried=found.hurried)
+            return is_moving(found.state, found.waits_for, hurried=found.hurried)
 
         while moving() and not self.stopped:
             advanced = self._rotations.advance(rotation_id)
@@ -242,5 +243,5 @@ def _explain_wait(rotation: Rotation) -> str:
             f"{rotation.lease_until:%H:%M:%S} UTC"
         )
     next_at = rotation.next_at or rotation.created_at
-    why = f", since {rotation.last_error}" if rotation.last_error else ""
+    why = f", since {say(rotation.last_error)}" if rotation.last_error else ""
     return f"waiting for {rotation.item}: its next try is at {next_at:%H:%M:%S} UTC{why}"

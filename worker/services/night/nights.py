@@ -14,7 +14,8 @@ from vaultcore.vault import Vault
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
 from worker.domain.plan import Action, Decision
-from worker.domain.problems import NO_NEWS, Problem, ProblemKind, describe
+from worker.domain.problems import NO_NEWS, Problem, ProblemKind
+from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 from worker.domain.states import Beat, NightOutcome
 from worker.domain.windows import Window
@@ -38,6 +39,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.retirement import Retirement
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
+from worker.wording import describe
 
 ACTOR = "night"
 _log = structlog.get_logger(__name__)
@@ -171,7 +173,9 @@ class Nights:
         """Of errors of ours by what they say, of others by their type: what those say may quote anything. What
         cannot be told for the same cause is logged.
         """
-        cause = str(error) if isinstance(error, NightkeyError) else f"unexpected {type(error).__name__}"
+        cause = Reason.of(Code.SCAN_FAILED, error=type(error).__name__)
+        if isinstance(error, NightkeyError):
+            cause = Reason.failed(str(error))
         problem = describe(Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause))
         _log.error("night.failed", slot=slot.isoformat(), error=type(error).__name__)
         for tell in (self._mark_failed, self._tell_failed):
@@ -181,13 +185,13 @@ class Nights:
             except Exception as second:  # noqa: BLE001  # the first error is the one that counts
                 _log.error("night.not-told", slot=slot.isoformat(), error=type(second).__name__)
 
-    def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: str) -> None:
+    def _mark_failed(self, connection: Connection, slot: datetime, problem: str, cause: Reason) -> None:
         self._heartbeat.post(connection, slot, Beat.FAIL, problem)
         night_rows.fail_sweep(
             connection, job=NIGHT_JOB, slot=slot, now=self._clock(), tries=_SCAN_TRIES, cause=cause
         )
 
-    def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: str) -> None:
+    def _tell_failed(self, connection: Connection, slot: datetime, problem: str, _: Reason) -> None:
         self._outbox.tell_operators(
             connection,
             kind="night-failed",

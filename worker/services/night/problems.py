@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from worker.config import Settings
 from worker.domain.problems import Problem, ProblemKind, worst_first
+from worker.domain.reasons import Code, Reason
 from worker.domain.signs import Presence, find_presence, last_seen
 from worker.domain.slots import latest_slot
 from worker.domain.states import NightOutcome
@@ -95,7 +96,9 @@ class Problems:
 
 def _not_scanned(connection: Connection, *, since: datetime) -> list[Problem]:
     return [
-        Problem(kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause or "it was cut off")
+        Problem(
+            kind=ProblemKind.NIGHT_NOT_SCANNED, subject="", at=slot, error=cause or Reason.of(Code.WAS_CUT_OFF)
+        )
         for slot, cause in night_rows.list_failed_sweeps(connection, night_rows.NIGHT_JOB, since=since)
     ]
 

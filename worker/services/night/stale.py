@@ -10,16 +10,17 @@ from vaultcore import rules
 from vaultcore.model import Consumers, Hygiene, Mode, ReferenceState
 from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command, quote_word
-from worker.domain.consumption import UNREAD, advise_unread
+from worker.domain.consumption import advise_unread
 from worker.domain.findings import (
     MENTIONED,
     Finding,
     FindingKind,
+    count_seconds_left,
     find_of_item,
     find_unreadable,
     show_lasting,
-    show_time_left,
 )
+from worker.domain.reasons import Code, Reason
 from worker.rows.item_lacks import LackingItem, Misfit, UnusedItem, walk_lacking, walk_unused
 from worker.rows.stale_references import StaleReference, walk_stale_references
 from worker.rows.unread import UnreadItem, UnreadReference, UnreadRow
@@ -116,23 +117,24 @@ def _see_reference(row: StaleReference, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _explain(kind: FindingKind, row: StaleReference, now: datetime) -> str:
-    node = "the document" if row.node_id == OUTSIDE else f"node {row.node_id}"
-    where = f"{node} of workflow {row.consumer_name}"
+def _explain(kind: FindingKind, row: StaleReference, now: datetime) -> Reason:
+    node = None if row.node_id == OUTSIDE else row.node_id
+    mentioned = True if row.mentioned else None
+
+    def found(code: Code, **more: int | None) -> Reason:
+        return Reason.of(code, workflow=row.consumer_name, node=node, **more)
+
     if kind is FindingKind.MISSING:
-        return f"{where} {'mentions' if row.mentioned else 'names'} it"
+        return found(Code.NAMED, mentioned=mentioned)
     if kind is FindingKind.USES_EXPIRED and row.expires_at is not None:
-        verb = "mentions" if row.mentioned else "uses"
-        return f"{where} {verb} it, and it lapsed {show_time_left(row.expires_at, now)}"
+        seconds = count_seconds_left(row.expires_at, now)
+        return found(Code.USED_LAPSED, mentioned=mentioned, seconds=seconds)
+    if kind is FindingKind.SUPERSEDED and row.pinned:
+        return found(Code.PINNED_OLD, version=row.pinned, current=row.current)
     if kind is FindingKind.SUPERSEDED:
-        held = (
-            f"is pinned to version {row.pinned}"
-            if row.pinned
-            else (f"last ran with version {row.last_version}")
-        )
-        return f"{where} {held}, and version {row.current} is current"
-    ran = "has never run" if row.last_run_at is None else f"last ran {show_time_left(row.last_run_at, now)}"
-    return f"{where} holds it, and {ran}"
+        return found(Code.RAN_OLD, version=row.last_version, current=row.current)
+    last = None if row.last_run_at is None else count_seconds_left(row.last_run_at, now)
+    return found(Code.HELD_IDLE, seconds=last)
 
 
 def _advise(kind: FindingKind, row: StaleReference, name: str) -> str:
@@ -164,9 +166,8 @@ def _no_consumer(row: UnusedItem) -> Finding:
         FindingKind.NO_CONSUMER,
         row.item_id,
         row.name,
-        detail=f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here needs to "
-        f"read it, nightkey item update {name} --consumers none; or leave its replacement to its owner",
-        does="nothing: its value stays as it is",
+        detail=Reason.of(Code.NO_CONSUMER, command=f"nightkey item update {name} --consumers none"),
+        does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.STAYS)),
         command=advise_unread(row.name),
     )
 
@@ -176,16 +177,16 @@ def _unused(row: UnusedItem) -> Finding:
         FindingKind.UNUSED,
         row.item_id,
         row.name,
-        detail="delete it if nothing else does",
+        detail=Reason.of(Code.UNUSED),
         command=f"nightkey item delete {quote_word(row.name)}",
     )
 
 
-_LACKS: dict[Hygiene, tuple[str, str]] = {
-    Hygiene.NO_OWNER: ("nobody but the operators hears of it", "--owner OWNER"),
-    Hygiene.NO_EXPIRY: ("nobody will notice when it stops working", "--expires-at TIME"),
-    Hygiene.NO_PLAN: ("say how it is replaced: auto, approve or notify", "--mode MODE"),
-    Hygiene.GENERIC_NAME: ("name service and environment, as in prod-ticketing-api-token", "--name NAME"),
+_LACKS: dict[Hygiene, tuple[Code, str]] = {
+    Hygiene.NO_OWNER: (Code.NO_OWNER, "--owner OWNER"),
+    Hygiene.NO_EXPIRY: (Code.NO_EXPIRY, "--expires-at TIME"),
+    Hygiene.NO_PLAN: (Code.NO_PLAN, "--mode MODE"),
+    Hygiene.GENERIC_NAME: (Code.GENERIC_NAME, "--name NAME"),
 }
 """What it means that an item lacks it, and the options that give it."""
 
@@ -198,31 +199,29 @@ def _see_lack(row: LackingItem, lack: Hygiene, now: datetime) -> Finding:
     if row.misfit is not None and lack is Hygiene.MISFIT:
         return _misfit(row, row.misfit)
     if row.awaited is not None and lack is Hygiene.NO_VALUE:
-        why = "it came in without its value: nothing here can use it before that is given"
+        why = Code.NO_VALUE
         policy, expires_at = row.awaited.policy, row.awaited.expires_at
         command = first_value_command(row.name, policy, expires_at=expires_at, now=now)
     else:
         why, options = _LACKS[lack]
         command = f"nightkey item update {quote_word(row.name)} {options}"
-    return find_of_item(FindingKind(lack), row.item_id, row.name, detail=why, command=command)
+    return find_of_item(FindingKind(lack), row.item_id, row.name, detail=Reason.of(why), command=command)
 
 
 def _misfit(row: LackingItem, misfit: Misfit) -> Finding:
     policy, life = misfit.policy, misfit.life
-    lasts, counts = show_lasting(life), show_lasting(policy.lead)
-    detail = f"its last replacement lives {lasts}, and its policy counts on a lead of {counts}"
-    if policy.overlap > life / 2:
-        detail += f" and an overlap of {show_lasting(policy.overlap)}"
-    if life < _KEPT_BY_NIGHTS:
-        detail += ": a night comes once a day, and may find it lapsed"
+    short = life < _KEPT_BY_NIGHTS
+    lasts = show_lasting(life)
+    overlap = show_lasting(policy.overlap) if policy.overlap > life / 2 else None
+    lead = show_lasting(rules.lead_of(policy, life))
     return find_of_item(
         FindingKind.MISFIT,
         row.item_id,
         row.name,
-        level=2 if life < _KEPT_BY_NIGHTS else 1,
-        detail=f"{detail}. Have its service give longer ones, or say how long they live",
-        does=f"replaces it {show_lasting(rules.lead_of(policy, life))} before it lapses"
-        if policy.mode is Mode.AUTO
-        else None,
+        level=2 if short else 1,
+        detail=Reason.of(
+            Code.MISFIT, lasts=lasts, lead=show_lasting(policy.lead), overlap=overlap, short=short or None
+        ),
+        does=Reason.of(Code.DOES_REPLACE_BEFORE, lead=lead) if policy.mode is Mode.AUTO else None,
         command=f"nightkey item update {quote_word(row.name)} --lifetime {lasts}",
     )

@@ -9,6 +9,7 @@ from vaultcore.database import Database
 from worker.config import Settings
 from worker.domain.findings import WORST_FIRST
 from worker.domain.problems import Problem, ProblemKind
+from worker.domain.reasons import Code, Reason
 from worker.domain.slots import next_slot
 from worker.rows import counts
 from worker.rows import findings as finding_rows
@@ -17,6 +18,7 @@ from worker.rows import notices as notice_rows
 from worker.rows.nights import Night
 from worker.services.night.problems import Problems
 from worker.services.upkeep.anchors import Anchors
+from worker.wording import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,11 @@ class StatusReader:
 
     def read(self) -> Status:
         found = self._anchors.explain_older()
-        older = [] if found is None else [Problem(kind=ProblemKind.OLDER, subject="", error=found)]
+        older = (
+            []
+            if found is None
+            else [Problem(kind=ProblemKind.OLDER, subject="", error=Reason.of(Code.OLDER_DATABASE, text=found))]
+        )
         with self._database.read() as connection:
             scheduled = night_rows.last_night(connection, by_hand=False)
             by_hand = night_rows.last_night(connection, by_hand=True)
@@ -78,7 +84,7 @@ class StatusReader:
                         "item": row.item,
                         "item_id": row.item_id,
                         "workflow": row.workflow,
-                        "detail": row.detail,
+                        "detail": say(row.detail),
                         "opened_at": row.opened_at,
                     }
                     for row in sorted(

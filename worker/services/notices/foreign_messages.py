@@ -5,10 +5,10 @@ from datetime import datetime
 
 from vaultcore.database import Database
 from worker.domain.messages import MessageFault
-from worker.domain.problems import describe
 from worker.rows import messages as message_rows
 from worker.rows.problems import read_set_aside
 from worker.services.notices.outbox import Outbox
+from worker.wording import describe
 
 
 class ForeignMessages:

@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 
 from vaultcore import rules
 from vaultcore.model import Item
-from worker.domain.limits import Breaker, Neighbour, Turn, admit, when_to_begin
+from worker.domain.limits import Admitted, Breaker, Neighbour, Turn, admit, when_to_begin
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State, Transition, is_moving
 from worker.rows import rotation_outcomes as outcome_rows
@@ -53,12 +54,12 @@ class Admission:
         if admission.turn is Turn.STOP:
             failed = outcome_rows.failures_of_night(connection, rotation.night)
             self._rotation_notices.tell_breaker(connection, rotation.night, failed)
-            return Transition(state=State.CANCELLED, next_at=None, waits_for=(admission.why,))
+            return Transition(state=State.CANCELLED, next_at=None, waits_for=_reasons(admission))
         queued = admission.turn is Turn.QUEUE
         return Transition(
             state=State.QUEUED if queued else State.SCHEDULED,
             next_at=now + (_QUEUE_LOOK if queued else _REST_LOOK),
-            waits_for=(admission.why,),
+            waits_for=_reasons(admission),
         )
 
     def hold_for_window(self, rotation: Rotation, item: Item) -> Transition | None:
@@ -76,17 +77,20 @@ class Admission:
         if begins_at is not None and begins_at <= now:
             return None
         begun = rotation.state is State.WORKFLOW_TESTED
-        when = "" if begins_at is None else f", from {begins_at:%Y-%m-%d %H:%M} UTC"
         return Transition(
             state=rotation.state if begun else State.SCHEDULED,
             next_at=begins_at or now + _NO_MOMENT_LOOK,
-            waits_for=(f"a moment in which changes may be made{when}",),
+            waits_for=(Reason.of(Code.MOMENT, at=begins_at),),
         )
+
+
+def _reasons(admission: Admitted) -> tuple[Reason, ...]:
+    return () if admission.why is None else (admission.why,)
 
 
 def _neighbour(rotation: Rotation) -> Neighbour:
     return Neighbour(
         item=rotation.item,
         state=rotation.state,
-        moving=is_moving(rotation.state, tuple(rotation.waits_for)),
+        moving=is_moving(rotation.state, rotation.waits_for),
     )

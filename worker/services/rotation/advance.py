@@ -27,10 +27,11 @@ from vaultcore.errors import (
     UnreadableError,
 )
 from vaultcore.model import Item
-from vaultcore.troubles import explain
+from vaultcore.troubles import explain as explain_trouble
 from vaultcore.vault import Vault
 from worker.domain import saga
-from worker.domain.approvals import NOBODY_APPROVED, digest_request
+from worker.domain.approvals import digest_request
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply, count_failure
 from worker.domain.saga import Failure, Limits, State, Step, Transition
 from worker.domain.states import StepResult
@@ -47,10 +48,12 @@ from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.lease import Lease
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.value_tests import ValueTests
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
+from worker.wording import say, say_all
 
 _log = structlog.get_logger(__name__)
 _TAMPERED_PAUSE = timedelta(hours=1)
@@ -208,11 +211,11 @@ class Rotations:
         except TroubleError as error:
             if error.trouble not in _OF_THE_STEP:
                 raise  # the database is away, or this machine has no room: as little
-            failure = Failure(cause=Cause.MISTAKE, message=str(error))
+            failure = Failure(cause=Cause.MISTAKE, why=explain(error))
         except CounterpartError as error:
-            failure = Failure(cause=error.cause, message=str(error), retry_at=error.retry_at)
+            failure = Failure(cause=error.cause, why=explain(error), retry_at=error.retry_at)
         except NightkeyError as error:
-            failure = Failure(cause=Cause.MISTAKE, message=str(error))
+            failure = Failure(cause=Cause.MISTAKE, why=explain(error))
         except Exception as error:  # noqa: BLE001  # one bad item never stops the night
             failure = _judge(error, claimed, step)
         else:
@@ -226,7 +229,7 @@ class Rotations:
     def _act(self, claimed: Rotation, item: Item | None, step: Step) -> _Conclude:
         """Does the step's part outside, if it has one; what is left is for the transaction."""
         if item is None:
-            return partial(self._cancel, claimed, "the item was deleted")
+            return partial(self._cancel, claimed, Reason.of(Code.DELETED))
         if step in (Step.EXPIRE, Step.ADMIT):
             return self._begin(claimed, item, step)
         stopped = self._stop_before(claimed, item, step)
@@ -249,7 +252,7 @@ class Rotations:
         if step is Step.EXPIRE:
             return partial(self._expire, claimed)
         if item.version != claimed.old_number:
-            return partial(self._cancel, claimed, "its owner gave it another value meanwhile")
+            return partial(self._cancel, claimed, Reason.of(Code.GIVEN_MEANWHILE))
         return partial(self._admit, claimed, item)
 
     def _stop_before(self, claimed: Rotation, item: Item, step: Step) -> _Conclude | None:
@@ -275,16 +278,13 @@ class Rotations:
         cut_off = claimed.attempts - claimed.outages - claimed.polls - 1
         before = claimed.state in saga.BEFORE_ACTIVATION
         if cut_off > _CUT_OFF_LIMIT:
-            problem = f"its step was cut off {cut_off} times: see the worker's log"
+            problem = Reason.of(Code.CUT_OFF, times=cut_off)
         elif before and claimed.request_digest not in (None, digest_request(item)):
-            problem = "its policy or value was changed after it was approved: ask again"
+            problem = Reason.of(Code.CHANGED_SINCE_APPROVAL)
         elif None not in (claimed.counterpart, leads_to) and claimed.counterpart != leads_to:
-            problem = (
-                f"its policy leads to {leads_to} by now, and it was begun with {claimed.counterpart}: "
-                "put that back until it is over"
-            )
+            problem = Reason.of(Code.LEADS_ELSEWHERE, now=leads_to, before=claimed.counterpart)
         if problem is not None:
-            raise CounterpartError(problem, cause=Cause.MISTAKE)
+            raise ReasonedError(problem, cause=Cause.MISTAKE)
 
     def _version_of(self, connection: Connection, claimed: Rotation) -> int | None:
         return self._vault.get(connection, claimed.item_id).version
@@ -298,18 +298,18 @@ class Rotations:
 
     # How a try may end: each in the transaction that commits it
 
-    def _cancel(self, claimed: Rotation, why: str, connection: Connection) -> _End:
+    def _cancel(self, claimed: Rotation, why: Reason, connection: Connection) -> _End:
         """Before anything was made, or after its item and every value of it went."""
         self._rotation_notices.resolve(connection, claimed.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result=StepResult.FAILED, message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
 
     def _take_away(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: what was made and is not in use is taken away first."""
         version = self._version_of(connection, claimed)
-        why = f"version {version} was given by hand since, and what is not in use is taken away"
+        why = Reason.of(Code.GIVEN_TAKES_AWAY, version=version)
         to = Transition(state=State.UNDOING, next_at=self._clock())
-        return _End(to=to, result=StepResult.DONE, message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.DONE, message=say(why), values={"last_error": why})
 
     def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
@@ -318,19 +318,19 @@ class Rotations:
         self._rotation_notices.resolve(connection, claimed.item_id)
         if claimed.new_number is not None and not claimed.by_owner:
             self._rotation_notices.tell_overtaken(connection, claimed, version)
-        why = f"version {version} was given by hand since, and is in use"
+        why = Reason.of(Code.GIVEN_IN_USE, version=version)
         to = Transition(state=State.CANCELLED, next_at=None)
         values = {"last_cause": None, "last_error": why, "stuck_in": None}
-        return _End(to=to, result=StepResult.DONE, message=why, values=values, scrub=True)
+        return _End(to=to, result=StepResult.DONE, message=say(why), values=values, scrub=True)
 
-    def _call_off(self, claimed: Rotation, why: str, connection: Connection) -> _End:
+    def _call_off(self, claimed: Rotation, why: Reason, connection: Connection) -> _End:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
         self._rollback.call_off(connection, claimed)
         self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, why)
         return _End(
             to=Transition(state=State.CANCELLED, next_at=None),
             result=StepResult.FAILED,
-            message=why,
+            message=say(why),
             cause=Cause.MISTAKE,
             values={"last_cause": Cause.MISTAKE.value, "last_error": why},
         )
@@ -344,7 +344,7 @@ class Rotations:
         return _End(
             to=Transition(state=State.STUCK, next_at=None),
             result=StepResult.FAILED,
-            message=hold.why,
+            message=say(hold.why),
             cause=Cause.MISTAKE,
             values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
         )
@@ -352,9 +352,9 @@ class Rotations:
     def _stop(self, claimed: Rotation, step: Step, error: TamperedError, connection: Connection) -> _End:
         """What it would act by was changed behind the vault's back: it stays there, and a person looks."""
         self._row_verification.record(connection, error)
-        begins = step in (Step.ADMIT, Step.EXPIRE)
+        begins, why = step in (Step.ADMIT, Step.EXPIRE), explain(error)
         state = State.CANCELLED if begins else State.STUCK
-        self._rotation_notices.tell_failure(connection, claimed, state, str(error))
+        self._rotation_notices.tell_failure(connection, claimed, state, why)
         return _End(
             to=Transition(state=state, next_at=None),
             result=StepResult.FAILED,
@@ -363,22 +363,20 @@ class Rotations:
             values={
                 "stuck_in": None if begins else claimed.state,
                 "last_cause": Cause.MISTAKE.value,
-                "last_error": str(error),
+                "last_error": why,
             },
         )
 
     def _expire(self, claimed: Rotation, connection: Connection) -> _End:
         self._rotation_notices.tell_expired(connection, claimed)
-        why = NOBODY_APPROVED
+        why = Reason.of(Code.NOBODY_APPROVED)
         to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result=StepResult.FAILED, message=why, values={"last_error": why})
+        return _End(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
 
     def _admit(self, claimed: Rotation, item: Item, connection: Connection) -> _End:
         to = self._admission.admit(connection, claimed, item)
-        cancelled = to.state is State.CANCELLED
-        return _End(
-            to=to, result=StepResult.DONE, values={"last_error": "; ".join(to.waits_for)} if cancelled else {}
-        )
+        stopped = to.waits_for[0] if to.state is State.CANCELLED and to.waits_for else None
+        return _End(to=to, result=StepResult.DONE, values={"last_error": stopped} if stopped else {})
 
     def _look(self, claimed: Rotation, shown_by: str | None, connection: Connection) -> _End:
         """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
@@ -395,12 +393,12 @@ class Rotations:
         if verdict.why is not None:
             values["last_error"] = verdict.why
         self._rotation_notices.find_unproven(connection, claimed, verdict.standings)
-        reasons = "; ".join(verdict.waits_for)
+        reasons = say_all(verdict.waits_for)
         news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
         return _End(
             to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
             result=StepResult.WAITS if reasons else StepResult.DONE,
-            message=verdict.why or (f"waits for {reasons}" if reasons else "nothing to wait for")
+            message=say(verdict.why) or (f"waits for {reasons}" if reasons else "nothing to wait for")
             if news
             else "",
             values=values,
@@ -414,12 +412,10 @@ class Rotations:
             ended = self._end_overtaken(claimed, connection)
             return replace(ended, message=f"{done.message}; {ended.message}")
         if step is Step.UNDO and not overtaken:
-            why = claimed.last_error or "unknown"
+            why = claimed.last_error or Reason.of(Code.UNKNOWN)
             self._rotation_notices.tell_failure(connection, claimed, State.ROLLED_BACK, why)
         if done.again_at is not None:
-            until = "" if done.looks_again else f", until {done.again_at:%Y-%m-%d %H:%M} UTC"
-            waits = f"{done.waits_for}{until}"
-            to = Transition(state=claimed.state, next_at=done.again_at, waits_for=(waits,))
+            to = Transition(state=claimed.state, next_at=done.again_at, waits_for=done.waits_for)
             return _End(to=to, result=StepResult.WAITS, message=done.message, scrub=done.scrub)
         values: dict[str, object] = {}
         if step is Step.ACTIVATE:
@@ -448,19 +444,17 @@ class Rotations:
         )
         values = count_failure(claimed, failure, to, now=now)
         if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):
-            given = (
-                f"version {item.version}, which was given by hand, is in use; what was made before is not gone"
-            )
-            failure = replace(failure, message=f"{given}: {failure.message}")
+            given = Reason.of(Code.GIVEN_NOT_GONE, version=item.version, why=failure.why)
+            failure = replace(failure, why=given)
         if to.state is State.STUCK:
-            values["last_error"] = failure.message
-            self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.message)
+            values["last_error"] = failure.why
+            self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.why)
         if to.state is State.CANCELLED:
-            self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.message)
+            self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.why)
         return _End(
             to=to,
             result=StepResult.RETRY if to.retries or to.polls else StepResult.FAILED,
-            message=failure.message,
+            message=say(failure.why),
             cause=failure.cause,
             values=values,
         )
@@ -508,16 +502,17 @@ class Rotations:
 
 def _judge(error: Exception, claimed: Rotation, step: Step) -> Failure:
     """What nobody raised on purpose: this machine has no room, which is waited out, or a mistake of ours."""
-    trouble = explain(error, where=f"step {step}")
+    trouble = explain_trouble(error, where=f"step {step}")
     if trouble is not None:
-        return Failure(cause=Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE, message=str(trouble))
+        return Failure(cause=Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE, why=explain(trouble))
     _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
-    return Failure(cause=Cause.MISTAKE, message=f"unexpected {type(error).__name__} in step {step}")
+    why = Reason.of(Code.UNEXPECTED, error=type(error).__name__, step=step.value)
+    return Failure(cause=Cause.MISTAKE, why=why)
 
 
 def _wait(claimed: Rotation, held: Transition) -> _End:
     news = list(held.waits_for) != claimed.waits_for
-    message = f"waits for {'; '.join(held.waits_for)}" if news else ""
+    message = f"waits for {say_all(held.waits_for)}" if news else ""
     return _End(to=held, result=StepResult.WAITS, message=message)
 
 

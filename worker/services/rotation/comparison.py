@@ -18,12 +18,14 @@ from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
 from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Judged, Result
 from worker.domain.findings import FindingKind, find_of_item
+from worker.domain.reasons import Code, Reason
 from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.comparisons import NamedComparison, StoredComparison
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.target_search import TargetSearch
+from worker.wording import say
 
 _AGAIN = timedelta(minutes=10)
 _LATER = timedelta(hours=12)
@@ -32,19 +34,19 @@ _LATER = timedelta(hours=12)
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One item and what came of it; `detail` is a sentence."""
+    """One item and what came of it."""
 
     item_id: str
     item: str
     result: Result
-    detail: str
+    detail: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
     """Why a rotation must not act now: until it is asked again, or, without a time, until a person decides."""
 
-    why: str
+    why: Reason
     again_at: datetime | None
 
 
@@ -72,7 +74,7 @@ class Comparison:
         A counterpart that was away is not asked again for the next of its items: that waits for the next time.
         """
         done: list[Compared] = []
-        away: dict[str, str] = {}
+        away: dict[str, Reason] = {}
         with self._database.read() as connection:
             if not comparison_rows.is_due(connection, self._clock()):
                 return done
@@ -98,13 +100,13 @@ class Comparison:
                 for name, item_id in zip(names, ids, strict=True):
                     if comparison_rows.find_open(connection, item_id) is None:
                         raise RefusedError(f"{name} waits for no comparison: `nightkey reconcile list`")
-        away: dict[str, str] = {}
+        away: dict[str, Reason] = {}
         found = [self.compare(item_id, away=away) for item_id in ids]
         done = [one for one in found if one is not None]
         self._tell_operators(done)
         return done
 
-    def compare(self, item_id: str, *, away: dict[str, str] | None = None) -> Compared | None:
+    def compare(self, item_id: str, *, away: dict[str, Reason] | None = None) -> Compared | None:
         """Asks the target of one item and writes down what came of it. None: the item is gone.
 
         `away`: counterparts that did not answer, by what they said; added to here.
@@ -120,7 +122,7 @@ class Comparison:
             problem = str(error)
         if problem:
             name = item_id if item is None else item.name
-            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=problem))
+            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=Reason.failed(problem)))
         if item is None:
             with self._database.write() as connection:
                 comparison_rows.forget(connection, item_id)
@@ -141,14 +143,14 @@ class Comparison:
         if compared.result in DIFFERS:
             self._tell_operators([compared])
             return Hold(why=_explain(item.name, compared.detail), again_at=None)
-        why = f"its target to be compared with, after the restore: {compared.detail}"
+        why = Reason.of(Code.TO_BE_COMPARED, detail=compared.detail)
         return Hold(why=why, again_at=self._clock() + _AGAIN)
 
     def refuse_differing(self, connection: Connection, item: Item) -> None:
         """Before a rotation is opened: one whose item differs would only get stuck."""
         found = comparison_rows.find_open(connection, item.id)
         if found is not None and found.result in DIFFERS:
-            raise RefusedError(_explain(item.name, found.detail))
+            raise RefusedError(say(_explain(item.name, found.detail)))
 
     def is_open(self, connection: Connection, item_id: str) -> bool:
         """Whether nothing of the item may be revoked or destroyed yet."""
@@ -167,7 +169,7 @@ class Comparison:
             self._audit.append(
                 connection, at=now, actor=actor, action="vault.accept", subject=item.id, result=found.result
             )
-        return Compared(item_id=item.id, item=item.name, result=_result(found), detail=str(found.detail))
+        return Compared(item_id=item.id, item=item.name, result=_result(found), detail=found.detail)
 
     def list_all(self) -> list[NamedComparison | TamperedError]:
         """Every item that was in the vault when it was put back, and what came of it; in the place of what was
@@ -199,8 +201,8 @@ class Comparison:
             item_id,
             name,
             level=2 if differs else 1,
-            detail=f"after the restore: {judged.detail}",
-            does="nothing: it neither rotates nor revokes it until that agrees" if differs else None,
+            detail=Reason.of(Code.AFTER_RESTORE, detail=judged.detail),
+            does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.NOT_BEFORE_IT_AGREES)) if differs else None,
             command=command,
         )
         topic = finding_rows.record(connection, finding, now)
@@ -240,7 +242,7 @@ class Comparison:
                 data={
                     "at": restoration.at,
                     "made_at": restoration.made_at,
-                    "differing": [f"{one.item}: {one.detail}" for one in differing],
+                    "differing": [f"{one.item}: {say(one.detail)}" for one in differing],
                 },
             )
 
@@ -250,8 +252,6 @@ def _result(stored: StoredComparison) -> Result:
     return Result(stored.result) if stored.result in list(Result) else Result.CANNOT_ASK
 
 
-def _explain(name: str, detail: str) -> str:
-    return (
-        f"{name} differs from its target since the restore, and is neither rotated nor revoked: {detail}. "
-        f"Mend that, or answer for it by `nightkey reconcile accept {quote_word(name)}`"
-    )
+def _explain(name: str, detail: Reason) -> Reason:
+    command = f"nightkey reconcile accept {quote_word(name)}"
+    return Reason.of(Code.DIFFERS, item=name, detail=detail, command=command)

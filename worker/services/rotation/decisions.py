@@ -16,6 +16,7 @@ from vaultcore.versions import Versions
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.proof import ConsumerProof
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, decide
 from worker.domain.saga import State
 from worker.domain.states import StepResult
@@ -346,7 +347,7 @@ class Decisions:
         return any(standing.check for standing in self._proofs.standings(connection, rotation))
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
-        said = f"{decision} by {actor}"
+        said = Reason.of(Code.ENDED_BY, decision=decision, by=actor)
         self._set(
             connection,
             rotation,
@@ -368,7 +369,7 @@ class Decisions:
             state=State.UNDOING,
             next_at=self._clock(),
             last_cause=None,
-            last_error=f"taken back by {actor}",
+            last_error=Reason.of(Code.TAKEN_BACK_BY, by=actor),
         )
 
     def _end_on_old(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:

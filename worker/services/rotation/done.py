@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from worker.domain.reasons import Reason
+
 
 def _record_nothing(_: Connection) -> None:
     """For steps whose only trace is the rotation's state."""
@@ -16,12 +18,11 @@ class Done:
     """A step succeeded: what to say of it, and what to write with the rotation's new state.
 
     `scrub`: what was deleted must not stay readable in the database's free pages. `again_at`: the step is
-    to be done once more then, for what it waits for; which may take longer, where it only `looks_again`.
+    to be done once more then, for what it waits for.
     """
 
     message: str
     record: Callable[[Connection], None] = _record_nothing
     scrub: bool = False
-    looks_again: bool = False
     again_at: datetime | None = None
-    waits_for: str = ""
+    waits_for: tuple[Reason, ...] = ()

@@ -23,6 +23,7 @@ from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
 from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.rotators.catalog import parse_settings
@@ -31,11 +32,13 @@ from worker.rows import rotation_leases as lease_rows
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.lateness import WAITS, late_after_answer, late_until
+from worker.services.rotation.lateness import late_after_answer, late_until, wait_late
 from worker.services.rotation.notices import RotationNotices
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.reasoned import ReasonedError
 from worker.services.rotation.value_tests import ValueTests
+from worker.wording import say
 
 _REFUSALS = 2
 """How many refusals in a row are believed of a value that had been accepted."""
@@ -121,7 +124,9 @@ class ForwardSteps:
 
         def record(connection: Connection) -> None:
             change_rows.change_rotation(connection, rotation, replace(rotation, one_way=True))
-            self._rotation_notices.tell_one_way(connection, rotation, str(refusal), renew=item.policy.renew)
+            self._rotation_notices.tell_one_way(
+                connection, rotation, Reason.failed(str(refusal)), renew=item.policy.renew
+            )
 
         return Done(message=f"{message}; the old value no longer works, so there is no way back", record=record)
 
@@ -163,7 +168,7 @@ class ForwardSteps:
             message = self._revoke(rotation, rotator, replace(job, unproven=unproven))
         again_at = late_until(rotation, self._clock())
         if again_at is not None:
-            return Done(message=message, again_at=again_at, waits_for=WAITS)
+            return Done(message=message, again_at=again_at, waits_for=wait_late(again_at))
 
         def record(connection: Connection) -> None:
             self._versions.destroy(
@@ -198,11 +203,10 @@ class ForwardSteps:
             self._rotation_notices.find_unproven(connection, rotation, [check])
 
         return Done(
-            message="" if check.why in rotation.waits_for else f"waits for {check.why}",
+            message="" if check.why in rotation.waits_for else f"waits for {say(check.why)}",
             record=record,
             again_at=self._clock() + LOOK_AGAIN,
-            waits_for=check.why,
-            looks_again=True,
+            waits_for=(check.why,),
         )
 
     def _begin_pending(self, rotation: Rotation, *, issuing: bool) -> int:
@@ -290,14 +294,12 @@ class ForwardSteps:
         refusal = None if job.new is None else _find_refusal(rotator, job, job.new)
         if refusal is None:
             return
-        new, old = f"version {rotation.new_number}", f"version {rotation.old_number}"
+        new, old = rotation.new_number, rotation.old_number
         if job.old is not None and _find_refusal(rotator, job, job.old) is not None:
-            raise CounterpartError(
-                f"neither {new} nor {old} is accepted now: {refusal}; give a value that works "
-                f"(`{value_command(item, self._clock())}`)",
-                cause=Cause.MISTAKE,
-            )
-        raise CounterpartError(f"{new} is accepted no longer: {refusal}", cause=refusal.cause)
+            command = value_command(item, self._clock())
+            why = Reason.of(Code.NEITHER_ACCEPTED, new=new, old=old, text=str(refusal), command=command)
+            raise ReasonedError(why, cause=Cause.MISTAKE)
+        raise ReasonedError(Reason.of(Code.NO_LONGER_ACCEPTED, new=new, text=str(refusal)), cause=refusal.cause)
 
 
 def _say_old(rotation: Rotation, overlaps: bool) -> str:

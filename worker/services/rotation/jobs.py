@@ -14,8 +14,9 @@ from vaultcore.secret import Secret
 from vaultcore.vault import ROTATOR_NODE, Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import explain_waiting, value_command
-from worker.domain.consumption import explain_unread_rotation
+from worker.domain.consumption import unread_rotation
 from worker.domain.orders import explain_forbidden
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import next_step
 from worker.outbound import HttpClient, Network
@@ -64,14 +65,14 @@ class Jobs:
             item = self._vault.get(connection, rotation.item_id)
         return item, make_discreet(load_rotator(rotation.rotator))
 
-    def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
+    def explain_unready(self, rotation: Rotation, item: Item) -> Reason | None:
         """What it lacks to begin: somebody here who reads what it replaces (unless it is in a hurry), a
         package, settings that fit, or the value of an item that these name. None: nothing.
         """
         try:
             parse_settings(rotation.rotator, item.policy.settings)
         except NightkeyError as error:
-            return str(error)
+            return Reason.of(Code.BAD_SETTINGS, text=str(error))
         with self._database.read() as connection:
             named = {
                 reference.written: reference.item_id
@@ -85,8 +86,8 @@ class Jobs:
                 if (lack := self._explain_lack(connection, name, item_id))
             ]
         if unread:
-            return explain_unread_rotation(item.name)
-        return f"its settings name what has no value: {', '.join(sorted(lacking))}" if lacking else None
+            return unread_rotation(item.name)
+        return Reason.of(Code.NAMES_NO_VALUE, names=tuple(sorted(lacking))) if lacking else None
 
     def _explain_lack(self, connection: Connection, name: str, item_id: str | None) -> str | None:
         """The name of what a rotator cannot be given, and the command that gives it where it waits for it."""

@@ -2,12 +2,16 @@
 
 from datetime import datetime, timedelta
 
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 
 LATE = timedelta(minutes=10)
 """How long after it was given up a request may still take effect at the other side."""
 
-WAITS = "what may take effect late at the other side"
+
+def wait_late(until: datetime) -> tuple[Reason, ...]:
+    """For what is waited until then."""
+    return (Reason.of(Code.LATE_EFFECT, until=until),)
 
 
 def late_after_answer(rotation: Rotation, now: datetime) -> datetime | None:

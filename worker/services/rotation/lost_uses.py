@@ -13,13 +13,14 @@ from vaultcore.model import Item
 from vaultcore.names import spellings
 from vaultcore.stored import Unread, read_apart
 from worker.domain.commands import quote_word
+from worker.domain.reasons import Code, Reason
 from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import read_workflow
 from worker.workflows.workflow import Workflow
 
 
-def find_lost_uses(connection: Connection, item: Item) -> list[str]:
-    """In words, whom to wait for: active workflows that use the item and have no reference to it of ours, and
+def find_lost_uses(connection: Connection, item: Item) -> list[Reason]:
+    """Whom to wait for: active workflows that use the item and have no reference to it of ours, and
     those of which nobody can say what they use, since they were edited themselves.
 
     It reads all documents: for when everything else says that nobody needs the old value.
@@ -27,17 +28,15 @@ def find_lost_uses(connection: Connection, item: Item) -> list[str]:
     return list(_find(connection, item))
 
 
-def _find(connection: Connection, item: Item) -> Iterator[str]:
+def _find(connection: Connection, item: Item) -> Iterator[Reason]:
     for stored, is_ours in workflow_rows.walk_stored(connection):
         if not is_ours:
-            yield f"workflow {stored.name}, which was changed behind the vault's back: audit verify --rows"
+            yield Reason.of(Code.EDITED_WORKFLOW, workflow=str(stored.name))
         elif stored.active is True and _may_name(stored.document, item):
             workflow = read_apart(stored, read_workflow)
             if not isinstance(workflow, Unread) and not _has_all(connection, workflow, item):
-                yield (
-                    f"workflow {workflow.name}, whose use of {item.name} was changed or taken away behind the "
-                    f"vault's back: apply it again (nightkey workflow show {quote_word(workflow.name)})"
-                )
+                command = f"nightkey workflow show {quote_word(workflow.name)}"
+                yield Reason.of(Code.LOST_USE, workflow=workflow.name, item=item.name, command=command)
 
 
 def _may_name(document: object, item: Item) -> bool:

@@ -10,8 +10,9 @@ from vaultcore import rules
 from vaultcore.errors import NightkeyError
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word
-from worker.domain.findings import Finding, FindingKind, expiry_level, show_time_left, topic_of
+from worker.domain.findings import Finding, FindingKind, count_seconds_left, expiry_level, topic_of
 from worker.domain.proof import CHECK, Consumer, ConsumerProof, Proof
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
@@ -20,6 +21,7 @@ from worker.rows import rotation_changes as change_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows.consumers import users_of
 from worker.services.notices.outbox import Outbox
+from worker.wording import say
 
 
 class RotationNotices:
@@ -28,7 +30,7 @@ class RotationNotices:
         self._outbox = outbox
         self._clock = clock
 
-    def tell_failure(self, connection: Connection, rotation: Rotation, state: State, error: str) -> None:
+    def tell_failure(self, connection: Connection, rotation: Rotation, state: State, error: Reason) -> None:
         """It was rolled back, could not begin, or is stuck: a notice now, and a finding that stays.
 
         Nobody is waited for to prove its new value any more.
@@ -75,7 +77,7 @@ class RotationNotices:
         )
         change_rows.set_told(connection, rotation.id, rotation.night)
 
-    def tell_one_way(self, connection: Connection, rotation: Rotation, error: str, *, renew: bool) -> None:
+    def tell_one_way(self, connection: Connection, rotation: Rotation, error: Reason, *, renew: bool) -> None:
         """The old value stopped working when the new one was issued: whoever uses it fails from now on."""
         self._outbox.tell_owners(
             connection,
@@ -138,7 +140,10 @@ class RotationNotices:
             connection,
             kind="night-stopped",
             dedupe_key=f"breaker:{night.isoformat()}",
-            data={"night": night, "failed": [f"{one.item}: {one.last_error} ({one.id})" for one in failed]},
+            data={
+                "night": night,
+                "failed": [f"{one.item}: {say(one.last_error)} ({one.id})" for one in failed],
+            },
         )
 
     def find_unproven(
@@ -201,10 +206,10 @@ class RotationNotices:
         finding = self._find(
             rotation,
             FindingKind.EXPIRING,
-            f"expires {show_time_left(item.expires_at, now)}",
+            Reason.of(Code.EXPIRES, seconds=count_seconds_left(item.expires_at, now)),
             level=level,
             deadline=item.expires_at,
-            does="tries to replace it again, since the last try failed",
+            does=Reason.of(Code.DOES_RETRY),
         )
         finding_rows.record(connection, finding, now)
         return [(topic_of(item.id, item.expires_at), level)]
@@ -213,13 +218,13 @@ class RotationNotices:
         self,
         rotation: Rotation,
         kind: FindingKind,
-        detail: str,
+        detail: Reason,
         *,
         level: int = 1,
         workflow: str | None = None,
         subject: str | None = None,
         deadline: datetime | None = None,
-        does: str | None = None,
+        does: Reason | None = None,
     ) -> Finding:
         return Finding(
             kind=kind,

@@ -28,6 +28,7 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.departures import LeftRow, StoredDeparture
 from worker.services.notices.outbox import Outbox
 from worker.services.rotation.opening import Opening
+from worker.wording import say, say_all
 
 
 class Fate(StrEnum):
@@ -280,18 +281,18 @@ class Offboarding:
             return Fate.BY_HAND, "only its owner can replace it"
         failed = outcome_rows.last_failure(connection, item.id, since=departure.began_at)
         if failed is not None:
-            return Fate.FAILED, f"{failed.last_error} ({failed.id})"
+            return Fate.FAILED, f"{say(failed.last_error)} ({failed.id})"
         return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
 
 
 def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -> tuple[Fate, str]:
     """Of an item that is being replaced: `kept` are the versions that they know and that are still there."""
-    if is_moving(rotation.state, tuple(rotation.waits_for), hurried=rotation.hurried):
+    if is_moving(rotation.state, rotation.waits_for, hurried=rotation.hurried):
         return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
     if all(version.stage is Stage.PREVIOUS for version in kept):
-        reasons = "; ".join(rotation.waits_for) or rotation.state
+        reasons = say_all(rotation.waits_for) or rotation.state
         return Fate.OVERLAPS, f"version {item.version} is current, waits for {reasons}"
-    waits = "; ".join(rotation.waits_for) or rotation.last_error or "a person"
+    waits = say_all(rotation.waits_for) or say(rotation.last_error) or "a person"
     fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
     return fate, f"{rotation.id} is {rotation.state}: {waits}"
 

@@ -14,8 +14,9 @@ from vaultcore.model import Item, Mode
 from vaultcore.vault import Vault
 from worker.domain.approvals import digest_request
 from worker.domain.commands import explain_waiting, quote_word, replace_command
-from worker.domain.consumption import explain_unread_rotation
-from worker.domain.rotation import BY_OWNER, Rotation
+from worker.domain.consumption import unread_rotation
+from worker.domain.reasons import Code, Reason
+from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
 from worker.rotators.catalog import find_counterpart
@@ -25,6 +26,9 @@ from worker.rows import rotations as rotation_rows
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.notices import RotationNotices
 from worker.services.upkeep.anchors import Anchors
+from worker.wording import say
+
+_APPROVAL = Reason.of(Code.APPROVAL)
 
 
 class Opening:
@@ -57,7 +61,7 @@ class Opening:
         item: Item,
         *,
         state: State = State.PLANNED,
-        reason: str,
+        reason: Reason,
         asked_by: str,
         night: datetime | None = None,
         begins_at: datetime | None = None,
@@ -76,7 +80,7 @@ class Opening:
                 f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
         if not hurried and self._vault.is_unread(connection, item):
-            raise RefusedError(explain_unread_rotation(item.name))
+            raise RefusedError(say(unread_rotation(item.name)))
         self._comparison.refuse_differing(connection, item)
         now = self._clock()
         requested = state is State.REQUESTED
@@ -94,12 +98,12 @@ class Opening:
             gated=night is not None,
             night=night,
             old_number=item.version,
-            waits_for=["a person's approval"] if requested else [],
+            waits_for=[_APPROVAL] if requested else [],
             next_at=now + item.policy.approval if requested else begins_at or now,
             created_at=now,
         )
         change_rows.insert_rotation(connection, rotation)
-        self._note(connection, rotation, "rotation.open", asked_by, reason=reason, hurried=hurried)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=say(reason), hurried=hurried)
         if requested:
             self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
         return rotation
@@ -117,7 +121,7 @@ class Opening:
             rotator=item.policy.rotator or "",
             counterpart=find_counterpart(item.policy),
             state=State.RETIRING,
-            reason=BY_OWNER,
+            reason=Reason.of(Code.BY_OWNER),
             asked_by=asked_by,
             old_number=number,
             new_number=item.version,
@@ -125,7 +129,7 @@ class Opening:
             created_at=now,
         )
         change_rows.insert_rotation(connection, rotation)
-        self._note(connection, rotation, "rotation.open", asked_by, reason=rotation.reason)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=say(rotation.reason))
 
     def request(self, name: str, *, asked_by: str, in_freeze: bool = False) -> Rotation:
         """A rotation by hand, now: windows do not hold for it, a freeze does unless `in_freeze`.
@@ -138,7 +142,7 @@ class Opening:
             item = self._vault.get(connection, name)
             self._check_replaceable(connection, item)
             if self._vault.is_unread(connection, item):
-                raise RefusedError(explain_unread_rotation(item.name))
+                raise RefusedError(say(unread_rotation(item.name)))
             frozen = None if in_freeze else self.explain_freeze(item)
             if frozen is not None:
                 raise RefusedError(frozen)
@@ -153,7 +157,7 @@ class Opening:
                 connection,
                 item,
                 state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
-                reason="asked for by hand",
+                reason=Reason.of(Code.BY_HAND),
                 asked_by=asked_by,
             )
 
@@ -173,7 +177,7 @@ class Opening:
                     connection,
                     item,
                     state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
-                    reason="compromised",
+                    reason=Reason.of(Code.COMPROMISED),
                     asked_by=asked_by,
                     hurried=True,
                 )
@@ -236,7 +240,7 @@ class Opening:
                 hurried=hurried,
                 gated=False,
                 next_at=now + item.policy.approval if asks else now,
-                waits_for=["a person's approval"] if asks else [],
+                waits_for=[_APPROVAL] if asks else [],
             ),
         )
         self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)

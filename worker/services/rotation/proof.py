@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause
 from vaultcore.model import Item, Kind, Version
 from vaultcore.rules import overlap_of
 from vaultcore.vault import Vault
@@ -25,6 +25,7 @@ from worker.domain.proof import (
     judge,
     stand_check,
 )
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import WATCHED, State
 from worker.domain.windows import Window, find_moment, parse_window
@@ -34,6 +35,7 @@ from worker.rows import judging_runs as judging_rows
 from worker.rows import pickups as pickup_rows
 from worker.rows.judging_runs import JudgingRun
 from worker.services.rotation.lost_uses import find_lost_uses
+from worker.services.rotation.reasoned import ReasonedError
 
 _NO_LONGER = timedelta(days=1)
 """How long before the old value lapses nobody is held back on it any more."""
@@ -71,10 +73,10 @@ class ConsumerProofs:
         rejection = judging_rows.first_rejection(connection, item.id, ran)
         if rejection is not None:
             workflow, node, message = rejection
-            raise CounterpartError(
-                f"production run of {workflow}, node {node}: {message} (with version {rotation.new_number})",
-                cause=Cause.REJECTED,
+            why = Reason.of(
+                Code.RUN_REJECTED, workflow=workflow, node=node, text=message, version=rotation.new_number
             )
+            raise ReasonedError(why, cause=Cause.REJECTED)
         found = self._consumers_of(connection, rotation, ran)
         overlap = self._overlap(connection, rotation, item, found, now)
         overlap = replace(overlap, shown=overlap.shown or shown)
@@ -83,10 +85,8 @@ class ConsumerProofs:
             return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
-            until = f"{pickup.expires_at:%Y-%m-%d %H:%M} UTC"
-            why = f"nobody collected the new key by {until}"
-            if pickup.taken_by is not None:
-                why = f"the new key did not arrive at {pickup.taken_by} by {until}"
+            code = Code.NOT_COLLECTED if pickup.taken_by is None else Code.NOT_ARRIVED
+            why = Reason.of(code, by=pickup.taken_by, until=pickup.expires_at)
             return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
         verdict = judge(overlap, found, now=now)
         if verdict.state is State.RETIRING:
@@ -188,11 +188,11 @@ class ConsumerProofs:
         activated_at = rotation.activated_at or rotation.created_at
         moved_at = rotation.widened_at or activated_at
         others = [
-            f"a run of {name} that began with the old value"
+            Reason.of(Code.RUN_WITH_OLD, workflow=name)
             for name in consumer_rows.running_since(connection, item.id, None, moved_at)
         ]
         others += [
-            f"workflows of {copy}, a copy with the value from before: let them name {item.name}"
+            Reason.of(Code.COPY_IN_USE, copy=copy, item=item.name)
             for copy in consumer_rows.stale_copies(connection, item.id, rotation.new_number or 0)
         ]
         pickup = pickup_rows.of_rotation(connection, rotation.id)
@@ -262,17 +262,14 @@ def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
     """
     unshown = find_unshown(overlap)
     if unshown is not None:
-        raise CounterpartError(
-            f"the old value is kept, for it waits for {unshown.why}; or answer for the new one: "
-            f"`nightkey rotation waive {rotation.id} --check --why TEXT`",
-            cause=Cause.MISTAKE,
-        )
+        command = f"nightkey rotation waive {rotation.id} --check --why TEXT"
+        raise ReasonedError(Reason.of(Code.NOT_SHOWN, check=unshown.why, command=command), cause=Cause.MISTAKE)
 
 
-def _explain_open(pickup: Pickup) -> str:
+def _explain_open(pickup: Pickup) -> Reason:
     if pickup.taken_by is None:
-        return "its owner, who has not collected the new key"
-    return f"the new key to arrive at {pickup.taken_by}, who began to collect it"
+        return Reason.of(Code.NOT_COLLECTED_YET)
+    return Reason.of(Code.NOT_ARRIVED_YET, by=pickup.taken_by)
 
 
 def _lapses_soon(expires_at: datetime | None, now: datetime) -> bool:

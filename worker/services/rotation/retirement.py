@@ -21,6 +21,7 @@ from worker.rows.replaced_versions import ReplacedVersion, UnreadVersion, list_r
 from worker.services.rotation.comparison import Comparison
 from worker.services.rotation.lost_uses import find_lost_uses
 from worker.services.rotation.opening import Opening
+from worker.wording import say
 
 
 class Retirement:
@@ -86,7 +87,7 @@ class Retirement:
                 return False
             lost = find_lost_uses(connection, item)
             if lost:
-                raise UnreadableError(f"what uses {item.name}", f"it is kept for {lost[0]}")
+                raise UnreadableError(f"what uses {item.name}", f"it is kept for {say(lost[0])}")
             if _is_outside(item):
                 self._opening.open_retirement(connection, item, number=version.number, asked_by=actor)
                 return True

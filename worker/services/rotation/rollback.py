@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause
 from vaultcore.model import Item, Stage
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.limits import hold_until
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Job, Rotator
 from worker.rows import rotation_changes as change_rows
@@ -24,9 +25,10 @@ from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_outcomes as outcome_rows
 from worker.services.rotation.done import Done
 from worker.services.rotation.jobs import Jobs
-from worker.services.rotation.lateness import WAITS, late_until
+from worker.services.rotation.lateness import late_until, wait_late
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.proof import ConsumerProofs
+from worker.services.rotation.reasoned import ReasonedError
 
 _RUNS_LOOK = timedelta(minutes=1)
 
@@ -90,7 +92,7 @@ class Rollback:
                 return Done(
                     message="everybody is on the value that stays",
                     again_at=self._clock() + _RUNS_LOOK,
-                    waits_for="; ".join(f"a run of {name} that began with the new value" for name in runs),
+                    waits_for=tuple(Reason.of(Code.RUN_WITH_NEW, workflow=name) for name in runs),
                 )
         if job.new is not None and job.new == job.old and rotation.is_overtaken(item.version):
             undone = "the value that was given is the new one: nothing to take away"
@@ -107,10 +109,14 @@ class Rollback:
                 )
 
         return Done(
-            message=f"{undone}; {verified}", record=record, scrub=True, again_at=again_at, waits_for=WAITS
+            message=f"{undone}; {verified}",
+            record=record,
+            scrub=True,
+            again_at=again_at,
+            waits_for=() if again_at is None else wait_late(again_at),
         )
 
-    def explain_unready(self, rotation: Rotation, item: Item) -> str | None:
+    def explain_unready(self, rotation: Rotation, item: Item) -> Reason | None:
         """Why it cannot begin, as long as nothing of it is outside; None: it can, or it has begun."""
         return None if self._may_be_outside(rotation) else self._jobs.explain_unready(rotation, item)
 
@@ -195,7 +201,7 @@ class Rollback:
             message=f"{rotator.undo(beside)}; version {rotation.new_number} works on until nobody needs it",
             record=lambda _: None,
             again_at=again_at,
-            waits_for=WAITS,
+            waits_for=() if again_at is None else wait_late(again_at),
         )
 
     def _return_consumers(self, rotation: Rotation) -> list[str]:
@@ -227,9 +233,7 @@ class Rollback:
         if old.expires_at is None or old.expires_at > self._clock():
             return f"the old value: {rotator.verify(job, job.old)}"
         if item.version == rotation.new_number:
-            raise CounterpartError(
-                "the old value has lapsed: going back would help nobody", cause=Cause.MISTAKE
-            )
+            raise ReasonedError(Reason.of(Code.OLD_LAPSED), cause=Cause.MISTAKE)
         return "the old value had lapsed before"
 
     def _hold(self, connection: Connection, item_id: str) -> None:
@@ -255,9 +259,5 @@ def _check_told_apart(rotation: Rotation, rotator: Rotator, job: Job) -> None:
         return
     beside = {one.id for one in ask(job, [] if job.old is None else [job.old]) or []}
     if beside >= listed:
-        number = rotation.new_number
-        raise CounterpartError(
-            f"version {number}, which was in use, cannot be told among what bears its label ({len(listed)}): "
-            f"look there for {job.label}, and revoke what is not version {number}",
-            cause=Cause.MISTAKE,
-        )
+        why = Reason.of(Code.NOT_TOLD_APART, version=rotation.new_number, listed=len(listed), label=job.label)
+        raise ReasonedError(why, cause=Cause.MISTAKE)

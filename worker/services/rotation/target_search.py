@@ -13,6 +13,7 @@ from vaultcore.errors import Cause, CounterpartError, NightkeyError, NotFoundErr
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker.domain.drift import Asked, Judged, Result, judge
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Outside, Rotator, asks_nobody
 from worker.rotators.catalog import find_counterpart, load_rotator, parse_settings
@@ -32,49 +33,39 @@ class TargetSearch:
         self._database = database
         self._jobs = jobs
 
-    def ask(self, item: Item, rotation: Rotation | None, away: dict[str, str]) -> Judged:
+    def ask(self, item: Item, rotation: Rotation | None, away: dict[str, Reason]) -> Judged:
         """`rotation`: the item's open one. `away`: counterparts that did not answer before, by what they said;
         they are not asked again, and one that does not answer now is added.
         """
         if item.kind is Kind.API_KEY and rotation is not None and rotation.new_number is not None:
-            return Judged(
-                result=Result.CANNOT_ASK,
-                detail="a new key was being handed out when the copy was made, and whether it is in use by now "
-                "is not known here",
-            )
+            return Judged(result=Result.CANNOT_ASK, detail=Reason.of(Code.KEY_UNDER_WAY))
         if item.kind is Kind.API_KEY:
-            return Judged(
-                result=Result.NOT_ASKED,
-                detail="a key that was handed out since the copy was made is unknown here and opens nothing: "
-                "rotate it, if one was",
-            )
+            return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.KEYS_UNKNOWN))
         if item.policy.rotator is None:
-            return Judged(
-                result=Result.NOT_ASKED,
-                detail="no rotator can ask which value is in use: if its owner has replaced it since the copy "
-                "was made, give the newer one",
-            )
+            return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.NO_ROTATOR))
         counterpart = find_counterpart(item.policy)
         if counterpart is not None and counterpart in away:
             return Judged(result=Result.UNREACHABLE, detail=away[counterpart])
         try:
             return self._ask_rotator(item, rotation)
         except CounterpartError as error:
+            said = Reason.failed(str(error))
             if error.cause is Cause.OUTAGE:
                 if counterpart is not None:
-                    away[counterpart] = str(error)
-                return Judged(result=Result.UNREACHABLE, detail=str(error))
-            return Judged(result=Result.CANNOT_ASK, detail=str(error))
+                    away[counterpart] = said
+                return Judged(result=Result.UNREACHABLE, detail=said)
+            return Judged(result=Result.CANNOT_ASK, detail=said)
         except NightkeyError as error:
-            return Judged(result=Result.CANNOT_ASK, detail=str(error))
+            return Judged(result=Result.CANNOT_ASK, detail=Reason.failed(str(error)))
         except Exception as error:  # noqa: BLE001  # one bad rotator never stops the others
             _log.error("compare.unexpected", item=item.id, error=type(error).__name__)
-            return Judged(result=Result.CANNOT_ASK, detail=f"unexpected {type(error).__name__} while asking")
+            said = Reason.of(Code.ASKING_FAILED, error=type(error).__name__)
+            return Judged(result=Result.CANNOT_ASK, detail=said)
 
     def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judged:
         rotator = make_discreet(load_rotator(item.policy.rotator or ""))
         if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
-            return Judged(result=Result.HERE_ALONE, detail="its value works here alone")
+            return Judged(result=Result.HERE_ALONE, detail=Reason.of(Code.WORKS_HERE))
         asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)
         asked, accepted = [], []
         for version, value in asking.values:

@@ -1,0 +1,617 @@
+"""Each code has its sentence, each sentence its parameters; what was stored in words becomes codes."""
+
+import ast
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worker
+from vaultcore.old_sentences import TEMPLATES, read_sentence, undo_reason, write_sentence
+from worker.domain.reasons import (
+    Code,
+    Reason,
+    read_reason,
+    read_reasons,
+    show_reason,
+    store_reason,
+    store_reasons,
+)
+from worker.wording import say, say_all
+from worker.wording.reasons import SENTENCES
+
+AT = datetime(2026, 3, 2, 2, 0, 1, tzinfo=UTC)
+RUN = Reason.of(Code.FIRST_RUN, workflow="sync")
+SAID = Reason.failed("verify: the service answered 502")
+SHOW = "nightkey rotation show rot_1"
+UNREAD = "nothing here could read what replaces it"
+
+WORDED: list[tuple[Reason, str]] = [
+    (Reason.of(Code.OTHER, text="as it was"), "as it was"),
+    (Reason.of(Code.UNKNOWN), "unknown"),
+    (SAID, "verify: the service answered 502"),
+    # Why a rotation was opened
+    (Reason.of(Code.BY_HAND), "asked for by hand"),
+    (Reason.of(Code.COMPROMISED), "compromised"),
+    (Reason.of(Code.BY_OWNER), "its owner replaced it"),
+    (Reason.of(Code.EXPIRES, seconds=3 * 86400 + 5), "expires in 3 days"),
+    (Reason.of(Code.EXPIRES, seconds=3600), "expires in 1 hour"),
+    (Reason.of(Code.EXPIRES, seconds=1), "expires in a minute"),
+    (Reason.of(Code.EXPIRES, seconds=0), "lapsed a minute ago"),
+    (Reason.of(Code.EXPIRES, seconds=-2 * 86400), "lapsed 2 days ago"),
+    (
+        Reason.of(Code.EXPIRES_THEN, seconds=7200, at=AT),
+        "expires in 2 hours, begins 2026-03-02 02:00 UTC, when changes may be made",
+    ),
+    # Why it ended, or goes back
+    (Reason.of(Code.NIGHT_STOPPED), "too many rotations of this night have failed"),
+    (Reason.of(Code.NOBODY_APPROVED), "nobody approved it in time"),
+    (Reason.of(Code.DELETED), "the item was deleted"),
+    (Reason.of(Code.GIVEN_MEANWHILE), "its owner gave it another value meanwhile"),
+    (Reason.of(Code.GIVEN_IN_USE, version=3), "version 3 was given by hand since, and is in use"),
+    (
+        Reason.of(Code.GIVEN_TAKES_AWAY, version=3),
+        "version 3 was given by hand since, and what is not in use is taken away",
+    ),
+    (
+        Reason.of(Code.GIVEN_NOT_GONE, version=3, why=SAID),
+        (
+            "version 3, which was given by hand, is in use; what was made before is not gone: "
+            "verify: the service answered 502"
+        ),
+    ),
+    (Reason.of(Code.ENDED_BY, decision="cancel", by="user:ann"), "cancel by user:ann"),
+    (Reason.of(Code.TAKEN_BACK_BY, by="user:ann"), "taken back by user:ann"),
+    (Reason.of(Code.NOT_COLLECTED, until=AT), "nobody collected the new key by 2026-03-02 02:00 UTC"),
+    (
+        Reason.of(Code.NOT_ARRIVED, by="user:ann", until=AT),
+        "the new key did not arrive at user:ann by 2026-03-02 02:00 UTC",
+    ),
+    # Why a step must not be done, or has failed
+    (
+        Reason.of(Code.UNREAD_ROTATION, item="prod-crm", command="nightkey item update prod-crm"),
+        (
+            f"no active workflow here uses prod-crm, so {UNREAD}: apply one that does, or say that "
+            f"nothing here needs to read it (nightkey item update prod-crm); if somebody else knows "
+            f"the value, add --compromised"
+        ),
+    ),
+    (
+        Reason.of(Code.NAMES_NO_VALUE, names=("prod-a", "prod-b")),
+        "its settings name what has no value: prod-a, prod-b",
+    ),
+    (Reason.of(Code.BAD_SETTINGS, text="no url"), "no url"),
+    (Reason.of(Code.CUT_OFF, times=11), "its step was cut off 11 times: see the worker's log"),
+    (
+        Reason.of(Code.CHANGED_SINCE_APPROVAL),
+        "its policy or value was changed after it was approved: ask again",
+    ),
+    (
+        Reason.of(Code.LEADS_ELSEWHERE, now="b.example", before="a.example"),
+        "its policy leads to b.example by now, and it was begun with a.example: put that back until it is over",
+    ),
+    (Reason.of(Code.UNEXPECTED, error="KeyError", step="create"), "unexpected KeyError in step create"),
+    (Reason.of(Code.TROUBLE, text="the disk is full"), "the disk is full"),
+    (Reason.of(Code.TAMPERED, text="the row was changed"), "the row was changed"),
+    (
+        Reason.of(
+            Code.DIFFERS,
+            item="prod-crm",
+            detail=Reason.of(Code.ACCEPTED, version=1, unknown=("tok_2",)),
+            command="nightkey reconcile accept prod-crm",
+        ),
+        (
+            "prod-crm differs from its target since the restore, and is neither rotated nor revoked: "
+            "version 1 is accepted; unknown here, and there: tok_2. Mend that, or answer for it by "
+            "`nightkey reconcile accept prod-crm`"
+        ),
+    ),
+    (
+        Reason.of(Code.RUN_REJECTED, workflow="sync", node="call", text="401", version=2),
+        "production run of sync, node call: 401 (with version 2)",
+    ),
+    (
+        Reason.of(Code.NOT_SHOWN, check=Reason.of(Code.CHECK), command="nightkey rotation waive rot_1"),
+        (
+            "the old value is kept, for it waits for a check that can fail: nothing has shown that "
+            "the new value works, since verification and node tests accept made-up values, too (say "
+            "there what a good answer holds, by expect); or answer for the new one: `nightkey "
+            "rotation waive rot_1`"
+        ),
+    ),
+    (
+        Reason.of(Code.NEITHER_ACCEPTED, new=2, old=1, text="401", command="nightkey item update x"),
+        (
+            "neither version 2 nor version 1 is accepted now: 401; give a value that works (`nightkey "
+            "item update x`)"
+        ),
+    ),
+    (Reason.of(Code.NO_LONGER_ACCEPTED, new=2, text="401"), "version 2 is accepted no longer: 401"),
+    (Reason.of(Code.OLD_LAPSED), "the old value has lapsed: going back would help nobody"),
+    (
+        Reason.of(Code.NOT_TOLD_APART, version=2, listed=3, label="nightkey-rot_1"),
+        (
+            "version 2, which was in use, cannot be told among what bears its label (3): look there "
+            "for nightkey-rot_1, and revoke what is not version 2"
+        ),
+    ),
+    # What a rotation waits for
+    (Reason.of(Code.APPROVAL), "a person's approval"),
+    (
+        Reason.of(Code.FIRST_AT_TARGET, item="prod-crm"),
+        "prod-crm, the first at its target system in this night",
+    ),
+    (Reason.of(Code.MOMENT), "a moment in which changes may be made"),
+    (Reason.of(Code.MOMENT, at=AT), "a moment in which changes may be made, from 2026-03-02 02:00 UTC"),
+    (
+        Reason.of(Code.OTHER_SIDE, why=SAID),
+        "the other side to come back: verify: the service answered 502",
+    ),
+    (
+        Reason.of(Code.TO_BE_COMPARED, detail=SAID),
+        "its target to be compared with, after the restore: verify: the service answered 502",
+    ),
+    (Reason.of(Code.LATE_EFFECT), "what may take effect late at the other side"),
+    (
+        Reason.of(Code.LATE_EFFECT, until=AT),
+        "what may take effect late at the other side, until 2026-03-02 02:00 UTC",
+    ),
+    (Reason.of(Code.OVERLAP, until=AT, beside=True), "the overlap, until 2026-03-02 02:00:01 UTC"),
+    (
+        Reason.of(Code.OVERLAP, until=AT, beside=False),
+        "the time for first runs, until 2026-03-02 02:00:01 UTC",
+    ),
+    (Reason.of(Code.READER), "a workflow that uses it: nothing here has read the new value"),
+    (Reason.of(Code.RUN_WITH_OLD, workflow="sync"), "a run of sync that began with the old value"),
+    (Reason.of(Code.RUN_WITH_NEW, workflow="sync"), "a run of sync that began with the new value"),
+    (
+        Reason.of(Code.COPY_IN_USE, copy="prod-b", item="prod-a"),
+        "workflows of prod-b, a copy with the value from before: let them name prod-a",
+    ),
+    (Reason.of(Code.NOT_COLLECTED_YET), "its owner, who has not collected the new key"),
+    (
+        Reason.of(Code.NOT_ARRIVED_YET, by="user:ann"),
+        "the new key to arrive at user:ann, who began to collect it",
+    ),
+    (
+        Reason.of(Code.EDITED_WORKFLOW, workflow="sync"),
+        "workflow sync, which was changed behind the vault's back: audit verify --rows",
+    ),
+    (
+        Reason.of(Code.LOST_USE, workflow="sync", item="prod-a", command="nightkey workflow show sync"),
+        (
+            "workflow sync, whose use of prod-a was changed or taken away behind the vault's back: "
+            "apply it again (nightkey workflow show sync)"
+        ),
+    ),
+    (Reason.of(Code.GOES_FIRST, why=RUN), "the first good production run of sync, which goes first"),
+    # How a consumer stands
+    (Reason.of(Code.ANSWERED_FOR, workflow="sync"), "sync: somebody answers for it"),
+    (Reason.of(Code.PINNED, workflow="sync", version=1), "sync, which is pinned to version 1"),
+    (Reason.of(Code.RAN_WELL, workflow="sync", version=2), "sync ran well with version 2"),
+    (
+        Reason.of(Code.RAN_WITH_ANY, why=Reason.of(Code.RAN_WELL, workflow="sync", version=2)),
+        "sync ran well with version 2, as it may with any value",
+    ),
+    (Reason.of(Code.AFTER_CANARY, workflow="sync"), "sync, which moves after the canary"),
+    (RUN, "the first good production run of sync"),
+    (
+        Reason.of(Code.FIRST_RUN, workflow="sync", failed="node call: 500", but=Reason.of(Code.NOT_ACTIVE)),
+        "the first good production run of sync (its last one failed: node call: 500), which is not active",
+    ),
+    (
+        Reason.of(Code.FIRST_REPORT, workflow="sync", but=Reason.of(Code.NEVER_REPORTED)),
+        "a report (nightkey run report) of the first good run of sync elsewhere; none was ever reported",
+    ),
+    (Reason.of(Code.NOT_ACTIVE), ", which is not active"),
+    (Reason.of(Code.NOT_IN_TIME, beside=True), ", which did not come during the overlap"),
+    (Reason.of(Code.NOT_IN_TIME, beside=False), ", which did not come during the time for first runs"),
+    (
+        Reason.of(Code.NEXT_RUN_LATER, at=AT, beside=True),
+        ", whose next run (2026-03-02 02:00 UTC) is after the overlap",
+    ),
+    (Reason.of(Code.NEVER_RAN), ", which has never run"),
+    (Reason.of(Code.NEVER_REPORTED), "; none was ever reported"),
+    (Reason.of(Code.CALLERS_ANSWERED_FOR), "its callers: somebody answers for them"),
+    (Reason.of(Code.FIRST_CALL), "the first call with the new key"),
+    (
+        Reason.of(Code.FIRST_CALL, collected_at=AT, by="user:ann", late=True),
+        (
+            "the first call with the new key, which was collected by user:ann on 2026-03-02; it did "
+            "not come during the overlap"
+        ),
+    ),
+    (
+        Reason.of(Code.FIRST_CALL, collected_at=AT),
+        "the first call with the new key, which was collected on 2026-03-02",
+    ),
+    (Reason.of(Code.CALLERS_MOVED), "its callers present the new key, and no longer the old one"),
+    (
+        Reason.of(Code.OLD_KEY_USED, last_at=AT),
+        "callers who still present the old key, last on 2026-03-02",
+    ),
+    (
+        Reason.of(Code.OLD_KEY_USED, last_at=AT, late=True),
+        "callers who still present the old key, last on 2026-03-02, after the overlap",
+    ),
+    (
+        Reason.of(Code.CHECK),
+        (
+            "a check that can fail: nothing has shown that the new value works, since verification "
+            "and node tests accept made-up values, too (say there what a good answer holds, by expect)"
+        ),
+    ),
+    (Reason.of(Code.CHECK_ANSWERED_FOR), "a check: somebody answers for it"),
+    # What a night decides for an item
+    (Reason.of(Code.DIFFERS_SINCE_RESTORE), "it differs from its target since the restore"),
+    (
+        Reason.of(Code.DIFFERS_SINCE_RESTORE, command="nightkey reconcile list"),
+        "it differs from its target since the restore: nightkey reconcile list",
+    ),
+    (Reason.of(Code.UNREAD), f"no active workflow here uses it: {UNREAD}"),
+    (Reason.of(Code.RETRIES_AFTER, at=AT), "its rotation failed, next try after 2026-03-02 02:00 UTC"),
+    (Reason.of(Code.ROTATES_FROM, at=AT), "rotates from 2026-03-02 02:00 UTC"),
+    (Reason.of(Code.ASKS_FROM, at=AT), "asks for approval from 2026-03-02 02:00 UTC"),
+    (Reason.of(Code.NO_MOMENT), "its windows and freezes allow no moment for a rotation"),
+    (
+        Reason.of(Code.OPENS_TOO_LATE, at=AT),
+        "its window opens too late, 2026-03-02 02:00 UTC: it lapses first",
+    ),
+    (Reason.of(Code.OPENS, at=AT), "its window opens 2026-03-02 02:00 UTC"),
+    (Reason.of(Code.NIGHT_FULL, number=9), "tonight's 9 rotations are taken"),
+    (Reason.of(Code.TARGET_FULL, number=9, target="crm"), "tonight's 9 rotations at crm are taken"),
+    (
+        Reason.of(Code.ANOTHER_NIGHT, why=Reason.of(Code.NIGHT_FULL, number=9)),
+        "tonight's 9 rotations are taken: another night",
+    ),
+    (Reason.of(Code.AWAITS_VALUE, command="nightkey x"), "it waits for its value: nightkey x"),
+    (Reason.of(Code.OWNER_REPLACES, command="nightkey x"), "only its owner can replace it: nightkey x"),
+    (
+        Reason.of(Code.IS_STUCK, rotation="rot_1", command=SHOW),
+        f"rotation rot_1 is stuck and needs a person: {SHOW}",
+    ),
+    (Reason.of(Code.AWAITS_APPROVAL, command="nightkey x"), "waits for approval: nightkey x"),
+    (Reason.of(Code.UNDER_WAY, rotation="rot_1", state="created"), "rotation rot_1 is created"),
+    # What Nightkey does about it by itself
+    (
+        Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.NO_MOMENT)),
+        "nothing: its windows and freezes allow no moment for a rotation",
+    ),
+    (Reason.of(Code.DOES_RETRY), "tries to replace it again, since the last try failed"),
+    (
+        Reason.of(Code.DOES_RETRY, at=AT),
+        "tries to replace it again after 2026-03-02 02:00 UTC, since the last try failed",
+    ),
+    (Reason.of(Code.DOES_ASK_FROM, at=AT), "asks for an approval to replace it from 2026-03-02 02:00 UTC on"),
+    (Reason.of(Code.DOES_REPLACE_FROM, at=AT), "replaces it from 2026-03-02 02:00 UTC on"),
+    (
+        Reason.of(Code.DOES_REPLACE_IN_WINDOW, at=AT),
+        "replaces it from 2026-03-02 02:00 UTC on, when changes may be made",
+    ),
+    (Reason.of(Code.DOES_ASK), "asks for an approval, in a message of its own"),
+    (Reason.of(Code.DOES_REPLACE_AT_OPENING, at=AT), "replaces it when its window opens 2026-03-02 02:00 UTC"),
+    (
+        Reason.of(Code.DOES_REPLACE_ANOTHER_NIGHT, why=Reason.of(Code.NIGHT_FULL, number=9)),
+        "replaces it another night: tonight's 9 rotations are taken",
+    ),
+    (Reason.of(Code.DOES_REPLACE_TONIGHT), "replaces it in this night"),
+    (Reason.of(Code.DOES_AWAIT_VALUE), "waits until it has its value"),
+    (Reason.of(Code.DOES_REPLACE_WHEN_APPROVED), "replaces it as soon as somebody approves that"),
+    (
+        Reason.of(Code.DOES_GO_ON, why=Reason.of(Code.UNDER_WAY, rotation="rot_1", state="created")),
+        "is at it: rotation rot_1 is created",
+    ),
+    (Reason.of(Code.DOES_REPLACE_BEFORE, lead="12h"), "replaces it 12h before it lapses"),
+    (Reason.of(Code.NOTHING_BEFORE_THAT), "nothing, before that"),
+    (Reason.of(Code.STUCK), "its rotation is stuck"),
+    (Reason.of(Code.STAYS), "its value stays as it is"),
+    (Reason.of(Code.NOT_BEFORE_IT_AGREES), "it neither rotates nor revokes it until that agrees"),
+    # What was found
+    (
+        Reason.of(Code.UNREADABLE, what="it", problem="policy"),
+        "what is stored of it cannot be read (policy): restore its row from a backup",
+    ),
+    (
+        Reason.of(Code.EDITED_ROW, table="routes", key="rte_1", name="mail"),
+        (
+            "a route mail (routes rte_1) was changed behind the vault's back: nothing is done by it. "
+            "Restore it from a backup, or look at it and answer for it"
+        ),
+    ),
+    (
+        Reason.of(Code.SEALED_ROW, table="versions", key="vlt_1 2"),
+        (
+            "a version of an item (versions vlt_1 2) does not open: its sealed record was changed: "
+            "nothing is done by it. Restore it from a backup, or look at it and answer for it"
+        ),
+    ),
+    (
+        Reason.of(Code.BAD_TEMPLATE, template="digest.md", problem="{% what"),
+        "the template digest.md is passed over, ours is sent in its place: {% what",
+    ),
+    (Reason.of(Code.NAMED, workflow="sync", node="call"), "node call of workflow sync names it"),
+    (
+        Reason.of(Code.NAMED, workflow="sync", mentioned=True),
+        "the document of workflow sync mentions it",
+    ),
+    (
+        Reason.of(Code.USED_LAPSED, workflow="sync", node="call", seconds=-86400),
+        "node call of workflow sync uses it, and it lapsed 1 day ago",
+    ),
+    (
+        Reason.of(Code.PINNED_OLD, workflow="sync", node="call", version=1, current=2),
+        "node call of workflow sync is pinned to version 1, and version 2 is current",
+    ),
+    (
+        Reason.of(Code.RAN_OLD, workflow="sync", node="call", version=1, current=2),
+        "node call of workflow sync last ran with version 1, and version 2 is current",
+    ),
+    (
+        Reason.of(Code.HELD_IDLE, workflow="sync", node="call", seconds=-86400),
+        "node call of workflow sync holds it, and last ran 1 day ago",
+    ),
+    (
+        Reason.of(Code.HELD_IDLE, workflow="sync", node="call"),
+        "node call of workflow sync holds it, and has never run",
+    ),
+    (
+        Reason.of(Code.NO_CONSUMER, command="nightkey item update x --consumers none"),
+        (
+            f"no active workflow here uses it: {UNREAD}. Apply one that does; or, if nothing here "
+            f"needs to read it, nightkey item update x --consumers none; or leave its replacement to "
+            f"its owner"
+        ),
+    ),
+    (Reason.of(Code.UNUSED), "delete it if nothing else does"),
+    (Reason.of(Code.NO_OWNER), "nobody but the operators hears of it"),
+    (Reason.of(Code.NO_EXPIRY), "nobody will notice when it stops working"),
+    (Reason.of(Code.NO_PLAN), "say how it is replaced: auto, approve or notify"),
+    (Reason.of(Code.GENERIC_NAME), "name service and environment, as in prod-ticketing-api-token"),
+    (
+        Reason.of(Code.NO_VALUE),
+        "it came in without its value: nothing here can use it before that is given",
+    ),
+    (
+        Reason.of(Code.MISFIT, lasts="1h", lead="2d"),
+        (
+            "its last replacement lives 1h, and its policy counts on a lead of 2d. Have its service "
+            "give longer ones, or say how long they live"
+        ),
+    ),
+    (
+        Reason.of(Code.MISFIT, lasts="1h", lead="2d", overlap="50m", short=True),
+        (
+            "its last replacement lives 1h, and its policy counts on a lead of 2d and an overlap of "
+            "50m: a night comes once a day, and may find it lapsed. Have its service give longer "
+            "ones, or say how long they live"
+        ),
+    ),
+    (
+        Reason.of(Code.SAME_VALUE, items=("prod-a", "prod-b")),
+        (
+            "it has the same value as prod-a, prod-b: when one of them is replaced the other stops "
+            "working. Let workflows name one of them and delete the other, or declare which is the copy"
+        ),
+    ),
+    (
+        Reason.of(Code.SAME_PRINCIPAL, items=("prod-a",), principal="user x"),
+        (
+            "it changes user x, as does prod-a: when one of them is replaced the other stops working. "
+            "Let workflows name one of them and delete the other, or declare which is the copy"
+        ),
+    ),
+    (
+        Reason.of(Code.COPY_IS_OLD, original="prod-a", at=AT),
+        (
+            "its original prod-a was replaced on 2026-03-02 02:00 UTC, and it still has the value "
+            "from before. One of the two stops working, and no value is ever read out of the vault: "
+            "let what uses it name prod-a, or give it the value that works"
+        ),
+    ),
+    (
+        Reason.of(Code.COPY_DIFFERS, original="prod-a", at=AT),
+        (
+            "it has another value than its original prod-a, which got its own on 2026-03-02 02:00 "
+            "UTC. One of the two stops working, and no value is ever read out of the vault: let what "
+            "uses it name prod-a, or give it the value that works"
+        ),
+    ),
+    (Reason.of(Code.AFTER_RESTORE, detail=SAID), "after the restore: verify: the service answered 502"),
+    # What a target said of an item after a restore
+    (Reason.of(Code.NOT_ASKED_YET), ""),
+    (Reason.of(Code.ACCEPTED, version=1), "version 1 is accepted"),
+    (
+        Reason.of(Code.ACCEPTED, version=1, unknown=("tok_2", "tok_3 (nightkey-rot_2)")),
+        "version 1 is accepted; unknown here, and there: tok_2, tok_3 (nightkey-rot_2)",
+    ),
+    (
+        Reason.of(Code.ACCEPTED_UNLISTED, version=1),
+        (
+            "version 1 is accepted, and what else was made there since the copy cannot be listed: "
+            "look there for labels that begin with nightkey-, and revoke what is not in use"
+        ),
+    ),
+    (Reason.of(Code.ACCEPTED_ROTATING, version=2), "version 2 is accepted, as its rotation knows"),
+    (
+        Reason.of(Code.REFUSED_HERE, version=2, accepted=1, stage="previous"),
+        "version 2, the current one here, is refused, and version 1 (previous) is accepted",
+    ),
+    (
+        Reason.of(Code.ALL_REFUSED, unknown=("tok_2",)),
+        (
+            "no version, the current one here, is refused, and so is every other value of it here: it "
+            "was replaced after the copy; unknown here, and there: tok_2"
+        ),
+    ),
+    (
+        Reason.of(Code.REFUSED_HERE, version=2, accepted=3, stage="pending", unknown=("tok_2",)),
+        (
+            "version 2, the current one here, is refused, and version 3 (pending) is accepted; unknown here, "
+            "and there: tok_2"
+        ),
+    ),
+    (
+        Reason.of(Code.ALL_REFUSED, version=2),
+        (
+            "version 2, the current one here, is refused, and so is every other value of it here: it "
+            "was replaced after the copy"
+        ),
+    ),
+    (
+        Reason.of(Code.KEY_UNDER_WAY),
+        (
+            "a new key was being handed out when the copy was made, and whether it is in use by now "
+            "is not known here"
+        ),
+    ),
+    (
+        Reason.of(Code.KEYS_UNKNOWN),
+        (
+            "a key that was handed out since the copy was made is unknown here and opens nothing: "
+            "rotate it, if one was"
+        ),
+    ),
+    (
+        Reason.of(Code.NO_ROTATOR),
+        (
+            "no rotator can ask which value is in use: if its owner has replaced it since the copy "
+            "was made, give the newer one"
+        ),
+    ),
+    (Reason.of(Code.WORKS_HERE), "its value works here alone"),
+    (Reason.of(Code.ASKING_FAILED, error="KeyError"), "unexpected KeyError while asking"),
+    # What keeps a night from ending well
+    (Reason.of(Code.WAS_CUT_OFF), "it was cut off"),
+    (Reason.of(Code.SCAN_FAILED, error="KeyError"), "unexpected KeyError"),
+    (Reason.of(Code.NOT_DELIVERED, subject="a digest", place="mail"), "'a digest' by mail: not tried yet"),
+    (Reason.of(Code.NOT_DELIVERED, subject="a digest", place="mail", text="550"), "'a digest' by mail: 550"),
+    (
+        Reason.of(Code.OPERATORS_NAME_TAKEN),
+        "none of us gave that name to the owner who has it, so nothing is sent to the operators",
+    ),
+    (Reason.of(Code.FOREIGN_MESSAGES, counts=("2 too long", "1 unsigned")), "2 too long, 1 unsigned"),
+    (Reason.of(Code.OLDER_DATABASE, text="it is older"), "it is older"),
+]
+
+
+def _name(one: Reason | str) -> str:
+    return one if isinstance(one, str) else one.code.value
+
+
+NEVER_STORED = frozenset(
+    {
+        Code.OTHER, Code.FAILED, Code.BAD_SETTINGS, Code.TROUBLE, Code.TAMPERED, Code.OLDER_DATABASE,
+        Code.CALLERS_ANSWERED_FOR, Code.CALLERS_MOVED, Code.CHECK_ANSWERED_FOR, Code.RETRIES_AFTER,
+        Code.ROTATES_FROM, Code.ASKS_FROM, Code.OPENS, Code.ANOTHER_NIGHT, Code.AWAITS_VALUE,
+        Code.OWNER_REPLACES, Code.IS_STUCK, Code.AWAITS_APPROVAL, Code.WAS_CUT_OFF,
+        Code.OPERATORS_NAME_TAKEN,
+    },
+)  # fmt: skip
+"""Shown and never kept before there were codes, or a text of others alone."""
+KEPT_AS_TEXT = frozenset(
+    {
+        Code.RUN_WITH_NEW, Code.EDITED_ROW, Code.SEALED_ROW, Code.SCAN_FAILED, Code.NOT_DELIVERED,
+        Code.FOREIGN_MESSAGES,
+    },
+)  # fmt: skip
+"""Kept for no longer than to the next look: what was stored of these stays a text until then."""
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    WORDED,
+    ids=lambda one: one if isinstance(one, str) else one.code,
+)
+def test_a_code_says_its_sentence_also_after_it_was_stored(reason: Reason, sentence: str) -> None:
+    assert say(reason) == sentence
+    stored = json.loads(json.dumps(store_reason(reason)))
+    assert read_reason(stored) == reason
+
+
+def test_each_code_has_a_sentence_and_stands_in_the_table() -> None:
+    assert SENTENCES.keys() == set(Code)
+    assert {reason.code for reason, _ in WORDED} == set(Code)
+
+
+def test_who_makes_a_reason_gives_it_no_parameter_that_its_sentence_does_not_know() -> None:
+    known: dict[str, set[str]] = {}
+    for reason, _ in WORDED:
+        known.setdefault(reason.code.name, set()).update(reason.parameters)
+    used = [use for file in Path(worker.__file__).parent.rglob("*.py") for use in _uses(file)]
+    assert len(used) > 100
+    assert [use for use in used if not use[1] <= known[use[0]]] == []
+
+
+def _uses(file: Path) -> list[tuple[str, set[str]]]:
+    """Every `Reason.of(Code.NAME, …)` of a file: the name, and the names of what is given."""
+    return [
+        (node.args[0].attr, {one.arg for one in node.keywords if one.arg is not None})
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "Reason.of"
+        and isinstance(node.args[0], ast.Attribute)
+    ]
+
+
+def test_a_sentence_is_told_whatever_its_row_lacks_or_holds() -> None:
+    assert say(read_reason({"code": "pinned"})) == "?, which is pinned to version ?"
+    no_time = read_reason({"code": "moment", "at": "soon"})
+    assert say(no_time) == "a moment in which changes may be made, from soon"
+    assert say(read_reason({"code": "expires", "seconds": "many"})) == "expires ?"
+    assert say(read_reason({"code": "pinned", "workflow": "{version}", "version": 1})) == (
+        "{version}, which is pinned to version 1"
+    )
+    assert say(None) == ""
+    assert say_all([]) == ""
+
+
+def test_a_code_of_another_release_is_shown_as_it_stands() -> None:
+    assert say(read_reason({"code": "to-come", "n": 1})) == '{"code": "to-come", "n": 1}'
+    assert say(show_reason("garbage")) == "garbage"
+    with pytest.raises(ValueError, match="no object"):
+        read_reason("garbage")
+    with pytest.raises(ValueError, match="no list"):
+        read_reasons({"code": "approval"})
+
+
+OLD = [(reason, sentence) for reason, sentence in WORDED if reason.code not in NEVER_STORED | KEPT_AS_TEXT]
+
+
+@pytest.mark.parametrize(("reason", "sentence"), OLD, ids=_name)
+def test_what_was_stored_in_words_becomes_its_code_and_says_the_same(reason: Reason, sentence: str) -> None:
+    stored = read_sentence(sentence)
+    assert stored["code"] == reason.code
+    assert say(read_reason(stored)) == sentence
+    assert write_sentence(stored) == sentence, "the digest of then was made over it"
+
+
+def test_every_sentence_that_is_known_of_before_leads_to_a_code_of_today() -> None:
+    assert {code for code, _, _ in TEMPLATES} == {reason.code.value for reason, _ in OLD}
+
+
+PIECES = [*(text for _, text in OLD), ": ", ", ", "in 3 days"]
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
+def test_no_stored_sentence_is_lost(text: str) -> None:
+    for stored in (read_sentence(text), read_sentence(text, failed=True)):
+        assert write_sentence(stored) == text
+        assert say(read_reason(stored)) == text
+
+
+@given(st.text())
+def test_a_reason_that_no_migration_would_have_made_gives_no_sentence_back(text: str) -> None:
+    assert undo_reason({"reason": {"code": "other", "text": "its owner replaced it"}}) == {"reason": None}
+    assert undo_reason({"reason": {"code": "by-owner", "more": text}}) == {"reason": None}
+    assert undo_reason({"reason": text}) == {"reason": None}
+    assert undo_reason({"reason": {"code": "by-owner"}}) == {"reason": "its owner replaced it"}
+
+
+def test_sentences_read_aloud_name_no_parameter() -> None:
+    for _, sentence in WORDED:
+        assert not re.search(r"\{\w+(:\w)?\}", sentence)
+    assert store_reasons([Reason.of(Code.APPROVAL)]) == [{"code": "approval"}]

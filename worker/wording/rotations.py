@@ -1,0 +1,50 @@
+"""Why a rotation was opened, why it ended, and why a step of it failed."""
+
+from typing import Final
+
+from worker.domain.reasons import Code
+from worker.wording.parts import UNREAD, Sentences, say_expiry
+
+ROTATIONS: Final[Sentences] = {
+    # Why a rotation was opened
+    Code.BY_HAND: "asked for by hand",
+    Code.COMPROMISED: "compromised",
+    Code.BY_OWNER: "its owner replaced it",
+    Code.EXPIRES: say_expiry,
+    Code.EXPIRES_THEN: lambda given: f"{say_expiry(given)}, begins {{at}}, when changes may be made",
+    # Why it ended, or goes back, by a decision
+    Code.NIGHT_STOPPED: "too many rotations of this night have failed",
+    Code.NOBODY_APPROVED: "nobody approved it in time",
+    Code.DELETED: "the item was deleted",
+    Code.GIVEN_MEANWHILE: "its owner gave it another value meanwhile",
+    Code.GIVEN_IN_USE: "version {version} was given by hand since, and is in use",
+    Code.GIVEN_TAKES_AWAY: "version {version} was given by hand since, and what is not in use is taken away",
+    Code.GIVEN_NOT_GONE: "version {version}, which was given by hand, is in use; what was made before is not "
+    "gone: {why}",
+    Code.ENDED_BY: "{decision} by {by}",
+    Code.TAKEN_BACK_BY: "taken back by {by}",
+    Code.NOT_COLLECTED: "nobody collected the new key by {until}",
+    Code.NOT_ARRIVED: "the new key did not arrive at {by} by {until}",
+    # Why a step must not be done, or has failed by what we know ourselves
+    Code.UNREAD_ROTATION: f"no active workflow here uses {{item}}, so {UNREAD}: apply one that does, or say "
+    f"that nothing here needs to read it ({{command}}); if somebody else knows the value, add --compromised",
+    Code.NAMES_NO_VALUE: "its settings name what has no value: {names}",
+    Code.BAD_SETTINGS: "{text}",
+    Code.CUT_OFF: "its step was cut off {times} times: see the worker's log",
+    Code.CHANGED_SINCE_APPROVAL: "its policy or value was changed after it was approved: ask again",
+    Code.LEADS_ELSEWHERE: "its policy leads to {now} by now, and it was begun with {before}: put that back "
+    "until it is over",
+    Code.UNEXPECTED: "unexpected {error} in step {step}",
+    Code.TROUBLE: "{text}",
+    Code.TAMPERED: "{text}",
+    Code.DIFFERS: "{item} differs from its target since the restore, and is neither rotated nor revoked: "
+    "{detail}. Mend that, or answer for it by `{command}`",
+    Code.RUN_REJECTED: "production run of {workflow}, node {node}: {text} (with version {version})",
+    Code.NOT_SHOWN: "the old value is kept, for it waits for {check}; or answer for the new one: `{command}`",
+    Code.NEITHER_ACCEPTED: "neither version {new} nor version {old} is accepted now: {text}; give a value that "
+    "works (`{command}`)",
+    Code.NO_LONGER_ACCEPTED: "version {new} is accepted no longer: {text}",
+    Code.OLD_LAPSED: "the old value has lapsed: going back would help nobody",
+    Code.NOT_TOLD_APART: "version {version}, which was in use, cannot be told among what bears its label "
+    "({listed}): look there for {label}, and revoke what is not version {version}",
+}
