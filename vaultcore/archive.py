@@ -94,7 +94,7 @@ def _reading(file: Path) -> Iterator[None]:
     except OSError as error:
         problem = error.strerror or "it ends too early"
     except (tarfile.TarError, EOFError, ValueError):
-        problem = "it is no backup, or a damaged one"
+        problem = "it is not a backup, or is damaged"
     if problem:
         raise InvalidInputError(f"{file} cannot be read as a backup: {problem}")
 
@@ -168,7 +168,7 @@ class Archive:
         return stream
 
     def _damaged(self, what: str) -> InvalidInputError:
-        return InvalidInputError(f"{self._file} is no whole backup: {what}")
+        return InvalidInputError(f"{self._file} is not a complete backup: {what}")
 
 
 def _describe(name: str, size: int, at: datetime) -> tarfile.TarInfo:

@@ -46,7 +46,7 @@ def explain_form(value: str) -> str:
         return ""
     if start == "-----BEGIN ":
         return ": it begins like a PEM key, but not all of it is one: look for a line that is missing or cut"
-    return ": it begins like JSON, but is no JSON object" if start.startswith("{") else ""
+    return ": it begins like JSON, but is not a JSON object" if start.startswith("{") else ""
 
 
 def _is_pem(text: str) -> bool:

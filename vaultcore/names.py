@@ -20,7 +20,7 @@ _NEVER: Final = {
     "Cn": "a character that this release does not know",
     "Zl": "a line break",
     "Zp": "a line break",
-    "Zs": "a blank that is none of the usual ones",
+    "Zs": "an unusual blank",
 }
 """By Unicode's categories; the one blank that is let in is U+0020."""
 

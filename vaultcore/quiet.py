@@ -25,7 +25,7 @@ def parse_quiet(text: str) -> QuietHours:
     """`22:00-07:00`; the same time twice would be all day, and is refused."""
     found = _TEXT.fullmatch(text)
     if found is None:
-        raise InvalidInputError(f"{text[:40]!r} are no quiet hours: write them like 22:00-07:00")
+        raise InvalidInputError(f"{text[:40]!r} are not quiet hours: write them like 22:00-07:00")
     hours = [int(number) for number in found.groups()]
     quiet = QuietHours(start=time(hours[0], hours[1]), end=time(hours[2], hours[3]))
     if quiet.start == quiet.end:
@@ -41,7 +41,7 @@ def check_zone(name: str) -> str:
         pass
     else:
         return name
-    raise InvalidInputError(f"{name[:64]!r} is no time zone: write one like Europe/Zurich")
+    raise InvalidInputError(f"{name[:64]!r} is not a time zone: write one like Europe/Zurich")
 
 
 def quiet_until(quiet: QuietHours | None, zone: str, now: datetime) -> datetime:

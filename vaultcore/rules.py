@@ -372,7 +372,7 @@ def parse_duration(text: str) -> timedelta:
     """`90d`, `12h`, `30m`, `10s`, `2w`, and sums of them such as `1d12h`; at most 100 years."""
     parts = _DURATION.findall(text)
     if not parts or "".join(n + u for n, u in parts) != text:
-        raise InvalidInputError(f"{text[:40]!r} is no duration: write it like 90d, 12h, 30m or 1d12h")
+        raise InvalidInputError(f"{text[:40]!r} is not a duration: write it like 90d, 12h, 30m or 1d12h")
     seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
     if seconds > 100 * 366 * 86400:
         raise InvalidInputError(f"{text[:40]!r} is longer than a hundred years")

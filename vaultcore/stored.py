@@ -132,7 +132,7 @@ def _explain(row: object, error: Exception) -> str:
 
 
 def read_json(text: str | bytes) -> Any:  # noqa: ANN401  # JSON
-    """What is stored; `UNREADABLE` where it is no JSON any more, or nested too deeply to be read."""
+    """What is stored; `UNREADABLE` where it is not JSON any more, or nested too deeply to be read."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):

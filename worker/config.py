@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         try:
             CronSim(text, datetime.now(UTC))
         except CronSimError as error:
-            raise ValueError(f"{text!r} is no cron expression ({error}): write one like 0 3 * * *") from None
+            raise ValueError(f"{text!r} is not a cron expression ({error}): write one like 0 3 * * *") from None
         return text
 
     @field_validator("time_zone")
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(name)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"{name!r} is no time zone: write one like Europe/Zurich") from None
+            raise ValueError(f"{name!r} is not a time zone: write one like Europe/Zurich") from None
         return name
 
     @field_validator("freezes")
@@ -271,7 +271,7 @@ def _check_encoding() -> None:
                 break
     else:
         return
-    raise ConfigurationError(f"the variable {variable!a} is no UTF-8 text: write it in UTF-8")
+    raise ConfigurationError(f"the variable {variable!a} is not UTF-8 text: write it in UTF-8")
 
 
 def _find_home(home: Path | None) -> Path:
@@ -282,7 +282,7 @@ def _find_home(home: Path | None) -> Path:
         str(folder).encode()
         return folder
     except UnicodeEncodeError:
-        problem = "the path of the data folder is no UTF-8 text: choose another"
+        problem = "the path of the data folder is not UTF-8 text: choose another"
     except RuntimeError:  # neither HOME nor an entry for this user
         problem = f"user {os.getuid()} has no home folder for {given}: name the data folder"
     except FileNotFoundError:

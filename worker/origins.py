@@ -62,9 +62,9 @@ def read_file(file: Path) -> dict[str, Any]:
     except OSError as error:
         problem = f"it cannot be read: {error.strerror or type(error).__name__}"
     except tomllib.TOMLDecodeError as error:
-        problem = f"it is no TOML: {error}"
+        problem = f"it is not TOML: {error}"
     except (ValueError, RecursionError) as error:
-        problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
+        problem = f"it holds a number that is too long, or is nested too deeply ({type(error).__name__})"
     raise ConfigurationError(f"the settings {file}: {problem}")
 
 
@@ -98,7 +98,7 @@ def explain_setting(
 
 
 def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-    """Each variable of our prefix that is no setting, with the sentence that says so."""
+    """Each variable of our prefix that is not a setting, with the sentence that says so."""
     names = {f"{PREFIX}{name.upper()}" for name in known} | _OURS
     meant_by = {name.removeprefix(PREFIX): name for name in names - {WARNED_VARIABLE}}
     told = set(environment.get(WARNED_VARIABLE, "").split())
@@ -108,7 +108,7 @@ def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> dict[s
             continue
         close = get_close_matches(variable.upper().removeprefix(PREFIX), sorted(meant_by), n=1)
         meant = f": did you mean {meant_by[close[0]]}?" if close else ", and has no effect"
-        found[variable] = f"variable {variable} is no setting{meant}"
+        found[variable] = f"variable {variable} is not a setting{meant}"
     return found
 
 

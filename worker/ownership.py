@@ -85,7 +85,7 @@ def _find_problem_of_link(found: os.stat_result, path: Path, *, link: bool) -> s
 def _find_problem(found: os.stat_result, path: Path, *, is_folder: bool) -> str | None:
     quoted = shlex.quote(str(path))
     if not (stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode)):
-        return f"is no {'folder' if is_folder else 'file'}: move it away, or name another"
+        return f"is not a {'folder' if is_folder else 'file'}: move it away, or name another"
     if not _is_ours(found):
         return (
             f"belongs to user {found.st_uid}, and this process runs as {os.geteuid()}: look at what is in it, "
@@ -132,5 +132,6 @@ def _read_group() -> int | None:
     if given.isascii() and given.isdecimal() and len(given) < 11 and int(given) > 0:
         return int(given)
     raise ConfigurationError(
-        f"the variable {GROUP_VARIABLE} is no number of a group: write that of the mount's group, such as 2000"
+        f"the variable {GROUP_VARIABLE} is not the number of a group: write that of the mount's group, such "
+        f"as 2000"
     )

@@ -235,7 +235,7 @@ def test_a_wrong_definition_is_told_with_file_node_and_field_and_nothing_is_stor
          {"id": "call", "componentId": "webhook", "ulr": "x"}],
     )  # fmt: skip
     stderr = owned("workflow", "apply", str(good), str(bad), status=2).stderr
-    assert f"{bad}: node call, field data.url: it is needed, and is not there: is ulr meant for it?" in stderr
+    assert f"{bad}: node call, field data.url: it is required, and missing: is ulr meant for it?" in stderr
     assert owned.json("workflow", "list") == []
 
 

@@ -112,17 +112,17 @@ def test_whatever_stands_where_a_file_is_meant(
 
 
 WORDS: list[tuple[Sequence[str], int, str]] = [
-    (["item", "show", "\udcff"], 2, r"argument 3 is no UTF-8 text: \xff"),
+    (["item", "show", "\udcff"], 2, r"argument 3 is not UTF-8 text: \xff"),
     (["item", "show", "x" * 100_000], 2, "no item 'xxx"),
     (["workflow", "show", "x" * 100_000], 2, "no workflow 'xxx"),
     (["owner", "show", "x" * 100_000], 2, "no owner 'xxx"),
     (["rotation", "show", "x" * 100_000], 2, "no rotation 'xxx"),
     (["owner", "create", "x" * 100_000], 2, "use 1 to 100"),
     (["owner", "create", "new\x1b[31m"], 2, "holds U+001B at position 4"),
-    (["owner", "create", "new", "--zone", "../../etc/passwd"], 2, "is no time zone"),
-    (["owner", "create", "new", "--zone", "x" * 5000], 2, "is no time zone"),
-    (["owner", "create", "new", "--zone", "\u202e"], 2, "is no time zone"),
-    (["owner", "create", "new", "--quiet", "99:99-88:88"], 2, "are no quiet hours"),
+    (["owner", "create", "new", "--zone", "../../etc/passwd"], 2, "is not a time zone"),
+    (["owner", "create", "new", "--zone", "x" * 5000], 2, "is not a time zone"),
+    (["owner", "create", "new", "--zone", "\u202e"], 2, "is not a time zone"),
+    (["owner", "create", "new", "--quiet", "99:99-88:88"], 2, "are not quiet hours"),
     (["owner", "create", "new", "--route", "\u0000://x"], 2, ""),
     (["scan", "--at", "9999-99-99"], 2, "'9999-99-99' is no time"),
     (["scan", "--at", "9999-12-31T23:59:59-05:00"], 2, "is no time"),
@@ -142,8 +142,8 @@ WORDS: list[tuple[Sequence[str], int, str]] = [
     (["run", "report", "sync", "--status", "completed", "--id", "x" * 100_000], 2, ""),
     (["run", "report", "sync", "--status", "completed", "--used", "x" * 100_000], 2, "ITEM=VERSION"),
     (["run", "report", "sync", "--status", "completed", "--used", "prod-crm-password=\u0665"], 2, ""),
-    (["item", "update", "prod-crm-password", "--lifetime", "99999999999d"], 2, "is no duration"),
-    (["item", "update", "prod-crm-password", "--lifetime", "\u0661d"], 2, "is no duration"),
+    (["item", "update", "prod-crm-password", "--lifetime", "99999999999d"], 2, "is not a duration"),
+    (["item", "update", "prod-crm-password", "--lifetime", "\u0661d"], 2, "is not a duration"),
     (["item", "update", "prod-crm-password", "--lifetime", "99999d"], 2, "longer than a hundred years"),
     (["item", "update", "prod-crm-password", "--expires-at", "9999-12-31"], 2, "two hundred years ahead"),
     (["item", "update", "prod-crm-password", "--name", "prod\u202ex"], 2, "U+202E RIGHT-TO-LEFT OVERRIDE"),
@@ -186,8 +186,8 @@ def test_whatever_is_written_on_the_command_line(
 POLICIES = [
     ("thresholds = [999999999999]", "thresholds of more than 36600 days"),
     ("thresholds = [1e300]", "thresholds is a list of whole days"),
-    ("lifetime = 9e300", "is no duration"),
-    ("lead = nan", "is no duration"),
+    ("lifetime = 9e300", "is not a duration"),
+    ("lead = nan", "is not a duration"),
     ("[settings]\nlength = inf", "settings.length is inf: write a number that is finite"),
     ("[settings]\nlength = 2026-01-01", "settings.length is a date: write it as text"),
     ("[settings]\nparts = [{at = 07:30:00}]", "settings.parts[0].at is a time: write it as text"),
@@ -229,9 +229,9 @@ def test_whatever_a_workflow_says(
 
 
 VARIABLES = [
-    ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null/x", "it is no folder"),
+    ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null/x", "it is not a folder"),
     ("NIGHTKEY_DATABASE_URL", "sqlite:////dev/null", ""),
-    ("NIGHTKEY_DATABASE_URL", "sqlite:////usr", "it is no file"),
+    ("NIGHTKEY_DATABASE_URL", "sqlite:////usr", "it is not a file"),
     ("NIGHTKEY_DATABASE_URL", "sqlite://", "holds no vault yet"),
     ("NIGHTKEY_DATABASE_URL", "postgresql+nothing://h/x", "driver"),
     ("NIGHTKEY_DATABASE_URL", "postgresql+psycopg://h:999999/x", ""),
@@ -266,7 +266,8 @@ def test_a_variable_that_is_no_setting_is_told_once_beside_the_answer(
     capfd.readouterr()
     assert house("owner", "list", "--json") == 0
     out, err = capfd.readouterr()
-    warned = "nightkey: warning: variable NIGHTKEY_OPERATER is no setting: did you mean NIGHTKEY_OPERATORS?\n"
+    meant = "did you mean NIGHTKEY_OPERATORS?"
+    warned = f"nightkey: warning: variable NIGHTKEY_OPERATER is not a setting: {meant}\n"
     assert err == warned
     assert json.loads(out)
 

@@ -128,7 +128,7 @@ def test_an_organisation_has_its_own_words(nightkey: Nightkey, counterparts: Cou
 
 
 WRONG = [
-    (("owner", "create", "bob", "--zone", "Nowhere"), 2, "'Nowhere' is no time zone"),
+    (("owner", "create", "bob", "--zone", "Nowhere"), 2, "'Nowhere' is not a time zone"),
     (("owner", "create", "bob", "--quiet", "22-7"), 2, "write them like 22:00-07:00"),
     (("owner", "create", "bob", "--deputy", "nobody"), 2, "no owner 'nobody'"),
     (("owner", "update", "operators", "--deputy", "operators"), 2, "cannot be their own deputy"),
@@ -168,7 +168,7 @@ def test_a_route_file_that_cannot_be_used_is_one_line_without_a_word_of_its_toke
     file = tmp_path / "route"
     for route, says in (
         ("tgram://4711:", "not complete for tgram://"),
-        ("mailto://robot:4711-p\u00e4ss@mail.example.org?to=foo", "'foo' is no mail address"),
+        ("mailto://robot:4711-p\u00e4ss@mail.example.org?to=foo", "'foo' is not a mail address"),
     ):
         file.write_text(route, encoding="utf-8")
         said = complaint(nightkey, "owner", "create", "bob", "--route-file", str(file), status=2)

@@ -309,7 +309,7 @@ def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
 
 def test_what_is_no_text_is_no_token(desk: Desk) -> None:
     said = desk.run("claim", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=2)
-    assert said == "nightkey: argument 2 is no UTF-8 text: \\xff\\xfe\\xc0: write it in UTF-8\n"
+    assert said == "nightkey: argument 2 is not UTF-8 text: \\xff\\xfe\\xc0: write it in UTF-8\n"
 
 
 def test_a_token_on_the_command_line_is_refused_and_stays_good(desk: Desk) -> None:

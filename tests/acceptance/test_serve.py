@@ -79,7 +79,7 @@ def test_it_answers_callers_and_never_prints_their_keys(nightkey: Nightkey, tmp_
         assert process.wait(30) == 0
     printed = log.read_text()
     assert printed.count("workflow.called") == 2
-    assert printed.endswith("SIGTERM: finishing what is running\nnightkey serves no more\n")
+    assert printed.endswith("SIGTERM: finishing what is running\nnightkey has stopped serving\n")
     assert [word for word in (key, key[:-1], "/workflows", "Traceback") if word in printed] == []
 
 
@@ -105,7 +105,7 @@ def test_a_signal_lets_what_is_running_end(nightkey: Nightkey, tmp_path: Path, s
         caller.join(30)
         assert process.wait(30) == 0
     assert [status for status, _ in answers] == [200]
-    assert log.read_text().endswith("nightkey serves no more\n")
+    assert log.read_text().endswith("nightkey has stopped serving\n")
 
 
 def test_a_second_signal_ends_it_at_once(nightkey: Nightkey, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_it_warns_where_keys_would_come_in_clear(nightkey: Nightkey, tmp_path: P
         with serving(nightkey, log, listen) as (process, _):
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
-        assert ("keys come in clear here" in log.read_text()) is warned
+        assert ("keys arrive unencrypted here" in log.read_text()) is warned
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from vaultcore.errors import Cause
 from vaultcore.secret import Secret
 from worker.rotators.catalog import parse_settings
 
-NO_TEXT = "issue: the answer holds no value at path `token`, but what is no text, or empty: see setting value"
+NO_TEXT = "issue: the answer holds no value at path `token`, but what is not text, or empty: see setting value"
 NO_TIME = "issue: the answer holds no time at path `expires_at`, but"
 
 
@@ -457,7 +457,7 @@ def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refuse
         (
             {"token": "value-1", "id": 1, "expires_at": "soon"},
             {},
-            f"{NO_TIME} a text of 4 characters that is no time: see setting expires",
+            f"{NO_TIME} a text of 4 characters that is not a time: see setting expires",
         ),
         (
             {"token": "value-1", "id": 1, "expires_at": True},
@@ -467,7 +467,7 @@ def test_what_the_service_no_longer_knows_counts_as_revoked_only_if_it_is_refuse
         (
             {"token": "value-1", "id": 1, "expires_at": 1e300},
             {},
-            f"{NO_TIME} a number that is no time: see setting expires",
+            f"{NO_TIME} a number that is not a time: see setting expires",
         ),
         (["value-1"], {}, "issue: the answer holds no value at path `token`: see setting value"),
         ("value-1", {}, "issue: the answer holds no value at path `token`: see setting value"),
@@ -666,7 +666,7 @@ def test_an_old_value_whose_id_nothing_tells_is_a_persons_with_what_to_do():
     [
         (
             {"headers": {"X": "{{ vault.prod-other-token }}"}},
-            "issue: item prod-other-token has no value for this run: it does not exist, or is no secret",
+            "issue: item prod-other-token has no value for this run: it does not exist, or is not a secret",
         ),
         ({"headers": {"X": f"{{{{ vault.{ADMIN} }}}}\r\nY: z"}}, "issue: a header holds a line break"),
         ({"url": "ftp://{{ rotation.item }}"}, "issue: the request to prod-crm-token cannot be made"),

@@ -398,8 +398,8 @@ def test_a_body_that_would_unpack_to_much_is_never_unpacked(house):
 @pytest.mark.parametrize(
     ("body", "headers", "status", "says"),
     [
-        (b"{", {}, 422, "line 1: no JSON: Expecting property name"),
-        (b'{"a": 1,\n "b": }', {}, 422, "line 2: no JSON: Expecting value"),
+        (b"{", {}, 422, "line 1: not JSON: Expecting property name"),
+        (b'{"a": 1,\n "b": }', {}, 422, "line 2: not JSON: Expecting value"),
         (b'{"a": NaN}', {}, 422, "NaN is a number that JSON cannot hold"),
         (b'{"a": 1e999}', {}, 422, "1e999 is a number that JSON cannot hold"),
         (b"[" * 200 + b"]" * 200, {}, 422, "nested too deeply"),
@@ -407,7 +407,7 @@ def test_a_body_that_would_unpack_to_much_is_never_unpacked(house):
         (b"[" + b"[]," * 100_000 + b"1]", {}, 413, "more than 100000 values and fields"),
         (b"{" + b'"":1,' * 50_000 + b'"":1}', {}, 413, "more than 100000 values and fields"),
         (b'["' + b'\\\\","' * 150_000 + b'"]', {}, 413, "more than 100000 values and fields"),
-        (b'"' + b'\\"' * 500_000, {}, 422, "no JSON"),
+        (b'"' + b'\\"' * 500_000, {}, 422, "not JSON"),
         (b'["' + b"[]{},:" * 100_000 + b'"]', {}, 200, ""),
         (b'"\xff"', {}, 422, "it is not UTF-8"),
         (b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send JSON"),

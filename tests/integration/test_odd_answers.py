@@ -47,7 +47,7 @@ def say_nothing(status: int, **headers: str) -> Change:
 
 
 LEFT = "nightkey-rot_1, and revoke it"
-CANNOT_BE_ID = "issue: what lies at id can be no id: it holds a control character"
+CANNOT_BE_ID = "issue: what lies at id cannot be an id: it holds a control character"
 UNUSABLE: dict[str, tuple[Change, str]] = {
     "NUL in the token": (say(token="a\0b"), "issue: what lies at token holds a control character"),
     "CR in the token": (say(token="a\rb"), "issue: what lies at token holds a line break, and verify sends it"),
@@ -56,7 +56,7 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "a token too long": (say(token="a" * 2001), "issue: the value of prod-crm-token has 2001 characters"),
     "a token that is a number": (
         say(token=10**20),
-        "issue: the answer holds no value at path `token`, but what is no text",
+        "issue: the answer holds no value at path `token`, but what is not text",
     ),
     "no token": (
         lambda body: Answer(status=200, body={"id": body["id"]}),
@@ -420,7 +420,7 @@ def test_an_answer_that_is_not_what_the_settings_call_good_is_no_success(name):
         }
         with pytest.raises(CounterpartError) as caught:
             steps[name]()
-        assert f"{name}: the answer is none that was expected: ok in the body is not true" in str(caught.value)
+        assert f"{name}: the answer is not the expected one: ok in the body is not true" in str(caught.value)
         assert caught.value.cause is (Cause.REJECTED if name == "verify" else Cause.MISTAKE)
         assert service.is_live(old)
 

@@ -121,7 +121,7 @@ def test_what_cannot_be_an_address_is_never_called_sent(outbox: Outbox, server: 
     assert {name: one.state for name, one in found.items()} == {
         ANN: "sent", "b@r": "failed", "jös@example.org": "failed",
     }  # fmt: skip
-    assert found["b@r"].error == "'b@r' is no mail address"
+    assert found["b@r"].error == "'b@r' is not a mail address"
 
 
 @pytest.mark.parametrize("written", [PASSWORD, quote(PASSWORD)])

@@ -121,7 +121,7 @@ def test_a_server_without_encryption_is_refused_before_the_login(tmp_path: Path,
         outcome = act(server, host=plain.host, port=plain.port)
         assert (outcome.cause, outcome.failure) == (
             Cause.MISTAKE,
-            f"{plain.host}:{plain.port} offers no encryption, or no login that is known",
+            f"{plain.host}:{plain.port} offers no encryption, or no login method that is known",
         )
         assert plain.messages == []
 

@@ -157,7 +157,7 @@ def test_an_operation_without_an_answer_succeeds_by_an_empty_one(orders):
         orders.replies["POST /open"] = Reply(status=status)
         outcome = call(orders, "Tell")
         assert (outcome.output, outcome.failure) == (None, None)
-        assert fail(orders) == ("the answer of HOST is no SOAP", Cause.MISTAKE)
+        assert fail(orders) == ("the answer of HOST is not SOAP", Cause.MISTAKE)
 
 
 def test_each_run_loads_the_wsdl_anew(orders):
@@ -262,7 +262,7 @@ def test_a_login_that_cannot_be_written_is_told_without_it(orders):
     assert fail(orders, auth=auth) == ("auth: a username with a colon cannot be sent by http", Cause.MISTAKE)
     path, fields = WAYS["text"]
     message, cause = fail(orders, path=path, execution=execute({"prod-x": Secret("s3cr3t\0")}), **fields)
-    assert message == "operation Version: the payload cannot be written as the WSDL has it (ValueError)"
+    assert message == "operation Version: the payload cannot be written as the WSDL wants it (ValueError)"
     assert cause is Cause.MISTAKE
     assert paths(orders, "POST") == []
 
@@ -382,9 +382,9 @@ def test_a_status_that_judges_does_so_whatever_the_fault_says(codes):
         (404, "not here", "the service answered 404", Cause.MISTAKE),
         (500, "<html><body>oops</body></html>", "the service answered 500", Cause.OUTAGE),
         (503, "<html><body><br></body></html>", "the service answered 503", Cause.OUTAGE),
-        (200, "<html><body><br></body></html>", "the answer of HOST is no SOAP", Cause.MISTAKE),
-        (200, "<html><body/></html>", "the answer of HOST is no SOAP", Cause.MISTAKE),
-        (200, b"\xff\xfe\0", "the answer of HOST is no SOAP", Cause.MISTAKE),
+        (200, "<html><body><br></body></html>", "the answer of HOST is not SOAP", Cause.MISTAKE),
+        (200, "<html><body/></html>", "the answer of HOST is not SOAP", Cause.MISTAKE),
+        (200, b"\xff\xfe\0", "the answer of HOST is not SOAP", Cause.MISTAKE),
     ],
 )
 def test_an_answer_that_is_no_soap_is_judged_by_its_status(orders, status, body, message, cause):
@@ -427,11 +427,11 @@ def test_an_answer_that_does_not_fit_the_wsdl_never_passes_for_one(orders, body)
         ),
         (
             {"operation": "Place", "payload": {"number": "1", "within": PASSWORD}},
-            "operation Place: the payload cannot be written as the WSDL has it (ISO8601Error)",
+            "operation Place: the payload cannot be written as the WSDL wants it (ISO8601Error)",
         ),
         (
             {"operation": "Place", "payload": {"number": {"a": PASSWORD}}},
-            "operation Place: the payload cannot be written as the WSDL has it (ValueError)",
+            "operation Place: the payload cannot be written as the WSDL wants it (ValueError)",
         ),
         (
             {"operation": "Place", "payload": {"number": "1", "line": PASSWORD}},
@@ -450,10 +450,10 @@ def test_a_call_that_cannot_be_made_is_a_mistake_told_by_names_alone(orders, fie
 @pytest.mark.parametrize(
     ("wsdl", "message"),
     [
-        ("", "the WSDL of HOST is no XML"),
-        ("<html><br></html>", "the WSDL of HOST is no XML"),
+        ("", "the WSDL of HOST is not XML"),
+        ("<html><br></html>", "the WSDL of HOST is not XML"),
         ("<html><br/></html>", "the WSDL has no service that speaks SOAP over HTTP"),
-        (b"\x89PNG", "the WSDL of HOST is no XML"),
+        (b"\x89PNG", "the WSDL of HOST is not XML"),
     ],
 )
 def test_what_is_no_wsdl_is_a_mistake(orders, wsdl, message):
@@ -546,8 +546,8 @@ def test_document_types_and_entities_are_refused_and_never_followed(orders, atta
     assert message.startswith(where)
     assert message.removeprefix(where) in (
         "holds a document type or entities, which are refused",
-        "is no XML",
-        "is no SOAP",
+        "is not XML",
+        "is not SOAP",
     )
     assert cause is Cause.MISTAKE
     assert not [path for path in paths(orders, "GET") if "evil" in path]
@@ -569,7 +569,7 @@ def test_an_answer_nested_too_deeply_is_refused(orders):
     orders.replies["POST /open"] = wrap(
         f'<o:Placed xmlns:o="urn:orders"><o:number>1</o:number>{deep}</o:Placed>'
     )
-    assert fail(orders, "Place", payload={"number": "1"}) == ("the answer of HOST is no SOAP", Cause.MISTAKE)
+    assert fail(orders, "Place", payload={"number": "1"}) == ("the answer of HOST is not SOAP", Cause.MISTAKE)
 
 
 @pytest.mark.parametrize("key", ["GET /open", "GET /orders.xsd", "POST /open"])
@@ -725,7 +725,7 @@ def test_nothing_that_is_sent_or_answered_is_logged_or_printed(orders, caplog, c
 def test_an_error_carries_nothing_behind_its_message(orders):
     orders.replies["POST /open"] = Reply(body=f"<a>{VALUE}")
     fields = SoapFields(wsdl=f"{orders.url}/open?wsdl", operation="Version")
-    with pytest.raises(Exception, match="is no SOAP") as caught:
+    with pytest.raises(Exception, match="is not SOAP") as caught:
         NODE.run(fields, execute())
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None

@@ -264,9 +264,9 @@ def test_a_line_and_its_fingerprint_say_the_same(server: SshServer) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_host_key_is_refused_by_the_name_of_its_field(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="this is no host key"):
+    with pytest.raises(InvalidInputError, match="this is not a host key"):
         parse_host_key(text)
-    with pytest.raises(ValidationError, match="this is no host key") as error:
+    with pytest.raises(ValidationError, match="this is not a host key") as error:
         Ssh.Fields.model_validate({**Ssh.example, "hostKey": text})
     assert error.value.errors()[0]["loc"] == ("hostKey",)
 
@@ -399,7 +399,7 @@ def test_a_host_that_breaks_off_or_speaks_no_ssh_is_an_outage(server: SshServer,
     with answer(greeting, ends=True) as port:
         outcome = act(server, port=port)
     assert (outcome.failure, outcome.cause) == (
-        f"127.0.0.1:{port} broke off, or answered what is no SSH", Cause.OUTAGE
+        f"127.0.0.1:{port} broke off, or did not speak SSH", Cause.OUTAGE
     )  # fmt: skip
 
 
@@ -415,7 +415,7 @@ def test_a_connection_that_breaks_off_under_a_command_is_an_outage(server: SshSe
         server.before = lambda _: link.cut_after(0)
         outcome = act(server, "echo a; sleep 600", port=port)
     assert (outcome.failure, outcome.cause) == (
-        f"command 0: 127.0.0.1:{port} broke off, or answered what is no SSH", Cause.OUTAGE
+        f"command 0: 127.0.0.1:{port} broke off, or did not speak SSH", Cause.OUTAGE
     )  # fmt: skip
 
 
@@ -841,7 +841,7 @@ def test_undoing_where_nothing_was_made_asks_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"host_key": "x"}, "host_key: this is no host key"),
+        ({"host_key": "x"}, "host_key: this is not a host key"),
         ({"admin": "root"}, "admin and admin_key go together"),
         ({"admin": "root", "admin_key": "{{ vault.prod-key }}"}, "file: name it from / on"),
         ({"admin": "root", "file": "/x", "admin_key": "{{ vault.prod-key"}, "admin_key: "),
@@ -951,7 +951,7 @@ def test_another_items_value_of_several_lines_is_refused_in_what_the_command_rea
         ({"username": "ro\x85bot"}, "username\n.*should match pattern"),
         ({"username": ""}, "username\n.*at least 1 character"),
         ({"admin": "ad\rmin"}, "admin\n.*should match pattern"),
-        ({"host_key": "x"}, "host_key: this is no host key"),
+        ({"host_key": "x"}, "host_key: this is not a host key"),
     ],
 )
 def test_settings_of_ssh_password_that_cannot_be_meant(changes: dict[str, Any], told: str) -> None:

@@ -117,7 +117,7 @@ def test_what_is_no_end_at_all_is_a_mistake_and_told_in_kind(on_file: Staged, cl
     drive_on(organisation, clock, until=lambda: organisation.rotations()[0].state is State.ROLLED_BACK)
     (rotation,) = organisation.rotations()
     assert rotation.last_cause == "mistake"
-    assert "no time at path `expires_at`, but a text of 17 characters that is no time" in say(
+    assert "no time at path `expires_at`, but a text of 17 characters that is not a time" in say(
         rotation.last_error
     )
     assert len(service.live_tokens("ticketing")) == 1
@@ -165,7 +165,9 @@ def test_a_value_that_a_person_gives_lapses_by_its_own_end_where_that_is_nearer(
     assert create("prod-portal-token", now + 7 * DAY, now + 90 * DAY) == now + 7 * DAY
     assert create("prod-orders-token", now + 90 * DAY, now + 7 * DAY) == now + 7 * DAY
     assert create("prod-crm-token", now + 90 * DAY, None) == now + 90 * DAY
-    with pytest.raises(InvalidInputError, match="bears an end of its own, 2026-02-28T02:00:00Z, which is over"):
+    with pytest.raises(
+        InvalidInputError, match="carries an expiry of its own, 2026-02-28T02:00:00Z, which is over"
+    ):
         create("prod-mail-token", now - DAY, None)
     change = ItemChange(expires_at=None)
     new = Secret(make_token({"exp": int((now + 30 * DAY).timestamp())}))

@@ -391,7 +391,7 @@ def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
     organisation: Organisation, clock: Any
 ) -> None:
     if not organisation.services.database.is_sqlite:
-        return  # PostgreSQL keeps nothing that is no JSON
+        return  # PostgreSQL keeps nothing that is not JSON
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
     Moves(organisation.services).sql("UPDATE items SET policy = '{' WHERE name = 'prod-fax-password'")

@@ -98,7 +98,7 @@ def test_a_refused_candidate_is_followed_by_no_other_before_a_person_says_so(
     assert (again.state, again.candidates) == (State.WATCHING, 1)
     assert service.calls("POST") == 2
     assert len(told(organisation, "one-way")) == 1
-    with pytest.raises(RefusedError, match="has no refused value that another could follow"):
+    with pytest.raises(RefusedError, match="has no rejected value that another could follow"):
         deciding.retry(rotation.id, another=True, actor="test")
 
 

@@ -50,7 +50,7 @@ def test_it_is_counted_and_told_once_a_day(organisation: Organisation, clock: An
     tell({MessageFault.NO_JSON: 2, MessageFault.WRONG_ID: 1})
     (problem,) = problems(organisation)
     assert problem.startswith("4 messages of somebody else at the broker, the last 2026-03-01 02:00 UTC: ")
-    assert ": 3 no JSON, 1 with what is no id. " in problem
+    assert ": 3 no JSON, 1 with something that is not an id. " in problem
     (body,) = told(organisation)
     assert "1 message of somebody else at the broker" in body
     clock.advance(DAY)
@@ -78,5 +78,5 @@ def test_a_row_of_it_that_is_damaged_is_counted_on(organisation: Organisation) -
         )
     organisation.services.notices.foreign_messages.tell({MessageFault.NO_JSON: 1})
     (problem,) = problems(organisation)
-    assert "2 with what is no id, 1 of-a-newer-one, 1 no JSON" in problem
+    assert "2 with something that is not an id, 1 of-a-newer-one, 1 no JSON" in problem
     assert problem.startswith("4 messages")

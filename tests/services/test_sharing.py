@@ -359,7 +359,7 @@ def test_a_copy_is_taken_shown_and_not_replaced_by_itself(made: Services) -> Non
     ("name", "parts", "error", "says"),
     [
         (BILLING, {"copy_of": "prod-nobody"}, NotFoundError, "no item 'prod-nobody'"),
-        (BILLING, {"copy_of": BILLING}, RefusedError, "no copy of itself"),
+        (BILLING, {"copy_of": BILLING}, RefusedError, "an item cannot be a copy of itself"),
         (BILLING, {"copy_of": None}, RefusedError, "give it a value of its own in the same command"),
         (CRM, {"copy_of": BILLING}, RefusedError, f"is a copy itself: name its original, {ORDERS}"),
         (CRM, {"copy_of": ORDERS, "mode": "auto", "rotator": "random", "consumers": "none"}, InvalidInputError,

@@ -113,14 +113,17 @@ def test_settings_do_not_change(tmp_path):
 # What they may not be
 
 WRONG = [
-    ('night_at = "0 2 * *"', "setting night_at: '0 2 * *' is no cron expression"),
-    ('night_at = ""', "setting night_at: '' is no cron expression"),
-    ('night_at = "0 0 30 2 *"', "setting night_at: '0 0 30 2 *' is no cron expression"),
-    ('night_at = "0\\n2"', r"setting night_at: '0\n2' is no cron expression"),
-    ('time_zone = "Mars/Olympus"', "setting time_zone: 'Mars/Olympus' is no time zone: write one like Europe"),
-    ('time_zone = ""', "setting time_zone: '' is no time zone"),
-    ('time_zone = "Europe"', "setting time_zone: 'Europe' is no time zone"),
-    ('time_zone = "../etc/passwd"', "setting time_zone: '../etc/passwd' is no time zone"),
+    ('night_at = "0 2 * *"', "setting night_at: '0 2 * *' is not a cron expression"),
+    ('night_at = ""', "setting night_at: '' is not a cron expression"),
+    ('night_at = "0 0 30 2 *"', "setting night_at: '0 0 30 2 *' is not a cron expression"),
+    ('night_at = "0\\n2"', r"setting night_at: '0\n2' is not a cron expression"),
+    (
+        'time_zone = "Mars/Olympus"',
+        "setting time_zone: 'Mars/Olympus' is not a time zone: write one like Europe",
+    ),
+    ('time_zone = ""', "setting time_zone: '' is not a time zone"),
+    ('time_zone = "Europe"', "setting time_zone: 'Europe' is not a time zone"),
+    ('time_zone = "../etc/passwd"', "setting time_zone: '../etc/passwd' is not a time zone"),
     ('log_level = "loud"', "setting log_level: use DEBUG, INFO, WARNING or ERROR"),
     ("ring_seconds = 0", "setting ring_seconds: write a number that is more than 0"),
     ("ring_seconds = 3601", "setting ring_seconds: write a number that is at most 3600"),
@@ -139,7 +142,7 @@ WRONG = [
     ("night_cap = 0", "setting night_cap: write a number that is at least 1"),
     ("counterpart_cap = 0", "setting counterpart_cap: write a number that is at least 1"),
     ("breaker_share = 1.5", "setting breaker_share: write a number that is at most 1"),
-    ('freezes = ["christmas"]', "setting freezes: window 'christmas': it is no cron expression"),
+    ('freezes = ["christmas"]', "setting freezes: window 'christmas': it is not a cron expression"),
     ('freezes = "2026-12-24/2027-01-02"', "setting freezes: window '2026-12-24/2027-01-02': it is no"),
     ("freezes = 7", 'setting freezes: write a list of texts, such as ["…"]'),
     ("outbound_private = [7]", 'setting outbound_private: write a list of texts, such as ["…"]'),
@@ -149,13 +152,13 @@ WRONG = [
     ("http_max_bytes = 1", "setting http_max_bytes: write a number that is at least 1024"),
     ("operaters = 1", "setting operaters: there is no such setting: did you mean operators?"),
     ("[night_at]\nhour = 2", "setting night_at: write a text in quotes"),
-    ("night_at = ", "nightkey.toml: it is no TOML: Invalid value"),
-    ('night_at = "0 2', "nightkey.toml: it is no TOML: Unterminated string"),
-    ("x = " + "[" * 5000, "nightkey.toml: it holds a number too long or is nested too deeply"),
-    ("x = " + "1" * 5000, "nightkey.toml: it holds a number too long or is nested too deeply"),
+    ("night_at = ", "nightkey.toml: it is not TOML: Invalid value"),
+    ('night_at = "0 2', "nightkey.toml: it is not TOML: Unterminated string"),
+    ("x = " + "[" * 5000, "nightkey.toml: it holds a number that is too long, or is nested too deeply"),
+    ("x = " + "1" * 5000, "nightkey.toml: it holds a number that is too long, or is nested too deeply"),
     (
         "attempts = 1\nattempts = 2",
-        "nightkey.toml: it is no TOML: Cannot overwrite a value",
+        "nightkey.toml: it is not TOML: Cannot overwrite a value",
     ),
 ]
 
@@ -181,7 +184,7 @@ def test_what_is_wrong_in_the_file_is_said_on_one_line_with_the_file(write, text
     [
         ("NIGHTKEY_RING_SECONDS", "soon", "setting ring_seconds: write a number"),
         ("nightkey_ring_seconds", "soon", "setting ring_seconds: write a number"),
-        ("NIGHTKEY_FREEZES", "christmas", "setting freezes: window 'christmas': it is no cron expression"),
+        ("NIGHTKEY_FREEZES", "christmas", "setting freezes: window 'christmas': it is not a cron expression"),
         ("NIGHTKEY_FREEZES", '["christmas"', "setting freezes: this list does not end well"),
         ("NIGHTKEY_FREEZES", "[7]", "setting freezes: write a list of texts"),
         ("NIGHTKEY_OUTBOUND_PRIVATE", "a b", "setting outbound_private: 'a b' is no host and no network"),
@@ -229,10 +232,10 @@ def test_one_text_is_a_list_of_one(write, monkeypatch, given, read):
 @pytest.mark.parametrize(
     ("variable", "says"),
     [
-        ("NIGHTKEY_FOO", "variable NIGHTKEY_FOO is no setting, and has no effect"),
-        ("NIGHTKEY_OPERATOR", "variable NIGHTKEY_OPERATOR is no setting: did you mean NIGHTKEY_OPERATORS?"),
-        ("NIGHTKEY_HOEM", "variable NIGHTKEY_HOEM is no setting: did you mean NIGHTKEY_HOME?"),
-        ("nightkey_foo", "variable nightkey_foo is no setting, and has no effect"),
+        ("NIGHTKEY_FOO", "variable NIGHTKEY_FOO is not a setting, and has no effect"),
+        ("NIGHTKEY_OPERATOR", "variable NIGHTKEY_OPERATOR is not a setting: did you mean NIGHTKEY_OPERATORS?"),
+        ("NIGHTKEY_HOEM", "variable NIGHTKEY_HOEM is not a setting: did you mean NIGHTKEY_HOME?"),
+        ("nightkey_foo", "variable nightkey_foo is not a setting, and has no effect"),
     ],
 )
 def test_a_variable_that_is_no_setting_is_told(monkeypatch, variable, says):
@@ -250,8 +253,8 @@ def test_a_variable_that_is_no_setting_is_told(monkeypatch, variable, says):
     ("make", "says"),
     [
         (lambda file: file.write_bytes(b"\xff\xfe"), "it is not UTF-8 text"),
-        (lambda file: file.mkdir(), "it is no file"),
-        (os.mkfifo, "it is no file"),
+        (lambda file: file.mkdir(), "it is not a file"),
+        (os.mkfifo, "it is not a file"),
         (lambda file: file.write_bytes(b"#" * 2_000_000), "it is larger than 1048576 bytes"),
     ],
 )
@@ -267,7 +270,7 @@ def test_a_home_that_nobody_has_is_asked_for(tmp_path, monkeypatch):
 
     with pytest.raises(ConfigurationError, match="name the data folder by --home or NIGHTKEY_HOME"):
         load_settings(Path("~nobody-of-that-name/x"))
-    with pytest.raises(ConfigurationError, match="no UTF-8 text"):
+    with pytest.raises(ConfigurationError, match="not UTF-8 text"):
         load_settings(tmp_path / "\udcff")
 
 

@@ -119,7 +119,7 @@ def test_what_was_added_is_taken_away_again(date, amount, unit):
     ("data", "problem"),
     [
         *(
-            ({"date": text, "format": "%Y"}, "the date is none by ISO 8601, and not now")
+            ({"date": text, "format": "%Y"}, "the date is neither written by ISO 8601 nor the word now")
             for text in ("soon", "{{ empty }}", "2026-02-30", "1772582400", "04.03.2026", "yesterday")
         ),
         (
@@ -182,13 +182,16 @@ def test_a_date_is_written_by_iso_8601_where_nothing_says_how(data):
         ({"date": "now", "operation": "subtract", "amount": 1}, "operation subtract needs unit"),
         ({"date": "now", "operation": "convert"}, "operation convert needs timezone"),
         ({"date": "now", "operation": "convert", "timezone": ""}, "operation convert needs timezone"),
-        ({"date": "now", "operation": "convert", "timezone": "Zurich"}, "timezone: 'Zurich' is no time zone"),
+        (
+            {"date": "now", "operation": "convert", "timezone": "Zurich"},
+            "timezone: 'Zurich' is not a time zone",
+        ),
         ({"date": "now", "operation": "add", "amount": 1, "unit": "moons"}, "unit"),
         ({"date": "now", "operation": "add", "amount": "two", "unit": "days"}, "amount: write a whole number"),
         ({"date": "now", "operation": "add", "amount": 1.5, "unit": "days"}, "amount"),
-        ({"date": "now", "format": "%s"}, "format: '%s' is no directive that is known here"),
-        ({"date": "now", "format": "at %"}, "format: '%' is no directive that is known here"),
-        ({"date": "now", "format": "%999Y"}, "format: '%99' is no directive that is known here"),
+        ({"date": "now", "format": "%s"}, "format: '%s' is not a known directive"),
+        ({"date": "now", "format": "at %"}, "format: '%' is not a known directive"),
+        ({"date": "now", "format": "%999Y"}, "format: '%99' is not a known directive"),
         ({"date": "now", "format": "YYYY-MM-DD"}, "format: it holds no directive: write it as strftime has it"),
         ({"date": "now", "format": "100%%"}, "format: it holds no directive"),
         ({"date": "now", "operation": "tell", "format": "%Y"}, "operation"),

@@ -177,7 +177,7 @@ CALLS_NOBODY: list[tuple[str, str, dict[str, Any]]] = [
     [
         (
             document(node("a"), node("b"), edges=[edge("start", "a"), edge("a", "b"), edge("b", "a")]),
-            "field edges: they lead in a circle: a → b → a",
+            "field edges: they form a circle: a → b → a",
         ),
         (
             document(
@@ -387,11 +387,11 @@ def test_the_body_of_a_call_without_one_is_not_looked_at():
     [
         (
             document(call(url=None, ulr="https://x.test")),
-            "node fetch, field data.url: it is needed, and is not there: is ulr meant for it?",
+            "node fetch, field data.url: it is required, and missing: is ulr meant for it?",
         ),
         (
             document(call(test_method="GET", testMethod="HEAD")),
-            "it stands there as",
+            "it is also given as",
         ),
     ],
 )
@@ -442,7 +442,7 @@ def named(**changes):
     ("raw", "found"),
     [
         ([], ["the document: it should be an object {…}"]),
-        ({}, ["field name: it is needed, and is not there", "field nodes: it is needed, and is not there"]),
+        ({}, ["field name: it is required, and missing", "field nodes: it is required, and missing"]),
         (document(call(), name=""), ["field name: string should have at least 1 character"]),
         (
             document(call(), is_active="perhaps"),
@@ -457,7 +457,7 @@ def named(**changes):
         ),
         (
             document(call(), edges=[{"id": "e1", "source": "start"}]),
-            ["edge e1, field target: it is needed, and is not there"],
+            ["edge e1, field target: it is required, and missing"],
         ),
         (
             document(call(), edges=[edge("start", "fetch"), edge("ghost", "fetch")]),
@@ -474,7 +474,7 @@ def named(**changes):
         ),
         (
             document(node("a", "switch_condition", value="x")),
-            ["node a, field data.cases: it is needed, and is not there"],
+            ["node a, field data.cases: it is required, and missing"],
         ),
         (
             document(call(url="{{ vault[x] }}")),
@@ -535,7 +535,7 @@ def test_says_every_problem_at_once():
             "name one item, {{ vault.NAME }}"
         ),
         "w.json: node fetch, field data.url: line 1, column 1: expected '}}', found end of file",
-        "w.json: node c, field data.expected: it is needed, and is not there",
+        "w.json: node c, field data.expected: it is required, and missing",
         "w.json: edge start-gone, field target: there is no node gone",
     ]
 
@@ -562,7 +562,7 @@ def test_what_is_nested_too_deeply_to_be_handled_is_refused(depth, place):
         ("", "w.json: it is empty"),
         (" \n", "w.json: it is empty"),
         ('{"a": ' + "9" * 5000 + "}", "w.json: a number in it is too long"),
-        ('{"a": 1,}', "w.json: line 1: no JSON: Expecting property name enclosed in double quotes"),
+        ('{"a": 1,}', "w.json: line 1: not JSON: Expecting property name enclosed in double quotes"),
         ("[" * 100_000, "w.json: nested too deeply"),
         ('{"a": NaN}', "w.json: NaN is a number that JSON cannot hold"),
         ('{"a": 1e999}', "w.json: 1e999 is a number that JSON cannot hold"),
@@ -576,7 +576,7 @@ def test_text_that_holds_no_definition_is_refused_by_its_file(text, problem):
 
 
 def test_says_the_line_of_text_that_is_no_json():
-    with pytest.raises(InvalidInputError, match=r"^w\.json: line 2: no JSON: "):
+    with pytest.raises(InvalidInputError, match=r"^w\.json: line 2: not JSON: "):
         load_definition('{"name": "x",\n oops}', source="w.json")
 
 

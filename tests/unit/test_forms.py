@@ -105,7 +105,7 @@ MORE = "a regular value (a PEM key or a JSON key document may have 16000)"
         (pem_of(KEY_MAX + 1), "16001 characters: 16000 at most, since it was taken for a PEM key"),
         (json_of(KEY_MAX + 1), "16001 characters: 16000 at most, since it was taken for a JSON key document"),
         (pem_of(3000)[:-5], f"taken for {MORE}: it begins like a PEM key, but not all of it is one"),
-        (json_of(3000)[:-1], f"taken for {MORE}: it begins like JSON, but is no JSON object"),
+        (json_of(3000)[:-1], f"taken for {MORE}: it begins like JSON, but is not a JSON object"),
     ],
 )
 def test_what_is_too_long_is_told_with_its_length_its_limit_and_what_it_was_taken_for(value, says):

@@ -52,9 +52,9 @@ def answer(body: Any, *, status: int = 200, **headers: str) -> Response:
         ("<https://api.example.org:8443/v1/x>; rel=next", ELSEWHERE),
         ("<https://a:b@api.example.org/v1/x>; rel=next", ELSEWHERE),
         ("<file:///etc/passwd>; rel=next", ELSEWHERE),
-        ("<https://[::1/v1>; rel=next", "it goes on at what is no URL"),
-        ("<https://api.example.org:99999/v1>; rel=next", "it goes on at what is no URL"),
-        ("<\x01>; rel=next", "it goes on at what is no URL"),
+        ("<https://[::1/v1>; rel=next", "it goes on at something that is not a URL"),
+        ("<https://api.example.org:99999/v1>; rel=next", "it goes on at something that is not a URL"),
+        ("<\x01>; rel=next", "it goes on at something that is not a URL"),
         (
             '</v1/tokens?page=2>; rel="next"; title="nächste"',
             Step(url="https://api.example.org:443/v1/tokens?page=2"),

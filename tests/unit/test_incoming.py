@@ -110,7 +110,7 @@ def test_an_expiry_that_cannot_be_meant_leaves_the_item_out_and_says_so(given: o
     assert contents.entries == []
     (fault,) = contents.faults
     assert explain_fault(fault) == (
-        f'entry 1 ("{NAME}") is left out: its expires_at is no time that can be kept: a text such as '
+        f'entry 1 ("{NAME}") is left out: its expires_at is not a time that can be kept: a text such as '
         "2026-12-24T18:00:00.000000Z, or null"
     )
 
@@ -120,7 +120,7 @@ def test_a_creation_that_cannot_be_meant_is_now_and_is_told(given: object) -> No
     contents = read([ITEM | {"created_at": given}, ITEM | {"id": OTHER_ID, "name": "another-name"}])
     assert [entry.created_at for entry in contents.entries] == [None, ENTRY.created_at]
     assert describe_not_taken(contents) == [
-        "created_at of one entry is no time that can be kept: now is taken for it"
+        "created_at of one entry is not a time that can be kept: now is taken for it"
     ]
 
 
@@ -135,7 +135,7 @@ def test_values_are_never_read_and_unknown_fields_are_told() -> None:
     assert [line.split(";")[0] for line in told] == [
         "values are not taken from such a file: 'Value' of one entry is left there",
         "values are not taken from such a file: 'secret' of 2 entries is left there",
-        "'folder' of one entry is no field that is known here, and is left there",
+        "'folder' of one entry is not a field that is known here, and is left out",
     ]
     assert value not in " ".join(told)
 
@@ -151,8 +151,8 @@ def test_a_thousand_unknown_fields_are_no_thousand_lines() -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (5, "it is no object with a name"),
-        (None, "it is no object with a name"),
+        (5, "it is not an object with a name"),
+        (None, "it is not an object with a name"),
         ({}, "it has no name"),
         ({"name": 5}, "it has no name"),
         ({"name": "ab"}, "item name 'ab' has 2 characters: use 3 to 50"),

@@ -80,7 +80,7 @@ def test_two_that_do_not_agree_change_nothing(monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("worker.cli.inputs.getpass", lambda prompt: next(typed))
 
-    with pytest.raises(InvalidInputError, match="did not agree: nothing was changed") as caught:
+    with pytest.raises(InvalidInputError, match="the two entries differ: nothing was changed") as caught:
         read_value(None, what="the value")
 
     assert "hunter" not in str(caught.value)
@@ -136,7 +136,7 @@ def test_json_is_read_and_bad_json_is_refused_by_its_line(tmp_path):
     assert read_json(file) == {"a": [1]}
 
     file.write_text('{"a":\n hunter2}')
-    with pytest.raises(InvalidInputError, match=r"x\.json: line 2: no JSON: Expecting value") as caught:
+    with pytest.raises(InvalidInputError, match=r"x\.json: line 2: not JSON: Expecting value") as caught:
         read_json(file)
     assert "hunter2" not in str(caught.value)
 
@@ -186,7 +186,9 @@ def test_a_time_is_read_as_utc(text, expected):
     ],
 )
 def test_what_is_no_time_is_refused_with_examples(text):
-    with pytest.raises(InvalidInputError, match="is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a dur"):
+    with pytest.raises(
+        InvalidInputError, match="is not a time: write 2026-12-24, 2026-12-24T18:00:00Z, or a dur"
+    ):
         parse_time(text, NOW)
 
 
@@ -269,9 +271,9 @@ def test_options_go_over_what_was_there():
     [
         ({"mode": "sometimes"}, "mode 'sometimes' does not exist: choose auto, approve or notify"),
         ({"mode": ""}, "mode '' does not exist"),
-        ({"lifetime": "90"}, "'90' is no duration"),
-        ({"lead": "two days"}, "'two days' is no duration"),
-        ({"overlap": "-1d"}, "'-1d' is no duration"),
+        ({"lifetime": "90"}, "'90' is not a duration"),
+        ({"lead": "two days"}, "'two days' is not a duration"),
+        ({"overlap": "-1d"}, "'-1d' is not a duration"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_refused(given, says):
@@ -389,15 +391,15 @@ def test_options_go_over_the_file_and_settings_are_merged(write):
     ("text", "name", "says"),
     [
         ("mode = ", "policy.toml", r"policy\.toml: Invalid value"),
-        ("{", "policy.json", r"policy\.json: line 1: no JSON: Expecting property name"),
-        ('["auto"]', "policy.json", "holds no policy, but something else than an object"),
+        ("{", "policy.json", r"policy\.json: line 1: not JSON: Expecting property name"),
+        ('["auto"]', "policy.json", "holds no policy: that is an object"),
         ("colour = 1", "policy.toml", "colour is not part of a policy: it has mode, rotator, settings"),
         ("stated = true", "policy.toml", "stated is not part of a policy"),
         ("thresholds = 7", "policy.toml", "thresholds is a list of whole days"),
         ("thresholds = []", "policy.toml", "thresholds is a list of whole days"),
         ("thresholds = [1.5]", "policy.toml", "thresholds is a list of whole days"),
         ("thresholds = [true]", "policy.toml", "thresholds is a list of whole days"),
-        ("lifetime = 90", "policy.toml", "'90' is no duration"),
+        ("lifetime = 90", "policy.toml", "'90' is not a duration"),
         ("mode = 1", "policy.toml", "mode '1' does not exist"),
     ],
 )

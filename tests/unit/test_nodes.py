@@ -235,10 +235,10 @@ def test_takes_the_branch(component, data, handle):
     ("component", "data", "problem"),
     [
         *(
-            ("json_parser", {"text": text}, f"the text is no JSON that can be read: {problem}")
+            ("json_parser", {"text": text}, f"the text is not JSON that can be read: {problem}")
             for text, problem in (
-                ("{", "line 1: no JSON: Expecting property name enclosed in double quotes"),
-                ("", "line 1: no JSON: Expecting value"),
+                ("{", "line 1: not JSON: Expecting property name enclosed in double quotes"),
+                ("", "line 1: not JSON: Expecting value"),
                 ("[" * 5000, "nested too deeply"),
                 ("[" * 1001 + "]" * 1001, "nested too deeply"),
                 ("[NaN]", "NaN is a number that JSON cannot hold"),
@@ -267,7 +267,7 @@ def test_takes_the_branch(component, data, handle):
         ),
         ("date_condition", {"value": "2026-03-04", "expected": "x"}, "the condition's value is not a date"),
         ("boolean_condition", {"value": "perhaps"}, "the condition's value is neither true nor false"),
-        ("array_condition", {"value": '{"a": 1}'}, "the condition's value is no JSON array"),
+        ("array_condition", {"value": '{"a": 1}'}, "the condition's value is not a JSON array"),
         ("array_condition", {"value": "a, b"}, "the condition's value is not a JSON array"),
         ("array_condition", {"value": "[" * 5000}, "the condition's value is not a JSON array"),
         ("array_condition", {"value": ""}, "the condition's value is not a JSON array"),
@@ -452,7 +452,7 @@ def test_renders(template, text):
         ("{{ fetch[vault.prod-x] }}", "the template cannot be rendered: fetch[vault.prod-x] is undefined"),
         (
             "{{ vault.prod-gone }}",
-            "item prod-gone has no value for this run: it does not exist, or is no secret",
+            "item prod-gone has no value for this run: it does not exist, or is not a secret",
         ),
         (
             "{{ 'a' | divided_by: 0 }}",

@@ -132,12 +132,12 @@ def test_what_is_not_there_is_right(tmp_path, file):
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.mknod(path, stat.S_IFSOCK | 0o600)])
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make):
     make(tmp_path / "odd")
-    with pytest.raises(ConfigurationError, match="it is no file: move it away"):
+    with pytest.raises(ConfigurationError, match="it is not a file: move it away"):
         open_file(tmp_path / "odd", "the settings")
 
 
 def test_what_is_no_folder_is_refused(file):
-    with pytest.raises(ConfigurationError, match="it is no folder: move it away"):
+    with pytest.raises(ConfigurationError, match="it is not a folder: move it away"):
         check_folder(file, "the data folder")
 
 
@@ -188,5 +188,5 @@ def test_a_group_may_write_that_the_environment_trusts(folder, monkeypatch):
 def test_a_group_is_trusted_by_its_number(folder, monkeypatch, given):
     folder.chmod(0o2770)
     monkeypatch.setenv(GROUP_VARIABLE, given)
-    with pytest.raises(ConfigurationError, match=f"the variable {GROUP_VARIABLE} is no number of a group"):
+    with pytest.raises(ConfigurationError, match=f"the variable {GROUP_VARIABLE} is not the number of a group"):
         check_folder(folder, "the data folder")

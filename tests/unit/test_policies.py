@@ -85,7 +85,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
             for given in ("0 2 * * * for 4h", [5], None, {"a": 1})
         ),
         ("windows", ["always"], "'always'"),
-        ("freezes", ["0 2 * * * for 4h in Mars"], "'Mars' is no time zone"),
+        ("freezes", ["0 2 * * * for 4h in Mars"], "'Mars' is not a time zone"),
         *(
             (name, given, f"{name} is a name of 1 to 200 characters")
             for name in ("canary", "counterpart")
@@ -100,7 +100,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
             for given in (0, 21, -1, "3", 1.5, True, None)
         ),
         *(
-            (name, given, f"'{given}' is no duration")
+            (name, given, f"'{given}' is not a duration")
             for name in ("lifetime", "lead", "spread", "overlap", "idle_after", "approval", "claim", "settle")
             for given in ("soon", 90, -1, None, "")
         ),

@@ -53,7 +53,7 @@ REFUSED = [
     (f"{JSON}+X%20Y=a", "a header is not taken"),
     *((f"{MAIL}&+{name}=e@example.org", "may change where a mail goes") for name in ("Bcc", "To", "Sender")),
     (f"{MAIL}&from=a%0d%0aBcc:%20x", "a part of it holds a line break"),
-    (f"{MAIL}&from=a%00b", "a part of it holds a line break, or another character that steers"),
+    (f"{MAIL}&from=a%00b", "a part of it holds a line break, or another control character"),
     ("jsons://hooks.example.org:99999/", "there is no such port"),
     (f"{JSON}:message=", ":message= would leave the message out"),
     (f"{MAIL}&wkd=yes", "wkd= is not taken: a route reads no file"),
@@ -103,7 +103,7 @@ def test_a_mail_may_say_what_it_is() -> None:
 
 @pytest.mark.parametrize("text", ["urls:\n  - jsons://h.example.org:\n     verify: no", "jsons://a\njsons://b"])
 def test_a_file_holds_one_url_and_no_configuration_of_apprise(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no URL"):
+    with pytest.raises(InvalidInputError, match="is not a URL"):
         check_route(Secret(text), schemes="json jsons")
 
 

@@ -64,7 +64,7 @@ def test_what_stands_for_a_host_is_hidden_where_it_may_be_a_token(scheme):
     ["", "   ", TOKEN, f"json:/{TOKEN}", f"mailto:{TOKEN}", f"json://host/{TOKEN} x", f"json://host/\n{TOKEN}"],
 )
 def test_what_is_no_url_is_refused_without_showing_it(url):
-    with pytest.raises(InvalidInputError, match="no URL: write it like json://host/path") as caught:
+    with pytest.raises(InvalidInputError, match="not a URL: write it like json://host/path") as caught:
         check(url)
 
     assert TOKEN not in str(caught.value)

@@ -550,7 +550,7 @@ def test_a_duration_is_read(text, seconds):
     ["", "d", "10", "1.5d", "-1d", "+1d", "1 d", " 1d", "1d ", "1d\n", "1D", "1y", "1mo", "1d,2h", "1d2"],
 )
 def test_what_is_no_duration_is_refused_with_an_example(text):
-    with pytest.raises(InvalidInputError, match="is no duration: write it like 90d"):
+    with pytest.raises(InvalidInputError, match="is not a duration: write it like 90d"):
         parse_duration(text)
 
 

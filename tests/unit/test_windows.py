@@ -58,33 +58,33 @@ def test_the_default_zone_is_for_a_window_that_names_none():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no cron expression, `for` and a duration"),
-        ("always", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5 for", "no cron expression, `for` and a duration"),
-        ("for 4h", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5 for 4 h", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5 for 4h at Europe/Zurich", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5 for 4h in", "no cron expression, `for` and a duration"),
-        ("0 2 * * 1-5 for 4h in Europe/Zurich please", "no cron expression, `for` and a duration"),
+        ("", "not a cron expression, `for` and a duration"),
+        ("always", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5 for", "not a cron expression, `for` and a duration"),
+        ("for 4h", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5 for 4 h", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5 for 4h at Europe/Zurich", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5 for 4h in", "not a cron expression, `for` and a duration"),
+        ("0 2 * * 1-5 for 4h in Europe/Zurich please", "not a cron expression, `for` and a duration"),
         ("0 2 * * for 4h", "'0 2 * *' is not the five fields"),
         ("0 0 2 * * * for 4h", "is not the five fields"),
         ("@daily for 4h", "is not the five fields"),
-        ("61 2 * * * for 4h", "'61 2 * * *' is no cron expression (Bad minute)"),
-        ("0 2 * * MOO for 4h", "is no cron expression (Bad day-of-week)"),
-        ("0 2 30 2 * for 4h", "is no cron expression (Bad day-of-month)"),
+        ("61 2 * * * for 4h", "'61 2 * * *' is not a cron expression (Bad minute)"),
+        ("0 2 * * MOO for 4h", "is not a cron expression (Bad day-of-week)"),
+        ("0 2 30 2 * for 4h", "is not a cron expression (Bad day-of-month)"),
         ("0 2 */31 * MON#2 for 4h", "names no day that ever comes"),
-        ("0 2 * * * for 4x", "'4x' is no duration"),
-        ("0 2 * * * for -4h", "'-4h' is no duration"),
+        ("0 2 * * * for 4x", "'4x' is not a duration"),
+        ("0 2 * * * for -4h", "'-4h' is not a duration"),
         ("0 2 * * * for 0h", "'0h' is no time at all"),
         ("0 2 * * * for 366d1s", "'366d1s' is longer than 366d"),
         ("0 2 * * * for 101w", "'101w' is longer than 366d"),
         ("0 2 * * * for 99999w", "'99999w' is longer than a hundred years"),
-        ("0 2 * * * for 4h in Europe/Zürich", "'Europe/Zürich' is no time zone"),
-        ("0 2 * * * for 4h in Europe", "'Europe' is no time zone"),
-        ("0 2 * * * for 4h in ../../etc/passwd", "'../../etc/passwd' is no time zone"),
-        ("0 2 * * * for 4h in Europe/\x00", "is no time zone"),
-        ("0 2 * * *\n\u2028for what it is worth", "no cron expression, `for` and a duration"),
+        ("0 2 * * * for 4h in Europe/Zürich", "'Europe/Zürich' is not a time zone"),
+        ("0 2 * * * for 4h in Europe", "'Europe' is not a time zone"),
+        ("0 2 * * * for 4h in ../../etc/passwd", "'../../etc/passwd' is not a time zone"),
+        ("0 2 * * * for 4h in Europe/\x00", "is not a time zone"),
+        ("0 2 * * *\n\u2028for what it is worth", "not a cron expression, `for` and a duration"),
         ("1," * 4000 + "1 2 * * * for 4h", "it has 8016 characters, 200 at most"),
     ],
 )
@@ -102,7 +102,7 @@ def test_what_is_no_window_is_refused_in_one_line_with_an_example(text, why):
 
 
 def test_a_wrong_default_zone_is_refused_too():
-    with pytest.raises(InvalidInputError, match="'Mars' is no time zone"):
+    with pytest.raises(InvalidInputError, match="'Mars' is not a time zone"):
         parse_window("0 2 * * * for 4h", default_zone="Mars")
 
 

@@ -10,9 +10,11 @@ from worker.cli.session import Json, open_services, who
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; made whole, or not at all.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write it; it is written completely, or not at all.")
+    ],
     *,
-    replace: Annotated[bool, typer.Option("--replace", help="Take the place of a file that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
     json: Json = False,
 ) -> None:
     """Write the vault into one file, also while it works, and verify it. `nightkey restore` puts it back.

@@ -8,13 +8,13 @@ _LINE_MAX = 1000
 
 
 def check_words(words: list[str]) -> str | None:
-    """What no command could use: an argument that is no text in the encoding of this system."""
+    """What no command could use: an argument that is not text in the encoding of this system."""
     for number, word in enumerate(words, start=1):
         try:
             word.encode()
         except UnicodeEncodeError:
             shown = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            return f"argument {number} is no UTF-8 text: {fit(shown)[:100]}: write it in UTF-8"
+            return f"argument {number} is not UTF-8 text: {fit(shown)[:100]}: write it in UTF-8"
     return None
 
 

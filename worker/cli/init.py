@@ -15,5 +15,5 @@ def init(*, json: Json = False) -> None:
         print_json({"home": str(settings.home), "made": made})
     else:
         print_lines(f"made {thing}" for thing in made)
-        print_lines([f"ready: {settings.home}" if made else f"all there already: {settings.home}"])
+        print_lines([f"ready: {settings.home}" if made else f"everything is there already: {settings.home}"])
     warn_of_unreached(open_services())

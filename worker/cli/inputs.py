@@ -38,9 +38,11 @@ def read_value(path: str | None, *, what: str) -> Secret:
     except UnicodeDecodeError:
         again = None
     if again is None:
-        raise InvalidInputError("what was typed is no text in this terminal's encoding: give --value-file PATH")
+        raise InvalidInputError(
+            "what was typed is not text in this terminal's encoding: give --value-file PATH"
+        )
     if first != again:
-        raise InvalidInputError("the two did not agree: nothing was changed")
+        raise InvalidInputError("the two entries differ: nothing was changed")
     return Secret(first)
 
 
@@ -154,7 +156,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     if time is not None:
         return time
     raise InvalidInputError(
-        f"{text[:40]!r} is no time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
+        f"{text[:40]!r} is not a time: write 2026-12-24, 2026-12-24T18:00:00Z, or a duration from now like 30d"
     )
 
 
@@ -210,11 +212,11 @@ def _read_policy_file(file: Path) -> dict[str, Any]:
     except (InvalidInputError, tomllib.TOMLDecodeError) as error:
         problem = str(error)
     except (ValueError, RecursionError) as error:
-        problem = f"it holds a number too long or is nested too deeply ({type(error).__name__})"
+        problem = f"it holds a number that is too long, or is nested too deeply ({type(error).__name__})"
     else:
         if isinstance(found, dict):
             return found
-        problem = "it holds no policy, but something else than an object"
+        problem = "it holds no policy: that is an object"
     raise InvalidInputError(f"{file}: {problem}")
 
 

@@ -189,7 +189,7 @@ def leave(
         bool, typer.Option("--compromised", help="Nothing overlaps: each old value is revoked at once.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds for.")] = False,
+    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds back.")] = False,
     json: Json = False,
 ) -> None:
     """Replace everything that an owner or a login could read: what they own, gave, or collected.

@@ -34,7 +34,7 @@ def list_all(*, json: Json = False) -> None:
 @app.command()
 def run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ITEM]...", help="These items; without any: all that wait.")
+        list[str] | None, typer.Argument(metavar="[ITEM]...", help="These items; without names, all that wait.")
     ] = None,
     *,
     json: Json = False,
@@ -56,7 +56,7 @@ def run(
 
 @app.command()
 def accept(
-    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items of which you know.")],
+    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items whose difference you accept.")],
     *,
     json: Json = False,
 ) -> None:

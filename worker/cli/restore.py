@@ -17,7 +17,7 @@ def restore(
     ] = None,
     *,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Over the vault that is here; its database is kept beside.")
+        bool, typer.Option("--replace", help="Replace the vault that is here; its database is kept beside it.")
     ] = False,
     adopt: Annotated[
         bool,

@@ -186,7 +186,7 @@ def waive(
 ) -> None:
     """Answer for what is not proven: the old value no longer waits for it. It is audited."""
     if (workflow is not None) + callers + check != 1:
-        raise InvalidInputError("for what do you answer? give one of --workflow NAME, --callers and --check")
+        raise InvalidInputError("say what you answer for: give one of --workflow NAME, --callers and --check")
     services = open_services()
     _answer(
         services.rotation.decisions.waive(rotation_id, workflow, check=check, why=why, actor=who()), json=json

@@ -21,7 +21,7 @@ def scan(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="Look from another time; nothing is written then."),
+        typer.Option("--at", metavar="TIME", help="Look as if it were another time; nothing is written then."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -30,7 +30,7 @@ def scan(
     now = services.clock()
     preview = services.night.nights.preview(now if at is None else parse_time(at, now))
     if at is not None and not dry_run:
-        note("another time than now: nothing was written")
+        note("looked at for another time than now: nothing was written")
     elif not dry_run:
         services.night.nights.record()
     actions = _describe_actions(preview)

@@ -35,8 +35,8 @@ def serve(
         server = Server(build_app(services), tell=note_at_once)
         server.listen_to_signals()
         if not is_loopback(listener):
-            note("nightkey: warning: keys come in clear here: let a proxy that speaks TLS stand before it")
+            note("nightkey: warning: keys arrive unencrypted here: put a proxy that speaks TLS in front of it")
         note(f"nightkey serves {show_address(listener)}: stop with Ctrl-C or SIGTERM")
         server.run(sockets=[listener])
     services.close()
-    note("nightkey serves no more")
+    note("nightkey has stopped serving")

@@ -50,7 +50,7 @@ def _read(entry: str) -> Address:
     name, written = (named["name"].strip(), named["address"]) if named else ("", entry)
     local, at, domain = written.rpartition("@")
     if not at or not local:
-        return _refuse(written, "is no mail address")
+        return _refuse(written, "is not a mail address")
     if not local.isascii():
         return _refuse(
             written, "has letters outside ASCII before the @, which few mail servers take: give another address"
@@ -60,7 +60,7 @@ def _read(entry: str) -> Address:
     except ValueError:
         return _refuse(written, "has a domain that cannot be encoded for DNS")
     if len(local) > _LOCAL_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(encoded):
-        return _refuse(written, "is no mail address")
+        return _refuse(written, "is not a mail address")
     return Address(address=f"{local}@{encoded}", name=name)
 
 

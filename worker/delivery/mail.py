@@ -105,14 +105,17 @@ def _log_in(made: NotifyEmail, network: Network) -> Iterator[smtplib.SMTP]:
         message = f"{where} refuses the login ({error.smtp_code})"
         cause = Cause.REJECTED if permanent else Cause.OUTAGE
     except smtplib.SMTPNotSupportedError:
-        message, cause = f"{where} offers no STARTTLS, or no login that is known", Cause.MISTAKE
+        message, cause = f"{where} offers no STARTTLS, or no login method that is known", Cause.MISTAKE
     except smtplib.SMTPResponseException as error:
         message = f"{where} answered {error.smtp_code}"
         cause = Cause.OUTAGE if error.smtp_code < 500 else Cause.MISTAKE
     except ssl.SSLCertVerificationError:
         message = f"{where} has a certificate that does not verify"
     except (UnicodeError, ValueError):
-        message, cause = f"{where}: the login or an address holds what SMTP cannot say", Cause.MISTAKE
+        message, cause = (
+            f"{where}: the login or an address holds characters that SMTP cannot send",
+            Cause.MISTAKE,
+        )
     except (smtplib.SMTPException, OSError):
         message = f"{where} cannot be reached, or broke off"
     finally:

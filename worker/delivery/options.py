@@ -34,7 +34,7 @@ def find_refused(fields: Mapping[str, Any], made: apprise.NotifyBase) -> Iterato
     if isinstance(made, NotifyEmail) and _turns_encryption_off(fields, made):
         yield "mode=insecure may not turn off the encryption: leave it out"
     if any(isinstance(part, str) and _CONTROL.search(part) for part in fields.values()):
-        yield "a part of it holds a line break, or another character that steers: leave that out"
+        yield "a part of it holds a line break, or another control character: leave that out"
     if isinstance(fields.get("port"), int) and not 0 < fields["port"] <= _PORT_MAX:
         yield f"there is no such port: a number from 1 to {_PORT_MAX}"
     method = str(fields.get("method") or "POST").upper()

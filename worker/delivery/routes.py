@@ -21,7 +21,7 @@ def check_route(url: Secret, *, schemes: str) -> str:
     scheme, separator, _ = text.partition("://")
     allowed = schemes.split()
     if not separator or any(character.isspace() for character in text):
-        raise InvalidInputError("the route is no URL: write it like json://host/path")
+        raise InvalidInputError("the route is not a URL: write it like json://host/path")
     if _sets_redirect(text):
         raise InvalidInputError("the route may not set redirect=: redirects are never followed")
     if scheme.lower() not in allowed:

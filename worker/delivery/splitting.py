@@ -59,7 +59,7 @@ def find_share(fields: Fields, name: str, asset: apprise.AppriseAsset) -> Share:
         shares = _split_mail(fields, asset) if _is_smtp(fields) else _split_addresses(fields, asset)
     found = next((share for share in shares if share.recipient.name == name), None)
     return found or Share(
-        recipient=Recipient(name=name, problem=f"the route leads no more to {name!r}"), fields=None
+        recipient=Recipient(name=name, problem=f"the route no longer leads to {name!r}"), fields=None
     )
 
 
@@ -157,5 +157,5 @@ def _try_alone(name: str, fields: Fields, asset: apprise.AppriseAsset) -> Share:
         made = make(fields, asset)
     if made is not None and not heard:
         return Share(recipient=Recipient(name=name), fields=fields)
-    problem = f"{name!r} is no recipient that {fields['schema']}:// can reach"
+    problem = f"{name!r} is not a recipient that {fields['schema']}:// can reach"
     return Share(recipient=Recipient(name=name, problem=problem), fields=None)

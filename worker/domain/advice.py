@@ -110,7 +110,7 @@ def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str
     name = standing.name
     if standing.check:
         yield "retry", "", "looks again now, once policy or node say what a good answer holds"
-        yield "waive", " --check --why TEXT", "you answer for that the new value works: no check could tell"
+        yield "waive", " --check --why TEXT", "you vouch that the new value works: no check could tell"
         return
     if standing.consumer is None:
         yield "extend", " --until TIME", "the old key works on until then"

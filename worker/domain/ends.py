@@ -112,7 +112,7 @@ def check_ahead(end: datetime | None, now: datetime) -> None:
     if end is None or end > now:
         return
     raise CounterpartError(
-        "the new value has lapsed already: by what the other side says of its end, or by what it bears itself",
+        "the new value has lapsed already, by the expiry that the other side gave or that it carries itself",
         cause=Cause.REJECTED,
     )
 
@@ -245,13 +245,13 @@ def _name_kind(raw: object) -> str:
     if isinstance(raw, bool):
         return "true or false"
     if isinstance(raw, int | float):
-        return "a number that is no time"
+        return "a number that is not a time"
     if isinstance(raw, str) and len(raw) <= _TEXT_MAX and _YEAR_LAST.fullmatch(raw.strip()):
         return "a date that does not begin with its year: which is the day and which the month is not guessed"
     if isinstance(raw, str) and _PART.fullmatch(raw.strip()):
         return "a month, a week or a year without a day"
     if isinstance(raw, str):
-        return f"a text of {len(raw)} characters that is no time" if raw.strip() else "an empty text"
+        return f"a text of {len(raw)} characters that is not a time" if raw.strip() else "an empty text"
     return "an object" if isinstance(raw, dict) else "a list" if isinstance(raw, list) else "something else"
 
 

@@ -152,7 +152,7 @@ def describe_not_taken(contents: Contents) -> list[str]:
         for name, number in _first(contents.values)
     ]
     told += [
-        f"{_show(name)} of {_count(number)} is no field that is known here, and is left there"
+        f"{_show(name)} of {_count(number)} is not a field that is known here, and is left out"
         for name, number in _first(contents.fields)
     ]
     others = len(contents.fields) + len(contents.values) - len(told)
@@ -160,7 +160,7 @@ def describe_not_taken(contents: Contents) -> list[str]:
         told.append(f"so are {others} other fields")
     if contents.undated:
         told.append(
-            f"created_at of {_count(contents.undated)} is no time that can be kept: now is taken for it"
+            f"created_at of {_count(contents.undated)} is not a time that can be kept: now is taken for it"
         )
     renamed = sum(entry.given_id is not None and entry.item_id is None for entry in contents.entries)
     if renamed:

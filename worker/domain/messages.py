@@ -85,7 +85,7 @@ _FAULTS: Final = {
     MessageFault.NO_JSON: "no JSON",
     MessageFault.ILL_FORMED: "of another form",
     MessageFault.NO_TASK: "for a task that there is not",
-    MessageFault.WRONG_ID: "with what is no id",
+    MessageFault.WRONG_ID: "with something that is not an id",
 }
 
 

@@ -140,7 +140,7 @@ def build_digest(
                 "item": line.item,
                 "stuck": line.state is State.STUCK,
                 "made": line.made,
-                "error": line.error or "for a reason unknown",
+                "error": line.error or "for an unknown reason",
                 "command": f"nightkey rotation show {line.id}",
             }
             for line in failed

@@ -56,7 +56,7 @@ class Refusal(StrEnum):
     LATE = "late"
     """It had arrived, and was kept for long enough."""
     NO_KEY = "no-key"
-    """What it names is no key that callers present to us: none of us wrote its row so."""
+    """What it names is not a key that callers present to us: none of us wrote its row so."""
 
 
 def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None:

@@ -168,7 +168,7 @@ def _check_settings(_: str, given: object) -> Mapping[str, Any]:
         raise InvalidInputError("settings is an object: the rotator's settings by name")
     for number, (path, value) in enumerate(_walk(given, "settings", depth=0)):
         if number >= _PARTS_MAX:
-            raise InvalidInputError(f"settings have more than {_PARTS_MAX} parts: that cannot be meant")
+            raise InvalidInputError(f"settings have more than {_PARTS_MAX} parts: that cannot be intended")
         if isinstance(value, float) and not isfinite(value):
             raise InvalidInputError(f"{path} is {value}: write a number that is finite")
         if not isinstance(value, Mapping | list | tuple | str | int | float | None):
@@ -203,7 +203,7 @@ def _list(names: Collection[str]) -> str:
 def _parse_thresholds(_: str, given: object) -> tuple[int, ...]:
     if isinstance(given, list) and given and all(type(days) is int for days in given):
         if max(given) > _DAYS_MAX:
-            raise InvalidInputError(f"thresholds of more than {_DAYS_MAX} days cannot be meant")
+            raise InvalidInputError(f"thresholds of more than {_DAYS_MAX} days cannot be intended")
         return tuple(sorted(set(given), reverse=True))
     raise InvalidInputError("thresholds is a list of whole days before expiry, such as [30, 14, 7]")
 

@@ -227,9 +227,9 @@ def store_reasons(reasons: "list[Reason] | tuple[Reason, ...]") -> list[dict[str
 
 
 def read_reason(stored: object) -> Reason:
-    """What was kept; `ValueError` if it is no object. A code of another release is shown as it stands there."""
+    """What was kept; `ValueError` if it is not an object. A code of another release is shown as it stands."""
     if not isinstance(stored, Mapping):
-        raise ValueError("a stored reason is no object")  # noqa: TRY004  # as any other value that is none of ours
+        raise ValueError("a stored reason is not an object")  # noqa: TRY004  # as any other value that is none of ours
     code = _CODES.get(str(stored.get("code")))
     if code is None:
         return Reason.of(Code.OTHER, text=json.dumps(stored, sort_keys=True, default=str))

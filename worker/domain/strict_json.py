@@ -15,7 +15,7 @@ DEPTH_MAX = 100
 
 
 def parse_json(text: str, *, unique: bool = False) -> Any:  # noqa: ANN401  # JSON
-    """The document. `InvalidInputError` says where it is no JSON, or what in it JSON cannot hold; of the
+    """The document. `InvalidInputError` says where it is not JSON, or what in it JSON cannot hold; of the
     text itself it quotes a number at most. `unique`: two fields of one object may not have one name, since
     which of them counts is another thing to each reader.
     """
@@ -23,7 +23,7 @@ def parse_json(text: str, *, unique: bool = False) -> Any:  # noqa: ANN401  # JS
     try:
         raw = json.loads(text, parse_constant=_refuse_number, parse_float=_read_float, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
-        problem = f"line {error.lineno}: no JSON: {error.msg}"
+        problem = f"line {error.lineno}: not JSON: {error.msg}"
     except RecursionError:
         problem = "nested too deeply"
     except ValueError as error:
@@ -40,7 +40,7 @@ def parse_json(text: str, *, unique: bool = False) -> Any:  # noqa: ANN401  # JS
 def split_list(text: str) -> list[str] | None:
     """The text of each document in a JSON array, as it stands there; None: it is no array.
 
-    `InvalidInputError` where it is no JSON.
+    `InvalidInputError` where it is not JSON.
     """
     at = _skip(text, 0)
     if text[at : at + 1] != "[":
@@ -48,7 +48,7 @@ def split_list(text: str) -> list[str] | None:
     try:
         return list(_walk_list(text, at))
     except json.JSONDecodeError as error:
-        problem = f"line {error.lineno}: no JSON: {error.msg}"
+        problem = f"line {error.lineno}: not JSON: {error.msg}"
     except (RecursionError, ValueError):
         problem = "nested too deeply, or it holds a number too long"
     raise InvalidInputError(problem)

@@ -45,7 +45,7 @@ def parse_window(text: str, *, default_zone: str = "UTC") -> Window:
         raise _refusal(text[:20] + "…", f"it has {len(text)} characters, {TEXT_MAX} at most")
     parts = _FORM.fullmatch(" ".join(text.split()))
     if parts is None:
-        raise _refusal(text, "it is no cron expression, `for` and a duration, then perhaps `in` and a zone")
+        raise _refusal(text, "it is not a cron expression, `for` and a duration, then perhaps `in` and a zone")
     cron, zone = parts["cron"].upper(), parts["zone"] or default_zone
     _check_cron(cron, text)
     try:
@@ -59,7 +59,7 @@ def parse_window(text: str, *, default_zone: str = "UTC") -> Window:
     try:
         return Window(cron=cron, length=length, zone=ZoneInfo(zone))
     except (OSError, KeyError, ValueError):
-        raise _refusal(text, f"{zone!r} is no time zone") from None
+        raise _refusal(text, f"{zone!r} is not a time zone") from None
 
 
 def show_window(window: Window) -> str:
@@ -117,7 +117,7 @@ def _check_cron(cron: str, text: str) -> None:
         CronSim(cron, _SOME_DAY)
         days = _days(cron, _SOME_DAY.date(), date.max)
     except CronSimError as error:
-        raise _refusal(text, f"{cron!r} is no cron expression ({error})") from None
+        raise _refusal(text, f"{cron!r} is not a cron expression ({error})") from None
     if next(days, None) is None:
         raise _refusal(text, f"{cron!r} names no day that ever comes")
 

@@ -55,20 +55,21 @@ def _find_list(raw: Any, fields: Counter[str]) -> list[Any]:  # noqa: ANN401  # 
 
 def _read_entry(place: int, raw: Any, now: datetime) -> Entry | EntryFault:  # noqa: ANN401  # JSON
     if not isinstance(raw, dict):
-        return EntryFault(place=place, name=None, why="it is no object with a name")
+        return EntryFault(place=place, name=None, why="it is not an object with a name")
     name, given_id = raw.get("name"), raw.get("id")
     if not isinstance(name, str):
         return EntryFault(place=place, name=None, why="it has no name")
     expires_at = raw.get("expires_at")
     lapses = _read_time(expires_at, now)
     if expires_at is not None and lapses is None:
-        why = "its expires_at is no time that can be kept: a text such as 2026-12-24T18:00:00.000000Z, or null"
+        taken = "a text such as 2026-12-24T18:00:00.000000Z, or null"
+        why = f"its expires_at is not a time that can be kept: {taken}"
         return EntryFault(place=place, name=name, why=why)
     created = _read_time(raw.get("created_at"), now)
     return Entry(
         place=place,
         name=name,
-        given_id=given_id if isinstance(given_id, str | None) else "",  # what is no text is not shown either
+        given_id=given_id if isinstance(given_id, str | None) else "",  # what is not text is not shown either
         created_at=created if created is None or created <= now else None,
         expires_at=lapses,
     )

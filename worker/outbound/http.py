@@ -270,7 +270,7 @@ def _explain_failure(where: str, error: Exception, seconds: float) -> tuple[str,
         case httpcore.NetworkError():
             return _explain_connection(where, error)
         case httpcore.RemoteProtocolError():
-            return f"{where} broke off, or answered what is no HTTP", Cause.OUTAGE
+            return f"{where} broke off, or did not speak HTTP", Cause.OUTAGE
         case zlib.error():
             return f"{where} sent a body that does not decompress", Cause.MISTAKE
     kind = type(error).__name__

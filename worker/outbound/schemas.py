@@ -26,7 +26,9 @@ class SchemaMeter:
         self._holders: dict[str, _Holder] = {}
 
     def accepts(self, document: bytes) -> bool:
-        """Whether the documents so far, and this one, stay within `PARTS_MAX`; what is no XML holds nothing."""
+        """Whether the documents so far, and this one, stay within `PARTS_MAX`; what is not XML holds
+        nothing.
+        """
         etree = import_module("lxml.etree")  # comes with an extra
         try:
             root = etree.fromstring(document, etree.XMLParser(resolve_entities=False))

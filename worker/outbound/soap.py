@@ -204,7 +204,7 @@ def _load(way: _Way, call: SoapCall) -> Any:  # noqa: ANN401  # zeep.Client
     except (zeep.exceptions.DTDForbidden, zeep.exceptions.EntitiesForbidden):
         problem = "holds a document type or entities, which are refused"
     except zeep.exceptions.XMLSyntaxError:
-        problem = "is no XML"
+        problem = "is not XML"
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a WSDL; its text would quote it
         problem = f"cannot be read ({type(error).__name__})"
     raise CounterpartError(f"the WSDL of {show_host(call.wsdl)} {problem}", cause=Cause.MISTAKE)
@@ -264,7 +264,7 @@ def _send(way: _Way, client: Any, port: Any, address: str, call: SoapCall) -> An
     except (exceptions.DTDForbidden, exceptions.EntitiesForbidden, exceptions.ExternalReferenceForbidden):
         failed = "holds a document type or entities, which are refused"
     except (exceptions.TransportError, exceptions.XMLSyntaxError):
-        failed = "is no SOAP"
+        failed = "is not SOAP"
     except Exception as error:  # noqa: BLE001  # whatever is wrong with payload or answer; its text may quote it
         failed = _explain(error, posted=way.posted is not None)
     if way.posted is None:
@@ -287,7 +287,7 @@ def _explain(error: Exception, *, posted: bool) -> str:
     unknown = re.search(r"unexpected keyword argument '([\w.-]{1,100})'", str(error))
     if unknown is not None:
         return f"the payload does not fit: there is no {unknown[1]}"
-    return f"the payload cannot be written as the WSDL has it ({type(error).__name__})"
+    return f"the payload cannot be written as the WSDL wants it ({type(error).__name__})"
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

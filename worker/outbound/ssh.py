@@ -91,7 +91,7 @@ def parse_host_key(text: str) -> HostKey:
         blob = b""
     if kind not in _SIGNATURES or not blob.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
         raise InvalidInputError(
-            "this is no host key: give a public key as the host has it in a line (ssh-ed25519 AAAA…), "
+            "this is not a host key: give a public key as the host has it in a line (ssh-ed25519 AAAA…), "
             "or its fingerprint (SHA256:…)"
         )
     return HostKey(fingerprint=_fingerprint(blob), kind=kind)
@@ -166,7 +166,7 @@ class Session:
         except asyncssh.DisconnectError as error:
             message, cause = _explain(error, self._where, client)
         except (asyncssh.Error, OSError, ValueError):
-            message = f"{self._where} broke off, or answered what is no SSH"
+            message = f"{self._where} broke off, or did not speak SSH"
         raise CounterpartError(message, cause=cause)
 
     async def _connect(self, made: Any, server: Server, login: Login, client: Any) -> None:  # noqa: ANN401  # a socket, and made by a function
@@ -244,7 +244,7 @@ def _explain(error: Exception, where: str, client: Any) -> tuple[str, Cause]:  #
         if client.was_asked:
             return f"{where} refuses the login", Cause.REJECTED
         return f"{where} asks for no {client.means} at this login", Cause.MISTAKE
-    return f"{where} broke off, or answered what is no SSH", Cause.OUTAGE
+    return f"{where} broke off, or did not speak SSH", Cause.OUTAGE
 
 
 def _make_client(host_key: HostKey, login: Login, key: "asyncssh.SSHKey | None") -> Any:  # noqa: ANN401  # its class needs the extra
@@ -293,7 +293,7 @@ def _make_options(host_key: HostKey, login: Login) -> "asyncssh.SSHClientConnect
     import asyncssh  # noqa: PLC0415  # an extra
 
     kinds = sorted(_SIGNATURES, key=lambda kind: kind != host_key.kind)  # that kind first, else what it has
-    problem = "the username holds what SSH cannot say"
+    problem = "the username holds characters that SSH cannot send"
     try:
         getpass.getuser()
     except (KeyError, OSError):

@@ -52,7 +52,7 @@ def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret
     """The value that was issued, if it can be kept and sent."""
     found = take(answer, settings.value, "issue", "value")
     if not isinstance(found, str) or not found:
-        problem = say_missing("issue", "value", settings.value, why=", but what is no text, or empty")
+        problem = say_missing("issue", "value", settings.value, why=", but what is not text, or empty")
         raise CounterpartError(problem, cause=Cause.MISTAKE)
     problem = ""
     try:
@@ -60,7 +60,7 @@ def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret
     except InvalidInputError as error:
         problem = str(error)
     if any(ord(char) < 32 and char not in _LAYOUT for char in found):
-        problem = f"what lies at {settings.value} holds a control character, such as NUL, and is no value"
+        problem = f"what lies at {settings.value} holds a control character, such as NUL, and is not a value"
     elif any(char in "\r\n" for char in found) and settings.verify.reads(VALUE, headers_alone=True):
         problem = f"what lies at {settings.value} holds a line break, and verify sends it in a header"
     if problem:
@@ -105,7 +105,7 @@ class IdReader:
             )
         if len(text) > ID_MAX or not text.isprintable() or text in (".", ".."):
             raise CounterpartError(
-                f"{what}: what lies at {where} can be no id: it holds a control character, has more than "
+                f"{what}: what lies at {where} cannot be an id: it holds a control character, has more than "
                 f"{ID_MAX} characters, or is . or ..",
                 cause=Cause.MISTAKE,
             )

@@ -108,12 +108,12 @@ def add_parameter(url: str, name: str, text: str) -> str:
 def lead_on(url: str, at: str) -> Step | str:
     """Only to where the list itself was asked for: what opens it is nobody else's."""
     if not url.isprintable() or len(url) > _CURSOR_MAX:
-        return "it goes on at what is no URL"
+        return "it goes on at something that is not a URL"
     try:
         to = urljoin(at, url)
         same = _origin(to) == _origin(at)
     except ValueError:
-        return "it goes on at what is no URL"
+        return "it goes on at something that is not a URL"
     return Step(url=to) if same else "it goes on at another place, which is not followed"
 
 

@@ -108,7 +108,7 @@ def check_good(answer: Response, request: Request, what: str, *, judges: bool = 
     if not stated and not 200 <= answer.status < 300:
         problem, acted = f"the service {say_status(answer.status)}", answer.status < 400
     elif lacks is not None:
-        problem, acted = f"the answer is none that was expected: {lacks}", True
+        problem, acted = f"the answer is not the expected one: {lacks}", True
     else:
         return
     cause = cause_unmet(answer) if judges else answer.cause or Cause.MISTAKE

@@ -346,7 +346,7 @@ class Items:
         original = self._vault.get(connection, policy.copy_of, lock=lock)
         problem = None
         if item is not None and original.id == item.id:
-            problem = "an item is no copy of itself: name its original"
+            problem = "an item cannot be a copy of itself: name its original"
         elif original.policy.copy_of is not None:
             of = self._vault.get(connection, original.policy.copy_of).name
             problem = f"{original.name} is a copy itself: name its original, {of}"
@@ -370,7 +370,7 @@ class Items:
         own = find_own_end(value.expose())
         if own is not None and own <= self._clock():
             raise InvalidInputError(
-                f"the value of {name} bears an end of its own, {own:%Y-%m-%dT%H:%M:%SZ}, which is over: "
+                f"the value of {name} carries an expiry of its own, {own:%Y-%m-%dT%H:%M:%SZ}, which is over: "
                 "give one that works"
             )
         return find_nearest(expires_at, own)

@@ -78,7 +78,7 @@ def _read_header(token: str) -> Mapping[str, Any]:
     except (JoseError, ValueError, TypeError):
         header = None
     if not isinstance(header, Mapping):
-        raise RefusedTokenError("this is no JSON Web Token")
+        raise RefusedTokenError("this is not a JSON Web Token")
     return header
 
 

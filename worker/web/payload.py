@@ -75,7 +75,7 @@ async def read_body(request: Request, limits: ConnectionLimits) -> bytes:
 
 
 def check_payload(request: Request, body: bytes) -> Sent:
-    """415 for what says that it is no JSON, 413 for what has more than `PARTS_MAX` parts."""
+    """415 for what says that it is not JSON, 413 for what has more than `PARTS_MAX` parts."""
     if not body:
         return Sent(body, 0)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":

@@ -13,7 +13,7 @@ def describe(problem: Problem) -> str:
         subject=problem.subject,
         quoted=quote_word(problem.subject),
         id=problem.id,
-        error=say(problem.error) or "for a reason unknown",
+        error=say(problem.error) or "for an unknown reason",
         when="soon" if problem.at is None else f"{problem.at:%Y-%m-%d %H:%M} UTC",
         number=problem.number,
         s="" if problem.number == 1 else "s",

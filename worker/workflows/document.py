@@ -15,7 +15,7 @@ EDGES_MAX: Final = 100_000
 NODE_ID_MAX: Final = 100
 _SAID: Final = {
     "extra_forbidden": "there is no such field",
-    "missing": "it is needed, and is not there",
+    "missing": "it is required, and missing",
     "model_type": "it should be an object {…}",
     "dict_type": "it should be an object {…}",
     "list_type": "it should be a list […]",

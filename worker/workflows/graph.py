@@ -107,7 +107,7 @@ def _check_order(exits: Mapping[str, object], edges: Sequence[Edge]) -> Iterator
     else:
         return
     shown = " → ".join([*circle[:10], *(["…"] if len(circle) > 10 else [])])
-    yield Remark(weight=Weight.ELSEWHERE, where="field edges", what=f"they lead in a circle: {shown}")
+    yield Remark(weight=Weight.ELSEWHERE, where="field edges", what=f"they form a circle: {shown}")
 
 
 def sort(nodes: Mapping[str, object], edges: Sequence[Edge]) -> TopologicalSorter[str]:

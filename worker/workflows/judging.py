@@ -211,7 +211,7 @@ def _judge_fields(node: Node, problems: Sequence[Any], unknown: Collection[str])
         if problem["type"] == "missing":
             meant = next((name for name in unknown if _is_slip(name, field)), None)
             away = away and meant is None
-            what = f"it is needed, and is not there: is {meant} meant for it?" if meant else what
+            what = f"it is required, and missing: is {meant} meant for it?" if meant else what
             if away:
                 what = "it is needed, and other fields stand there that are not known here"
         path = f"data.{field}" if field else "data"
@@ -248,7 +248,7 @@ def _find_twice(node: Node, component: Component) -> Iterator[Remark]:
     for name in node.data.keys() & names.keys():
         other = given.setdefault(names[name], name)
         if other != name:
-            yield _remark(node, Weight.WRONG, f"data.{name}", f"it stands there as {other}, too: leave one out")
+            yield _remark(node, Weight.WRONG, f"data.{name}", f"it is also given as {other}: leave one out")
 
 
 def _unknown_fields(node: Node, component: Component) -> dict[str, Any]:

@@ -249,7 +249,7 @@ def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
     missing = sorted(wanted - scope.values.keys())
     if missing:
         raise CounterpartError(
-            f"item {missing[0]} has no value for this run: it does not exist, or is no secret",
+            f"item {missing[0]} has no value for this run: it does not exist, or is not a secret",
             cause=Cause.MISTAKE,
         )
     vault = _Exposed(scope.values, wanted)

@@ -143,7 +143,7 @@ class Decisions:
             rotation, _ = self._take(connection, rotation_id)
             before = rotation.stuck_in in saga.BEFORE_ACTIVATION
             if another and not (rotation.state is State.STUCK and before):
-                _refuse(rotation, "has no refused value that another could follow")
+                _refuse(rotation, "has no rejected value that another could follow")
             if another:
                 self._set(connection, rotation, actor, "retry", state=State.DISCARDING, next_at=self._clock())
                 self._rotation_notices.resolve(connection, rotation.item_id)
@@ -178,7 +178,7 @@ class Decisions:
             if rotation.state is State.STUCK and (held or state in (State.UNDOING, State.DISCARDING)):
                 self._end_on_old(connection, rotation, item, actor)
             elif rotation.state in (State.UNDOING, State.DISCARDING):
-                _refuse(rotation, "goes back already")
+                _refuse(rotation, "is going back already")
             else:
                 self._turn_back(connection, rotation, actor, "rollback")
             changed = rotation_rows.get_rotation(connection, rotation_id)
@@ -272,7 +272,7 @@ class Decisions:
             if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
                 _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
             if workflow is None and not check and item.kind is not Kind.API_KEY:
-                raise RefusedError(f"{item.name} is no key that callers present: name the workflow")
+                raise RefusedError(f"{item.name} is not a key that callers present: name the workflow")
             consumer = consumer_rows.CHECK if check else item.id
             if workflow is not None:
                 consumer = self._find_consumer(connection, rotation, workflow)

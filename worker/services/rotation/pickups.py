@@ -225,7 +225,7 @@ class Pickups:
     # Inside
 
     def _read(self, token: str) -> str:
-        """The id of the claim that the token is for; what is no text at all is no token either."""
+        """The id of the claim that the token is for; what is not text at all is no token either."""
         given = token.strip()
         claim_id, _, _ = given.rpartition("_")
         if not given.isascii() or not hmac.compare_digest(self.token(claim_id).encode(), given.encode()):

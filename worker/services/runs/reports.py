@@ -191,7 +191,7 @@ def _was_held(rotation: Rotation, workflow_id: str, at: datetime) -> bool:
 
 def _check(report: Report, now: datetime) -> None:
     if report.status not in (RunStatus.COMPLETED, RunStatus.FAILED):
-        raise InvalidInputError(f"status {report.status[:40]!r} ends no run: it is completed or failed")
+        raise InvalidInputError(f"status {report.status[:40]!r} does not end a run: it is completed or failed")
     if report.started_at is None and not report.used:
         raise InvalidInputError(
             "which versions did it use? say when it started, or name them by --used ITEM=VERSION: nightkey run "

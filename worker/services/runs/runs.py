@@ -383,5 +383,5 @@ def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | 
     if kept is not None:
         return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
     if trigger == run_rows.WORKFLOW:
-        raise NightkeyError("what another run gave to it is gone")
+        raise NightkeyError("what another run passed to it is gone")
     return {}

@@ -26,7 +26,7 @@ class SuspendedRuns:
         self._keyring = keyring
 
     def seal(self, run_id: str, kept: Mapping[str, Any]) -> Sealed:
-        """`InvalidInputError` where it is no JSON, or too much. Its text quotes nothing."""
+        """`InvalidInputError` where it is not JSON, or too much. Its text quotes nothing."""
         try:
             text = json.dumps(kept)
         except (TypeError, ValueError, RecursionError):  # its text may quote a value

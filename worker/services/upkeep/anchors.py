@@ -134,7 +134,7 @@ class Anchors:
     def _read(self, file: Path) -> tuple[Anchor, ...]:
         try:
             if file.exists() and not file.is_file():  # a device has no end, and a pipe perhaps no writer
-                raise InvalidInputError(f"{file} is no file of anchors")
+                raise InvalidInputError(f"{file} is not a file of anchors")
             lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             problem = type(error).__name__

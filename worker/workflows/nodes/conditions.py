@@ -199,7 +199,7 @@ class BooleanCondition(Condition):
 class ArrayCondition(Condition):
     """Leads on by what an array contains, or by whether it is empty.
 
-    A part that is no text is compared as JSON. What is no array is a mistake. Its branches are `true` and
+    A part that is not text is compared as JSON. What is no array is a mistake. Its branches are `true` and
     `false`. It reaches nothing: its test is to run it.
     """
 
@@ -218,7 +218,7 @@ class ArrayCondition(Condition):
     def read(self, text: str) -> list[Any]:
         found = _read("a JSON array", parse_json, text)
         if not isinstance(found, list):
-            raise CounterpartError("the condition's value is no JSON array", cause=Cause.MISTAKE)
+            raise CounterpartError("the condition's value is not a JSON array", cause=Cause.MISTAKE)
         return found
 
 

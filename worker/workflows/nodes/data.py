@@ -22,7 +22,7 @@ class JsonParserFields(Fields):
 class JsonParser(OneWayOn):
     """Reads a text as JSON, and gives on all of it or a part.
 
-    A text that is no JSON, and a path at which there is nothing, are mistakes.
+    A text that is not JSON, and a path at which there is nothing, are mistakes.
     It reaches nothing: its test is to run it.
     """
 
@@ -38,7 +38,7 @@ class JsonParser(OneWayOn):
         except InvalidInputError as error:
             problem = str(error)
         if problem:
-            raise CounterpartError(f"the text is no JSON that can be read: {problem}", cause=Cause.MISTAKE)
+            raise CounterpartError(f"the text is not JSON that can be read: {problem}", cause=Cause.MISTAKE)
         return Outcome(output=take_path(found, fields.path))
 
 

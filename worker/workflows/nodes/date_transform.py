@@ -110,7 +110,7 @@ def _read_date(text: str) -> datetime:
         pass
     else:
         return date if date.tzinfo else date.replace(tzinfo=UTC)
-    raise CounterpartError("the date is none by ISO 8601, and not now", cause=Cause.MISTAKE)
+    raise CounterpartError("the date is neither written by ISO 8601 nor the word now", cause=Cause.MISTAKE)
 
 
 def _read_amount(wanted: DateTransformFields, execution: Execution) -> int:
@@ -164,7 +164,7 @@ def _find_problem(form: str) -> str | None:
     plain = form.replace("%%", "")
     found = _NO_DIRECTIVE.search(plain)
     if found is not None:
-        return f"{found[0]!r} is no directive that is known here; a % is written %%"
+        return f"{found[0]!r} is not a known directive; a % is written %%"
     return None if "%" in plain else "it holds no directive: write it as strftime has it, %Y-%m-%d"
 
 

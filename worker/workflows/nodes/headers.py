@@ -41,7 +41,7 @@ def _read_pairs(raw: list[Any]) -> Iterator[Header]:
             yield pair
             continue
         if not isinstance(pair, Mapping):
-            raise ValueError(f'number {number} is no pair: use {{"key": "NAME", "value": "VALUE"}}')  # noqa: TRY004  # pydantic's
+            raise ValueError(f'number {number} is not a pair: use {{"key": "NAME", "value": "VALUE"}}')  # noqa: TRY004  # pydantic's
         name, value = pair.get("key") or pair.get("name"), pair.get("value")
         if name and "value" not in pair:
             raise unknown(f"number {number} has no value")
@@ -58,7 +58,7 @@ def _check(name: str, value: object) -> Value:
         raise ValueError("a value has no name")
     if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"the value of {name[:100]} is none: use text, a number, true or false")
+    raise ValueError(f"the value of {name[:100]} cannot be used: use text, a number, true or false")
 
 
 Headers = Annotated[dict[str, Value] | list[Header], BeforeValidator(_read)]
@@ -69,7 +69,7 @@ def names_of(headers: dict[str, Value] | list[Header]) -> list[str]:
 
 
 def render_headers(headers: dict[str, Value] | list[Header], execution: Execution) -> list[tuple[str, str]]:
-    """(name, text) of each, in order; a name that stands there twice comes twice. What is no text is JSON."""
+    """(name, text) of each, in order; a name that stands there twice comes twice. What is not text is JSON."""
     pairs = headers.items() if isinstance(headers, dict) else ((pair.key, pair.value) for pair in headers)
     return [
         (

@@ -147,7 +147,7 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
     except smtplib.SMTPAuthenticationError as error:
         message, cause = f"{where} refuses the login ({error.smtp_code})", _cause_of(error.smtp_code)
     except smtplib.SMTPNotSupportedError:
-        message, cause = f"{where} offers no encryption, or no login that is known", Cause.MISTAKE
+        message, cause = f"{where} offers no encryption, or no login method that is known", Cause.MISTAKE
     except smtplib.SMTPRecipientsRefused as error:
         code = max(code for code, _ in error.recipients.values())
         message, cause = f"{where} takes none of the recipients ({code})", _cause_of(code)
@@ -156,7 +156,10 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
     except ssl.SSLCertVerificationError:
         message, cause = f"{where} has a certificate that does not verify", Cause.MISTAKE
     except (UnicodeError, ValueError):
-        message, cause = f"{where}: the login or an address holds what SMTP cannot say", Cause.MISTAKE
+        message, cause = (
+            f"{where}: the login or an address holds characters that SMTP cannot send",
+            Cause.MISTAKE,
+        )
     except (smtplib.SMTPException, OSError):
         message = f"{where} cannot be reached, or broke off"
     raise CounterpartError(message, cause=cause)

@@ -39,7 +39,7 @@ class SshFields(Fields):
         max_length=50,
         description="statuses by which a command says that it refuses the value in stdin",
     )
-    ignore_status: bool = Field(default=False, description="whether a command that fails is no failure")
+    ignore_status: bool = Field(default=False, description="whether a command that fails counts as success")
     timeout: float = Field(default=60, gt=0, le=300, description="seconds for all of it")
 
     @field_validator("host_key")
