@@ -14,6 +14,7 @@ from tests.unit.test_wording import OLD
 from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
+from vaultcore.errors import NightkeyError
 from vaultcore.model import Policy
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.rows import policy_to_json
@@ -214,11 +215,11 @@ def test_what_was_edited_before_or_on_the_way_is_not_signed(
     _edit(vault.database, THEIRS, old(rotations, reason=Text()), reason="asked for by hand")
 
     def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise NightkeyError("it ended here")
 
     with monkeypatch.context() as patched:
         patched.setattr("worker.installation.sign_once", stop)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(NightkeyError, match="it ended here"):
             vault.initialise()
     database = Database(vault.settings.database)
     _edit(database, UNSIGNED, rotations, reason={"code": "other", "text": "its owner replaced it"})

@@ -180,7 +180,7 @@ def test_a_value_that_a_person_gives_lapses_by_its_own_end_where_that_is_nearer(
 
 def fit(organisation: Organisation) -> list[str]:
     return [
-        row.detail
+        say(row.detail)
         for row in list_open_findings(organisation)
         if row.kind == FindingKind.MISFIT.value and row.item == TOKEN
     ]

@@ -211,7 +211,11 @@ def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
     with pytest.raises(ConflictError, match="is being rotated already"):
         _open(moves, "vlt_x", clock())
     with pytest.raises(ConflictError):
-        moves.sql(insert(rotations).values({**vars(first), "id": "rot_forged", "state": "planned"}))
+        moves.sql(
+            insert(rotations).values(
+                {**vars(first), "reason": {"code": "by-hand"}, "id": "rot_forged", "state": "planned"}
+            )
+        )
     held = _claim(moves, first.id, clock())
     assert held is not None
     _release(moves, held, state=State.ROLLED_BACK, finished_at=clock())
@@ -223,7 +227,7 @@ def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
 
 def test_the_database_itself_refuses_a_second_open_rotation_of_an_item(moves: Moves, clock: Any) -> None:
     first = _open(moves, "vlt_x", clock())
-    row = {**vars(first), "state": first.state.value}
+    row = {**vars(first), "reason": {"code": "by-hand"}, "state": first.state.value}
     with moves.services.database.engine.connect() as connection, connection.begin() as transaction:
         with pytest.raises(IntegrityError):
             connection.execute(insert(rotations).values(row | {"id": "rot_forged"}))

@@ -118,7 +118,7 @@ def test_a_step_that_succeeds_leaves_nothing_of_its_failures_to_the_next(staged:
     service.fail_next("/v1/account", times=4)
     rotation = step_to(organisation, clock, rotation_id, State.ACCEPTED)
     assert (rotation.attempts, rotation.outages, rotation.failing_since) == (0, 0, None)
-    assert (rotation.last_cause, say(rotation.last_error), say_each(rotation.waits_for)) == (None, None, [])
+    assert (rotation.last_cause, rotation.last_error, rotation.waits_for) == (None, None, [])
     old, good_in_a_row, made_up = 2, 3, 1
     assert service.calls("GET", "/v1/account") == old + 4 + good_in_a_row + made_up
     service.fail_next("/v1/account")

@@ -147,8 +147,8 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
     assert organisation.stages(KEY) == ["previous", "current"]
     row = finding(organisation)
     assert (row.item, row.workflow) == (KEY, None)
-    assert row.detail.startswith("the first call with the new key, which was collected by user:ann on ")
-    assert row.detail.endswith("; it did not come during the overlap")
+    assert say(row.detail).startswith("the first call with the new key, which was collected by user:ann on ")
+    assert say(row.detail).endswith("; it did not come during the overlap")
     assert any(f"{KEY} is not proven since it was replaced" in body for _, body in told(organisation, "digest"))
     deciding = organisation.services.rotation.decisions
     deciding.extend(rotation_id, clock() + DAY, actor="user:ann")
@@ -204,7 +204,7 @@ def test_who_still_presents_the_old_key_is_not_cut_off(organisation: Organisatio
         assert organisation.present(old) is not None, "one of two callers has not moved"
         organisation.drive()
     assert get_rotation(organisation, rotation.id).state is State.WATCHING
-    assert finding(organisation).detail.startswith("callers who still present the old key, last on ")
+    assert say(finding(organisation).detail).startswith("callers who still present the old key, last on ")
     clock.advance(DAY)
     organisation.drive()
     assert get_rotation(organisation, rotation.id).state is State.DONE
