@@ -64,7 +64,7 @@ def test_a_key_is_answered_once_and_checked_afterwards(owned: Nightkey) -> None:
         ("prod-x-token", [], "v" * 2001, "2001 characters: 2000 at most"),
         ("prod-x-token", [], "", "is empty"),
         ("prod-x-token", ["--expires-at", "2020-01-01"], "v", "is not in the future"),
-        ("prod-x-token", ["--expires-at", "soon"], "v", "'soon' is no time"),
+        ("prod-x-token", ["--expires-at", "soon"], "v", "'soon' is not a time"),
         ("prod-x-token", ["--lifetime", "10d", "--lead", "14d"], "v", "is not shorter than the lifetime"),
         ("prod-x-token", ["--mode", "auto"], "v", "needs a rotator"),
         ("prod-x-token", ["--mode", "sometimes"], "v", "choose auto, approve or notify"),
@@ -453,7 +453,7 @@ def test_a_finding_is_acknowledged_or_put_off_by_its_id(owned: Nightkey) -> None
     assert quiet["unused"].endswith(": to come")
     assert quiet["expiring"].endswith(" UTC: on order")
     assert "no open finding" in complaint(owned, "finding", "ack", "fnd_x", "--why", "x", status=2)
-    assert "is no time" in complaint(
+    assert "is not a time" in complaint(
         owned, "finding", "snooze", found["unused"]["id"], "--until", "soon", "--why", "x", status=2
     )
 

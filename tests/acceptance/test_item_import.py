@@ -92,10 +92,10 @@ def test_what_cannot_come_in_is_told_line_by_line_and_the_rest_does(nightkey: Ni
     assert "3 items came in, 0 there already, 4 left out" in done.stdout
     told = (
         "values are not taken from such a file: 'secret' of 3 entries is left there",
-        "'note\\x1b[2J' of 3 entries is no field that is known here",
+        "'note\\x1b[2J' of 3 entries is not a field that is known here",
         "2 characters",
         "has that id already",
-        "expires_at is no time",
+        "expires_at is not a time",
         "no object",
     )
     for line, why in zip(done.stderr.splitlines(), told, strict=True):

@@ -152,7 +152,7 @@ WRONG_ROUTES = [
     (("owner", "create", "bob", "--route", "slack://T1/A2/x"), 2, "holds a token: others see the command line"),
     (("owner", "create", "bob", "--route", "json://u:p@host/"), 2, "holds a password: others see"),
     (("owner", "route", "operators", "--route", "tgram://123:"), 2, "give --route-file PATH"),
-    (("owner", "create", "bob", "--route", "mailto://h.org?from=n@x.org&to=foo,b@r"), 2, "'b@r' is no mail"),
+    (("owner", "create", "bob", "--route", "mailto://h.org?from=n@x.org&to=foo,b@r"), 2, "'b@r' is not a mail"),
     (("owner", "create", "bob", "--route", "json://host/?tp=x"), 2, "does not know 'tp'"),
 ]
 

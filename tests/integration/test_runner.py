@@ -288,7 +288,7 @@ def test_a_list_of_pairs_is_sent_with_a_name_that_comes_twice(runner, base):
         ("/big/100001", Cause.MISTAKE, "more than 100000 bytes"),
         ("/bomb", Cause.MISTAKE, "more than 100000 bytes"),
         ("/encoding/gzip", Cause.MISTAKE, "does not decompress"),
-        ("/nonsense", Cause.OUTAGE, "no HTTP"),
+        ("/nonsense", Cause.OUTAGE, "did not speak HTTP"),
     ],
 )
 def test_a_call_that_fails_stops_the_run_with_its_cause(runner, base, path, cause, message):

@@ -400,6 +400,7 @@ class RotationStepColumns(TypedColumns):
 rotation_steps = Table(
     "rotation_steps", metadata, RotationStepColumns, PrimaryKeyConstraint("rotation_id", "number")
 )
+"""The record of what was done. `message`: in words, as it was said then; nothing is decided by it."""
 
 
 class WaiverColumns(TypedColumns):

@@ -23,7 +23,7 @@ from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.graph import ERROR
 from worker.workflows.masking import Masker, conceal, cut
-from worker.workflows.nodes.base import ENDED_ITSELF, MASKED, Execution, Fields, Outcome
+from worker.workflows.nodes.base import MASKED, Execution, Fields, Outcome
 from worker.workflows.others import Given, Others
 from worker.workflows.results import NodeLog, RunResult
 from worker.workflows.step import Step, keep_step, restore_step
@@ -255,7 +255,7 @@ class Run:
         origin = _origin(failures) if last.outcome.ends else last
         message = last.outcome.failure
         if origin is not last:  # told behind the name of the node where the error was
-            own = "" if message == ENDED_ITSELF else f": {message}"
+            own = "" if last.outcome.unsaid else f": {message}"
             message = f"{origin.outcome.failure}; node {last.node_id} then ended the run as failed{own}"
         return RunResult(
             status=RunStatus.FAILED,

@@ -58,7 +58,6 @@ class Fields(BaseModel):
         return given
 
 
-ENDED_ITSELF: Final = "the workflow ended itself as failed"
 MASKED: Final = object()
 """Of what is shown of an output: what masking leaves of it."""
 
@@ -68,8 +67,9 @@ class Outcome:
     """What a node came to. `handle` is the branch that a condition takes; `ends` stops the run there.
 
     `retry_at`: when another try can help at the earliest, where the other side says so.
-    `skipped` says why a test tried nothing. `waits`: what follows the node is due that much later. `shown` is
-    what may be shown of the output, where a node knows that better than masking.
+    `unsaid`: nobody said why it ended, and `failure` says no more than that it did. `skipped` says why a test
+    tried nothing. `waits`: what follows the node is due that much later. `shown` is what may be shown of the
+    output, where a node knows that better than masking.
     """
 
     output: Any
@@ -78,6 +78,7 @@ class Outcome:
     handle: str | None = None
     ends: str | None = None
     failure: str | None = None
+    unsaid: bool = False
     cause: Cause | None = None
     retry_at: datetime | None = None
     skipped: str | None = None

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vaultcore.errors import Cause
 from worker.domain.states import RunStatus
-from worker.workflows.nodes.base import ENDED_ITSELF, Execution, Fields, NodeKind, OneWayOn, Outcome
+from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
 class TerminateFields(Fields):
@@ -39,5 +39,6 @@ class Terminate(OneWayOn):
             output={"message": message},
             ends=RunStatus.FAILED,
             cause=Cause.REJECTED,
-            failure=message or ENDED_ITSELF,
+            failure=message or "the workflow ended itself as failed",
+            unsaid=not message,
         )
