@@ -615,3 +615,8 @@ def test_sentences_read_aloud_name_no_parameter() -> None:
     for _, sentence in WORDED:
         assert not re.search(r"\{\w+(:\w)?\}", sentence)
     assert store_reasons([Reason.of(Code.APPROVAL)]) == [{"code": "approval"}]
+
+
+def test_a_code_is_no_text_by_itself():
+    with pytest.raises(TypeError, match=r"the reason 'by-hand' is no text"):
+        str(Reason.of(Code.BY_HAND))

@@ -11,6 +11,7 @@ from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, open_services, who
 from worker.cli.terminal import fit_cell
+from worker.wording import say
 
 app = Commands(no_args_is_help=True, help="The record of every change.")
 
@@ -53,7 +54,7 @@ def verify(
             note(f"nightkey: audit: {problem}")
         for one in wrong:
             of_item = "" if one.item is None else f"{one.item}: "
-            note(f"nightkey: audit: {of_item}{one.detail}: {one.command}")
+            note(f"nightkey: audit: {of_item}{say(one.detail)}: {one.command}")
     if not verdict.whole or wrong:
         raise typer.Exit(1)
 

@@ -17,6 +17,8 @@ from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleE
 from vaultcore.rules import show_duration
 from vaultcore.troubles import explain
 from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
+from worker.domain.reasons import Reason
+from worker.wording import say
 
 T = TypeVar("T")
 
@@ -175,19 +177,23 @@ def show_cell(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, timedelta):
         return show_duration(value)
+    if isinstance(value, Reason):
+        return fit_cell(say(value))
     if isinstance(value, list | tuple):
         return ", ".join(show_cell(part) for part in value) or "-"
     return fit_cell(str(value))
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """What JSON knows: times as text, durations as they are written, enums by their value."""
+    """What JSON knows: times as text, durations as they are written, enums by their value, reasons in words."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
     if isinstance(value, timedelta):
         return show_duration(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Reason):
+        return say(value)
     if isinstance(value, Mapping):
         return {str(key): to_plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

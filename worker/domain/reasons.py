@@ -212,6 +212,10 @@ class Reason:
         """What somebody said of a failure in their own words."""
         return cls.of(Code.FAILED, text=text)
 
+    def __str__(self) -> str:
+        """No text by itself: who shows it asks `worker.wording`, and who forgets that is told so at once."""
+        raise TypeError(f"the reason {self.code.value!r} is no text: worker.wording says it")
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         return dict(self.given)
