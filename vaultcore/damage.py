@@ -8,6 +8,7 @@ each column may hold follows from its type; `info={"one_of": …}` names the val
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -82,9 +83,15 @@ def find_damage(
 
 def is_whole(connection: Connection, table: Table) -> ColumnElement[bool]:
     """Whether each column of a row is: for a select of what is due, which must be able to go on to the next."""
-    return and_(*(is_sound(column, connection.dialect.name) for column in table.columns))
+    return _is_whole(table, connection.dialect.name)
 
 
+@cache
+def _is_whole(table: Table, dialect: str) -> ColumnElement[bool]:
+    return and_(*(is_sound(column, dialect) for column in table.columns))
+
+
+@cache  # follows from the schema alone, and takes longer to build than to ask the database
 def is_sound(column: Column[Any], dialect: str) -> ColumnElement[bool]:
     """Whether the column holds what its type says, as the database sees it; never null."""
     check = _of_sqlite(column) if dialect == "sqlite" else _of_postgresql(column)

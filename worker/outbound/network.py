@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -85,6 +86,12 @@ def _ask_for_addresses(host: str, port: int, seconds: float) -> list[Any]:
     return answer
 
 
+@cache
+def _trust_public() -> ssl.SSLContext:
+    """Made once for all who trust nobody else: it reads 150 certificates."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Network:
     """Resolves and connects for every node and every rotator, whatever it speaks."""
 
@@ -95,7 +102,7 @@ class Network:
         """
         self.guard = guard or Guard()
         self._ca_file = ca_file
-        self.tls = self.trust(httpx.create_ssl_context(trust_env=False))
+        self.tls = _trust_public() if ca_file is None else self.trust(httpx.create_ssl_context(trust_env=False))
 
     def trust(self, tls: ssl.SSLContext) -> ssl.SSLContext:
         """The context, which trusts the organisation's own authorities, too, from now on."""
