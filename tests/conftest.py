@@ -12,6 +12,7 @@ import structlog
 from hypothesis import settings as hypothesis_settings
 
 from tests.postgres import create_database, drop_database, show_for_sqlalchemy, start_postgres
+from tests.statements import share_statements
 from tests.vaults import USUAL, copy_vault
 from tests.ways_out import LOOPBACK
 from worker.bootstrap import Services
@@ -22,6 +23,7 @@ _numbers = itertools.count(1)
 # A busy machine is no failure: what must not take long is bounded where it is asked for.
 hypothesis_settings.register_profile("nightkey", deadline=None)
 hypothesis_settings.load_profile("nightkey")
+share_statements()
 
 
 def pytest_configure() -> None:

@@ -1,10 +1,10 @@
 """What a worker of these tests needs, loaded once by the server that they are forked from."""
 
-import functools
 import gc
+import tempfile
 import warnings
+from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
@@ -19,9 +19,22 @@ import worker.bootstrap
 import worker.cli.main
 import worker.delivery.sender
 import worker.installation
+import worker.outbound
+from tests.statements import share_statements
 
-httpx.create_ssl_context = functools.cache(httpx.create_ssl_context)  # reads 150 certificates
 
+def pass_a_night() -> None:
+    """So that what a night needs is found, read and compiled before a child has to."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = worker.config.load_settings(Path(folder) / "home")
+        worker.installation.initialise(settings, worker.bootstrap.utc_now)
+        services = worker.bootstrap.Services(settings)
+        services.night.inline_night.run_night(lambda _: None, wait=False)
+        services.close()
+
+
+share_statements()
+pass_a_night()
 gc.freeze()  # else each child copies what its collector looks at
 
 __all__ = ["psycopg", "pytest", "tests", "worker"]
