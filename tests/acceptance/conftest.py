@@ -6,6 +6,7 @@ what a process has from its beginning.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,8 +65,17 @@ class Nightkey:
         return json.loads(self(*words, "--json", value=value, status=status).stdout)
 
 
+@pytest.fixture(scope="session")
+def new_vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `nightkey init` makes, once: keys and migrations take a second."""
+    made = Nightkey(tmp_path_factory.mktemp("made") / "home")
+    made("init")
+    return made.home
+
+
 @pytest.fixture
-def nightkey(tmp_path: Path) -> Nightkey:
+def nightkey(tmp_path: Path, new_vault: Path) -> Nightkey:
+    """On a vault of its own that was just made."""
     made = Nightkey(
         tmp_path / "home",
         {
@@ -74,7 +84,7 @@ def nightkey(tmp_path: Path) -> Nightkey:
             "NIGHTKEY_DELIVERY_TRIES": "4",
         },
     )
-    made("init")
+    shutil.copytree(new_vault, made.home)
     return made
 
 
