@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test cover servers faults damage chaos fuzz bench env lock clean
+.PHONY: run test cover databases servers faults damage chaos fuzz bench env lock clean
 
 run: env
 	@$(BIN)/nightkey demo
@@ -18,6 +18,10 @@ test: env
 # The same tests, with what they leave out
 cover: env
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+# What is decided by rules, on PostgreSQL as well: `make test` asks most of it on SQLite alone
+databases: env
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "long and rules"
 
 # Against the servers that the system's packages bring (OpenSSH, Postfix with Dovecot, RabbitMQ), and Valkey
 servers: env

@@ -1,7 +1,11 @@
 """Fixtures for all tests: a clock to turn, an empty database of each kind, and services on a new vault."""
 
+import gc
 import itertools
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +22,8 @@ from tests.ways_out import LOOPBACK
 from worker.bootstrap import Services
 from worker.config import load_settings
 
+ROOM = 4 * 2**30
+"""Bytes that must be free in memory for the folders of the tests to be there: ten times what they take."""
 _numbers = itertools.count(1)
 
 # A busy machine is no failure: what must not take long is bounded where it is asked for.
@@ -26,10 +32,41 @@ hypothesis_settings.load_profile("nightkey")
 share_statements()
 
 
+def work_in_memory() -> None:
+    """No test is about a machine that is switched off, so none need wait for a disk."""
+    folder = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return
+    if shutil.disk_usage(folder).free > ROOM:
+        os.environ["TMPDIR"] = str(folder)
+        tempfile.tempdir = None  # to be found anew
+
+
+work_in_memory()
+
+
 def pytest_configure() -> None:
     """A shell starts what runs in its background deaf to Ctrl-C, and so would be every command of a test."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A rule decides alike whatever database its rows come from: PostgreSQL's turn is `make databases`."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if given.get("database_url") != "postgresql" or item.get_closest_marker("both"):
+            continue
+        if item.get_closest_marker("rules"):
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays until the end: the collector need not look at it over and over."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,8 @@ from worker.rows import runs as run_rows
 from worker.wording import say, say_each
 from worker.workflows.results import RunResult
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 OFTEN: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hours"}
 
@@ -103,6 +105,7 @@ def test_nobody_is_held_back_on_a_value_that_lapses(staged: Staged, clock: Any, 
     assert {run(organisation, name) for name in ("a", "b")} == {"completed"}
 
 
+@pytest.mark.both
 def test_who_was_pinned_to_a_value_that_is_taken_back_follows_again(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing")
@@ -290,6 +293,7 @@ def test_a_freeze_without_an_end_keeps_the_old_value(staged: Staged, clock: Any)
     assert len(service.live_tokens("ticketing")) == 2
 
 
+@pytest.mark.both
 def test_a_request_may_be_hurried_by_who_finds_the_value_compromised(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", mode="approve")

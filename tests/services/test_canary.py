@@ -35,6 +35,8 @@ from worker.services.runs.execution import RunOutcome
 from worker.services.runs.reports import Report
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 HOUR = timedelta(hours=1)
 HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
 REFUSED = Answer(status=401, body={"error": "refused"})
@@ -251,6 +253,7 @@ def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) ->
     assert service.calls("DELETE") == 0
 
 
+@pytest.mark.both
 def test_one_that_went_elsewhere_goes_first_no_longer(on_both: Staged, clock: Any) -> None:
     organisation, _ = prepare(on_both)
     rotation = begin(organisation, clock)

@@ -29,6 +29,8 @@ from worker.rotators.http import HttpRotator
 from worker.rows import rotation_steps as step_rows
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 REFUSED = Answer(status=401, body={"error": "refused"})
 ACTS_OUTSIDE = (
@@ -43,6 +45,7 @@ ACTS_OUTSIDE = (
 # Rejections
 
 
+@pytest.mark.both
 def test_a_new_value_that_settles_slowly_is_polled_and_kept(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing", settle="20s")
@@ -589,6 +592,7 @@ def _bearer_header(name: str) -> dict[str, Any]:
     return {"headers": {"Authorization": f"Bearer {{{{ vault.{name} }}}}"}}
 
 
+@pytest.mark.both
 def test_what_a_rotator_complains_of_shows_no_value_that_its_settings_name(staged: Staged, clock: Any) -> None:
     """A host that is made of an item's value cannot be resolved: the error would name it."""
     organisation, _ = staged

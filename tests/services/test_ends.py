@@ -28,6 +28,8 @@ from worker.domain.saga import State
 from worker.rows import findings as finding_rows
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 IN_THE_FOLDER = ""
 PASSWORD = "prod-crm-password"
@@ -82,6 +84,7 @@ def test_a_token_that_is_over_is_thrown_away_and_never_activated(
     assert service.is_live(old)
 
 
+@pytest.mark.both
 def test_another_candidate_is_made_in_the_place_of_one_that_is_over(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")

@@ -31,6 +31,8 @@ from worker.domain.saga import State
 from worker.services.rotation.offboarding import Departure, Fate
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
 WORKFLOW = "ticket-sync"
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""

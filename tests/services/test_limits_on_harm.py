@@ -39,6 +39,8 @@ from worker.domain.work import Task
 from worker.rows.tables import sweeps
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 OTHER = "prod-crm-api-token"
@@ -326,6 +328,7 @@ def test_of_one_counterpart_only_so_many_are_taken_in_a_night(tmp_path: Path, cl
         assert [rotation.item for rotation in organisation.night()] == ["prod-crm-b"]
 
 
+@pytest.mark.both
 def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_cap(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
@@ -416,6 +419,7 @@ def test_while_the_first_waits_for_the_other_side_the_night_ends_and_the_others_
 # The breaker
 
 
+@pytest.mark.both
 def test_a_night_in_which_too_many_fail_is_stopped_and_the_others_are_left_untouched(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:

@@ -19,6 +19,8 @@ from worker.domain.saga import State
 from worker.rows.problems import read_undelivered
 from worker.wording import describe, say, say_each
 
+pytestmark = pytest.mark.rules
+
 TOKEN = "prod-ticketing-api-token"
 DAY = timedelta(days=1)
 
@@ -31,6 +33,7 @@ def organisation(services: Services) -> Iterator[Organisation]:
         yield made
 
 
+@pytest.mark.both
 def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -174,6 +177,7 @@ def test_an_answer_that_was_lost_leaves_no_token_behind(organisation: Organisati
     assert len(service.live_tokens("ticketing")) == 1
 
 
+@pytest.mark.both
 def test_a_rotation_survives_a_restart_after_each_of_its_steps(organisation: Organisation, clock: Any) -> None:
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
@@ -272,6 +276,7 @@ def test_findings_open_once_and_are_resolved_when_they_are_gone(organisation: Or
     assert organisation.findings() == {("unused", "prod-crm-password")}
 
 
+@pytest.mark.both
 def test_the_dry_run_decides_as_the_night_does_and_writes_nothing(
     organisation: Organisation, clock: Any
 ) -> None:
@@ -387,6 +392,7 @@ def test_a_rotation_whose_item_is_gone_is_cancelled_and_stops_nobody(
     assert organisation.rotations()[0].state is State.CANCELLED
 
 
+@pytest.mark.both
 def test_a_row_that_is_no_json_any_more_is_a_finding_and_hides_no_other(
     organisation: Organisation, clock: Any
 ) -> None:

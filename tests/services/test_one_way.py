@@ -22,6 +22,8 @@ from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
 from worker.wording import say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 SHORT = ["0 2 * * * for 1h in UTC"]
 
@@ -33,6 +35,7 @@ def staged(services: Services) -> Iterator[Staged]:
         yield made
 
 
+@pytest.mark.both
 def test_its_owners_hear_at_once_and_it_goes_on_to_its_end(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing")

@@ -29,6 +29,8 @@ from worker.domain.saga import State
 from worker.services.rotation.external_ids import IdsInUse
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
 OTHER = "prod-invoicing-api-token"
 THEIRS = "of another team"
 
@@ -56,6 +58,7 @@ def add(organisation: Organisation, service: ScriptedService) -> tuple[str, str,
     return mine, second, theirs
 
 
+@pytest.mark.both
 def test_a_lost_answer_of_a_service_that_filters_nothing_costs_nobody_their_token(
     staged: Staged, clock: Any
 ) -> None:
@@ -123,6 +126,7 @@ def test_what_a_lost_answer_left_is_told_from_others_by_the_label_in_its_entry(
     assert len(service.live_tokens("ticketing")) == 3
 
 
+@pytest.mark.both
 def test_the_vault_says_which_ids_are_in_use_and_whose_is_left_out(services: Services, moves: Moves) -> None:
     ids = [moves.add(name).item.id for name in ("prod-first-token", "prod-second-token")]
     for item_id in ids:
@@ -172,6 +176,7 @@ def test_an_id_is_in_use_at_the_service_that_is_asked_and_another_s_is_none(
     assert "outside-2" in job.held
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("many", [False, True])
 def test_an_id_in_use_is_known_however_it_is_written(services: Services, moves: Moves, many: bool) -> None:
     item_id = moves.add().item.id

@@ -23,6 +23,8 @@ from worker.rows import runs as run_rows
 from worker.services.runs.reports import Report
 from worker.wording import say_each
 
+pytestmark = pytest.mark.rules
+
 WORKFLOW = "ticket-sync"
 
 
@@ -132,6 +134,7 @@ def test_nobody_is_pinned_or_unpinned_while_a_run_of_theirs_is_under_way_in_a_ro
             act()
 
 
+@pytest.mark.both
 def test_what_is_accepted_after_going_back_has_its_overlap_anew(staged: Staged, clock: Any) -> None:
     """One that moved a canary first, went back and got stuck there counts from the acceptance on."""
     organisation, service = staged

@@ -19,6 +19,8 @@ from worker.domain.work import Task
 from worker.rows import nights as night_rows
 from worker.wording import describe, say
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 PATH = "/ping/3f1b"
 
@@ -149,6 +151,7 @@ def test_a_second_night_after_one_that_failed_is_no_better(staged: Staged, clock
     assert problems(organisation) == []
 
 
+@pytest.mark.both
 def test_what_a_person_knows_of_makes_no_night_red(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     organisation.add_workflow("ticket-sync", "prod-nobody-made-it-token")
@@ -227,6 +230,7 @@ def test_a_night_that_does_not_come_is_missed(staged: Staged, clock: Any) -> Non
     assert problem.kind is ProblemKind.NIGHT_LATE
 
 
+@pytest.mark.both
 def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by_hand(
     staged: Staged, clock: Any
 ) -> None:

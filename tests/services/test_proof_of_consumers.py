@@ -34,6 +34,8 @@ from worker.rows import findings as finding_rows
 from worker.services.runs.execution import RunOutcome
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
 HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hour"}

@@ -36,6 +36,8 @@ from worker.domain.saga import State
 from worker.installation import make_restores
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What a target says is the same whatever database asks: the two stories of a copy run on both."""

@@ -19,6 +19,8 @@ from vaultcore.errors import RefusedError
 from worker.domain.saga import State
 from worker.rows import digests as digest_rows
 
+pytestmark = pytest.mark.rules
+
 
 def test_where_nothing_was_issued_nobody_is_told_of_a_new_value(staged: Staged, clock: Any) -> None:
     organisation, service = staged
@@ -46,6 +48,7 @@ def test_where_nothing_was_issued_nobody_is_told_of_a_new_value(staged: Staged, 
     assert [(one.item, one.state, one.made) for one in lines] == [(TOKEN, State.STUCK, False)]
 
 
+@pytest.mark.both
 def test_who_is_stuck_after_the_old_value_was_revoked_is_not_led_back_to_it(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing", overlap="0s")

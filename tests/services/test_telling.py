@@ -22,6 +22,8 @@ from worker.rows.notices import Notice
 from worker.rows.tables import tellings
 from worker.wording import say
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 CRM = "prod-crm-password"
@@ -190,6 +192,7 @@ def test_what_has_lapsed_goes_to_the_deputy_from_the_third_day_and_to_the_operat
     assert "It belongs to" not in digests(organisation, "support")[-1]
 
 
+@pytest.mark.both
 def test_a_night_that_was_missed_reaches_everybody_it_would_have(
     organisation: Organisation, clock: Any
 ) -> None:

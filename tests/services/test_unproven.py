@@ -27,6 +27,8 @@ from worker.domain.saga import State
 from worker.rows.rotation_steps import steps_of
 from worker.wording import say, say_each
 
+pytestmark = pytest.mark.rules
+
 DAY = timedelta(days=1)
 LOOKS_GOOD = Answer(status=200, body={"ok": False})
 BLIND, SEEING = "/v1/account", "/v1/tickets"
@@ -183,6 +185,7 @@ def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
     assert not service.is_live(old)
 
 
+@pytest.mark.both
 def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = add_blind(organisation)
@@ -268,6 +271,7 @@ def test_a_look_at_which_everybody_is_refused_shows_nothing(staged: Staged, cloc
     assert service.is_live(old)
 
 
+@pytest.mark.both
 def test_a_person_who_has_mended_a_check_has_it_asked_now(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     add_blind(organisation)

@@ -22,6 +22,8 @@ from worker.domain.saga import State
 from worker.services.runs.reports import Report, Reported
 from worker.wording import say_each
 
+pytestmark = pytest.mark.rules
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hours"}
 OFTEN: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "5 minutes"}
@@ -123,6 +125,7 @@ def test_who_cannot_be_proven_in_time_is_run_or_answered_for(
     assert ("unproven", TOKEN) not in organisation.findings()
 
 
+@pytest.mark.both
 def test_a_longer_overlap_lets_a_rare_run_come_in_time(staged: Staged, clock: Any) -> None:
     organisation, _ = staged
     organisation.add_token(TOKEN, "ticketing", days=40, lead="39d", lifetime="200d", overlap="1h")
