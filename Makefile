@@ -27,7 +27,7 @@ databases: env
 servers: env
 	$(BIN)/pytest -m long tests/integration
 
-# The stories of a rotation that `make test` leaves out, on both databases (make faults ONLY=sqlite: on one), and an
+# Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite: on one), and an
 # `up` whose wall clock jumps
 faults: env
 	$(BIN)/pytest --numprocesses 2 -m long tests/faults $(if $(ONLY),-k "$(ONLY) or wall_clock")

@@ -187,7 +187,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
                         places[f"while running: {file.name}"] = file.read_bytes()
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(30)
+                process.wait(120)
         nightkey("night", status=1)  # the operators have no route: it says so
         received = b"".join(str((post.headers, post.body)).encode() for post in inbox.requests)
 

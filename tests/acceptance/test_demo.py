@@ -5,12 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import Nightkey
 
 
-def test_the_demo_shows_a_night_and_ends_well(tmp_path: Path) -> None:
-    nightkey = Nightkey(tmp_path / "demo")
-    shown = nightkey("demo", "--home", str(nightkey.home)).stdout
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nightkey, str]:
+    """The command on what it left, and what it showed."""
+    nightkey = Nightkey(tmp_path_factory.mktemp("demo") / "demo")
+    return nightkey, nightkey("demo", "--home", str(nightkey.home)).stdout
+
+
+def test_the_demo_shows_a_night_and_ends_well(demo: tuple[Nightkey, str]) -> None:
+    nightkey, shown = demo
     assert "WRONG" not in shown
     assert shown.count("  ok    ") == 13
     for what in (
@@ -41,9 +49,8 @@ def test_the_demo_shows_a_night_and_ends_well(tmp_path: Path) -> None:
     assert nightkey.json("audit", "verify")["whole"] is True
 
 
-def test_the_claim_that_the_demo_shows_opens_until_its_key_is_used(tmp_path: Path) -> None:
-    nightkey = Nightkey(tmp_path / "demo")
-    shown = nightkey("demo", "--home", str(nightkey.home)).stdout
+def test_the_claim_that_the_demo_shows_opens_until_its_key_is_used(demo: tuple[Nightkey, str]) -> None:
+    nightkey, shown = demo
     token = re.search(r"nightkey claim .*: (clm_\w+)\)", shown)
     assert token is not None
     key = nightkey.json("claim", "-", value=token[1])["key"]
@@ -60,7 +67,7 @@ def test_the_demo_does_not_touch_a_folder_that_is_not_empty(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 3
     assert "is not empty" in done.stderr

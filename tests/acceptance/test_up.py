@@ -124,7 +124,7 @@ def test_a_night_happens_under_up_and_sigterm_ends_it(
             )
             children = processes_of(nightkey.home)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
         finally:
             if process.poll() is None:
                 process.kill()

@@ -85,7 +85,7 @@ def _wait_for_end(pids: list[int]) -> list[int]:
 
 
 def _becomes_readable(descriptor: int) -> bool:
-    return bool(select.select([descriptor], [], [], 30)[0])
+    return bool(select.select([descriptor], [], [], 120)[0])
 
 
 @pytest.mark.timeout(300)

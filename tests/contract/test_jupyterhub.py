@@ -71,7 +71,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         finally:
             made.close()
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def describe_hub(port: int, user: str) -> dict[str, Any]:

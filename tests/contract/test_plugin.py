@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
          "--disable-pip-version-check", "--target", str(site), str(source)],
-        check=True, capture_output=True, timeout=100,
+        check=True, capture_output=True, timeout=300,
     )  # fmt: skip
     return site
 
@@ -42,7 +42,7 @@ def nightkey(installed: Path, tmp_path: Path) -> Any:
     def run(*words: str, status: int = 0, value: str | None = None) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "worker.cli.main", *words], env=environment, input=value, check=False,
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr

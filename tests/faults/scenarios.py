@@ -110,8 +110,6 @@ SCENARIOS = {
         tested="account", granted=["tickets"], ends="rolled-back", waits=timedelta(minutes=5)
     ),
 }
-EVERY_TIME = (("good", "sqlite"),)
-"""What is killed whenever the tests run; the others are by `make faults`."""
 
 
 def set_up(organisation: Organisation, story: Scenario) -> None:

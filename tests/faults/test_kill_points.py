@@ -9,18 +9,32 @@ import pytest
 
 from tests.faults.kill_points import Moment
 from tests.faults.kill_runs import DATABASES, enumerate_points, explain, open_lanes, try_points
-from tests.faults.scenarios import EVERY_TIME, ON_ONE, SCENARIOS
+from tests.faults.scenarios import ON_ONE, SCENARIOS
 
 pytestmark = pytest.mark.timeout(1500)  # hundreds of kills, on two cores that others use as well
 
 CASES = [
-    pytest.param(story, database, marks=() if (story, database) in EVERY_TIME else pytest.mark.long)
+    (story, database)
     for story in SCENARIOS
     for database in DATABASES
     if ON_ONE.get(story, database) == database
 ]
+SOME = 12
+"""Of so many points that follow each other, one is tried whenever the tests run; `make faults` tries each."""
 
 
+def test_a_worker_killed_at_some_points_leaves_nothing_behind(tmp_path: Path) -> None:
+    with open_lanes(tmp_path, None, story="good") as lanes:
+        undisturbed, points = enumerate_points(lanes[0])
+        assert not undisturbed.violations, explain(undisturbed, "good", "sqlite")
+        some = points[::SOME]
+        assert {point.moment for point in some} == set(Moment)
+        results = try_points(lanes, some)
+    assert len(results) == len(some)
+    assert [explain(result, "good", "sqlite") for result in results if result.violations] == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("story", "database"), CASES)
 def test_a_worker_killed_at_any_point_leaves_nothing_behind(
     story: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -54,6 +68,7 @@ def test_a_product_that_always_leaves_something_behind_is_caught(
     assert any(seen in violation for violation in undisturbed.violations)
 
 
+@pytest.mark.long
 def test_a_product_that_loses_a_token_only_when_it_is_killed_in_one_place_is_caught_there(
     tmp_path: Path,
 ) -> None:

@@ -28,7 +28,7 @@ from worker.installation import initialise
 from worker.outbound import HttpClient
 
 DAY = timedelta(days=1)
-PATIENCE = 30.0
+PATIENCE = 120.0
 WORKFLOW = "invoice-export"
 
 

@@ -21,7 +21,7 @@ def service(clock: Clock) -> Iterator[WatchedTokens]:
 def issue_and_use(service: WatchedTokens, account: str) -> str:
     token_id, value = service.issue(account)
     headers = {"Authorization": f"Bearer {value}"}
-    answer = httpx.post(f"{service.url}/v1/tickets", headers=headers, json={}, trust_env=False, timeout=30)
+    answer = httpx.post(f"{service.url}/v1/tickets", headers=headers, json={}, trust_env=False, timeout=120)
     assert answer.status_code == 201
     return token_id
 

@@ -14,7 +14,7 @@ from tests.faults.vault_copy import VaultCopy
 SIZE = 2
 KILLED, STOPPED = 0.02, 0.008
 """Chances, per message."""
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds of real time after which a worker that says nothing is taken for hung."""
 
 

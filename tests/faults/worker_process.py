@@ -23,7 +23,7 @@ from tests.faults.vault_copy import VaultCopy, let_leases_lapse, open_services
 from tests.forking import processes
 
 _starting = threading.Lock()  # multiprocessing keeps one list of its children, for all threads
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds of silence after which a process is taken for hung: far more than anything here takes."""
 
 

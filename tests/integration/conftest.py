@@ -1,6 +1,7 @@
 """Fixtures for tests of what leaves: an outbox, and a sink that it may lead to."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,20 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def outbox(tmp_path: Path, clock: Clock, loopback: None) -> Iterator[Outbox]:  # sinks are there
-    settings = load_settings(
-        tmp_path / "home",
-        delivery_tries=4,
-        delivery_timeout_seconds=TOO_LONG,
-        delivery_threads=8,
-    )
+    with open_outbox(tmp_path / "home", clock, TOO_LONG) as made:
+        yield made
+
+
+@pytest.fixture
+def patient_outbox(tmp_path: Path, clock: Clock, loopback: None) -> Iterator[Outbox]:
+    """Whose sends may take longer than any does here."""
+    with open_outbox(tmp_path / "home", clock, 240) as made:
+        yield made
+
+
+@contextmanager
+def open_outbox(home: Path, clock: Clock, seconds: float) -> Iterator[Outbox]:
+    settings = load_settings(home, delivery_tries=4, delivery_timeout_seconds=seconds, delivery_threads=8)
     copy_vault(settings, clock)
     services = Services(settings, clock)
     yield Outbox(services)

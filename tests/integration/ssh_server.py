@@ -89,14 +89,14 @@ class SshServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(30)
+        assert self._started.wait(120)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(30)
+        self._thread.join(120)
 
     def _is_too_long(self, keys: Path) -> bool:
         return self.lines_max is not None and len(keys.read_bytes().splitlines()) > self.lines_max

@@ -23,7 +23,7 @@ from nightkey_demo.token_service import TokenService
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 PASSWORD = "correct-horse-battery-1"
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds until a test gives up; nothing here waits that long when it works."""
 
 

@@ -19,7 +19,7 @@ from worker.outbound import HttpClient, Network, cause_of
 from worker.outbound.answers import decode
 
 LIMIT = 100_000
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds within which a call with a deadline of a fraction of one must have ended, on a busy machine too."""
 
 

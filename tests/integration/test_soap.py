@@ -34,7 +34,7 @@ VALUE = "s3cr3t & <Value>/77aa+long"
 OTHER = "an-0ther-value-altogether"
 PASSWORD = "{{ vault.prod-x }}"
 LIMIT = 100_000
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds within which a call with a deadline of a fraction of one must have ended, on a busy machine too."""
 BILLION = (
     '<!DOCTYPE x [<!ENTITY a "ha">'

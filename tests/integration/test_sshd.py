@@ -107,7 +107,7 @@ class Sshd:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
 
     def accepts(self, value: Secret) -> bool:
         """As OpenSSH's own client finds it."""

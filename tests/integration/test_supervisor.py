@@ -19,7 +19,7 @@ from worker.supervision.supervisor import Supervisor
 QUICK = Patience(
     start=20, silence=3, task=60, ring=3, take=3, pause_max=0.1, steady=30, starts=3, stop_idle=1, stop_busy=3
 )
-SECONDS = 60
+SECONDS = 240
 
 PRELUDE = """
 import os, signal, sys, time

@@ -220,7 +220,7 @@ def race(count: int, call: Callable[[int], T]) -> list[T | Exception]:
     barrier = Barrier(count)
 
     def run(number: int) -> T | Exception:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=120)
         try:
             return call(number)
         except Exception as error:  # noqa: BLE001  # the test looks at each

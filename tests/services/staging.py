@@ -29,7 +29,7 @@ from worker.wording import describe
 
 TOKEN = "prod-ticketing-api-token"
 TICK = timedelta(microseconds=1)
-_SECONDS_MAX = 30
+_SECONDS_MAX = 120
 _TURNS_MAX = 500
 
 

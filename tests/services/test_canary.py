@@ -314,10 +314,10 @@ def test_a_run_of_the_first_that_began_with_the_old_value_proves_nothing_of_the_
     gate = service.gate("/v1/account", method="GET")
     runner = threading.Thread(target=lambda: ended.append(run(organisation, HOURLY)))
     runner.start()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(120)
     rotation = begin(organisation, clock)
     gate.open()
-    runner.join(30)
+    runner.join(120)
     assert (ended[0].status, version_used(organisation, ended[0])) == ("completed", 1)
     assert service.requests[-1].token_id == old_id
     assert look(organisation, rotation).state is State.CANARY
@@ -334,7 +334,7 @@ def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_u
     gate = service.gate("/v1/account", method="GET")
     runner = threading.Thread(target=lambda: ended.append(run(organisation, DAILY)))
     runner.start()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(120)
     clock.advance(TICK)
     run(organisation, HOURLY)
     assert look(organisation, rotation).state is State.WATCHING
@@ -345,7 +345,7 @@ def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_u
     assert say_each(kept.waits_for) == [f"a run of {DAILY} that began with the old value"]
     assert old_id in service.live_tokens("ticketing")
     gate.open()
-    runner.join(30)
+    runner.join(120)
     assert (ended[0].status, version_used(organisation, ended[0])) == ("completed", 1)
     run(organisation, DAILY)
     assert look(organisation, rotation).state is State.DONE

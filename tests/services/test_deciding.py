@@ -393,11 +393,11 @@ def test_a_decision_is_not_taken_from_under_a_worker(on_both: Staged, clock: Any
     gate = service.gate("/v1/tokens", method="POST")
     worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
     worker.start()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(120)
     with pytest.raises(ConflictError, match="a worker is at"):
         organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     gate.open()
-    worker.join(30)
+    worker.join(120)
     organisation.services.rotation.decisions.cancel(rotation_id, actor="user:ann")
     drive_on(organisation, clock)
     assert service.live_tokens("ticketing") == [old_id]
@@ -410,7 +410,7 @@ def decide_at_once(*acts: Callable[[], Rotation]) -> tuple[list[State], list[Nig
     ready = threading.Barrier(len(acts))
 
     def decide(act: Callable[[], Rotation]) -> None:
-        ready.wait(30)
+        ready.wait(120)
         try:
             heard.append(act().state)
         except NightkeyError as error:
@@ -420,7 +420,7 @@ def decide_at_once(*acts: Callable[[], Rotation]) -> tuple[list[State], list[Nig
     for person in people:
         person.start()
     for person in people:
-        person.join(30)
+        person.join(120)
     return heard, refused
 
 

@@ -240,7 +240,7 @@ def test_of_two_who_tell_of_one_run_at_once_one_is_heard(on_both: Staged, clock:
     ready = Barrier(2)
 
     def tell(_: int) -> bool:
-        ready.wait(30)
+        ready.wait(120)
         return report(organisation, external_id="run-17").new
 
     with ThreadPoolExecutor(2) as people:

@@ -164,10 +164,10 @@ def copy_during_an_issue(organisation: Organisation, service: Any, file: Path) -
     rotation_id = begin_by_hand(organisation, TOKEN)
     worker = threading.Thread(target=organisation.services.rotation.rotations.advance, args=(rotation_id,))
     worker.start()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(120)
     back_up(organisation, file)
     gate.open()
-    worker.join(30)
+    worker.join(120)
     return rotation_id
 
 
