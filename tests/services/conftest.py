@@ -13,7 +13,8 @@ from sqlalchemy import Row, select, text
 
 from nightkey_demo.http_sink import HttpSink
 from tests.conftest import Clock
-from tests.services.staging import Staged, make_services, start_organisation
+from tests.organisation import Organisation
+from tests.services.staging import Staged, make_services, stage, start_organisation
 from vaultcore.audit import Anchor, Verification
 from vaultcore.database import SCHEMA_REVISION
 from vaultcore.model import ConsumerKind, Item, NodeReference, Policy
@@ -33,6 +34,18 @@ def staged(services: Services) -> Iterator[Staged]:
     """An organisation whose token service does what the test scripts, on each database."""
     with start_organisation(services) as made:
         yield made
+
+
+@pytest.fixture
+def on_file(tmp_path: Path, clock: Clock) -> Iterator[Staged]:
+    """The same on SQLite alone, for what is decided without a look at the database."""
+    with stage(tmp_path, "", clock) as made:
+        yield made
+
+
+@pytest.fixture
+def organisation(staged: Staged) -> Organisation:
+    return staged[0]
 
 
 @pytest.fixture(autouse=True)

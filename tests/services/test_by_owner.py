@@ -1,7 +1,6 @@
 """A value that its owner replaced by hand: what the other side had issued before is taken away there, too."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from sqlalchemy import update
 
 from nightkey_demo.loopback import Answer
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, Staged, drive_on, get_rotation, stage, told
+from tests.services.staging import TOKEN, Staged, drive_on, get_rotation, told
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from vaultcore.tables import items
@@ -20,15 +19,9 @@ from worker.wording import say_each
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Any:
-    with stage(tmp_path, "", clock) as made:
-        yield made
-
-
-def give(staged: Staged, value: str | None = None) -> str:
+def give(on_file: Staged, value: str | None = None) -> str:
     """The owner gives another value: a token of their own making, unless another one is said."""
-    organisation, service = staged
+    organisation, service = on_file
     given = value or service.issue("ticketing", label=f"by hand {organisation.stages(TOKEN)}")[1]
     with organisation.services.database.write() as connection:
         item = organisation.services.vault.get(connection, TOKEN)
@@ -45,12 +38,12 @@ def take_away(organisation: Organisation, clock: Any) -> list[Rotation]:
 
 
 def test_it_is_revoked_outside_once_the_overlap_is_over_and_everybody_has_moved(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing", days=60)
     organisation.add_workflow("ticket-sync", TOKEN)
-    theirs = give(staged)
+    theirs = give(on_file)
     assert take_away(organisation, clock) == [], "the workflow has not run with it yet"
     assert service.is_live(first)
     assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
@@ -61,30 +54,30 @@ def test_it_is_revoked_outside_once_the_overlap_is_over_and_everybody_has_moved(
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
-def test_each_of_several_is_taken_away_in_its_turn(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_each_of_several_is_taken_away_in_its_turn(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing", days=60)
-    second, third = give(staged), give(staged)
+    second, third = give(on_file), give(on_file)
     take_away(organisation, clock)
     assert {one.state for one in take_away(organisation, clock)} == {State.DONE}
     assert [service.is_live(token) for token in (first, second, third)] == [False, False, True]
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
 
 
-def test_the_same_value_given_again_is_revoked_by_nobody(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_the_same_value_given_again_is_revoked_by_nobody(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     token = organisation.add_token(TOKEN, "ticketing", days=60)
-    give(staged, token)
+    give(on_file, token)
     (over,) = take_away(organisation, clock)
     assert over.state is State.DONE
     assert service.is_live(token)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
-def test_a_value_of_the_owner_that_is_refused_keeps_both_and_asks_a_person(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_a_value_of_the_owner_that_is_refused_keeps_both_and_asks_a_person(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing", days=60)
-    give(staged, "this opens nothing there")
+    give(on_file, "this opens nothing there")
     (stuck,) = take_away(organisation, clock)
     assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.RETIRING)
     assert service.is_live(first)
@@ -96,19 +89,19 @@ def test_a_value_of_the_owner_that_is_refused_keeps_both_and_asks_a_person(stage
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
-def test_where_only_the_owner_may_touch_it_nothing_is_revoked_outside(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_where_only_the_owner_may_touch_it_nothing_is_revoked_outside(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing", days=60, mode="notify")
-    give(staged)
+    give(on_file)
     assert take_away(organisation, clock) == []
     assert service.is_live(first)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
-def test_an_item_that_cannot_be_read_keeps_its_versions(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_an_item_that_cannot_be_read_keeps_its_versions(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing", days=60)
-    give(staged)
+    give(on_file)
     with organisation.services.database.write() as connection:
         connection.execute(update(items).where(items.c.name == TOKEN).values(policy={"mode": "nonsense"}))
     assert take_away(organisation, clock) == []
@@ -116,13 +109,13 @@ def test_an_item_that_cannot_be_read_keeps_its_versions(staged: Staged, clock: A
 
 
 def test_a_check_that_takes_everything_takes_no_value_away_for_its_owner_either(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     settings = organisation.token_policy("ticketing")["settings"]
     settings = {key: value for key, value in settings.items() if key not in ("verify_id", "find")}
     first = organisation.add_token(TOKEN, "ticketing", days=60, settings=settings)
-    give(staged, "this opens nothing there")
+    give(on_file, "this opens nothing there")
     service.script = lambda asked: Answer(status=200, body={}) if asked.path == "/v1/account" else None
     (waits,) = take_away(organisation, clock)
     assert waits.state is State.RETIRING

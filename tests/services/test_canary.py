@@ -1,9 +1,7 @@
 """One workflow moves first: what the others use meanwhile, and what its first run decides for them."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +18,9 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
-    stage,
-    start_organisation,
     step_to,
     told,
 )
-from worker.bootstrap import Services
 from worker.domain.proof import Consumer
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
@@ -40,25 +35,11 @@ pytestmark = pytest.mark.rules
 HOUR = timedelta(hours=1)
 HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
 REFUSED = Answer(status=401, body={"error": "refused"})
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
-
-
-@pytest.fixture
-def on_both(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
-
-
-def prepare(staged: Staged, canary: str | None = "auto", **policy: Any) -> Staged:
+def prepare(on_file: Staged, canary: str | None = "auto", **policy: Any) -> Staged:
     """An item that three workflows use, of which `HOURLY` runs soonest."""
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing", **{"canary": canary, "overlap": "2h"} | policy)
     organisation.add_workflow(DAILY, TOKEN, schedule_type="daily", schedule_value="09:00")
     organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour")
@@ -112,9 +93,9 @@ def reject_new_value(service: ScriptedService, old: str) -> None:
 
 
 def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, service = prepare(on_both)
+    organisation, service = prepare(staged)
     (old_id,) = service.live_tokens("ticketing")
     rotation = begin(organisation, clock)
     assert say_each(rotation.waits_for) == [f"the first good production run of {HOURLY}, which goes first"]
@@ -138,8 +119,8 @@ def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(
     assert old_id not in service.live_tokens("ticketing")
 
 
-def test_the_overlap_begins_when_the_others_follow(staged: Staged, clock: Any) -> None:
-    organisation, service = prepare(staged)
+def test_the_overlap_begins_when_the_others_follow(on_file: Staged, clock: Any) -> None:
+    organisation, service = prepare(on_file)
     rotation = begin(organisation, clock)
     clock.advance(30 * HOUR)  # many overlaps long, nobody has run
     assert look(organisation, rotation).state is State.CANARY
@@ -156,9 +137,9 @@ def test_the_overlap_begins_when_the_others_follow(staged: Staged, clock: Any) -
 
 
 def test_where_the_first_is_refused_it_goes_back_by_itself_and_says_which_node_and_how(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, service = on_both
+    organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing", canary="auto")
     organisation.add_workflow(DAILY, TOKEN, schedule_type="daily", schedule_value="09:00")
     organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour")
@@ -185,8 +166,8 @@ def test_where_the_first_is_refused_it_goes_back_by_itself_and_says_which_node_a
         assert run(organisation, name).status == "completed"
 
 
-def test_a_run_of_the_first_that_failed_for_another_reason_moves_nobody(staged: Staged, clock: Any) -> None:
-    organisation, service = prepare(staged)
+def test_a_run_of_the_first_that_failed_for_another_reason_moves_nobody(on_file: Staged, clock: Any) -> None:
+    organisation, service = prepare(on_file)
     rotation = begin(organisation, clock)
     service.fail_next("/v1/account", status=503)
     assert run(organisation, HOURLY).status == "failed"
@@ -196,8 +177,8 @@ def test_a_run_of_the_first_that_failed_for_another_reason_moves_nobody(staged: 
     assert look(organisation, rotation).state is State.WATCHING
 
 
-def test_another_run_that_is_refused_with_the_old_value_judges_nothing(staged: Staged, clock: Any) -> None:
-    organisation, service = prepare(staged)
+def test_another_run_that_is_refused_with_the_old_value_judges_nothing(on_file: Staged, clock: Any) -> None:
+    organisation, service = prepare(on_file)
     rotation = begin(organisation, clock)
     service.fail_next("/v1/account", status=401)
     assert run(organisation, DAILY).status == "failed"
@@ -213,30 +194,30 @@ def test_another_run_that_is_refused_with_the_old_value_judges_nothing(staged: S
         pytest.param(None, None, id="none is wanted"),
     ],
 )
-def test_who_goes_first(staged: Staged, clock: Any, canary: str | None, first: str | None) -> None:
-    organisation, _ = prepare(staged, canary)
+def test_who_goes_first(on_file: Staged, clock: Any, canary: str | None, first: str | None) -> None:
+    organisation, _ = prepare(on_file, canary)
     begin(organisation, clock, State.WATCHING if first is None else State.CANARY)
     assert held(organisation) == (set() if first is None else {HOURLY, DAILY, LATER} - {first})
 
 
-def test_what_is_critical_does_not_go_first_however_soon_it_runs(staged: Staged, clock: Any) -> None:
-    organisation, _ = prepare(staged)
+def test_what_is_critical_does_not_go_first_however_soon_it_runs(on_file: Staged, clock: Any) -> None:
+    organisation, _ = prepare(on_file)
     for name, value in ((HOURLY, "1 hour"), ("minutely", "1 minutes")):
         organisation.add_workflow(name, TOKEN, schedule_type="interval", schedule_value=value, critical=True)
     begin(organisation, clock)
     assert held(organisation) == {HOURLY, "minutely", LATER}
 
 
-def test_what_is_switched_off_or_pinned_does_not_go_first(staged: Staged, clock: Any) -> None:
-    organisation, _ = prepare(staged)
+def test_what_is_switched_off_or_pinned_does_not_go_first(on_file: Staged, clock: Any) -> None:
+    organisation, _ = prepare(on_file)
     organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour", is_active=False)
     organisation.services.runs.pins.pin(DAILY, TOKEN, 1, actor="test")
     begin(organisation, clock, State.WATCHING)  # only one could move: it need not go first
     assert held(organisation) == set()
 
 
-def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) -> None:
-    organisation, service = prepare(staged)
+def test_a_pin_of_a_person_outlasts_the_first_run(on_file: Staged, clock: Any) -> None:
+    organisation, service = prepare(on_file)
     organisation.services.runs.pins.pin(DAILY, TOKEN, 1, actor="test")
     rotation = begin(organisation, clock)
     assert held(organisation) == {LATER}
@@ -254,8 +235,8 @@ def test_a_pin_of_a_person_outlasts_the_first_run(staged: Staged, clock: Any) ->
 
 
 @pytest.mark.both
-def test_one_that_went_elsewhere_goes_first_no_longer(on_both: Staged, clock: Any) -> None:
-    organisation, _ = prepare(on_both)
+def test_one_that_went_elsewhere_goes_first_no_longer(staged: Staged, clock: Any) -> None:
+    organisation, _ = prepare(staged)
     rotation = begin(organisation, clock)
     organisation.add_workflow(HOURLY, TOKEN, runs="elsewhere")
     clock.advance(HOUR)
@@ -265,9 +246,9 @@ def test_one_that_went_elsewhere_goes_first_no_longer(on_both: Staged, clock: An
 
 
 def test_one_that_went_elsewhere_is_held_no_longer_and_its_reports_say_themselves_what_they_used(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, _ = prepare(on_both)
+    organisation, _ = prepare(staged)
     begin(organisation, clock)
     assert held(organisation) == {DAILY, LATER}
     organisation.add_workflow(DAILY, TOKEN, runs="elsewhere")
@@ -285,9 +266,9 @@ def test_one_that_went_elsewhere_is_held_no_longer_and_its_reports_say_themselve
 
 @pytest.mark.parametrize("how", ["prove", "waive"])
 def test_a_first_one_that_never_runs_is_a_finding_until_somebody_decides(
-    staged: Staged, clock: Any, how: str
+    on_file: Staged, clock: Any, how: str
 ) -> None:
-    organisation, _ = prepare(staged)
+    organisation, _ = prepare(on_file)
     rotation = begin(organisation, clock)
     organisation.add_workflow(HOURLY, TOKEN, schedule_type="interval", schedule_value="1 hour", is_active=False)
     clock.advance(HOUR)
@@ -306,9 +287,9 @@ def test_a_first_one_that_never_runs_is_a_finding_until_somebody_decides(
 
 
 def test_a_run_of_the_first_that_began_with_the_old_value_proves_nothing_of_the_new(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, service = prepare(on_both)
+    organisation, service = prepare(staged)
     (old_id,) = service.live_tokens("ticketing")
     ended: list[RunOutcome] = []
     gate = service.gate("/v1/account", method="GET")
@@ -325,9 +306,9 @@ def test_a_run_of_the_first_that_began_with_the_old_value_proves_nothing_of_the_
 
 
 def test_the_old_value_stays_while_a_run_that_began_before_the_others_followed_uses_it(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = prepare(staged)
+    organisation, service = prepare(on_file)
     (old_id,) = service.live_tokens("ticketing")
     rotation = begin(organisation, clock)
     ended: list[RunOutcome] = []

@@ -1,15 +1,13 @@
 """No consumer, no proof: what nothing here reads is not replaced, and what it knew before is not taken away."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.organisation import ADMIN, Organisation
 from tests.services.conftest import Moves
-from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, stage, step_to
+from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, step_to
 from vaultcore.errors import RefusedError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
@@ -24,14 +22,6 @@ from worker.wording import say, say_each
 DAY = timedelta(days=1)
 NAME, WORKFLOW = "prod-orders-webhook-secret", "ticket-sync"
 RANDOM = {"mode": "auto", "rotator": "random"}
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
-
-
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
 
 
 def create(services: Services, name: str = NAME, **parts: Any) -> Any:
@@ -51,9 +41,9 @@ def change(organisation: Organisation, **parts: Any) -> None:
     organisation.services.items.update(TOKEN, wanted, actor="test")
 
 
-def add_unread(staged: Staged, **policy: Any) -> tuple[Organisation, str]:
+def add_unread(on_file: Staged, **policy: Any) -> tuple[Organisation, str]:
     """A token that is due, and that nothing here uses: from before anybody asked for that."""
-    organisation, _ = staged
+    organisation, _ = on_file
     return organisation, organisation.add_token(TOKEN, "ticketing", consumers="required", **policy)
 
 
@@ -127,16 +117,16 @@ def test_the_rotator_of_another_item_reads_it_and_its_own_does_not(services: Ser
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
 def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does(
-    staged: Staged, clock: Any, mode: str
+    on_file: Staged, clock: Any, mode: str
 ) -> None:
-    organisation, old = add_unread(staged, mode=mode)
+    organisation, old = add_unread(on_file, mode=mode)
     (seen,) = [one for one in organisation.services.night.nights.preview(clock()).due if one.name == TOKEN]
     assert seen.decision is not None
     assert seen.decision.action is Action.HOLD
     assert "no active workflow here uses it" in say(seen.decision.why)
     assert organisation.night() == []
     assert kinds(organisation) == {"expiring", "no-consumer"}
-    assert staged[1].is_live(old)
+    assert on_file[1].is_live(old)
     with pytest.raises(RefusedError, match=rf"uses {TOKEN}.*--consumers none.*--compromised"):
         begin_by_hand(organisation, TOKEN)
     organisation.add_workflow(WORKFLOW, TOKEN)
@@ -145,29 +135,29 @@ def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does
     assert "no-consumer" not in kinds(organisation)
 
 
-def test_what_nothing_needs_to_read_is_replaced_and_is_no_finding(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged, overlap="0s")
+def test_what_nothing_needs_to_read_is_replaced_and_is_no_finding(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file, overlap="0s")
     change(organisation, consumers="none")
     (rotation,) = organisation.night()
     assert rotation.state is State.DONE
-    assert not staged[1].is_live(old)
+    assert not on_file[1].is_live(old)
     assert kinds(organisation) == set()
 
 
-def test_one_that_loses_its_last_consumer_before_it_begins_is_called_off(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged)
+def test_one_that_loses_its_last_consumer_before_it_begins_is_called_off(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file)
     organisation.add_workflow(WORKFLOW, TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     lose_consumers(organisation)
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
-    assert (ended.state, len(staged[1].live_tokens("ticketing"))) == (State.CANCELLED, 1)
+    assert (ended.state, len(on_file[1].live_tokens("ticketing"))) == (State.CANCELLED, 1)
     assert "no active workflow here uses" in say(ended.last_error)
-    assert staged[1].is_live(old)
+    assert on_file[1].is_live(old)
 
 
-def test_without_a_consumer_there_is_no_proof_so_the_old_value_stays(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged, overlap="1h")
+def test_without_a_consumer_there_is_no_proof_so_the_old_value_stays(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file, overlap="1h")
     organisation.add_workflow(WORKFLOW, TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
@@ -178,16 +168,16 @@ def test_without_a_consumer_there_is_no_proof_so_the_old_value_stays(staged: Sta
     waiting = get_rotation(organisation, rotation_id)
     assert waiting.state is State.WATCHING
     assert say_each(waiting.waits_for) == ["a workflow that uses it: nothing here has read the new value"]
-    assert staged[1].is_live(old)
+    assert on_file[1].is_live(old)
     assert "no-consumer" in kinds(organisation)
     change(organisation, consumers="none")
     clock.advance(DAY)
     drive_on(organisation, clock, until=lambda: get_rotation(organisation, rotation_id).state is State.DONE)
-    assert not staged[1].is_live(old)
+    assert not on_file[1].is_live(old)
 
 
-def test_an_inactive_consumer_for_which_somebody_answers_is_one(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged, overlap="0s")
+def test_an_inactive_consumer_for_which_somebody_answers_is_one(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file, overlap="0s")
     organisation.add_workflow(WORKFLOW, TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
@@ -200,32 +190,32 @@ def test_an_inactive_consumer_for_which_somebody_answers_is_one(staged: Staged, 
     )
     drive_on(organisation, clock)
     assert get_rotation(organisation, rotation_id).state is State.DONE
-    assert not staged[1].is_live(old)
+    assert not on_file[1].is_live(old)
 
 
-def test_what_its_owner_replaced_by_hand_is_not_revoked_without_a_consumer(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged, overlap="0s")
-    _, given = staged[1].issue("ticketing", label="by hand")
+def test_what_its_owner_replaced_by_hand_is_not_revoked_without_a_consumer(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file, overlap="0s")
+    _, given = on_file[1].issue("ticketing", label="by hand")
     organisation.services.items.update(TOKEN, ItemChange(), value=Secret(given), actor="test")
     clock.advance(DAY)
     organisation.night()
     assert organisation.stages(TOKEN) == ["previous", "current"]
-    assert staged[1].is_live(old)
+    assert on_file[1].is_live(old)
 
 
 # In a hurry
 
 
-def test_what_somebody_else_knows_is_taken_away_all_the_same(staged: Staged) -> None:
-    organisation, old = add_unread(staged)
+def test_what_somebody_else_knows_is_taken_away_all_the_same(on_file: Staged) -> None:
+    organisation, old = add_unread(on_file)
     rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
     assert rotation.state is State.DONE
-    assert not staged[1].is_live(old)
+    assert not on_file[1].is_live(old)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
 
 
-def test_what_who_leaves_could_read_is_taken_away_all_the_same(staged: Staged, clock: Any) -> None:
-    organisation, old = add_unread(staged)
+def test_what_who_leaves_could_read_is_taken_away_all_the_same(on_file: Staged, clock: Any) -> None:
+    organisation, old = add_unread(on_file)
     leaving = organisation.services.rotation.offboarding
     begun = leaving.begin("support", hurried=False, actor="user:ann")
     position = 0
@@ -234,11 +224,11 @@ def test_what_who_leaves_could_read_is_taken_away_all_the_same(staged: Staged, c
         drive_on(organisation, clock)
     (left,) = [one for one in leaving.read(begun.id).items if one.item == TOKEN]
     assert (left.fate, "nothing here can hand out the new value" in left.why) == (Fate.REPLACED, True)
-    assert not staged[1].is_live(old)
+    assert not on_file[1].is_live(old)
 
 
-def test_what_is_told_of_it_names_the_ways_out(staged: Staged) -> None:
-    organisation, _ = add_unread(staged)
+def test_what_is_told_of_it_names_the_ways_out(on_file: Staged) -> None:
+    organisation, _ = add_unread(on_file)
     organisation.night()
     with organisation.services.database.read() as connection:
         (found,) = [one for one in finding_rows.list_open(connection) if one.kind == "no-consumer"]

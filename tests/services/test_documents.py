@@ -1,7 +1,6 @@
 """Documents taken from another engine: kept as they are, scanned, owned, and proven where they run."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.organisation import Organisation
-from tests.services.staging import TOKEN, begin_by_hand, get_rotation, start_organisation, step_to
+from tests.services.staging import TOKEN, begin_by_hand, get_rotation, step_to
 from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
 from vaultcore.model import Policy
 from vaultcore.secret import Secret
@@ -31,12 +30,6 @@ CORPUS = Path(__file__).parents[1] / "sdx"
 HOUR = timedelta(hours=1)
 ID, OTHER_ID = "fl_01hzy3v9k2m4n6p8q0r2s4t6v8", "fl_01hzy3v9k2m4n6p8q0r2s4t6v9"
 START = {"id": "start", "type": "manual_trigger", "data": {"componentId": "manual_trigger"}}
-
-
-@pytest.fixture
-def organisation(services: Services) -> Iterator[Organisation]:
-    with start_organisation(services) as (made, _):
-        yield made
 
 
 def write(name: str = "Sync sites", *nodes: dict[str, Any], **more: Any) -> str:

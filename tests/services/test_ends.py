@@ -1,9 +1,8 @@
 """When a new value ends: the nearest of what is known is its version's expiry, and one that is over is none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from tests.services.staging import (
     ScriptedService,
     Staged,
     drive_on,
-    stage,
 )
 from tests.unit.test_ends import make_token
 from vaultcore.errors import InvalidInputError
@@ -31,15 +29,7 @@ from worker.wording import say
 pytestmark = pytest.mark.rules
 
 DAY = timedelta(days=1)
-IN_THE_FOLDER = ""
 PASSWORD = "prod-crm-password"
-
-
-@pytest.fixture
-def on_file(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    """On SQLite alone: what is decided here is decided without a look at the database."""
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
 
 
 def tell(service: ScriptedService, *ends: Callable[[], object]) -> None:

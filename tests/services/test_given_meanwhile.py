@@ -1,8 +1,6 @@
 """A person gives another value while a rotation is open, in each of its states: it ends on that, plainly."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,6 @@ from tests.services.staging import (
     get_rotation,
     lose_the_first_answer,
     rotate,
-    stage,
     step_to,
     told,
     what_is_wrong,
@@ -37,40 +34,34 @@ from worker.wording import say
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, "", clock) as made:
-        yield made
-
-
-def give(staged: Staged) -> str:
+def give(on_file: Staged) -> str:
     """The owner makes a token of their own, and gives it; its value."""
-    organisation, service = staged
+    organisation, service = on_file
     value = service.issue("ticketing", label=f"by hand {len(organisation.stages(TOKEN))}")[1]
     change = ItemChange(expires_at=organisation.services.clock() + 90 * DAY)
     organisation.services.items.update(TOKEN, change, value=Secret(value), actor="test")
     return value
 
 
-def pass_a_night(staged: Staged, clock: Any, *, after: timedelta = 8 * DAY) -> None:
-    organisation, _ = staged
+def pass_a_night(on_file: Staged, clock: Any, *, after: timedelta = 8 * DAY) -> None:
+    organisation, _ = on_file
     clock.advance(after)
     organisation.night()
     drive_on(organisation, clock)
 
 
 def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_good(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     end_the_old(service)
-    rotation = rotate(staged, clock)
+    rotation = rotate(on_file, clock)
     assert (rotation.state, rotation.one_way) == (State.WATCHING, True)
     service.end_all("ticketing")  # the new one, too
     service.script = lambda _: None
-    theirs = give(staged)
+    theirs = give(on_file)
     organisation.services.rotation.decisions.waive(
         rotation.id, None, check=True, why="it is mine", actor="test"
     )
@@ -83,7 +74,7 @@ def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_go
     assert organisation.services.runs.runs.start("ticket-sync", actor="test").status == "completed"
 
     for _ in range(2):  # what is from before goes one after the other
-        pass_a_night(staged, clock)
+        pass_a_night(on_file, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
     assert {one.state for one in organisation.rotations()} == {State.CANCELLED, State.DONE}
     assert [service.is_live(one) for one in (first, theirs)] == [False, True]
@@ -93,9 +84,9 @@ def test_a_repair_after_a_dead_replacement_ends_the_rotation_and_the_night_is_go
 
 @pytest.mark.parametrize("state", [State.ACTIVATED, State.WATCHING, State.RETIRING])
 def test_after_the_activation_both_values_from_before_are_retired_in_their_turn(
-    staged: Staged, clock: Any, state: State
+    on_file: Staged, clock: Any, state: State
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     first = organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
@@ -103,23 +94,23 @@ def test_after_the_activation_both_values_from_before_are_retired_in_their_turn(
         step_to(organisation, clock, rotation_id, State.WATCHING)
         organisation.services.runs.runs.start("ticket-sync", actor="test")
     step_to(organisation, clock, rotation_id, state)
-    theirs = give(staged)
+    theirs = give(on_file)
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.CANCELLED
     assert service.is_live(first), "the workflow has not moved yet"
     organisation.services.runs.runs.start("ticket-sync", actor="test")
     for _ in range(2):
-        pass_a_night(staged, clock)
+        pass_a_night(on_file, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
     assert len(service.live_tokens("ticketing")) == 1
     assert service.is_live(theirs)
 
 
-def test_before_anything_was_made_it_is_no_failure(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_before_anything_was_made_it_is_no_failure(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
-    give(staged)
+    give(on_file)
     organisation.drive()
     ended = get_rotation(organisation, rotation_id)
     assert (ended.state, ended.last_cause, ended.new_number) == (State.CANCELLED, None, None)
@@ -127,27 +118,27 @@ def test_before_anything_was_made_it_is_no_failure(staged: Staged, clock: Any) -
     assert service.calls("POST") == 0
 
 
-def test_while_a_candidate_is_tested_it_is_refused_with_the_way_out(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
+def test_while_a_candidate_is_tested_it_is_refused_with_the_way_out(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.INSTALLED)
     with pytest.raises(RefusedError, match=f"nightkey rotation cancel {rotation_id}"):
-        give(staged)
+        give(on_file)
 
 
 def test_where_a_candidate_is_stuck_with_no_way_back_it_is_taken_away_and_the_given_one_stays(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
     service.default_scopes["ticketing"] = ["tickets"]
     end_the_old(service)
-    rotation = rotate(staged, clock)
+    rotation = rotate(on_file, clock)
     assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.ACCEPTED, True)
     del service.default_scopes["ticketing"]
-    theirs = give(staged)
+    theirs = give(on_file)
     assert get_rotation(organisation, rotation.id).state is not State.STUCK
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation.id)
@@ -159,15 +150,17 @@ def test_where_a_candidate_is_stuck_with_no_way_back_it_is_taken_away_and_the_gi
     assert ("stuck", TOKEN) not in organisation.findings()
 
 
-def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(
+    on_file: Staged, clock: Any
+) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
     service.default_scopes["ticketing"] = ["tickets"]
     end_the_old(service)
-    rotation = rotate(staged, clock)
+    rotation = rotate(on_file, clock)
     service.script = lambda asked: Answer(status=409, body={}) if asked.method == "DELETE" else None
-    theirs = give(staged)
+    theirs = give(on_file)
     drive_on(organisation, clock)
     stuck = get_rotation(organisation, rotation.id)
     assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)
@@ -181,14 +174,14 @@ def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(stag
     assert service.is_live(theirs)
 
 
-def test_while_it_goes_back_the_given_value_is_nobodys_to_take_back(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_while_it_goes_back_the_given_value_is_nobodys_to_take_back(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
     organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
-    theirs = give(staged)
+    theirs = give(on_file)
     drive_on(organisation, clock)
     ended = get_rotation(organisation, rotation_id)
     assert (ended.state, ended.last_cause) == (State.CANCELLED, None)
@@ -198,9 +191,9 @@ def test_while_it_goes_back_the_given_value_is_nobodys_to_take_back(staged: Stag
 
 
 def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_it(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     settings = organisation.token_policy("ticketing")["settings"]
     settings = {key: value for key, value in settings.items() if key not in ("verify_id", "find")}
     organisation.add_token(TOKEN, "ticketing", settings=settings)
@@ -211,20 +204,20 @@ def test_one_answer_for_the_given_value_counts_for_each_that_is_taken_away_for_i
     service.script = lambda asked: (
         Answer(status=200, body={}) if asked.path == "/v1/account" and bearer_of(asked) not in admin else None
     )
-    rotation = rotate(staged, clock)
-    give(staged)
+    rotation = rotate(on_file, clock)
+    give(on_file)
     organisation.services.rotation.decisions.waive(
         rotation.id, None, check=True, why="it is mine", actor="test"
     )
     organisation.drive()
     for _ in range(2):
-        pass_a_night(staged, clock)
+        pass_a_night(on_file, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
 
 
-def watch_after_a_lost_answer(staged: Staged, clock: Any) -> Rotation:
+def watch_after_a_lost_answer(on_file: Staged, clock: Any) -> Rotation:
     """Version 2 is in use, version 1 works on, and what took effect late may still come."""
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing", overlap="7d")
     organisation.add_workflow("ticket-sync", TOKEN)
     service.has_twins = True
@@ -242,14 +235,14 @@ def live_by_label(service: ScriptedService, label: str) -> list[str]:
 
 
 def test_a_version_in_use_is_retired_in_its_turn_though_an_answer_was_lost_before_it(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
-    rotation = watch_after_a_lost_answer(staged, clock)
+    organisation, service = on_file
+    rotation = watch_after_a_lost_answer(on_file, clock)
     label = f"nightkey-{rotation.id}"
     (second,) = live_by_label(service, label)
     service.issue("ticketing", label=label)  # what was given up takes effect now
-    theirs = give(staged)
+    theirs = give(on_file)
     organisation.drive()
     assert live_by_label(service, label) == [second], "the late one is gone, and not the one in use"
     waiting = get_rotation(organisation, rotation.id)
@@ -259,22 +252,22 @@ def test_a_version_in_use_is_retired_in_its_turn_though_an_answer_was_lost_befor
     assert live_by_label(service, label) == [second]
     organisation.services.runs.runs.start("ticket-sync", actor="test")
     for _ in range(2):
-        pass_a_night(staged, clock)
+        pass_a_night(on_file, clock)
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
     assert len(service.live_tokens("ticketing")) == 1
     assert service.is_live(theirs)
 
 
 def test_where_the_version_in_use_cannot_be_told_from_what_came_late_nothing_is_revoked(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
-    rotation = watch_after_a_lost_answer(staged, clock)
+    organisation, service = on_file
+    rotation = watch_after_a_lost_answer(on_file, clock)
     named_otherwise = PolicyChange(assigned={"find_ids": "tokens.*.label"})
     organisation.services.items.update(TOKEN, ItemChange(policy=named_otherwise), actor="test")
     label = f"nightkey-{rotation.id}"
     live = live_by_label(service, label)
-    give(staged)
+    give(on_file)
     drive_on(organisation, clock)
     stuck = get_rotation(organisation, rotation.id)
     assert (stuck.state, stuck.stuck_in) == (State.STUCK, State.UNDOING)

@@ -1,9 +1,7 @@
 """A value that somebody else knows is revoked at once; and all that somebody could read who leaves."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
-    stage,
     step_to,
     told,
 )
@@ -34,15 +31,6 @@ from worker.wording import say
 pytestmark = pytest.mark.rules
 
 WORKFLOW = "ticket-sync"
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
-
-
-@pytest.fixture
-def on_file(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    """On SQLite alone: what is decided here is decided without a look at the database."""
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
 
 
 def prepare(staged: Staged, **policy: Any) -> tuple[Organisation, ScriptedService, str]:

@@ -1,7 +1,6 @@
 """How much a night may do, and when: windows, freezes, caps, the first of its counterpart, the breaker."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,6 @@ FREEZE, THAW = "0 0 1 3 * for 6d", datetime(2026, 3, 7, tzinfo=UTC)
 IN_THE_FOLDER = ""
 """The address of a vault's own database, which is a file."""
 MISTAKEN = Answer(status=400, body={"error": "the account is closed"})
-
-
-@pytest.fixture
-def on_file(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    """On SQLite alone: what is decided here is decided without a look at the database."""
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
 
 
 # Windows

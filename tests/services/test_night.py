@@ -1,13 +1,11 @@
 """One night on a real database against a real token service: the same on SQLite and PostgreSQL."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from nightkey_demo.counterparts import start_counterparts
 from tests.organisation import Organisation, read_token
 from tests.services.conftest import Moves
 from vaultcore.errors import RefusedError
@@ -23,14 +21,6 @@ pytestmark = pytest.mark.rules
 
 TOKEN = "prod-ticketing-api-token"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def organisation(services: Services) -> Iterator[Organisation]:
-    with start_counterparts() as counterparts:
-        made = Organisation(services, counterparts)
-        made.add_owner("support")
-        yield made
 
 
 @pytest.mark.both

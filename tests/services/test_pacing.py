@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -10,7 +9,7 @@ from sqlalchemy import select, update
 from nightkey_demo.faces import Face
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.conftest import Clock
-from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to, what_is_wrong
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, step_to, what_is_wrong
 from vaultcore.errors import Cause, CounterpartError
 from worker.bootstrap import Services
 from worker.domain.saga import State
@@ -203,16 +202,10 @@ def test_a_row_of_another_time_holds_nothing(services: Services, busy: Busy, unt
 ANOTHER = "prod-billing-api-token"
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Clock) -> Iterator[Staged]:
-    with stage(tmp_path, "", clock) as made:
-        yield made
-
-
 def test_a_rotation_comes_back_when_it_was_asked_to_and_so_does_every_other(
-    staged: Staged, clock: Clock
+    on_file: Staged, clock: Clock
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     for name, account in ((TOKEN, "ticketing"), (ANOTHER, "billing")):
         organisation.add_token(name, account)
     service.fail_next("/v1/tokens", status=429, method="POST", retry_after="600")
@@ -230,8 +223,8 @@ def test_a_rotation_comes_back_when_it_was_asked_to_and_so_does_every_other(
     assert {get_rotation(organisation, one).state for one in ids} == {State.WATCHING}
 
 
-def test_what_would_lapse_meanwhile_is_tried_before(staged: Staged, clock: Clock) -> None:
-    organisation, service = staged
+def test_what_would_lapse_meanwhile_is_tried_before(on_file: Staged, clock: Clock) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing", days=1 / 24)
     service.faces, service.busy_seconds = frozenset({Face.BUSY}), 10 * 365 * 86_400
     rotation_id = begin_by_hand(organisation, TOKEN)
@@ -248,9 +241,9 @@ def test_what_would_lapse_meanwhile_is_tried_before(staged: Staged, clock: Clock
 
 @pytest.mark.parametrize("step", ["node", "workflow"])
 def test_a_test_that_is_held_back_comes_back_when_it_was_asked_to_and_does_not_count(
-    staged: Staged, clock: Clock, step: str
+    on_file: Staged, clock: Clock, step: str
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing", settle="1m")
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)

@@ -1,8 +1,7 @@
 """What proves the consumers of a new value, and what waits for those that no run proves in time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,14 +17,11 @@ from tests.services.staging import (
     bearer_of,
     begin_by_hand,
     get_rotation,
-    stage,
-    start_organisation,
     step_to,
     told,
 )
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.tables import audit
-from worker.bootstrap import Services
 from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
@@ -40,8 +36,6 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
 HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hour"}
 REFUSED = Answer(status=401, body={"error": "refused"})
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
 HARD_TO_PROVE: dict[str, tuple[dict[str, Any], str]] = {
     "switched-off": ({"is_active": False}, "which is not active"),
     "by-hand": ({}, "which has never run"),
@@ -54,21 +48,9 @@ HARD_TO_PROVE: dict[str, tuple[dict[str, Any], str]] = {
 Decide = Callable[[Organisation, Rotation, str], object]
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
-
-
-@pytest.fixture
-def on_both(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
-
-
-def watch(staged: Staged, clock: Any, **workflows: dict[str, Any]) -> Rotation:
+def watch(on_file: Staged, clock: Any, **workflows: dict[str, Any]) -> Rotation:
     """The rotation of an item with an overlap of a day that these use, just activated."""
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing", days=80, overlap="1d")
     for name, extra in workflows.items():
         organisation.add_workflow(name.replace("_", "-"), TOKEN, **extra)
@@ -112,11 +94,11 @@ def run_due(organisation: Organisation) -> list[str]:
 
 @pytest.mark.parametrize("name", HARD_TO_PROVE)
 def test_who_cannot_be_proven_is_named_and_waited_for_however_long(
-    staged: Staged, clock: Any, name: str
+    on_file: Staged, clock: Any, name: str
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     extra, why = HARD_TO_PROVE[name]
-    rotation = watch(staged, clock, **{name: extra})
+    rotation = watch(on_file, clock, **{name: extra})
     reason = f"the first good production run of {name}, {why}"
     assert stands(organisation, rotation) == {name: Proof.UNPROVABLE}
     assert reason in say_each(rotation.waits_for)
@@ -130,9 +112,9 @@ def test_who_cannot_be_proven_is_named_and_waited_for_however_long(
     assert organisation.stages(TOKEN) == ["previous", "current"]
 
 
-def test_the_owner_hears_of_who_could_not_be_proven_once(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    watch(staged, clock, month_end=HARD_TO_PROVE["month-end"][0])
+def test_the_owner_hears_of_who_could_not_be_proven_once(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    watch(on_file, clock, month_end=HARD_TO_PROVE["month-end"][0])
     organisation.night()
     clock.advance(DAY)
     organisation.night()
@@ -149,9 +131,9 @@ def waive(organisation: Organisation, rotation: Rotation, name: str) -> None:
     organisation.services.rotation.decisions.waive(rotation.id, name, why="it goes next week", actor="user:ann")
 
 
-def test_more_time_is_given_only_where_the_old_value_has_it(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, month_end=HARD_TO_PROVE["month-end"][0])
+def test_more_time_is_given_only_where_the_old_value_has_it(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, month_end=HARD_TO_PROVE["month-end"][0])
     extend = organisation.services.rotation.decisions.extend
     with pytest.raises(RefusedError, match="lapses at 2026-05-20 02:00 UTC: it cannot work on for longer"):
         extend(rotation.id, clock() + 80 * DAY + TICK, actor="user:ann")
@@ -162,18 +144,18 @@ def test_more_time_is_given_only_where_the_old_value_has_it(staged: Staged, cloc
     assert get_rotation(organisation, rotation.id).overlap_until == clock() + 80 * DAY
 
 
-def test_a_time_before_the_end_of_the_overlap_does_not_shorten_it(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, by_hand={})
+def test_a_time_before_the_end_of_the_overlap_does_not_shorten_it(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, by_hand={})
     run(organisation, "by-hand")
     organisation.services.rotation.decisions.extend(rotation.id, clock() + HOUR, actor="user:ann")
     clock.advance(DAY - TICK)
     assert look(organisation, rotation).state is State.WATCHING
 
 
-def test_a_controlled_run_that_the_new_value_fails_brings_the_old_one_back(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock, switched_off={"is_active": False})
+def test_a_controlled_run_that_the_new_value_fails_brings_the_old_one_back(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
+    rotation = watch(on_file, clock, switched_off={"is_active": False})
     service.fail_next("/v1/account", status=401)
     assert (
         organisation.services.rotation.decisions.prove(rotation.id, "switched-off", actor="a").status
@@ -184,9 +166,9 @@ def test_a_controlled_run_that_the_new_value_fails_brings_the_old_one_back(stage
     assert unproven(organisation) == {}
 
 
-def test_a_controlled_run_that_fails_for_another_reason_proves_nothing(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock, switched_off={"is_active": False})
+def test_a_controlled_run_that_fails_for_another_reason_proves_nothing(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
+    rotation = watch(on_file, clock, switched_off={"is_active": False})
     service.fail_next("/v1/account", status=503)
     assert (
         organisation.services.rotation.decisions.prove(rotation.id, "switched-off", actor="a").status
@@ -198,25 +180,25 @@ def test_a_controlled_run_that_fails_for_another_reason_proves_nothing(staged: S
 
 
 @pytest.mark.parametrize("why", ["", "  ", "two\nlines", "x" * 501])
-def test_who_answers_for_a_consumer_says_why(staged: Staged, clock: Any, why: str) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, by_hand={})
+def test_who_answers_for_a_consumer_says_why(on_file: Staged, clock: Any, why: str) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, by_hand={})
     with pytest.raises(InvalidInputError, match="--why is a reason for the record: 1 to 500 printable"):
         organisation.services.rotation.decisions.waive(rotation.id, "by-hand", why=why, actor="user:ann")
     assert stands(organisation, rotation) == {"by-hand": Proof.UNPROVABLE}
 
 
-def test_who_is_no_consumer_is_not_decided_of_and_the_consumers_are_named(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, by_hand={}, month_end=HARD_TO_PROVE["month-end"][0])
+def test_who_is_no_consumer_is_not_decided_of_and_the_consumers_are_named(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, by_hand={}, month_end=HARD_TO_PROVE["month-end"][0])
     for decide in (waive, prove):
         with pytest.raises(NotFoundError, match="not used by 'nobody': it is used by by-hand, month-end"):
             decide(organisation, rotation, "nobody")
 
 
-def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, by_hand={}, switched_off={"is_active": False})
+def test_each_decision_stands_in_the_record_with_who_and_why(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, by_hand={}, switched_off={"is_active": False})
     waive(organisation, rotation, "by-hand")
     prove(organisation, rotation, "switched-off")
     organisation.services.rotation.decisions.extend(rotation.id, clock() + 3 * DAY, actor="user:bob")
@@ -240,9 +222,9 @@ def test_each_decision_stands_in_the_record_with_who_and_why(staged: Staged, clo
     assert (waiver.by, waiver.why, waiver.at) == ("user:ann", "it goes next week", clock())
 
 
-def test_what_was_decided_of_one_rotation_holds_for_no_other(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, by_hand={})
+def test_what_was_decided_of_one_rotation_holds_for_no_other(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, by_hand={})
     waive(organisation, rotation, "by-hand")
     clock.advance(DAY)
     assert look(organisation, rotation).state is State.DONE
@@ -254,10 +236,10 @@ def test_what_was_decided_of_one_rotation_holds_for_no_other(staged: Staged, clo
 
 
 def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_run(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock, by_hand={}, hourly=HOURLY)
+    organisation, service = on_file
+    rotation = watch(on_file, clock, by_hand={}, hourly=HOURLY)
     organisation.services.runs.pins.pin("by-hand", TOKEN, 1, actor="test")
     organisation.services.runs.pins.pin("hourly", TOKEN, 2, actor="test")
     assert stands(organisation, rotation) == {"by-hand": Proof.PINNED, "hourly": Proof.AWAITED}
@@ -284,9 +266,9 @@ def reject_the_new_value(service: ScriptedService, old: str) -> None:
 
 
 def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_which_node_and_how(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, service = on_both
+    organisation, service = staged
     old = organisation.add_token(TOKEN, "ticketing", overlap="1d")
     for name in ("proven", "scheduled"):
         organisation.add_workflow(name, TOKEN, **HOURLY)
@@ -352,10 +334,10 @@ def refuse_the_old_value(organisation: Organisation, service: ScriptedService) -
     ],
 )
 def test_a_production_run_that_fails_for_another_reason_neither_proves_nor_condemns(
-    staged: Staged, clock: Any, fail: Callable[[Organisation, ScriptedService], None]
+    on_file: Staged, clock: Any, fail: Callable[[Organisation, ScriptedService], None]
 ) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock, by_hand={})
+    organisation, service = on_file
+    rotation = watch(on_file, clock, by_hand={})
     fail(organisation, service)
     assert run(organisation, "by-hand").status == "failed"
     for _ in range(2):
@@ -366,9 +348,9 @@ def test_a_production_run_that_fails_for_another_reason_neither_proves_nor_conde
     assert told(organisation, "rotation-rolled-back") == []
 
 
-def test_a_test_that_is_refused_judges_no_value_that_is_in_use(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock, by_hand={})
+def test_a_test_that_is_refused_judges_no_value_that_is_in_use(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
+    rotation = watch(on_file, clock, by_hand={})
     with organisation.services.database.read() as connection:
         workflow = organisation.services.runs.definitions.get(connection, "by-hand")
     service.fail_next("/v1/account", status=401)

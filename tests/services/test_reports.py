@@ -1,9 +1,8 @@
 """Runs that another engine has run: which value they judge, and what they are not believed of."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -17,14 +16,11 @@ from tests.services.staging import (
     Staged,
     begin_by_hand,
     get_rotation,
-    stage,
-    start_organisation,
     step_to,
     told,
 )
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.tables import audit
-from worker.bootstrap import Services
 from worker.domain.proof import Proof
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
@@ -34,25 +30,11 @@ from worker.services.runs.reports import Report, Reported
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WORKFLOW, OTHER = "ticket-sync", "ticket-report"
 REFUSED: dict[str, Any] = {"status": "failed", "node": "call", "cause": Cause.REJECTED, "message": "401 there"}
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
-
-
-@pytest.fixture
-def on_both(services: Services) -> Iterator[Staged]:
-    with start_organisation(services) as made:
-        yield made
-
-
-def watch(staged: Staged, clock: Any, *others: str, **policy: Any) -> Rotation:
+def watch(on_file: Staged, clock: Any, *others: str, **policy: Any) -> Rotation:
     """The rotation of an item that `WORKFLOW` (and others) use, activated an hour ago."""
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing", **{"overlap": "1d"} | policy)
     for name in (WORKFLOW, *others):
         organisation.add_workflow(name, TOKEN)
@@ -97,9 +79,9 @@ def reports_kept(organisation: Organisation) -> list[tuple[str, str, str | None]
         return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(runs.c.id))]
 
 
-def test_a_refusal_judges_what_its_node_used_and_nothing_else(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+def test_a_refusal_judges_what_its_node_used_and_nothing_else(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     report(organisation, **REFUSED | {"node": "start"})
     assert look(organisation, rotation).state is State.WATCHING
     assert stands(organisation, rotation) is Proof.AWAITED
@@ -107,8 +89,8 @@ def test_a_refusal_judges_what_its_node_used_and_nothing_else(staged: Staged, cl
     assert look(organisation, rotation).state is State.ROLLED_BACK
 
 
-def test_a_report_without_versions_is_refused_with_the_whole_command(on_both: Staged) -> None:
-    organisation, _ = on_both
+def test_a_report_without_versions_is_refused_with_the_whole_command(staged: Staged) -> None:
+    organisation, _ = staged
     with pytest.raises(InvalidInputError) as caught:
         report(organisation, workflow="month end", started_at=None)
     assert str(caught.value).endswith(": nightkey run report 'month end' --status completed --started-at TIME")
@@ -126,10 +108,10 @@ USED_THE_OLD: dict[str, Callable[[Rotation], dict[str, Any]]] = {
 @pytest.mark.parametrize("how", USED_THE_OLD)
 @pytest.mark.parametrize("ended", [{}, REFUSED])
 def test_a_run_that_used_the_old_version_says_nothing_of_the_new(
-    staged: Staged, clock: Any, how: str, ended: dict[str, Any]
+    on_file: Staged, clock: Any, how: str, ended: dict[str, Any]
 ) -> None:
-    organisation, service = staged
-    rotation = watch(staged, clock)
+    organisation, service = on_file
+    rotation = watch(on_file, clock)
     reported = report(organisation, **ended | USED_THE_OLD[how](rotation))
     assert reported.used == {TOKEN: 1}
     clock.advance(2 * DAY)
@@ -140,27 +122,27 @@ def test_a_run_that_used_the_old_version_says_nothing_of_the_new(
 
 @pytest.mark.parametrize("how", [{}, {"started_at": None, "used": {TOKEN: 2}}])
 def test_a_run_that_began_with_the_activation_used_the_new_version(
-    staged: Staged, clock: Any, how: dict[str, Any]
+    on_file: Staged, clock: Any, how: dict[str, Any]
 ) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     assert report(organisation, **{"started_at": rotation.activated_at} | how).used == {TOKEN: 2}
     assert stands(organisation, rotation) is Proof.PROVEN
 
 
-def test_a_pinned_workflow_used_what_it_is_pinned_to(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+def test_a_pinned_workflow_used_what_it_is_pinned_to(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     organisation.services.runs.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
     assert report(organisation).used == {TOKEN: 1}
     assert stands(organisation, rotation) is Proof.PINNED
 
 
 def test_what_was_held_behind_another_used_the_old_version_also_when_that_is_told_later(
-    on_both: Staged, clock: Any
+    staged: Staged, clock: Any
 ) -> None:
-    organisation, _ = on_both
-    rotation = watch(on_both, clock, OTHER, canary=OTHER)
+    organisation, _ = staged
+    rotation = watch(staged, clock, OTHER, canary=OTHER)
     held_at = clock()
     assert report(organisation, started_at=held_at).used == {TOKEN: 1}
     clock.advance(HOUR)
@@ -175,8 +157,8 @@ def test_what_was_held_behind_another_used_the_old_version_also_when_that_is_tol
     assert stands(organisation, rotation) is Proof.PROVEN
 
 
-def test_a_version_that_was_never_in_use_was_used_by_nobody(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
+def test_a_version_that_was_never_in_use_was_used_by_nobody(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow(WORKFLOW, TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
@@ -194,10 +176,10 @@ def test_a_version_that_was_never_in_use_was_used_by_nobody(staged: Staged, cloc
 
 
 def test_a_run_is_believed_once_however_often_and_however_differently_it_is_told(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     assert report(organisation, external_id="run-17").new
     for told_again in ({}, {"started_at": None, "used": {TOKEN: 2}}, {"started_at": clock() - DAY}, REFUSED):
         assert not report(organisation, **{"external_id": "run-17"} | told_again).new
@@ -208,10 +190,10 @@ def test_a_run_is_believed_once_however_often_and_however_differently_it_is_told
 
 @pytest.mark.parametrize("how", [{}, {"started_at": None, "used": {TOKEN: 2}}])
 def test_a_run_without_an_id_that_is_told_twice_changes_nothing_more(
-    staged: Staged, clock: Any, how: dict[str, Any]
+    on_file: Staged, clock: Any, how: dict[str, Any]
 ) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     for _ in range(2):
         assert report(organisation, **how).used == {TOKEN: 2}
     assert stands(organisation, rotation) is Proof.PROVEN
@@ -223,10 +205,10 @@ def test_a_run_without_an_id_that_is_told_twice_changes_nothing_more(
 
 
 def test_an_id_of_a_run_of_another_workflow_is_refused_and_not_taken_for_told(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock, OTHER)
+    organisation, _ = on_file
+    rotation = watch(on_file, clock, OTHER)
     report(organisation, external_id="17")
     with pytest.raises(RefusedError, match=f"run '17' was reported before, as one of {WORKFLOW}"):
         report(organisation, workflow=OTHER, external_id="17", **REFUSED)
@@ -234,9 +216,9 @@ def test_an_id_of_a_run_of_another_workflow_is_refused_and_not_taken_for_told(
     assert look(organisation, rotation).state is State.ROLLED_BACK
 
 
-def test_of_two_who_tell_of_one_run_at_once_one_is_heard(on_both: Staged, clock: Any) -> None:
-    organisation, _ = on_both
-    rotation = watch(on_both, clock)
+def test_of_two_who_tell_of_one_run_at_once_one_is_heard(staged: Staged, clock: Any) -> None:
+    organisation, _ = staged
+    rotation = watch(staged, clock)
     ready = Barrier(2)
 
     def tell(_: int) -> bool:
@@ -261,10 +243,10 @@ def test_of_two_who_tell_of_one_run_at_once_one_is_heard(on_both: Staged, clock:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_kept(
-    staged: Staged, clock: Any, given: dict[str, Any], says: str
+    on_file: Staged, clock: Any, given: dict[str, Any], says: str
 ) -> None:
-    organisation, _ = staged
-    rotation = watch(staged, clock)
+    organisation, _ = on_file
+    rotation = watch(on_file, clock)
     with pytest.raises(NightkeyError) as caught:
         report(organisation, **given)
     assert says in str(caught.value)
@@ -273,9 +255,9 @@ def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_kept(
     assert stands(organisation, rotation) is Proof.UNPROVABLE
 
 
-def test_each_report_stands_in_the_record_with_who_told_it(staged: Staged, clock: Any) -> None:
-    organisation, _ = staged
-    watch(staged, clock)
+def test_each_report_stands_in_the_record_with_who_told_it(on_file: Staged, clock: Any) -> None:
+    organisation, _ = on_file
+    watch(on_file, clock)
     report(organisation, external_id="run-17")
     report(organisation, external_id="run-17")
     with organisation.services.database.read() as connection:

@@ -1,6 +1,5 @@
 """What may pass is tried again, what cannot is not; tries, last error and next try stand on the rotation."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from tests.services.staging import (
     begin_by_hand,
     drive_on,
     get_rotation,
-    stage,
     step_to,
     turn_to_next,
 )
@@ -24,22 +22,14 @@ from worker.domain.saga import State
 from worker.rows import rotation_leases as lease_rows
 from worker.wording import say, say_each
 
-IN_THE_FOLDER = ""
-"""The address of a vault's own database, which is a file."""
 CUT_OFF_LIMIT = 10
-
-
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, IN_THE_FOLDER, clock) as made:
-        yield made
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 504, 599])
 def test_an_answer_that_may_be_another_one_later_is_asked_for_again(
-    staged: Staged, clock: Any, status: int
+    on_file: Staged, clock: Any, status: int
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.fail_next("/v1/tokens", status=status, method="POST")
@@ -57,8 +47,8 @@ def test_an_answer_that_may_be_another_one_later_is_asked_for_again(
     ("status", "cause"),
     [(403, "rejected"), (407, "rejected"), (404, "mistake"), (410, "mistake"), (422, "mistake")],
 )
-def test_an_answer_that_stays_the_same_is_not_asked_for_again(staged: Staged, status: int, cause: str) -> None:
-    organisation, service = staged
+def test_an_answer_that_stays_the_same_is_not_asked_for_again(on_file: Staged, status: int, cause: str) -> None:
+    organisation, service = on_file
     old = organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.fail_next("/v1/tokens", status=status, method="POST", times=1000)
@@ -70,9 +60,9 @@ def test_an_answer_that_stays_the_same_is_not_asked_for_again(staged: Staged, st
 
 
 def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_shown(
-    staged: Staged, clock: Any, tmp_path: Path
+    on_file: Staged, clock: Any, tmp_path: Path
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.INSTALLED)
@@ -109,8 +99,8 @@ def test_tries_their_last_error_and_the_next_one_stand_on_the_rotation_and_are_s
     assert (listed["error"], listed["next_at"]) == (shown["error"], shown["next_at"])
 
 
-def test_a_step_that_succeeds_leaves_nothing_of_its_failures_to_the_next(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_a_step_that_succeeds_leaves_nothing_of_its_failures_to_the_next(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
@@ -131,9 +121,9 @@ def test_a_step_that_succeeds_leaves_nothing_of_its_failures_to_the_next(staged:
 
 
 def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_anew(
-    staged: Staged, clock: Any
+    on_file: Staged, clock: Any
 ) -> None:
-    organisation, service = staged
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.INSTALLED)
@@ -157,8 +147,8 @@ def test_a_person_has_a_step_tried_again_before_its_time_and_its_pauses_begin_an
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
 
 
-def test_a_step_that_keeps_ending_its_worker_is_not_tried_for_ever(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_a_step_that_keeps_ending_its_worker_is_not_tried_for_ever(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     old = organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     for _ in range(CUT_OFF_LIMIT + 1):
@@ -171,8 +161,8 @@ def test_a_step_that_keeps_ending_its_worker_is_not_tried_for_ever(staged: Stage
     assert service.is_live(old)
 
 
-def test_workers_that_end_in_the_middle_and_outages_are_counted_apart(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_workers_that_end_in_the_middle_and_outages_are_counted_apart(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     service.fail_next("/v1/tokens", times=6, method="POST")

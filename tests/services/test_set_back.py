@@ -3,16 +3,14 @@
 On SQLite, whose rows know one clock; the rules themselves are tables in `tests/unit/test_clocks.py`.
 """
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text, update
 
 from tests.services.dues import find_due
-from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, stage, step_to
+from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, step_to
 from vaultcore.ids import new_id
 from worker.domain.pulses import Kind
 from worker.domain.saga import State
@@ -35,17 +33,11 @@ def ahead(request: pytest.FixtureRequest) -> timedelta:
     return getattr(request, "param", HOURS)
 
 
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, "", clock) as made:
-        yield made
-
-
 @both
 def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
@@ -59,8 +51,8 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
 
 
-def test_who_lives_keeps_its_lease(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_who_lives_keeps_its_lease(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
@@ -78,8 +70,8 @@ def test_who_lives_keeps_its_lease(staged: Staged, clock: Any, ahead: timedelta)
         assert lease_rows.is_held(connection, held, now=clock())
 
 
-def test_a_pause_after_an_outage_is_a_pause_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, service = staged
+def test_a_pause_after_an_outage_is_a_pause_from_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
@@ -100,8 +92,8 @@ def test_a_pause_after_an_outage_is_a_pause_from_now(staged: Staged, clock: Any,
 
 
 @both
-def test_an_overlap_lasts_as_long_as_it_should_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, service = staged
+def test_an_overlap_lasts_as_long_as_it_should_from_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, service = on_file
     old = organisation.add_token(TOKEN, "ticketing", days=2000)
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
@@ -121,8 +113,8 @@ def test_an_overlap_lasts_as_long_as_it_should_from_now(staged: Staged, clock: A
     assert not service.is_live(old)
 
 
-def test_a_request_for_approval_stands_for_its_time(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_a_request_for_approval_stands_for_its_time(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     clock.advance(ahead)
     organisation.add_token(TOKEN, "ticketing", mode="approve")
     (opened,) = organisation.night()
@@ -137,9 +129,9 @@ def test_a_request_for_approval_stands_for_its_time(staged: Staged, clock: Any, 
 
 @both
 def test_a_night_of_the_future_gets_its_slot_now_and_that_time_has_its_own_night(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing", days=5 + ahead / DAY)
     clock.advance(ahead)
     slot = clock()
@@ -156,9 +148,9 @@ def test_a_night_of_the_future_gets_its_slot_now_and_that_time_has_its_own_night
 
 
 def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     slot, lease = clock(), timedelta(minutes=15)
 
     def claim() -> bool:
@@ -176,8 +168,8 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
     assert claim()
 
 
-def test_a_workflow_runs_by_its_schedule_as_it_is_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_a_workflow_runs_by_its_schedule_as_it_is_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     clock.advance(ahead)
@@ -189,9 +181,9 @@ def test_a_workflow_runs_by_its_schedule_as_it_is_now(staged: Staged, clock: Any
 
 
 def test_a_run_that_died_ahead_of_its_time_is_found_lost_in_its_time(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     clock.advance(ahead)
@@ -212,8 +204,8 @@ def test_a_run_that_died_ahead_of_its_time_is_found_lost_in_its_time(
         assert connection.execute(select(runs.c.completed_at)).scalar_one() is not None
 
 
-def test_a_notice_is_sent_again_after_its_pause_from_now(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_a_notice_is_sent_again_after_its_pause_from_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.counterparts.sink.stop()
     clock.advance(ahead)
@@ -226,9 +218,9 @@ def test_a_notice_is_sent_again_after_its_pause_from_now(staged: Staged, clock: 
 
 
 def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     slot = clock()
     organisation.services.night.nights.begin(slot)
@@ -246,8 +238,8 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     assert max(_waiting(organisation)) <= clock() + 6 * MINUTE
 
 
-def test_a_heartbeat_is_tried_again_at_once(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_a_heartbeat_is_tried_again_at_once(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
         connection.execute(
@@ -263,9 +255,9 @@ def test_a_heartbeat_is_tried_again_at_once(staged: Staged, clock: Any, ahead: t
 
 
 def test_what_was_found_ahead_of_its_time_is_resolved_by_the_next_scan(
-    staged: Staged, clock: Any, ahead: timedelta
+    on_file: Staged, clock: Any, ahead: timedelta
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2000, mode="notify")
     organisation.services.night.nights.record()
     clock.advance(ahead)
@@ -278,8 +270,8 @@ def test_what_was_found_ahead_of_its_time_is_resolved_by_the_next_scan(
     assert ("lapsed", "prod-crm-password") not in organisation.findings()
 
 
-def test_what_was_never_ahead_is_left_as_it_is(staged: Staged, clock: Any) -> None:
-    organisation, service = staged
+def test_what_was_never_ahead_is_left_as_it_is(on_file: Staged, clock: Any) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
@@ -294,8 +286,8 @@ def test_what_was_never_ahead_is_left_as_it_is(staged: Staged, clock: Any) -> No
     assert _everything(organisation) == before
 
 
-def test_mending_twice_mends_nothing_more(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, service = staged
+def test_mending_twice_mends_nothing_more(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     clock.advance(ahead)
@@ -307,8 +299,8 @@ def test_mending_twice_mends_nothing_more(staged: Staged, clock: Any, ahead: tim
     assert organisation.services.upkeep.clock_repair.mend() == 0
 
 
-def test_a_sign_of_life_from_the_future_is_nobodys(staged: Staged, clock: Any, ahead: timedelta) -> None:
-    organisation, _ = staged
+def test_a_sign_of_life_from_the_future_is_nobodys(on_file: Staged, clock: Any, ahead: timedelta) -> None:
+    organisation, _ = on_file
     clock.advance(ahead)
     renew = organisation.services.upkeep.signs_of_life.begin(Kind.WORKER)
     clock.advance(-ahead)
@@ -331,9 +323,9 @@ def test_a_sign_of_life_from_the_future_is_nobodys(staged: Staged, clock: Any, a
     ],
 )
 def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
-    staged: Staged, clock: Any, damage: str
+    on_file: Staged, clock: Any, damage: str
 ) -> None:
-    organisation, _ = staged
+    organisation, _ = on_file
     services = organisation.services
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
