@@ -8,12 +8,13 @@ BIN := $(VENV)/bin
 run: env
 	@$(BIN)/nightkey demo
 
+# Two cores have work for three: many tests wait for a process or a server
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 # The same tests, with what they leave out
 cover: env
@@ -27,8 +28,8 @@ databases: env
 servers: env
 	$(BIN)/pytest -m long tests/integration
 
-# Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite: on one), and an
-# `up` whose wall clock jumps
+# Kills at every point of every story of a rotation, and more chaos, on both databases (make faults ONLY=sqlite:
+# on one), and an `up` whose wall clock jumps
 faults: env
 	$(BIN)/pytest --numprocesses 2 -m long tests/faults $(if $(ONLY),-k "$(ONLY) or wall_clock")
 

@@ -16,7 +16,7 @@ from worker.web.app import build_app
 from worker.web.connections import ConnectionLimits
 from worker.web.serving import Server, open_listener, show_address
 
-_SECONDS_MAX = 30
+_SECONDS_MAX = 120
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class PostgresDouble:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(120)
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):

@@ -108,6 +108,6 @@ def test_a_vault_that_a_worker_has_open_is_backed_up_and_not_restored_over(
         )
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(90)
+        worker.wait(300)
     nightkey("restore", str(file), "--replace")
     assert nightkey.json("item", "show", ITEM)["version"] == 1

@@ -528,13 +528,13 @@ def test_keys_are_checked_while_every_run_waits(tmp_path, clock, monkeypatch):
         gate = service.gate("/v1/account", method="GET")
         with serve(services) as front:
             first = pool.submit(front.call, "/workflows/sync/account", key=key)
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(120)
             second = pool.submit(front.call, "/workflows/sync/echo", {"n": 2}, key=key)
             assert front.call("/workflows/sync/echo", key="wfk_x").status == 401
             assert front.send("GET", "/health").status == 200
             assert not second.done()
             gate.open()
-            assert (first.result(30).status, second.result(30).body) == (200, {"n": 2})
+            assert (first.result(120).status, second.result(120).body) == (200, {"n": 2})
     services.close()
 
 
@@ -550,12 +550,12 @@ def test_large_bodies_wait_unread_while_small_ones_pass(tmp_path, clock, monkeyp
         gate = service.gate("/v1/account", method="GET")
         with serve(services) as front:
             first = pool.submit(front.call, "/workflows/sync/account", large, key=key)
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(120)
             second = pool.submit(front.call, "/workflows/sync/echo", large, key=key)
             assert front.call("/workflows/sync/echo", large[1:-1], key=key).status == 200
             assert not second.done()
             gate.open()
-            assert (first.result(30).status, second.result(30).body) == (200, large)
+            assert (first.result(120).status, second.result(120).body) == (200, large)
     services.close()
 
 
@@ -569,11 +569,11 @@ def test_what_is_running_is_answered_before_the_server_ends(tmp_path, clock):
         gate = service.gate("/v1/account", method="GET")
         with serve(services) as front:
             under_way = pool.submit(front.call, "/workflows/sync/account", key=key)
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(120)
             front.server.should_exit = True
             _wait_until_closed(front)
             gate.open()
-            answered = under_way.result(30)
+            answered = under_way.result(120)
     assert (answered.status, token in json.dumps(answered.body)) == (200, False)
     assert [row.status for row in Moves(services).sql(select(runs.c.status))] == ["completed"]
     services.close()

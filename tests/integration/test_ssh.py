@@ -431,7 +431,7 @@ def answer(greeting: bytes, *, ends: bool) -> Iterator[int]:
                 caller.sendall(greeting)
                 if ends:
                     caller.shutdown(socket.SHUT_WR)
-                over.wait(30)
+                over.wait(120)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -439,7 +439,7 @@ def answer(greeting: bytes, *, ends: bool) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             over.set()
-            thread.join(30)
+            thread.join(120)
 
 
 # The rotators
@@ -504,6 +504,8 @@ def stage_key(
 
 
 class TestSshKey(RotatorContract):
+    cut_every = 5
+
     @pytest.fixture(autouse=True)
     def _root(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         self.root = tmp_path_factory
@@ -541,6 +543,7 @@ BY_ADMIN = {"command": "set-password", "admin": "admin", "admin_password": "{{ v
 class TestSshPassword(RotatorContract):
     """The user sets its own."""
 
+    cut_every = 5
     settings: Mapping[str, Any] = OWN
 
     @pytest.fixture(autouse=True)
@@ -555,6 +558,16 @@ class TestSshPassword(RotatorContract):
 
 class TestSshPasswordByAdmin(TestSshPassword):
     settings = BY_ADMIN
+
+
+@pytest.mark.long
+class TestSshKeyCutEverywhere(TestSshKey):
+    cut_every = 1
+
+
+@pytest.mark.long
+class TestSshPasswordCutEverywhere(TestSshPassword):
+    cut_every = 1
 
 
 # `ssh-key`

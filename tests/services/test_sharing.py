@@ -447,7 +447,7 @@ def test_who_joins_a_family_waits_for_who_changes_one_of_its_copies(made: Servic
             joining = pool.submit(made.items.update, CRM, copied, actor="test")
             _wait_for_locks(made, 1, joining.done)
             made.vault.update(connection, copy.id, expires_at=made.clock() + 50 * DAY, actor="test")
-        assert joining.result(60).follow == (BILLING,)
+        assert joining.result(120).follow == (BILLING,)
 
 
 def _wait_for_locks(made: Services, count: int, is_over: Callable[[], bool]) -> None:
