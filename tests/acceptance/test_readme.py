@@ -69,7 +69,7 @@ class Walk:
         if self._sink is None:
             return ""
         self._sink.terminate()
-        printed, _ = self._sink.communicate(timeout=10)
+        printed, _ = self._sink.communicate(timeout=120)
         self._sink = None
         return printed
 

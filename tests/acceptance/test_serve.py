@@ -172,7 +172,7 @@ def test_a_missing_extra_is_named(nightkey: Nightkey, package: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 2
     assert done.stderr == f"nightkey: serve needs {package}: pip install 'nightkey[web]'\n"

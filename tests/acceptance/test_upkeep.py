@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.running_up import apply_clockwork, ask, is_gone, kill, look_back, run_up
+from worker.domain.pulses import Patience
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(tmp_path: Path, ringing: N
     with run_up(ringing) as up:
         up.wait_until_ready()
         os.kill(up.children("worker")[0], signal.SIGSTOP)
-        assert up.stop(seconds=40) == 0
+        assert up.stop(seconds=Patience().stop_busy) == 0
         assert "did not end in time, and was killed" in up.said()
 
 
