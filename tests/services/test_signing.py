@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import jwt as pyjwt
@@ -16,7 +15,7 @@ from joserfc.errors import InvalidKeyIdError
 
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.organisation import Organisation
-from tests.services.staging import drive_on, get_rotation, stage, step_to, turn_to_next
+from tests.services.staging import Staged, drive_on, get_rotation, step_to, turn_to_next
 from vaultcore.errors import ConfigurationError, CounterpartError, RefusedError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
@@ -30,9 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 
 
 @pytest.fixture
-def organisation(tmp_path: Path, clock: Any) -> Iterator[Organisation]:
-    with stage(tmp_path, "", clock) as (made, _):
-        yield made
+def organisation(on_file: Staged) -> Organisation:
+    return on_file[0]
 
 
 def add_key(organisation: Organisation, value: Secret, **settings: Any) -> None:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from tests.organisation import Organisation, read_token
-from tests.services.staging import stage
+from tests.services.staging import add_route, stage
 from vaultcore.model import UNCHANGED
 from vaultcore.quiet import parse_quiet
-from vaultcore.secret import Secret
 from worker.delivery.formats import to_text
 from worker.rows import findings as finding_rows
 from worker.rows.notices import Notice
@@ -33,11 +32,7 @@ TOKEN = "prod-ticketing-api-token"
 @pytest.fixture
 def organisation(tmp_path: Path, database_url: str, clock: Any) -> Iterator[Organisation]:
     with stage(tmp_path, database_url, clock, patience_hours=200) as (made, _):
-        services = made.services
-        url = Secret(f"json://{made.counterparts.sink.url[7:]}/operators")
-        with services.database.write() as connection:
-            operators = services.owners.get(connection, "operators")
-            services.owners.add_route(connection, operators, url, shown="json://sink", actor="test")
+        add_route(made, "operators")
         yield made
 
 

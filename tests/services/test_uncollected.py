@@ -1,15 +1,13 @@
 """A new key that nobody collects: its owner hears again as the time runs out, then the old key stays."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from tests.organisation import Organisation, read_token
-from tests.services.staging import drive_on, get_rotation, stage, told
+from tests.services.staging import Staged, drive_on, get_rotation, told
 from vaultcore.errors import RefusedError
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
@@ -24,9 +22,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def organisation(tmp_path: Path, clock: Any) -> Iterator[Organisation]:
-    with stage(tmp_path, "", clock) as (made, _):
-        yield made
+def organisation(on_file: Staged) -> Organisation:
+    return on_file[0]
 
 
 def add_key(organisation: Organisation, **policy: Any) -> str:

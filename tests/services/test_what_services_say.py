@@ -1,24 +1,17 @@
 """A service that says a value that it was sent where nobody looks for it: it is not stored, shown or logged."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from nightkey_demo.loopback import Answer, Incoming
-from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, stage
+from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation
 from vaultcore.tables import metadata
 from worker.workflows.bare import bare
-
-
-@pytest.fixture
-def staged(tmp_path: Path, clock: Any) -> Iterator[Staged]:
-    with stage(tmp_path, "", clock) as made:
-        yield made
 
 
 def hex_labels(value: str) -> str:
@@ -41,8 +34,8 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("status", [302, 200])
-def test_no_form_of_a_value_gets_anywhere(staged: Staged, clock: Any, capfd: Any, status: int) -> None:
-    organisation, service = staged
+def test_no_form_of_a_value_gets_anywhere(on_file: Staged, clock: Any, capfd: Any, status: int) -> None:
+    organisation, service = on_file
     seen: set[str] = {organisation.add_token(TOKEN, "ticketing")}
     organisation.add_workflow("ticket-sync", TOKEN, path="/v1/tickets")
     forms = cycle(FORMS.values())
