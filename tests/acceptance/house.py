@@ -1,5 +1,6 @@
 """A data folder, and the command in this process: what a process of its own would take seconds for."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -24,4 +25,5 @@ class House:
             os.umask(mask)
             sys.argv = before
             sys.stdin, sys.stdout, sys.stderr = streams
+            gc.collect()  # a process that ended would hold no database open
         return 0
