@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import make_url
+
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,23 @@ def drop_database(server: str, name: str) -> None:
 def run_sql(address: str, *statements: str) -> None:
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(";".join(statements))
+
+
+def wait_until_left(address: str) -> None:
+    """Until nobody is connected to that database, if it is one on a server: that notices a moment later that
+    somebody has left. The address is SQLAlchemy's.
+    """
+    url = make_url(address)
+    if url.get_backend_name() != "postgresql":
+        return
+    server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    until = time.monotonic() + _PATIENCE
+    with psycopg.connect(server, autocommit=True) as connection:
+        while connection.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = %s", [url.database]
+        ).fetchone():
+            assert time.monotonic() < until, f"somebody is still connected to {url.database}"
+            time.sleep(0.05)
 
 
 def show_for_sqlalchemy(address: str) -> str:

@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import insert, text
 
+from tests.postgres import wait_until_left
 from tests.services.conftest import Moves
 from tests.services.staging import what_is_wrong
 from vaultcore import sqlite_copy
@@ -61,6 +62,7 @@ def back_up(services: Services, file: Path, *, replace: bool = False) -> Backup:
 def restore(services: Services, file: Path, *, replace: bool = False) -> Restored:
     """As the command does, when nothing works on the vault."""
     services.close()
+    wait_until_left(services.settings.database)
     return make_restores(services.settings, services.clock).restore(file, replace=replace, actor="test")
 
 
@@ -162,6 +164,7 @@ def test_a_backup_moves_to_a_home_that_has_its_keyring_and_no_vault(
         moves.sql("DROP SCHEMA public CASCADE")
         moves.sql("CREATE SCHEMA public")
     moves.services.close()
+    wait_until_left(moves.services.settings.database)
     settings = load_settings(
         tmp_path / "second",
         database_url=f"sqlite:///{tmp_path / 'second.db'}" if "sqlite" in database_url else database_url,
@@ -305,10 +308,10 @@ def test_nothing_is_restored_while_somebody_works_on_the_vault(moves: Moves, tmp
 def test_who_opens_the_database_by_other_means_is_seen_too(moves: Moves, tmp_path: Path) -> None:
     moves.add()
     back_up(moves.services, tmp_path / "backup")
-    url = moves.services.database.engine.url
+    url, settings = moves.services.database.engine.url, moves.services.settings
     moves.services.close()
     with hold_open(url), pytest.raises(RefusedError, match=r"has .* open|connected to the database"):
-        restore(moves.services, tmp_path / "backup", replace=True)
+        make_restores(settings, moves.services.clock).restore(tmp_path / "backup", replace=True, actor="test")
     restore(moves.services, tmp_path / "backup", replace=True)
 
 

@@ -12,6 +12,7 @@ import pytest
 from nightkey_demo.loopback import Answer
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
+from tests.postgres import wait_until_left
 from tests.services.staging import (
     TOKEN,
     Staged,
@@ -69,6 +70,7 @@ def back_up(organisation: Organisation, file: Path) -> None:
 def put_back(organisation: Organisation, file: Path) -> None:
     services = organisation.services
     services.close()
+    wait_until_left(services.settings.database)
     make_restores(services.settings, services.clock).restore(file, replace=True, actor="test")
     let_leases_lapse(services)
 
