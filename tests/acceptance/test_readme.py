@@ -49,7 +49,7 @@ class Walk:
         script = f"set -e\nexport NIGHTKEY_HOME={self._folder}/nightkey-try\n{script}"
         done = subprocess.run(
             ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=self._folder,
-            env=self._environment, timeout=300,
+            env=self._environment, timeout=600,
         )  # fmt: skip
         assert done.returncode == status, f"{block}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -74,6 +74,7 @@ class Walk:
         return printed
 
 
+@pytest.mark.timeout(1200)  # thirty commands that each begin anew
 def test_the_walk_works_as_it_stands(walk: Walk) -> None:
     blocks = read_blocks(README, "## Five minutes to the first rotation", "## Where to go on")
     setup, sink, workflow, item, night, proof = blocks

@@ -97,6 +97,7 @@ class SshServer:
     ) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(120)
+        assert not self._thread.is_alive()
 
     def _is_too_long(self, keys: Path) -> bool:
         return self.lines_max is not None and len(keys.read_bytes().splitlines()) > self.lines_max
@@ -142,19 +143,22 @@ class SshServer:
             "HOME": str(home),
             "SSH_ROOT": str(self.root),
         }
-        local = await asyncio.create_subprocess_exec(
+        beginning = asyncio.ensure_future(asyncio.create_subprocess_exec(
             "/bin/sh", "-c", command,
             cwd=home, env=environment, start_new_session=True, user=self.runs_as,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        ))  # fmt: skip
+        try:
+            local = await asyncio.shield(beginning)
+        except asyncio.CancelledError:  # else it would be waited for, however long it takes
+            await _kill(await beginning)
+            raise
         feeding = asyncio.ensure_future(_feed(process.stdin, local.stdin))
         try:
             await asyncio.gather(_drain(local.stdout, process.stdout), _drain(local.stderr, process.stderr))
             status = await local.wait()
         except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(local.pid, signal.SIGKILL)
-            await local.communicate()
+            await _kill(local)
             raise
         finally:
             feeding.cancel()
@@ -163,6 +167,12 @@ class SshServer:
                 process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
             else:
                 process.exit(status)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.communicate()
 
 
 class _Visit(asyncssh.SSHServer):
