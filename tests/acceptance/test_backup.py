@@ -6,14 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from nightkey_demo.counterparts import Counterparts
 from tests.acceptance.conftest import Nightkey, write_token_policy
 from tests.acceptance.running_up import ask
 
 ITEM = "prod-orders-api-token"
-pytestmark = pytest.mark.timeout(600)  # each command is a process of its own, on two cores that others use
 
 
 def complaint(nightkey: Nightkey, *words: str, status: int) -> str:

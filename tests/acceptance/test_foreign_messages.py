@@ -22,7 +22,6 @@ def open_home(nightkey: Nightkey) -> Iterator[Path]:
     os.umask(before)
 
 
-@pytest.mark.timeout(300)
 def test_forged_files_end_nobody_and_are_told_once(tmp_path: Path, nightkey: Nightkey, open_home: Path) -> None:
     folder = open_home / "broker" / "messages"
     for each in (folder.parent, folder):

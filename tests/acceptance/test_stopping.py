@@ -13,7 +13,6 @@ from tests.services.staging import ScriptedService
 
 TOKEN = "prod-ticketing-api-token"
 _SECONDS_MAX = 300
-pytestmark = pytest.mark.timeout(600)  # a dozen commands, one after the other
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from nightkey_demo.counterparts import Counterparts
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import look_back
@@ -49,7 +47,6 @@ def _environ(folder: Path) -> bytes:
         return b""
 
 
-@pytest.mark.timeout(300)
 def test_a_night_happens_under_up_and_sigterm_ends_it(
     tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
 ) -> None:

@@ -23,7 +23,6 @@ def ringing(nightkey: Nightkey) -> Nightkey:
     return nightkey
 
 
-@pytest.mark.timeout(300)
 def test_up_goes_on_whatever_is_killed_or_taken_away_and_leaves_nobody_behind(
     tmp_path: Path, ringing: Nightkey
 ) -> None:
@@ -89,7 +88,6 @@ def _becomes_readable(descriptor: int) -> bool:
     return bool(select.select([descriptor], [], [], 120)[0])
 
 
-@pytest.mark.timeout(300)
 def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
     tmp_path: Path, ringing: Nightkey
 ) -> None:
@@ -104,7 +102,6 @@ def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
         assert _wait_for_end(workers) == []
 
 
-@pytest.mark.timeout(300)
 def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, ringing: Nightkey) -> None:
     due = "--value-file - --mode auto --rotator random --lifetime 30d --expires-at 5d --consumers none"
     ringing("item", "create", "prod-crm-password", "--owner", "operators", *due.split(), value="a-value")
@@ -116,7 +113,6 @@ def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, ringin
     assert ask(ringing, "SELECT count(*) FROM rotations") == [(0,)]
 
 
-@pytest.mark.timeout(300)
 def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_after_days(
     tmp_path: Path, ringing: Nightkey
 ) -> None:
@@ -133,7 +129,6 @@ def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_af
         up.stop()
 
 
-@pytest.mark.timeout(300)
 def test_a_worker_that_hangs_does_not_hold_up_the_end(tmp_path: Path, ringing: Nightkey) -> None:
     """Stopped dead, with nothing to do: it is killed after some seconds, not after a minute."""
     with run_up(ringing) as up:
@@ -158,7 +153,6 @@ class _Slow(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.timeout(300)
 def test_what_runs_is_finished_before_the_end(tmp_path: Path, ringing: Nightkey) -> None:
     asked = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Slow", (_Slow,), {"asked": asked}))

@@ -33,7 +33,6 @@ def slots(nightkey: Nightkey) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
 def test_nights_begin_whatever_the_wall_clock_does_and_an_idle_worker_that_is_killed_holds_up_none(
     tmp_path: Path, nightkey: Nightkey, turned: TurnedClock
 ) -> None:

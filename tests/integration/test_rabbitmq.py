@@ -22,7 +22,6 @@ from worker.config import load_settings
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(400),
     pytest.mark.skipif(bool(MISSING), reason=MISSING),
 ]
 BODY = b'[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]'

@@ -100,7 +100,6 @@ def test_what_was_left_unacknowledged_is_put_back_or_taken_away(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_an_up_stands_firm_whatever_lies_there(tmp_path: Path, server: Any) -> None:
     nightkey = Nightkey(tmp_path / "home", {"NIGHTKEY_BROKER_URL": url_of(server)})
     nightkey("init")
