@@ -1,4 +1,4 @@
-"""Rotations among faults of every kind: a few whenever the tests run; `make chaos` has any number."""
+"""A hundred rotations among faults of every kind, on both databases; `make chaos` has any number."""
 
 import sys
 from pathlib import Path
@@ -9,17 +9,7 @@ from nightkey_demo.faces import Face
 from tests.faults.chaos import repeat, run_chaos
 from tests.faults.kill_runs import DATABASES
 
-FEW, ROTATIONS, SEED = 12, {"sqlite": 60, "postgresql": 40}, 20260301
-
-
-@pytest.mark.timeout(900)
-def test_nothing_is_lost_left_or_broken_in_a_little_chaos(tmp_path: Path) -> None:
-    outcome = run_chaos(rotations=FEW, seed=SEED, folder=tmp_path, server=None)
-    again = repeat(rotations=FEW, seed=SEED, database="sqlite", without=())
-    assert not outcome.violations, "\n".join([*outcome.violations, f"repeat: {again}"])
-    assert not outcome.strange, f"what left a service's call: {dict(outcome.strange)}; repeat: {again}"
-    assert outcome.finished >= FEW
-    assert outcome.faults
+ROTATIONS, SEED = {"sqlite": 60, "postgresql": 40}, 20260301
 
 
 @pytest.mark.long

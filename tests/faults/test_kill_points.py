@@ -19,7 +19,7 @@ CASES = [
     for database in DATABASES
     if ON_ONE.get(story, database) == database
 ]
-SOME = 12
+SOME = 8
 """Of so many points that follow each other, one is tried whenever the tests run; `make faults` tries each."""
 
 
