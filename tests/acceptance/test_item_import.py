@@ -30,7 +30,7 @@ BROKEN: list[Any] = [
         "expires_at": 4070908800,
         "secret": SMUGGLED,
     },
-    "no object",
+    "is not an object",
 ]
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_come_in_is_told_line_by_line_and_the_rest_does(nightkey: Ni
         "2 characters",
         "has that id already",
         "expires_at is not a time",
-        "no object",
+        "is not an object",
     )
     for line, why in zip(done.stderr.splitlines(), told, strict=True):
         assert why in line

@@ -39,7 +39,7 @@ def verify(
     wrong = () if checked is None else checked.wrong
     if json:
         found = [
-            {"row": one.subject, "item": one.item, "detail": one.detail, "command": one.command}
+            {"row": one.subject, "item": one.item, "detail": say(one.detail), "command": one.command}
             for one in wrong
         ]
         more = {} if checked is None else {"checked": checked.rows, "changed": found}
