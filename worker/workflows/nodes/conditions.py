@@ -138,7 +138,7 @@ class TagCondition(Condition):
 class NumberCondition(Condition):
     """Leads on by how a number compares with another.
 
-    What is no number, or not a finite one, is a mistake. Its branches are `true` and `false`.
+    What is not a number, or not a finite one, is a mistake. Its branches are `true` and `false`.
     It reaches nothing: its test is to run it.
     """
 
@@ -158,7 +158,7 @@ class NumberCondition(Condition):
 class DateCondition(Condition):
     """Leads on by whether a date is before another, after it, or the same.
 
-    A date may have a time, and a zone, which is UTC where it has none; what is no date is a mistake. Its
+    A date may have a time, and a zone, which is UTC where it has none; what is not a date is a mistake. Its
     branches are `true` and `false`. It reaches nothing: its test is to run it.
     """
 
@@ -199,7 +199,7 @@ class BooleanCondition(Condition):
 class ArrayCondition(Condition):
     """Leads on by what an array contains, or by whether it is empty.
 
-    A part that is not text is compared as JSON. What is no array is a mistake. Its branches are `true` and
+    A part that is not text is compared as JSON. What is not an array is a mistake. Its branches are `true` and
     `false`. It reaches nothing: its test is to run it.
     """
 

@@ -69,8 +69,8 @@ class DateTransform(OneWayOn):
 
     Days, weeks, months and years keep the time of the day in the zone of the result; the day that a month does
     not have becomes its last (31 January and a month: 28 or 29 February). Seconds, minutes and hours are time
-    that passes. What is no date is a mistake, and so is what lies beyond the years 1 to 9999. `now` is the time
-    of this machine.
+    that passes. What is not a date is a mistake, and so is what lies beyond the years 1 to 9999. `now` is the
+    time of this machine.
     It reaches nothing: its test is to run it.
     """
 

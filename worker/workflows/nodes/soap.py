@@ -98,7 +98,7 @@ class Soap(OneWayOn):
     and the login go to the WSDL's own host and port alone, or to those of `endpoint` where it is named; nowhere
     else, whatever the WSDL says. Document types, entities and outsized answers are refused.
     The output is the answer as JSON: dates as ISO text, decimals as text, bytes as base64. What is missing, and
-    what is no number or date where the WSDL says one, is null.
+    what is not a number or date where the WSDL says one, is null.
     A fault is a failure, with output `{"fault": {"code", "message", "detail"}}`. It judges the credential with
     401, 403 or 407, with WS-Security's FailedAuthentication, InvalidSecurity or InvalidSecurityToken, with
     Client.Authentication, and with the codes in `rejectedCodes`. A fault that blames the receiver (Server), and
