@@ -229,14 +229,31 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     if not overlap.shown:
         standings = (*map(_doubt, standings), stand_check(waived=overlap.waived))
     if any(consumer.held for consumer in ordered):
-        canary = next((c for c in ordered if c.id == overlap.canary_id), None)
-        if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
-            return _found(State.WATCHING, (), now, standings, widens=True)
-        first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
-        if first.proof in (Proof.PROVEN, Proof.WAIVED):
-            return _found(State.WATCHING, (), now, standings, widens=True)
-        reason = Reason.of(Code.GOES_FIRST, why=first.why)
-        return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
+        return _judge_canary(overlap, ordered, standings, now)
+    reasons = _find_reasons(overlap, standings, now)
+    if not reasons:
+        return _found(State.RETIRING, (), now, standings)
+    quiet = None if overlap.callers is None else overlap.callers.quiet_from
+    looks = _next_look(now, overlap.ends, overlap.opens, quiet)
+    return _found(State.WATCHING, reasons, looks, standings)
+
+
+def _judge_canary(
+    overlap: Overlap, consumers: Sequence[Consumer], standings: tuple[ConsumerProof, ...], now: datetime
+) -> Verdict:
+    """While the others are held: whether the one that goes first has shown enough for them to follow."""
+    canary = next((c for c in consumers if c.id == overlap.canary_id), None)
+    if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
+        return _found(State.WATCHING, (), now, standings, widens=True)
+    first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
+    if first.proof in (Proof.PROVEN, Proof.WAIVED):
+        return _found(State.WATCHING, (), now, standings, widens=True)
+    reason = Reason.of(Code.GOES_FIRST, why=first.why)
+    return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
+
+
+def _find_reasons(overlap: Overlap, standings: tuple[ConsumerProof, ...], now: datetime) -> tuple[Reason, ...]:
+    """Why the old value has to stay; none: it may go now."""
     reasons: list[Reason] = []
     if overlap.ends is not None and now < overlap.ends:
         reasons.append(Reason.of(Code.OVERLAP, until=overlap.ends, beside=overlap.beside))
@@ -246,11 +263,7 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     reasons += [s.why for s in standings if s.proof not in _MOVED]
     if not reasons and (overlap.opens is None or now < overlap.opens):
         reasons.append(Reason.of(Code.MOMENT, at=overlap.opens))
-    if not reasons:
-        return _found(State.RETIRING, (), now, standings)
-    quiet = None if overlap.callers is None else overlap.callers.quiet_from
-    looks = _next_look(now, overlap.ends, overlap.opens, quiet)
-    return _found(State.WATCHING, tuple(reasons), looks, standings)
+    return tuple(reasons)
 
 
 def _doubt(standing: ConsumerProof) -> ConsumerProof:

@@ -6,7 +6,7 @@ state, if the claim still holds. `worker.domain.saga` decides where to go from e
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -32,9 +32,8 @@ from vaultcore.vault import Vault
 from worker.domain import saga
 from worker.domain.approvals import digest_request
 from worker.domain.reasons import Code, Reason
-from worker.domain.rotation import Rotation, apply, count_failure
-from worker.domain.saga import Failure, Limits, State, Step, Transition
-from worker.domain.states import StepResult
+from worker.domain.rotation import Rotation, apply
+from worker.domain.saga import Failure, State, Step, Transition
 from worker.outbound import held_at_most_until, permitted_by
 from worker.rotators.catalog import find_counterpart
 from worker.rows import rotation_changes as change_rows
@@ -42,18 +41,16 @@ from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.admission import Admission
-from worker.services.rotation.comparison import Comparison, Hold
+from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.conclusions import Conclusions, Ending, wait
 from worker.services.rotation.done import Done
 from worker.services.rotation.forward import ForwardSteps
 from worker.services.rotation.lease import Lease
-from worker.services.rotation.notices import RotationNotices
-from worker.services.rotation.proof import ConsumerProofs
 from worker.services.rotation.reasoned import ReasonedError, explain
 from worker.services.rotation.rollback import Rollback
 from worker.services.rotation.value_tests import ValueTests
 from worker.services.upkeep.anchors import Anchors
 from worker.services.upkeep.row_verification import RowVerification
-from worker.wording import say, say_all
 
 _log = structlog.get_logger(__name__)
 _TAMPERED_PAUSE = timedelta(hours=1)
@@ -75,23 +72,8 @@ class Advanced:
     moved: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class _End:
-    """How a try of a step ended: where the rotation goes, what its record says, what is written with it.
-
-    Without a `message` there is nothing new to record.
-    """
-
-    to: Transition
-    result: StepResult
-    message: str = ""
-    cause: Cause | None = None
-    values: Mapping[str, object] = field(default_factory=dict)
-    scrub: bool = False
-
-
-_Conclude = Callable[[Connection], _End]
-"""The end of a try, settled in the transaction that commits it."""
+_Conclude = Callable[[Connection], Ending]
+"""The end of a try, found in the transaction that commits it."""
 
 
 class Rotations:
@@ -106,13 +88,12 @@ class Rotations:
         forward: ForwardSteps,
         tests: ValueTests,
         rollback: Rollback,
-        proofs: ConsumerProofs,
         admission: Admission,
-        rotation_notices: RotationNotices,
+        conclusions: Conclusions,
         anchors: Anchors,
         comparison: Comparison,
         row_verification: RowVerification,
-        limits: Limits,
+        patience: timedelta,
         lease: timedelta,
         clock: Callable[[], datetime],
     ) -> None:
@@ -120,13 +101,12 @@ class Rotations:
         self._vault = vault
         self._audit = audit
         self._rollback = rollback
-        self._proofs = proofs
         self._admission = admission
-        self._rotation_notices = rotation_notices
+        self._conclusions = conclusions
         self._anchors = anchors
         self._comparison = comparison
         self._row_verification = row_verification
-        self._limits = limits
+        self._patience = patience
         self._lease = lease
         self._clock = clock
         self._tests = tests
@@ -206,7 +186,7 @@ class Rotations:
         except ConflictError:
             raise  # it was taken over: no outcome of the step
         except TamperedError as error:
-            self._commit(claimed, step, partial(self._stop, claimed, step, error))
+            self._commit(claimed, step, partial(self._conclusions.stop, claimed, step, error))
             return
         except TroubleError as error:
             if error.trouble not in _OF_THE_STEP:
@@ -220,16 +200,16 @@ class Rotations:
             failure = _judge(error, claimed, step)
         else:
             return
-        self._commit(claimed, step, partial(self._fail, claimed, item, step, failure))
+        self._commit(claimed, step, partial(self._conclusions.fail, claimed, item, step, failure))
 
     def _slack_ends(self, claimed: Rotation, item: Item | None) -> datetime:
         since = claimed.failing_since or self._clock()
-        return saga.slack_ends(since, None if item is None else item.expires_at, self._limits.patience)
+        return saga.slack_ends(since, None if item is None else item.expires_at, self._patience)
 
     def _act(self, claimed: Rotation, item: Item | None, step: Step) -> _Conclude:
         """Does the step's part outside, if it has one; what is left is for the transaction."""
         if item is None:
-            return partial(self._cancel, claimed, Reason.of(Code.DELETED))
+            return partial(self._conclusions.cancel, claimed, Reason.of(Code.DELETED))
         if step in (Step.EXPIRE, Step.ADMIT):
             return self._begin(claimed, item, step)
         stopped = self._stop_before(claimed, item, step)
@@ -238,22 +218,22 @@ class Rotations:
         self._check_allowed(claimed, item)
         unready = self._rollback.explain_unready(claimed, item) if step is Step.CREATE else None
         if unready is not None:
-            return partial(self._call_off, claimed, unready)
+            return partial(self._conclusions.call_off, claimed, unready)
         if step is Step.WATCH:
-            return partial(self._look, claimed, self._tests.show(claimed))
+            return partial(self._conclusions.look, claimed, self._tests.show(claimed))
         gated = step is Step.ACTIVATE and not claimed.one_way  # who has no value that works waits for no window
         held = self._admission.hold_for_window(claimed, item) if gated else None
         if held is not None:
-            return lambda _: _wait(claimed, held)
-        return partial(self._succeed, claimed, step, self._effects[step](claimed))
+            return lambda _: wait(claimed, held)
+        return partial(self._conclusions.succeed, claimed, step, self._effects[step](claimed))
 
     def _begin(self, claimed: Rotation, item: Item, step: Step) -> _Conclude:
         """Whether it begins at all: nothing was made yet."""
         if step is Step.EXPIRE:
-            return partial(self._expire, claimed)
+            return partial(self._conclusions.expire, claimed)
         if item.version != claimed.old_number:
-            return partial(self._cancel, claimed, Reason.of(Code.GIVEN_MEANWHILE))
-        return partial(self._admit, claimed, item)
+            return partial(self._conclusions.cancel, claimed, Reason.of(Code.GIVEN_MEANWHILE))
+        return partial(self._conclusions.admit, claimed, item)
 
     def _stop_before(self, claimed: Rotation, item: Item, step: Step) -> _Conclude | None:
         """What it must not go on beside: a target that was not compared since a restore, or another value that
@@ -261,12 +241,12 @@ class Rotations:
         """
         untrue = self._comparison.hold(item)
         if untrue is not None:
-            return partial(self._hold, claimed, untrue)
+            return partial(self._conclusions.hold, claimed, untrue)
         overtaken = claimed.is_overtaken(item.version)
         if overtaken and not self._rollback.must_take_away(claimed):
-            return partial(self._end_overtaken, claimed)
+            return partial(self._conclusions.end_overtaken, claimed)
         if overtaken and step is not Step.UNDO:
-            return partial(self._take_away, claimed)
+            return partial(self._conclusions.take_away, claimed)
         return None
 
     def _check_allowed(self, claimed: Rotation, item: Item) -> None:
@@ -286,178 +266,12 @@ class Rotations:
         if problem is not None:
             raise ReasonedError(problem, cause=Cause.MISTAKE)
 
-    def _version_of(self, connection: Connection, claimed: Rotation) -> int | None:
-        return self._vault.get(connection, claimed.item_id).version
-
     def _find_item(self, item_id: str) -> Item | None:
         try:
             with self._database.read() as connection:
                 return self._vault.get(connection, item_id)
         except NotFoundError:
             return None
-
-    # How a try may end: each in the transaction that commits it
-
-    def _cancel(self, claimed: Rotation, why: Reason, connection: Connection) -> _End:
-        """Before anything was made, or after its item and every value of it went."""
-        self._rotation_notices.resolve(connection, claimed.item_id)
-        to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
-
-    def _take_away(self, claimed: Rotation, connection: Connection) -> _End:
-        """A person has given another value since: what was made and is not in use is taken away first."""
-        version = self._version_of(connection, claimed)
-        why = Reason.of(Code.GIVEN_TAKES_AWAY, version=version)
-        to = Transition(state=State.UNDOING, next_at=self._clock())
-        return _End(to=to, result=StepResult.DONE, message=say(why), values={"last_error": why})
-
-    def _end_overtaken(self, claimed: Rotation, connection: Connection) -> _End:
-        """A person has given another value since: it ends on that, and nothing of it has failed."""
-        version = self._vault.get(connection, claimed.item_id).version or 0
-        self._rollback.leave_behind(connection, claimed, actor=claimed.id)
-        self._rotation_notices.resolve(connection, claimed.item_id)
-        if claimed.new_number is not None and not claimed.by_owner:
-            self._rotation_notices.tell_overtaken(connection, claimed, version)
-        why = Reason.of(Code.GIVEN_IN_USE, version=version)
-        to = Transition(state=State.CANCELLED, next_at=None)
-        values = {"last_cause": None, "last_error": why, "stuck_in": None}
-        return _End(to=to, result=StepResult.DONE, message=say(why), values=values, scrub=True)
-
-    def _call_off(self, claimed: Rotation, why: Reason, connection: Connection) -> _End:
-        """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
-        self._rollback.call_off(connection, claimed)
-        self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, why)
-        return _End(
-            to=Transition(state=State.CANCELLED, next_at=None),
-            result=StepResult.FAILED,
-            message=say(why),
-            cause=Cause.MISTAKE,
-            values={"last_cause": Cause.MISTAKE.value, "last_error": why},
-        )
-
-    def _hold(self, claimed: Rotation, hold: Hold, connection: Connection) -> _End:
-        """After a restore: it neither goes on nor back before its target agrees, or a person has decided."""
-        if hold.again_at is not None:
-            to = Transition(state=claimed.state, next_at=hold.again_at, waits_for=(hold.why,))
-            return _wait(claimed, to)
-        self._rotation_notices.tell_failure(connection, claimed, State.STUCK, hold.why)
-        return _End(
-            to=Transition(state=State.STUCK, next_at=None),
-            result=StepResult.FAILED,
-            message=say(hold.why),
-            cause=Cause.MISTAKE,
-            values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
-        )
-
-    def _stop(self, claimed: Rotation, step: Step, error: TamperedError, connection: Connection) -> _End:
-        """What it would act by was changed behind the vault's back: it stays there, and a person looks."""
-        self._row_verification.record(connection, error)
-        begins, why = step in (Step.ADMIT, Step.EXPIRE), explain(error)
-        state = State.CANCELLED if begins else State.STUCK
-        self._rotation_notices.tell_failure(connection, claimed, state, why)
-        return _End(
-            to=Transition(state=state, next_at=None),
-            result=StepResult.FAILED,
-            message=str(error),
-            cause=Cause.MISTAKE,
-            values={
-                "stuck_in": None if begins else claimed.state,
-                "last_cause": Cause.MISTAKE.value,
-                "last_error": why,
-            },
-        )
-
-    def _expire(self, claimed: Rotation, connection: Connection) -> _End:
-        self._rotation_notices.tell_expired(connection, claimed)
-        why = Reason.of(Code.NOBODY_APPROVED)
-        to = Transition(state=State.CANCELLED, next_at=None)
-        return _End(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
-
-    def _admit(self, claimed: Rotation, item: Item, connection: Connection) -> _End:
-        to = self._admission.admit(connection, claimed, item)
-        stopped = to.waits_for[0] if to.state is State.CANCELLED and to.waits_for else None
-        return _End(to=to, result=StepResult.DONE, values={"last_error": stopped} if stopped else {})
-
-    def _look(self, claimed: Rotation, shown_by: str | None, connection: Connection) -> _End:
-        """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
-        accepted the new value and could have refused it.
-
-        Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
-        is refused.
-        """
-        verdict = self._proofs.look(connection, claimed, shown=shown_by is not None)
-        values: dict[str, object] = {"shown_by": shown_by}
-        if verdict.widens:
-            self._proofs.let_go(connection, claimed)
-            values["widened_at"] = self._clock()
-        if verdict.why is not None:
-            values["last_error"] = verdict.why
-        self._rotation_notices.find_unproven(connection, claimed, verdict.standings)
-        reasons = say_all(verdict.waits_for)
-        news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
-        return _End(
-            to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
-            result=StepResult.WAITS if reasons else StepResult.DONE,
-            message=say(verdict.why) or (f"waits for {reasons}" if reasons else "nothing to wait for")
-            if news
-            else "",
-            values=values,
-        )
-
-    def _succeed(self, claimed: Rotation, step: Step, done: Done, connection: Connection) -> _End:
-        now = self._clock()
-        done.record(connection)
-        overtaken = step is Step.UNDO and claimed.is_overtaken(self._version_of(connection, claimed))
-        if overtaken and done.again_at is None:
-            ended = self._end_overtaken(claimed, connection)
-            return replace(ended, message=f"{done.message}; {ended.message}")
-        if step is Step.UNDO and not overtaken:
-            why = claimed.last_error or Reason.of(Code.UNKNOWN)
-            self._rotation_notices.tell_failure(connection, claimed, State.ROLLED_BACK, why)
-        if done.again_at is not None:
-            to = Transition(state=claimed.state, next_at=done.again_at, waits_for=done.waits_for)
-            return _End(to=to, result=StepResult.WAITS, message=done.message, scrub=done.scrub)
-        values: dict[str, object] = {}
-        if step is Step.ACTIVATE:
-            values["activated_at"] = now
-        if step is Step.DISCARD:
-            values |= {"candidates": claimed.candidates + 1, "shown_by": None}
-        elif step is not Step.UNDO:
-            values |= {"last_cause": None, "last_error": None}
-        to = saga.after_success(step, now)
-        if to.state is State.DONE:
-            self._rotation_notices.resolve(connection, claimed.item_id)
-            self._rotation_notices.tell_done(connection, claimed)
-        return _End(to=to, result=StepResult.DONE, message=done.message, values=values, scrub=done.scrub)
-
-    def _fail(
-        self, claimed: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
-    ) -> _End:
-        now = self._clock()
-        to = saga.after_failure(
-            step,
-            claimed.state,
-            failure,
-            progress=claimed.progress,
-            limits=self._limits if item is None else _limits_of(item, self._limits),
-            now=now,
-        )
-        values = count_failure(claimed, failure, to, now=now)
-        if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):
-            given = Reason.of(Code.GIVEN_NOT_GONE, version=item.version, why=failure.why)
-            failure = replace(failure, why=given)
-        if to.state is State.STUCK:
-            values["last_error"] = failure.why
-            self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.why)
-        if to.state is State.CANCELLED:
-            self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.why)
-        return _End(
-            to=to,
-            result=StepResult.RETRY if to.retries or to.polls else StepResult.FAILED,
-            message=say(failure.why),
-            cause=failure.cause,
-            values=values,
-        )
 
     # The one place that commits
 
@@ -508,13 +322,3 @@ def _judge(error: Exception, claimed: Rotation, step: Step) -> Failure:
     _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
     why = Reason.of(Code.UNEXPECTED, error=type(error).__name__, step=step.value)
     return Failure(cause=Cause.MISTAKE, why=why)
-
-
-def _wait(claimed: Rotation, held: Transition) -> _End:
-    news = list(held.waits_for) != claimed.waits_for
-    message = f"waits for {say_all(held.waits_for)}" if news else ""
-    return _End(to=held, result=StepResult.WAITS, message=message)
-
-
-def _limits_of(item: Item, limits: Limits) -> Limits:
-    return replace(limits, settle=item.policy.settle, renew=item.policy.renew)

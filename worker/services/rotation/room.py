@@ -7,6 +7,7 @@ from worker.services.notices.room import Notices
 from worker.services.rotation.admission import Admission
 from worker.services.rotation.advance import Rotations
 from worker.services.rotation.comparison import Comparison
+from worker.services.rotation.conclusions import Conclusions
 from worker.services.rotation.counter_checks import CounterChecks
 from worker.services.rotation.decisions import Decisions
 from worker.services.rotation.forward import ForwardSteps
@@ -125,6 +126,9 @@ def build_rotation(
         freezes=settings.freeze_windows,
         clock=clock,
     )
+    admission = Admission(
+        proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
+    )
     rotations = Rotations(
         database=database,
         vault=vault,
@@ -132,15 +136,21 @@ def build_rotation(
         forward=forward,
         tests=value_tests,
         rollback=rollback,
-        proofs=proofs,
-        admission=Admission(
-            proofs=proofs, rotation_notices=rotation_notices, breaker=settings.breaker, clock=clock
+        admission=admission,
+        conclusions=Conclusions(
+            vault=vault,
+            rollback=rollback,
+            proofs=proofs,
+            admission=admission,
+            rotation_notices=rotation_notices,
+            row_verification=upkeep.row_verification,
+            limits=settings.limits,
+            clock=clock,
         ),
-        rotation_notices=rotation_notices,
         anchors=upkeep.anchors,
         comparison=comparison,
         row_verification=upkeep.row_verification,
-        limits=settings.limits,
+        patience=settings.limits.patience,
         lease=settings.lease,
         clock=clock,
     )
