@@ -70,7 +70,7 @@ $(VENV)/.made: requirements.lock pyproject.toml deploy/demo/pyproject.toml
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra postgres-role --extra web --extra redis --extra demo --no-emit-package nightkey-demo --no-emit-package nightkey pyproject.toml -o requirements.lock
+	  --no-header --quiet --group dev --extra postgres --extra ssh --extra soap --extra jwt --extra web --extra redis --extra demo --no-emit-package nightkey-demo --no-emit-package nightkey pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

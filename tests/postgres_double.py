@@ -1,6 +1,10 @@
 """A PostgreSQL server that says what a test wants, byte for byte, and can log a role in by SCRAM."""
 
+import base64
 import contextlib
+import hashlib
+import hmac
+import re
 import socket
 import ssl
 import struct
@@ -9,8 +13,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import scramp
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+SALT = b"salt-of-a-double"
 READY = b"Z\x00\x00\x00\x05I"
 AUTHENTICATED = b"R\x00\x00\x00\x08\x00\x00\x00\x00"
 
@@ -93,15 +99,26 @@ def log_in(
     offered = ["SCRAM-SHA-256"] if certificate is None else ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
     line.sendall(authentication(10, b"".join(name.encode() + b"\0" for name in offered) + b"\0"))
     chosen, _, rest = read_message(line)[1:].partition(b"\0")
-    mechanism = scramp.ScramMechanism(chosen.decode())
-    known = mechanism.make_auth_info(password)
-    binding = None if certificate is None else ("tls-server-end-point", certificate)
-    server = mechanism.make_server(lambda _: known, channel_binding=binding)
-    server.set_client_first(rest[4:].decode())
-    line.sendall(authentication(11, server.get_server_first().encode()))
-    server.set_client_final(read_message(line)[1:].decode())
-    line.sendall(authentication(12, signature or server.get_server_final().encode()))
+    header, first = re.fullmatch(rb"([^,]*,[^,]*,)(.*)", rest[4:]).groups()
+    bound = header + (b"" if certificate is None else _digest(certificate))
+    challenge = first[first.index(b"r=") :] + b"of-the-server,s=" + base64.b64encode(SALT) + b",i=4096"
+    line.sendall(authentication(11, challenge))
+    final, _, proof = read_message(line)[1:].partition(b",p=")
+    assert final.startswith(b"c=" + base64.b64encode(bound) + b",")
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), SALT, 4096)
+    exchange = b",".join((first, challenge, final))
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    told = hmac.digest(hashlib.sha256(key).digest(), exchange, "sha256")
+    assert base64.b64decode(proof) == bytes(a ^ b for a, b in zip(key, told, strict=True))
+    proven = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), exchange, "sha256")
+    line.sendall(authentication(12, signature or b"v=" + base64.b64encode(proven)))
     return chosen.decode()
+
+
+def _digest(certificate: str) -> bytes:
+    """What a login inside TLS is bound to (RFC 5929)."""
+    read = x509.load_pem_x509_certificate(certificate.encode())
+    return hashlib.sha256(read.public_bytes(Encoding.DER)).digest()
 
 
 def answer_select(line: socket.socket) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+import certifi
 import httpx
 
 from vaultcore.errors import Cause, ConfigurationError, CounterpartError
@@ -109,6 +111,17 @@ class Network:
         if self._ca_file is not None:
             _trust(tls, self._ca_file)
         return tls
+
+    @contextlib.contextmanager
+    def trusted_file(self) -> Iterator[str]:
+        """A file in PEM of what `tls` trusts, for clients that speak TLS by themselves."""
+        if self._ca_file is None:
+            yield certifi.where()
+            return
+        with tempfile.NamedTemporaryFile(prefix="nightkey-authorities-") as file:
+            file.write(Path(certifi.where()).read_bytes() + b"\n" + self._ca_file.read_bytes())
+            file.flush()
+            yield file.name
 
     def resolve(self, host: str, port: int, *, seconds: float = LOOK_UP_SECONDS) -> list[str]:
         """The addresses that may be called, at least one; for clients that connect by themselves, to these.

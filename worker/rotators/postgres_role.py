@@ -1,9 +1,10 @@
 """Rotator `postgres-role`: the password of a database role, or of two roles in turn."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import Field, model_validator
@@ -14,22 +15,26 @@ from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
 from worker.rotators import base
 from worker.rotators.random import RandomSettings, draw
-from worker.rotators.scram import make_verifier, prepare
 from worker.workflows.templates import Scope, check, check_reads, render
 
+if TYPE_CHECKING:
+    from worker.rotators.postgres_session import Session
+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)((?:[/?#].*)?)", re.DOTALL)
+_UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
+"""What PostgreSQL's protocol has no form for."""
+_Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
 
 
 class PostgresSettings(base.Settings):
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(default=5432, ge=1, le=65_535)
-    database: str = Field(default="postgres", min_length=1, max_length=63)
-    roles: list[str] = Field(
+    database: _Name = "postgres"
+    roles: list[_Name] = Field(
         min_length=1, max_length=2, description="one role, or two that have the same rights and take turns"
     )
-    admin: str | None = Field(
+    admin: _Name | None = Field(
         default=None,
-        max_length=63,
         description="the role that sets passwords; without one, the role its own",
     )
     admin_password: str | None = Field(default=None, description="a template: {{ vault.NAME }}")
@@ -87,7 +92,7 @@ class PostgresRoleRotator:
     Settings: ClassVar[type[base.Settings]] = PostgresSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, str] | None] = ("pg8000", "postgres-role")
+    needs: ClassVar[tuple[str, str] | None] = ("psycopg", "postgres")
     example: ClassVar[Mapping[str, Any]] = {
         "host": "db.example.org",
         "database": "orders",
@@ -124,17 +129,19 @@ class PostgresRoleRotator:
         self._check_way_back(job)
         if self._is_accepted(job, job.new):
             return f"role {role} has it already"
-        self._set_password(job, role, make_verifier(password), by=job.old)
+        self._set_password(job, role, password, by=job.old)
         return f"role {role} has a new password"
 
     def verify(self, job: base.Job, value: Secret) -> str:
         role, password = self._parts(job, value)
-        _run(job, role, password, "SELECT 1")
+        with _open(job, role, password) as session:
+            session.run("SELECT 1")
         return f"the database lets role {role} in"
 
     def read_end(self, job: base.Job) -> datetime | None:
         role, password = self._parts(job, job.new)
-        return _find_end(job, _run(job, role, password, _ask_end(role)))
+        with _open(job, role, password) as session:
+            return _find_end(job, session, role)
 
     def revoke(self, job: base.Job) -> str:
         role, _ = self._parts(job, job.old)
@@ -152,7 +159,7 @@ class PostgresRoleRotator:
             self._set_password(job, role, None, by=None)
         elif not self._is_accepted(job, job.old):
             old_role, old_password = self._parts(job, job.old)
-            self._set_password(job, old_role, make_verifier(old_password), by=job.new)
+            self._set_password(job, old_role, old_password, by=job.new)
         if self._is_accepted(job, job.new):
             raise CounterpartError("undo: the database still accepts the new password", cause=Cause.OUTAGE)
         return f"the database refuses the new password of role {role}"
@@ -194,7 +201,7 @@ class PostgresRoleRotator:
             raise
         return True
 
-    def _set_password(self, job: base.Job, role: str, verifier: str | None, *, by: Secret | None) -> None:
+    def _set_password(self, job: base.Job, role: str, password: str | None, *, by: Secret | None) -> None:
         """By the admin; where there is none, by the role itself, which logs in with the value `by`."""
         settings = _read(job.settings)
         if settings.admin is not None:
@@ -202,11 +209,13 @@ class PostgresRoleRotator:
             login = (settings.admin, admin)
         else:
             login = self._parts(job, by)
-        statement = f"ALTER ROLE {_quote_name(role)} PASSWORD {_quote_text(verifier)}"
         try:
-            if settings.admin is not None and verifier is not None:
-                statement += _move_end(job, _find_end(job, _run(job, *login, _ask_end(role))))
-            _run(job, *login, statement)
+            with _open(job, *login) as session:
+                end = ""
+                if settings.admin is not None and password is not None:
+                    end = _move_end(job, _find_end(job, session, role))
+                verifier = "NULL" if password is None else f"'{session.make_verifier(role, password)}'"
+                session.run(f"ALTER ROLE {_quote_name(role)} PASSWORD {verifier}{end}")
         except CounterpartError as error:
             if error.cause is not Cause.REJECTED:
                 raise
@@ -250,27 +259,23 @@ def _read_login(address: str) -> tuple[str, str]:
 
 
 def _check_password(role: str, password: str) -> None:
-    try:
-        prepare(password)
-    except ValueError:
-        problem = f"the password of role {role} is empty, or has characters that SASLprep (RFC 4013) prohibits"
-    else:
-        return
-    raise CounterpartError(f"{problem}: set another by hand, and give it to the item", cause=Cause.MISTAKE)
+    if not password or _UNSAYABLE.search(password) is not None:
+        raise CounterpartError(
+            f"the password of role {role} is empty, or has characters that no password has: set another by "
+            "hand, and give it to the item",
+            cause=Cause.MISTAKE,
+        )
 
 
-def _ask_end(role: str) -> str:
+def _find_end(job: base.Job, session: "Session", role: str) -> datetime | None:
+    """What the server answers: a number of seconds, `Infinity`, or null."""
     name = role.replace("'", "''")
-    found = "SELECT extract(epoch FROM rolvaliduntil)::text FROM pg_catalog.pg_roles WHERE rolname = "
-    return f"{found}'{name}'"
-
-
-def _find_end(job: base.Job, rows: list[list[Any]]) -> datetime | None:
-    """What `_ask_end` was answered: a number of seconds, `Infinity`, or null."""
+    asked = "SELECT extract(epoch FROM rolvaliduntil)::text FROM pg_catalog.pg_roles WHERE rolname = "
+    rows = session.run(f"{asked}'{name}'")
     found = rows[0][0] if rows and rows[0] else None
-    if found is None or str(found) == "Infinity":
+    if found is None or found == "Infinity":
         return None
-    if str(found) == "-Infinity":
+    if found == "-Infinity":
         return job.now
     try:
         return read_end(found, job.now, called="valid_until")
@@ -286,28 +291,24 @@ def _move_end(job: base.Job, end: datetime | None) -> str:
     return f" VALID UNTIL '{job.expires_at.isoformat()}'"
 
 
-def _run(job: base.Job, role: str, password: str, statement: str) -> list[list[Any]]:
-    from worker.rotators.postgres_session import run_statement  # noqa: PLC0415  # an extra
+@contextmanager
+def _open(job: base.Job, role: str, password: str) -> Iterator["Session"]:
+    from worker.rotators.postgres_session import open_session  # noqa: PLC0415  # an extra
 
     _check_password(role, password)
     settings = _read(job.settings)
-    return run_statement(
+    with open_session(
         job.network,
         settings.host,
         settings.port,
         database=settings.database,
         role=role,
         password=password,
-        statement=statement,
         tls=settings.tls == "verify",
         seconds=settings.timeout,
-    )
+    ) as session:
+        yield session
 
 
 def _quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _quote_text(text: str | None) -> str:
-    """A verifier is ASCII without quotes or backslashes: it stands as it is between quotes."""
-    return "NULL" if text is None else f"'{text}'"

@@ -1,123 +1,138 @@
-"""One session with a PostgreSQL server by pg8000, within one deadline and a budget of bytes."""
+"""One session with a PostgreSQL server by libpq, which psycopg brings, within one deadline."""
 
-import socket
-import ssl
-import struct
+import ctypes
+import re
+import select
+import sys
 import time
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection
+from psycopg import Error, pq
+from psycopg.conninfo import make_conninfo
 
 from vaultcore.errors import Cause, CounterpartError
 from worker.outbound import Network
 
-BYTES_MAX = 1_048_576
-"""What a server may say in one session: a login and one statement take some kilobytes."""
+_T = TypeVar("_T")
 
-_CHUNK = 65_536
-_AUTHENTICATED, _SCRAM_FINAL = 0, 12
-_SCRAM = frozenset({10, 11, _SCRAM_FINAL})
-_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 _REFUSED_LOGIN = frozenset({"28P01", "28000"})
 _AWAY = frozenset({"57P01", "57P02", "57P03", "53300", "53000", "08006", "08001", "40001", "40P01", "55P03"})
+_GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+
+_CODE_ALONE = 3
+"""PQERRORS_SQLSTATE: of what a server says when it refuses, libpq passes on the code and nothing else."""
+_CODE = re.compile(r":  ([0-9A-Z]{5})\Z")
+_NO_POSTGRES = "{where} answered what is no PostgreSQL"
+_NO_SCRAM = (
+    "the server takes no password by SCRAM-SHA-256, it {how}: see pg_hba.conf and password_encryption there"
+)
+_PROBLEMS = (
+    ("certificate verify failed", "{where} has a certificate that does not verify", Cause.MISTAKE),
+    ("server certificate for", "{where} has a certificate that does not verify", Cause.MISTAKE),
+    ("server does not support SSL", "{host} offers no TLS", Cause.MISTAKE),
+    (
+        "server did not complete authentication",
+        _NO_SCRAM.format(how="lets roles in without a password"),
+        Cause.MISTAKE,
+    ),
+    ("authentication method requirement", _NO_SCRAM.format(how="asks for it another way"), Cause.MISTAKE),
+    ("expected authentication request", _NO_POSTGRES, Cause.OUTAGE),
+    ("incorrect server signature", _NO_POSTGRES, Cause.OUTAGE),
+)
+"""What libpq says of a login without an SQLSTATE. It has no codes for these."""
 
 
-class _Line:
-    """What pg8000 takes for a socket, and for the file that it makes of one."""
+class Session:
+    """A role that is logged in. Everything in it happens within one deadline."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self.sock = sock
+    def __init__(self, connection: pq.abc.PGconn, host: str, port: int, deadline: float) -> None:
+        self._connection = connection
+        self._host = host
+        self._where = f"{host}:{port}"
         self._deadline = deadline
-        self._left = BYTES_MAX
-        self._unsent = bytearray()
+        self._reached = False
 
-    def secure(self, tls: ssl.SSLContext, host: str) -> None:
-        """Speaks TLS from here on. `ValueError` for a server that answers neither yes nor no."""
-        self._limit()
-        self.sock.sendall(_SSL_REQUEST)
-        answer = self.read(1)  # and no more: what follows is said inside
-        if answer == b"N":
-            raise CounterpartError(f"{host} offers no TLS", cause=Cause.MISTAKE)
-        if answer != b"S":
-            raise ValueError("no answer to a request for TLS")
-        self._limit()
-        self.sock = tls.wrap_socket(self.sock, server_hostname=host)
+    def run(self, statement: str) -> list[list[str | None]]:
+        """Runs one statement, which answers with rows or none."""
+        return self._do(lambda: self._run(statement))
 
-    def makefile(self, mode: str) -> "_Line":  # noqa: ARG002  # pg8000 reads and writes
-        return self
+    def log_in(self) -> None:
+        self._do(self._log_in)
 
-    def read(self, size: int) -> bytes:
-        """All of it; `OSError` where that is more than the server may say, or takes too long."""
-        self._left -= size
-        if size < 0 or self._left < 0:
-            raise OSError("the server says too much")
-        found = bytearray()
-        while len(found) < size:
-            self._limit()
-            piece = self.sock.recv(min(size - len(found), _CHUNK))
-            if not piece:
-                raise ConnectionError("the server hung up")
-            found += piece
-        return bytes(found)
+    def make_verifier(self, role: str, password: str) -> str:
+        """What the server stores for a password (RFC 5802), made here: no statement holds the password."""
+        return self._connection.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
-    def write(self, data: bytes) -> None:
-        self._unsent += data
-
-    def flush(self) -> None:
-        self._limit()
-        self.sock.sendall(self._unsent)
-        self._unsent.clear()
-
-    def close(self) -> None:
-        self.sock.close()
-
-    def _limit(self) -> None:
-        """Every wait ends with the deadline of the whole session."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.sock.settimeout(left)
-
-
-class _Session(Connection):  # type: ignore[misc]  # pg8000 ships no types
-    """Logs in by SCRAM alone: anything else hands the password out, or proves nothing of either side."""
-
-    _usock: Any  # pg8000's: the line, here
-    _proven = False
-    _authenticated = False
-
-    def close(self) -> None:
-        """Says goodbye, if there is still somebody to say it to."""
-        with suppress(InterfaceError, OSError):
-            super().close()
-
-    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: object) -> None:  # noqa: N802  # pg8000's
-        """With the socket itself in sight: pg8000 binds the login to the certificate of its TLS."""
-        (code,) = struct.unpack_from("!i", data)
-        if code not in _SCRAM and not (code == _AUTHENTICATED and self._proven):
-            what = "lets roles in without a password" if code == _AUTHENTICATED else "asks for it another way"
-            raise CounterpartError(
-                f"the server takes no password by SCRAM-SHA-256, it {what}: see pg_hba.conf and "
-                "password_encryption there",
-                cause=Cause.MISTAKE,
-            )
-        line, self._usock = self._usock, self._usock.sock
+    def _do(self, act: Callable[[], _T]) -> _T:
         try:
-            super().handle_AUTHENTICATION_REQUEST(data, context)
-        finally:
-            self._usock = line
-        self._proven = code == _SCRAM_FINAL
-        self._authenticated = code == _AUTHENTICATED
+            return act()
+        except Error:  # its text may quote what was said
+            pass
+        raise self._broken_off()
 
-    def handle_READY_FOR_QUERY(self, data: bytes, context: object) -> None:  # noqa: N802  # pg8000's
-        if not self._authenticated:
-            raise ValueError("ready before a login")
-        super().handle_READY_FOR_QUERY(data, context)
+    def _run(self, statement: str) -> list[list[str | None]]:
+        connection = self._connection
+        connection.nonblocking = 1
+        connection.send_query(statement.encode())
+        while connection.flush():
+            self._wait(select.POLLOUT)
+        rows: list[list[str | None]] = []
+        while (result := self._next_result()) is not None:
+            if result.status not in _GOOD:
+                raise self._explain(_decode(result.error_field(pq.DiagnosticField.SQLSTATE)) or "")
+            rows = [
+                [_decode(result.get_value(row, column)) for column in range(result.nfields)]
+                for row in range(result.ntuples)
+            ]
+        return rows
+
+    def _log_in(self) -> None:
+        _pass_on_codes_alone(self._connection)
+        while (state := self._connection.connect_poll()) != pq.PollingStatus.OK:
+            self._reached |= self._connection.status not in (pq.ConnStatus.STARTED, pq.ConnStatus.BAD)
+            if state == pq.PollingStatus.FAILED:
+                raise self._explain_login(self._connection.error_message.decode(errors="replace").strip())
+            self._wait(select.POLLIN if state == pq.PollingStatus.READING else select.POLLOUT)
+
+    def _next_result(self) -> "pq.abc.PGresult | None":
+        while self._connection.is_busy():
+            self._wait(select.POLLIN)
+            self._connection.consume_input()
+        return self._connection.get_result()
+
+    def _wait(self, event: int) -> None:
+        left = self._deadline - time.monotonic()
+        poll = select.poll()
+        poll.register(self._connection.socket, event)
+        if left <= 0 or not poll.poll(left * 1000):
+            raise self._broken_off()
+
+    def _explain_login(self, text: str) -> CounterpartError:
+        if (code := _CODE.search(text)) is not None:
+            return self._explain(code[1])
+        for said, problem, cause in _PROBLEMS:
+            if said in text:
+                return CounterpartError(problem.format(where=self._where, host=self._host), cause=cause)
+        return self._broken_off()
+
+    def _broken_off(self) -> CounterpartError:
+        problem = f"{self._where} cannot be reached, or broke off"
+        return CounterpartError(problem, cause=Cause.OUTAGE, acted=self._reached)
+
+    def _explain(self, code: str) -> CounterpartError:
+        """By its SQLSTATE: a server's text may quote a statement. Without one, the connection is gone."""
+        if not code:
+            return self._broken_off()
+        if code in _REFUSED_LOGIN:
+            return CounterpartError(f"{self._where} refuses the login ({code})", cause=Cause.REJECTED)
+        cause = Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
+        return CounterpartError(f"{self._where} answered with SQLSTATE {code}", cause=cause)
 
 
-def run_statement(
+@contextmanager
+def open_session(
     network: Network,
     host: str,
     port: int,
@@ -125,42 +140,60 @@ def run_statement(
     database: str,
     role: str,
     password: str,
-    statement: str,
     tls: bool,
     seconds: float,
-) -> list[list[Any]]:
-    """Logs the role in over a guarded socket and runs one statement, which answers with rows or none; what the
-    server or the way there says becomes a cause.
+) -> Iterator[Session]:
+    """Logs the role in at an address that the guard lets through; what the server or the way there says becomes
+    a cause.
 
-    `seconds` are for all of it: the connection, the login and the statement.
+    `seconds` are for all of it: the connection, the login and the statements. What a server says before it
+    has proven that it knows the password is limited by libpq, to some kilobytes.
     """
-    where = f"{host}:{port}"
-    message, cause = "", Cause.OUTAGE
     deadline = time.monotonic() + seconds
-    try:
-        with closing(_Line(network.connect(host, port, seconds=seconds), deadline)) as line:
-            if tls:
-                line.secure(network.tls, host)
-            session = _Session(role, database=database, password=password, ssl_context=False, sock=line)
-            with closing(session):
-                return list(session.run(statement) or ())
-    except DatabaseError as error:
-        message, cause = _explain(error, where)
-    except ssl.SSLCertVerificationError:
-        message, cause = f"{where} has a certificate that does not verify", Cause.MISTAKE
-    except (InterfaceError, OSError):
-        message = f"{where} cannot be reached, or broke off"
-    except CounterpartError:
-        raise
-    except Exception:  # noqa: BLE001  # pg8000 raises what Python does; its text may quote what was said
-        message = f"{where} answered what is no PostgreSQL"
-    raise CounterpartError(message, cause=cause)
+    addresses = network.resolve(host, port, seconds=seconds)
+    name = host.encode("idna").decode()  # as it was looked up
+    with network.trusted_file() as authorities:
+        described = make_conninfo(
+            host=",".join([name] * len(addresses)),
+            hostaddr=",".join(addresses),
+            port=port,
+            dbname=database,
+            user=role,
+            password=password,
+            require_auth="scram-sha-256",
+            channel_binding="prefer" if tls else "disable",
+            sslmode="verify-full" if tls else "disable",
+            sslrootcert=authorities,
+            client_encoding="UTF8",
+            **_OF_NOBODY_ELSE,
+        )
+        connection = pq.PGconn.connect_start(described.encode())
+        try:
+            session = Session(connection, host, port, deadline)
+            session.log_in()
+            yield session
+        finally:
+            connection.finish()
 
 
-def _explain(error: Exception, where: str) -> tuple[str, Cause]:
-    """By its SQLSTATE: its text may quote a statement."""
-    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    code = str(told.get("C", "unknown"))
-    if code in _REFUSED_LOGIN:
-        return f"{where} refuses the login ({code})", Cause.REJECTED
-    return f"{where} answered with SQLSTATE {code}", Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
+_OF_NOBODY_ELSE = {
+    "options": "",
+    "sslnegotiation": "postgres",
+    "sslcertmode": "disable",
+    "sslcrl": "/dev/null",
+    "gssencmode": "disable",
+    "target_session_attrs": "any",
+    "load_balance_hosts": "disable",
+}
+"""What libpq would else take from the environment and the home of the user whom the worker runs as."""
+
+
+def _pass_on_codes_alone(connection: "pq.abc.PGconn") -> None:
+    """For psycopg tells no SQLSTATE of a login that fails. It gives the pointer for what it does not wrap."""
+    library = ctypes.CDLL(sys.modules[pq.PGconn.__module__].__file__)
+    pointer = connection.pgconn_ptr  # type: ignore[attr-defined]  # documented, and not in its protocol
+    library.PQsetErrorVerbosity(ctypes.c_void_p(pointer), _CODE_ALONE)
+
+
+def _decode(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
