@@ -463,7 +463,7 @@ DAMAGE = [
     (("keys", 0, "created"), "2001-01-01T00:00:00+00:00", "keys[0] does not agree"),
     (("keys", 0, "state"), "retired", "keys[0] does not agree"),
     (("keys", 0, "check"), other_text, "keys[0] does not agree"),
-    (("keys", 0, "check"), "\ud800", "keys[0] does not agree"),
+    (("keys", 0, "check"), "\ud800", "is not JSON"),
     (("keys", 0, "material"), other_text, "keys[0] does not agree"),
     (("keys", 0, "material"), "", "keys[0].material is not 32 bytes"),
     (("keys", 0, "material"), "AAAA", "keys[0].material is not 32 bytes"),

@@ -25,6 +25,8 @@ from typing import Any, Final, NoReturn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from vaultcore.crypto.keyfile import make_folder, open_folder, read_file, write_new
 from vaultcore.errors import ConfigurationError, SealError, TroubleError
@@ -33,7 +35,6 @@ from vaultcore.troubles import explain
 _VERSION: Final = 1
 _MATERIAL: Final = 32
 _ID: Final = 16
-_ROOTS: Final = ("audit", "derive", "pepper", "signing")
 _ACTIVE, _RETIRED = "active", "retired"
 _FINGERPRINT: Final = "record fingerprint"
 _LIKENESS: Final = "value likeness"
@@ -163,8 +164,73 @@ class Keyring:
 # The document
 
 
-class _DamagedError(Exception):
-    """Says where the file is at fault and how, never what stands there."""
+class _Object(BaseModel, strict=True, extra="forbid", hide_input_in_errors=True):
+    pass
+
+
+class _Entry(_Object):
+    check: str
+    material: str = Field(repr=False)
+
+    def agree(self, rest: Mapping[str, str]) -> None:
+        """Tells a damaged entry. `rest` is what it says beside its material."""
+        try:
+            material = b64decode(self.material, validate=True)
+        except ValueError:
+            material = b""
+        # Base64 has spellings to spare: only the one that we write is taken.
+        if len(material) != _MATERIAL or b64encode(material).decode() != self.material:
+            raise PydanticCustomError("damaged", f".material is not {_MATERIAL} bytes in base64")
+        if _check_value(material, rest) != self.check:
+            raise PydanticCustomError("damaged", " does not agree with its check value")
+
+
+class _Key(_Entry):
+    created: str
+    id: str
+    state: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> "_Key":
+        self.agree(self.model_dump(include={"created", "id", "state"}))
+        if not _is_key_id(self.id):
+            raise PydanticCustomError("damaged", " has no id of its own")
+        if self.state not in (_ACTIVE, _RETIRED):
+            raise PydanticCustomError("damaged", f" has a state that is neither {_ACTIVE} nor {_RETIRED}")
+        return self
+
+
+class _Roots(_Object):
+    audit: _Entry
+    derive: _Entry
+    pepper: _Entry
+    signing: _Entry
+
+    @field_validator("*")
+    @classmethod
+    def _agree(cls, entry: _Entry, info: ValidationInfo) -> _Entry:
+        entry.agree({"root": str(info.field_name)})
+        return entry
+
+
+class _Document(_Object):
+    version: int = Field(ge=_VERSION, le=_VERSION)
+    active: Any
+    keys: list[_Key]
+    roots: _Roots
+
+    @model_validator(mode="after")
+    def _agree(self) -> "_Document":
+        ids = [key.id for key in self.keys]
+        for place, key_id in enumerate(ids):
+            if key_id in ids[:place]:
+                raise PydanticCustomError("damaged", f"keys[{place}] has no id of its own")
+        active = [key.id for key in self.keys if key.state == _ACTIVE]
+        if len(active) != 1:
+            raise PydanticCustomError("damaged", f"keys has {len(active)} active keys, and must have one")
+        if self.active != active[0]:
+            raise PydanticCustomError("damaged", "active does not name the key whose state is active")
+        return self
 
 
 def _make_document(now: datetime) -> bytes:
@@ -177,7 +243,7 @@ def _make_document(now: datetime) -> bytes:
         "version": _VERSION,
         "active": key["id"],
         "keys": [key | _make_material(key)],
-        "roots": {name: _make_material({"root": name}) for name in _ROOTS},
+        "roots": {name: _make_material({"root": name}) for name in _Roots.model_fields},
     }
     return f"{json.dumps(document, indent=2)}\n".encode()
 
@@ -200,81 +266,34 @@ def _parse(content: bytes) -> Keyring | str:
     `doc` of a JSON error.
     """
     try:
-        document = json.loads(content.decode())
-    except (ValueError, RecursionError):
-        return "is not JSON: restore it from its backup"
-    try:
-        return _read_document(document)
-    except _DamagedError as error:
-        return f"is damaged: {error}: restore it from its backup"
+        document = _Document.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            return "is not JSON: restore it from its backup"
+        return f"is damaged: {_explain(first['type'], first['loc'], first['msg'])}: restore it from its backup"
+    return Keyring(
+        active=document.active,
+        keys={key.id: KeyEncryptionKey(id=key.id, material=b64decode(key.material)) for key in document.keys},
+        roots={name: b64decode(entry.material) for name, entry in document.roots},
+    )
 
 
-def _read_document(document: object) -> Keyring:
-    if not isinstance(document, dict):
-        raise _DamagedError("it is no object")
-    if type(document.get("version")) is not int or document["version"] != _VERSION:
-        raise _DamagedError(f"its version is not {_VERSION}, the only one that this release reads")
-    fields = _read_fields(document, "the file", ("active", "keys", "roots", "version"))
-    keys, active = _read_keys(fields["keys"])
-    if fields["active"] != active:
-        raise _DamagedError("active does not name the key whose state is active")
-    entries = _read_fields(fields["roots"], "roots", _ROOTS)
-    roots = {}
-    for name in _ROOTS:
-        where = f"roots.{name}"
-        entry = _read_texts(entries[name], where, ("check", "material"))
-        roots[name] = _read_material(entry, where, {"root": name})
-    return Keyring(active=active, keys=keys, roots=roots)
-
-
-def _read_keys(entries: object) -> tuple[dict[str, KeyEncryptionKey], str]:
-    """The keys by their ids, and the id of the active one."""
-    if not isinstance(entries, list):
-        raise _DamagedError("keys is no list")
-    keys: dict[str, KeyEncryptionKey] = {}
-    active = []
-    for place, found in enumerate(entries):
-        where = f"keys[{place}]"
-        entry = _read_texts(found, where, ("check", "created", "id", "material", "state"))
-        rest = {name: entry[name] for name in ("created", "id", "state")}
-        material = _read_material(entry, where, rest)
-        if not _is_key_id(entry["id"]) or entry["id"] in keys:
-            raise _DamagedError(f"{where} has no id of its own")
-        if entry["state"] not in (_ACTIVE, _RETIRED):
-            raise _DamagedError(f"{where} has a state that is neither {_ACTIVE} nor {_RETIRED}")
-        if entry["state"] == _ACTIVE:
-            active.append(entry["id"])
-        keys[entry["id"]] = KeyEncryptionKey(id=entry["id"], material=material)
-    if len(active) != 1:
-        raise _DamagedError(f"keys has {len(active)} active keys, and must have one")
-    return keys, active[0]
-
-
-def _read_material(entry: Mapping[str, str], where: str, rest: Mapping[str, str]) -> bytes:
-    try:
-        material = b64decode(entry["material"], validate=True)
-    except ValueError:
-        material = b""
-    # Base64 has spellings to spare: only the one that we write is taken.
-    if len(material) != _MATERIAL or b64encode(material).decode() != entry["material"]:
-        raise _DamagedError(f"{where}.material is not {_MATERIAL} bytes in base64")
-    if _check_value(material, rest) != entry["check"]:
-        raise _DamagedError(f"{where} does not agree with its check value")
-    return material
-
-
-def _read_texts(found: object, where: str, names: tuple[str, ...]) -> dict[str, str]:
-    entry = _read_fields(found, where, names)
-    for name in names:
-        if not isinstance(entry[name], str):
-            raise _DamagedError(f"{where}.{name} is no text")
-    return entry
-
-
-def _read_fields(found: object, where: str, names: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(found, dict) or set(found) != set(names):
-        raise _DamagedError(f"{where} is no object of {', '.join(names)} and nothing else")
-    return found
+def _explain(problem: str, loc: tuple[int | str, ...], message: str) -> str:
+    """By the place and the kind of what is wrong."""
+    if loc == ("version",):
+        return f"its version is not {_VERSION}, the only one that this release reads"
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).removeprefix(".")
+    if problem == "damaged":
+        return where + message
+    if problem == "list_type":
+        return f"{where} is no list"
+    if problem == "string_type":
+        return f"{where} is no text"
+    if problem in ("missing", "extra_forbidden"):
+        loc, where = loc[:-1], where.rpartition(".")[0]
+    model = _Document if not loc else _Key if loc[0] == "keys" else _Roots if len(loc) == 1 else _Entry
+    return f"{where or 'the file'} is no object of {', '.join(sorted(model.model_fields))} and nothing else"
 
 
 def _is_key_id(text: str) -> bool:
