@@ -1,7 +1,7 @@
 """Which hosts and addresses may be called. Pure: names are resolved elsewhere, and each address asked here."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -12,7 +12,8 @@ _Address = IPv4Address | IPv6Address
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?|\*")
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _HERE = re.compile(r"(.+\.)?localhost|localhost\.localdomain|ip6-(localhost|loopback)")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.DOTALL)
+"""What resolvers take for an address, though not all of them for the same one (octal, hexadecimal)."""
 _NAT64 = ip_network("64:ff9b::/96")
 _UNICAST = ip_network("2000::/3")
 """All that is handed out for everybody to reach; what lies outside is local, or stands for something else."""
@@ -57,6 +58,8 @@ class Guard:
         name, found = host.lower().rstrip("."), _read_address(address)
         if found is None:
             return f"{host} resolves to what is no address"
+        if not _is_canonical(name):
+            return _refuse_form(host)
         if self.only and not any(place.holds(name, port, found) for place in self.only):
             return f"{host}:{port} is not among the hosts that may be called (setting outbound_only)"
         if is_public(found) or any(place.holds(name, port, found) for place in self.private):
@@ -65,17 +68,13 @@ class Guard:
         return f"{host}{shown} is no public address: if it may be called, list it in outbound_private"
 
     def refuse_name(self, host: str, port: int) -> str | None:
-        """The same for a name that somebody else resolves: a proxy.
-
-        One that is another way to write an address, to whatever resolver, is judged by what it means.
-        """
+        """The same for a name that somebody else resolves: a proxy."""
         name = host.lower().strip("[]").rstrip(".")
-        meant = _read_meaning(name)
-        if meant is not None:
-            refusals = [self.refuse(host, port, str(address)) for address in meant]
-            return next(filter(None, refusals), None) if refusals else f"{host} can be no host"
-        if not _HOST.fullmatch(name):
-            return f"{host} can be no host"
+        address = "127.0.0.1" if _HERE.fullmatch(name) else name
+        if _read_address(address) is not None:
+            return self.refuse(host, port, address)
+        if not _HOST.fullmatch(name) or not _is_canonical(name):
+            return _refuse_form(host)
         if self.only and not any(place.holds(name, port, None) for place in self.only):
             return f"{host}:{port} is not among the hosts that may be called (setting outbound_only)"
         return None
@@ -137,43 +136,13 @@ def _read_address(text: str) -> _Address | None:
         return None
 
 
-def _read_meaning(name: str) -> Sequence[_Address] | None:
-    """The addresses that a name stands for without being looked up; None: it must be looked up.
-
-    As browsers and C libraries have it: `127.1`, `2130706433`, `0x7f.1` and `0177.0.0.1` are 127.0.0.1. A
-    number with a leading zero is octal to some and decimal to others, and means both. An empty answer: the
-    name ends in a number, and is no address.
-    """
-    found = _read_address(name)
-    if found is not None:
-        return (found,)
-    if _HERE.fullmatch(name):
-        return (IPv4Address("127.0.0.1"),)
-    parts = name.split(".")
-    if not _NUMBER.fullmatch(parts[-1]):
-        return None
-    readings = (_read_numbers(parts, octal=octal) for octal in (True, False))
-    return [address for address in readings if address is not None]
+def _is_canonical(name: str) -> bool:
+    """Whether it is a name, or an address as it is usually written: `127.1` and `0x7f000001` are neither."""
+    return _read_address(name) is not None or not _NUMBER.fullmatch(name)
 
 
-def _read_numbers(parts: Sequence[str], *, octal: bool) -> IPv4Address | None:
-    """One to four numbers, of which the last fills all bytes that the others leave."""
-    try:
-        *first, last = (_read_number(part, octal=octal) for part in parts)
-    except ValueError:
-        return None
-    room = 256 ** (4 - len(first)) if len(first) < 4 else 0
-    if last >= room or any(number > 255 for number in first):
-        return None
-    return IPv4Address(sum(number << (24 - 8 * place) for place, number in enumerate(first)) + last)
-
-
-def _read_number(text: str, *, octal: bool) -> int:
-    if not _NUMBER.fullmatch(text) or len(text) > 40:
-        raise ValueError("no number")
-    if text.startswith("0x"):
-        return int(text[2:] or "0", 16)
-    return int(text, 8 if octal and text.startswith("0") else 10)
+def _refuse_form(host: str) -> str:
+    return f"{host} can be no host: write a name, or an address as 192.0.2.1 or [2001:db8::1]"
 
 
 def _unwrap(address: _Address) -> _Address:
