@@ -3,24 +3,26 @@
 import inspect
 import json as jsonlib
 from collections.abc import Iterator
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import WithDefaultSchema
 
 from vaultcore.errors import NightkeyError, NotFoundError
 from worker.cli.commands import Commands
 from worker.cli.output import print_json, print_lines, print_table
 from worker.cli.session import Json
 
+_Schema = dict[str, Any]
 _WORDS = {
-    str: "text",
-    int: "number",
-    float: "number",
-    bool: "true or false",
-    NoneType: "nothing",
-    Any: "anything",
+    "string": "text",
+    "integer": "number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "nothing",
+    "object": "object",
+    None: "anything",
 }
 
 nodes = Commands(no_args_is_help=True, help="What a workflow's nodes can be.")
@@ -106,52 +108,47 @@ def _show(
         print_lines(["", missing])
 
 
-def describe_fields(model: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:
+class _WithMadeDefaults(GenerateJsonSchema):
+    """The standard one leaves out defaults that a function makes, such as an empty list."""
+
+    def get_default_value(self, schema: WithDefaultSchema) -> Any:  # noqa: ANN401  # pydantic's
+        make = schema.get("default_factory")
+        return super().get_default_value(schema) if make is None else make()  # type: ignore[call-arg]  # none takes data
+
+
+def describe_fields(model: type[BaseModel]) -> Iterator[dict[str, str]]:
     """A row for each field: its name as it is written, its type, its default, and what it means.
 
     The fields of a model inside it follow where it is met first.
     """
-    yield from _describe(model, prefix, set())
+    schema = model.model_json_schema(schema_generator=_WithMadeDefaults)
+    yield from _describe(schema, "", dict(schema.get("$defs", {})))
 
 
-def _describe(model: type[BaseModel], prefix: str, seen: set[type]) -> Iterator[dict[str, str]]:
-    for field_name, field in model.model_fields.items():
-        name = prefix + (field.alias or field_name)
-        default = None if field.is_required() else field.get_default(call_default_factory=True)
-        inner = next((part for part in _parts(field.annotation) if _is_model(part)), None)
+def _describe(schema: _Schema, prefix: str, unseen: dict[str, _Schema]) -> Iterator[dict[str, str]]:
+    required = schema.get("required", ())
+    for field, found in schema.get("properties", {}).items():
         yield {
-            "name": name,
-            "type": _show_type(field.annotation),
-            "default": "required" if field.is_required() else jsonlib.dumps(to_jsonable_python(default)),
-            "means": field.description or "",
+            "name": prefix + field,
+            "type": _show_type(found),
+            "default": "required" if field in required else jsonlib.dumps(found.get("default")),
+            "means": found.get("description", ""),
         }
-        if inner is not None and inner not in seen:
-            seen.add(inner)
-            yield from _describe(inner, f"{name}.", seen)
+        for part in (found, found.get("items", {}), *found.get("anyOf", ())):
+            inner = unseen.pop(part.get("$ref", "").rpartition("/")[2], None)
+            if inner is not None:
+                yield from _describe(inner, f"{prefix}{field}.", unseen)
 
 
-def _parts(annotation: Any) -> tuple[Any, ...]:  # noqa: ANN401  # any annotation
-    return (annotation, *get_args(annotation))
-
-
-def _is_model(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _show_type(annotation: Any) -> str:  # noqa: ANN401  # any annotation
+def _show_type(schema: _Schema) -> str:
     """As a person says it: `text or nothing`, `one of GET, POST`, `list of object`."""
-    origin, inside = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _show_type(inside[0])
-    if origin is Literal:
-        return f"one of {', '.join(map(str, inside))}"
-    if origin in (Union, UnionType):
-        return " or ".join(_show_type(part) for part in inside)
-    if origin in (list, tuple):
-        return f"list of {_show_type(inside[0])}"
-    if origin is dict or _is_model(annotation):
-        return "object"
-    return _WORDS.get(annotation, str(getattr(annotation, "__name__", annotation)))
+    if "enum" in schema or "const" in schema:
+        return f"one of {', '.join(map(str, schema.get('enum') or [schema['const']]))}"
+    if "anyOf" in schema:
+        return " or ".join(_show_type(part) for part in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_show_type(schema.get('items', {}))}"
+    return "object" if "$ref" in schema else _WORDS[schema.get("type")]
 
 
 def _first_line(found: object) -> str:
