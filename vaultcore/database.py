@@ -41,11 +41,19 @@ from vaultcore.troubles import explain_database
 SCHEMA_REVISION = "0022"
 """The newest file in `migrations/versions`; a test holds the two together."""
 
+FIRST_REVISION = "0004"
+"""The oldest file there; what came before was never released."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 DECISIVE = "decisive"
 """The mark, in `info` of a connection, of a transaction that made, moved or destroyed a value."""
 IDLE_SECONDS = 300
+
+
+def knows_schema(revision: str) -> bool:
+    """Whether this release can migrate from it."""
+    return revision.isalnum() and any(MIGRATIONS.glob(f"versions/{revision}_*.py"))
 
 
 class Database:
@@ -171,10 +179,24 @@ class Database:
             )
 
     def migrate(self) -> None:
-        """Brings the schema to this release's revision; a database that is there already is left alone."""
+        """Brings the schema to this release's revision; a database that is there already is left alone.
+
+        `ConfigurationError` for a schema that this release does not know.
+        """
         from alembic import command  # noqa: PLC0415  # 150 ms that only init needs
         from alembic.config import Config  # noqa: PLC0415  # as above
 
+        found = self.revision()
+        if found is not None and not knows_schema(found):
+            raise ConfigurationError(
+                f"the database is at schema {found}, and this release migrates from {FIRST_REVISION} to "
+                f"{SCHEMA_REVISION}: "
+                + (
+                    "no release ever had it, so make a new vault in another home, and give it the items anew"
+                    if found < FIRST_REVISION
+                    else "use the release that made it, or a newer one"
+                )
+            )
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._without_foreign_keys(), self.write() as connection:

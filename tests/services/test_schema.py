@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from worker.config import load_settings
 from worker.installation import initialise
 from worker.locks import share_vault
 from worker.rotators.catalog import find_principals
-from worker.rows.tables import claims, deliveries, notices, tellings, workflows
+from worker.rows.tables import claims, deliveries, workflows
 from worker.services.runs.definitions import Definitions
 
 
@@ -72,56 +72,50 @@ def begin_at(revision: str, folder: Path, database_url: str, clock: Any) -> Data
     return database
 
 
-def test_owners_findings_and_what_was_told_come_along_when_owners_get_deputies(
+def test_what_was_sent_comes_along_when_deliveries_name_who_got_them(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
-    """From the schema in which an item had one owner, who was told of a finding once for all."""
-    database = begin_at("0003", tmp_path, database_url, clock)
+    database = begin_at("0004", tmp_path, database_url, clock)
+    rows = [
+        ("owners", {"id": "own_a", "name": "ann", "created_at": clock()}),
+        ("notices", {"id": "ntc_1", "dedupe_key": "digest:1", "owner_id": "own_a", "owner": "ann",
+                     "kind": "digest", "subject": "s", "body": "b", "created_at": clock()}),
+        ("deliveries", {"notice_id": "ntc_1", "route_id": "r", "shown": "-", "state": "sent", "attempts": 2}),
+    ]  # fmt: skip
     with database.write() as connection:
-        for table, row in _old_rows(clock(), clock() + timedelta(days=5)):
+        for table, row in rows:
             values = ", ".join(f":{name}" for name in row)
             connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
     database.migrate()
     with database.read() as connection:
-        assert connection.execute(text("SELECT item_id, owner_id FROM item_owners")).all() == [
-            ("vlt_a", "own_a")
-        ]
-        told = connection.execute(select(tellings.c.owner_id, tellings.c.topic, tellings.c.level)).all()
-        expiry = (clock() + timedelta(days=5)).isoformat()
-        assert sorted(told) == [("own_a", "fnd_2", 1), ("own_a", f"vlt_a {expiry}", 3)]
-        assert connection.execute(select(notices.c.id, notices.c.owner_id)).all() == [("ntc_1", "own_a")]
-        assert connection.execute(select(versions.c.item_id)).scalars().all() == ["vlt_a"]
         (left,) = connection.execute(select(deliveries)).all()  # nobody knows to whom: it is not sent again
         assert (left.notice_id, left.recipient, left.state, left.attempts) == ("ntc_1", "", "sent", 2)
         assert (left.parts_taken, left.draft) == (0, None)
-        zone = connection.execute(select(owners.c.zone, owners.c.quiet, owners.c.deputy_id)).one()
-        assert tuple(zone) == ("UTC", None, None)
     database.dispose()
 
 
-def _old_rows(now: datetime, later: datetime) -> list[tuple[str, dict[str, Any]]]:
-    """Table and row: an owned item that lapses soon, one of nobody, what was found and told of them."""
-    item = {"kind": "secret", "policy": "{}", "overlap_seconds": 1, "idle_seconds": 1, "hygiene": "",
-            "created_at": now, "updated_at": now}  # fmt: skip
-    found = {"level": 1, "detail": "-", "opened_at": now, "seen_at": now, "told_level": 1}
-    mine = {"subject": "vlt_a", "item_id": "vlt_a", "owner_id": "own_a"}
-    notice = {"kind": "digest", "subject": "s", "body": "b", "created_at": now}
-    return [
-        ("owners", {"id": "own_a", "name": "ann", "created_at": now}),
-        ("items", item | {"id": "vlt_a", "name": "prod-crm", "owner_id": "own_a", "expires_at": later}),
-        ("items", item | {"id": "vlt_b", "name": "prod-erp"}),
-        (
-            "versions",
-            {"item_id": "vlt_a", "number": 1, "stage": "current", "created_at": now, "external": "{}"},
-        ),
-        ("findings", found | mine | {"id": "fnd_1", "kind": "expiring", "level": 3, "told_level": 3}),
-        ("findings", found | mine | {"id": "fnd_2", "kind": "unused"}),
-        ("findings", found | {"id": "fnd_3", "kind": "no-owner", "subject": "vlt_b", "item_id": "vlt_b"}),
-        ("notices", notice | {"id": "ntc_1", "dedupe_key": "digest:1", "owner_id": "own_a", "owner": "ann"}),
-        ("notices", notice | {"id": "ntc_2", "dedupe_key": "digest:2", "owner": "nobody"}),
-        ("deliveries", {"notice_id": "ntc_1", "route_id": "r", "shown": "-", "state": "sent", "attempts": 2}),
-        ("deliveries", {"notice_id": "ntc_2", "route_id": "r", "shown": "-", "state": "sent", "attempts": 1}),
-    ]
+@pytest.mark.parametrize(
+    ("revision", "todo"),
+    [
+        ("0001", "no release ever had it, so make a new vault in another home"),
+        ("0003", "no release ever had it, so make a new vault in another home"),
+        ("9999", "use the release that made it, or a newer one"),
+    ],
+)
+def test_a_schema_that_this_release_does_not_know_is_told_and_left_alone(
+    services: Services, clock: Any, revision: str, todo: str
+) -> None:
+    with services.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+        before = _describe(connection)
+    services.close()
+    with pytest.raises(ConfigurationError, match=f"is at schema {revision}, and this release .*: {todo}"):
+        initialise(services.settings, clock)
+    database = Database(services.settings.database)
+    with database.read() as connection:
+        assert _describe(connection) == before
+    assert database.revision() == revision
+    database.dispose()
 
 
 def test_what_was_collected_and_what_waits_come_along_when_pickups_may_be_repeated(

@@ -21,7 +21,7 @@ from vaultcore import postgres_copy, sqlite_copy
 from vaultcore.archive import Archive, Manifest, digest_file, open_archive
 from vaultcore.audit import Anchor, AuditLog
 from vaultcore.crypto.keyring import Keyring
-from vaultcore.database import MIGRATIONS, SCHEMA_REVISION, Database
+from vaultcore.database import SCHEMA_REVISION, Database, knows_schema
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError, RefusedError
 from vaultcore.ids import new_id
 from vaultcore.own_row import read_identity
@@ -274,7 +274,7 @@ class Restores:
 
 def _check_revision(revision: str) -> None:
     """An older schema is migrated; one that this release does not know is a newer release's."""
-    if not any(MIGRATIONS.glob(f"versions/{revision}_*.py")) or not revision.isalnum():
+    if not knows_schema(revision):
         raise InvalidInputError(
             f"the backup has schema {revision[:20]}, which this release ({SCHEMA_REVISION}) does not know: "
             "restore it with the release that made it, or a newer one"
