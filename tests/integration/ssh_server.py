@@ -1,7 +1,8 @@
-"""A small SSH server: keys in authorized_keys, passwords in a file, commands run by a shell in the home."""
+"""A small SSH server: keys in authorized_keys, passwords in a file, and in the home a shell and files."""
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -45,8 +46,9 @@ class SshServer:
     """Listens on loopback. Each user has a home in `root`, with .ssh/authorized_keys or a file `password`.
 
     `visitors` are who wanted to log in, `tried` the passwords that were judged, `commands` what was run.
-    `before` is called with each command before it runs. `means` are how it lets users in. A file with more
-    than `lines_max` lines lets nobody in. Commands run as the user with the number `runs_as`, if there is one.
+    `before` is called with each command before it runs, `before_write` before a file is written. `means` are
+    how it lets users in. A file with more than `lines_max` lines lets nobody in. Commands and files are those
+    of the user with the number `runs_as`, if there is one.
     """
 
     def __init__(self, root: Path, *, means: tuple[str, ...] = ("key", "password")) -> None:
@@ -56,6 +58,8 @@ class SshServer:
         self.tried: list[str] = []
         self.commands: list[str] = []
         self.before: Callable[[str], object] | None = None
+        self.before_write: Callable[[], object] | None = None
+        self.has_sftp = self.has_posix_rename = True
         self.lines_max: int | None = None
         self.runs_as: int | None = None
         self.port = 0
@@ -110,6 +114,7 @@ class SshServer:
             server_host_keys=[self._key],
             server_factory=lambda: _Visit(self),
             process_factory=self._begin,
+            sftp_factory=(lambda channel: _Files(self, channel)) if self.has_sftp else None,
             encoding=None,
             password_auth="password" in self.means,
             kbdint_auth="kbdint" in self.means,
@@ -173,6 +178,30 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.communicate()
+
+
+class _Files(asyncssh.SFTPServer):
+    """Paths are from the home on, as with OpenSSH."""
+
+    def __init__(self, server: SshServer, channel: "asyncssh.SSHServerChannel[bytes]") -> None:
+        super().__init__(channel)
+        self._server = server
+        self._home = server.root / channel.get_extra_info("username")
+        if server.runs_as is not None:  # this thread alone, with what it may do to files
+            ctypes.CDLL(None).setfsuid(server.runs_as)
+
+    def map_path(self, path: bytes) -> bytes:
+        return os.path.join(os.fsencode(self._home), path)  # noqa: PTH118  # of bytes
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        if self._server.before_write is not None and pflags & asyncssh.FXF_WRITE:
+            self._server.before_write()
+        return super().open(path, pflags, attrs)
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        if not self._server.has_posix_rename:
+            raise asyncssh.SFTPOpUnsupported("none here")
+        super().posix_rename(oldpath, newpath)
 
 
 class _Visit(asyncssh.SSHServer):

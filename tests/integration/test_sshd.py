@@ -58,10 +58,13 @@ def make_key(path: Path, *options: str) -> str:
 
 
 class Sshd:
-    """The server, with two files in which it looks keys up."""
+    """The server, with two files in which it looks keys up, and one for each user in a folder: with
+    `one_line_only` as long as that has one line.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, one_line_only: bool = False) -> None:
         self.folder = folder
+        self._one_line_only = one_line_only
         self.keys, self.more_keys = folder / "authorized_keys", folder / "more_keys"
         self.host_key = make_key(folder / "host_key")
         make_key(folder / "host_key_rsa", "-t", "rsa", "-b", "2048")
@@ -80,11 +83,19 @@ class Sshd:
         lines = [
             "ListenAddress 127.0.0.1", f"Port {self.port}", "PidFile none", "StrictModes no", "UsePAM no",
             f"HostKey {self.folder}/host_key", f"HostKey {self.folder}/host_key_rsa",
-            f"AuthorizedKeysFile {self.keys} {self.more_keys} {self.folder}/central/%u",
+            f"AuthorizedKeysFile {self.keys} {self.more_keys} "
+            + ("" if self._one_line_only else f"{self.folder}/central/%u"),
+            "Subsystem sftp internal-sftp",
             "PasswordAuthentication no", "KbdInteractiveAuthentication no", "MaxStartups 100",
             "PermitRootLogin prohibit-password", f"AllowUsers {getpass.getuser()} {SERVED}",
             "PermitUserEnvironment yes",
         ]  # fmt: skip
+        if self._one_line_only:
+            (self.folder / "look").write_text('[ "$(wc -l < "$1")" != 1 ] || cat "$1"\n')
+            lines += [
+                f"AuthorizedKeysCommand /bin/sh {self.folder}/look {self.folder}/central/%u",
+                f"AuthorizedKeysCommandUser {getpass.getuser()}",
+            ]
         # Newer ones shut out who was refused often, as the tests are on purpose; older ones don't know of it.
         for extra in (["PerSourcePenalties no"], []):
             config.write_text("\n".join(lines + extra) + "\n")
@@ -330,19 +341,13 @@ def test_a_key_that_another_file_lets_in_is_not_taken_for_revoked(
 
 
 class Central:
-    """A file that root keeps for `SERVED`, which sshd reads as that user, and an admin, root, who writes it.
+    """A file that root keeps for `SERVED`, which sshd reads as that user, and an admin, root, who writes it."""
 
-    `afterwards` is what the host's shell does after each command of the admin's; $KEYS is the file.
-    """
-
-    def __init__(self, folder: Path, *, mode: int, group: int, afterwards: str = "true") -> None:
-        self.sshd = Sshd(folder)
+    def __init__(self, folder: Path, *, mode: int, group: int, one_line_only: bool = False) -> None:
+        self.sshd = Sshd(folder, one_line_only=one_line_only)
         self.keys = folder / "central" / SERVED
         self.keys.parent.mkdir()
-        (folder / "wrapper").write_text(
-            f'sh -c "$SSH_ORIGINAL_COMMAND"; status=$?; KEYS={self.keys}; {afterwards}; exit $status\n'
-        )
-        self.sshd.keys.write_text(f'command="sh {folder}/wrapper" {make_key(folder / "admin")}\n')
+        self.sshd.keys.write_text(make_key(folder / "admin") + "\n")
         self.keys.write_text(make_key(folder / "old") + "\n")
         os.chown(self.keys, 0, group)
         self.keys.chmod(mode)
@@ -418,12 +423,11 @@ def test_a_file_that_root_keeps_for_a_user_stays_readable_to_them(mode: int, of_
 @as_root
 def test_a_host_on_which_the_new_line_locks_the_old_key_out_gets_its_file_back() -> None:
     group_of_served()
-    narrow = '[ "$(wc -l < "$KEYS")" = 1 ] && chmod 644 "$KEYS" || chmod 600 "$KEYS"'
-    with keep_central(mode=0o644, group=0, afterwards=narrow) as central:
-        stage, before = central.stage, central.keys.read_bytes()
+    with keep_central(mode=0o644, group=0, one_line_only=True) as central:
+        stage, before, itself = central.stage, central.keys.read_bytes(), central.keys.stat().st_ino
         made = stage.rotator.create(stage.job())
         with pytest.raises(CounterpartError, match="refuses the old key with the new line in") as error:
             stage.rotator.install(stage.job(made))
         assert error.value.cause is Cause.MISTAKE
-        assert central.keys.read_bytes() == before
+        assert (central.keys.read_bytes(), central.keys.stat().st_ino) == (before, itself)
         assert (central.lets_in(stage.old), central.lets_in(made.value)) == (True, False)

@@ -1,8 +1,6 @@
 """The text of authorized_keys: who is meant is found, and everybody else keeps each byte."""
 
 import base64
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +15,6 @@ from worker.rotators.authorized_keys import (
     read_entries,
     read_entry,
     remove,
-    sum_as_cksum,
 )
 
 
@@ -102,19 +99,6 @@ def test_whatever_stands_there_what_was_added_is_removed_and_nothing_else(
     assert back == (content if content.endswith(b"\n") else content + b"\n")
     alone = remove(content, lambda entry: entry.blob == blob_of(OLD))
     assert alone == b"".join(line + b"\n" for line in before) + b"\n".join(after) + (ending if after else b"")
-
-
-@pytest.mark.skipif(shutil.which("cksum") is None, reason="no cksum here")
-@pytest.mark.parametrize("content", [b"", b"\n", b"123456789", bytes(range(256)) * 300])
-def test_the_sum_is_what_cksum_says(content: bytes) -> None:
-    told = subprocess.run(["cksum"], input=content, capture_output=True, check=True).stdout.decode().split()
-    assert sum_as_cksum(content).split() == told[:2]
-
-
-@given(st.binary(min_size=1, max_size=200), st.data())
-def test_what_was_cut_off_has_another_sum(content: bytes, data: st.DataObject) -> None:
-    cut = data.draw(st.integers(0, len(content) - 1))
-    assert sum_as_cksum(content[:cut]) != sum_as_cksum(content)
 
 
 # Ends

@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import re
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,6 +121,7 @@ class Session:
         self._deadline = time.monotonic() + seconds
         self._left = OUTPUT_MAX
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._files: asyncssh.SFTPClient | None = None
 
     def run(self, command: str, given: bytes = b"") -> Ran:
         """Runs the command in the user's shell, with `given` as all that it reads, and waits for its end.
@@ -128,6 +129,10 @@ class Session:
         Values belong into `given`: everybody on that host can read a command line.
         """
         return self._do(self._run(command, given))
+
+    def transfer(self, act: "Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]") -> _T:
+        """Does something with the files of the host, by SFTP."""
+        return self._do(self._transfer(act))
 
     def open(self, network: Network, server: Server, login: Login) -> None:
         import asyncssh  # noqa: PLC0415  # an extra
@@ -195,6 +200,27 @@ class Session:
         if process.returncode is None and self._connection.is_closed():
             raise OSError
         return Ran(status=process.returncode, stdout=stdout, stderr=stderr)
+
+    async def _transfer(self, act: "Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]") -> _T:
+        import asyncssh  # noqa: PLC0415  # an extra
+
+        if self._connection is None:
+            raise OSError
+        if self._files is None:
+            try:
+                self._files = await self._connection.start_sftp_client()
+            except asyncssh.ChannelOpenError as error:
+                if error.code in _PASSING:
+                    raise
+            except asyncssh.SFTPError:
+                pass
+        if self._files is not None:
+            return await act(self._files)
+        if self._connection.is_closed():
+            raise OSError
+        raise CounterpartError(
+            f"{self._where} lets this login reach no files by SFTP: name an admin who may", cause=Cause.MISTAKE
+        )
 
     async def _collect(self, stream: "asyncssh.SSHReader[bytes]") -> bytes:
         pieces = []

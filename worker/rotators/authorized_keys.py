@@ -120,25 +120,3 @@ def remove(content: bytes, is_dropped: Callable[[Entry], bool]) -> bytes:
         if entry is None or not is_dropped(entry):
             kept.append(line)
     return b"".join(kept)
-
-
-def sum_as_cksum(content: bytes) -> str:
-    """What `cksum` of POSIX says of it on its standard input: CRC and length. It finds what was cut off."""
-    length, tail = len(content), []
-    while length:
-        tail.append(length & 0xFF)
-        length >>= 8
-    crc = 0
-    for byte in (*content, *tail):
-        crc = (crc << 8 & 0xFFFF_FFFF) ^ _TABLE[crc >> 24 ^ byte]
-    return f"{crc ^ 0xFFFF_FFFF} {len(content)}"
-
-
-def _shift(byte: int) -> int:
-    crc = byte << 24
-    for _ in range(8):
-        crc = (crc << 1 ^ 0x04C1_1DB7 if crc & 0x8000_0000 else crc << 1) & 0xFFFF_FFFF
-    return crc
-
-
-_TABLE = tuple(_shift(byte) for byte in range(256))

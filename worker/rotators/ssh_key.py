@@ -1,6 +1,5 @@
 """Rotator `ssh-key`: a new pair of keys, let in by the old one."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,17 @@ from pydantic import Field, model_validator
 from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
-from worker.outbound.ssh import Login, Server, Session, log_in, open_session, parse_host_key, read_private_key
+from worker.outbound.ssh import (
+    OUTPUT_MAX,
+    Login,
+    Server,
+    Session,
+    log_in,
+    open_session,
+    parse_host_key,
+    read_private_key,
+)
+from worker.outbound.ssh_files import FileError, FileProblem, RemoteFile
 from worker.rotators import base
 from worker.rotators.authorized_keys import (
     Entry,
@@ -20,36 +29,22 @@ from worker.rotators.authorized_keys import (
     find_end,
     read_entries,
     remove,
-    sum_as_cksum,
 )
 from worker.workflows.templates import Scope, check, render
 
 _TRIES = 5
 """How often the file is read again because somebody else wrote it meanwhile."""
-_MARK = b"nightkey: authorized_keys follows\n"
-"""Before the file, after whatever the user's shell says when it starts."""
-_CHANGED, _UNWRITTEN, _LINK, _MISSING, _FOREIGN = 3, 4, 5, 6, 7
-_READ = (
-    f'[ -L "$1" ] && exit {_LINK}; [ -f "$1" ] || exit {_MISSING}; echo "{_MARK.decode().strip()}"; cat < "$1"'
-)
-_WRITE = (
-    # Who may do what with a file, as far as sshd and others who read it can tell: its mode and its owner, and
-    # its group where that may do more or less than others. A mark for more rights (ACL) is a part of the mode.
-    'look() { set -- $(LC_ALL=C ls -ldn "$1"); mode=$1; owner=$3; group=$4; '
-    "for_user=$(cut_mode 2-4); for_group=$(cut_mode 5-7); for_others=$(cut_mode 8-10); "
-    '[ "$for_group" != "$for_others" ] || group=any; }; '
-    'cut_mode() { printf %s "$mode" | cut -c "$1" | tr -d -; }; '
-    'give_up() { rm -f "$t"; exit "$1"; }; '
-    'umask 077; f=$1; t="$1.$2.$$"; rm -f "$1.$2".*; '
-    'look "$f"; before="$mode $owner $group"; '
-    f"case $mode in -?????????*) ;; *) give_up {_UNWRITTEN} ;; esac; "
-    # A connection that breaks off looks to `cat` like an end: so what came is summed up before it counts.
-    'cp -p "$f" "$t" && chmod u+w "$t" && cat > "$t" && [ "$(cksum < "$t")" = "$4" ] && '
-    f'chmod "u=$for_user,g=$for_group,o=$for_others" "$t" || give_up {_UNWRITTEN}; '
-    f'look "$t"; [ "$mode $owner $group" = "$before" ] || give_up {_FOREIGN}; '
-    f'[ "$(cksum < "$f")" = "$3" ] || give_up {_CHANGED}; '
-    f'mv -f "$t" "$f" || give_up {_UNWRITTEN}'
-)
+_PROBLEMS = {
+    FileProblem.LINK: "is a symbolic link, which is not replaced: name the file itself",
+    FileProblem.MISSING: "is not there: name the file in which the host looks keys up",
+    FileProblem.UNREADABLE: "cannot be read: name an admin who may",
+    FileProblem.TOO_LONG: f"has more than {OUTPUT_MAX} bytes: name the file in which the host looks keys up",
+    FileProblem.CHANGED: "is changed by somebody else all the time",
+    FileProblem.UNWRITTEN: "cannot be written: look whether the disk is full, whose it is, and whether SFTP "
+    "there has posix-rename",
+    FileProblem.FOREIGN: "cannot be written: its owner, group or rights would change: name its owner as admin, "
+    "or root",
+}
 
 
 class SshKeySettings(base.Settings):
@@ -102,15 +97,16 @@ class SshKeyRotator:
     the new version, or later where the old one did, and not at all where the item has no expiry. What stands
     there is read, and is the version's expiry where it is the nearer one.
 
-    It needs a POSIX shell there with cp, cat, cksum, chmod, cut, ls, mv, rm and tr, the host's key, and as the
-    item's value a private key that works now and is not encrypted. The old key does the work itself; one that
-    may run no command of ours (command=, internal-sftp) needs an `admin`, who is the file's owner or root.
+    It needs SFTP there with OpenSSH's posix-rename, the host's key, and as the item's value a private key that
+    works now and is not encrypted. The old key does the work itself; one that may not (command=) needs an
+    `admin`, who is the file's owner or root.
 
     Half-way, the old key or both are let in, and each step can be done again: a line that is there is not
     added, one that is gone is not missed, and a file that did not arrive whole is thrown away. With the new
-    line in its place the old key must log in as before, or else the line is taken out again. The new line
-    bears the rotation's label as its comment, by which leftovers are found. Revoking logs in by the new key;
-    both it and undoing are proven by a login that is refused.
+    line in its place the old key must log in as before, or else the file is put back as it was, together with
+    rights that SFTP does not tell of (ACL). The new line bears the rotation's label as its comment, by which
+    leftovers are found. Revoking logs in by the new key; both it and undoing are proven by a login that is
+    refused.
     """
 
     Settings: ClassVar[type[base.Settings]] = SshKeySettings
@@ -151,6 +147,7 @@ class SshKeyRotator:
                 added = _edit(session, job, add)
                 if added or _read(job.settings).admin is not None:
                     self._keep_old(session, job)
+                _find_file(session, job).settle()
         except CounterpartError as error:
             if error.cause is not Cause.REJECTED or not self._is_accepted(job, job.new):
                 raise
@@ -187,6 +184,7 @@ class SshKeyRotator:
 
         with _open_for_writing(job, job.new) as session:
             dropped = _edit(session, job, drop)
+            _find_file(session, job).settle()
         self._expect_refusal(job, job.old, "revoke: the host still lets the old key in")
         return f"its line was {'removed' if dropped else 'gone already'}, and the host refuses the old key"
 
@@ -195,6 +193,7 @@ class SshKeyRotator:
             return "nothing was installed"
         with _open_for_writing(job, job.old) as session:
             dropped = _take_back(session, job)
+            _find_file(session, job).settle()
         self._expect_refusal(job, job.new, "undo: the host still lets the new key in")
         return f"its line was {'removed' if dropped else 'not there'}, and the host refuses the new key"
 
@@ -279,27 +278,45 @@ def _open_for_writing(job: base.Job, value: Secret | None) -> Iterator[Session]:
         raise CounterpartError(problem, cause=Cause.MISTAKE)
 
 
+def _find_file(session: Session, job: base.Job) -> RemoteFile:
+    return RemoteFile(session, _read(job.settings).file, job.label)
+
+
 def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> bool:
     """Changes the file as a whole or not at all; whether there was anything to change."""
-    status: int | None = None
+    problem = FileProblem.CHANGED
     for _ in range(_TRIES):
         content = _read_file(session, job)
         try:
             changed = change(content)
+            if changed == content:
+                return False
+            _find_file(session, job).replace(content, changed)
+        except FileError as error:
+            problem = error.problem
         except LookupError:
-            break
-        if changed == content:
-            return False
-        status = _write_file(session, job, content, changed)
-        if status == 0:
+            raise CounterpartError(
+                f"{_read(job.settings).file} has no line for the key that is to stay or to be followed: "
+                "look where the host lets it in",
+                cause=Cause.MISTAKE,
+            ) from None
+        else:
             return True
-    else:
-        raise _explain_writing(job, status)
-    raise CounterpartError(
-        f"{_read(job.settings).file} has no line for the key that is to stay or to be followed: "
-        "look where the host lets it in",
-        cause=Cause.MISTAKE,
-    )
+        if problem is not FileProblem.CHANGED:
+            break
+    raise _explain(job, problem)
+
+
+def _read_file(session: Session, job: base.Job) -> bytes:
+    try:
+        return _find_file(session, job).read()
+    except FileError as error:
+        raise _explain(job, error.problem) from None
+
+
+def _explain(job: base.Job, problem: FileProblem) -> CounterpartError:
+    cause = Cause.OUTAGE if problem is FileProblem.CHANGED else Cause.MISTAKE
+    return CounterpartError(f"{_read(job.settings).file} {_PROBLEMS[problem]}", cause=cause)
 
 
 def _take_back(session: Session, job: base.Job) -> bool:
@@ -310,36 +327,3 @@ def _take_back(session: Session, job: base.Job) -> bool:
         return remove(content, lambda entry: entry.blob == new.blob or _is_left_over(entry, old.blob, job))
 
     return _edit(session, job, drop)
-
-
-def _explain_writing(job: base.Job, status: int | None) -> CounterpartError:
-    file = _read(job.settings).file
-    if status == _CHANGED:
-        return CounterpartError(f"{file} is changed by somebody else all the time", cause=Cause.OUTAGE)
-    problem = "look whether the disk is full, and whose it is"
-    if status == _FOREIGN:
-        problem = "its owner, group or rights would change: name its owner as admin, or root"
-    return CounterpartError(f"{file} cannot be written: {problem}", cause=Cause.MISTAKE)
-
-
-def _read_file(session: Session, job: base.Job) -> bytes:
-    file = _read(job.settings).file
-    ran = session.run(_quote(_READ, file))
-    _, mark, content = ran.stdout.partition(_MARK)
-    if ran.status == 0 and mark:
-        return content
-    problem = {
-        _LINK: f"{file} is a symbolic link, which is not replaced: name the file itself",
-        _MISSING: f"{file} is not there: name the file in which the host looks keys up",
-    }.get(ran.status or 0, f"{file} cannot be read: the login may run no command of ours, so name an admin")
-    raise CounterpartError(problem, cause=Cause.MISTAKE)
-
-
-def _write_file(session: Session, job: base.Job, before: bytes, after: bytes) -> int | None:
-    sums = (sum_as_cksum(before), sum_as_cksum(after))
-    return session.run(_quote(_WRITE, _read(job.settings).file, job.label, *sums), after).status
-
-
-def _quote(script: str, *arguments: str) -> str:
-    """For whatever shell the user has, which hands it on to one of POSIX."""
-    return shlex.join(["sh", "-c", script, "nightkey", *arguments])

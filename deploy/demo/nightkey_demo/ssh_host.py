@@ -63,6 +63,7 @@ class SshHost:
             server_host_keys=[self._host_key],
             server_factory=lambda: _Visit(self._keys),
             process_factory=self._run_command,
+            sftp_factory=lambda channel: _Files(channel, self._home),
             encoding=None,
         )
         self.port = acceptor.get_port()
@@ -89,6 +90,17 @@ class SshHost:
         process.stdout.write(said)
         process.stderr.write(complained)
         process.exit(local.returncode or 0)
+
+
+class _Files(asyncssh.SFTPServer):
+    """Paths are from the home on, as with OpenSSH."""
+
+    def __init__(self, channel: "asyncssh.SSHServerChannel[bytes]", home: Path) -> None:
+        super().__init__(channel)
+        self._home = os.fsencode(home)
+
+    def map_path(self, path: bytes) -> bytes:
+        return os.path.join(self._home, path)  # noqa: PTH118  # of bytes
 
 
 class _Visit(asyncssh.SSHServer):
