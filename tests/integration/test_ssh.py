@@ -786,6 +786,9 @@ def test_the_file_is_not_guessed(tmp_path: Path) -> None:
         assert fail(stage.rotator.install, stage.job(made)) == (
             ".ssh/other is not there: name the file in which the host looks keys up", Cause.MISTAKE
         )  # fmt: skip
+        os.mkfifo(keys.parent / "other")
+        assert fail(stage.rotator.install, stage.job(made))[0].startswith(".ssh/other is not there")
+        (keys.parent / "other").unlink()
         (keys.parent / "other").symlink_to(keys)
         assert fail(stage.rotator.install, stage.job(made)) == (
             ".ssh/other is a symbolic link, which is not replaced: name the file itself", Cause.MISTAKE

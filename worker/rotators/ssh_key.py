@@ -1,7 +1,7 @@
 """Rotator `ssh-key`: a new pair of keys, let in by the old one."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -12,7 +12,6 @@ from vaultcore.errors import Cause, CounterpartError, InvalidInputError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.ssh import (
-    OUTPUT_MAX,
     Login,
     Server,
     Session,
@@ -21,7 +20,6 @@ from worker.outbound.ssh import (
     parse_host_key,
     read_private_key,
 )
-from worker.outbound.ssh_files import FileError, FileProblem, RemoteFile
 from worker.rotators import base
 from worker.rotators.authorized_keys import (
     Entry,
@@ -30,21 +28,11 @@ from worker.rotators.authorized_keys import (
     read_entries,
     remove,
 )
+from worker.rotators.ssh_file import ChangedError, RemoteFile
 from worker.workflows.templates import Scope, check, render
 
 _TRIES = 5
 """How often the file is read again because somebody else wrote it meanwhile."""
-_PROBLEMS = {
-    FileProblem.LINK: "is a symbolic link, which is not replaced: name the file itself",
-    FileProblem.MISSING: "is not there: name the file in which the host looks keys up",
-    FileProblem.UNREADABLE: "cannot be read: name an admin who may",
-    FileProblem.TOO_LONG: f"has more than {OUTPUT_MAX} bytes: name the file in which the host looks keys up",
-    FileProblem.CHANGED: "is changed by somebody else all the time",
-    FileProblem.UNWRITTEN: "cannot be written: look whether the disk is full, whose it is, and whether SFTP "
-    "there has posix-rename",
-    FileProblem.FOREIGN: "cannot be written: its owner, group or rights would change: name its owner as admin, "
-    "or root",
-}
 
 
 class SshKeySettings(base.Settings):
@@ -163,7 +151,7 @@ class SshKeyRotator:
     def read_end(self, job: base.Job) -> datetime | None:
         new = _read_key(job.new)
         with _open_for_writing(job, job.new) as session:
-            content = _read_file(session, job)
+            content = _find_file(session, job).read()
         try:
             ends = [find_end(entry.options) for entry in read_entries(content) if entry.blob == new.blob]
             return min((end for end in ends if end is not None), default=None)
@@ -284,39 +272,23 @@ def _find_file(session: Session, job: base.Job) -> RemoteFile:
 
 def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> bool:
     """Changes the file as a whole or not at all; whether there was anything to change."""
-    problem = FileProblem.CHANGED
+    file, name = _find_file(session, job), _read(job.settings).file
     for _ in range(_TRIES):
-        content = _read_file(session, job)
+        content = file.read()
         try:
             changed = change(content)
-            if changed == content:
-                return False
-            _find_file(session, job).replace(content, changed)
-        except FileError as error:
-            problem = error.problem
         except LookupError:
             raise CounterpartError(
-                f"{_read(job.settings).file} has no line for the key that is to stay or to be followed: "
+                f"{name} has no line for the key that is to stay or to be followed: "
                 "look where the host lets it in",
                 cause=Cause.MISTAKE,
             ) from None
-        else:
+        if changed == content:
+            return False
+        with suppress(ChangedError):
+            file.replace(content, changed)
             return True
-        if problem is not FileProblem.CHANGED:
-            break
-    raise _explain(job, problem)
-
-
-def _read_file(session: Session, job: base.Job) -> bytes:
-    try:
-        return _find_file(session, job).read()
-    except FileError as error:
-        raise _explain(job, error.problem) from None
-
-
-def _explain(job: base.Job, problem: FileProblem) -> CounterpartError:
-    cause = Cause.OUTAGE if problem is FileProblem.CHANGED else Cause.MISTAKE
-    return CounterpartError(f"{_read(job.settings).file} {_PROBLEMS[problem]}", cause=cause)
+    raise CounterpartError(f"{name} is changed by somebody else all the time", cause=Cause.OUTAGE)
 
 
 def _take_back(session: Session, job: base.Job) -> bool:

@@ -1,10 +1,10 @@
-"""A file on an SSH host, by SFTP: read whole, and replaced whole or not at all."""
+"""The file in which a host looks keys up, by SFTP: read whole, and replaced whole or not at all."""
 
 import stat
 from contextlib import suppress
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from vaultcore.errors import Cause, CounterpartError
 from worker.outbound.ssh import OUTPUT_MAX, Session
 
 if TYPE_CHECKING:
@@ -13,26 +13,12 @@ if TYPE_CHECKING:
 _PERMISSIONS = 0o7777
 
 
-class FileProblem(Enum):
-    LINK = auto()
-    MISSING = auto()
-    UNREADABLE = auto()
-    TOO_LONG = auto()
-    CHANGED = auto()
-    """Somebody else wrote it meanwhile."""
-    UNWRITTEN = auto()
-    FOREIGN = auto()
-    """It would not keep its owner, its group or its mode."""
-
-
-class FileError(Exception):
-    def __init__(self, problem: FileProblem) -> None:
-        super().__init__(problem.name)
-        self.problem = problem
+class ChangedError(Exception):
+    """Somebody else wrote the file meanwhile."""
 
 
 class RemoteFile:
-    """`label` names what lies beside the file while it is replaced; one who works on it at a time has it."""
+    """`label` names what lies beside the file while it is replaced, by one at a time."""
 
     def __init__(self, session: Session, path: str, label: str) -> None:
         self._session = session
@@ -40,11 +26,11 @@ class RemoteFile:
         self._new, self._kept = f"{path}.{label}.new", f"{path}.{label}.kept"
 
     def read(self) -> bytes:
-        return self._session.transfer(lambda files: _read(files, self._path))
+        return self._session.transfer(lambda files: self._read(files, self._path))
 
     def replace(self, before: bytes, after: bytes) -> None:
         """From now on it holds `after`; with the mode and the owner that it had, and with its group, where that
-        may do more or less than others. `FileError`: it is as it was.
+        may do more or less than others. `ChangedError` if it does not hold `before`.
 
         The file itself is kept beside it until `settle`, with rights that SFTP does not tell of (ACL): who goes
         back to what it held gets itself.
@@ -58,28 +44,27 @@ class RemoteFile:
     async def _replace(self, files: "asyncssh.SFTPClient", before: bytes, after: bytes) -> None:
         import asyncssh  # noqa: PLC0415  # an extra
 
-        problem = FileProblem.UNWRITTEN
         try:
             await self._exchange(files, before, after)
         except (asyncssh.SFTPNoConnection, asyncssh.SFTPConnectionLost):
             raise
-        except FileError as error:
-            problem = error.problem
-        except asyncssh.SFTPError:
-            pass
-        else:
-            return
-        await _remove(files, self._new)
-        raise FileError(problem)
+        except (asyncssh.SFTPError, CounterpartError, ChangedError) as error:
+            await _remove(files, self._new)
+            if not isinstance(error, asyncssh.SFTPError):
+                raise
+            raise self._refuse(
+                "cannot be written: look whether the disk is full, whose it is, and whether SFTP there has "
+                "posix-rename"
+            ) from None
 
     async def _exchange(self, files: "asyncssh.SFTPClient", before: bytes, after: bytes) -> None:
         import asyncssh  # noqa: PLC0415  # an extra
 
-        goes_back = await files.lexists(self._kept) and await _read(files, self._kept) == after
+        goes_back = await files.lexists(self._kept) and await self._read(files, self._kept) == after
         if not goes_back:
             await self._write(files, after)
-        if await _read(files, self._path) != before:
-            raise FileError(FileProblem.CHANGED)
+        if await self._read(files, self._path) != before:
+            raise ChangedError
         if not goes_back:
             await _remove(files, self._kept)
             with suppress(asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
@@ -106,25 +91,32 @@ class RemoteFile:
         made = await files.lstat(self._new)
         same_group = made.gid == wanted.gid or (mode >> 3 & 7) == mode & 7
         if (made.permissions, made.uid) != (wanted.permissions, wanted.uid) or not same_group:
-            raise FileError(FileProblem.FOREIGN)
+            raise self._refuse(
+                "cannot be written: its owner, group or rights would change: name its owner as admin, or root"
+            )
 
+    async def _read(self, files: "asyncssh.SFTPClient", path: str) -> bytes:
+        import asyncssh  # noqa: PLC0415  # an extra
 
-async def _read(files: "asyncssh.SFTPClient", path: str) -> bytes:
-    import asyncssh  # noqa: PLC0415  # an extra
+        elsewhere = "name the file in which the host looks keys up"
+        try:
+            mode = (await files.lstat(path)).permissions or 0
+            if stat.S_ISLNK(mode):
+                raise self._refuse("is a symbolic link, which is not replaced: name the file itself")
+            if not stat.S_ISREG(mode):
+                raise self._refuse(f"is not there: {elsewhere}")
+            async with files.open(path, "rb") as file:
+                content: bytes = await file.read(OUTPUT_MAX + 1)
+        except asyncssh.SFTPNoSuchFile:
+            raise self._refuse(f"is not there: {elsewhere}") from None
+        except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure):
+            raise self._refuse("cannot be read: name an admin who may") from None
+        if len(content) > OUTPUT_MAX:
+            raise self._refuse(f"has more than {OUTPUT_MAX} bytes: {elsewhere}")
+        return content
 
-    try:
-        mode = (await files.lstat(path)).permissions or 0
-        if not stat.S_ISREG(mode):
-            raise FileError(FileProblem.LINK if stat.S_ISLNK(mode) else FileProblem.MISSING)
-        async with files.open(path, "rb") as file:
-            content: bytes = await file.read(OUTPUT_MAX + 1)
-    except asyncssh.SFTPNoSuchFile:
-        raise FileError(FileProblem.MISSING) from None
-    except (asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure):
-        raise FileError(FileProblem.UNREADABLE) from None
-    if len(content) > OUTPUT_MAX:
-        raise FileError(FileProblem.TOO_LONG)
-    return content
+    def _refuse(self, problem: str) -> CounterpartError:
+        return CounterpartError(f"{self._path} {problem}", cause=Cause.MISTAKE)
 
 
 async def _remove(files: "asyncssh.SFTPClient", path: str) -> None:
