@@ -22,7 +22,7 @@ from typing import IO, Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from vaultcore.errors import InvalidInputError
+from vaultcore.errors import InvalidInputError, raise_alone
 
 FORMAT = "nightkey backup 1"
 _MANIFEST, _CONTENT = "manifest.json", "database"
@@ -96,7 +96,7 @@ def _reading(file: Path) -> Iterator[None]:
     except (tarfile.TarError, EOFError, ValueError):
         problem = "it is not a backup, or is damaged"
     if problem:
-        raise InvalidInputError(f"{file} cannot be read as a backup: {problem}")
+        raise_alone(InvalidInputError(f"{file} cannot be read as a backup: {problem}"))
 
 
 class Archive:

@@ -32,6 +32,7 @@ from vaultcore.errors import (
     LockedError,
     Trouble,
     TroubleError,
+    raise_alone,
 )
 from vaultcore.mac_writing import keep_macs
 from vaultcore.row_macs import RowMacs
@@ -121,7 +122,7 @@ class Database:
                 raise
             conflict = LockedError(f"{BUSY_SECONDS} seconds were not enough: {error}")
         if conflict is not None:
-            raise conflict
+            raise_alone(conflict)
         if decisive and self.after_change is not None:
             self.after_change()
 
@@ -138,7 +139,7 @@ class Database:
             told = explain_database(error, where=self.where, file=self._file)
         except UnicodeEncodeError:
             told = InvalidInputError("a text holds half a character (a lone surrogate): write it as UTF-8")
-        raise told
+        raise_alone(told)
 
     def scrub(self) -> None:
         """After a value was destroyed: no copy of it stays behind in the write-ahead log.

@@ -8,6 +8,7 @@ whether the same call may succeed later without anybody changing anything.
 import shlex
 from datetime import datetime
 from enum import StrEnum
+from typing import NoReturn
 
 
 class Cause(StrEnum):
@@ -214,3 +215,15 @@ class CounterpartError(NightkeyError):
         self.acted = acted
         self.retry_at = retry_at
         self.can_retry = cause is Cause.OUTAGE
+
+
+def raise_alone(error: NightkeyError) -> NoReturn:
+    """Raises it with nothing hanging on it, wherever this is called.
+
+    In a generator that is a context manager, what the block of the caller raised would become its context,
+    also after the `except` was left.
+    """
+    try:
+        raise error
+    finally:
+        error.__context__ = None

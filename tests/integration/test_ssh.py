@@ -576,6 +576,7 @@ class TestSshPasswordCutEverywhere(TestSshPassword):
 def fail(act: Any, *arguments: Any) -> tuple[str, Cause]:
     with pytest.raises(CounterpartError) as error:
         act(*arguments)
+    assert error.value.__context__ is None or error.value.__suppress_context__
     return str(error.value), error.value.cause
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError
+from vaultcore.errors import InvalidInputError, NightkeyError, Trouble, TroubleError, raise_alone
 from vaultcore.rules import show_duration
 from vaultcore.troubles import explain
 from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
@@ -114,7 +114,7 @@ def _told() -> Iterator[None]:
         )
     if failed is not None:
         drop_output()
-        raise failed
+        raise_alone(failed)
 
 
 def sort_out(found: Iterable[T | NightkeyError]) -> tuple[list[T], list[NightkeyError]]:

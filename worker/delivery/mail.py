@@ -15,7 +15,7 @@ from typing import Any
 from apprise.common import NotifyFormat
 from apprise.plugins.email import NotifyEmail
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, raise_alone
 from worker.delivery.addresses import Address
 from worker.delivery.formats import to_html, to_text
 from worker.domain.notices import Message
@@ -121,7 +121,7 @@ def _log_in(made: NotifyEmail, network: Network) -> Iterator[smtplib.SMTP]:
     finally:
         for server in session:
             _say_goodbye(server)
-    raise CounterpartError(message, cause=cause, acted=False)
+    raise_alone(CounterpartError(message, cause=cause, acted=False))
 
 
 def _connect(made: NotifyEmail, network: Network) -> smtplib.SMTP:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, CounterpartError, InvalidInputError, raise_alone
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.ssh import (
@@ -263,7 +263,7 @@ def _open_for_writing(job: base.Job, value: Secret | None) -> Iterator[Session]:
             raise
         problem = f"{settings.host} does not let {settings.admin} in, who writes the file"
     if problem:
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise_alone(CounterpartError(problem, cause=Cause.MISTAKE))
 
 
 def _find_file(session: Session, job: base.Job) -> RemoteFile:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, CounterpartError, raise_alone
 from worker.domain.idn import encode_domains
 from worker.outbound import Network
 from worker.outbound.mail_login import log_in
@@ -162,7 +162,7 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
         )
     except (smtplib.SMTPException, OSError):
         message = f"{where} cannot be reached, or broke off"
-    raise CounterpartError(message, cause=cause)
+    raise_alone(CounterpartError(message, cause=cause))
 
 
 def _cause_of(code: int) -> Cause:
