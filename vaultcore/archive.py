@@ -115,9 +115,7 @@ class Archive:
         try:
             manifest = _parse(document)
         except (KeyError, TypeError, ValueError):
-            manifest = None
-        if manifest is None:
-            raise self._damaged("its manifest is not one that this release reads")
+            raise self._damaged("its manifest is not one that this release reads") from None
         if manifest.keyring_check != keyring_check(manifest.deployment_id):
             raise InvalidInputError(
                 f"{self._file} is a backup of the vault {manifest.deployment_id}, and the keyring here is not "

@@ -181,9 +181,7 @@ class AuditLog:
             )
             self._signing_key.public_key().verify(signature, _canonical(body))
         except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
-            anchor = None
-        if anchor is None:
-            raise InvalidInputError(f"{source} holds no anchor that this vault's keyring signed")
+            raise InvalidInputError(f"{source} holds no anchor that this vault's keyring signed") from None
         return anchor
 
     def _chain(self, previous: bytes, row: AuditRow) -> bytes:

@@ -38,10 +38,8 @@ def check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        pass
-    else:
-        return name
-    raise InvalidInputError(f"{name[:64]!r} is not a time zone: write one like Europe/Zurich")
+        raise InvalidInputError(f"{name[:64]!r} is not a time zone: write one like Europe/Zurich") from None
+    return name
 
 
 def quiet_until(quiet: QuietHours | None, zone: str, now: datetime) -> datetime:

@@ -18,7 +18,6 @@ def copy_database(database: Database, target: Path) -> None:
     All pages in one step: a step that is left to others in between begins anew with each of their commits.
     """
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    problem = ""
     try:
         with database.engine.connect() as connection, closing(sqlite3.connect(target)) as copy:
             driver = connection.connection.driver_connection
@@ -26,9 +25,7 @@ def copy_database(database: Database, target: Path) -> None:
             driver.backup(copy, pages=-1)
         settle(target)
     except sqlite3.Error as error:
-        problem = str(error)
-    if problem:
-        raise NightkeyError(f"the database cannot be copied: {problem}")
+        raise NightkeyError(f"the database cannot be copied: {error}") from None
 
 
 def find_damage(file: Path) -> str | None:

@@ -111,23 +111,18 @@ class Settings(BaseSettings):
     @field_validator("freezes")
     @classmethod
     def _check_freezes(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        problem = ""
         try:
             return tuple(show_window(parse_window(text)) for text in texts)
         except InvalidInputError as error:
-            problem = str(error)
-        raise ValueError(problem)
+            raise ValueError(str(error)) from None
 
     @field_validator("outbound_only", "outbound_private")
     @classmethod
     def _check_places(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        problem = ""
         try:
             build_guard(texts, ())
         except InvalidInputError as error:
-            problem = str(error)
-        if problem:
-            raise ValueError(problem)
+            raise ValueError(str(error)) from None
         return texts
 
     @field_validator("outbound_proxy")

@@ -9,7 +9,7 @@ from vaultcore.audit import AuditLog, start_chain
 from vaultcore.crypto.keyfile import write_new
 from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import SCHEMA_REVISION, Database
-from vaultcore.errors import ConfigurationError, NightkeyError, TroubleError
+from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.ids import new_id
 from vaultcore.own_row import has_own_row, write_own_row
 from vaultcore.row_macs import LABEL, RowMacs
@@ -154,17 +154,15 @@ def _write_settings(home: Path) -> bool:
 
 
 def _make_home(folder: Path) -> None:
-    trouble: TroubleError | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         trouble = explain(error)
+        if trouble is not None and trouble.can_retry:
+            raise trouble from None
         problem = error.strerror or type(error).__name__
-    else:
-        return
-    if trouble is not None and trouble.can_retry:
-        raise trouble
-    raise ConfigurationError(f"the data folder {folder} cannot be made: {problem}; name another by --home")
+        told = f"the data folder {folder} cannot be made: {problem}; name another by --home"
+        raise ConfigurationError(told) from None
 
 
 def _make_private(file: Path) -> None:

@@ -151,7 +151,7 @@ def note_at_once(text: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """The file is there whole or as it was: others may read it at any moment. For what everybody may read."""
-    problem, made = "", None
+    made = None
     try:
         with NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
@@ -163,11 +163,10 @@ def write_whole(path: Path, text: str) -> None:
         made.chmod(0o644)
         made.replace(path)
     except OSError as error:
-        problem = error.strerror or type(error).__name__
         if made is not None:
             made.unlink(missing_ok=True)
-    if problem:
-        raise InvalidInputError(f"{path} cannot be written: {problem}")
+        problem = error.strerror or type(error).__name__
+        raise InvalidInputError(f"{path} cannot be written: {problem}") from None
 
 
 def show_cell(value: object) -> str:

@@ -127,16 +127,16 @@ def _parse_mode(_: str, given: object) -> Mode:
     try:
         return Mode(str(given))
     except ValueError:
-        pass
-    raise InvalidInputError(f"mode {str(given)[:40]!r} does not exist: choose auto, approve or notify")
+        told = f"mode {str(given)[:40]!r} does not exist: choose auto, approve or notify"
+        raise InvalidInputError(told) from None
 
 
 def _parse_consumers(_: str, given: object) -> Consumers:
     try:
         return Consumers(str(given))
     except ValueError:
-        pass
-    raise InvalidInputError('consumers is "required", or "none" if nothing here needs to read the value')
+        told = 'consumers is "required", or "none" if nothing here needs to read the value'
+        raise InvalidInputError(told) from None
 
 
 def _check_rotator(_: str, given: object) -> str | None:

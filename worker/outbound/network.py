@@ -40,13 +40,12 @@ def ask_permission() -> None:
 
 
 def _trust(tls: ssl.SSLContext, ca_file: Path) -> None:
-    problem = ""
     try:
         tls.load_verify_locations(cafile=str(ca_file))
     except OSError as error:  # an ssl.SSLError is one too
         problem = error.strerror or type(error).__name__
-    if problem:
-        raise ConfigurationError(f"setting outbound_ca: {ca_file} holds no certificates in PEM ({problem})")
+        told = f"setting outbound_ca: {ca_file} holds no certificates in PEM ({problem})"
+        raise ConfigurationError(told) from None
 
 
 def look_up(host: str, port: int, *, seconds: float) -> list[str]:

@@ -31,9 +31,8 @@ def find_rotator(name: str) -> Rotator:
         made: Rotator = entry.load()()
     except ImportError as error:
         missing = error.name or "a package"
-    else:
-        return made
-    raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed")
+        raise ConfigurationError(f"rotator {name} cannot be loaded: {missing} is not installed") from None
+    return made
 
 
 def explain_missing(name: str) -> str | None:

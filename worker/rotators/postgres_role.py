@@ -280,8 +280,8 @@ def _find_end(job: base.Job, session: "Session", role: str) -> datetime | None:
     try:
         return read_end(found, job.now, called="valid_until")
     except NoEndError as error:
-        problem = f"the role's VALID UNTIL cannot be read: it is {error}"
-    raise CounterpartError(problem, cause=Cause.MISTAKE)
+        told = f"the role's VALID UNTIL cannot be read: it is {error}"
+        raise CounterpartError(told, cause=Cause.MISTAKE) from None
 
 
 def _move_end(job: base.Job, end: datetime | None) -> str:

@@ -154,13 +154,13 @@ class SshKeyRotator:
             content = _find_file(session, job).read()
         try:
             ends = [find_end(entry.options) for entry in read_entries(content) if entry.blob == new.blob]
-            return min((end for end in ends if end is not None), default=None)
         except ValueError:
-            pass
-        raise CounterpartError(
-            f"the new key's line in {_read(job.settings).file} has an expiry-time that is no time: correct it",
-            cause=Cause.MISTAKE,
-        )
+            raise CounterpartError(
+                f"the new key's line in {_read(job.settings).file} has an expiry-time that is no time: "
+                "correct it",
+                cause=Cause.MISTAKE,
+            ) from None
+        return min((end for end in ends if end is not None), default=None)
 
     def revoke(self, job: base.Job) -> str:
         old, new = _read_key(job.old), _read_key(job.new)

@@ -30,9 +30,9 @@ def open_listener(text: str) -> socket.socket:
         return listener  # the last of what may fail
     except (OSError, UnicodeError) as error:
         problem = (getattr(error, "strerror", None) or type(error).__name__).partition(" (")[0]
-    raise ConfigurationError(
-        f"--listen {text}: cannot listen there: {problem}; stop what does, or name another address"
-    )
+        raise ConfigurationError(
+            f"--listen {text}: cannot listen there: {problem}; stop what does, or name another address"
+        ) from None
 
 
 def show_address(listener: socket.socket) -> str:

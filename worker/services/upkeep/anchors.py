@@ -137,11 +137,10 @@ class Anchors:
                 raise InvalidInputError(f"{file} is not a file of anchors")
             lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            problem = type(error).__name__
-        else:
-            return tuple(
-                self._audit.read_anchor(line, source=f"{file}, line {number}")
-                for number, line in enumerate(lines, start=1)
-                if line.strip()
-            )
-        raise InvalidInputError(f"{file} cannot be read as a file of anchors ({problem})")
+            told = f"{file} cannot be read as a file of anchors ({type(error).__name__})"
+            raise InvalidInputError(told) from None
+        return tuple(
+            self._audit.read_anchor(line, source=f"{file}, line {number}")
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
+        )

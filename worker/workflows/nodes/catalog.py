@@ -46,9 +46,9 @@ def _load(entry: EntryPoint) -> Component:
         made: Component = entry.load()()
     except ImportError as error:
         missing = error.name or "a package"
-    else:
-        return made
-    raise ConfigurationError(f"component {entry.name} cannot be loaded: {missing} is not installed")
+        told = f"component {entry.name} cannot be loaded: {missing} is not installed"
+        raise ConfigurationError(told) from None
+    return made
 
 
 @cache

@@ -150,13 +150,10 @@ def _write(date: datetime, form: str) -> str:
 
 
 def _check_zone(name: str) -> None:
-    problem = ""
     try:
         check_zone(name)
     except InvalidInputError as error:
-        problem = str(error)
-    if problem:
-        raise unknown(f"timezone: {problem}")
+        raise unknown(f"timezone: {error}") from None
 
 
 def _find_problem(form: str) -> str | None:

@@ -45,13 +45,10 @@ class SshFields(Fields):
     @field_validator("host_key")
     @classmethod
     def _check_host_key(cls, text: str) -> str:
-        problem = ""
         try:
             parse_host_key(text)
         except InvalidInputError as error:
-            problem = str(error)
-        if problem:
-            raise ValueError(problem)
+            raise ValueError(str(error)) from None
         return text
 
     @model_validator(mode="after")
