@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.ways_out import NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient
 from worker.rotators.base import Job
@@ -68,7 +68,7 @@ def make_job(service, *, old=None, made=None, settings=None, external=None, labe
 
 
 def fail(step, *given) -> tuple[str, Cause]:
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         step(*given)
     assert caught.value.__context__ is None
     job = given[0]

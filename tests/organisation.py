@@ -1,4 +1,4 @@
-"""A small organisation for tests: real counterparts, services, and the moves of a night one by one."""
+"""A small organisation for tests: real target systems, services, and the moves of a night one by one."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.target_systems import TargetSystems
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
@@ -18,22 +18,22 @@ from worker.rows import rotations as rotation_rows
 from worker.rows.notices import Notice, list_notices
 from worker.services.rotation.pickups import Collected
 
-_TOKEN = re.compile(r"nightkey claim\b.*?\b(clm_\w+)", re.DOTALL)
+_TOKEN = re.compile(r"nightkey pickup\b.*?\b(clm_\w+)", re.DOTALL)
 ADMIN = "prod-tokenhub-admin-token"
 
 
 @dataclass
 class Organisation:
-    """`services` on an empty vault, and the counterparts that its items are for."""
+    """`services` on an empty vault, and the targets that its items are for."""
 
     services: Services
-    counterparts: Counterparts
+    targets: TargetSystems
 
     def add_owner(self, name: str) -> None:
         services = self.services
         with services.database.write() as connection:
             owner = services.owners.create(connection, name, actor="test")
-            url = f"json://{self.counterparts.sink.url[7:]}/{name}"
+            url = f"json://{self.targets.sink.url[7:]}/{name}"
             services.owners.add_route(connection, owner, Secret(url), shown="json://sink", actor="test")
 
     def add_item(
@@ -57,7 +57,7 @@ class Organisation:
 
     def add_token(self, name: str, account: str, *, days: float = 5, **policy: Any) -> str:
         """A token that the token service issued, with a policy that replaces it there. The token."""
-        service = self.counterparts.token_service
+        service = self.targets.token_service
         if not self.has_item(ADMIN):
             self.add_item(ADMIN, service.admin_token, days=300, mode="notify")
         _, token = service.issue(account)
@@ -65,7 +65,7 @@ class Organisation:
         return token
 
     def token_policy(self, account: str) -> dict[str, Any]:
-        url = self.counterparts.token_service.url
+        url = self.targets.token_service.url
         admin = {"Authorization": f"Bearer {{{{ vault.{ADMIN} }}}}"}
         return {
             "mode": "auto", "rotator": "http", "lifetime": "90d", "lead": "14d",
@@ -113,7 +113,7 @@ class Organisation:
                     "data": {
                         "componentId": "webhook",
                         "method": method,
-                        "url": f"{self.counterparts.token_service.url}{path}",
+                        "url": f"{self.targets.token_service.url}{path}",
                         "headers": {"Authorization": f"Bearer {{{{ vault.{item} }}}}"},
                     },
                 },

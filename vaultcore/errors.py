@@ -199,7 +199,7 @@ class SealError(NightkeyError):
         super().__init__(f"{where}: {self.MESSAGE}" if where else self.MESSAGE)
 
 
-class CounterpartError(NightkeyError):
+class TargetError(NightkeyError):
     """A call to the outside failed. `cause` decides what follows; the message names no value.
 
     Only an outage may pass by itself: a rejection and a mistake stay what they are. `acted` is false where

@@ -82,11 +82,11 @@ class Policy:
     are texts such as `0 2 * * 1-5 for 4h in Europe/Zurich`; where a value would lapse before one opens, it
     is replaced all the same (`expiry_first`) or waits. `canary` names the workflow that moves first
     (`auto`: the one that runs soonest and is not critical; None: all at once). `approval` is how long a
-    request waits for a person, `claim` how long a generated key waits to be collected, and `settle` how
+    request waits for a person, `pickup` how long a generated key waits to be collected, and `propagation` how
     long the other side may take to accept a new value; `answers` in a row are believed of it. `renew`:
     where the old value stops working when the new one is issued, a refused one is followed by another
     without asking a person. `urgent`: its owners hear of it in their quiet hours, too. `consumers` says
-    whether something here must read what is replaced. `counterpart` names the other side, where the
+    whether something here must read what is replaced. `target` names the system outside, where the
     rotator's own name for it is not the one meant. `copy_of` is the id of the item of which it holds the
     same credential.
     """
@@ -107,12 +107,12 @@ class Policy:
     canary: str | None = None
     four_eyes: bool = False
     approval: timedelta = timedelta(days=7)
-    claim: timedelta = timedelta(days=14)
+    pickup: timedelta = timedelta(days=14)
     urgent: bool = False
-    settle: timedelta = timedelta(seconds=30)
+    propagation: timedelta = timedelta(seconds=30)
     answers: int = 3
     renew: bool = False
-    counterpart: str | None = None
+    target: str | None = None
     consumers: Consumers = Consumers.REQUIRED
     copy_of: str | None = None
 

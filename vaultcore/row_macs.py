@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Table
+from sqlalchemy import Column, Connection, Engine, Row, Table
 
 from vaultcore.errors import TamperedError
 
@@ -28,6 +28,7 @@ MAC: Final = "mac"
 DECIDES: Final = "decides"
 GENERATION: Final = "generation"
 ADDED: Final = "added"
+DIGESTED_AS: Final = "digested_as"
 BEFORE: Final = "before"
 _OPTION: Final = "nightkey_row_macs"
 
@@ -66,6 +67,11 @@ def key_of(table: Table, row: Mapping[str, Any], *, prefix: str = "") -> str:
     """The row's primary key, to be shown: no part of it but the last holds a blank."""
     parts = [row[prefix + column.name] for column in table.primary_key]
     return " ".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in parts)
+
+
+def name_in_digest(named: Table | Column[Any]) -> str:
+    """The name of a table or column when its rows were first signed, whatever it is called now."""
+    return str(named.info.get(DIGESTED_AS, named.name))
 
 
 def is_kept(table: Table) -> bool:
@@ -129,8 +135,9 @@ def _mapping(row: Row[*tuple[Any, ...]] | Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _canonical(table: Table, row: Mapping[str, Any]) -> bytes:
-    fields = [[name, *_encode(row[name])] for name in columns_of(table) if row.get(name) is not None]
-    return json.dumps([table.name, sorted(fields)], separators=(",", ":"), ensure_ascii=True).encode()
+    given = [name for name in columns_of(table) if row.get(name) is not None]
+    fields = sorted([name_in_digest(table.c[name]), *_encode(row[name])] for name in given)
+    return json.dumps([name_in_digest(table), fields], separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def _encode(value: object) -> tuple[str, str]:

@@ -33,12 +33,12 @@ def policy_to_json(policy: Policy) -> dict[str, Any]:
         "canary": policy.canary,
         "four_eyes": policy.four_eyes,
         "approval_seconds": _seconds(policy.approval),
-        "claim_seconds": _seconds(policy.claim),
+        "pickup_seconds": _seconds(policy.pickup),
         "urgent": policy.urgent,
-        "settle_seconds": _seconds(policy.settle),
+        "propagation_seconds": _seconds(policy.propagation),
         "answers": policy.answers,
         "renew": policy.renew,
-        "counterpart": policy.counterpart,
+        "target": policy.target,
         "consumers": policy.consumers.value,
         "copy_of": policy.copy_of,
     }
@@ -65,15 +65,22 @@ def policy_from_json(stored: Mapping[str, Any]) -> Policy:
         canary=stored.get("canary", default.canary),
         four_eyes=stored.get("four_eyes", default.four_eyes),
         approval=timedelta(seconds=stored.get("approval_seconds", _seconds(default.approval))),
-        claim=timedelta(seconds=stored.get("claim_seconds", _seconds(default.claim))),
+        pickup=timedelta(seconds=_former(stored, "pickup_seconds", "claim_seconds", _seconds(default.pickup))),
         urgent=stored.get("urgent", default.urgent),
-        settle=timedelta(seconds=stored.get("settle_seconds", _seconds(default.settle))),
+        propagation=timedelta(
+            seconds=_former(stored, "propagation_seconds", "settle_seconds", _seconds(default.propagation))
+        ),
         answers=stored.get("answers", default.answers),
         renew=stored.get("renew", default.renew),
-        counterpart=stored.get("counterpart", default.counterpart),
+        target=_former(stored, "target", "counterpart", default.target),
         consumers=Consumers(stored.get("consumers", default.consumers)),
         copy_of=stored.get("copy_of", default.copy_of),
     )
+
+
+def _former(stored: Mapping[str, Any], name: str, former: str, default: Any) -> Any:  # noqa: ANN401  # any part
+    """A part of a policy that had another name when it was stored."""
+    return stored.get(name, stored.get(former, default))
 
 
 def derived_columns(

@@ -171,14 +171,14 @@ def _check_times(policy: Policy, name: str) -> None:
         ("lead", policy.lead),
         ("idle_after", policy.idle_after),
         ("approval", policy.approval),
-        ("claim", policy.claim),
+        ("pickup", policy.pickup),
     ):
         if duration is not None and duration <= timedelta(0):
             raise InvalidInputError(f"policy of {name}: {field} must be longer than nothing")
     if any(days < 0 for days in policy.thresholds):
         raise InvalidInputError(f"policy of {name}: thresholds are days before expiry, 0 or more")
-    if min(policy.overlap, policy.spread or timedelta(0), policy.settle) < timedelta(0):
-        raise InvalidInputError(f"policy of {name}: overlap, spread and settle cannot be negative")
+    if min(policy.overlap, policy.spread or timedelta(0), policy.propagation) < timedelta(0):
+        raise InvalidInputError(f"policy of {name}: overlap, spread and propagation cannot be negative")
     early = policy.lead + (policy.spread or timedelta(0))
     if policy.lifetime is not None and early >= policy.lifetime:
         spread = f" with its spread ({show_duration(policy.spread)})" if policy.spread else ""

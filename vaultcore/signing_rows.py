@@ -18,7 +18,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.mac_writing import AS_IS
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.paging import select_page, walk_pages
-from vaultcore.row_macs import ADDED, BEFORE, GENERATION, MAC, RowMacs, columns_of, is_kept
+from vaultcore.row_macs import ADDED, BEFORE, GENERATION, MAC, RowMacs, columns_of, is_kept, name_in_digest
 from vaultcore.tables import audit as audit_table
 from vaultcore.tables import deployment, metadata
 
@@ -87,10 +87,10 @@ def sign_once(
         since = {name for generation, names in added.items() if generation > before for name in names}
         rewritten = [undo for generation, undo in table.info.get(BEFORE, {}).items() if generation > before]
         if table is deployment or _generation_of(table) > before:
-            counts[table.name] = _sign_table(connection, macs, table)
+            counts[name_in_digest(table)] = _sign_table(connection, macs, table)
         elif since or rewritten:
             held = _Held(macs, table, since, rewritten)
-            counts[table.name] = _sign_table(connection, macs, table, held)
+            counts[name_in_digest(table)] = _sign_table(connection, macs, table, held)
     audit.append(
         connection, at=at, actor=actor, action=SIGNED, subject=own.id, generation=SIGNED_UP_TO, **counts
     )
@@ -116,7 +116,7 @@ def _generation_of(table: Table) -> int:
 
 def _names_since(generation: int) -> set[str]:
     """Of the tables that a vault with this generation leaves to be signed."""
-    return {table.name for table in kept_tables() if _generation_of(table) > generation}
+    return {name_in_digest(table) for table in kept_tables() if _generation_of(table) > generation}
 
 
 def _log_names(connection: Connection, tables: Collection[str], generation: int) -> bool:

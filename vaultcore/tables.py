@@ -7,6 +7,7 @@ than an object. That of a table names the columns that decide what is done (`dec
 digest (`vaultcore.row_macs`). What only says when, or is shown, is none of them: it changes all the time.
 `generation` is the one in which a table's rows got digests, if not the first; `added`, by generation, are the
 columns that decide since then alone; `before`, by generation, how a row was when it was written otherwise.
+`digested_as` is the name that a table or column had when its rows were first signed.
 """
 
 from datetime import UTC, datetime

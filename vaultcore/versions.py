@@ -41,7 +41,7 @@ class Purpose(StrEnum):
     RUN = "run"
     TEST = "test"
     ROTATION = "rotation"
-    CLAIM = "claim"
+    PICKUP = "pickup"
     PUBLISH = "publish"
     """Its public half is shown to others."""
 

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     patience_hours: float = Field(default=72, gt=0, le=8760)
     candidates: int = Field(default=3, ge=1, le=10)
     night_cap: int = Field(default=500, ge=1)
-    counterpart_cap: int = Field(default=100, ge=1)
+    target_cap: int = Field(default=100, ge=1)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_share: float = Field(default=0.25, ge=0, le=1)
     freezes: Texts = ()
@@ -211,12 +211,12 @@ class Settings(BaseSettings):
             pause_max=timedelta(seconds=self.retry_max_seconds),
             patience=timedelta(hours=self.patience_hours),
             candidates=self.candidates,
-            settle=timedelta(0),
+            propagation=timedelta(0),
         )
 
     @property
     def caps(self) -> Caps:
-        return Caps(night=self.night_cap, counterpart=self.counterpart_cap)
+        return Caps(night=self.night_cap, target=self.target_cap)
 
     @property
     def breaker(self) -> Breaker:

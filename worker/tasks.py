@@ -1,7 +1,7 @@
 """The tasks of Celery: an id comes in, a piece of work is done, what follows is called for. Nothing is decided.
 
 A message may be lost, doubled, late or forged: a task looks at the form of its id before anything else, and who
-does the work claims its row first. A task that fails logs a type and calls for nothing.
+does the work leases its row first. A task that fails logs a type and calls for nothing.
 """
 
 from collections.abc import Callable

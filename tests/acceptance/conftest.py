@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from nightkey_demo.counterparts import Counterparts, start_counterparts
+from nightkey_demo.target_systems import TargetSystems, start_target_systems
 from tests.forking import run_command
 
 LOOPBACK = {"NIGHTKEY_OUTBOUND_PRIVATE": '["127.0.0.0/8"]'}
-"""The counterparts of these tests are on this machine."""
+"""The targets of these tests are on this machine."""
 
 
 @dataclass
@@ -89,8 +89,8 @@ def nightkey(tmp_path: Path, new_vault: Path) -> Nightkey:
 
 
 @pytest.fixture
-def counterparts() -> Iterator[Counterparts]:
-    with start_counterparts() as started:
+def targets() -> Iterator[TargetSystems]:
+    with start_target_systems() as started:
         yield started
 
 

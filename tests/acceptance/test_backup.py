@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy
 from tests.acceptance.running_up import ask
 
@@ -20,12 +20,12 @@ def complaint(nightkey: Nightkey, *words: str, status: int) -> str:
 
 
 def test_a_restored_vault_asks_its_targets_first_and_says_what_differs(
-    nightkey: Nightkey, tmp_path: Path, counterparts: Counterparts
+    nightkey: Nightkey, tmp_path: Path, targets: TargetSystems
 ) -> None:
-    service = counterparts.token_service
+    service = targets.token_service
     _, old = service.issue("orders")
-    nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
-    nightkey("owner", "route", "operators", "--route", f"json://{counterparts.sink.url[7:]}/operators")
+    nightkey("owner", "create", "support", "--route", f"json://{targets.sink.url[7:]}/support")
+    nightkey("owner", "route", "operators", "--route", f"json://{targets.sink.url[7:]}/operators")
     nightkey("item", "create", "prod-tokenhub-admin-token", "--owner", "support", "--value-file", "-",
              "--expires-at", "300d", "--mode", "notify", value=service.admin_token)  # fmt: skip
     policy = write_token_policy(tmp_path, service.url, "orders")

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from nightkey_demo.counterparts import Counterparts
 from nightkey_demo.http_sink import HttpSink
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import ask, look_back
 from tests.acceptance.test_up import wait_until
@@ -62,12 +62,12 @@ def test_the_hunt_finds_every_encoding() -> None:
 
 
 def test_no_value_is_found_anywhere_after_a_whole_night(
-    tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
+    tmp_path: Path, nightkey: Nightkey, targets: TargetSystems
 ) -> None:
-    service = counterparts.token_service
+    service = targets.token_service
     nightkey.settings |= {"NIGHTKEY_RING_SECONDS": "1", "NIGHTKEY_LOG_LEVEL": "DEBUG"}
     route_token = make_ascii_canary()
-    mail = f"mailto://nightkey:{counterparts.mail_password}@127.0.0.1:{counterparts.mail.port}"
+    mail = f"mailto://nightkey:{targets.mail_password}@127.0.0.1:{targets.mail.port}"
     tickets, bills = service.issue("ticketing")[1], service.issue("billing")[1]
     canaries = {
         "the admin token": service.admin_token,
@@ -79,7 +79,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
         "a value replaced by hand": make_ascii_canary(),
         "its replacement": make_ascii_canary(),
         "a token in a route": route_token,
-        "the mail password in a route": counterparts.mail_password,
+        "the mail password in a route": targets.mail_password,
     }
     with HttpSink() as inbox:
         place = inbox.url.removeprefix("http://")
@@ -150,14 +150,14 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
             tmp_path, "wait-for-it",
             [
                 {"id": "start", "componentId": "manual_trigger"},
-                {"id": "call", "componentId": "webhook", "url": f"{counterparts.sink.url}/crm",
+                {"id": "call", "componentId": "webhook", "url": f"{targets.sink.url}/crm",
                  "headers": {"X-Other": "{{ vault.prod-crm-password | url_encode }}"},
                  "body": {"again": "{{ vault.prod-crm-password }}"}},
                 {"id": "wait", "componentId": "delay", "duration": 15, "unit": "minutes"},
             ],
         )  # fmt: skip
         nightkey("workflow", "apply", str(file))
-        counterparts.sink.answer(200, body={"again": canaries["a password"]})
+        targets.sink.answer(200, body={"again": canaries["a password"]})
         assert nightkey.json("workflow", "run", "wait-for-it")["status"] == "running"  # and is until the end
 
         service.default_scopes["billing"] = ["nothing"]
@@ -202,7 +202,7 @@ def test_no_value_is_found_anywhere_after_a_whole_night(
     places |= {
         "what was printed": "".join(nightkey.printed).encode(),
         "what owners received": received,
-        "what owners were mailed": "".join(str(m.message) for m in counterparts.mail.messages).encode(),
+        "what owners were mailed": "".join(str(m.message) for m in targets.mail.messages).encode(),
     }
     for file in (tmp_path / "home").rglob("*"):
         if file.is_file():

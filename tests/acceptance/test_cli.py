@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from worker.signing.keys import generate, read_key
 
@@ -97,20 +97,20 @@ def test_bad_input_gets_one_line_that_says_what_to_do(
 
 
 def test_a_service_accounts_key_document_is_stored_sent_and_masked(
-    owned: Nightkey, tmp_path: Path, counterparts: Counterparts
+    owned: Nightkey, tmp_path: Path, targets: TargetSystems
 ) -> None:
     key = generate("RS256").expose() + generate("RS256").expose()
     document = json.dumps({"type": "service_account", "private_key": key, "client_email": "robot@example.org"})
     create(owned, "prod-storage-account", "--lifetime", "90d", value=document)
-    send = {"id": "send", "componentId": "webhook", "method": "POST", "url": f"{counterparts.sink.url}/sent",
+    send = {"id": "send", "componentId": "webhook", "method": "POST", "url": f"{targets.sink.url}/sent",
             "body": {"account": "{{ vault.prod-storage-account }}"}}  # fmt: skip
     nodes: list[dict[str, Any]] = [{"id": "start", "componentId": "manual_trigger"}, send]
     owned("workflow", "apply", str(write_workflow(tmp_path, "storage", nodes)))
-    counterparts.sink.answer(200, body={"key": key, "lines": key.splitlines()})
+    targets.sink.answer(200, body={"key": key, "lines": key.splitlines()})
     owned("workflow", "run", "storage")
     shown = owned("workflow", "show", "storage", "--json").stdout + "".join(owned.printed)
     assert not any(line in shown for line in key.splitlines()[1:-1])
-    assert counterparts.sink.requests[-1].body == {"account": document}
+    assert targets.sink.requests[-1].body == {"account": document}
     too_long = document.replace("{", '{"spare": 1, ', 1) + " " * 16_000
     assert "16000 at most, since it was taken for a JSON key document" in complaint(
         owned, "item", "create", "prod-other-account", "--owner", "support", "--value-file", "-",
@@ -192,8 +192,8 @@ def test_what_nothing_here_reads_is_not_given_to_nightkey_to_replace(owned: Nigh
     assert owned.json("item", "list") == []
     assert owned.json(*words, "--consumers", "none", value="v")["consumers"] == "none"
     owned("item", "update", "prod-hook-secret", "--consumers", "required", status=3)
-    hurried = owned("item", "rotate", "prod-hook-secret", "--compromised", "--yes").stderr
-    assert "no workflow uses it: nothing here can hand out the new value" in hurried
+    emergency = owned("item", "rotate", "prod-hook-secret", "--compromised", "--yes").stderr
+    assert "no workflow uses it: nothing here can hand out the new value" in emergency
 
 
 def test_a_new_value_is_not_taken_without_a_word_on_its_expiry(owned: Nightkey) -> None:
@@ -255,15 +255,15 @@ def test_scan_says_what_would_be_done_and_dry_runs_write_nothing(owned: Nightkey
 
 
 def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
-    nightkey: Nightkey, tmp_path: Path, counterparts: Counterparts
+    nightkey: Nightkey, tmp_path: Path, targets: TargetSystems
 ) -> None:
-    nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
+    nightkey("owner", "create", "support", "--route", f"json://{targets.sink.url[7:]}/support")
     create(nightkey, "prod-crm-password", "--expires-at", "5d", "--mode", "auto", "--rotator", "random",
            "--consumers", "none", "--overlap", "0s")  # fmt: skip
     first = nightkey.json("night")
     assert first["outcome"] == "good"
     assert [(r["item"], r["state"]) for r in first["rotations"]] == [("prod-crm-password", "done")]
-    assert len(counterparts.sink.wait_for(1, 10)) == 1
+    assert len(targets.sink.wait_for(1, 10)) == 1
     second = nightkey.json("night")
     assert second["rotations"] == []
     assert len(nightkey.json("notice", "list")) == 1
@@ -299,14 +299,14 @@ def test_a_policy_that_cannot_take_the_value_given_away_is_warned_of_until_it_ca
 
 
 def test_a_night_that_failed_says_so_and_exits_with_one(
-    owned: Nightkey, tmp_path: Path, counterparts: Counterparts
+    owned: Nightkey, tmp_path: Path, targets: TargetSystems
 ) -> None:
     file = write_workflow(
         tmp_path, "crm-contacts",
         [{"id": "start", "componentId": "manual_trigger"},
          {"id": "stop", "componentId": "terminate", "status": "failed",
           "message": "no good"},
-         {"id": "call", "componentId": "webhook", "url": f"{counterparts.sink.url}/",
+         {"id": "call", "componentId": "webhook", "url": f"{targets.sink.url}/",
           "headers": {"Authorization": "{{ vault.prod-crm-password }}"}}],
     )  # fmt: skip
     warned = owned("workflow", "apply", str(file)).stderr

@@ -49,15 +49,15 @@ def test_the_demo_shows_a_night_and_ends_well(demo: tuple[Nightkey, str]) -> Non
     assert nightkey.json("audit", "verify")["whole"] is True
 
 
-def test_the_claim_that_the_demo_shows_opens_until_its_key_is_used(demo: tuple[Nightkey, str]) -> None:
+def test_the_pickup_that_the_demo_shows_opens_until_its_key_is_used(demo: tuple[Nightkey, str]) -> None:
     nightkey, shown = demo
-    token = re.search(r"nightkey claim .*: (clm_\w+)\)", shown)
+    token = re.search(r"nightkey pickup .*: (clm_\w+)\)", shown)
     assert token is not None
-    key = nightkey.json("claim", "-", value=token[1])["key"]
-    assert nightkey.json("claim", "-", value=token[1])["key"] == key
+    key = nightkey.json("pickup", "-", value=token[1])["key"]
+    assert nightkey.json("pickup", "-", value=token[1])["key"] == key
     checked = nightkey.json("key", "check", "--value-file", "-", value=key)
     assert (checked["item"], checked["version"]) == ("api-key:partner-portal", 2)
-    assert "collected already" in nightkey("claim", "-", value=token[1], status=3).stderr
+    assert "collected already" in nightkey("pickup", "-", value=token[1], status=3).stderr
 
 
 def test_the_demo_does_not_touch_a_folder_that_is_not_empty(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from icalendar import Calendar
 
-from nightkey_demo.counterparts import Counterparts
 from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.mail_server import MailServer
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_workflow
 from tests.acceptance.test_cli import complaint
 
@@ -28,9 +28,9 @@ def add_item(nightkey: Nightkey, name: str, days: int, *owners: str) -> None:
 
 
 def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
-    nightkey: Nightkey, counterparts: Counterparts, tmp_path: Path
+    nightkey: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    sink = counterparts.sink
+    sink = targets.sink
     nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
     made = nightkey.json(
         "owner", "create", "maria", "--route", route_to(sink, "maria"), "--zone", "Europe/Zurich",
@@ -84,9 +84,9 @@ def test_owners_have_hours_and_a_deputy_share_items_and_read_what_to_do(
 
 
 def test_what_does_not_arrive_is_listed_and_tried_again_and_reaches_the_deputy(
-    nightkey: Nightkey, counterparts: Counterparts
+    nightkey: Nightkey, targets: TargetSystems
 ) -> None:
-    sink = counterparts.sink
+    sink = targets.sink
     nightkey("owner", "create", "platform", "--route", route_to(sink, "platform"))
     nightkey("owner", "create", "maria", "--route", "json://127.0.0.1:9/maria", "--deputy", "platform")
     (checked,) = nightkey.json("owner", "test", "maria", status=1)
@@ -110,8 +110,8 @@ def test_what_does_not_arrive_is_listed_and_tried_again_and_reaches_the_deputy(
     assert f"- {CRM} lapses in 2 days" in sink.requests[-1].body["message"]
 
 
-def test_an_organisation_has_its_own_words(nightkey: Nightkey, counterparts: Counterparts) -> None:
-    sink = counterparts.sink
+def test_an_organisation_has_its_own_words(nightkey: Nightkey, targets: TargetSystems) -> None:
+    sink = targets.sink
     nightkey("owner", "create", "maria", "--route", route_to(sink, "maria"))
     folder = nightkey.home / "templates"
     folder.mkdir()
@@ -178,9 +178,9 @@ def test_a_route_file_that_cannot_be_used_is_one_line_without_a_word_of_its_toke
 
 
 def test_each_recipient_of_a_route_is_shown_tried_and_retried_by_itself(
-    nightkey: Nightkey, counterparts: Counterparts, tmp_path: Path
+    nightkey: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    nightkey("owner", "create", "platform", "--route", route_to(counterparts.sink, "platform"))
+    nightkey("owner", "create", "platform", "--route", route_to(targets.sink, "platform"))
     with MailServer({"robot": "p\u00e4ssword"}) as server:
         file = tmp_path / "mail.url"
         file.write_text(

@@ -26,13 +26,13 @@ from worker.cli.session import who
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
 from worker.rows.rotations import get_rotation
-from worker.rows.tables import claims
-from worker.services.notices.pickup_token import claim_token
+from worker.rows.tables import pickups
+from worker.services.notices.pickup_token import pickup_token
 
 KEY, NEW = "api-key:partner", "api-key:another"
 CREATE = ("item", "create", NEW, "--owner", "support")
 WFK = re.compile(r"wfk_\w{49}")
-TOKEN = re.compile(r"`nightkey claim` shows .*?, with the token (clm_\w+)")
+TOKEN = re.compile(r"`nightkey pickup` shows .*?, with the token (clm_\w+)")
 POLICY = {"mode": "auto", "rotator": "workflow-api-key", "lifetime": "90d", "overlap": "0s"}
 _SECONDS_MAX = 120
 
@@ -67,8 +67,8 @@ class Desk:
         assert "Exception ignored" not in said
         return said
 
-    def claim(self, token: str = "") -> str:
-        return str(self.nightkey.json("claim", "-", value=token or self.token)["key"])
+    def collect(self, token: str = "") -> str:
+        return str(self.nightkey.json("pickup", "-", value=token or self.token)["key"])
 
     def opens(self, key: str) -> bool:
         """Whether it does, without being used."""
@@ -78,7 +78,7 @@ class Desk:
     def arrived(self) -> list[bool]:
         """Of each pickup, whether it counts as collected."""
         with self.services.database.read() as connection:
-            return [row is not None for row in connection.execute(select(claims.c.claimed_at)).scalars()]
+            return [row is not None for row in connection.execute(select(pickups.c.arrived_at)).scalars()]
 
     def count(self, action: str) -> int:
         with self.services.database.read() as connection:
@@ -108,8 +108,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     opened = services.rotation.opening.request(KEY, asked_by="test")
     services.night.inline_night.run_rotation(opened.id, lambda _: None)
     with services.database.read() as connection:
-        claim_id = connection.execute(select(claims.c.id)).scalar_one()
-    token = claim_token(services.keyring, claim_id)
+        pickup_id = connection.execute(select(pickups.c.id)).scalar_one()
+    token = pickup_token(services.keyring, pickup_id)
     yield Desk(Nightkey(tmp_path / "home"), services, created.key.expose(), token, opened.id)
     services.close()
 
@@ -171,7 +171,7 @@ def stuffed_pipe() -> Iterator[tuple[int, int]]:
 )
 def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[[], Any], reason: str) -> None:
     with lost() as stdout:
-        said = desk.run("claim", "-", "--json", stdout=stdout, status=1, sent=desk.token)
+        said = desk.run("pickup", "-", "--json", stdout=stdout, status=1, sent=desk.token)
     why = f"the key was not written ({reason}), and still waits for you"
     assert said == f"nightkey: {why}: the same command shows it again\n"
     assert desk.arrived() == [False]
@@ -184,7 +184,7 @@ def test_a_key_that_was_not_written_is_not_collected(desk: Desk, lost: Callable[
 
 def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> None:
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "worker.cli.main"]
-    for words in (["claim", "-"], [*CREATE]):
+    for words in (["pickup", "-"], [*CREATE]):
         done = subprocess.run(
             [*closed, *words],
             stdin=subprocess.DEVNULL,
@@ -196,27 +196,27 @@ def test_a_key_is_not_touched_while_standard_output_is_closed(desk: Desk) -> Non
         assert done.returncode == 1
         assert done.stderr == b"nightkey: standard output is closed: there is nowhere to show a key\n"
     with desk.services.database.read() as connection:
-        assert connection.execute(select(claims.c.taken_at, claims.c.claimed_at)).all() == [(None, None)]
+        assert connection.execute(select(pickups.c.taken_at, pickups.c.arrived_at)).all() == [(None, None)]
     assert desk.count("item.create") == 1
 
 
 def test_a_pipe_that_nobody_reads_loses_no_key(desk: Desk, tmp_path: Path) -> None:
     """A pipe takes it all the same: so it is kept until it is used, and the old one with it."""
     reader, writer = os.pipe()
-    desk.run("claim", "-", stdout=writer, status=0, sent=desk.token)
+    desk.run("pickup", "-", stdout=writer, status=0, sent=desk.token)
     os.close(writer)
     os.close(reader)
     assert desk.arrived() == [True]
     assert desk.look() is State.WATCHING, "the overlap is over, and nobody has used the new key"
     assert desk.opens(desk.old)
     with (tmp_path / "key.txt").open("w") as file:
-        desk.run("claim", "-", stdout=file, status=0, sent=desk.token + "\n")
+        desk.run("pickup", "-", stdout=file, status=0, sent=desk.token + "\n")
     key = (tmp_path / "key.txt").read_text().strip()
     assert desk.nightkey.json("key", "check", "--value-file", str(tmp_path / "key.txt"))["version"] == 2
     assert desk.look() is State.RETIRING
     assert desk.look() is State.DONE
     assert (desk.opens(desk.old), desk.opens(key)) == (False, True)
-    refused = desk.nightkey("claim", "-", value=desk.token, status=3).stderr
+    refused = desk.nightkey("pickup", "-", value=desk.token, status=3).stderr
     assert "was collected already, at " in refused
     assert len(refused.splitlines()) == 1
 
@@ -239,13 +239,13 @@ def test_a_kill_between_the_answer_and_its_mark_leaves_it_to_be_collected(desk: 
     assert desk.arrived() == [False]
     assert desk.look() is State.WATCHING
     assert desk.opens(desk.old)
-    assert desk.claim() == key
+    assert desk.collect() == key
 
 
 def _begin(desk: Desk, writer: int) -> subprocess.Popen[bytes]:
     """A process that has revealed the key, and waits for somebody to read it."""
     shown = desk.count("version.reveal")
-    process = desk.start("claim", "-", stdout=writer, sent=desk.token)
+    process = desk.start("pickup", "-", stdout=writer, sent=desk.token)
     _wait_until(lambda: desk.count("version.reveal") > shown)
     return process
 
@@ -271,12 +271,12 @@ def test_the_first_key_of_an_item_is_never_lost(desk: Desk) -> None:
     token = TOKEN.findall(first)[0]
     assert last == (
         f"nightkey: {NEW} is there, and its key was not written (No space left on device): "
-        f"`nightkey claim` shows it, with the token {token}"
+        f"`nightkey pickup` shows it, with the token {token}"
     )
-    key = desk.claim(token)
+    key = desk.collect(token)
     assert desk.opens(key)
     assert (
-        f"`nightkey claim` shows its key again, with the token {token}"
+        f"`nightkey pickup` shows its key again, with the token {token}"
         in desk.nightkey(*CREATE, status=3).stderr
     )
 
@@ -294,12 +294,12 @@ def test_a_kill_before_anything_of_a_new_key_was_said_loses_nothing(desk: Desk) 
         process.send_signal(signal.SIGKILL)
         process.wait(_SECONDS_MAX)
     (token,) = TOKEN.findall(desk.nightkey(*CREATE, status=3).stderr)
-    assert desk.opens(desk.claim(token))
+    assert desk.opens(desk.collect(token))
 
 
 def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
     desk.services.rotation.pickups.collect(desk.token, actor="user:somebody", show=lambda _: None)
-    said = desk.nightkey("claim", "-", value=desk.token, status=3).stderr
+    said = desk.nightkey("pickup", "-", value=desk.token, status=3).stderr
     assert re.fullmatch(
         rf"nightkey: the key of {KEY} was collected already, at [-\d]+ [:\d]+ UTC by user:somebody: "
         rf"if that should not have been, `nightkey item rotate {KEY} --compromised` replaces it\n",
@@ -308,23 +308,23 @@ def test_somebody_else_is_refused_with_who_has_it(desk: Desk) -> None:
 
 
 def test_what_is_no_text_is_no_token(desk: Desk) -> None:
-    said = desk.run("claim", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=2)
+    said = desk.run("pickup", b"\xff\xfe\xc0", stdout=subprocess.DEVNULL, status=2)
     assert said == "nightkey: argument 2 is not UTF-8 text: \\xff\\xfe\\xc0: write it in UTF-8\n"
 
 
 def test_a_token_on_the_command_line_is_refused_and_stays_good(desk: Desk) -> None:
-    said = desk.nightkey("claim", desk.token, status=2).stderr
+    said = desk.nightkey("pickup", desk.token, status=2).stderr
     assert "is seen by others on this machine" in said
-    assert "`nightkey claim` asks for it, and `nightkey claim -` reads it from standard input" in said
+    assert "`nightkey pickup` asks for it, and `nightkey pickup -` reads it from standard input" in said
     assert desk.token not in said
-    assert desk.opens(desk.claim())
+    assert desk.opens(desk.collect())
 
 
 def test_a_token_is_typed_unseen_and_stands_in_no_command_line(desk: Desk, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with (tmp_path / "key.txt").open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", "claim"],
+            [sys.executable, "-m", "worker.cli.main", "pickup"],
             stdin=theirs,
             stdout=file,
             stderr=theirs,
@@ -340,7 +340,7 @@ def test_a_token_is_typed_unseen_and_stands_in_no_command_line(desk: Desk, tmp_p
     shown += os.read(ours, 10_000)
     os.close(theirs)
     os.close(ours)
-    assert command.split(b"\0")[-2] == b"claim"
+    assert command.split(b"\0")[-2] == b"pickup"
     assert b"this command shows it again to you" in shown
     assert desk.token.encode() not in shown, "it is not echoed"
     assert desk.opens((tmp_path / "key.txt").read_text().strip())

@@ -8,41 +8,41 @@ from typing import Any
 
 import pytest
 
-from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 
 TOKEN = "prod-ticketing-api-token"
 
 
 @pytest.fixture
-def vault(nightkey: Nightkey, counterparts: Counterparts) -> Nightkey:
+def vault(nightkey: Nightkey, targets: TargetSystems) -> Nightkey:
     """An owner who is told, and the credential that lets Nightkey in at the token service."""
-    nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
-    nightkey("owner", "route", "operators", "--route", f"json://{counterparts.sink.url[7:]}/operators")
+    nightkey("owner", "create", "support", "--route", f"json://{targets.sink.url[7:]}/support")
+    nightkey("owner", "route", "operators", "--route", f"json://{targets.sink.url[7:]}/operators")
     nightkey(
         "item", "create", "prod-tokenhub-admin-token", "--owner", "operators", "--mode", "notify",
-        "--expires-at", "300d", "--value-file", "-", value=counterparts.token_service.admin_token,
+        "--expires-at", "300d", "--value-file", "-", value=targets.token_service.admin_token,
     )  # fmt: skip
     return nightkey
 
 
 def add_token(
-    vault: Nightkey, counterparts: Counterparts, folder: Path, name: str = TOKEN, *options: str, **policy: Any
+    vault: Nightkey, targets: TargetSystems, folder: Path, name: str = TOKEN, *options: str, **policy: Any
 ) -> str:
     account = name.split("-")[1]
-    _, token = counterparts.token_service.issue(account)
-    file = write_token_policy(folder, counterparts.token_service.url, account, **policy)
+    _, token = targets.token_service.issue(account)
+    file = write_token_policy(folder, targets.token_service.url, account, **policy)
     vault("item", "create", name, "--owner", "support", "--expires-at", "5d", "--policy", str(file),
           "--value-file", "-", *options, value=token)  # fmt: skip
     return token
 
 
-def add_workflow(vault: Nightkey, counterparts: Counterparts, folder: Path, name: str, **extra: Any) -> None:
+def add_workflow(vault: Nightkey, targets: TargetSystems, folder: Path, name: str, **extra: Any) -> None:
     file = write_workflow(
         folder, name,
         [{"id": "start", "componentId": "manual_trigger"},
          {"id": "call", "componentId": "webhook", "method": "GET",
-          "url": f"{counterparts.token_service.url}/v1/account",
+          "url": f"{targets.token_service.url}/v1/account",
           "headers": {"Authorization": f"Bearer {{{{ vault.{TOKEN} }}}}"}}],
         **extra,
     )  # fmt: skip
@@ -59,30 +59,30 @@ def choices(vault: Nightkey, rotation_id: str) -> list[str]:
 
 
 def test_a_rotation_that_waits_for_approval_is_asked_for_approved_and_done(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path, mode="approve")
+    old = add_token(vault, targets, tmp_path, mode="approve")
     vault("night")
     rotation = only_rotation(vault)
-    assert counterparts.token_service.is_live(old)
-    bodies = [str(post.body) for post in counterparts.sink.wait_for(1, 10)]
+    assert targets.token_service.is_live(old)
+    bodies = [str(post.body) for post in targets.sink.wait_for(1, 10)]
     assert any(f"nightkey rotation approve {rotation}" in body for body in bodies)
     assert choices(vault, rotation)[0] == f"nightkey rotation approve {rotation}"
     approved = vault.json("rotation", "approve", rotation)
     assert (approved["state"], approved["asked_by"]) == ("done", "night")
     assert approved["approved_by"].startswith("user:")
-    assert not counterparts.token_service.is_live(old)
+    assert not targets.token_service.is_live(old)
     again = vault("rotation", "approve", rotation, status=3)
     assert again.stderr == f"nightkey: {rotation} of {TOKEN} is over: it is done\n"
 
 
 def test_consumers_that_cannot_be_proven_are_shown_with_the_choices_and_each_of_them_works(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path, TOKEN, "--overlap", "1d")
-    add_workflow(vault, counterparts, tmp_path, "switched-off", is_active=False)
-    add_workflow(vault, counterparts, tmp_path, "month-end", schedule_type="monthly", schedule_value="28 09:00")
-    add_workflow(vault, counterparts, tmp_path, "by-hand")
+    old = add_token(vault, targets, tmp_path, TOKEN, "--overlap", "1d")
+    add_workflow(vault, targets, tmp_path, "switched-off", is_active=False)
+    add_workflow(vault, targets, tmp_path, "month-end", schedule_type="monthly", schedule_value="28 09:00")
+    add_workflow(vault, targets, tmp_path, "by-hand")
     vault("item", "rotate", TOKEN)
     rotation = only_rotation(vault)
     shown = vault.json("rotation", "show", rotation)
@@ -105,15 +105,15 @@ def test_consumers_that_cannot_be_proven_are_shown_with_the_choices_and_each_of_
         "switched-off": "proven", "by-hand": "waived", "month-end": "waived",
     }  # fmt: skip
     assert re.fullmatch(r"\['the overlap, until .* UTC'\]", str(shown["waits_for"]))
-    assert counterparts.token_service.is_live(old)
+    assert targets.token_service.is_live(old)
     assert "unknown" not in vault("status", status=0).stdout
 
 
 def test_a_run_that_another_engine_reports_brings_the_old_value_back_at_once(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path, TOKEN, "--overlap", "1d")
-    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    old = add_token(vault, targets, tmp_path, TOKEN, "--overlap", "1d")
+    add_workflow(vault, targets, tmp_path, "ticket-sync")
     vault("item", "rotate", TOKEN)
     rotation = only_rotation(vault)
     unclear = vault("run", "report", "ticket-sync", "--status", "completed", status=2)
@@ -131,51 +131,51 @@ def test_a_run_that_another_engine_reports_brings_the_old_value_back_at_once(
         shown["error"]
         == "production run of ticket-sync, node call: 401 from the ticket system (with version 2)"
     )
-    assert counterparts.token_service.is_live(old)
-    assert len(counterparts.token_service.live_tokens("ticketing")) == 1
+    assert targets.token_service.is_live(old)
+    assert len(targets.token_service.live_tokens("ticketing")) == 1
     assert "was reported before" in vault(*report).stdout
-    bodies = [str(post.body) for post in counterparts.sink.requests]
+    bodies = [str(post.body) for post in targets.sink.requests]
     assert any("node call: 401 from the ticket system" in body for body in bodies)
 
 
 def test_a_stuck_rotation_says_what_to_do_and_does_it(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path)
-    counterparts.token_service.fail_next("/v1/tokens/", status=400, method="DELETE")
+    old = add_token(vault, targets, tmp_path)
+    targets.token_service.fail_next("/v1/tokens/", status=400, method="DELETE")
     vault("item", "rotate", TOKEN, status=1)
     rotation = only_rotation(vault)
     shown = vault.json("rotation", "show", rotation)
     assert (shown["state"], shown["stuck_in"]) == ("stuck", "retiring")
     assert [command.split()[2] for command in choices(vault, rotation)] == ["retry", "rollback", "accept"]
-    assert counterparts.token_service.is_live(old)
-    assert any("is stuck" in str(post.body) for post in counterparts.sink.requests)
+    assert targets.token_service.is_live(old)
+    assert any("is stuck" in str(post.body) for post in targets.sink.requests)
     vault("status", status=1)
     assert vault.json("rotation", "retry", rotation)["state"] == "done"
-    assert not counterparts.token_service.is_live(old)
+    assert not targets.token_service.is_live(old)
     vault("status")
 
 
 def test_a_compromised_value_is_revoked_at_once_after_a_question(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path, TOKEN, "--overlap", "1d")
-    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    old = add_token(vault, targets, tmp_path, TOKEN, "--overlap", "1d")
+    add_workflow(vault, targets, tmp_path, "ticket-sync")
     asked = vault("item", "rotate", TOKEN, "--compromised", status=2)
     assert "ticket-sync: uses the new value from its next run on" in asked.stderr
     assert "add --yes" in asked.stderr
-    assert counterparts.token_service.is_live(old)
+    assert targets.token_service.is_live(old)
     assert vault.json("item", "rotate", TOKEN, "--compromised", "--yes")["state"] == "done"
-    assert not counterparts.token_service.is_live(old)
+    assert not targets.token_service.is_live(old)
     stages = [version["stage"] for version in vault.json("item", "show", TOKEN)["versions"]]
     assert stages == ["destroyed", "current"]
     vault("workflow", "run", "ticket-sync")
 
 
 def test_when_somebody_leaves_what_they_could_read_is_replaced(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    old = add_token(vault, counterparts, tmp_path)
+    old = add_token(vault, targets, tmp_path)
     vault("item", "create", "prod-crm-password", "--owner", "support", "--mode", "notify",
           "--value-file", "-", value="a-value-of-theirs")  # fmt: skip
     assert "no owner and no login 'nobody'" in vault("owner", "leave", "nobody", "--yes", status=2).stderr
@@ -183,7 +183,7 @@ def test_when_somebody_leaves_what_they_could_read_is_replaced(
     assert {one["item"]: one["fate"] for one in left["items"]} == {
         TOKEN: "replaced", "prod-crm-password": "by hand",
     }  # fmt: skip
-    assert not counterparts.token_service.is_live(old)
+    assert not targets.token_service.is_live(old)
     vault("item", "update", "prod-crm-password", "--overlap", "0s", "--expires-at", "60d", "--value-file", "-",
           value="a-new-value")  # fmt: skip
     vault("night")
@@ -193,10 +193,10 @@ def test_when_somebody_leaves_what_they_could_read_is_replaced(
 
 
 def test_a_workflow_that_is_to_go_first_and_does_not_use_the_item_is_said(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
-    add_token(vault, counterparts, tmp_path)
-    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    add_token(vault, targets, tmp_path)
+    add_workflow(vault, targets, tmp_path, "ticket-sync")
     warned = vault("item", "update", TOKEN, "--canary", "ticket-snyc")
     assert "is not used by 'ticket-snyc' (yet)" in warned.stderr
     assert "it is used by ticket-sync" in warned.stderr
@@ -219,13 +219,13 @@ def mislead(file: Path, **settings: Any) -> None:
     ],
 )
 def test_why_a_rotation_by_hand_is_not_on_its_way_to_done_is_on_the_screen_at_once(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path, settings: dict[str, Any], state: str, why: str
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path, settings: dict[str, Any], state: str, why: str
 ) -> None:
-    url = counterparts.token_service.url
-    _, token = counterparts.token_service.issue("ticketing")
+    url = targets.token_service.url
+    _, token = targets.token_service.issue("ticketing")
     file = write_token_policy(tmp_path, url, "ticketing")
     mislead(file, **json.loads(json.dumps(settings).replace("{url}", url)))
-    add_workflow(vault, counterparts, tmp_path, "ticket-sync")
+    add_workflow(vault, targets, tmp_path, "ticket-sync")
     vault("item", "create", TOKEN, "--owner", "support", "--expires-at", "5d", "--policy", str(file),
           "--value-file", "-", value=token)  # fmt: skip
     done = vault("item", "rotate", TOKEN, status=1)
@@ -239,7 +239,7 @@ def test_why_a_rotation_by_hand_is_not_on_its_way_to_done_is_on_the_screen_at_on
 
 
 def test_a_night_says_what_has_not_gone_out_and_to_whom(
-    vault: Nightkey, counterparts: Counterparts, tmp_path: Path
+    vault: Nightkey, targets: TargetSystems, tmp_path: Path
 ) -> None:
     vault.settings["NIGHTKEY_DELIVERY_RETRY_SECONDS"] = "3600"
     vault("owner", "create", "finance", "--route", "json://127.0.0.1:9/notices")

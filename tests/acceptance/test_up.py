@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nightkey_demo.counterparts import Counterparts
+from nightkey_demo.target_systems import TargetSystems
 from tests.acceptance.conftest import Nightkey, write_token_policy, write_workflow
 from tests.acceptance.running_up import look_back
 
@@ -48,11 +48,11 @@ def _environ(folder: Path) -> bytes:
 
 
 def test_a_night_happens_under_up_and_sigterm_ends_it(
-    tmp_path: Path, nightkey: Nightkey, counterparts: Counterparts
+    tmp_path: Path, nightkey: Nightkey, targets: TargetSystems
 ) -> None:
-    service = counterparts.token_service
+    service = targets.token_service
     nightkey.settings["NIGHTKEY_RING_SECONDS"] = "1"
-    nightkey("owner", "create", "support", "--route", f"json://{counterparts.sink.url[7:]}/support")
+    nightkey("owner", "create", "support", "--route", f"json://{targets.sink.url[7:]}/support")
     nightkey(
         "item",
         "create",
@@ -128,7 +128,7 @@ def test_a_night_happens_under_up_and_sigterm_ends_it(
     assert not service.is_live(token)
     assert len(service.live_tokens("ticketing")) == 1
     assert {notice["kind"] for notice in nightkey.json("notice", "list")} <= {"digest", "rotation-done"}
-    assert "prod-ticketing-api-token is now version 2" in str([r.body for r in counterparts.sink.requests])
+    assert "prod-ticketing-api-token is now version 2" in str([r.body for r in targets.sink.requests])
     assert len(children) >= 3 or os.geteuid() != 0  # only root sees the environment of what hides itself
     assert processes_of(nightkey.home) == []
     printed = (tmp_path / "up.log").read_text()

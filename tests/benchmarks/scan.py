@@ -27,7 +27,7 @@ from worker.services.night.stale import walk_stale
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DUE = 1_000
 PAGE = 500
-ROOM = Room(caps=Caps(night=DUE, counterpart=DUE))
+ROOM = Room(caps=Caps(night=DUE, target=DUE))
 
 
 def build(folder: Path, number: int) -> Database:

@@ -9,7 +9,7 @@ import pytest
 
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from vaultcore.crypto import apikeys
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.random import RandomRotator
@@ -112,7 +112,7 @@ def test_a_new_key_that_is_not_listed_is_waited_for_until_it_is_in_use(accepted:
         rotator = SigningKeyRotator()
         made = rotator.create(stage.job())
         job = replace(stage.job(made), accepted=accepted)
-        with pytest.raises(CounterpartError, match="does not list") as error:
+        with pytest.raises(TargetError, match="does not list") as error:
             rotator.verify(job, made.value)
         assert error.value.cause is cause
         assert "listed among 1" in rotator.verify(job, stage.old)
@@ -123,7 +123,7 @@ def test_an_old_key_that_is_not_listed_is_refused() -> None:
         rotator = SigningKeyRotator()
         made = rotator.create(stage.job())
         stage.old = generate("ES256")
-        with pytest.raises(CounterpartError, match="does not list this key") as error:
+        with pytest.raises(TargetError, match="does not list this key") as error:
             rotator.verify(stage.job(made), stage.old)
         assert error.value.cause is Cause.REJECTED
 

@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from nightkey_demo.counterparts import start_counterparts
+from nightkey_demo.target_systems import start_target_systems
 from tests.conftest import Clock
 from tests.organisation import Organisation
 from tests.postgres import run_sql, start_postgres
 from tests.services.staging import make_services
 from tests.ways_out import HTTP, NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from vaultcore.tables import audit
 from worker.domain.saga import State
@@ -215,10 +215,10 @@ def test_a_rotation_takes_the_roles_end_for_the_items_expiry(server: str, tmp_pa
     clock.now = datetime.now(UTC)
     ends = clock.now + timedelta(minutes=2)
     services = make_services(tmp_path, "", clock)
-    with contract.stage() as stage, closing(services), start_counterparts() as counterparts:
+    with contract.stage() as stage, closing(services), start_target_systems() as targets:
         assert stage.end_at is not None
         stage.end_at(ends)
-        organisation = Organisation(services, counterparts)
+        organisation = Organisation(services, targets)
         organisation.add_owner("support")
         organisation.add_item(
             "prod-orders-db-password",
@@ -287,7 +287,7 @@ def test_a_password_that_no_role_has_is_refused_before_anything_is_asked(passwor
     job = replace(
         make_url_job(None, form="password", roles=["orders"]), old=Secret(password), new=Secret("new")
     )
-    with pytest.raises(CounterpartError, match="the password of role orders is empty, or has") as caught:
+    with pytest.raises(TargetError, match="the password of role orders is empty, or has") as caught:
         getattr(PostgresRoleRotator(), step)(job)
     assert caught.value.cause is Cause.MISTAKE
 
@@ -360,7 +360,7 @@ def test_without_an_old_address_the_settings_make_one_that_can_be_read(host: str
     ],
 )
 def test_a_value_that_is_no_address_of_one_of_the_roles_is_a_mistake(old: str) -> None:
-    with pytest.raises(CounterpartError, match="the value is no postgresql://role:password@") as caught:
+    with pytest.raises(TargetError, match="the value is no postgresql://role:password@") as caught:
         PostgresRoleRotator().create(make_url_job(old))
     assert caught.value.cause is Cause.MISTAKE
 
@@ -385,7 +385,7 @@ def test_an_admin_who_is_not_let_in_is_our_mistake_and_no_judgement_of_the_candi
     with contract.stage() as stage:
         stage.values = {"prod-db-rotator-password": Secret("not-the-one")}
         made = stage.rotator.create(stage.job())
-        with pytest.raises(CounterpartError, match="does not let rotator in") as caught:
+        with pytest.raises(TargetError, match="does not let rotator in") as caught:
             stage.rotator.install(stage.job(made))
         assert caught.value.cause is Cause.MISTAKE
 

@@ -1,1 +1,1 @@
-"""What must hold when workers are killed, messages lost and counterparts fail."""
+"""What must hold when workers are killed, messages lost and targets fail."""

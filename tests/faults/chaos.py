@@ -1,4 +1,4 @@
-"""Chaos: two workers, a broker that cannot be trusted, counterparts that fail, a clock that jumps.
+"""Chaos: two workers, a broker that cannot be trusted, targets that fail, a clock that jumps.
 
     python -m tests.faults.chaos --rotations 200 --seed 1 --database sqlite
 

@@ -9,8 +9,8 @@ from typing import Self, TextIO
 
 from sqlalchemy import func, select
 
-from nightkey_demo.counterparts import Counterparts
 from nightkey_demo.faces import Face
+from nightkey_demo.target_systems import TargetSystems
 from tests.faults.broker import Broker
 from tests.faults.chaos_worker import Message
 from tests.faults.clock import make_clock
@@ -79,10 +79,8 @@ class ChaosRun:
         self.tokens.soon = 2 * DAY
         self._stack.enter_context(self.tokens)
         self._stack.enter_context(sink)
-        counterparts = Counterparts(
-            token_service=self.tokens, mail=None, sink=sink, mail_user="", mail_password=""
-        )
-        self._organisation = Organisation(self.services, counterparts)
+        targets = TargetSystems(token_service=self.tokens, mail=None, sink=sink, mail_user="", mail_password="")
+        self._organisation = Organisation(self.services, targets)
         self._organisation.add_owner("support")
         for _ in range(ITEMS):
             self._enrol()

@@ -1,4 +1,4 @@
-"""What a counterpart may do to a request, by chance: each kind counts itself."""
+"""What a target may do to a request, by chance: each kind counts itself."""
 
 import random
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from nightkey_demo.loopback import Answer, Incoming
-from tests.faults.counterparts import WatchedSink, WatchedTokens, digest
+from tests.faults.target_systems import WatchedSink, WatchedTokens, digest
 
 CHANCES: Mapping[str, float] = {
     "500": 0.012,

@@ -1,7 +1,7 @@
 """The moments at which a worker may be killed, found by watching it: nothing here knows a step.
 
 In the worker: before and after every commit of a transaction that wrote, and before every call that
-leaves. In the counterpart: after it served a request, before the answer is on its way.
+leaves. In the target: after it served a request, before the answer is on its way.
 """
 
 import os
@@ -112,13 +112,13 @@ def watch_calls(passing: Notes) -> None:
 
     def see_event(name: str, args: tuple[Any, ...]) -> None:
         if name == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
-            passing.note(Moment.BEFORE_CALL, "a connection to a counterpart")
+            passing.note(Moment.BEFORE_CALL, "a connection to a target")
 
     sys.addaudithook(see_event)
 
 
 class Watched(LoopbackServer):
-    """A counterpart, to be mixed in before it, that says what it served once it has taken effect."""
+    """A target, to be mixed in before it, that says what it served once it has taken effect."""
 
     passing: Passing | None = None
 

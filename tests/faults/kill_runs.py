@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.clock import START, make_clock
-from tests.faults.counterparts import WatchedCounterparts, watch, watched_counterparts
 from tests.faults.invariants import find_violations
 from tests.faults.kill_points import KillPoint, Moment, Passing, read_point
 from tests.faults.scenarios import ACCOUNT, SCENARIOS, set_up
+from tests.faults.target_systems import WatchedTargets, watch, watched_targets
 from tests.faults.vault_copy import Vault, open_services
 from tests.faults.worker_process import Broken, Orders, Played, Seen, begin_worker
 from tests.organisation import Organisation
@@ -42,45 +42,45 @@ class Result:
 
 
 class Lane:
-    """One trial after the other, each on a copy of the same prepared vault, with one pair of counterparts."""
+    """One trial after the other, each on a copy of the same prepared vault, with one pair of targets."""
 
     def __init__(
         self,
         folder: Path,
         server: str | None,
-        counterparts: WatchedCounterparts,
+        targets: WatchedTargets,
         *,
         story: str,
         name: str,
         loud: bool = False,
     ) -> None:
-        self._counterparts = counterparts
+        self._targets = targets
         self._story = story
         self._loud = loud
         self._clock_file = folder / f"{name}.clock"
         self._clock = make_clock(self._clock_file)
         self._vault = Vault(folder, server, name, self._clock)
         services = open_services(self._vault.place, self._clock)
-        set_up(Organisation(services, counterparts), SCENARIOS[story])
+        set_up(Organisation(services, targets), SCENARIOS[story])
         services.close()
         self._vault.save()
-        counterparts.token_service.remember()
+        targets.token_service.remember()
 
     def try_point(self, point: KillPoint | None, mutant: str | None = None) -> Result:
         """Kills the worker there (None: nowhere), lets another one finish, and looks at what is left."""
         self._vault.put_back()
         self._clock.set(START)
-        self._counterparts.token_service.put_back()
-        self._counterparts.token_service.default_scopes.update(SCENARIOS[self._story].scopes)
+        self._targets.token_service.put_back()
+        self._targets.token_service.default_scopes.update(SCENARIOS[self._story].scopes)
         if point is not None:
             said = self._kill_at(point, mutant)
             if said is not None:
                 return Result(point=point, passed=[], violations=[f"it lived on: {_explain_life(said)}"])
         served = Passing(None, lambda: None)
         with begin_worker(self._orders(mutant, None)) as life:
-            watch(self._counterparts, served)
+            watch(self._targets, served)
             played = life.go_on()
-            watch(self._counterparts, None)
+            watch(self._targets, None)
             seen = life.go_on()
         if not isinstance(played, Played) or not isinstance(seen, Seen):
             return Result(
@@ -88,7 +88,7 @@ class Lane:
                 passed=[],
                 violations=[f"the story did not come to its end: {_explain_life(played)}"],
             )
-        accepted = self._counterparts.token_service.accepted(ACCOUNT)
+        accepted = self._targets.token_service.accepted(ACCOUNT)
         ended = SCENARIOS[self._story].ends
         wrong_end = [] if seen.endings == [ended] else [f"ended {seen.endings}, not {ended}"]
         return Result(
@@ -100,9 +100,9 @@ class Lane:
     def _kill_at(self, point: KillPoint, mutant: str | None) -> Any:
         """None: the worker died there. Else what it said."""
         with begin_worker(self._orders(mutant, point)) as life:
-            watch(self._counterparts, Passing(point, lambda: os.kill(life.pid, signal.SIGKILL)))
+            watch(self._targets, Passing(point, lambda: os.kill(life.pid, signal.SIGKILL)))
             said = life.go_on()
-            watch(self._counterparts, None)
+            watch(self._targets, None)
         return said
 
     def _orders(self, mutant: str | None, point: KillPoint | None) -> Orders:
@@ -128,8 +128,8 @@ def open_lanes(
         lanes = []
         for each in range(number):
             name = f"lane{next(_lanes)}_{each}"
-            counterparts = stack.enter_context(watched_counterparts())
-            lane = Lane(folder, server, counterparts, story=story, name=name, loud=loud)
+            targets = stack.enter_context(watched_targets())
+            lane = Lane(folder, server, targets, story=story, name=name, loud=loud)
             stack.callback(lane.close)
             lanes.append(lane)
         yield lanes

@@ -32,10 +32,10 @@ def begin_each_night(services: Services) -> None:
     services.night.nights.begin(services.clock())
 
 
-def hurry(services: Services) -> None:
+def emergency(services: Services) -> None:
     """Somebody else knows the value: a person asks for another one at once."""
     if not _rotations(services):
-        services.rotation.opening.request_hurried(ITEM, asked_by="test")
+        services.rotation.opening.request_emergency(ITEM, asked_by="test")
 
 
 def replace_by_hand(services: Services) -> None:
@@ -103,7 +103,7 @@ SCENARIOS = {
     "one goes first and fails": Scenario(
         tested="account", granted=["tickets"], ends="rolled-back", policy={"canary": "auto"}, workflows=_TWO
     ),
-    "compromised": Scenario(begins=hurry),
+    "compromised": Scenario(begins=emergency),
     "replaced by its owner": Scenario(begins=replace_by_hand, spare=True),
     "runs that wait": Scenario(waits=timedelta(minutes=5)),
     "runs that wait and are refused": Scenario(
@@ -119,7 +119,7 @@ def set_up(organisation: Organisation, story: Scenario) -> None:
     organisation.add_owner("support")
     organisation.add_token(ITEM, ACCOUNT, answers=1, **story.policy)
     if story.spare:
-        _, token = organisation.counterparts.token_service.issue(ACCOUNT, label="by hand")
+        _, token = organisation.targets.token_service.issue(ACCOUNT, label="by hand")
         organisation.add_item(SPARE, token, days=300, mode="notify")
     for workflow in story.workflows:
         organisation.add_workflow(

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from nightkey_demo.counterparts import Counterparts
 from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.loopback import Answer, Incoming
-from tests.faults.counterparts import WatchedTokens
+from nightkey_demo.target_systems import TargetSystems
 from tests.faults.invariants import find_violations, look
 from tests.faults.scenarios import ACCOUNT, ITEM, answer_bells
+from tests.faults.target_systems import WatchedTokens
 from tests.faults.vault_copy import let_leases_lapse
 from tests.organisation import Organisation
 from tests.ways_out import LOOPBACK, NETWORK
@@ -93,7 +93,7 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
     with HttpSink() as sink:
         made = Organisation(
             patient,
-            Counterparts(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password=""),
+            TargetSystems(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password=""),
         )
         made.add_owner("support")
         made.add_token(ITEM, ACCOUNT)
@@ -105,7 +105,7 @@ def organisation(services: Services, clock: Any, tokens: SlowTokens) -> Iterator
 def violations(organisation: Organisation) -> list[str]:
     ran = organisation.services.runs.runs.start(WORKFLOW, actor="test")
     known = look(organisation.services, ITEM, run=ran.status)
-    tokens = organisation.counterparts.token_service
+    tokens = organisation.targets.token_service
     assert isinstance(tokens, WatchedTokens)
     return find_violations(known, tokens.accepted(ACCOUNT))
 
@@ -125,7 +125,7 @@ def test_a_refusal_that_was_an_error_does_not_pass_for_a_revocation(
     organisation.night()
     organisation.services.runs.runs.start(WORKFLOW, actor="test")
     clock.advance(DAY + timedelta(hours=1))
-    organisation.counterparts.token_service.fail_next("/v1/account", status=401)
+    organisation.targets.token_service.fail_next("/v1/account", status=401)
     finish(organisation, clock)
     assert violations(organisation) == []
 

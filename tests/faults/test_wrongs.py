@@ -7,7 +7,7 @@ import pytest
 
 from nightkey_demo.faces import LAG, REPLICAS, Face
 from tests.conftest import Clock
-from tests.faults.counterparts import WatchedTokens
+from tests.faults.target_systems import WatchedTokens
 
 ADMIN = "the-admin-token-of-the-test"
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 
 from tests.ways_out import LOOPBACK, NETWORK
-from vaultcore.errors import Cause, ConfigurationError, CounterpartError
+from vaultcore.errors import Cause, ConfigurationError, TargetError
 from worker.domain.guard import build_guard
 from worker.outbound import HttpClient, Network, permitted_by
 
@@ -77,8 +77,8 @@ def second() -> Iterator[Hops]:
         yield started
 
 
-def fail(http: HttpClient, url: str, method: str = "GET", **given: Any) -> CounterpartError:
-    with pytest.raises(CounterpartError) as caught:
+def fail(http: HttpClient, url: str, method: str = "GET", **given: Any) -> TargetError:
+    with pytest.raises(TargetError) as caught:
         http.request(method, url, **{"follow": True} | given)
     assert "s3cr3t" not in str(caught.value)
     return caught.value
@@ -111,7 +111,7 @@ def test_other_ways_to_write_an_address_lead_nowhere_else(first: Hops, host: str
 def test_an_allow_list_holds_for_every_way_out(first: Hops) -> None:
     network = Network(build_guard(("api.example.org",), LOOPBACK))
     assert "outbound_only" in str(fail(HttpClient(network), f"{first.url}/x"))
-    with pytest.raises(CounterpartError, match="outbound_only"):
+    with pytest.raises(TargetError, match="outbound_only"):
         network.connect("127.0.0.1", 25, seconds=1)
 
 
@@ -133,7 +133,7 @@ def test_a_connection_that_is_not_permitted_is_not_made(first: Hops) -> None:
 def test_a_connection_that_nobody_answers_is_an_outage() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
-        with pytest.raises(CounterpartError, match="cannot be reached") as caught:
+        with pytest.raises(TargetError, match="cannot be reached") as caught:
             NETWORK.connect("127.0.0.1", reserved.getsockname()[1], seconds=1)
     assert caught.value.cause is Cause.OUTAGE
 

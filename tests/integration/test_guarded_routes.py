@@ -17,7 +17,7 @@ from tests.certificates import make_certificate
 from tests.integration.http_server import serve
 from tests.integration.outbox import Outbox
 from tests.ways_out import HTTP, LOOPBACK, NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.config import ROUTE_SCHEMES, load_settings
@@ -105,7 +105,7 @@ def test_each_scheme_calls_by_our_client_alone(scheme: str, monkeypatch: pytest.
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setattr(socket, "getaddrinfo", connect)
     sender = sender_with(Network(build_guard((NOWHERE,), ())), proxy="http://127.0.0.1:9")
-    with pytest.raises(CounterpartError, match="not among the hosts that may be called") as caught:
+    with pytest.raises(TargetError, match="not among the hosts that may be called") as caught:
         send(sender, url)
     assert (caught.value.cause, caught.value.acted) == (Cause.MISTAKE, False)
 
@@ -124,7 +124,7 @@ def test_what_is_not_allowed_is_refused_before_any_connection(url: str) -> None:
     with listener() as listening:
         port = listening.getsockname()[1]
         for host in ("127.0.0.1", "localhost"):
-            with pytest.raises(CounterpartError, match=r"is no public address: .* outbound_private") as caught:
+            with pytest.raises(TargetError, match=r"is no public address: .* outbound_private") as caught:
                 send(sender_with(CLOSED), url.format(f"{host}:{port}"))
             assert (caught.value.cause, caught.value.acted) == (Cause.MISTAKE, False)
         assert not was_called(listening)
@@ -212,7 +212,7 @@ def test_the_proxy_of_the_settings_is_used() -> None:
 def test_a_redirect_is_not_followed_and_is_no_delivery() -> None:
     with HttpSink() as there, HttpSink() as sink:
         sink.answer(307, headers={"Location": f"{there.url}/elsewhere"})
-        with pytest.raises(CounterpartError, match="the service answered 307"):
+        with pytest.raises(TargetError, match="the service answered 307"):
             send(sender_with(NETWORK), f"json://{sink.url[7:]}/x")
         assert there.requests == []
 
@@ -227,7 +227,7 @@ def test_nothing_is_sent_to_who_cannot_show_a_certificate_that_we_trust(url: str
     context.load_cert_chain(certificate, key)
     with serve(context) as server:
         says = "may not turn off" if "verify" in url else "has a certificate that does not verify"
-        with pytest.raises(CounterpartError, match=says):
+        with pytest.raises(TargetError, match=says):
             send(sender_with(NETWORK), url.format(server.host))
         assert server.seen == []
         trusting = sender_with(Network(build_guard((), LOOPBACK), ca_file=certificate))
@@ -246,7 +246,7 @@ def test_a_mail_server_that_the_organisation_vouches_for_is_trusted(tmp_path: Pa
 
 def test_what_apprise_calls_sent_without_a_call_is_not_sent() -> None:
     """Opsgenie takes a notice for the end of an alert, unless it is told otherwise, and knows of none."""
-    with pytest.raises(CounterpartError, match="apprise took the notice and called nobody") as caught:
+    with pytest.raises(TargetError, match="apprise took the notice and called nobody") as caught:
         send(sender_with(CLOSED), OPSGENIE)
     assert caught.value.cause is Cause.MISTAKE
 

@@ -12,7 +12,7 @@ from nightkey_demo.faces import Face
 from nightkey_demo.loopback import Answer, Incoming
 from nightkey_demo.token_service import TokenService
 from tests.http_rotator import ACCOUNT, NOW, ROTATOR, describe, fail, make_job
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators.base import Outside
 from worker.rotators.http_search import find_ours
@@ -229,7 +229,7 @@ def test_an_inventory_is_read_to_its_last_page_and_a_part_of_one_is_no_answer(wa
         settings = describe(service, inventory=inventory)
         service.lead = lambda *_: {"has_more": True}
         job = replace(job, settings=make_job(service, settings=settings).settings)
-        with pytest.raises(CounterpartError, match="inventory: only a part of the list was read") as caught:
+        with pytest.raises(TargetError, match="inventory: only a part of the list was read") as caught:
             ROTATOR.list_outside(job, [Secret(old)])
         assert caught.value.cause is Cause.MISTAKE
 

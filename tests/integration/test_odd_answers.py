@@ -13,7 +13,7 @@ from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from nightkey_demo.token_service import TokenService
 from tests.http_rotator import ACCOUNT, NOW, ROTATOR, describe, fail, make_job
 from tests.numbered import NumberedTokens
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 
 DEEP = "[" * 1500 + "]" * 1500
@@ -107,8 +107,8 @@ SILENT: dict[str, tuple[Change, str]] = {
 }
 
 
-def refuse(service: Odd, old: Secret, **changes: Any) -> CounterpartError:
-    with pytest.raises(CounterpartError) as caught:
+def refuse(service: Odd, old: Secret, **changes: Any) -> TargetError:
+    with pytest.raises(TargetError) as caught:
         ROTATOR.create(make_job(service, old=old, settings=describe(service, **changes)))
     return caught.value
 
@@ -346,7 +346,7 @@ def test_a_refused_value_is_not_taken_away_by_the_id_of_the_old_one():
 @pytest.mark.parametrize("told", [OLD, THEIRS])
 def test_an_answer_that_cannot_be_used_takes_nothing_back_by_another_s_id(told):
     with be_told(told, find=None, expires="expires_at") as (service, old, settings):
-        with pytest.raises(CounterpartError, match="no time at path `expires_at`: see setting") as caught:
+        with pytest.raises(TargetError, match="no time at path `expires_at`: see setting") as caught:
             ROTATOR.create(make_job(service, old=old, settings=settings))
         assert caught.value.acted
         assert service.deletions() == []
@@ -361,7 +361,7 @@ def test_an_answer_that_cannot_be_used_takes_back_nothing_that_a_list_does_not_s
         service.issue("of another team")
         odd = {"expires": "expires_at"} if given == "its id" else {"id": "nothing"}
         settings = service.describe(None, **odd, **({} if search == "find" else {"find": None}))
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             ROTATOR.create(make_job(service, old=old, settings=settings))
         if (given, search) == ("its id", "find"):
             assert str(caught.value).endswith("; what was issued is revoked")
@@ -377,7 +377,7 @@ def test_an_answer_that_cannot_be_used_takes_back_nothing_that_a_list_does_not_s
 
 def test_an_answer_whose_value_cannot_be_used_takes_nothing_back_by_the_id_of_the_old_one():
     with be_told(OLD, find=None, value="nothing") as (service, old, settings):
-        with pytest.raises(CounterpartError, match="issue: the answer holds no value at path `nothing`"):
+        with pytest.raises(TargetError, match="issue: the answer holds no value at path `nothing`"):
             ROTATOR.create(make_job(service, old=old, settings=settings))
         assert service.deletions() == []
 
@@ -418,7 +418,7 @@ def test_an_answer_that_is_not_what_the_settings_call_good_is_no_success(name):
             "revoke": lambda: ROTATOR.undo(job),
             "find": lambda: ROTATOR.undo(job),
         }
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             steps[name]()
         assert f"{name}: the answer is not the expected one: ok in the body is not true" in str(caught.value)
         assert caught.value.cause is (Cause.REJECTED if name == "verify" else Cause.MISTAKE)
@@ -448,7 +448,7 @@ def test_a_service_that_lets_nobody_in_with_a_good_status_accepts_nothing(face, 
         assert ROTATOR.verify(job, made.value) == "the service accepts it (200)"
         ROTATOR.undo(job)
         service.faces = frozenset({face})
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             ROTATOR.verify(job, made.value)
         assert str(caught.value).startswith(problem)
         assert caught.value.cause is Cause.REJECTED

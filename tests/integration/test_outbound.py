@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import make_certificate
 from tests.integration.http_server import BOMB_BYTES, TEXT, pack_bomb, serve
 from tests.ways_out import NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound import HttpClient, Network, cause_of
 from worker.outbound.answers import decode
 
@@ -43,7 +43,7 @@ def closed_port():
 
 
 def fail(http, method, url, **more):
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         http.request(method, url, **more)
     error = caught.value
     assert str(error).isprintable()
@@ -297,7 +297,7 @@ def test_the_deadline_is_for_finding_the_address_too(http, monkeypatch):
     told = fail(http, "GET", "http://files.example.org/s3cr3t", timeout=0.3)
     proxied = HttpClient(NETWORK, proxy="http://proxy.example.org:3128")
     by_proxy = fail(proxied, "GET", "http://files.example.org/s3cr3t", timeout=0.3)
-    with pytest.raises(CounterpartError, match=r"files\.example\.org cannot be resolved") as caught:
+    with pytest.raises(TargetError, match=r"files\.example\.org cannot be resolved") as caught:
         NETWORK.connect("files.example.org", 22, seconds=0.3)
     over.set()
     assert told == ("files.example.org cannot be resolved", Cause.OUTAGE)

@@ -12,7 +12,7 @@ from nightkey_demo.loopback import Answer, Incoming
 from tests.http_rotator import ROTATOR, fail, make_job
 from tests.numbered import NumberedTokens
 from tests.ways_out import NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient
 from worker.rotators.http_pending import POLLS_MAX
@@ -157,7 +157,7 @@ def test_an_end_that_does_not_come_in_time_is_an_outage_and_undone_as_a_lost_ans
     with Later("POST", polls=1000) as service:
         job = begin(service, seconds=SHORT)
         with pytest.raises(
-            CounterpartError, match=r"issue: the service accepted it, to do it later \(202\)"
+            TargetError, match=r"issue: the service accepted it, to do it later \(202\)"
         ) as caught:
             ROTATOR.create(job)
         assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, True)
@@ -187,7 +187,7 @@ def test_a_revocation_that_is_not_done_in_time_is_not_done():
 def test_a_service_that_asks_to_wait_longer_than_a_call_may_take_is_not_asked_before():
     accept = {"Retry-After": "600"}
     with Later("POST", accept=lambda path: accept | {"Location": path}) as service:
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             ROTATOR.create(begin(service))
         assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, True)
         assert caught.value.retry_at is not None
@@ -363,7 +363,7 @@ def test_redirects_in_a_circle_come_to_an_end():
 def test_an_end_that_is_none_leaves_what_may_be_there_to_the_search(tell, problem):
     with Later("POST", tell=lambda *_: tell) as service:
         job = begin(service)
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             ROTATOR.create(job)
         assert str(caught.value).endswith(f"(202): {problem}")
         assert (caught.value.cause, caught.value.acted) == (Cause.MISTAKE, True)

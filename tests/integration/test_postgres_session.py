@@ -25,7 +25,7 @@ from tests.postgres_double import (
     write,
 )
 from tests.ways_out import HTTP, LOOPBACK, NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
 from worker.outbound import Network
@@ -67,7 +67,7 @@ def verify(act: Callable[[socket.socket], None], *, password: str = PASSWORD, **
 def fail(act: Callable[[socket.socket], None], **given: Any) -> tuple[str, Cause]:
     """What is said, with the port left out."""
     with PostgresDouble(act) as double:
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             ROTATOR.verify(make_job(double.port, **given), Secret(PASSWORD))
         assert caught.value.__context__ is None
         assert PASSWORD not in str(caught.value)

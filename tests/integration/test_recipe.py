@@ -12,7 +12,7 @@ from nightkey_demo.mail_server import MailServer
 from tests.contract.mailbox import Mailbox
 from tests.integration.soap_server import serve_orders
 from tests.ways_out import HTTP, NETWORK
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job
@@ -82,7 +82,7 @@ def verify(
 
 
 def fail(*nodes: Mapping[str, Any], **given: Any) -> tuple[str, Cause]:
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         verify(*nodes, **given)
     assert NEW.expose() not in str(caught.value)
     return str(caught.value), caught.value.cause

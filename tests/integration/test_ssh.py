@@ -20,7 +20,7 @@ asyncssh = pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is no
 
 from tests.integration.ssh_server import PromptLink, SshServer  # noqa: E402  # it needs the extra
 from tests.ways_out import HTTP, NETWORK  # noqa: E402  # as above
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError  # noqa: E402  # as above
+from vaultcore.errors import Cause, InvalidInputError, TargetError  # noqa: E402  # as above
 from vaultcore.forms import VALUE_MAX  # noqa: E402  # as above
 from vaultcore.rules import check_value  # noqa: E402  # as above
 from vaultcore.secret import Secret  # noqa: E402  # as above
@@ -574,7 +574,7 @@ class TestSshPasswordCutEverywhere(TestSshPassword):
 
 
 def fail(act: Any, *arguments: Any) -> tuple[str, Cause]:
-    with pytest.raises(CounterpartError) as error:
+    with pytest.raises(TargetError) as error:
         act(*arguments)
     assert error.value.__context__ is None or error.value.__suppress_context__
     return str(error.value), error.value.cause

@@ -24,7 +24,7 @@ pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is not installed
 
 from tests.integration.ssh_server import PromptLink
 from tests.ways_out import HTTP, NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators.ssh_key import SshKeyRotator
 from worker.testing import RotatorContract, Stage
@@ -333,7 +333,7 @@ def test_a_key_that_another_file_lets_in_is_not_taken_for_revoked(
     made = stage.rotator.create(stage.job())
     stage.rotator.install(stage.job(made))
     sshd.more_keys.write_text((tmp_path / "old.pub").read_text())
-    with pytest.raises(CounterpartError, match="the host still lets the old key in") as error:
+    with pytest.raises(TargetError, match="the host still lets the old key in") as error:
         stage.rotator.revoke(stage.job(made))
     assert error.value.cause is Cause.MISTAKE
     sshd.more_keys.write_bytes(b"")
@@ -371,7 +371,7 @@ class Central:
     def lets_in(self, value: Secret) -> bool:
         try:
             self.stage.rotator.verify(self.stage.job(), value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return False
             raise
@@ -426,7 +426,7 @@ def test_a_host_on_which_the_new_line_locks_the_old_key_out_gets_its_file_back()
     with keep_central(mode=0o644, group=0, one_line_only=True) as central:
         stage, before, itself = central.stage, central.keys.read_bytes(), central.keys.stat().st_ino
         made = stage.rotator.create(stage.job())
-        with pytest.raises(CounterpartError, match="refuses the old key with the new line in") as error:
+        with pytest.raises(TargetError, match="refuses the old key with the new line in") as error:
             stage.rotator.install(stage.job(made))
         assert error.value.cause is Cause.MISTAKE
         assert (central.keys.read_bytes(), central.keys.stat().st_ino) == (before, itself)

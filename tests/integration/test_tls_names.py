@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import make_certificate
 from tests.integration.http_server import QuietServer, serve
 from tests.ways_out import LOOPBACK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.domain.guard import build_guard
 from worker.outbound import HttpClient, Network
 
@@ -137,7 +137,7 @@ def test_who_is_certified_for_another_name_is_sent_nothing(
 ) -> None:
     with known_as(other, tmp_path) as (server, network, _), tunnel_to(server) as tunnel:
         proxy = "" if through == "nothing" else f"http://127.0.0.1:{tunnel.server_address[1]}"
-        with pytest.raises(CounterpartError, match="a certificate that does not verify") as caught:
+        with pytest.raises(TargetError, match="a certificate that does not verify") as caught:
             HttpClient(network, proxy=proxy).request("GET", f"https://{host}:{server.server_port}/echo")
         assert caught.value.cause is Cause.MISTAKE
         assert server.seen == []

@@ -9,7 +9,7 @@ import pytest
 from nightkey_demo.loopback import Answer, Incoming
 from tests.http_rotator import ROTATOR, make_job
 from tests.numbered import NumberedTokens
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators.base import Candidate
 
@@ -37,7 +37,7 @@ def undo(job):
     """What it failed with, if it did."""
     try:
         ROTATOR.undo(job)
-    except CounterpartError as error:
+    except TargetError as error:
         return error
     return None
 
@@ -91,7 +91,7 @@ def _ask(service: Losing, job) -> Candidate | None:
         service.losing = "POST"
     try:
         return ROTATOR.create(job)
-    except CounterpartError:
+    except TargetError:
         assert job.unanswered
         return None
 

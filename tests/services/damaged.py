@@ -95,7 +95,7 @@ def make_vault(home: Path, clock: Any, sink: str) -> None:
         services.notices.heartbeat.post(connection, clock.now - timedelta(days=1), Beat.SUCCESS, "of the test")
         connection.execute(
             insert(ours.departures).values(
-                id="dpt_of_the_test", name="crm-team", asked_by="test", hurried=False, began_at=clock.now
+                id="dpt_of_the_test", name="crm-team", asked_by="test", emergency=False, began_at=clock.now
             )
         )
         connection.execute(

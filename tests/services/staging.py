@@ -12,8 +12,8 @@ from typing import Any, Self
 import pytest
 
 from nightkey_demo import loopback
-from nightkey_demo.counterparts import start_counterparts
 from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.target_systems import start_target_systems
 from nightkey_demo.token_service import Request, TokenService, _bearer, _digest, _Token
 from tests.organisation import Organisation
 from tests.vaults import copy_vault
@@ -165,8 +165,8 @@ def make_services(home: Path, database_url: str, clock: Clock, **settings: Any) 
 
 @contextmanager
 def start_organisation(services: Services) -> Iterator[tuple[Organisation, ScriptedService]]:
-    with start_counterparts() as counterparts, ScriptedService() as service:
-        made = Organisation(services, replace(counterparts, token_service=service))
+    with start_target_systems() as targets, ScriptedService() as service:
+        made = Organisation(services, replace(targets, token_service=service))
         made.add_owner("support")
         yield made, service
 
@@ -198,9 +198,9 @@ def reopen(organisation: Organisation, **settings: Any) -> Iterator[Services]:
 
 
 def add_route(organisation: Organisation, owner: str) -> None:
-    """To the sink of its counterparts, for somebody who is there already."""
+    """To the sink of its targets, for somebody who is there already."""
     services = organisation.services
-    url = f"json://{organisation.counterparts.sink.url[7:]}/{owner}"
+    url = f"json://{organisation.targets.sink.url[7:]}/{owner}"
     with services.database.write() as connection:
         found = services.owners.get(connection, owner)
         services.owners.add_route(connection, found, Secret(url), shown="json://sink", actor="test")

@@ -456,7 +456,7 @@ def test_an_older_database_put_back_by_hand_is_known_at_every_start(
             services.check,
             lambda: services.night.nights.begin(services.clock()),
             lambda: services.rotation.opening.request("prod-ticketing-api-token", asked_by="test"),
-            lambda: services.rotation.opening.request_hurried("prod-ticketing-api-token", asked_by="test"),
+            lambda: services.rotation.opening.request_emergency("prod-ticketing-api-token", asked_by="test"),
             lambda: services.rotation.rotations.advance("rot_any"),
             lambda: services.upkeep.backups.back_up(Path("/nowhere/backup"), replace=False, actor="test"),
         ):

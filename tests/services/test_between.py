@@ -79,7 +79,7 @@ def test_a_hurry_lets_go_of_those_who_were_held_back(staged: Staged, clock: Any)
         organisation.add_workflow(name, TOKEN, **OFTEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.CANARY)
-    organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="test")
+    organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="test")
     step_to(organisation, clock, rotation_id, State.RETIRING)
     service.fail_next("/v1/tokens", times=3)  # it takes a while
     organisation.services.rotation.rotations.advance(rotation_id)
@@ -300,8 +300,8 @@ def test_a_request_may_be_hurried_by_who_finds_the_value_compromised(staged: Sta
     organisation.night()
     (requested,) = organisation.rotations()
     assert requested.state is State.REQUESTED
-    hurried = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann")
-    assert (hurried.id, hurried.state, hurried.hurried) == (requested.id, State.PLANNED, True)
+    emergency = organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann")
+    assert (emergency.id, emergency.state, emergency.emergency) == (requested.id, State.PLANNED, True)
     drive_on(organisation, clock)
     assert get_rotation(organisation, requested.id).state is State.DONE
     assert len(service.live_tokens("ticketing")) == 1

@@ -88,7 +88,7 @@ def _collect(organisation: Organisation) -> str:
     """The owner does what the notice says."""
     organisation.deliver()
     (body,) = [
-        str(one.body) for one in organisation.counterparts.sink.requests if "nightkey claim" in str(one.body)
+        str(one.body) for one in organisation.targets.sink.requests if "nightkey pickup" in str(one.body)
     ]
     token = read_token(body)
     return organisation.collect(token, actor="shop").key.expose()

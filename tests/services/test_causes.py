@@ -48,7 +48,7 @@ ACTS_OUTSIDE = (
 @pytest.mark.both
 def test_a_new_value_that_settles_slowly_is_polled_and_kept(staged: Staged, clock: Any) -> None:
     organisation, service = staged
-    old = organisation.add_token(TOKEN, "ticketing", settle="20s")
+    old = organisation.add_token(TOKEN, "ticketing", propagation="20s")
     polled: list[float] = []
     began = clock()
 
@@ -74,7 +74,7 @@ def test_a_new_value_that_is_refused_for_longer_than_it_may_settle_is_thrown_awa
     staged: Staged, clock: Any
 ) -> None:
     organisation, service = staged
-    old = organisation.add_token(TOKEN, "ticketing", settle="20s")
+    old = organisation.add_token(TOKEN, "ticketing", propagation="20s")
     refused: list[tuple[str, float]] = []
     began = clock()
 

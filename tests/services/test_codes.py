@@ -16,7 +16,7 @@ from vaultcore.crypto.keyring import Keyring
 from vaultcore.database import Database
 from vaultcore.errors import NightkeyError
 from vaultcore.model import Policy
-from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.row_macs import LABEL, RowMacs, name_in_digest
 from vaultcore.rows import policy_to_json
 from vaultcore.tables import UtcDateTime, deployment, items, owners
 from worker.bootstrap import Services
@@ -40,15 +40,15 @@ SIGNED_THEN = ("deployment", "items", "owners", "rotations", "comparisons", "ite
 
 
 def old(table: Table, **texts: Any) -> Table:
-    """The table as it was, with these columns in words."""
-    columns = [Column(column.name, texts.get(column.name, column.type)) for column in table.columns]
-    return Table(table.name, MetaData(), *columns)
+    """The table as it was and was called, with these columns in words."""
+    columns = [Column(name_in_digest(one), texts.get(one.name, one.type)) for one in table.columns]
+    return Table(name_in_digest(table), MetaData(), *columns)
 
 
 def rotation_row(rotation_id: str, reason: str, now: datetime, **more: Any) -> dict[str, Any]:
     return {
         "id": rotation_id, "item_id": ITEM, "item": TOKEN, "rotator": "random", "state": "done",
-        "reason": reason, "hurried": False, "gated": False, "old_number": 1, "candidates": 0,
+        "reason": reason, "emergency": False, "gated": False, "old_number": 1, "candidates": 0,
         "asked_by": "somebody",
         "issuing": False, "one_way": False, "old_dead": False, "attempts": 0, "outages": 0, "polls": 0,
         "waits_for": [], "fence": 0, "created_at": now, "finished_at": now,
@@ -90,7 +90,8 @@ class Vault:
         signed = {"mac": self.macs.make(table, row)} if "mac" in table.columns else {}
         then = old(table, **texts)
         with self.database.write() as connection:
-            connection.execute(insert(then).values({**row, **signed}))
+            named = {name_in_digest(table.c[name]): value for name, value in {**row, **signed}.items()}
+            connection.execute(insert(then).values(named))
 
     def rotation(self, rotation_id: str, reason: str, **more: Any) -> None:
         row = rotation_row(rotation_id, reason, self.clock(), **more)

@@ -203,12 +203,14 @@ def test_what_its_owner_replaced_by_hand_is_not_revoked_without_a_consumer(on_fi
     assert on_file[1].is_live(old)
 
 
-# In a hurry
+# In an emergency
 
 
 def test_what_somebody_else_knows_is_taken_away_all_the_same(on_file: Staged) -> None:
     organisation, old = add_unread(on_file)
-    rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
+    rotation = organisation.services.night.inline_night.run_emergency(
+        TOKEN, lambda _: None, asked_by="user:ann"
+    )
     assert rotation.state is State.DONE
     assert not on_file[1].is_live(old)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
@@ -217,7 +219,7 @@ def test_what_somebody_else_knows_is_taken_away_all_the_same(on_file: Staged) ->
 def test_what_who_leaves_could_read_is_taken_away_all_the_same(on_file: Staged, clock: Any) -> None:
     organisation, old = add_unread(on_file)
     leaving = organisation.services.rotation.offboarding
-    begun = leaving.begin("support", hurried=False, actor="user:ann")
+    begun = leaving.begin("support", emergency=False, actor="user:ann")
     position = 0
     while (found := leaving.open_next(begun, after=position, actor="user:ann")) is not None:
         position = found[0].position

@@ -161,7 +161,7 @@ TOLD = [
     Damage("items", "policy", DEEP, "deep"),
     Damage("items", "expires_at", "0001-01-01 00:00:00.000000", "year-1"),
     Damage("items", "due_at", "garbage", "word"),
-    Damage("claims", "created_at", "garbage", "word"),
+    Damage("pickups", "created_at", "garbage", "word"),
     Damage("workflows", "next_run_at", "", "empty"),
     Damage("item_references", "last_run_at", "garbage", "word"),
     Damage("item_references", "held_by", b"garbage", "bytes"),

@@ -129,7 +129,7 @@ def test_mode_notify_never_touches_the_item_by_night_or_by_hand(staged: Staged, 
     assert organisation.night() == []
     for ask in (
         organisation.services.rotation.opening.request,
-        organisation.services.rotation.opening.request_hurried,
+        organisation.services.rotation.opening.request_emergency,
     ):
         with pytest.raises(RefusedError, match="replaced by its owner alone"):
             ask(TOKEN, asked_by="test")
@@ -149,32 +149,32 @@ def test_four_eyes_are_two_people(staged: Staged, clock: Any) -> None:
     assert get_rotation(organisation, asked.id).state is State.WATCHING
 
 
-@pytest.mark.parametrize("hurried", [False, True])
+@pytest.mark.parametrize("emergency", [False, True])
 def test_four_eyes_hold_for_what_the_night_has_planned_and_a_person_wants_now(
-    staged: Staged, clock: Any, hurried: bool
+    staged: Staged, clock: Any, emergency: bool
 ) -> None:
     organisation, service, _ = prepare(staged, four_eyes=True, windows=["0 6 * * * for 1h"])
     organisation.night()
     (planned,) = organisation.rotations()
     assert planned.state is State.SCHEDULED
     opening = organisation.services.rotation.opening
-    ask = opening.request_hurried if hurried else opening.request
+    ask = opening.request_emergency if emergency else opening.request
     asked = ask(TOKEN, asked_by="user:ann")
-    assert (asked.id, asked.state, asked.hurried) == (planned.id, State.REQUESTED, hurried)
+    assert (asked.id, asked.state, asked.emergency) == (planned.id, State.REQUESTED, emergency)
     with pytest.raises(RefusedError, match="wants four eyes"):
         organisation.services.rotation.decisions.approve(asked.id, actor="user:ann")
     assert service.calls("POST") == 0
     organisation.services.rotation.decisions.approve(asked.id, actor="user:bob")
     drive_on(organisation, clock)
     ended = get_rotation(organisation, asked.id)
-    assert ended.state is (State.DONE if hurried else State.WATCHING)
+    assert ended.state is (State.DONE if emergency else State.WATCHING)
 
 
 def test_four_eyes_hold_for_a_hurry_in_the_middle(staged: Staged, clock: Any) -> None:
     organisation, service, old_id = prepare(staged, four_eyes=True)
     organisation.night()
     with pytest.raises(RefusedError, match="is watching, and its policy wants four eyes"):
-        organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann")
+        organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann")
     assert old_id in service.live_tokens("ticketing")
 
 

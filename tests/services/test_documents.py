@@ -207,7 +207,7 @@ def test_a_rejection_of_another_item_is_none_of_what_its_node_only_mentions(
 ) -> None:
     services = organisation.services
     organisation.add_token(TOKEN, "ticketing", overlap="1d")
-    _, works = organisation.counterparts.token_service.issue("other")
+    _, works = organisation.targets.token_service.issue("other")
     organisation.add_item("prod-other-token", works, days=300, mode="notify")
     other = call(organisation, description=f"unlike {{{{ vault.{TOKEN} }}}}")
     other["data"]["headers"] = {"Authorization": "Bearer {{ vault.prod-other-token }}"}
@@ -306,7 +306,7 @@ def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
 ) -> None:
     apply(services, write("away", script(), schedule_type="interval", schedule_value="5 minutes"))
     clock.advance(HOUR)
-    assert services.runs.runs.claim_due() == []
+    assert services.runs.runs.lease_due() == []
     with pytest.raises(RefusedError, match=r"runs elsewhere: node script.*nightkey run report away"):
         services.runs.runs.start("away", actor="test")
     with services.database.read() as connection:
@@ -321,7 +321,7 @@ def call(organisation: Organisation, **more: Any) -> dict[str, Any]:
     data = {
         "componentId": "webhook",
         "method": "GET",
-        "url": f"{organisation.counterparts.token_service.url}/v1/account",
+        "url": f"{organisation.targets.token_service.url}/v1/account",
         "headers": [{"key": "Authorization", "value": f"Bearer {{{{ vault.{TOKEN} }}}}"}],
     }
     return {"id": "call", "type": "webhook", "data": data | more}
@@ -365,7 +365,7 @@ def test_a_node_of_a_workflow_elsewhere_that_needs_what_is_not_given_is_not_trie
 ) -> None:
     services = organisation.services
     organisation.add_token(TOKEN, "ticketing", overlap="1d")
-    url = f"{organisation.counterparts.token_service.url}/v1/account?run={{{{ n1.run_id }}}}"
+    url = f"{organisation.targets.token_service.url}/v1/account?run={{{{ n1.run_id }}}}"
     apply(services, write("away", call(organisation, url=url), script()))
     clock.advance(HOUR)
     rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING).id

@@ -64,7 +64,7 @@ def ring(services: Services, slot: Any) -> bool:
 
 def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sink: HttpSink) -> None:
     slot = clock.now
-    take_away(services, "claims")
+    take_away(services, "pickups")
     assert ring(services, slot)
     assert beats(services, sink) == ["/start", "/fail"]
     assert not ring(services, slot), "not before its lease is over"
@@ -73,7 +73,7 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
         end_lease(services, clock)
         tries += ring(services, slot)
     assert tries == 8
-    put_back(services, "claims")
+    put_back(services, "pickups")
     standing = services.overview.status.read()
     assert standing.last_night is not None
     assert standing.last_night.outcome == "failed"
@@ -86,9 +86,9 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
 
 def test_what_is_over_in_the_second_try_ends_well(services: Services, clock: Any, sink: HttpSink) -> None:
     slot = clock.now
-    take_away(services, "claims")
+    take_away(services, "pickups")
     ring(services, slot)
-    put_back(services, "claims")
+    put_back(services, "pickups")
     services.notices.delivery.deliver()
     end_lease(services, clock)
     assert services.night.nights.begin(slot) == []

@@ -48,15 +48,15 @@ PATIENCE = 30.0
 FORGED = ("rot_unknown", "", "rot_' OR '1'='1", "*")
 
 
-def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock: Any) -> None:
+def test_each_due_rotation_is_leased_by_one_of_many_workers(moves: Moves, clock: Any) -> None:
     opened = [_open(moves, f"vlt_{number}", clock()).id for number in range(ROWS)]
 
     def work(_: int) -> list[str]:
-        return [claimed.id for each in opened if (claimed := _claim(moves, each, clock())) is not None]
+        return [leased.id for each in opened if (leased := _lease(moves, each, clock())) is not None]
 
     outcomes = race(WORKERS, work)
-    claimed = [each for outcome in outcomes for each in _ids(outcome)]
-    assert Counter(claimed) == Counter(opened)
+    leased = [each for outcome in outcomes for each in _ids(outcome)]
+    assert Counter(leased) == Counter(opened)
     with moves.services.database.read() as connection:
         stored = rotation_rows.list_rotations(connection)
         assert rotation_rows.due_rotations(connection, clock()) == []
@@ -64,7 +64,7 @@ def test_each_due_rotation_is_claimed_by_one_of_many_workers(moves: Moves, clock
     assert all(one.lease_until is not None for one in stored)
 
 
-def test_each_slot_is_claimed_by_one_of_many_sweeps(moves: Moves, clock: Any) -> None:
+def test_each_slot_is_leased_by_one_of_many_sweeps(moves: Moves, clock: Any) -> None:
     slots = [clock() + timedelta(days=day) for day in range(ROWS)]
 
     def sweep(_: int) -> list[str]:
@@ -80,14 +80,14 @@ def test_each_slot_is_claimed_by_one_of_many_sweeps(moves: Moves, clock: Any) ->
 def test_a_lease_that_ran_out_is_taken_over_by_one_of_many(moves: Moves, clock: Any) -> None:
     opened = [_open(moves, f"vlt_{number}", clock()).id for number in range(5)]
     for each in opened:
-        assert _claim(moves, each, clock()) is not None
+        assert _lease(moves, each, clock()) is not None
     _let_pass(moves, clock, LEASE + TICK)
 
     def take(_: int) -> list[str]:
-        return [claimed.id for each in opened if (claimed := _claim(moves, each, clock())) is not None]
+        return [leased.id for each in opened if (leased := _lease(moves, each, clock())) is not None]
 
-    claimed = [each for outcome in race(WORKERS, take) for each in _ids(outcome)]
-    assert Counter(claimed) == Counter(opened)
+    leased = [each for outcome in race(WORKERS, take) for each in _ids(outcome)]
+    assert Counter(leased) == Counter(opened)
     with moves.services.database.read() as connection:
         assert {one.fence for one in rotation_rows.list_rotations(connection)} == {2}
 
@@ -96,12 +96,12 @@ def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
     moves: Moves, clock: Any
 ) -> None:
     opened = _open(moves, "vlt_x", clock())
-    first = _claim(moves, opened.id, clock())
+    first = _lease(moves, opened.id, clock())
     assert first is not None
     _let_pass(moves, clock, LEASE - MINUTE)
-    assert _claim(moves, opened.id, clock()) is None
+    assert _lease(moves, opened.id, clock()) is None
     _let_pass(moves, clock, MINUTE + TICK)
-    second = _claim(moves, opened.id, clock())
+    second = _lease(moves, opened.id, clock())
     assert second is not None
     assert (second.fence, second.attempts) == (first.fence + 1, first.attempts + 1)
 
@@ -114,12 +114,12 @@ def test_a_lease_holds_to_its_end_and_the_former_holder_writes_nothing_after_it(
     _release(moves, second, state=State.CREATED, next_at=clock(), attempts=0)
     released = _get(moves, opened.id)
     assert (released.state, released.lease_until, released.attempts) == (State.CREATED, None, 0)
-    assert _claim(moves, opened.id, clock()) is not None
+    assert _lease(moves, opened.id, clock()) is not None
 
 
 def test_who_let_a_lease_lapse_writes_nothing_although_nobody_has_taken_over(moves: Moves, clock: Any) -> None:
     opened = _open(moves, "vlt_x", clock())
-    held = _claim(moves, opened.id, clock())
+    held = _lease(moves, opened.id, clock())
     assert held is not None
     _let_pass(moves, clock, LEASE + TICK)
     with pytest.raises(ConflictError, match="taken over"):
@@ -132,19 +132,19 @@ def test_who_let_a_lease_lapse_writes_nothing_although_nobody_has_taken_over(mov
 
 def test_a_lease_that_is_renewed_holds_on(moves: Moves, clock: Any) -> None:
     opened = _open(moves, "vlt_x", clock())
-    held = _claim(moves, opened.id, clock())
+    held = _lease(moves, opened.id, clock())
     assert held is not None
     for _ in range(5):
         _let_pass(moves, clock, LEASE - MINUTE)
         assert _renew(moves, held)
-        assert _claim(moves, opened.id, clock()) is None
+        assert _lease(moves, opened.id, clock()) is None
     _release(moves, held, state=State.CREATED, next_at=clock())
     assert not _renew(moves, held)
 
 
 def test_a_person_takes_a_rotation_that_nobody_is_at_and_only_then(moves: Moves, clock: Any) -> None:
     opened = _open(moves, "vlt_x", clock())
-    held = _claim(moves, opened.id, clock())
+    held = _lease(moves, opened.id, clock())
     assert held is not None
     with pytest.raises(ConflictError, match="a worker is at"):
         _take(moves, opened.id)
@@ -160,10 +160,10 @@ def test_a_person_takes_a_rotation_that_nobody_is_at_and_only_then(moves: Moves,
 def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: Moves, clock: Any) -> None:
     item = moves.add().item
     opened = _open(moves, item.id, clock())
-    first = _claim(moves, opened.id, clock())
+    first = _lease(moves, opened.id, clock())
     assert first is not None
     _let_pass(moves, clock, LEASE + TICK)
-    assert _claim(moves, opened.id, clock()) is not None
+    assert _lease(moves, opened.id, clock()) is not None
 
     def begin_late() -> None:
         with moves.services.database.write() as connection:
@@ -175,17 +175,17 @@ def test_what_the_former_holder_did_in_the_same_transaction_is_not_kept(moves: M
     assert moves.stages(item.id) == ["current"]
 
 
-def test_a_rotation_is_claimed_when_it_is_due_and_not_once_it_is_finished(moves: Moves, clock: Any) -> None:
+def test_a_rotation_is_leased_when_it_is_due_and_not_once_it_is_finished(moves: Moves, clock: Any) -> None:
     later = _open(moves, "vlt_later", clock() + TICK)
     never = _open(moves, "vlt_never", None)
-    assert _claim(moves, later.id, clock()) is None
-    assert _claim(moves, never.id, clock()) is None
-    assert _claim(moves, "rot_unknown", clock()) is None
+    assert _lease(moves, later.id, clock()) is None
+    assert _lease(moves, never.id, clock()) is None
+    assert _lease(moves, "rot_unknown", clock()) is None
     clock.advance(TICK)
-    held = _claim(moves, later.id, clock())
+    held = _lease(moves, later.id, clock())
     assert held is not None
     _release(moves, held, state=State.DONE, finished_at=clock())
-    assert _claim(moves, later.id, clock()) is None
+    assert _lease(moves, later.id, clock()) is None
     with moves.services.database.read() as connection:
         assert rotation_rows.due_rotations(connection, clock()) == []
         with pytest.raises(NotFoundError, match="no rotation 'rot_unknown'"):
@@ -197,7 +197,7 @@ def test_due_rotations_are_those_that_nobody_holds_the_longest_due_first(moves: 
     old = _open(moves, "vlt_old", clock() - timedelta(days=1))
     held = _open(moves, "vlt_held", clock() - timedelta(days=2))
     _open(moves, "vlt_later", clock() + timedelta(days=1))
-    assert _claim(moves, held.id, clock()) is not None
+    assert _lease(moves, held.id, clock()) is not None
     with moves.services.database.read() as connection:
         assert rotation_rows.due_rotations(connection, clock()) == [old.id, young.id]
         assert rotation_rows.due_rotations(connection, clock(), limit=1) == [old.id]
@@ -216,7 +216,7 @@ def test_an_item_has_one_open_rotation(moves: Moves, clock: Any) -> None:
                 {**vars(first), "reason": {"code": "by-hand"}, "id": "rot_forged", "state": "planned"}
             )
         )
-    held = _claim(moves, first.id, clock())
+    held = _lease(moves, first.id, clock())
     assert held is not None
     _release(moves, held, state=State.ROLLED_BACK, finished_at=clock())
     second = _open(moves, "vlt_x", clock())
@@ -373,7 +373,7 @@ def test_a_message_that_comes_late_does_nothing(staged: Staged, clock: Any) -> N
     _receive(organisation.services, "deliver", digest.id)
     assert _all_rows(organisation) == before
     assert len(service.requests) == called
-    assert len(organisation.counterparts.sink.requests) == 2
+    assert len(organisation.targets.sink.requests) == 2
 
 
 def test_a_message_that_comes_twice_is_worked_on_once(staged: Staged, clock: Any) -> None:
@@ -472,19 +472,19 @@ def _let_pass(moves: Moves, clock: Any, duration: timedelta) -> None:
             )
 
 
-def _claim(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
+def _lease(moves: Moves, rotation_id: str, now: datetime) -> Rotation | None:
     with moves.services.database.write() as connection:
-        return lease_rows.claim_rotation(connection, rotation_id, now=now, lease=LEASE)
+        return lease_rows.lease_rotation(connection, rotation_id, now=now, lease=LEASE)
 
 
 def _sweep(moves: Moves, slot: datetime, now: datetime, *, job: str = "night") -> bool:
     with moves.services.database.write() as connection:
-        return night_rows.claim_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
+        return night_rows.open_sweep(connection, job=job, slot=slot, now=now, lease=LEASE, tries=3)
 
 
-def _renew(moves: Moves, claimed: Rotation) -> bool:
+def _renew(moves: Moves, leased: Rotation) -> bool:
     with moves.services.database.write() as connection:
-        return lease_rows.renew_lease(connection, claimed, now=moves.services.clock(), lease=LEASE)
+        return lease_rows.renew_lease(connection, leased, now=moves.services.clock(), lease=LEASE)
 
 
 def _take(moves: Moves, rotation_id: str) -> Rotation:
@@ -492,15 +492,15 @@ def _take(moves: Moves, rotation_id: str) -> Rotation:
         return lease_rows.take_rotation(connection, rotation_id, now=moves.services.clock())
 
 
-def _check(moves: Moves, claimed: Rotation) -> None:
+def _check(moves: Moves, leased: Rotation) -> None:
     with moves.services.database.write() as connection:
-        lease_rows.check_fence(connection, claimed, now=moves.services.clock())
+        lease_rows.check_fence(connection, leased, now=moves.services.clock())
 
 
-def _release(moves: Moves, claimed: Rotation, **values: Any) -> None:
+def _release(moves: Moves, leased: Rotation, **values: Any) -> None:
     with moves.services.database.write() as connection:
-        after = replace(claimed, **values)
-        lease_rows.release_rotation(connection, claimed, after, now=moves.services.clock())
+        after = replace(leased, **values)
+        lease_rows.release_rotation(connection, leased, after, now=moves.services.clock())
 
 
 def _get(moves: Moves, rotation_id: str) -> Rotation:

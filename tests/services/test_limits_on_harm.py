@@ -1,4 +1,4 @@
-"""How much a night may do, and when: windows, freezes, caps, the first of its counterpart, the breaker."""
+"""How much a night may do, and when: windows, freezes, caps, the first of its target, the breaker."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -302,16 +302,16 @@ def test_what_a_full_night_leaves_says_so_and_what_would_lapse_is_taken_all_the_
         assert {rotation.item for rotation in organisation.night()} == {"prod-crm-a", "prod-crm-b"}
 
 
-def test_of_one_counterpart_only_so_many_are_taken_in_a_night(tmp_path: Path, clock: Any) -> None:
-    with stage(tmp_path, IN_THE_FOLDER, clock, counterpart_cap=1) as (organisation, _):
-        for name, days, counterpart in (
+def test_of_one_target_only_so_many_are_taken_in_a_night(tmp_path: Path, clock: Any) -> None:
+    with stage(tmp_path, IN_THE_FOLDER, clock, target_cap=1) as (organisation, _):
+        for name, days, target in (
             ("prod-crm-b", 9, "crm"),
             ("prod-crm-a", 8, "crm"),
             ("prod-billing-a", 10, "billing"),
             ("prod-site-a", 11, None),
             ("prod-site-b", 12, None),
         ):
-            _add_secret(organisation, name, days=days, counterpart=counterpart)
+            _add_secret(organisation, name, days=days, target=target)
         says = "tonight's 1 rotations at crm are taken: another night"
         assert _decisions(organisation)["prod-crm-b"] == (Action.WAIT, says)
         taken = {rotation.item for rotation in organisation.night()}
@@ -336,10 +336,10 @@ def test_a_night_whose_scan_was_cut_off_and_done_again_takes_nothing_beyond_its_
         assert {rotation.item for rotation in organisation.rotations()} == {"prod-crm-8", "prod-crm-9"}
 
 
-# The first of its counterpart
+# The first of its target
 
 
-def test_the_others_of_a_counterpart_start_when_the_first_has_succeeded(staged: Staged, clock: Any) -> None:
+def test_the_others_of_a_target_start_when_the_first_has_succeeded(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     first, *others = _begin_three(organisation, clock)
     organisation.services.rotation.rotations.advance(first.id)
@@ -354,7 +354,7 @@ def test_the_others_of_a_counterpart_start_when_the_first_has_succeeded(staged: 
     assert service.calls("POST") == 3
 
 
-def test_where_the_first_fails_the_next_is_the_first_and_another_counterpart_does_not_wait(
+def test_where_the_first_fails_the_next_is_the_first_and_another_target_does_not_wait(
     staged: Staged, clock: Any
 ) -> None:
     organisation, service = staged
@@ -420,7 +420,7 @@ def test_a_night_in_which_too_many_fail_is_stopped_and_the_others_are_left_untou
             f"prod-{account}-api-token": organisation.add_token(f"prod-{account}-api-token", account)
             for account in ("one", "two", "three", "four", "five")
         }
-        organisation.add_token(OTHER, "crm", counterpart="crm")
+        organisation.add_token(OTHER, "crm", target="crm")
         slot = clock()
         organisation.services.night.nights.begin(slot)
         begun = next(rotation for rotation in organisation.rotations() if rotation.item == OTHER)
@@ -549,7 +549,7 @@ def test_policy_fields_that_say_nothing_of_when_change_nothing_of_when(on_file: 
         {"approval": "3d"},
         {"four_eyes": True},
         {"canary": "ticket-sync"},
-        {"counterpart": "ticketing"},
+        {"target": "ticketing"},
     ):
         kept, after = after.policy, _change_policy(organisation, after, change)
         assert after.policy != kept, change
@@ -640,11 +640,11 @@ def _add_secret(organisation: Organisation, name: str, *, days: float, **policy:
 def _begin_three(
     organisation: Organisation, clock: Any, *, also: tuple[str, str] | None = None
 ) -> list[Rotation]:
-    """Three rotations of one counterpart, queued, in their order; and that of another one."""
+    """Three rotations of one target, queued, in their order; and that of another one."""
     for account in ("one", "two", "three"):
         organisation.add_token(f"prod-{account}-api-token", account)
     if also is not None:
-        organisation.add_token(*also, counterpart=also[1])
+        organisation.add_token(*also, target=also[1])
     organisation.services.night.nights.begin(clock())
     opened = sorted(organisation.rotations(), key=lambda one: one.id)
     assert {one.state for one in opened} == {State.QUEUED}

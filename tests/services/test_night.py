@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     organisation: Organisation, clock: Any
 ) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     old = organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
 
@@ -63,7 +63,7 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
 def test_a_second_sweep_of_the_same_night_rotates_and_sends_nothing(
     organisation: Organisation, clock: Any
 ) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_token("prod-billing-api-token", "billing")
     organisation.add_workflow("invoice-export", "prod-billing-api-token", path="/v1/invoices")
@@ -87,7 +87,7 @@ def test_the_same_slot_is_done_once(organisation: Organisation, clock: Any) -> N
 
 
 def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organisation, clock: Any) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     old = organisation.add_token("prod-billing-api-token", "billing")
     organisation.add_workflow("invoice-export", "prod-billing-api-token", path="/v1/invoices")
     service.default_scopes["billing"] = ["tickets"]
@@ -117,7 +117,7 @@ def test_a_replacement_that_a_workflow_rejects_is_taken_back(organisation: Organ
 def test_a_first_production_run_that_is_rejected_brings_the_old_value_back(
     organisation: Organisation,
 ) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     old = organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.night()
@@ -135,7 +135,7 @@ def test_a_first_production_run_that_is_rejected_brings_the_old_value_back(
 
 
 def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, clock: Any) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN)
     service.fail_next("/v1/account", status=503, times=1)
@@ -154,7 +154,7 @@ def test_an_outage_neither_rolls_back_nor_promotes(organisation: Organisation, c
 
 
 def test_an_answer_that_was_lost_leaves_no_token_behind(organisation: Organisation, clock: Any) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     organisation.add_token(TOKEN, "ticketing")
     service.fail_next("/v1/tokens", status=502, after_effect=True, method="POST")
     organisation.services.night.nights.begin(clock())
@@ -200,7 +200,7 @@ def test_a_pinned_workflow_holds_the_old_version(organisation: Organisation, clo
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert say_each(rotation.waits_for) == ["ticket-sync, which is pinned to version 1"]
-    assert organisation.counterparts.token_service.is_live(old)
+    assert organisation.targets.token_service.is_live(old)
     organisation.night()
     assert ("superseded", TOKEN) in organisation.findings()
 
@@ -294,7 +294,7 @@ def test_a_key_of_our_callers_is_replaced_and_collected_before_the_old_one_goes(
     organisation.drive()
     (rotation,) = organisation.rotations()
     assert say_each(rotation.waits_for) == ["its owner, who has not collected the new key"]
-    body = str(organisation.counterparts.sink.requests[0].body)
+    body = str(organisation.targets.sink.requests[0].body)
     token = read_token(body)
     key = organisation.collect(token).key.expose()
     clock.advance(30 * DAY)
@@ -311,7 +311,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
     organisation: Organisation, clock: Any
 ) -> None:
     services = organisation.services
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     first, second = service.issue("crm")[1], service.issue("crm", label="second")[1]
     organisation.add_item("prod-crm-api-token", first, days=200, mode="notify")
     organisation.add_workflow("crm-contacts", "prod-crm-api-token")
@@ -327,7 +327,7 @@ def test_a_value_that_its_owner_replaced_goes_once_nobody_needs_it(
 
 
 def _revoke_behind_our_back(organisation: Organisation, token_id: str) -> None:
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     organisation.services.ways_out.http.request(
         "DELETE", f"{service.url}/v1/tokens/{token_id}",
         headers={"Authorization": f"Bearer {service.admin_token}"},
@@ -350,11 +350,11 @@ def test_a_notice_that_had_no_route_leaves_once_there_is_one(organisation: Organ
 
     with services.database.write() as connection:
         owner = services.owners.get(connection, "network")
-        url = Secret(f"json://{organisation.counterparts.sink.url[7:]}/network")
+        url = Secret(f"json://{organisation.targets.sink.url[7:]}/network")
         services.owners.add_route(connection, owner, url, shown="json://sink", actor="test")
     organisation.deliver()
     assert organisation.notices()[0].state == "sent"
-    assert len(organisation.counterparts.sink.requests) == 1
+    assert len(organisation.targets.sink.requests) == 1
 
 
 def test_a_rotation_whose_item_is_gone_is_cancelled_and_stops_nobody(
@@ -403,6 +403,6 @@ def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 minute")
     began = clock()
     clock.advance(timedelta(hours=1))
-    assert len(organisation.services.runs.runs.claim_due()) == 1
+    assert len(organisation.services.runs.runs.lease_due()) == 1
     found = organisation.services.night.nights.preview(began).findings
     assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []

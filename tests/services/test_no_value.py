@@ -205,10 +205,10 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
     assert made.id == created.id
 
     with pytest.raises(RefusedError):
-        moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:ana")
+        moves.collect(services.rotation.pickups.token(first.pickup_id), actor="user:ana")
     clock.advance(timedelta(minutes=45))
     assert services.rotation.pickups.end_arrived(actor="test") == 0
-    again = moves.collect(services.rotation.pickups.token(second.claim_id), actor="user:ben")
+    again = moves.collect(services.rotation.pickups.token(second.pickup_id), actor="user:ben")
     assert again.key.expose() == second.key.expose()
     assert moves.present(first.key.expose()) is None
 
@@ -292,7 +292,7 @@ def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
     assert seen.decision.finding is not None
     assert say(seen.decision.finding.does) == "waits until it has its value"
     assert organisation.night() == []
-    for ask in (services.rotation.opening.request, services.rotation.opening.request_hurried):
+    for ask in (services.rotation.opening.request, services.rotation.opening.request_emergency):
         with pytest.raises(RefusedError, match=f"{NAME} waits for its value.*`{GIVE}`"):
             ask(NAME, asked_by="test")
     item = organisation.item(NAME)
@@ -341,7 +341,7 @@ def test_a_workflow_that_uses_it_fails_with_the_command_that_gives_it(
 
 def _use_by_id(organisation: Organisation) -> None:
     """A header that is an item's bare id."""
-    url = f"{organisation.counterparts.token_service.url}/v1/account"
+    url = f"{organisation.targets.token_service.url}/v1/account"
     call = {"componentId": "webhook", "method": "GET", "url": url, "headers": {"X-Token": ID}}
     document = {
         "name": USER,
@@ -393,7 +393,7 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     organisation: Organisation, services: Services, moves: Moves
 ) -> None:
     wait(services, owners=("support",))
-    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     (left,) = departure.items
     assert (left.item, left.fate) == (NAME, Fate.BY_HAND)
     assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
@@ -416,7 +416,7 @@ def test_a_key_that_is_made_after_somebody_left_is_none_that_they_knew(
     organisation: Organisation, services: Services
 ) -> None:
     wait(services, KEY, days=None, owners=("support",))
-    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     services.items.update(KEY, ItemChange(expires_at=None), actor="test")
     services.items.make_first_key(KEY, actor="test")
     (left,) = services.rotation.offboarding.finish(departure.id).items
@@ -428,7 +428,7 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
 ) -> None:
     wait(services, owners=("support",))
     services.items.update(NAME, ItemChange(policy=AUTO), actor="test")
-    departure = services.rotation.offboarding.begin("support", hurried=False, actor="test")
+    departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
     assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")

@@ -157,7 +157,7 @@ def at(url: str, **policy: Any) -> Policy:
     [
         (at("https://ONE.test/v2"), True),
         (at("https://two.test"), False),
-        (at("https://one.test", counterpart="one, by its name"), True),
+        (at("https://one.test", target="one, by its name"), True),
         (at("{{ vault.prod-second-token }}/v1"), True),
         (Policy(), True),
     ],

@@ -10,7 +10,7 @@ from nightkey_demo.faces import Face
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.conftest import Clock
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, step_to, what_is_wrong
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.outbound import Response, held_at_most_until
@@ -61,7 +61,7 @@ def call(services: Services, busy: Busy) -> Response:
 def refuse(services: Services, busy: Busy) -> datetime:
     """Not called; when it may be."""
     before = busy.calls
-    with pytest.raises(CounterpartError, match="asked not to be called before") as caught:
+    with pytest.raises(TargetError, match="asked not to be called before") as caught:
         call(services, busy)
     assert busy.calls == before
     assert (caught.value.cause, caught.value.acted) == (Cause.OUTAGE, False)
@@ -244,7 +244,7 @@ def test_a_test_that_is_held_back_comes_back_when_it_was_asked_to_and_does_not_c
     on_file: Staged, clock: Clock, step: str
 ) -> None:
     organisation, service = on_file
-    organisation.add_token(TOKEN, "ticketing", settle="1m")
+    organisation.add_token(TOKEN, "ticketing", propagation="1m")
     organisation.add_workflow("ticket-sync", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     tested = State.ACCEPTED if step == "node" else State.NODE_TESTED

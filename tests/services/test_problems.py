@@ -196,7 +196,7 @@ def test_a_notice_that_was_given_up_after_its_night_makes_the_next_one_red(
 ) -> None:
     organisation, _ = staged
     organisation.add_item("prod-fax-password", "a-value-of-prod-fax-password", days=3, mode="notify")
-    organisation.counterparts.sink.answer(404, times=100)
+    organisation.targets.sink.answer(404, times=100)
     assert outcome(organisation, clock)[0] == "good", "its digest leaves when it has ended"
     clock.advance(DAY)
     ended, kinds = outcome(organisation, clock)

@@ -152,7 +152,7 @@ def test_a_step_that_keeps_ending_its_worker_is_not_tried_for_ever(on_file: Stag
     old = organisation.add_token(TOKEN, "ticketing")
     rotation_id = begin_by_hand(organisation, TOKEN)
     for _ in range(CUT_OFF_LIMIT + 1):
-        _claim_and_die(organisation, rotation_id)
+        _lease_and_die(organisation, rotation_id)
     organisation.drive()
     rotation = get_rotation(organisation, rotation_id)
     assert (rotation.state, rotation.last_cause) == (State.ROLLED_BACK, "mistake")
@@ -171,20 +171,20 @@ def test_workers_that_end_in_the_middle_and_outages_are_counted_apart(on_file: S
         turn_to_next(organisation, clock)
     assert get_rotation(organisation, rotation_id).outages == 6
     for _ in range(CUT_OFF_LIMIT):
-        _claim_and_die(organisation, rotation_id)
+        _lease_and_die(organisation, rotation_id)
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.WATCHING
     assert service.calls("POST") == 7
 
 
-def _claim_and_die(organisation: Organisation, rotation_id: str) -> None:
+def _lease_and_die(organisation: Organisation, rotation_id: str) -> None:
     """A worker takes the rotation, and is never seen again."""
     services = organisation.services
     with services.database.write() as connection:
-        claimed = lease_rows.claim_rotation(
+        leased = lease_rows.lease_rotation(
             connection, rotation_id, now=services.clock(), lease=services.settings.lease
         )
-    assert claimed is not None
+    assert leased is not None
     let_leases_lapse(services)
 
 

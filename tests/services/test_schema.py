@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import Connection, column, insert, inspect, select, table, text, update
 
 from tests.services.conftest import TOKEN, Moves
 from vaultcore.audit import AuditLog, start_chain
@@ -29,7 +29,7 @@ from worker.config import load_settings
 from worker.installation import initialise
 from worker.locks import share_vault
 from worker.rotators.catalog import find_principals
-from worker.rows.tables import claims, deliveries, workflows
+from worker.rows.tables import deliveries, pickups, workflows
 from worker.services.runs.definitions import Definitions
 
 
@@ -122,19 +122,19 @@ def test_what_was_collected_and_what_waits_come_along_when_pickups_may_be_repeat
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
     database = begin_at("0004", tmp_path, database_url, clock)
-    claim = {"item_id": "vlt_a", "rotation_id": "rot_a", "created_at": clock(), "number": 2}
+    pickup = {"item_id": "vlt_a", "rotation_id": "rot_a", "created_at": clock(), "number": 2}
     with database.write() as connection:
         connection.execute(
             text(
                 "INSERT INTO claims (id, item_id, rotation_id, created_at, number, claimed_at) "
-                "VALUES (:id, :item_id, :rotation_id, :created_at, :number, :claimed_at)"
+                "VALUES (:id, :item_id, :rotation_id, :created_at, :number, :arrived_at)"
             ),
-            [claim | {"id": "clm_1", "claimed_at": clock()}, claim | {"id": "clm_2", "claimed_at": None}],
+            [pickup | {"id": "clm_1", "arrived_at": clock()}, pickup | {"id": "clm_2", "arrived_at": None}],
         )
     database.migrate()
     with database.read() as connection:
-        there = connection.execute(select(claims).order_by(claims.c.id)).all()
-        assert [(row.id, row.taken_by, row.taken_at, row.claimed_at, row.ended_at) for row in there] == [
+        there = connection.execute(select(pickups).order_by(pickups.c.id)).all()
+        assert [(row.id, row.taken_by, row.taken_at, row.arrived_at, row.ended_at) for row in there] == [
             ("clm_1", None, clock(), clock(), clock()),
             ("clm_2", None, None, None, None),
         ]
@@ -327,7 +327,7 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
             mode=Mode.AUTO,
             rotator="postgres-role",
             settings={"host": "pooler", "roles": ["a b"]},
-            counterpart="db.example.org:5433",
+            target="db.example.org:5433",
         ),
         "vlt_user": Policy(mode=Mode.AUTO, rotator="ssh-password", settings=login),
         "vlt_other": Policy(mode=Mode.AUTO, rotator="random"),
@@ -411,15 +411,16 @@ def test_rows_of_a_release_that_signed_fewer_tables_get_theirs_once_and_what_was
     version = {"item_id": item_id, "number": 1, "stage": "previous", "created_at": now, "external": {}}
     own = {"id": "dep_a", "keyring_check": check, "created_at": now}
     operators = {"id": "own_a", "name": "operators", "zone": "UTC", "created_at": now}
-    claim = {"id": "clm_a", "item_id": item_id, "number": 1, "created_at": now}
+    pickup = {"id": "clm_a", "item_id": item_id, "number": 1, "created_at": now}
     with database.write() as connection:
-        for table, values in ((deployment, own), (items, row), (versions, version), (owners, operators)):
-            connection.execute(insert(table).values(values | {"mac": macs.make(table, values)}))
+        for kept, values in ((deployment, own), (items, row), (versions, version), (owners, operators)):
+            connection.execute(insert(kept).values(values | {"mac": macs.make(kept, values)}))
         used = version | {"number": 2, "stage": "current"}
         mac = macs.make(versions, used)
         connection.execute(insert(versions).values(used | {"used_at": now, "last_used_at": now, "mac": mac}))
         connection.execute(update(versions).where(versions.c.number == 1).values(expires_at=now))  # since then
-        connection.execute(insert(claims).values(claim))
+        claims = table("claims", *(column(name, pickups.c[name].type) for name in pickup))  # its name before
+        connection.execute(insert(claims).values(pickup))
         start_chain(connection)
         old = {"deployment": 1, "items": 1, "owners": 1, "versions": 2}
         log.append(connection, at=now, actor="init", action="vault.sign-rows", subject="dep_a", **old)
@@ -439,7 +440,7 @@ def test_rows_of_a_release_that_signed_fewer_tables_get_theirs_once_and_what_was
     database = Database(settings.database)
     with database.write() as connection:  # its own row, put back as it was before
         connection.execute(update(deployment).values(signed=None, mac=macs.make(deployment, own)))
-        connection.execute(update(claims).values(number=2, mac=None))
+        connection.execute(update(pickups).values(number=2, mac=None))
     database.dispose()
     again = Services(settings, clock)
     with pytest.raises(ConfigurationError, match="was taken away or changed behind the vault's back"):

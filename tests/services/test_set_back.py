@@ -42,7 +42,7 @@ def test_a_rotation_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        assert lease_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
+        assert lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE) is not None
     clock.advance(-ahead)
     assert find_due(organisation.services, Task.ROTATE) == []
     clock.advance(LEASE + timedelta(seconds=1))
@@ -57,7 +57,7 @@ def test_who_lives_keeps_its_lease(on_file: Staged, clock: Any, ahead: timedelta
     rotation_id = begin_by_hand(organisation, TOKEN)
     clock.advance(ahead)
     with organisation.services.database.write() as connection:
-        held = lease_rows.claim_rotation(connection, rotation_id, now=clock(), lease=LEASE)
+        held = lease_rows.lease_rotation(connection, rotation_id, now=clock(), lease=LEASE)
     assert held is not None
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
@@ -153,19 +153,19 @@ def test_a_scan_that_was_cut_off_begins_again_when_its_lease_can_be_over(
     organisation, _ = on_file
     slot, lease = clock(), timedelta(minutes=15)
 
-    def claim() -> bool:
+    def take() -> bool:
         with organisation.services.database.write() as connection:
-            return night_rows.claim_sweep(
+            return night_rows.open_sweep(
                 connection, job=night_rows.NIGHT_JOB, slot=slot, now=clock(), lease=lease, tries=8
             )
 
     clock.advance(ahead)
-    assert claim()
+    assert take()
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
-    assert not claim()
+    assert not take()
     clock.advance(lease + timedelta(seconds=1))
-    assert claim()
+    assert take()
 
 
 def test_a_workflow_runs_by_its_schedule_as_it_is_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
@@ -173,7 +173,7 @@ def test_a_workflow_runs_by_its_schedule_as_it_is_now(on_file: Staged, clock: An
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     clock.advance(ahead)
-    assert len(organisation.services.runs.runs.claim_due()) == 1
+    assert len(organisation.services.runs.runs.lease_due()) == 1
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:
@@ -207,7 +207,7 @@ def test_a_run_that_died_ahead_of_its_time_is_found_lost_in_its_time(
 def test_a_notice_is_sent_again_after_its_pause_from_now(on_file: Staged, clock: Any, ahead: timedelta) -> None:
     organisation, _ = on_file
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
-    organisation.counterparts.sink.stop()
+    organisation.targets.sink.stop()
     clock.advance(ahead)
     organisation.night()
     assert _waiting(organisation) > [clock()]
@@ -232,7 +232,7 @@ def test_a_delivery_that_a_killed_worker_held_is_free_when_its_lease_can_be_over
             select(deliveries.c.notice_id, deliveries.c.route_id, deliveries.c.recipient)
         )
         keys = [Key(*row) for row in found]
-        assert [organisation.services.notices.delivery._claim_one(connection, key) for key in keys]
+        assert [organisation.services.notices.delivery._lease_one(connection, key) for key in keys]
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
     assert max(_waiting(organisation)) <= clock() + 6 * MINUTE
@@ -276,7 +276,7 @@ def test_what_was_never_ahead_is_left_as_it_is(on_file: Staged, clock: Any) -> N
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     service.fail_next("/v1/tokens", status=503, method="POST")
-    organisation.counterparts.sink.stop()
+    organisation.targets.sink.stop()
     organisation.night()
     before = _everything(organisation)
     clock.advance(-MINUTE)  # as much as the clocks of two machines may differ
@@ -292,7 +292,7 @@ def test_mending_twice_mends_nothing_more(on_file: Staged, clock: Any, ahead: ti
     organisation.add_item("prod-crm-password", "a-value-of-prod-crm-password", days=2, mode="notify")
     clock.advance(ahead)
     service.fail_next("/v1/tokens", status=503, method="POST")
-    organisation.counterparts.sink.stop()
+    organisation.targets.sink.stop()
     organisation.night()
     clock.advance(-ahead)
     assert organisation.services.upkeep.clock_repair.mend() > 0
@@ -333,7 +333,7 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services.upkeep.signs_of_life.begin(Kind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
-        night_rows.claim_sweep(
+        night_rows.open_sweep(
             connection, job=night_rows.NIGHT_JOB, slot=clock(), now=clock(), lease=LEASE, tries=8
         )
         connection.execute(

@@ -36,7 +36,7 @@ def test_a_value_that_spreads_slowly_costs_no_candidate(
     staged: Staged, clock: Any, turn: int, answers: int
 ) -> None:
     organisation, service = staged
-    old = organisation.add_token(TOKEN, "ticketing", settle="20s", answers=answers)
+    old = organisation.add_token(TOKEN, "ticketing", propagation="20s", answers=answers)
     organisation.add_workflow("ticket-sync", TOKEN)
     organisation.add_workflow("ticket-report", TOKEN)
     spread_slowly(service, {old}, clock, turn=turn)
@@ -49,7 +49,7 @@ def test_a_value_that_spreads_slowly_costs_no_candidate(
 
 def test_how_long_a_fresh_value_is_asked_again_counts_over_all_its_tests(staged: Staged, clock: Any) -> None:
     organisation, service = staged
-    organisation.add_token(TOKEN, "ticketing", settle="20s")
+    organisation.add_token(TOKEN, "ticketing", propagation="20s")
     organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
     service.default_scopes["ticketing"] = ["tickets"]
     began = clock()

@@ -117,7 +117,7 @@ def test_a_value_that_an_item_had_before_is_refused_as_long_as_it_may_work(made:
             "role orders",
             id="one of two",
         ),
-        pytest.param(by_role() | {"counterpart": "prod databases"}, "role orders", id="in a group of servers"),
+        pytest.param(by_role() | {"target": "prod databases"}, "role orders", id="in a group of servers"),
     ],
 )
 def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
@@ -139,11 +139,11 @@ def test_a_second_item_for_one_role_is_refused_at_create_and_at_update(
         by_role(port=5433),
         by_role(host="db2.example.org"),
         by_role(roles=["Orders"]),
-        by_role(host="db2.example.org") | {"counterpart": "prod databases"},
+        by_role(host="db2.example.org") | {"target": "prod databases"},
     ],
 )
 def test_another_role_or_another_server_is_another_credential(made: Services, second: dict[str, Any]) -> None:
-    create(made, ORDERS, **by_role() | {"counterpart": second.get("counterpart")})
+    create(made, ORDERS, **by_role() | {"target": second.get("target")})
     create(made, BILLING, **second)
     assert scan(made) == {}
 
@@ -559,7 +559,7 @@ def test_a_copy_whose_original_is_gone_says_so_and_is_mended(made: Services) -> 
         for table in (versions, item_owners):
             connection.execute(table.delete().where(table.c.item_id == original.id))
         connection.execute(items.delete().where(items.c.id == original.id))
-    for ask in (made.rotation.opening.request, made.rotation.opening.request_hurried):
+    for ask in (made.rotation.opening.request, made.rotation.opening.request_emergency):
         with pytest.raises(RefusedError, match=f"gone .*`nightkey item update {BILLING} --copy-of none`"):
             ask(BILLING, asked_by="test")
     change(made, BILLING, copy_of=None)

@@ -16,7 +16,7 @@ from joserfc.errors import InvalidKeyIdError
 from nightkey_demo.loopback import Answer, Incoming, LoopbackServer
 from tests.organisation import Organisation
 from tests.services.staging import Staged, drive_on, get_rotation, step_to, turn_to_next
-from vaultcore.errors import ConfigurationError, CounterpartError, RefusedError
+from vaultcore.errors import ConfigurationError, RefusedError, TargetError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
 from worker.domain.saga import State
@@ -252,7 +252,7 @@ def test_without_the_package_it_is_named_and_nothing_is_revealed(
         ):
             organisation.services.runs.key_sets.jwks(KEY)
         assert organisation.services.runs.key_sets.published(KEY) is None
-        with pytest.raises(CounterpartError, match="signing keys need joserfc"):
+        with pytest.raises(TargetError, match="signing keys need joserfc"):
             read_key(key)
     assert reveals(organisation) == 0
     assert kids(organisation) == [read_key(key).kid]

@@ -73,8 +73,8 @@ def ours(staged: Staged) -> Staged:
 
 def elsewhere(organisation: Organisation, text: str) -> str:
     """The same, leading to somebody who writes down what he is given."""
-    sink = organisation.counterparts.sink.url
-    changed = text.replace(organisation.counterparts.token_service.url, sink)
+    sink = organisation.targets.sink.url
+    changed = text.replace(organisation.targets.token_service.url, sink)
     assert changed != text
     return changed
 
@@ -244,7 +244,7 @@ def test_nothing_is_sent_to_where_an_edited_row_leads(ours: Staged) -> None:
         assert (ran.status, ran.used) == ("failed", ())
         assert "changed behind the vault's back" in (ran.error_message or "")
         assert night(organisation) == "failed"
-    assert {post.path for post in organisation.counterparts.sink.requests} <= {"/support", "/operators"}
+    assert {post.path for post in organisation.targets.sink.requests} <= {"/support", "/operators"}
     assert service.requests == []
     assert organisation.stages(TOKEN) == ["current"]
     assert organisation.rotations() == []
@@ -262,7 +262,7 @@ def test_a_rotation_under_way_stops_where_it_is_when_its_policy_is_edited(ours: 
     assert (stopped.state, stopped.stuck_in) == (State.STUCK, State.INSTALLED)
     assert "changed behind the vault's back" in say(stopped.last_error)
     assert len(service.requests) == before
-    assert organisation.counterparts.sink.requests == []
+    assert organisation.targets.sink.requests == []
     ((owner, text),) = told(organisation, "rotation-stuck")
     assert owner == "support"
     assert "accept-row" in text
@@ -377,7 +377,7 @@ def test_a_notice_does_not_leave_by_a_route_that_was_given_to_another(ours: Stag
             data={"night": services.clock(), "problems": ["a secret of the operators"]},
         )  # fmt: skip
     organisation.deliver()
-    assert {post.path for post in organisation.counterparts.sink.requests} == {"/operators"}
+    assert {post.path for post in organisation.targets.sink.requests} == {"/operators"}
 
 
 def test_an_honest_write_does_not_make_a_forged_row_honest(ours: Staged) -> None:

@@ -15,7 +15,7 @@ from vaultcore.tables import item_principals, references
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows import comparisons as comparison_rows
-from worker.rows.tables import checks, claims, heartbeats, row_checks, waivers
+from worker.rows.tables import checks, heartbeats, pickups, row_checks, waivers
 
 NOBODYS = ["abc", "x y", "-1", "9" * 30, "1" * 5000, "a\0b", "\ud800", "", " "]
 
@@ -36,7 +36,7 @@ def full(staged: Staged, clock: Any) -> Services:
             insert(waivers).values(rotation_id=rotation_id, workflow_id="fl_x", by="me", why="-", at=now)
         )
         connection.execute(insert(checks).values(digest="d" * 64, subject="x", tells_apart=True, asked_at=now))
-        connection.execute(insert(claims).values(id="clm_1", item_id="vlt_x", number=1, created_at=now))
+        connection.execute(insert(pickups).values(id="clm_1", item_id="vlt_x", number=1, created_at=now))
         operators = services.notices.recipients.find_operators(connection)
         told = {"night": now, "problems": ["x"]}
         services.notices.outbox.post(connection, operators, kind="night-failed", dedupe_key="x", data=told)
@@ -45,7 +45,7 @@ def full(staged: Staged, clock: Any) -> Services:
         item_id = organisation.item(TOKEN).id
         connection.execute(insert(item_principals).values(item_id=item_id, name="db.example.org:5432 role x"))
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
-    services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
+    services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     services.upkeep.row_verification.check_some()
     return services
 

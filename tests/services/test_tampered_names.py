@@ -30,7 +30,7 @@ def exchange(services: Services, table: Table, one: str, other: str) -> None:
 
 
 def paths(organisation: Organisation) -> set[str]:
-    return {post.path for post in organisation.counterparts.sink.requests}
+    return {post.path for post in organisation.targets.sink.requests}
 
 
 def test_whoever_was_given_the_name_of_the_operators_hears_nothing_of_theirs(kept: Staged, clock: Any) -> None:

@@ -45,7 +45,7 @@ def key_of_delivery(services: Services, notice: str | None) -> str:
 
 def heard(organisation: Organisation, what: str) -> list[str]:
     """By which paths."""
-    return [one.path for one in organisation.counterparts.sink.requests if f"{what}." in str(one.body)]
+    return [one.path for one in organisation.targets.sink.requests if f"{what}." in str(one.body)]
 
 
 def test_an_edited_notice_does_not_leave_and_stops_no_other(organisation: Organisation) -> None:
@@ -82,7 +82,7 @@ def test_an_edited_delivery_does_not_leave_and_others_hear_of_it(organisation: O
         others = "/support" if name == "route_id" else "/operators"
         assert heard(organisation, f"first-{name}") == [others], "as of any that failed"
         assert heard(organisation, f"second-{name}") == ["/support"], name
-        assert not any("of somebody else" in str(one.body) for one in organisation.counterparts.sink.requests)
+        assert not any("of somebody else" in str(one.body) for one in organisation.targets.sink.requests)
         assert not services.notices.delivery.is_due(), "nothing waits"
         assert wrong(services) == ["deliveries"], name
         assert len(tampered(services)) == 1, name

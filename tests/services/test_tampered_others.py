@@ -22,18 +22,18 @@ from vaultcore.tables import items
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows.tables import (
-    claims,
     deliveries,
     departure_items,
     departures,
     heartbeats,
     notices,
+    pickups,
     run_versions,
     runs,
 )
 from worker.services.rotation.offboarding import Departure, Fate
 
-SECOND_GENERATION = (claims, notices, deliveries, runs, run_versions, departures, departure_items, heartbeats)
+SECOND_GENERATION = (pickups, notices, deliveries, runs, run_versions, departures, departure_items, heartbeats)
 PATH = "/ping/1"
 
 
@@ -50,7 +50,7 @@ def organisation(tmp_path: Path, database_url: str, clock: Any, sink: HttpSink) 
 
 
 def begin_leaving(services: Services) -> Departure:
-    return services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
+    return services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
 
 
 def test_an_edited_departure_goes_on_with_nothing(organisation: Organisation) -> None:
@@ -63,7 +63,7 @@ def test_an_edited_departure_goes_on_with_nothing(organisation: Organisation) ->
             with pytest.raises(TamperedError):
                 services.rotation.offboarding.finish(departure.id)
             assert wrong(services) == ["departures"], name
-    with spoiled(services, departures, departure.id, "hurried"), pytest.raises(TamperedError):
+    with spoiled(services, departures, departure.id, "emergency"), pytest.raises(TamperedError):
         begin_leaving(services)
     assert organisation.rotations() == []
     assert begin_leaving(services) == departure

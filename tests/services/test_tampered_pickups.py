@@ -16,7 +16,7 @@ from vaultcore.errors import NightkeyError, TamperedError
 from vaultcore.model import Policy
 from vaultcore.tables import items, versions
 from worker.bootstrap import Services
-from worker.rows.tables import claims, deliveries, notices
+from worker.rows.tables import deliveries, notices, pickups
 
 MINE = "api-key:mine"
 
@@ -29,7 +29,7 @@ def open_pickup(services: Services, name: str) -> str:
         )
         kept = services.rotation.pickups.keep_first(connection, made, actor="me")
     assert kept is not None
-    return services.rotation.pickups.token(kept.claim_id)
+    return services.rotation.pickups.token(kept.pickup_id)
 
 
 @pytest.mark.parametrize("name", [TOKEN, ADMIN])
@@ -40,8 +40,8 @@ def test_a_pickup_shows_no_value_of_another_kind(staged: Staged, name: str) -> N
     token = open_pickup(services, MINE)
     seen: list[Any] = []
     mine, others = organisation.item(MINE).id, organisation.item(name).id
-    edit(services, claims, claims.c.item_id == mine, item_id=others)
-    with pytest.raises(TamperedError, match="accept-row claims clm_"):
+    edit(services, pickups, pickups.c.item_id == mine, item_id=others)
+    with pytest.raises(TamperedError, match="accept-row pickups clm_"):
         services.rotation.pickups.collect(token, actor="me", show=seen.append)
     # nor where the item and its version were made to look like one of a key
     edit(services, items, items.c.id == others, kind="api-key")
@@ -49,7 +49,7 @@ def test_a_pickup_shows_no_value_of_another_kind(staged: Staged, name: str) -> N
     with pytest.raises(NightkeyError, match="changed behind the vault's back"):
         services.rotation.pickups.collect(token, actor="me", show=seen.append)
     assert seen == []
-    edit(services, claims, claims.c.item_id == others, item_id=mine)
+    edit(services, pickups, pickups.c.item_id == others, item_id=mine)
     services.rotation.pickups.collect(token, actor="me", show=seen.append)
     assert len(seen) == 1
 
@@ -72,12 +72,12 @@ def test_the_token_of_a_pickup_goes_to_nobody_else(staged: Staged, *, with_notic
     with services.database.read() as connection:
         mallory = services.owners.get(connection, "mallory").id
         (route,) = services.notices.recipients.find_routes(connection, mallory)
-        (notice,) = connection.execute(select(notices.c.id).where(notices.c.claim_id.is_not(None))).scalars()
+        (notice,) = connection.execute(select(notices.c.id).where(notices.c.pickup_id.is_not(None))).scalars()
     edit(services, deliveries, deliveries.c.notice_id == notice, route_id=route.id)
     if with_notice:
         edit(services, notices, notices.c.id == notice, owner_id=mallory)
     organisation.deliver()
-    posts = organisation.counterparts.sink.requests
+    posts = organisation.targets.sink.requests
     assert [post.path for post in posts if "clm_" in str(post.body) and post.path == "/mallory"] == []
     with services.database.read() as connection:
         said = connection.execute(select(deliveries.c.last_error).where(deliveries.c.route_id == route.id))
@@ -103,19 +103,19 @@ def collect(services: Services, token: str) -> Any:
 def test_an_edited_pickup_shows_nothing_and_stops_no_other(own: Services, clock: Any) -> None:
     token, other = open_pickup(own, MINE), open_pickup(own, "api-key:other")
     mine = token[:-33]
-    kept = versions.c.item_id == find(own, claims, mine)["item_id"]
-    for name in claims.info["decides"]:
-        with spoiled(own, claims, mine, name):
-            with pytest.raises(TamperedError, match="accept-row claims clm_"):
+    kept = versions.c.item_id == find(own, pickups, mine)["item_id"]
+    for name in pickups.info["decides"]:
+        with spoiled(own, pickups, mine, name):
+            with pytest.raises(TamperedError, match="accept-row pickups clm_"):
                 own.rotation.pickups.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
-            assert wrong(own) == ["claims"], name
+            assert wrong(own) == ["pickups"], name
             own.rotation.pickups.end_arrived(actor="test")
             own.notices.pickup_reminders.chase()
             with own.database.read() as connection:
                 record = connection.execute(select(versions.c.record).where(kept)).scalar_one()
             assert record is not None, f"{name}: which the row would have had taken away"
         assert wrong(own) == []
-    forge(own, claims, mine, id="clm_01k0000000000000000000000a")
+    forge(own, pickups, mine, id="clm_01k0000000000000000000000a")
     with pytest.raises(TamperedError):
         own.rotation.pickups.collect(
             own.rotation.pickups.token("clm_01k0000000000000000000000a"), actor="me", show=print
@@ -123,8 +123,8 @@ def test_an_edited_pickup_shows_nothing_and_stops_no_other(own: Services, clock:
     collect(own, other)
     key = collect(own, token)
     assert own.runs.caller_keys.check(key) is not None
-    assert find(own, claims, mine)["ended_at"] is not None, "the genuine one alone ends by its use"
-    assert find(own, claims, "clm_01k0000000000000000000000a")["ended_at"] is None
+    assert find(own, pickups, mine)["ended_at"] is not None, "the genuine one alone ends by its use"
+    assert find(own, pickups, "clm_01k0000000000000000000000a")["ended_at"] is None
     clock.advance(timedelta(hours=2))
     assert own.rotation.pickups.end_arrived(actor="test") == 1, "of the other"
 
@@ -132,8 +132,8 @@ def test_an_edited_pickup_shows_nothing_and_stops_no_other(own: Services, clock:
 def test_nobody_collects_another_key_that_waits(own: Services) -> None:
     """Both are keys of ours, and both are kept: which one it is stands in the row alone."""
     token, other = open_pickup(own, MINE), open_pickup(own, "api-key:other")
-    row = find(own, claims, token[:-33])
-    write(own, claims, row, item_id=find(own, claims, other[:-33])["item_id"])
+    row = find(own, pickups, token[:-33])
+    write(own, pickups, row, item_id=find(own, pickups, other[:-33])["item_id"])
     with pytest.raises(TamperedError):
         own.rotation.pickups.collect(token, actor="me", show=lambda _: pytest.fail("shown"))
 
@@ -142,10 +142,10 @@ def test_forged_pickups_that_have_arrived_hold_up_none(own: Services, clock: Any
     monkeypatch.setattr("worker.services.rotation.pickups._PAGE", 2)
     collect(own, token := open_pickup(own, MINE))
     for number in range(3):  # by id before it
-        forge(own, claims, token[:-33], id=f"clm_{number}")
+        forge(own, pickups, token[:-33], id=f"clm_{number}")
     clock.advance(timedelta(hours=2))
     assert own.rotation.pickups.end_arrived(actor="test") == 1
-    assert find(own, claims, "clm_0")["ended_at"] is None
+    assert find(own, pickups, "clm_0")["ended_at"] is None
 
 
 @pytest.mark.parametrize("name", ["used_at", "last_used_at"])

@@ -208,7 +208,7 @@ def test_what_rotates_by_itself_is_quiet_until_its_time_gets_short(
 ) -> None:
     organisation.add_token(TOKEN, "ticketing", days=5)
     organisation.add_workflow("ticket-sync", TOKEN)
-    service = organisation.counterparts.token_service
+    service = organisation.targets.token_service
     service.fail_next("/v1/tokens", times=10_000)
     _pass_night(organisation, clock)
     assert kinds(organisation, "support") == [], "an outage is waited out"
@@ -297,14 +297,14 @@ def test_who_leaves_is_not_told_how_to_collect_what_takes_the_place_of_what_they
     organisation.add_item(CRM, f"a-value-of-{CRM}", days=3, mode="notify")
     organisation.night()
     services = organisation.services
-    departure = services.rotation.offboarding.begin("support", hurried=True, actor="user:ann")
+    departure = services.rotation.offboarding.begin("support", emergency=True, actor="user:ann")
     opened = services.rotation.offboarding.open_next(departure, after=0, actor="user:ann")
     assert opened is not None
     organisation.drive()
     clock.advance(6 * HOUR)
     organisation.deliver()
-    assert {post.path for post in organisation.counterparts.sink.requests} == {"/operators"}
-    assert any(read_token(str(post.body)) for post in organisation.counterparts.sink.requests)
+    assert {post.path for post in organisation.targets.sink.requests} == {"/operators"}
+    assert any(read_token(str(post.body)) for post in organisation.targets.sink.requests)
 
 
 def test_a_digest_of_which_nothing_is_left_is_not_sent(organisation: Organisation, clock: Any) -> None:
@@ -317,7 +317,7 @@ def test_a_digest_of_which_nothing_is_left_is_not_sent(organisation: Organisatio
     clock.advance(6 * HOUR)
     organisation.deliver()
     assert state_of(organisation, "digest") == "withdrawn"
-    assert organisation.counterparts.sink.requests == []
+    assert organisation.targets.sink.requests == []
 
 
 @pytest.mark.parametrize(("urgent", "state"), [(False, "waiting"), (True, "sent")])
@@ -341,7 +341,7 @@ def test_an_approval_that_was_given_meanwhile_is_not_asked_for(organisation: Org
     organisation.deliver()
     (digest,) = digests(organisation, "support")
     assert f"Nightkey is at it: rotation {rotation.id} is scheduled." in digest
-    assert len(organisation.counterparts.sink.requests) == 1
+    assert len(organisation.targets.sink.requests) == 1
 
 
 def test_a_digest_has_the_command_that_approves(organisation: Organisation) -> None:

@@ -12,8 +12,8 @@ from vaultcore.errors import RefusedError
 from worker.domain.policies import build_policy
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
-from worker.rows.tables import claims
-from worker.services.notices.pickup_token import claim_token
+from worker.rows.tables import pickups
+from worker.services.notices.pickup_token import pickup_token
 from worker.services.rotation.pickups import Collected
 from worker.wording import say, say_each
 
@@ -40,40 +40,40 @@ def add_key(organisation: Organisation, **policy: Any) -> str:
 def token_of(organisation: Organisation) -> str:
     """From the last notice that has one, as it arrived."""
     organisation.deliver()
-    bodies = [str(post.body) for post in organisation.counterparts.sink.requests]
+    bodies = [str(post.body) for post in organisation.targets.sink.requests]
     return read_token("\n".join(bodies))
 
 
 def test_its_owner_hears_again_at_each_threshold_once_and_for_the_nearest(
     organisation: Organisation, clock: Any
 ) -> None:
-    add_key(organisation, claim="10d")
+    add_key(organisation, pickup="10d")
     organisation.night()
-    subjects = [one.subject for one in organisation.notices() if one.kind == "claim"]
+    subjects = [one.subject for one in organisation.notices() if one.kind == "pickup"]
     assert subjects == [f"Nightkey: collect the new key of {KEY}"]
     heard = []
     for _ in range(3):  # day 1, 2, 3: the first threshold is seven days before its end
         clock.advance(DAY)
         organisation.night()
-        heard.append(len(told(organisation, "claim-reminder")))
+        heard.append(len(told(organisation, "pickup-reminder")))
     assert heard == [0, 0, 1]
     clock.advance(6.5 * DAY)  # nights were missed: three and one day before are crossed at once
     organisation.night()
     organisation.night()
-    assert len(told(organisation, "claim-reminder")) == 2
-    newest = next(one for one in organisation.notices() if one.kind == "claim-reminder")
+    assert len(told(organisation, "pickup-reminder")) == 2
+    newest = next(one for one in organisation.notices() if one.kind == "pickup-reminder")
     assert "is taken back in 12 hours" in newest.subject
     collected = organisation.collect(token_of(organisation))
     assert (collected.item, collected.version) == (KEY, 2)
     clock.advance(5 * DAY)
     organisation.night()
-    assert len(told(organisation, "claim-reminder")) == 2, "there is nothing to chase any more"
+    assert len(told(organisation, "pickup-reminder")) == 2, "there is nothing to chase any more"
 
 
 def test_after_its_time_the_new_key_is_withdrawn_and_the_old_one_stays(
     organisation: Organisation, clock: Any
 ) -> None:
-    add_key(organisation, claim="3d")
+    add_key(organisation, pickup="3d")
     (rotation,) = organisation.night()
     token = token_of(organisation)
     assert get_rotation(organisation, rotation.id).state is State.WATCHING
@@ -94,7 +94,7 @@ def test_after_its_time_the_new_key_is_withdrawn_and_the_old_one_stays(
 def test_the_old_key_works_until_the_new_one_is_collected_and_the_overlap_is_over(
     organisation: Organisation, clock: Any
 ) -> None:
-    add_key(organisation, claim="30d", overlap="1d")
+    add_key(organisation, pickup="30d", overlap="1d")
     (rotation,) = organisation.night()
     clock.advance(4 * DAY)
     drive_on(organisation, clock)
@@ -123,7 +123,7 @@ def test_the_old_key_works_until_the_new_one_is_collected_and_the_overlap_is_ove
 
 def collect_without_use(organisation: Organisation, clock: Any) -> tuple[str, str]:
     """A rotation whose new key was collected, and that is past its overlap: its id, and the new key."""
-    add_key(organisation, claim="30d", overlap="1d")
+    add_key(organisation, pickup="30d", overlap="1d")
     (rotation,) = organisation.night()
     key = organisation.collect(token_of(organisation), actor="user:ann").key.expose()
     clock.advance(2 * DAY)
@@ -162,7 +162,7 @@ def test_the_old_key_stays_while_nobody_has_used_the_new_one_and_its_owner_is_as
 
 def test_a_key_that_was_lost_after_all_is_taken_back_by_hand(organisation: Organisation, clock: Any) -> None:
     rotation_id, key = collect_without_use(organisation, clock)
-    token = claim_token(organisation.services.keyring, organisation_claim(organisation))
+    token = pickup_token(organisation.services.keyring, waiting_pickup(organisation))
     with pytest.raises(RefusedError) as refused:
         organisation.collect(token, actor="user:ann")
     assert f"if it is lost, `nightkey rotation rollback {rotation_id}` takes it back, then" in str(
@@ -210,7 +210,7 @@ def test_who_still_presents_the_old_key_is_not_cut_off(organisation: Organisatio
 def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
     organisation: Organisation, clock: Any
 ) -> None:
-    add_key(organisation, claim="3d")
+    add_key(organisation, pickup="3d")
     (rotation,) = organisation.night()
 
     def lose(_: Collected) -> None:
@@ -223,7 +223,7 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
     assert say_each(get_rotation(organisation, rotation.id).waits_for) == [
         "the new key to arrive at user:ann, who began to collect it"
     ]
-    (reminder,) = [body for _, body in told(organisation, "claim-reminder")]
+    (reminder,) = [body for _, body in told(organisation, "pickup-reminder")]
     assert "kept for user:ann, who began to collect it: it did not arrive" in reminder
     clock.advance(DAY)
     drive_on(organisation, clock)
@@ -236,11 +236,11 @@ def test_an_answer_that_was_lost_is_waited_for_and_chased_and_then_taken_back(
 def test_a_key_without_one_before_it_waits_for_ever_whatever_was_said_first(
     organisation: Organisation, clock: Any
 ) -> None:
-    """It was to be taken back, until somebody was in a hurry to see the old one go."""
-    add_key(organisation, claim="3d")
+    """It was to be taken back, until somebody was in an emergency to see the old one go."""
+    add_key(organisation, pickup="3d")
     (rotation,) = organisation.night()
     token = token_of(organisation)
-    organisation.services.rotation.opening.request_hurried(KEY, asked_by="test")
+    organisation.services.rotation.opening.request_emergency(KEY, asked_by="test")
     organisation.drive()
     assert get_rotation(organisation, rotation.id).state is State.DONE
     assert organisation.stages(KEY) == ["destroyed", "current"]
@@ -249,17 +249,17 @@ def test_a_key_without_one_before_it_waits_for_ever_whatever_was_said_first(
     assert organisation.collect(token).version == 2
 
 
-def organisation_claim(organisation: Organisation) -> str:
+def waiting_pickup(organisation: Organisation) -> str:
     with organisation.services.database.read() as connection:
-        found: str = connection.execute(select(claims.c.id)).scalar_one()
+        found: str = connection.execute(select(pickups.c.id)).scalar_one()
     return found
 
 
 def test_in_a_hurry_it_waits_for_ever_since_there_is_no_key_before_it(
     organisation: Organisation, clock: Any
 ) -> None:
-    add_key(organisation, claim="3d")
-    organisation.services.rotation.opening.request_hurried(KEY, asked_by="test")
+    add_key(organisation, pickup="3d")
+    organisation.services.rotation.opening.request_emergency(KEY, asked_by="test")
     drive_on(organisation, clock)
     assert organisation.stages(KEY) == ["destroyed", "current"]
     token = token_of(organisation)

@@ -42,10 +42,10 @@ def add_blind(organisation: Organisation, name: str = TOKEN, *, verify: str = BL
     """A token that is verified at a place which takes every value; the token."""
     settings = organisation.token_policy("ticketing")["settings"]
     settings = {key: value for key, value in settings.items() if key != "verify_id"}
-    url = organisation.counterparts.token_service.url
+    url = organisation.targets.token_service.url
     settings["verify"] = settings["verify"] | {"url": f"{url}{verify}"}
     token = organisation.add_token(name, "ticketing", settings=settings, **policy)
-    (token_id,) = organisation.counterparts.token_service.live_tokens("ticketing")
+    (token_id,) = organisation.targets.token_service.live_tokens("ticketing")
     with organisation.services.database.write() as connection:
         connection.execute(update(versions).where(versions.c.number == 1).values(external={"id": token_id}))
     return token
@@ -190,7 +190,7 @@ def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Sta
     organisation, service = staged
     old = add_blind(organisation)
     service.script = take_everything
-    rotation = organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="test")
+    rotation = organisation.services.night.inline_night.run_emergency(TOKEN, lambda _: None, asked_by="test")
     assert (rotation.state, rotation.stuck_in) == (State.STUCK, State.ACTIVATED)
     assert "nothing has shown that the new value works" in say(rotation.last_error)
     assert f"nightkey rotation waive {rotation.id} --check --why TEXT" in say(rotation.last_error)

@@ -469,7 +469,7 @@ def test_a_run_that_waits_holds_back_the_retirement_of_the_old_value(tmp_path: P
     with stage(tmp_path / "home", "", clock) as (organisation, service):
         services = organisation.services
         organisation.add_token(TOKEN, "ticketing", overlap="1s")
-        url = organisation.counterparts.token_service.url
+        url = organisation.targets.token_service.url
         auth = {"Authorization": f"Bearer {{{{ vault.{TOKEN} }}}}"}
         call = {"componentId": "webhook", "method": "GET", "url": f"{url}/v1/account", "headers": auth}
         apply(services, chain("sync", {"id": "one", **call}, wait(15), {"id": "two", **call}))

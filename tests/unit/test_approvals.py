@@ -52,12 +52,12 @@ CHANGES = {
     "canary": "auto",
     "four_eyes": True,
     "approval": DAY,
-    "settle": DAY,
+    "propagation": DAY,
     "copy_of": "vlt_0000000000000000000000000a",
     "answers": 1,
     "renew": True,
-    "counterpart": "crm",
-    "claim": DAY,
+    "target": "crm",
+    "pickup": DAY,
     "urgent": True,
     "consumers": Consumers.NONE,
 }
@@ -72,6 +72,11 @@ def test_a_digest_is_64_hex_digits_and_the_same_for_the_same_request():
 
     assert re.fullmatch("[0-9a-f]{64}", digest_request(ITEM))
     assert digest_request(again) == digest_request(ITEM)
+
+
+def test_an_approval_of_an_earlier_release_still_holds():
+    given = "ce9631fc16417f71347b124ab9e3828219d74d16423de8216c532b208e455daa"
+    assert digest_request(ITEM) == given
 
 
 def test_the_table_changes_each_part_of_a_policy():

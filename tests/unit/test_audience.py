@@ -16,7 +16,7 @@ from worker.domain.plan import DueItem, plan_item
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 THRESHOLDS = (30, 14, 7, 3, 1, 0)
-ROOM = Room(caps=Caps(night=500, counterpart=100))
+ROOM = Room(caps=Caps(night=500, target=100))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ class History:
     def night(self):
         due = DueItem(
             item_id="vlt_1", name="prod-crm", mode=Mode.NOTIFY, expires_at=self.expires_at,
-            rotate_from=self.expires_at, overlap=DAY, thresholds=THRESHOLDS, counterpart=None, opens=self.now,
+            rotate_from=self.expires_at, overlap=DAY, thresholds=THRESHOLDS, target=None, opens=self.now,
             expiry_first=True, hold_until=None, open_rotation=None, open_state=None,
         )  # fmt: skip
         finding = plan_item(due, self.now, ROOM).finding

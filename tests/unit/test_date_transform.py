@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.test_nodes import execution
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.workflows.nodes.catalog import find_component
 
 ZURICH = "Europe/Zurich"
@@ -162,7 +162,7 @@ def test_what_was_added_is_taken_away_again(date, amount, unit):
 )
 def test_what_does_not_fit_is_a_mistake_told_without_what_was_sent(data, problem):
     sent = {"sent": "s3cr3t", "empty": "", "directive": "%s3cr3t", "nul": "\0"}
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         transform(sent, **data)
     assert (str(caught.value), caught.value.cause) == (problem, Cause.MISTAKE)
     assert caught.value.__context__ is None
@@ -239,6 +239,6 @@ def test_whatever_is_given_is_a_date_or_a_mistake(date, operation, amount, unit,
     }
     try:
         output = transform(**data)
-    except (ValidationError, CounterpartError):
+    except (ValidationError, TargetError):
         return
     assert datetime.fromisoformat(output["date"]).timestamp() // 1 == output["timestamp"]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.domain.ends import NoEndError, bound_end, check_ahead, decide_end, find_own_end, read_end
 
 NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
@@ -124,7 +124,7 @@ def test_a_time_is_read_from_any_of_the_usual_forms(raw: Any, called: str, means
 def test_an_end_that_is_over_is_read_too_and_rejects_the_candidate(raw: Any, called: str) -> None:
     end = read_end(raw, NOW, called=called)
     assert end <= NOW
-    with pytest.raises(CounterpartError, match="has lapsed already") as caught:
+    with pytest.raises(TargetError, match="has lapsed already") as caught:
         check_ahead(end, NOW)
     assert caught.value.cause is Cause.REJECTED
     assert decide_end(end, "a-token", 90 * DAY, NOW) == NOW

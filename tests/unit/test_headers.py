@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.unit.test_nodes import ID, execution
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.workflows.nodes.headers import names_of, render_headers
 from worker.workflows.nodes.webhook import CallFields
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_headers_is_refused_in_one_sentence_without_a_value(heade
 
 @pytest.mark.parametrize("form", [lambda text: {"X": text}, lambda text: [{"key": "X", "value": text}]])
 def test_no_line_break_comes_into_a_header_in_either_form(form):
-    with pytest.raises(CounterpartError, match=r"^a header holds a line break$") as caught:
+    with pytest.raises(TargetError, match=r"^a header holds a line break$") as caught:
         read(form("1\r\nX-Admin: 1"))
     assert caught.value.cause is Cause.MISTAKE
 

@@ -18,7 +18,7 @@ def test_a_rotator_has_a_page_and_an_example_that_works(name):
 
     assert len((inspect.getdoc(type(rotator)) or "").split()) > 40, "what it changes, needs, and does half-way"
     parse_settings(name, rotator.example)
-    rotator.counterpart(parse_settings(name, rotator.example))
+    rotator.target(parse_settings(name, rotator.example))
 
 
 @pytest.mark.parametrize("name", component_ids())

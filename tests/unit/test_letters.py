@@ -15,7 +15,7 @@ from vaultcore.errors import ConfigurationError, NotFoundError
 from worker.delivery.formats import to_html, to_text
 from worker.delivery.letters import Letters
 from worker.domain.findings import FindingKind
-from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK, FoundLine, RotatedLine, TonightLine, build_digest
+from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK, FoundLine, RotatedLine, TonightLine, build_digest
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
 
@@ -132,17 +132,17 @@ DATA = {
         "command": "nightkey item update prod-smtp --value-file PATH",
         "leave": "nightkey owner leave ann",
     },
-    "claim": {
+    "pickup": {
         "item": "api-key: intake",
-        "command": CLAIM_COMMAND,
-        "token": CLAIM_MARK,
+        "command": PICKUP_COMMAND,
+        "token": PICKUP_MARK,
         "overlap": "1d",
         "expires_at": NIGHT,
     },
-    "claim-reminder": {
+    "pickup-reminder": {
         "item": "api-key: intake",
-        "command": CLAIM_COMMAND,
-        "token": CLAIM_MARK,
+        "command": PICKUP_COMMAND,
+        "token": PICKUP_MARK,
         "left": "in 3 days",
         "expires_at": NIGHT,
         "taken_by": "user:ann",
@@ -256,14 +256,14 @@ def test_every_letter_is_written_from_what_it_is_given(letters, kind):
         assert f"\n    {command}\n" in to_text(message.body), "on a line of its own, to be copied"
 
 
-def test_a_claim_leaves_one_place_for_its_token(letters):
-    message = letters.write("claim", DATA["claim"], zone="UTC")
+def test_a_pickup_leaves_one_place_for_its_token(letters):
+    message = letters.write("pickup", DATA["pickup"], zone="UTC")
 
-    assert message.body.count(CLAIM_MARK) == 1
-    assert CLAIM_MARK not in message.subject
+    assert message.body.count(PICKUP_MARK) == 1
+    assert PICKUP_MARK not in message.subject
     assert "by 2026-03-01 02:00 UTC" in message.body
-    assert f"\n    {CLAIM_MARK}\n" in to_text(message.body), "on a line of its own, to be copied"
-    assert CLAIM_MARK not in DATA["claim"]["command"], "others see a command line"
+    assert f"\n    {PICKUP_MARK}\n" in to_text(message.body), "on a line of its own, to be copied"
+    assert PICKUP_MARK not in DATA["pickup"]["command"], "others see a command line"
 
 
 def test_a_template_of_theirs_that_shows_no_token_is_passed_over(tmp_path):
@@ -271,12 +271,12 @@ def test_a_template_of_theirs_that_shows_no_token_is_passed_over(tmp_path):
         '{% extends "nightkey/layout.md" %}{% block subject %}ours{% endblock %}'
         "{% block body %}{{ command | code }}{% endblock %}"
     )
-    (tmp_path / "claim.md").write_text(own)
+    (tmp_path / "pickup.md").write_text(own)
     letters = Letters(tmp_path)
 
-    assert CLAIM_MARK in letters.write("claim", DATA["claim"], zone="UTC").body
+    assert PICKUP_MARK in letters.write("pickup", DATA["pickup"], zone="UTC").body
     with pytest.raises(ConfigurationError, match=r"does not show \{\{ token"):
-        letters.try_out("claim", DATA["claim"], zone="UTC")
+        letters.try_out("pickup", DATA["pickup"], zone="UTC")
 
 
 HOSTILE = st.text(
@@ -529,7 +529,7 @@ def test_a_letter_that_cannot_be_parsed_is_found_before_it_is_needed(letters, tm
 
 def test_a_kind_that_there_is_not_is_said_with_those_there_are(letters):
     assert "{% block subject %}" in letters.source("digest")
-    with pytest.raises(NotFoundError, match="no kind of message 'nothing': there are claim, "):
+    with pytest.raises(NotFoundError, match="no kind of message 'nothing': there are departure, "):
         letters.source("nothing")
     with pytest.raises(NotFoundError):
         letters.source("../sender")

@@ -1,4 +1,4 @@
-"""How much one night may do: caps, when a change may begin, the first of a counterpart, and the breaker."""
+"""How much one night may do: caps, when a change may begin, the first of a target, and the breaker."""
 
 from collections import Counter
 from dataclasses import replace
@@ -27,12 +27,12 @@ from worker.wording import say
 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-ROOM = Room(caps=Caps(night=3, counterpart=2))
+ROOM = Room(caps=Caps(night=3, target=2))
 
 
-def taken(*counterparts, room=ROOM):
-    for counterpart in counterparts:
-        room = room.take(counterpart)
+def taken(*targets, room=ROOM):
+    for target in targets:
+        room = room.take(target)
     return room
 
 
@@ -40,7 +40,7 @@ def taken(*counterparts, room=ROOM):
 
 
 @pytest.mark.parametrize(
-    ("room", "counterpart", "why"),
+    ("room", "target", "why"),
     [
         (taken(), None, None),
         (taken(), "crm", None),
@@ -52,13 +52,13 @@ def taken(*counterparts, room=ROOM):
         (taken("crm", "git", None), None, "tonight's 3 rotations are taken"),
         (taken("crm", "git", None), "sap", "tonight's 3 rotations are taken"),
         (taken("crm", "crm", None), "crm", "tonight's 3 rotations are taken"),
-        (taken(room=Room(caps=Caps(night=0, counterpart=9))), None, "tonight's 0 rotations are taken"),
-        (taken(room=Room(caps=Caps(night=9, counterpart=0))), "crm", "tonight's 0 rotations at crm are taken"),
-        (taken(room=Room(caps=Caps(night=9, counterpart=0))), None, None),
+        (taken(room=Room(caps=Caps(night=0, target=9))), None, "tonight's 0 rotations are taken"),
+        (taken(room=Room(caps=Caps(night=9, target=0))), "crm", "tonight's 0 rotations at crm are taken"),
+        (taken(room=Room(caps=Caps(night=9, target=0))), None, None),
     ],
 )
-def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_counterpart(room, counterpart, why):
-    assert say(room.find_full(counterpart)) == (why or "")
+def test_a_night_is_full_by_its_own_cap_or_by_that_of_a_target(room, target, why):
+    assert say(room.find_full(target)) == (why or "")
 
 
 def test_taking_leaves_the_room_before_as_it_was():
@@ -69,8 +69,8 @@ def test_taking_leaves_the_room_before_as_it_was():
 
 
 @given(st.integers(0, 5), st.integers(0, 5), st.lists(st.sampled_from([None, "crm", "git"])))
-def test_no_cap_is_ever_passed_by_asking_first(night, counterpart, wanted):
-    room = Room(caps=Caps(night=night, counterpart=counterpart))
+def test_no_cap_is_ever_passed_by_asking_first(night, target, wanted):
+    room = Room(caps=Caps(night=night, target=target))
     let_in = []
     for one in wanted:
         if room.find_full(one) is None:
@@ -78,10 +78,10 @@ def test_no_cap_is_ever_passed_by_asking_first(night, counterpart, wanted):
             let_in.append(one)
 
     assert room.taken == len(let_in) <= night
-    assert max(let_in.count("crm"), let_in.count("git")) <= counterpart
+    assert max(let_in.count("crm"), let_in.count("git")) <= target
     if len(let_in) < night:
         turned_away = len(wanted) - len(let_in)
-        surplus = sum(max(0, wanted.count(one) - counterpart) for one in ("crm", "git"))
+        surplus = sum(max(0, wanted.count(one) - target) for one in ("crm", "git"))
         assert turned_away == surplus
 
 
@@ -216,7 +216,7 @@ def test_one_more_failure_never_closes_the_breaker_and_one_more_success_never_op
     assert breaker.is_open(Counter([*states, State.DONE])) <= breaker.is_open(Counter(states))
 
 
-# The first of a counterpart
+# The first of a target
 
 BREAKER = Breaker(failures=3, share=0.5)
 FIRST = "{}, the first at its target system in this night"
@@ -282,7 +282,7 @@ def test_a_night_that_failed_too_often_lets_nobody_begin():
 
 
 @given(st.lists(st.builds(other, st.sampled_from(State), moving=st.booleans()), max_size=6))
-def test_of_one_counterpart_only_one_is_at_work_until_one_has_succeeded(before):
+def test_of_one_target_only_one_is_at_work_until_one_has_succeeded(before):
     at_work = {State.QUEUED, State.PLANNED, State.CREATED, State.INSTALLED, State.ACCEPTED, State.ACTIVATED}
     succeeded = {State.CANARY, State.WATCHING, State.RETIRING, State.DONE}
     turn = admit(night=count(before), before=before, breaker=Breaker(failures=99, share=1)).turn
@@ -294,10 +294,8 @@ def test_of_one_counterpart_only_one_is_at_work_until_one_has_succeeded(before):
 # Who has a turn when there is no room for all
 
 
-def waiting(item_id, days, counterpart=None, *, urgent=False):
-    return Contender(
-        item_id=item_id, expires_at=NOW + timedelta(days=days), counterpart=counterpart, urgent=urgent
-    )
+def waiting(item_id, days, target=None, *, urgent=False):
+    return Contender(item_id=item_id, expires_at=NOW + timedelta(days=days), target=target, urgent=urgent)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +326,7 @@ def test_the_first_to_expire_have_their_turn(candidates, room, chosen):
     ("room", "left"),
     [(ROOM, 2), (replace(ROOM, taken=2), 1), (ROOM.take("crm").take("git"), 1), (replace(ROOM, taken=9), -6)],
 )
-def test_what_is_left_whatever_the_counterpart_is(room, left):
+def test_what_is_left_whatever_the_target_is(room, left):
     assert room.left() == left
 
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.ways_out import HTTP, NETWORK
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import cause_of
 from worker.workflows.bounds import LOOPS_MAX, OUTPUT_MAX
@@ -281,7 +281,7 @@ def test_takes_the_branch(component, data, handle):
     ],
 )
 def test_input_that_does_not_fit_is_a_mistake(component, data, problem):
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         run(component, **data)
     assert (str(caught.value), caught.value.cause) == (problem, Cause.MISTAKE)
     assert caught.value.__context__ is None
@@ -480,7 +480,7 @@ def test_renders(template, text):
     ],
 )
 def test_a_template_that_fails_is_a_mistake_told_without_values(template, problem):
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         render(template, Scope(context=CONTEXT, values=VALUES))
     assert (str(caught.value), caught.value.cause) == (problem, Cause.MISTAKE)
     assert caught.value.__context__ is None
@@ -493,7 +493,7 @@ def test_a_bare_id_in_a_header_is_its_value_and_one_that_comes_in_data_is_not():
 
 @pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\x00b", "{{ x }}"])
 def test_a_line_break_in_a_header_is_refused(text):
-    with pytest.raises(CounterpartError, match=r"^a header holds a line break$"):
+    with pytest.raises(TargetError, match=r"^a header holds a line break$"):
         render(text, Scope(context={"x": "1\r\nX-Admin: 1"}, values={}), header=True)
 
 
@@ -532,15 +532,15 @@ def test_a_status_has_a_cause(status, cause):
     ],
 )
 def test_a_transform_that_would_make_too_much_is_refused_before_it_is_made(data):
-    with pytest.raises(CounterpartError, match=f"makes more than {OUTPUT_MAX} characters") as caught:
+    with pytest.raises(TargetError, match=f"makes more than {OUTPUT_MAX} characters") as caught:
         run("text_transform", **data)
     assert caught.value.cause is Cause.MISTAKE
 
 
 def test_the_templates_of_a_node_are_bounded_together_in_what_they_make_and_in_time():
     much = execution({"x": "y" * 1_000_000})
-    with pytest.raises(CounterpartError, match=f"make more than {RENDERED_MAX} characters together"):
+    with pytest.raises(TargetError, match=f"make more than {RENDERED_MAX} characters together"):
         much.render_all({"many": ["{{ x }}"] * 20})
-    with pytest.raises(CounterpartError, match="did not render its templates in its time") as caught:
+    with pytest.raises(TargetError, match="did not render its templates in its time") as caught:
         execution(seconds=-1.0).render("{{ fetch.body.name }}")
     assert caught.value.cause is Cause.MISTAKE

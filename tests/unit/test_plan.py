@@ -26,7 +26,7 @@ DUE = DueItem(
     rotate_from=NOW - 4 * DAY,
     overlap=DAY,
     thresholds=(30, 14, 7, 3, 1, 0),
-    counterpart=None,
+    target=None,
     opens=NOW,
     expiry_first=True,
     hold_until=None,
@@ -36,8 +36,8 @@ DUE = DueItem(
 GIVEN = "--value-file PATH --expires-at 90d"
 
 
-PLENTY = Room(caps=Caps(night=500, counterpart=100))
-FULL = Room(caps=Caps(night=1, counterpart=1), taken=1)
+PLENTY = Room(caps=Caps(night=500, target=100))
+FULL = Room(caps=Caps(night=1, target=1), taken=1)
 
 
 def item(**fields):
@@ -213,13 +213,13 @@ def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, d
         (item(expires_at=NOW + 2 * DAY), FULL, Action.ROTATE, "expires in 2 days"),
         (item(expires_at=NOW + 2 * DAY + SECOND), FULL, Action.WAIT, "tonight's 1 rotations are taken"),
         (
-            item(counterpart="http crm"),
-            replace(PLENTY, by_counterpart={"http crm": 100}),
+            item(target="http crm"),
+            replace(PLENTY, by_target={"http crm": 100}),
             Action.WAIT,
             "tonight's 100 rotations at http crm are taken",
         ),
-        (item(counterpart="http crm"), replace(PLENTY, by_counterpart={"http git": 100}), Action.ROTATE, ""),
-        (item(), replace(PLENTY, by_counterpart={"http crm": 100}), Action.ROTATE, ""),
+        (item(target="http crm"), replace(PLENTY, by_target={"http git": 100}), Action.ROTATE, ""),
+        (item(), replace(PLENTY, by_target={"http crm": 100}), Action.ROTATE, ""),
         (item(mode=Mode.APPROVE), FULL, Action.REQUEST, ""),
         (item(mode=Mode.NOTIFY), FULL, Action.ASK, ""),
     ],

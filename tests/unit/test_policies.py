@@ -48,12 +48,12 @@ PARTS = {field.name for field in fields(Policy)} - {"stated"}
         ("canary", "x" * 200, "x" * 200),
         ("four_eyes", True, True),
         ("approval", "3d", 3 * DAY),
-        ("claim", "3d", 3 * DAY),
-        ("settle", "2m", HOUR / 30),
+        ("pickup", "3d", 3 * DAY),
+        ("propagation", "2m", HOUR / 30),
         ("answers", 1, 1),
         ("renew", True, True),
-        ("counterpart", "crm.example.com", "crm.example.com"),
-        ("counterpart", None, None),
+        ("target", "crm.example.com", "crm.example.com"),
+        ("target", None, None),
     ],
 )
 def test_each_part_is_read_and_leaves_the_others(name, given, expected):
@@ -88,7 +88,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
         ("freezes", ["0 2 * * * for 4h in Mars"], "'Mars' is not a time zone"),
         *(
             (name, given, f"{name} is a name of 1 to 200 characters")
-            for name in ("canary", "counterpart")
+            for name in ("canary", "target")
             for given in ("", "x" * 201, 5, ["auto"], False)
         ),
         *(
@@ -101,7 +101,16 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
         ),
         *(
             (name, given, f"'{given}' is not a duration")
-            for name in ("lifetime", "lead", "spread", "overlap", "idle_after", "approval", "claim", "settle")
+            for name in (
+                "lifetime",
+                "lead",
+                "spread",
+                "overlap",
+                "idle_after",
+                "approval",
+                "pickup",
+                "propagation",
+            )
             for given in ("soon", 90, -1, None, "")
         ),
     ],

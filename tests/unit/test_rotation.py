@@ -28,7 +28,7 @@ AT_WORK = Rotation(
     outages=2,
     failing_since=NOW - MINUTE,
     polls=4,
-    settling_since=NOW - 2 * MINUTE,
+    propagating_since=NOW - 2 * MINUTE,
     waits_for=[Reason.failed("the other side")],
 )
 
@@ -40,9 +40,9 @@ def tries(rotation: Rotation) -> tuple[object, ...]:
 def test_another_step_counts_its_tries_anew_and_the_time_to_spread_over_all() -> None:
     after = apply(AT_WORK, Transition(state=State.ACCEPTED, next_at=NOW), now=NOW)
     assert tries(after) == (0, 0, None, 0)
-    assert (after.settling_since, after.waits_for, after.next_at) == (AT_WORK.settling_since, [], NOW)
+    assert (after.propagating_since, after.waits_for, after.next_at) == (AT_WORK.propagating_since, [], NOW)
     later = apply(AT_WORK, Transition(state=State.WORKFLOW_TESTED, next_at=NOW), now=NOW)
-    assert later.settling_since is None
+    assert later.propagating_since is None
 
 
 def test_a_try_that_is_repeated_goes_on_counting() -> None:
@@ -50,7 +50,7 @@ def test_a_try_that_is_repeated_goes_on_counting() -> None:
     failure = Failure(cause=Cause.OUTAGE, why=Reason.failed("away"))
     after = apply(AT_WORK, to, now=NOW, **count_failure(AT_WORK, failure, to, now=NOW))
     assert tries(after) == (3, 3, AT_WORK.failing_since, 4)
-    assert (after.settling_since, after.waits_for, say(after.last_error)) == (
+    assert (after.propagating_since, after.waits_for, say(after.last_error)) == (
         None,
         [Reason.failed("it")],
         "away",

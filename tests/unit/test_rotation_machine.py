@@ -27,9 +27,11 @@ from worker.domain.saga import Failure, Limits, State, Step, Transition
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LIFETIME, LEAD, APPROVAL, LATE = 90 * DAY, 14 * DAY, 7 * DAY, 10 * MINUTE
-LIMITS = Limits(attempts=3, pause=10 * SECOND, pause_max=HOUR, patience=HOUR, candidates=2, settle=30 * SECOND)
+LIMITS = Limits(
+    attempts=3, pause=10 * SECOND, pause_max=HOUR, patience=HOUR, candidates=2, propagation=30 * SECOND
+)
 TESTS = {Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS}
-ROOM = Room(caps=Caps(night=500, counterpart=100))
+ROOM = Room(caps=Caps(night=500, target=100))
 STEPS_TO_AN_END = 40
 """More than the longest way there is: to `done` with one canary, from a rotation that was stuck on the way."""
 
@@ -175,7 +177,7 @@ class Rotating(RuleBasedStateMachine):
             rotate_from=self.expires_at - LEAD,
             overlap=self.overlap,
             thresholds=(7, 1),
-            counterpart=None,
+            target=None,
             opens=max(self.now, self.frozen_until),
             expiry_first=self.expiry_first,
             hold_until=self.hold,
@@ -186,7 +188,7 @@ class Rotating(RuleBasedStateMachine):
 
     # What is written
 
-    def open(self, state, *, next_at, hurried=False, gated=False):
+    def open(self, state, *, next_at, emergency=False, gated=False):
         assert self.rotation is None, "an item has one open rotation"
         assert next_at >= self.now, "nothing begins in the past"
         self.rotation = Rotation(
@@ -197,7 +199,7 @@ class Rotating(RuleBasedStateMachine):
             state=state,
             reason=Reason.of(Code.BY_HAND),
             asked_by="",
-            hurried=hurried,
+            emergency=emergency,
             gated=gated,
             old_number=self.current,
             next_at=next_at,
@@ -256,7 +258,7 @@ class Rotating(RuleBasedStateMachine):
 
     def try_step(self, cause=None, *, late=False):
         """Does what is due; it succeeds, or fails with a cause."""
-        step = saga.next_step(self.state, hurried=self.rotation.hurried)
+        step = saga.next_step(self.state, emergency=self.rotation.emergency)
         if step is Step.EXPIRE:
             self.move(Transition(state=State.CANCELLED, next_at=None))
         elif step is Step.ADMIT:
@@ -305,7 +307,7 @@ class Rotating(RuleBasedStateMachine):
         """From here on the old value may be revoked outside."""
         old, new = self.rotation.old_number, self.rotation.new_number
         assert self.current == new, "only what was replaced is taken away"
-        if self.rotation.hurried:
+        if self.rotation.emergency:
             return
         for workflow in self.workflows:
             if workflow.waived_for != self.rotation.id:
@@ -342,11 +344,13 @@ class Rotating(RuleBasedStateMachine):
     def activate(self):
         value, rotation = self.values[self.rotation.new_number], self.rotation
         missing = TESTS - value.passed
-        assert not missing or (rotation.hurried and Step.VERIFY not in missing), f"activated without {missing}"
+        assert not missing or (rotation.emergency and Step.VERIFY not in missing), (
+            f"activated without {missing}"
+        )
         found = self.consumers()
         self.swap(new=rotation.new_number, old=rotation.old_number)
         first = choose_canary(found, self.canary, number=rotation.new_number)
-        if first is None or rotation.hurried:
+        if first is None or rotation.emergency:
             return
         for workflow in self.workflows:
             if workflow.name != first.id and workflow.pinned is None:
@@ -359,7 +363,7 @@ class Rotating(RuleBasedStateMachine):
         if rejected:
             self.fail(Step.WATCH, Cause.REJECTED)
             return
-        if rotation.hurried:
+        if rotation.emergency:
             self.move(Transition(state=State.RETIRING, next_at=now))
             return
         found = self.consumers()
@@ -488,7 +492,7 @@ class Rotating(RuleBasedStateMachine):
                 yield self.waive
                 yield self.prove
         if state in saga.BEFORE_ACTIVATION | saga.WATCHED | {State.RETIRING}:
-            yield self.hurry
+            yield self.emergency
 
     def approve(self, *_):
         self.decide(state=State.SCHEDULED if self.rotation.gated else State.PLANNED, next_at=self.now)
@@ -538,8 +542,8 @@ class Rotating(RuleBasedStateMachine):
         self.pick(pick).proven = self.rotation.new_number
         self.write(next_at=self.now)
 
-    def hurry(self, *_):
-        self.write(hurried=True, gated=False, next_at=self.now, waits_for=[])
+    def emergency(self, *_):
+        self.write(emergency=True, gated=False, next_at=self.now, waits_for=[])
 
     def could_be_accepted(self):
         number = self.rotation.new_number
@@ -613,7 +617,7 @@ class Rotating(RuleBasedStateMachine):
     def what_has_finished_is_at_its_end(self):
         for one in self.ended:
             assert one.next_at is None
-            assert saga.next_step(one.state, hurried=one.hurried) is None
+            assert saga.next_step(one.state, emergency=one.emergency) is None
             assert not saga.is_moving(one.state, one.waits_for)
 
     @invariant()
@@ -681,12 +685,12 @@ class AnyRotation(Rotating):
             self.open(State.SCHEDULED if later else State.QUEUED, next_at=decision.begins_at, gated=True)
 
     @precondition(lambda self: self.rotation is None)
-    @rule(hurried=st.booleans(), four_eyes=st.booleans())
-    def somebody_asks(self, hurried, four_eyes):
+    @rule(emergency=st.booleans(), four_eyes=st.booleans())
+    def somebody_asks(self, emergency, four_eyes):
         if four_eyes:
-            self.open(State.REQUESTED, next_at=self.now + APPROVAL, hurried=hurried)
+            self.open(State.REQUESTED, next_at=self.now + APPROVAL, emergency=emergency)
         else:
-            self.open(State.PLANNED, next_at=self.now, hurried=hurried)
+            self.open(State.PLANNED, next_at=self.now, emergency=emergency)
 
     @precondition(lambda self: self.has_a_step())
     @rule(cause=causes, tries=st.sampled_from([1, 1, 3, 20]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ways_out import HTTP, NETWORK
 from vaultcore.crypto import apikeys
-from vaultcore.errors import Cause, ConfigurationError, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, ConfigurationError, InvalidInputError, TargetError
 from vaultcore.forms import VALUE_MAX
 from vaultcore.model import Kind
 from vaultcore.rules import check_value
@@ -235,7 +235,7 @@ def test_a_key_whose_checksum_is_wrong_is_rejected_without_being_said(change):
     rotator = load_rotator("workflow-api-key")
     job = make_job("workflow-api-key")
     key = change(rotator.create(job).value.expose())
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         rotator.verify(job, Secret(key))
     assert (str(caught.value), caught.value.cause) == ("the key's checksum is wrong", Cause.REJECTED)
 

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.ways_out import HTTP, NETWORK
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.delivery.routes import check_route
 from worker.delivery.sender import AppriseSender
@@ -79,7 +79,7 @@ def test_a_route_from_before_is_not_used_with_less_tls(url: str) -> None:
     recipient = "a@example.org" if "to=" in url else WHOLE
     if "gmail" in url:
         recipient = "robot@gmail.com"
-    with pytest.raises(CounterpartError, match=r"not used as it is: .* may not turn off") as caught:
+    with pytest.raises(TargetError, match=r"not used as it is: .* may not turn off") as caught:
         SENDER.send(Secret(url), MESSAGE, recipient=recipient)
     assert (caught.value.cause, caught.value.acted) == (Cause.MISTAKE, False)
 

@@ -297,9 +297,9 @@ def test_a_policy_that_can_be_kept_is_taken(policy, kind):
         (change(lead=timedelta(0)), Kind.SECRET, "lead must be longer"),
         (change(lead=-DAY), Kind.SECRET, "lead must be longer"),
         (change(lifetime=timedelta(0)), Kind.SECRET, "lifetime must be longer"),
-        (change(overlap=-SECOND), Kind.SECRET, "overlap, spread and settle cannot be negative"),
-        (change(spread=-SECOND), Kind.SECRET, "overlap, spread and settle"),
-        (change(settle=-SECOND), Kind.SECRET, "overlap, spread and settle"),
+        (change(overlap=-SECOND), Kind.SECRET, "overlap, spread and propagation cannot be negative"),
+        (change(spread=-SECOND), Kind.SECRET, "overlap, spread and propagation"),
+        (change(propagation=-SECOND), Kind.SECRET, "overlap, spread and propagation"),
         (change(idle_after=timedelta(0)), Kind.SECRET, "idle_after must be longer"),
         (change(approval=timedelta(0)), Kind.SECRET, "approval must be longer"),
         (

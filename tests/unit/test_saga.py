@@ -36,7 +36,7 @@ LIMITS = Limits(
     pause_max=HOUR,
     patience=72 * HOUR,
     candidates=3,
-    settle=timedelta(seconds=30),
+    propagation=timedelta(seconds=30),
 )
 FRESH = Progress(rotation_id="rot_1", outages=0, failing_since=None, candidates=0)
 OUTAGE = Failure(cause=Cause.OUTAGE, why=Reason.failed("connect timed out"))
@@ -87,14 +87,14 @@ def test_each_state_has_its_step_and_each_step_its_state(state, step, reached):
 
 @pytest.mark.parametrize("state", [State.ACTIVATED, State.CANARY, State.WATCHING])
 def test_after_activation_it_is_watched(state):
-    assert next_step(state) is next_step(state, hurried=True) is Step.WATCH
+    assert next_step(state) is next_step(state, emergency=True) is Step.WATCH
 
 
 @pytest.mark.parametrize("state", State)
 def test_in_a_hurry_only_the_tests_with_consumers_are_left_out(state):
     untested = state in (State.ACCEPTED, State.NODE_TESTED)
 
-    assert next_step(state, hurried=True) is (Step.ACTIVATE if untested else next_step(state))
+    assert next_step(state, emergency=True) is (Step.ACTIVATE if untested else next_step(state))
 
 
 @pytest.mark.parametrize("state", State)
@@ -125,7 +125,7 @@ def test_a_night_waits_for_what_is_at_work_and_for_what_has_its_turn_in_it(state
     expected = state is State.QUEUED or (state not in rests and not waits_for)
 
     assert is_moving(state, waits_for) is expected
-    assert is_moving(state, waits_for, hurried=True) is (expected or (state in WATCHED and not waits_for))
+    assert is_moving(state, waits_for, emergency=True) is (expected or (state in WATCHED and not waits_for))
 
 
 # Outages
@@ -169,7 +169,7 @@ def test_a_rejection_throws_the_candidate_away_and_makes_another_a_bounded_numbe
     state_and_step, candidates, expected
 ):
     state, step = state_and_step
-    transition = fail(step, state, REJECTED, candidates=candidates, settling_since=NOW - HOUR)
+    transition = fail(step, state, REJECTED, candidates=candidates, propagating_since=NOW - HOUR)
 
     assert (transition.state, transition.next_at) == (expected, NOW)
 
@@ -192,7 +192,7 @@ def test_what_says_nothing_of_the_candidate_makes_no_other_one(state, step):
 @pytest.mark.parametrize(("since", "polls"), [(None, True), (29, True), (30, False)])
 def test_a_new_value_is_asked_again_while_the_other_side_may_need_a_moment(state, step, since, polls):
     settling = None if since is None else NOW - since * SECOND
-    transition = fail(step, state, REJECTED, settling_since=settling)
+    transition = fail(step, state, REJECTED, propagating_since=settling)
 
     assert transition.state is (state if polls else State.DISCARDING)
     if polls:
@@ -203,7 +203,7 @@ def test_a_new_value_is_asked_again_while_the_other_side_may_need_a_moment(state
 
 
 def test_a_policy_may_give_no_moment_to_settle():
-    limits = replace(LIMITS, settle=timedelta(0))
+    limits = replace(LIMITS, propagation=timedelta(0))
 
     assert fail(Step.VERIFY, State.INSTALLED, REJECTED, limits=limits).state is State.DISCARDING
 
@@ -213,7 +213,7 @@ def test_a_policy_may_give_no_moment_to_settle():
 )
 @pytest.mark.parametrize("failure", [REJECTED, MISTAKE])
 def test_where_the_old_value_is_dead_nothing_goes_back_and_a_person_is_asked(state, step, failure):
-    transition = fail(step, state, failure, one_way=True, settling_since=NOW - HOUR)
+    transition = fail(step, state, failure, one_way=True, propagating_since=NOW - HOUR)
 
     assert (transition.state, transition.next_at) == (State.STUCK, None)
 
@@ -221,7 +221,7 @@ def test_where_the_old_value_is_dead_nothing_goes_back_and_a_person_is_asked(sta
 def test_where_the_old_value_is_dead_the_policy_may_say_that_another_is_made():
     limits = replace(LIMITS, renew=True)
     transition = fail(
-        Step.VERIFY, State.INSTALLED, REJECTED, limits=limits, one_way=True, settling_since=NOW - HOUR
+        Step.VERIFY, State.INSTALLED, REJECTED, limits=limits, one_way=True, propagating_since=NOW - HOUR
     )
 
     assert transition.state is State.DISCARDING

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from joserfc import jwk
 from joserfc import jwt as joserfc_jwt
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.forms import VALUE_MAX
 from vaultcore.rules import check_value
 from vaultcore.secret import Secret
@@ -115,7 +115,7 @@ UNREADABLE = [
 @pytest.mark.filterwarnings("ignore:Key size should be")
 @pytest.mark.parametrize(("text", "problem"), UNREADABLE)
 def test_what_is_no_key_is_a_mistake_that_quotes_nothing(text, problem):
-    with pytest.raises(CounterpartError, match=problem) as caught:
+    with pytest.raises(TargetError, match=problem) as caught:
         read_key(Secret(text))
     assert caught.value.cause is Cause.MISTAKE
     assert caught.value.__context__ is None
@@ -123,7 +123,7 @@ def test_what_is_no_key_is_a_mistake_that_quotes_nothing(text, problem):
 
 
 def test_a_key_of_another_algorithm_than_is_asked_for_is_refused():
-    with pytest.raises(CounterpartError, match="is one for EdDSA, and ES256 is asked for"):
+    with pytest.raises(TargetError, match="is one for EdDSA, and ES256 is asked for"):
         read_key(VALUES["EdDSA"], "ES256")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.named import find_named
 from vaultcore.references import find_uses
 from vaultcore.secret import Secret
@@ -30,10 +30,10 @@ SCOPE = Scope(context=CONTEXT, values=VALUES)
 
 def try_render(text: str, scope: Scope = SCOPE, *, header: bool = False) -> tuple[str, frozenset[str]]:
     """The text and the items looked up; nothing of either where rendering is refused."""
-    failure: CounterpartError | None = None
+    failure: TargetError | None = None
     try:
         rendered = render(text, scope, header=header)
-    except CounterpartError as error:
+    except TargetError as error:
         failure = error
     if failure is None:
         return rendered.text, rendered.used
@@ -142,7 +142,7 @@ def test_a_trick_that_would_hide_an_item_is_refused_by_analysis_check_and_render
         find_uses(text)
     with pytest.raises(InvalidInputError):
         check(text)
-    with pytest.raises(CounterpartError) as refused:
+    with pytest.raises(TargetError) as refused:
         render(text, SCOPE)
     assert str(refused.value) == f"the template cannot be read: {found.value}"
     assert refused.value.cause is Cause.MISTAKE
@@ -258,7 +258,7 @@ def test_what_is_rendered_says_neither_its_text_nor_a_value_when_it_fails():
         "{{ vault.abc | divided_by: 0 }}",
         "{{ vault.abc | date: 3, 4, 5 }}",
     ):
-        with pytest.raises(CounterpartError) as caught:
+        with pytest.raises(TargetError) as caught:
             render(text, SCOPE)
         error: BaseException | None = caught.value
         while error is not None:
@@ -349,7 +349,7 @@ def test_a_range_is_bounded_wherever_it_stands_before_it_is_made(place, ends):
         find_uses(text)
     except InvalidInputError:
         return  # no place for a range
-    with pytest.raises(CounterpartError) as caught:
+    with pytest.raises(TargetError) as caught:
         render(text, scope)
     assert LONG_RANGE in str(caught.value)
     if ends.startswith("(1.."):
@@ -399,7 +399,7 @@ DOUBLED = "{% assign a = a | append: a %}"
 )
 def test_what_would_make_too_much_or_take_too_long_is_stopped_and_says_by_which_limit(text, problem):
     began = time.thread_time()
-    with pytest.raises(CounterpartError, match=r"the template cannot be (rendered|read): ") as caught:
+    with pytest.raises(TargetError, match=r"the template cannot be (rendered|read): ") as caught:
         render(text, Scope(context={"text": "x" * 50_000, "many": MANY, "empty": []}, values={}))
     assert problem in str(caught.value)
     assert caught.value.cause is Cause.MISTAKE
@@ -452,7 +452,7 @@ def test_a_text_of_sixty_kilobytes_is_answered_in_well_under_a_second_whatever_i
     began = time.thread_time()
     with suppress(InvalidInputError):
         check(SLOW[kind])
-    with suppress(CounterpartError):
+    with suppress(TargetError):
         render(SLOW[kind], SCOPE)
     find_named(SLOW[kind] + "{{ vault.abc }}")
     assert time.thread_time() - began < 3

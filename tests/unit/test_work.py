@@ -23,8 +23,8 @@ AGAIN = [Work(Task.ROTATE, "rot")]
         ({"state": State.CREATED, "next_at": NOW, "waits_for": ("its window",), "moved": False}, []),
         ({"state": State.WATCHING, "next_at": NOW}, [RESUME]),
         ({"state": State.WATCHING, "next_at": NOW, "moved": False}, []),
-        ({"state": State.WATCHING, "next_at": NOW, "hurried": True}, AGAIN),
-        ({"state": State.WATCHING, "next_at": NOW, "hurried": True, "waits_for": ("a check",)}, [RESUME]),
+        ({"state": State.WATCHING, "next_at": NOW, "emergency": True}, AGAIN),
+        ({"state": State.WATCHING, "next_at": NOW, "emergency": True, "waits_for": ("a check",)}, [RESUME]),
         ({"state": State.DONE, "next_at": None}, [RESUME]),
         ({"state": State.STUCK, "next_at": None}, [RESUME]),
         ({"state": State.STUCK, "next_at": None, "moved": False}, []),
@@ -33,7 +33,7 @@ AGAIN = [Work(Task.ROTATE, "rot")]
 def test_a_step_is_followed_by_the_next_or_by_those_who_waited(
     stands: dict[str, Any], follows: list[Work]
 ) -> None:
-    usual: dict[str, Any] = {"waits_for": (), "hurried": False, "moved": True, "now": NOW}
+    usual: dict[str, Any] = {"waits_for": (), "emergency": False, "moved": True, "now": NOW}
     assert after_step("rot", **usual | stands) == follows
 
 

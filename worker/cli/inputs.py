@@ -56,11 +56,11 @@ def read_token(source: str | None) -> str:
     if source is not None:
         raise InvalidInputError(
             "a token on the command line is seen by others on this machine, and kept by the shell: "
-            "`nightkey claim` asks for it, and `nightkey claim -` reads it from standard input"
+            "`nightkey pickup` asks for it, and `nightkey pickup -` reads it from standard input"
         )
     if not sys.stdin.isatty():
         raise InvalidInputError(
-            "there is no terminal to ask for the token: `nightkey claim -` reads it from standard input"
+            "there is no terminal to ask for the token: `nightkey pickup -` reads it from standard input"
         )
     try:
         return getpass("token: ").strip()

@@ -25,7 +25,7 @@ from worker.cli.session import Json, open_services, who
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
-from worker.domain.notices import CLAIM_COMMAND
+from worker.domain.notices import PICKUP_COMMAND
 from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Consumer
@@ -104,11 +104,11 @@ def create(
 
 def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
     """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
-    again = f"with the token {services.rotation.pickups.token(first.claim_id)}"
+    again = f"with the token {services.rotation.pickups.token(first.pickup_id)}"
 
     def show(collected: "Collected") -> None:
         hint(
-            f"its key; until its first use, and for an hour at most, `{CLAIM_COMMAND}` shows it again to you, "
+            f"its key; until its first use, and for an hour at most, `{PICKUP_COMMAND}` shows it again to you, "
             f"{again}"
         )
         if json:
@@ -121,7 +121,7 @@ def _show_key(services: "Services", item: Item, first: "Collected", *, json: boo
         services.rotation.pickups.deliver(first, actor=who(), show=show)
     except AnswerLostError as error:
         lost = f"{item.name} is there, and its key was not written ({error})"
-        problem = f"{lost}: `{CLAIM_COMMAND}` shows it, {again}"
+        problem = f"{lost}: `{PICKUP_COMMAND}` shows it, {again}"
     if problem:
         raise NightkeyError(problem)
 
@@ -290,7 +290,7 @@ def rotate(
         _confirm_harm(services, name, yes=yes)
     with show_progress(services.night.inline_night) as tell:
         if compromised:
-            rotation = services.night.inline_night.run_hurried(name, tell, asked_by=who())
+            rotation = services.night.inline_night.run_emergency(name, tell, asked_by=who())
         else:
             opened = services.rotation.opening.request(name, asked_by=who(), in_freeze=in_freeze)
             rotation = services.night.inline_night.run_rotation(opened.id, tell)

@@ -14,7 +14,6 @@ from worker.cli import (
     audit,
     backup,
     calendar,
-    claim,
     demo,
     finding,
     init,
@@ -23,6 +22,7 @@ from worker.cli import (
     kinds,
     notice,
     owner,
+    pickup,
     reconcile,
     restore,
     rotation,
@@ -59,7 +59,8 @@ app.add_typer(run.app, name="run")
 app.add_typer(finding.app, name="finding")
 app.add_typer(notice.app, name="notice")
 app.command("calendar")(calendar.calendar)
-app.command("claim")(claim.claim)
+app.command("pickup")(pickup.pickup)
+app.command("claim", hidden=True)(pickup.pickup)  # notices that went out name it so
 app.add_typer(key.app, name="key")
 app.add_typer(kinds.nodes, name="node")
 app.add_typer(kinds.rotators, name="rotator")

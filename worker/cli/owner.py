@@ -207,7 +207,7 @@ def leave(
             name,
             tell,
             lambda left, total: note(f"{left.position} of {total}: {left.item}"),
-            hurried=compromised,
+            emergency=compromised,
             in_freeze=in_freeze,
             actor=who(),
         )

@@ -144,7 +144,7 @@ def prove(
     outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
     rotation = services.rotation.decisions.view(rotation_id).rotation
     with show_progress(services.night.inline_night) as tell:
-        services.night.inline_night.settle([rotation.item_id], tell)
+        services.night.inline_night.recheck([rotation.item_id], tell)
     if json:
         print_json(vars(outcome))
     else:
@@ -201,11 +201,11 @@ def describe(rotation: Rotation) -> dict[str, Any]:
         "state": rotation.state,
         "stuck_in": rotation.stuck_in,
         "rotator": rotation.rotator,
-        "counterpart": rotation.counterpart,
+        "target": rotation.target,
         "reason": say(rotation.reason),
         "asked_by": rotation.asked_by,
         "approved_by": rotation.approved_by,
-        "hurried": rotation.hurried,
+        "emergency": rotation.emergency,
         "old_version": rotation.old_number,
         "new_version": rotation.new_number,
         "candidates": rotation.candidates,
@@ -254,11 +254,11 @@ def print_outcome(rotation: Rotation) -> None:
 
 
 def _head(rotation: Rotation) -> list[str]:
-    hurry = ", in a hurry" if rotation.hurried else ""
+    emergency = ", in an emergency" if rotation.emergency else ""
     approved = f", approved by {rotation.approved_by}" if rotation.approved_by else ""
     lines = [
         f"{rotation.id}: {rotation.item}, {rotation.state}",
-        f"by {rotation.rotator}{hurry}, {say(rotation.reason)}, asked by {rotation.asked_by}{approved}",
+        f"by {rotation.rotator}{emergency}, {say(rotation.reason)}, asked by {rotation.asked_by}{approved}",
         f"version {rotation.old_number} → {rotation.new_number or '-'}",
     ]
     if rotation.one_way:

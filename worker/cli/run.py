@@ -68,7 +68,7 @@ def report(
     if status == RunStatus.FAILED and reported.new:
         ids = [services.views.get_item(name).id for name in reported.used]
         with show_progress(services.night.inline_night) as tell:
-            services.night.inline_night.settle(ids, tell)
+            services.night.inline_night.recheck(ids, tell)
     versions = ", ".join(f"{name} version {number}" for name, number in sorted(reported.used.items()))
     if json:
         print_json({"workflow": reported.workflow, "new": reported.new, "used": reported.used})

@@ -268,7 +268,7 @@ def run(
     )
     if outcome.status == RunStatus.FAILED:
         with show_progress(services.night.inline_night) as tell:
-            services.night.inline_night.settle(outcome.used, tell)
+            services.night.inline_night.recheck(outcome.used, tell)
     goes_on = "`nightkey up`, or the next `nightkey night`"
     if outcome.resume_at is not None:
         note(f"nightkey: it waits until {outcome.resume_at:%Y-%m-%d %H:%M:%S} UTC: {goes_on}, goes on with it")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import requests
 from requests.adapters import BaseAdapter
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound import HttpClient
 from worker.outbound.answers import Response
 
@@ -31,14 +31,14 @@ class Way:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         self.calls = 0
-        self.failures: list[CounterpartError] = []
+        self.failures: list[TargetError] = []
 
     def call(self, request: requests.PreparedRequest, seconds: float) -> Response:
         body = request.body
         self.calls += 1
-        failure: CounterpartError | None = None
+        failure: TargetError | None = None
         if body is not None and not isinstance(body, str | bytes):
-            failure = CounterpartError("a notice is sent without files", cause=Cause.MISTAKE, acted=False)
+            failure = TargetError("a notice is sent without files", cause=Cause.MISTAKE, acted=False)
         else:
             try:
                 return self._http.request(
@@ -50,7 +50,7 @@ class Way:
                     content=body,
                     timeout=min(seconds, _TIMEOUT_SECONDS),
                 )
-            except CounterpartError as error:
+            except TargetError as error:
                 failure = error
         self.failures.append(failure)
         raise requests.ConnectionError("the call was not made, or not answered")

@@ -15,7 +15,7 @@ from typing import Any
 from apprise.common import NotifyFormat
 from apprise.plugins.email import NotifyEmail
 
-from vaultcore.errors import Cause, CounterpartError, raise_alone
+from vaultcore.errors import Cause, TargetError, raise_alone
 from worker.delivery.addresses import Address
 from worker.delivery.formats import to_html, to_text
 from worker.domain.notices import Message
@@ -45,7 +45,7 @@ def send_mail(made: NotifyEmail, recipient: str, message: Message, readers: Read
     """Returns when the server has taken the mail for this recipient, who may be none of its `readers`.
 
     `RecipientRefusedError`: it does not take it for them, now (4xx) or ever (5xx). Any other
-    `CounterpartError` holds for all that goes by this server.
+    `TargetError` holds for all that goes by this server.
     """
     letter = _write(made, recipient, message, readers)
     with _log_in(made, network) as server:
@@ -84,7 +84,7 @@ def _write(made: NotifyEmail, recipient: str, message: Message, readers: Readers
         return written
     except Exception as error:  # noqa: BLE001  # apprise's own, which raise what they like
         problem = f"the mail cannot be made ({type(error).__name__}): look at the headers of the route"
-    raise CounterpartError(problem, cause=Cause.MISTAKE)
+    raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _log_in(made: NotifyEmail, network: Network) -> Iterator[smtplib.SMTP]:
     finally:
         for server in session:
             _say_goodbye(server)
-    raise_alone(CounterpartError(message, cause=cause, acted=False))
+    raise_alone(TargetError(message, cause=cause, acted=False))
 
 
 def _connect(made: NotifyEmail, network: Network) -> smtplib.SMTP:
@@ -180,7 +180,7 @@ def _hand_over(server: smtplib.SMTP, letter: str) -> tuple[int, bytes]:
         return error.smtp_code, _as_bytes(error.smtp_error)
     except (smtplib.SMTPException, OSError):
         pass  # what follows is raised outside of the handler, whose error may hold the dialogue
-    raise CounterpartError(
+    raise TargetError(
         "the server broke off while it took the mail: should it have it, it comes twice", cause=Cause.OUTAGE
     )
 
@@ -194,7 +194,7 @@ def _expect(
     detailed = _DETAILED.match(_as_bytes(text))
     said = f"{code} {detailed[1].decode()}" if detailed else str(code)
     cause = Cause.OUTAGE if code < 500 else Cause.MISTAKE
-    kind = RecipientRefusedError if of_recipient and code != _CLOSING else CounterpartError
+    kind = RecipientRefusedError if of_recipient and code != _CLOSING else TargetError
     raise kind(f"{otherwise} ({said})", cause=cause, acted=code != _CLOSING)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import apprise
 from apprise.plugins.email import NotifyEmail
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.delivery.calls import Way, calling_by, calls_by_http
 from worker.delivery.checking import check_url
@@ -84,11 +84,9 @@ class AppriseSender:
         made = make(share.fields, self._asset)
         by_mail = isinstance(made, NotifyEmail)  # whose addresses are read here, and name each recipient
         if made is None or (recipient == WHOLE if by_mail else _drops_any(heard)):
-            raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
+            raise TargetError(_UNREADABLE, cause=Cause.MISTAKE)
         for refused in find_refused(share.fields, made):
-            raise CounterpartError(
-                f"the route is not used as it is: {refused}", cause=Cause.MISTAKE, acted=False
-            )
+            raise TargetError(f"the route is not used as it is: {refused}", cause=Cause.MISTAKE, acted=False)
         judge(made, self._network)
         if isinstance(made, NotifyEmail):
             send_mail(made, recipient, message, readers_of(share.fields), self._network)
@@ -98,13 +96,13 @@ class AppriseSender:
             if not _notify(made, parts[part - 1]):
                 return None
             if way.calls == 0 and calls_by_http(type(made)):
-                raise CounterpartError(_UNSENT, cause=Cause.MISTAKE, acted=False)
+                raise TargetError(_UNSENT, cause=Cause.MISTAKE, acted=False)
         return len(parts)
 
     def _read(self, url: Secret) -> Fields:
         fields = read_url(url.expose().strip())
         if fields is None:
-            raise CounterpartError(_UNREADABLE, cause=Cause.MISTAKE)
+            raise TargetError(_UNREADABLE, cause=Cause.MISTAKE)
         return fields
 
 
@@ -149,14 +147,14 @@ _FORMS: dict[apprise.NotifyFormat, tuple[apprise.NotifyFormat, Callable[[str], s
 }
 
 
-def _raise(heard: list[str], failures: list[CounterpartError]) -> NoReturn:
+def _raise(heard: list[str], failures: list[TargetError]) -> NoReturn:
     """`failures`: of calls that were not made, or not answered. What does not answer is away."""
     if failures:
         last = failures[-1]
-        raise CounterpartError(str(last), cause=last.cause, acted=last.acted and last.cause is not Cause.OUTAGE)
+        raise TargetError(str(last), cause=last.cause, acted=last.acted and last.cause is not Cause.OUTAGE)
     status = next((int(found[1]) for found in map(_STATUS.search, heard) if found), None)
     if status is None:
-        raise CounterpartError("the service could not be reached", cause=Cause.OUTAGE, acted=False)
+        raise TargetError("the service could not be reached", cause=Cause.OUTAGE, acted=False)
     if status in range(400, 500) and status not in (408, 429):
-        raise CounterpartError(f"the service answered {status}", cause=Cause.MISTAKE)
-    raise CounterpartError(f"the service answered {status}", cause=Cause.OUTAGE)
+        raise TargetError(f"the service answered {status}", cause=Cause.MISTAKE)
+    raise TargetError(f"the service answered {status}", cause=Cause.OUTAGE)

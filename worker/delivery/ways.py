@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import apprise
 from apprise.plugins.email import NotifyEmail
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.delivery.calls import calls_by_http
 from worker.delivery.routes import HOST_IS_A_HOST
 from worker.domain.guard import Guard, is_plain_address
@@ -29,7 +29,7 @@ def find_refusals(made: apprise.NotifyBase, guard: Guard) -> Iterator[str]:
 
 
 def judge(made: apprise.NotifyBase, network: Network) -> None:
-    """Before a message leaves by a plugin that calls by itself: `CounterpartError` where it may not go there.
+    """Before a message leaves by a plugin that calls by itself: `TargetError` where it may not go there.
 
     The plugin looks the name up once more, and is not held to what was judged. What goes over HTTP or SMTP is
     judged, and held to that, as it connects.
@@ -39,7 +39,7 @@ def judge(made: apprise.NotifyBase, network: Network) -> None:
     host, port = _place(made)
     if not host or "host" not in made.template_tokens:
         problem = f"no route of {made.schema}:// says where it goes, so that it could be guarded: give another"
-        raise CounterpartError(problem, cause=Cause.MISTAKE, acted=False)
+        raise TargetError(problem, cause=Cause.MISTAKE, acted=False)
     network.resolve(host, port)
 
 

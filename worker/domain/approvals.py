@@ -9,6 +9,9 @@ from vaultcore.model import Item, Policy
 _CAME_LATER = ("answers", "renew", "copy_of")
 """Parts that a policy did not have when some approvals were given: left at their default, they change none."""
 
+_DIGESTED_AS = {"pickup": "claim", "propagation": "settle", "target": "counterpart"}
+"""Parts that had another name when some approvals were given: digests keep it."""
+
 
 def digest_request(item: Item) -> str:
     """A digest of what is approved: which value is replaced, by what, sent where. 64 hex digits.
@@ -19,5 +22,6 @@ def digest_request(item: Item) -> str:
     for name in _CAME_LATER:
         if policy[name] == getattr(Policy(), name):
             del policy[name]
-    asked = {"item": item.id, "version": item.version, "policy": policy}
+    named = {_DIGESTED_AS.get(name, name): value for name, value in policy.items()}
+    asked = {"item": item.id, "version": item.version, "policy": named}
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()

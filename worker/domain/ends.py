@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 
 _RELATIVE = re.compile(
     r"(?:^|_)(?:expir(?:es?|y|ation)_?(?:in|after)|ttl|lifetime|duration|max_?age|valid_?for)(?:_|$)"
@@ -111,7 +111,7 @@ def check_ahead(end: datetime | None, now: datetime) -> None:
     """A candidate whose end is over is rejected, whatever else accepts it: another one may do better."""
     if end is None or end > now:
         return
-    raise CounterpartError(
+    raise TargetError(
         "the new value has lapsed already, by the expiry that the other side gave or that it carries itself",
         cause=Cause.REJECTED,
     )

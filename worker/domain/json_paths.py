@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 
@@ -17,5 +17,5 @@ def take_path(data: Any, path: str) -> Any:  # noqa: ANN401  # JSON
         elif isinstance(found, list) and _INDEX.fullmatch(part) and int(part) < len(found):
             found = found[int(part)]
         else:
-            raise CounterpartError(f"there is nothing at {path}", cause=Cause.MISTAKE)
+            raise TargetError(f"there is nothing at {path}", cause=Cause.MISTAKE)
     return found

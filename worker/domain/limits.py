@@ -1,4 +1,4 @@
-"""How much harm one night may do: caps, the first of each counterpart, and a breaker. Pure."""
+"""How much harm one night may do: caps, the first of each target, and a breaker. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,10 +17,10 @@ _OUT_OF_THE_WAY = _FAILED | {State.CANCELLED, State.REQUESTED, State.SCHEDULED}
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """At most so many rotations a night, and so many of one counterpart."""
+    """At most so many rotations a night, and so many of one target."""
 
     night: int
-    counterpart: int
+    target: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,26 +29,26 @@ class Room:
 
     caps: Caps
     taken: int = 0
-    by_counterpart: Mapping[str, int] = field(default_factory=dict)
+    by_target: Mapping[str, int] = field(default_factory=dict)
 
-    def find_full(self, counterpart: str | None) -> Reason | None:
+    def find_full(self, target: str | None) -> Reason | None:
         """Why there is no room for another one; None: there is."""
         if self.taken >= self.caps.night:
             return Reason.of(Code.NIGHT_FULL, number=self.caps.night)
-        if counterpart is not None and self.by_counterpart.get(counterpart, 0) >= self.caps.counterpart:
-            return Reason.of(Code.TARGET_FULL, number=self.caps.counterpart, target=counterpart)
+        if target is not None and self.by_target.get(target, 0) >= self.caps.target:
+            return Reason.of(Code.TARGET_FULL, number=self.caps.target, target=target)
         return None
 
     def left(self) -> int:
-        """How many more have room whatever their counterpart is."""
-        fullest = max(self.by_counterpart.values(), default=0)
-        return min(self.caps.night - self.taken, self.caps.counterpart - fullest)
+        """How many more have room whatever their target is."""
+        fullest = max(self.by_target.values(), default=0)
+        return min(self.caps.night - self.taken, self.caps.target - fullest)
 
-    def take(self, counterpart: str | None) -> "Room":
-        by_counterpart = dict(self.by_counterpart)
-        if counterpart is not None:
-            by_counterpart[counterpart] = by_counterpart.get(counterpart, 0) + 1
-        return replace(self, taken=self.taken + 1, by_counterpart=by_counterpart)
+    def take(self, target: str | None) -> "Room":
+        by_target = dict(self.by_target)
+        if target is not None:
+            by_target[target] = by_target.get(target, 0) + 1
+        return replace(self, taken=self.taken + 1, by_target=by_target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Contender:
 
     item_id: str
     expires_at: datetime
-    counterpart: str | None
+    target: str | None
     urgent: bool
 
 
@@ -65,9 +65,9 @@ def share_out(candidates: Iterable[Contender], room: Room) -> tuple[frozenset[st
     """Whose turn it is tonight, the first to expire first, and the room that is left then."""
     chosen = set()
     for candidate in sorted(candidates, key=lambda one: (one.expires_at, one.item_id)):
-        if candidate.urgent or room.find_full(candidate.counterpart) is None:
+        if candidate.urgent or room.find_full(candidate.target) is None:
             chosen.add(candidate.item_id)
-            room = room.take(candidate.counterpart)
+            room = room.take(candidate.target)
     return frozenset(chosen), room
 
 
@@ -142,7 +142,7 @@ def admit(*, night: Mapping[State, int], before: Sequence[Neighbour], breaker: B
     """Whether a queued rotation may begin.
 
     `night` counts the rotations of the night by state; `before` are those of it that have the same
-    counterpart and were opened before this one, in order. The first of a counterpart must succeed before the
+    target and were opened before this one, in order. The first of a target must succeed before the
     others start; where it fails, the next is the first.
     """
     if breaker.is_open(night):

@@ -10,9 +10,9 @@ from worker.domain.findings import WORST_FIRST, FindingKind, show_time_left
 from worker.domain.reasons import Reason
 from worker.domain.saga import State
 
-CLAIM_MARK = "{claim}"
-"""Stands in a stored body where the token of a claim is put when the notice leaves."""
-CLAIM_COMMAND = "nightkey claim"
+PICKUP_MARK = "{claim}"
+"""Stands in a stored body where the token of a pickup is put when the notice leaves."""
+PICKUP_COMMAND = "nightkey pickup"
 """Asks for the token: others on the machine see what stands on a command line, and the shell keeps it."""
 
 LINES_MAX = 100

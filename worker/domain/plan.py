@@ -46,7 +46,7 @@ class DueItem:
     rotate_from: datetime
     overlap: timedelta
     thresholds: tuple[int, ...]
-    counterpart: str | None
+    target: str | None
     opens: datetime | None
     expiry_first: bool
     hold_until: datetime | None
@@ -173,7 +173,7 @@ def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
             why=Reason.of(Code.OPENS, at=begins_at),
             does=Reason.of(Code.DOES_REPLACE_AT_OPENING, at=begins_at),
         )
-    full = room.find_full(item.counterpart)
+    full = room.find_full(item.target)
     if full is not None and not cannot_wait(item.expires_at, item.overlap, now):
         return _Choice(
             action=Action.WAIT,

@@ -94,6 +94,7 @@ def build_policy(
     never lapsed would never be due again. Contradictions among what was given are left to
     `vaultcore.rules.check_policy`.
     """
+    given = {_FORMER.get(name, name): value for name, value in given.items()}
     unknown = set(given) - set(_READ)
     if unknown:
         raise InvalidInputError(f"{_list(unknown)} is not part of a policy: it has {', '.join(_READ)}")
@@ -230,13 +231,15 @@ _READ: dict[str, Callable[[str, object], Any]] = {
     "canary": _check_text,
     "four_eyes": _check_switch,
     "approval": _parse_duration,
-    "claim": _parse_duration,
+    "pickup": _parse_duration,
     "urgent": _check_switch,
-    "settle": _parse_duration,
+    "propagation": _parse_duration,
     "answers": _parse_answers,
     "renew": _check_switch,
-    "counterpart": _check_text,
+    "target": _check_text,
     "consumers": _parse_consumers,
     "copy_of": _check_text,
 }
 """How each part of a policy is read from what somebody wrote."""
+_FORMER = {"claim": "pickup", "settle": "propagation", "counterpart": "target"}
+"""Parts that had another name: files of then are read, too."""

@@ -101,7 +101,7 @@ class Overlap:
 
     `ends` is None while a canary holds the overlap back; `opens` is when the old value may be taken away
     at the earliest, by windows and freezes, and None if they leave no such moment. `others` are reasons
-    that others give: a claim, a run. `callers`: of a key that was collected.
+    that others give: a pickup, a run. `callers`: of a key that was collected.
     """
 
     number: int

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vaultcore.errors import CounterpartError
+from vaultcore.errors import TargetError
 
 WHOLE = ""
 """The recipient of a route that leads to one place, or that its service serves as one."""
@@ -16,5 +16,5 @@ class Recipient:
     problem: str | None = None
 
 
-class RecipientRefusedError(CounterpartError):
+class RecipientRefusedError(TargetError):
     """The other side refused this recipient, now or for good: it says nothing of the others of the route."""

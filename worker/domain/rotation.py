@@ -1,6 +1,6 @@
 """A rotation as it stands, and what a transition, a failure or a decision makes of it. Pure.
 
-`worker.domain.saga` says where it goes; here is all that changes with it. A service claims the row, acts, and
+`worker.domain.saga` says where it goes; here is all that changes with it. A service leases the row, acts, and
 writes what is returned.
 """
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from worker.domain.reasons import Code, Reason
-from worker.domain.saga import FINISHED, SETTLING, Failure, Progress, State, Transition
+from worker.domain.saga import FINISHED, PROPAGATING, Failure, Progress, State, Transition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,14 @@ class Rotation:
     item_id: str
     item: str
     rotator: str
-    counterpart: str | None = None
+    target: str | None = None
     state: State
     stuck_in: State | None = None
     reason: Reason
     asked_by: str
     approved_by: str | None = None
     request_digest: str | None = None
-    hurried: bool = False
+    emergency: bool = False
     gated: bool = False
     night: datetime | None = None
     told_night: datetime | None = None
@@ -44,7 +44,7 @@ class Rotation:
     outages: int = 0
     failing_since: datetime | None = None
     polls: int = 0
-    settling_since: datetime | None = None
+    propagating_since: datetime | None = None
     last_cause: str | None = None
     last_error: Reason | None = None
     waits_for: list[Reason] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Rotation:
             outages=self.outages,
             failing_since=self.failing_since,
             polls=self.polls,
-            settling_since=self.settling_since,
+            propagating_since=self.propagating_since,
             candidates=self.candidates,
             by_owner=self.by_owner,
             one_way=self.one_way,
@@ -93,7 +93,7 @@ _NO_TRIES: Final[Mapping[str, Any]] = {
     "outages": 0,
     "failing_since": None,
     "polls": 0,
-    "settling_since": None,
+    "propagating_since": None,
 }
 """What was tried in a step no longer counts in the one that follows."""
 _PAUSE = timedelta(minutes=1)
@@ -114,7 +114,7 @@ def apply(
     """
     fresh: dict[str, Any] = {}
     if not (to.retries or to.polls):
-        settling = {"settling_since": rotation.settling_since} if to.state in SETTLING else {}
+        settling = {"propagating_since": rotation.propagating_since} if to.state in PROPAGATING else {}
         fresh = {**_NO_TRIES, **settling}
     over = to.state in FINISHED
     next_at = to.next_at
@@ -129,11 +129,11 @@ def count_failure(rotation: Rotation, failure: Failure, to: Transition, *, now: 
     changes: dict[str, Any] = {"last_cause": failure.cause.value, "last_error": failure.why}
     if to.retries:
         since = rotation.failing_since or now
-        changes |= {"outages": rotation.outages + 1, "failing_since": since, "settling_since": None}
+        changes |= {"outages": rotation.outages + 1, "failing_since": since, "propagating_since": None}
     if to.held:
         changes |= {"outages": rotation.outages, "attempts": rotation.attempts - 1}
     if to.polls:
-        changes |= {"polls": rotation.polls + 1, "settling_since": rotation.settling_since or now}
+        changes |= {"polls": rotation.polls + 1, "propagating_since": rotation.propagating_since or now}
     if to.state is State.STUCK:
         changes["stuck_in"] = rotation.state
     return changes

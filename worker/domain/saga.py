@@ -125,10 +125,10 @@ _REACHED: dict[Step, State] = {
 
 _BEGINNINGS = frozenset({Step.EXPIRE, Step.ADMIT})
 _CANNOT_GO_BACK = frozenset({Step.RETIRE, Step.DISCARD, Step.UNDO})
-SETTLING = frozenset({State.INSTALLED, State.ACCEPTED, State.NODE_TESTED})
+PROPAGATING = frozenset({State.INSTALLED, State.ACCEPTED, State.NODE_TESTED})
 """The value is fresh: who refuses it may not have heard of it yet. The time for that counts over all."""
 
-_SETTLES = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
+_MAY_PROPAGATE = frozenset({Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _JUDGES_THE_CANDIDATE = frozenset({Step.INSTALL, Step.VERIFY, Step.TEST_NODES, Step.TEST_WORKFLOWS})
 _POLL = timedelta(seconds=1)
 _POLL_MAX = timedelta(seconds=10)
@@ -149,7 +149,7 @@ class Limits:
 
     `pause` is that before the first try after an outage; it doubles up to `pause_max`. After `attempts`
     tries the night no longer waits for the rotation; after `patience` a person is asked. `candidates`:
-    how many replacements one rotation makes at most. `settle`: how long the other side may take to
+    how many replacements one rotation makes at most. `propagation`: how long the other side may take to
     accept a new value. `renew`: a candidate that was refused may be followed by another though the old value
     is dead.
     """
@@ -159,14 +159,14 @@ class Limits:
     pause_max: timedelta
     patience: timedelta
     candidates: int
-    settle: timedelta
+    propagation: timedelta
     renew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far the present step is. All numbers leave this try out: `outages` since `failing_since`, and
-    `polls` of a value that is not accepted yet since `settling_since`; `candidates` are those that were
+    `polls` of a value that is not accepted yet since `propagating_since`; `candidates` are those that were
     thrown away. `by_owner`: the new value is one that its owner gave, and nobody's to take back. `one_way`: the
     old value stopped working when the new one was issued, so that there is nothing to go back to.
     """
@@ -175,7 +175,7 @@ class Progress:
     outages: int = 0
     failing_since: datetime | None = None
     polls: int = 0
-    settling_since: datetime | None = None
+    propagating_since: datetime | None = None
     candidates: int = 0
     by_owner: bool = False
     one_way: bool = False
@@ -196,19 +196,19 @@ class Transition:
     """The same step again, until the other side accepts the value."""
 
 
-def next_step(state: State, *, hurried: bool = False) -> Step | None:
-    """None: the rotation is at its end, or a person must decide. In a hurry no consumer is tested."""
-    if hurried and state in (State.ACCEPTED, State.NODE_TESTED):
+def next_step(state: State, *, emergency: bool = False) -> Step | None:
+    """None: the rotation is at its end, or a person must decide. In an emergency no consumer is tested."""
+    if emergency and state in (State.ACCEPTED, State.NODE_TESTED):
         return Step.ACTIVATE
     return _NEXT.get(state)
 
 
-def is_moving(state: State, waits_for: Sequence[Reason], *, hurried: bool = False) -> bool:
+def is_moving(state: State, waits_for: Sequence[Reason], *, emergency: bool = False) -> bool:
     """Whether a night is not over before this rotation is: it is at work, or waits for its turn in it.
 
-    In a hurry nothing is watched, but what nothing has shown to work waits all the same.
+    In an emergency nothing is watched, but what nothing has shown to work waits all the same.
     """
-    if state is State.QUEUED or (hurried and state in WATCHED and not waits_for):
+    if state is State.QUEUED or (emergency and state in WATCHED and not waits_for):
         return True
     return state not in AT_REST and not waits_for
 
@@ -233,8 +233,8 @@ def after_failure(
     if step in _BEGINNINGS:
         return Transition(state=State.CANCELLED, next_at=None)
     if failure.cause is Cause.REJECTED:
-        since = progress.settling_since or now
-        if step in _SETTLES and now - since < limits.settle:
+        since = progress.propagating_since or now
+        if step in _MAY_PROPAGATE and now - since < limits.propagation:
             pause = backoff(progress.polls + 1, pause=_POLL, most=_POLL_MAX, key=progress.rotation_id)
             return Transition(state=state, next_at=now + pause, polls=True)
         if step is Step.RETIRE and not (

@@ -1,6 +1,6 @@
 """Pieces of work, and which follow from one that was done. Pure.
 
-A piece of work is a task and the one id that it is about. Who does it claims its row first, so one that is
+A piece of work is a task and the one id that it is about. Who does it leases its row first, so one that is
 called for twice is done once, and one that was lost is found by the next sweep.
 """
 
@@ -72,7 +72,7 @@ def after_step(
     *,
     state: State,
     waits_for: Sequence[Reason],
-    hurried: bool,
+    emergency: bool,
     next_at: datetime | None,
     moved: bool,
     now: datetime,
@@ -80,6 +80,6 @@ def after_step(
     """A rotation did a step and stands there now: its next step if that is due, or those that may have waited
     for it, and its notices. `moved`: it came to another state by the step.
     """
-    if is_moving(state, waits_for, hurried=hurried):
+    if is_moving(state, waits_for, emergency=emergency):
         return [Work(Task.ROTATE, rotation_id)] if next_at is not None and next_at <= now else []
     return [RESUME] if moved else []

@@ -9,7 +9,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from worker.domain.strict_json import parse_json
 
 HEADERS_MAX = 200
@@ -87,7 +87,7 @@ def read_body(answer: httpx.Response, where: str, *, max_bytes: int) -> bytes:
     """
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in _READ:
-        raise CounterpartError(
+        raise TargetError(
             f"{where} sent a body of an encoding that was not asked for: only gzip and deflate are read",
             cause=Cause.MISTAKE,
         )
@@ -102,7 +102,7 @@ def _count(pieces: Iterable[bytes], most: int, problem: str) -> Iterator[bytes]:
     for piece in pieces:
         left -= len(piece)
         if left < 0:
-            raise CounterpartError(problem, cause=Cause.MISTAKE)
+            raise TargetError(problem, cause=Cause.MISTAKE)
         yield piece
 
 

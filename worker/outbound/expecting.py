@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.domain.json_paths import take_path
 from worker.outbound.answers import Response, cause_of
 
@@ -107,7 +107,7 @@ def _is_among(status: int, wanted: list[int]) -> bool:
 def _look(body: Any, path: str) -> Any:  # noqa: ANN401  # JSON
     try:
         return take_path(body, path)
-    except CounterpartError:
+    except TargetError:
         return _NOTHING
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import httpcore
 import httpx
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound.answers import HEADERS_MAX, Response, decode, is_redirect, parse, read_body
 from worker.outbound.network import Network
 from worker.outbound.pace import HELD_MAX, Pace, bound_wait
@@ -99,7 +99,7 @@ class HttpClient:
         timeout: float | None = None,
         follow: bool = False,
     ) -> Response:
-        """The response, whatever its status; `CounterpartError` if there is none.
+        """The response, whatever its status; `TargetError` if there is none.
 
         A timeout, a connection or a protocol that fails is an outage; a bad URL, header, certificate, or
         redirect that is followed, or an outsized body is a mistake. What `permitted_by` refuses is not sent,
@@ -111,7 +111,7 @@ class HttpClient:
         that was asked alone. A login in the URL is sent unless the headers hold an Authorization.
         """
         if method.upper() not in _METHODS:
-            raise CounterpartError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
+            raise TargetError(f"no HTTP method {method[:20]!r}", cause=Cause.MISTAKE)
         where = _show(url)
         seconds = min(self._timeout if timeout is None else timeout, _TIMEOUT_MAX)
         deadline = time.monotonic() + seconds
@@ -122,7 +122,7 @@ class HttpClient:
             send = self._follow if follow and method.upper() in _FOLLOWED else self._send
             answer = send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
             return answer if unkept is None else self._let_go(answer, where, unkept)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.acted or method.upper() not in _FOLLOWED:
                 raise
             message, cause = str(error), error.cause  # who redirected it has seen it
@@ -131,7 +131,7 @@ class HttpClient:
             acted = method.upper() in _FOLLOWED  # as above
         except _FAILURES as error:
             message, cause = _explain_failure(where, error, seconds)
-        raise CounterpartError(message, cause=cause, acted=acted)
+        raise TargetError(message, cause=cause, acted=acted)
 
     def _keep_pace(self, place: str) -> datetime | None:
         """Before when it asked not to be called, though it is; an outage where there is time to wait."""
@@ -139,7 +139,7 @@ class HttpClient:
         asked = None if self._pace is None else self._pace.held_until(place)
         until = bound_wait(asked, now)
         if until is not None:
-            raise CounterpartError(
+            raise TargetError(
                 f"{place} asked not to be called before {until:%Y-%m-%d %H:%M:%S} UTC",
                 cause=Cause.OUTAGE,
                 acted=False,
@@ -166,16 +166,16 @@ class HttpClient:
     ) -> Response:
         at, sent, left_host = url, headers, False
         for _ in range(self._redirects + 1):
-            failure: CounterpartError | None = None
+            failure: TargetError | None = None
             try:
                 answer = self._send(method, at, sent, content, deadline, where, elsewhere=left_host)
-            except CounterpartError as error:
+            except TargetError as error:
                 failure = error
             if failure is not None:
                 if not left_host:
                     raise failure from None
                 problem = f"{where} redirects to {_UNSAID.get(failure.cause, _UNSAID[Cause.OUTAGE])}"
-                raise CounterpartError(problem, cause=failure.cause, acted=failure.acted)
+                raise TargetError(problem, cause=failure.cause, acted=failure.acted)
             if not is_redirect(answer.status) or self._redirects == 0:
                 return answer
             location = answer.headers.get("location", "")
@@ -183,7 +183,7 @@ class HttpClient:
                 return answer
             to = at.join(location)
             if at.scheme == "https" and to.scheme != "https":
-                raise CounterpartError(
+                raise TargetError(
                     f"{where} redirects ({answer.status}) to what is not encrypted: use the final URL",
                     cause=Cause.MISTAKE,
                 )
@@ -191,7 +191,7 @@ class HttpClient:
                 sent = [(name, text) for name, text in sent if name.lower() in _HARMLESS]
                 left_host = True
             at = to
-        raise CounterpartError(f"{where} redirects more than {self._redirects} times", cause=Cause.MISTAKE)
+        raise TargetError(f"{where} redirects more than {self._redirects} times", cause=Cause.MISTAKE)
 
     def _send(
         self,
@@ -218,9 +218,9 @@ class HttpClient:
         ):
             asks_to_wait, retry_at = self._hear_wish(where, answer, elsewhere=elsewhere)
             if answer.status_code == 407 and self._proxy is not None:
-                raise CounterpartError("the proxy asks for a login (407)", cause=Cause.MISTAKE)
+                raise TargetError("the proxy asks for a login (407)", cause=Cause.MISTAKE)
             if len(answer.headers.raw) > HEADERS_MAX:
-                raise CounterpartError(f"{where} sent more than {HEADERS_MAX} headers", cause=Cause.MISTAKE)
+                raise TargetError(f"{where} sent more than {HEADERS_MAX} headers", cause=Cause.MISTAKE)
             received = read_body(answer, where, max_bytes=self._max_bytes)
             parsed, flaw = parse(decode(received, answer.charset_encoding))
             return Response(

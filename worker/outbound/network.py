@@ -16,7 +16,7 @@ from typing import Any
 import certifi
 import httpx
 
-from vaultcore.errors import Cause, ConfigurationError, CounterpartError
+from vaultcore.errors import Cause, ConfigurationError, TargetError
 from worker.domain.guard import Guard
 
 LOOK_UP_SECONDS = 30.0
@@ -59,7 +59,7 @@ def look_up(host: str, port: int, *, seconds: float) -> list[str]:
     except OSError:  # a TimeoutError is one too
         pass
     if not found:
-        raise CounterpartError(f"{host} {problem}", cause=cause, acted=False)
+        raise TargetError(f"{host} {problem}", cause=cause, acted=False)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -133,7 +133,7 @@ class Network:
         refusals = {address: self.guard.refuse(host, port, address) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if refusal is None]
         if not allowed:
-            raise CounterpartError(str(refusals[addresses[0]]), cause=Cause.MISTAKE, acted=False)
+            raise TargetError(str(refusals[addresses[0]]), cause=Cause.MISTAKE, acted=False)
         return allowed
 
     def permit(self, host: str, port: int) -> None:
@@ -141,7 +141,7 @@ class Network:
         ask_permission()
         refusal = self.guard.refuse_name(host, port)
         if refusal is not None:
-            raise CounterpartError(refusal, cause=Cause.MISTAKE, acted=False)
+            raise TargetError(refusal, cause=Cause.MISTAKE, acted=False)
 
     def connect(self, host: str, port: int, *, seconds: float) -> socket.socket:
         """A connected socket whose every wait ends after so many seconds; an outage if nobody answers."""
@@ -155,4 +155,4 @@ class Network:
                 made.settimeout(max(deadline - time.monotonic(), 0.001))
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return made
-        raise CounterpartError(f"{host}:{port} cannot be reached", cause=Cause.OUTAGE, acted=False)
+        raise TargetError(f"{host}:{port} cannot be reached", cause=Cause.OUTAGE, acted=False)

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from vaultcore.errors import Cause, CounterpartError, NightkeyError
+from vaultcore.errors import Cause, NightkeyError, TargetError
 from worker.outbound.answers import Response, say_status
 from worker.outbound.http import HttpClient
 from worker.outbound.schemas import PARTS_MAX, SchemaMeter
@@ -65,7 +65,7 @@ class SoapCall:
 
 
 def call_soap(http: HttpClient, call: SoapCall) -> Any | SoapFault:  # noqa: ANN401  # JSON
-    """The answer as JSON has it, or the fault that came instead; `CounterpartError` where there is neither.
+    """The answer as JSON has it, or the fault that came instead; `TargetError` where there is neither.
 
     Dates are ISO text, decimals text, bytes base64; attachments are left out, and a number or a date that
     is none is null. Needs zeep.
@@ -76,9 +76,7 @@ def call_soap(http: HttpClient, call: SoapCall) -> Any | SoapFault:  # noqa: ANN
     port = _choose_port(client.wsdl.services, call)
     address = call.endpoint or (port.binding_options or {}).get("address")
     if not address:
-        raise CounterpartError(
-            "the WSDL has no address for its service: name the endpoint", cause=Cause.MISTAKE
-        )
+        raise TargetError("the WSDL has no address for its service: name the endpoint", cause=Cause.MISTAKE)
     return _send(way, client, port, address, call)
 
 
@@ -112,23 +110,23 @@ class _Way:
     def load(self, url: str) -> bytes:
         """The WSDL, or what it imports: guarded as every call is, with our headers where they belong."""
         if _origin(url) is None:
-            raise CounterpartError(
+            raise TargetError(
                 "the WSDL, or what it imports, is not at a URL of http or https", cause=Cause.MISTAKE
             )
         self._documents += 1
         if self._documents > DOCUMENTS_MAX:
-            raise CounterpartError(f"the WSDL imports more than {DOCUMENTS_MAX} documents", cause=Cause.MISTAKE)
+            raise TargetError(f"the WSDL imports more than {DOCUMENTS_MAX} documents", cause=Cause.MISTAKE)
         headers = self._headers if _origin(url) == self._trusted else {}
         answer = self._http.request("GET", url, headers=headers, timeout=self._left(url), follow=True)
         cause = answer.cause
         if cause is not None:
             if cause is Cause.REJECTED and not headers:
                 cause = Cause.MISTAKE
-            raise CounterpartError(
+            raise TargetError(
                 f"{show_host(url)} answered {answer.status} for its WSDL", cause=cause, retry_at=answer.retry_at
             )
         if not self._meter.accepts(answer.raw):
-            raise CounterpartError(
+            raise TargetError(
                 f"the schemas of the WSDL hold more than {PARTS_MAX} parts once they are written out",
                 cause=Cause.MISTAKE,
             )
@@ -136,7 +134,7 @@ class _Way:
 
     def post_xml(self, address: str, envelope: Any, headers: Mapping[str, str]) -> "_Answer":  # noqa: ANN401  # lxml's
         if _origin(address) != self._trusted:
-            raise CounterpartError(
+            raise TargetError(
                 f"the WSDL says that its service is at {show_host(address)}, which is not its own place: "
                 "if the credential may go there, name it as endpoint",
                 cause=Cause.MISTAKE,
@@ -154,7 +152,7 @@ class _Way:
     def _left(self, url: str) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise CounterpartError(
+            raise TargetError(
                 f"{show_host(url)} did not answer in {self._seconds:g} seconds", cause=Cause.OUTAGE
             )
         return left
@@ -207,7 +205,7 @@ def _load(way: _Way, call: SoapCall) -> Any:  # noqa: ANN401  # zeep.Client
         problem = "is not XML"
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a WSDL; its text would quote it
         problem = f"cannot be read ({type(error).__name__})"
-    raise CounterpartError(f"the WSDL of {show_host(call.wsdl)} {problem}", cause=Cause.MISTAKE)
+    raise TargetError(f"the WSDL of {show_host(call.wsdl)} {problem}", cause=Cause.MISTAKE)
 
 
 def _sign(token: UsernameToken | None) -> Any:  # noqa: ANN401  # zeep's
@@ -235,12 +233,12 @@ def _choose_port(services: Mapping[str, Any], call: SoapCall) -> Any:  # noqa: A
 
 def _choose(what: str, known: Mapping[str, Any], name: str | None) -> Any:  # noqa: ANN401  # zeep's
     if not known:
-        raise CounterpartError(f"the WSDL has no {what} that speaks SOAP over HTTP", cause=Cause.MISTAKE)
+        raise TargetError(f"the WSDL has no {what} that speaks SOAP over HTTP", cause=Cause.MISTAKE)
     if name is None:
         return next(iter(known.values()))
     if name not in known:
         names = ", ".join(sorted(known))[:300]
-        raise CounterpartError(f"the WSDL has no {what} {name[:100]!r}: there are {names}", cause=Cause.MISTAKE)
+        raise TargetError(f"the WSDL has no {what} {name[:100]!r}: there are {names}", cause=Cause.MISTAKE)
     return known[name]
 
 
@@ -268,14 +266,14 @@ def _send(way: _Way, client: Any, port: Any, address: str, call: SoapCall) -> An
     except Exception as error:  # noqa: BLE001  # whatever is wrong with payload or answer; its text may quote it
         failed = _explain(error, posted=way.posted is not None)
     if way.posted is None:
-        raise CounterpartError(f"operation {call.operation}: {failed}", cause=Cause.MISTAKE)
+        raise TargetError(f"operation {call.operation}: {failed}", cause=Cause.MISTAKE)
     status = way.posted.status
     if fault is not None and (fault.code is not None or status < 400):
         return read_fault(fault, status, asks_to_wait=way.posted.asks_to_wait)
     cause = way.posted.cause
     if cause is not None:  # before all that the body may be: a page of HTML, most likely
-        raise CounterpartError(f"the service {say_status(status)}", cause=cause, retry_at=way.posted.retry_at)
-    raise CounterpartError(f"the answer of {show_host(address)} {failed}", cause=Cause.MISTAKE)
+        raise TargetError(f"the service {say_status(status)}", cause=cause, retry_at=way.posted.retry_at)
+    raise TargetError(f"the answer of {show_host(address)} {failed}", cause=Cause.MISTAKE)
 
 
 def _explain(error: Exception, *, posted: bool) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.outbound.network import Network
 
@@ -105,7 +105,7 @@ def read_private_key(value: Secret) -> "asyncssh.SSHKey":
         return asyncssh.import_private_key(value.expose().strip() + "\n")
     except (ValueError, OverflowError):  # its text may quote what was given
         pass
-    raise CounterpartError(
+    raise TargetError(
         "the private key cannot be read: give it in OpenSSH's format or PEM, whole and not encrypted",
         cause=Cause.MISTAKE,
     )
@@ -172,7 +172,7 @@ class Session:
             message, cause = _explain(error, self._where, client)
         except (asyncssh.Error, OSError, ValueError):
             message = f"{self._where} broke off, or did not speak SSH"
-        raise CounterpartError(message, cause=cause)
+        raise TargetError(message, cause=cause)
 
     async def _connect(self, made: Any, server: Server, login: Login, client: Any) -> None:  # noqa: ANN401  # a socket, and made by a function
         import asyncssh  # noqa: PLC0415  # an extra
@@ -218,7 +218,7 @@ class Session:
             return await act(self._files)
         if self._connection.is_closed():
             raise OSError
-        raise CounterpartError(
+        raise TargetError(
             f"{self._where} lets this login reach no files by SFTP: name an admin who may", cause=Cause.MISTAKE
         )
 
@@ -227,7 +227,7 @@ class Session:
         while piece := await stream.read(_PIECE):
             self._left -= len(piece)
             if self._left < 0:
-                raise CounterpartError(f"{self._where} sent more than {OUTPUT_MAX} bytes", cause=Cause.MISTAKE)
+                raise TargetError(f"{self._where} sent more than {OUTPUT_MAX} bytes", cause=Cause.MISTAKE)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -351,7 +351,7 @@ def _make_options(host_key: HostKey, login: Login) -> "asyncssh.SSHClientConnect
         )
     except ValueError:
         pass
-    raise CounterpartError(problem, cause=Cause.MISTAKE)
+    raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 async def _limit(act: Coroutine[Any, Any, _T], seconds: float) -> _T:

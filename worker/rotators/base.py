@@ -1,7 +1,7 @@
 """The contract of a rotator: one way to replace a credential.
 
 Found by entry point `nightkey.rotators`. Every method is safe to repeat: a crash may have cut the
-last call off before or after it took effect. Failures are `CounterpartError` with a cause; nothing
+last call off before or after it took effect. Failures are `TargetError` with a cause; nothing
 else should leave a rotator, and whatever does is taken for a mistake of ours.
 """
 
@@ -108,7 +108,7 @@ class Names(Protocol):
     """What a rotator may have beside the rest: it names what there is one of on the other side."""
 
     def principals(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
-        """What it changes at its counterpart, where that has room for one credential alone, such as
+        """What it changes at its target, where that has room for one credential alone, such as
         `role orders`: another item of that name is dead once this one is rotated. Nothing: it cannot be told.
         """
 
@@ -147,7 +147,7 @@ class Rotator(Protocol):
         accepted before the new one is taken away.
         """
 
-    def counterpart(self, settings: Any) -> str | None:  # noqa: ANN401  # its own Settings
+    def target(self, settings: Any) -> str | None:  # noqa: ANN401  # its own Settings
         """Whom it talks to, such as a host: one rotation there tells of the next. None: nobody."""
 
     def create(self, job: Job) -> Candidate:

@@ -73,15 +73,15 @@ def foreign_settings(name: str, given: Mapping[str, Any]) -> list[str]:
     return sorted(set(given) - known)
 
 
-def find_counterpart(policy: Policy) -> str | None:
+def find_target(policy: Policy) -> str | None:
     """Whom an item's rotator talks to: as the policy names it, else as the rotator does. None: nobody, or
     its settings are wrong, which the rotation itself will say.
     """
-    if policy.counterpart is not None or policy.rotator is None:
-        return policy.counterpart
+    if policy.target is not None or policy.rotator is None:
+        return policy.target
     try:
         rotator = load_rotator(policy.rotator)
-        return rotator.counterpart(parse_settings(policy.rotator, policy.settings))
+        return rotator.target(parse_settings(policy.rotator, policy.settings))
     except NightkeyError:
         return None
 
@@ -138,7 +138,7 @@ def find_principals(policy: Policy) -> frozenset[str]:
     try:
         rotator = load_rotator(policy.rotator)
         settings = parse_settings(policy.rotator, policy.settings)
-        where = rotator.counterpart(settings)
+        where = rotator.target(settings)
         name = getattr(rotator, "principals", None)
         names = () if name is None else name(settings)
     except NightkeyError:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from vaultcore.errors import CounterpartError
+from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
 from worker.rotators.base import Candidate, Job, Rotator
 from worker.workflows.masking import Masker
@@ -48,12 +48,12 @@ class _Discreet:
 
 def _mask(job: Job, ask: Callable[[], T], *more: Secret) -> T:
     values = [value for value in (job.old, job.new, *job.values.values(), *more) if value is not None]
-    masked: CounterpartError | None = None
+    masked: TargetError | None = None
     try:
         answer = ask()
-    except CounterpartError as error:
+    except TargetError as error:
         message = Masker(values).mask(str(error))
-        masked = CounterpartError(message, cause=error.cause, acted=error.acted, retry_at=error.retry_at)
+        masked = TargetError(message, cause=error.cause, acted=error.acted, retry_at=error.retry_at)
     if masked is not None:  # outside of the block, so that nothing of the first one hangs on it
         raise masked
     said: T = Masker(values).mask(answer) if isinstance(answer, str) else answer

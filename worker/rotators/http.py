@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound import Response
@@ -54,7 +54,7 @@ class HttpRotator:
     restored from a backup, those that it does not know are named, and none is touched.
 
     Only what bears the label is taken away, and never what the service calls a version that is in use, of any
-    item at this counterpart, nor what `verify` tells of the old value, nor what is listed under another label.
+    item at this target, nor what `verify` tells of the old value, nor what is listed under another label.
     The new one is revoked where the list has it under the label; or, without a list, where `verify` has
     accepted its value, and called it so if it tells ids. Where `issue` and `verify` tell two ids of it, the
     list decides, or it is not revoked. A new one of which none of this is known is told to be possibly left
@@ -117,7 +117,7 @@ class HttpRotator:
     def overlaps(self, settings: base.Settings) -> bool:
         return settings.overlaps if isinstance(settings, HttpSettings) else True
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         """The host that issues, as its URL has it; None where a template decides."""
         url = HttpSettings.model_validate(settings.model_dump()).issue.url
         netloc = urlsplit(url).netloc.rpartition("@")[2]
@@ -138,23 +138,23 @@ class HttpRotator:
         settings = settings_of(job)
         answer = ask(settings.issue, job, what="issue")
         if answer.status == 409 and settings.find is not None:
-            raise CounterpartError(
+            raise TargetError(
                 "issue: one with this label is there already (409): it is revoked before the next try",
                 cause=Cause.OUTAGE,
             )
         check_good(answer, settings.issue, "issue")
-        failure: CounterpartError
+        failure: TargetError
         try:
             return _read_candidate(job, answer)
-        except CounterpartError as error:
+        except TargetError as error:
             failure = error
         back = take_back(job, answer) if failure.acted else TakenBack.NOT
         if back is TakenBack.PROVEN:
             message = f"{failure}; what was issued is revoked"
-            failure = CounterpartError(message, cause=failure.cause, acted=settings.find is not None)
+            failure = TargetError(message, cause=failure.cause, acted=settings.find is not None)
         elif back is TakenBack.UNPROVEN:
             why = f"it was revoked, and the service does not refuse it: look there for {job.label}"
-            failure = CounterpartError(f"{failure}; {why}", cause=failure.cause, acted=True)
+            failure = TargetError(f"{failure}; {why}", cause=failure.cause, acted=True)
         raise failure
 
     def install(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's
@@ -170,9 +170,9 @@ class HttpRotator:
         Where no check can tell (`unproven`), a good answer to the request is all that there is.
         """
         if job.old is None:
-            raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
+            raise TargetError("the old value is not here to be revoked", cause=Cause.MISTAKE)
         if job.old == job.new:
-            raise CounterpartError("revoke: the new value is the old one", cause=Cause.MISTAKE)
+            raise TargetError("revoke: the new value is the old one", cause=Cause.MISTAKE)
         if told_id(job.old_external) is None and is_refused_again(job, job.old):
             return f"the service refused the old value already{sweep(job)}"
         old_id = name_old(job, job.old)
@@ -185,7 +185,7 @@ class HttpRotator:
             return f"{said}{sweep(job)}"
         revoke(job, old_id, job.old)
         if not is_refused(job, job.old, expected=old_id):
-            raise CounterpartError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
+            raise TargetError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
         return f"revoked, and the service refuses the old value{sweep(job)}"
 
     def undo(self, job: base.Job) -> str:
@@ -210,7 +210,7 @@ class HttpRotator:
         if own.unknown is not None or not (job.shown or all(gone)):
             raise say_left(job, own)
         if others.doubt is not None and may_be_unseen(job):
-            raise CounterpartError(
+            raise TargetError(
                 f"undo: whether a credential was issued is not known, and {others.doubt}: look there for "
                 f"{job.label}, and revoke it",
                 cause=Cause.MISTAKE,
@@ -225,7 +225,7 @@ class HttpRotator:
         ours = {learn_id(job, value) for value in own} if found else set()
         others = [one for one in found if one.id not in ours]
         if not others and doubt is not None:
-            raise CounterpartError(doubt, cause=Cause.MISTAKE)
+            raise TargetError(doubt, cause=Cause.MISTAKE)
         return others if others or settings_of(job).inventory is not None else None
 
 
@@ -233,7 +233,7 @@ def _read_candidate(job: base.Job, answer: Response) -> base.Candidate:
     settings = settings_of(job)
     value = read_value(answer, settings, item=job.item)
     if value == job.old:
-        raise CounterpartError(
+        raise TargetError(
             "issue: the service gave the value that is in use already: nothing is replaced",
             cause=Cause.MISTAKE,
             acted=False,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from vaultcore import rules
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
 from worker.domain.json_paths import take_path
@@ -21,7 +21,7 @@ _NOUNS = {"value": "value", "id": "id", "verify_id": "id", "find_ids": "list", "
 _LAYOUT = frozenset("\t\n\r")
 
 
-class NoIdError(CounterpartError):
+class NoIdError(TargetError):
     """Where an id should lie, there is none."""
 
 
@@ -32,13 +32,13 @@ def take(answer: Response, path: str, what: str, setting: str) -> Any:  # noqa: 
         return answer.headers.get(name.lower())
     try:
         return take_path(answer.body, path)
-    except CounterpartError:
+    except TargetError:
         why = "" if answer.raw else f", and no body came with {answer.status}"
     if answer.flaw is not None:
         why = f", since the body cannot be read as JSON ({answer.flaw})"
     if answer.status == 202:
         why = ", and with 202 it says that it does it later, but names no place of its own to ask for the end"
-    raise CounterpartError(say_missing(what, setting, path, why=why), cause=Cause.MISTAKE)
+    raise TargetError(say_missing(what, setting, path, why=why), cause=Cause.MISTAKE)
 
 
 def say_missing(what: str, setting: str, path: str, *, why: str = "", entry: bool = False) -> str:
@@ -53,7 +53,7 @@ def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret
     found = take(answer, settings.value, "issue", "value")
     if not isinstance(found, str) or not found:
         problem = say_missing("issue", "value", settings.value, why=", but what is not text, or empty")
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
     problem = ""
     try:
         rules.check_value(found, name=item)
@@ -64,7 +64,7 @@ def read_value(answer: Response, settings: HttpSettings, *, item: str) -> Secret
     elif any(char in "\r\n" for char in found) and settings.verify.reads(VALUE, headers_alone=True):
         problem = f"what lies at {settings.value} holds a line break, and verify sends it in a header"
     if problem:
-        raise CounterpartError(f"issue: {problem}", cause=Cause.MISTAKE)
+        raise TargetError(f"issue: {problem}", cause=Cause.MISTAKE)
     return Secret(found)
 
 
@@ -73,7 +73,7 @@ def read_id(answer: Response, path: str, what: str, *, values: Iterable[Secret |
     problem = ""
     try:
         found = take(answer, path, what, id_setting(what))
-    except CounterpartError as error:
+    except TargetError as error:
         found, problem = None, str(error)
     if problem:
         raise NoIdError(problem, cause=Cause.MISTAKE)
@@ -99,12 +99,12 @@ class IdReader:
             raise NoIdError(say_missing(what, id_setting(what), path, entry=entry), cause=Cause.MISTAKE)
         text = str(found)
         if text in self._plain or self._masker.mask(text) != text:
-            raise CounterpartError(
+            raise TargetError(
                 f"{what}: at {where} lies a value, and a value is never kept as an id: name another path",
                 cause=Cause.MISTAKE,
             )
         if len(text) > ID_MAX or not text.isprintable() or text in (".", ".."):
-            raise CounterpartError(
+            raise TargetError(
                 f"{what}: what lies at {where} cannot be an id: it holds a control character, has more than "
                 f"{ID_MAX} characters, or is . or ..",
                 cause=Cause.MISTAKE,
@@ -120,4 +120,4 @@ def read_time(answer: Response, path: str | None, now: datetime) -> datetime | N
         return read_end(found, now, called=path or "")
     except NoEndError as error:
         why = f", but {error}"
-    raise CounterpartError(say_missing("issue", "expires", path or "", why=why), cause=Cause.MISTAKE)
+    raise TargetError(say_missing("issue", "expires", path or "", why=why), cause=Cause.MISTAKE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators import base
@@ -31,7 +31,7 @@ class Entry:
         """What lies at the path; None where nothing does."""
         try:
             return None if path is None else take_path(self.raw, path)
-        except CounterpartError:
+        except TargetError:
             return None
 
 
@@ -44,7 +44,7 @@ class Listing:
 
 
 def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool = False) -> Listing:
-    """Every page, as far as the answers lead on; `CounterpartError` where one of them is no list.
+    """Every page, as far as the answers lead on; `TargetError` where one of them is no list.
 
     `none_is_empty`: not found (404, 410) says that nothing is listed.
     """
@@ -107,7 +107,7 @@ def _read_page(answer: Response, settings: HttpSettings, ids: IdReader, what: st
         return
     found = take(answer, head.strip("."), what, "find_ids")
     if not isinstance(found, list | None):
-        raise CounterpartError(say_missing(what, "find_ids", f"{head}*"), cause=Cause.MISTAKE)
+        raise TargetError(say_missing(what, "find_ids", f"{head}*"), cause=Cause.MISTAKE)
     path = tail.strip(".")
     for raw in found or ():
         yield Entry(raw=raw, read_id=partial(_read_id, raw, path, ids, what))
@@ -116,6 +116,6 @@ def _read_page(answer: Response, settings: HttpSettings, ids: IdReader, what: st
 def _read_id(raw: Any, path: str, ids: IdReader, what: str) -> str:  # noqa: ANN401  # JSON
     try:
         found = take_path(raw, path)
-    except CounterpartError:
+    except TargetError:
         found = None
     return str(ids.check(found, path, what, entry=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from vaultcore.errors import CounterpartError
+from vaultcore.errors import TargetError
 from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators.http_heads import find_range_total, walk_headers
@@ -129,7 +129,7 @@ def _look(answer: Response, path: str) -> Any:  # noqa: ANN401  # JSON
         return answer.headers.get(name.lower())
     try:
         return take_path(answer.body, path)
-    except CounterpartError:
+    except TargetError:
         return None
 
 

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.domain.json_paths import take_path
 from worker.outbound import Response, say_status
@@ -57,7 +57,7 @@ def ask(
     return pending.follow(first, url, place)
 
 
-class _UntoldError(CounterpartError):
+class _UntoldError(TargetError):
     """Nothing is told of the end."""
 
 
@@ -136,7 +136,7 @@ class _Pending:
         time.sleep(seconds)
 
     def _poll(self, place: str) -> Response:
-        failure: CounterpartError
+        failure: TargetError
         try:
             return poll(
                 self._request,
@@ -147,7 +147,7 @@ class _Pending:
                 external_id=self._external_id,
                 timeout=max(self._ends - time.monotonic(), _MARGIN),
             )
-        except CounterpartError as error:
+        except TargetError as error:
             failure = error
         problem = str(failure).removeprefix(f"{self._what}: ")
         raise self._fail(problem, failure.cause, retry_at=failure.retry_at)
@@ -163,9 +163,9 @@ class _Pending:
 
     def _fail(
         self, problem: str, cause: Cause = Cause.MISTAKE, *, retry_at: datetime | None = None
-    ) -> CounterpartError:
+    ) -> TargetError:
         """It was accepted: what it does, it may do yet."""
-        return CounterpartError(
+        return TargetError(
             f"{self._what}: the service accepted it, to do it later (202): {problem}",
             cause=cause,
             acted=True,
@@ -191,7 +191,7 @@ def _holds_result(answer: Response, settings: HttpSettings, what: str, *, done: 
     head, star, _ = path.partition("*")
     try:
         found = take_path(answer.body, head.strip("."))
-    except CounterpartError:
+    except TargetError:
         return False
     if star:
         return isinstance(found, list) and (done or bool(found))

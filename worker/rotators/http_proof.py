@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError, read_id
@@ -13,7 +13,7 @@ _REFUSALS = 2
 """How many refusals in a row are believed of a credential."""
 
 
-class OtherIdError(CounterpartError):
+class OtherIdError(TargetError):
     """A value is accepted, and its use tells another id than was told when it was issued: which of them is
     right is not known here, and another candidate would be told no better.
     """
@@ -38,7 +38,7 @@ def check_accepted(job: base.Job, value: Secret, *, expected: str | None = None)
     except NoIdError as error:
         problem = str(error)
     if problem:
-        raise CounterpartError(problem, cause=Cause.REJECTED)
+        raise TargetError(problem, cause=Cause.REJECTED)
     if expected is not None and told != expected:
         raise OtherIdError(
             f"verify: the service takes the value for another credential than {expected}: compare id and "
@@ -61,7 +61,7 @@ def is_refused(job: base.Job, value: Secret, *, expected: str | None = None) -> 
         if expected is None:
             raise
         return True
-    except CounterpartError as error:
+    except TargetError as error:
         if error.cause is Cause.REJECTED:
             return True
         raise
@@ -90,7 +90,7 @@ def name_by_use(job: base.Job, value: Secret | None) -> str | None:
     for _ in range(_REFUSALS):
         try:
             return learn_id(job, value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.OUTAGE:
                 raise
             if error.cause is not Cause.REJECTED:

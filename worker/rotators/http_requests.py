@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import Response, cause_unmet, say_status
 from worker.rotators import base
@@ -18,7 +18,7 @@ _STAND_IN = 10**30
 
 def settings_of(job: base.Job) -> HttpSettings:
     if not isinstance(job.settings, HttpSettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return job.settings
 
 
@@ -35,7 +35,7 @@ def send(
     """The answer, whatever it says; a redirect is one. `at` stands in for the URL that the request has."""
     known = _known(job, value=value, external_id=external_id, cursor=cursor)
     scope = Scope(context={"rotation": known}, values=job.values)
-    failure: CounterpartError
+    failure: TargetError
     sent = False
     try:
         body = _render_all(request.body, scope)
@@ -47,8 +47,8 @@ def send(
         url = _render_url(request.url, known, job.values) if at is None else at
         sent = True
         return job.http.request(request.method, url, headers=headers, content=body)
-    except CounterpartError as error:
-        failure = CounterpartError(
+    except TargetError as error:
+        failure = TargetError(
             f"{what}: {error}", cause=error.cause, acted=sent and error.acted, retry_at=error.retry_at
         )
     raise failure
@@ -66,15 +66,13 @@ def poll(
 ) -> Response:
     """The answer to a question at that URL, with what opens the request."""
     known = _known(job, value=value, external_id=external_id)
-    failure: CounterpartError
+    failure: TargetError
     try:
         headers = _render_headers(request, Scope(context={"rotation": known}, values=job.values))
         kept = {name: text for name, text in headers.items() if not name.lower().startswith("content-")}
         return job.http.request("GET", url, headers=kept, timeout=timeout)
-    except CounterpartError as error:
-        failure = CounterpartError(
-            f"{what}: {error}", cause=error.cause, acted=error.acted, retry_at=error.retry_at
-        )
+    except TargetError as error:
+        failure = TargetError(f"{what}: {error}", cause=error.cause, acted=error.acted, retry_at=error.retry_at)
     raise failure
 
 
@@ -92,13 +90,13 @@ def write_url(
     known = _known(job, value=value, external_id=external_id, cursor=cursor)
     try:
         return _render_url(request.url, known, job.values)
-    except CounterpartError as error:
+    except TargetError as error:
         problem = f"{what}: {error}"
-    raise CounterpartError(problem, cause=Cause.MISTAKE, acted=False)
+    raise TargetError(problem, cause=Cause.MISTAKE, acted=False)
 
 
 def check_good(answer: Response, request: Request, what: str, *, judges: bool = False) -> None:
-    """`CounterpartError` unless it is what the settings call a good answer: any of 2xx, if they say nothing.
+    """`TargetError` unless it is what the settings call a good answer: any of 2xx, if they say nothing.
 
     `judges`: a credential is asked about, so that what is answered, and is no good answer, is a rejection.
     """
@@ -113,7 +111,7 @@ def check_good(answer: Response, request: Request, what: str, *, judges: bool = 
         return
     cause = cause_unmet(answer) if judges else answer.cause or Cause.MISTAKE
     acted = acted or cause is Cause.OUTAGE
-    raise CounterpartError(f"{what}: {problem}", cause=cause, acted=acted, retry_at=answer.retry_at)
+    raise TargetError(f"{what}: {problem}", cause=cause, acted=acted, retry_at=answer.retry_at)
 
 
 def _known(

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from vaultcore.errors import CounterpartError
+from vaultcore.errors import TargetError
 from worker.rotators import base
 from worker.rotators.http_lists import Entry, Listing, list_all
 from worker.rotators.http_requests import settings_of
@@ -57,7 +57,7 @@ def _read_others(entries: Sequence[Entry], labels: Sequence[object], label: str)
         for entry, one in zip(entries, labels, strict=True):
             if isinstance(one, str) and (label in one or _is_cut(one, label)):
                 continue
-            with suppress(CounterpartError):
+            with suppress(TargetError):
                 ids.add(entry.read_id())
     return frozenset(ids)
 

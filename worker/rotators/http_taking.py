@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError
@@ -41,14 +41,14 @@ def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
     request = settings_of(job).revoke
     answer = ask(request, job, what="revoke", value=value, external_id=external_id)
     if answer.status in (404, 410):
-        raise CounterpartError(
+        raise TargetError(
             f"revoke: the service answered {answer.status}, and no check can show whether the old value is "
             "gone: look there, and then `nightkey rotation accept`",
             cause=Cause.MISTAKE,
         )
     check_good(answer, request, "revoke")
     if judge_progress(answer.body) is Progress.FAILED:
-        raise CounterpartError(
+        raise TargetError(
             "revoke: the service says that it failed, and no check can show whether the old value is gone: "
             "look there, and then `nightkey rotation accept`",
             cause=Cause.MISTAKE,
@@ -61,7 +61,7 @@ def name_old(job: base.Job, old: Secret) -> str | None:
     if told is None:
         used = learn_id(job, old)
         if used is None and settings_of(job).revoke.reads(ID):
-            raise CounterpartError(
+            raise TargetError(
                 "revoke: what the service calls the old value is not known: set verify_id and `nightkey "
                 "rotation retry`, or revoke it there and `nightkey rotation accept`",
                 cause=Cause.MISTAKE,
@@ -70,7 +70,7 @@ def name_old(job: base.Job, old: Secret) -> str | None:
         return used
     used = name_by_use(job, old)
     if used not in (None, told):
-        raise CounterpartError(
+        raise TargetError(
             f"revoke: the service takes the old value for {used}, and called it {told} when it issued it: "
             "nothing is revoked; compare id and verify_id",
             cause=Cause.MISTAKE,
@@ -81,7 +81,7 @@ def name_old(job: base.Job, old: Secret) -> str | None:
 def check_not_held(job: base.Job, old_id: str | None) -> None:
     """What another version is called is not what the old value is called, whatever the service says."""
     if old_id in job.held:
-        raise CounterpartError(
+        raise TargetError(
             f"revoke: the service calls the old value {old_id}, as a version that is in use: it is not "
             "revoked; look there, and see verify_id",
             cause=Cause.MISTAKE,
@@ -103,18 +103,18 @@ def is_of_both(job: base.Job, old_id: str) -> bool:
 
 def check_refused_already(job: base.Job, old: Secret, shared: str) -> None:
     if not is_refused_again(job, old):
-        raise CounterpartError(
+        raise TargetError(
             f"revoke: the service calls the old and the new value {shared}, so that revoking by this id would "
             "end both: let revoke name rotation.value",
             cause=Cause.MISTAKE,
         )
 
 
-def still_accepted(job: base.Job, own: Own, spared: AbstractSet[str | None], found: Found) -> CounterpartError:
+def still_accepted(job: base.Job, own: Own, spared: AbstractSet[str | None], found: Found) -> TargetError:
     """What is said of a new one that works on, by how it was to be revoked."""
     shared, told = own.ids & spared, own.ids - found.ids - {None}
     if shared:
-        return CounterpartError(
+        return TargetError(
             f"undo: the service calls the new value {_list(shared)}, as a version that is in use: it is not "
             f"revoked, and works; look there which of them it is, and for {job.label}",
             cause=Cause.MISTAKE,
@@ -131,7 +131,7 @@ def still_accepted(job: base.Job, own: Own, spared: AbstractSet[str | None], fou
             f", though {_list(told)} was revoked, as {called} called it: look there whether that was "
             f"another's, and for {job.label}; set {helps}"
         )
-    return CounterpartError(f"undo: the service still accepts the new value{more}", cause=cause)
+    return TargetError(f"undo: the service still accepts the new value{more}", cause=cause)
 
 
 def _list(ids: AbstractSet[str | None]) -> str:
@@ -164,14 +164,14 @@ def _trust_filter(job: base.Job, told: str | None, used: str | None, found: Foun
     return found if unfiltered is None else replace(found, ids=frozenset(), doubt=unfiltered)
 
 
-def say_left(job: base.Job, own: Own) -> CounterpartError:
+def say_left(job: base.Job, own: Own) -> TargetError:
     """The new one is refused, and nothing shows that it is gone: some are slow to list and to accept, so it is
     looked for again where there is a list.
     """
     why = "the service refuses it for its own revocation, too"
     if own.unknown is not None:
         why = f"{own.unknown}, so that nothing is revoked by it"
-    return CounterpartError(
+    return TargetError(
         f"undo: the new value is refused, and possibly left outside: {why}: look there for {job.label}, and "
         "revoke it",
         cause=Cause.MISTAKE if own.doubt is not None else Cause.OUTAGE,
@@ -190,7 +190,7 @@ def find_where_it_can_be(job: base.Job) -> Found:
     """As `find_ours`; where the answer is none, that is a doubt: what is known is taken away all the same."""
     try:
         return find_ours(job)
-    except CounterpartError as error:
+    except TargetError as error:
         if error.cause is not Cause.MISTAKE:
             raise
         return Found(ids=frozenset(), doubt=str(error))
@@ -211,13 +211,13 @@ def sweep(job: base.Job) -> str:
     late_ids = late.ids - choose_spared(job, late.ids)
     revoke_found(job, late_ids, what="revoke")
     if late_ids and is_refused_again(job, job.new):
-        raise CounterpartError(
+        raise TargetError(
             f"revoke: the service refuses the new value by now; {len(late_ids)} beside it, of the same label, "
             "were revoked",
             cause=Cause.MISTAKE,
         )
     if job.unanswered and late.doubt is not None:
-        raise CounterpartError(
+        raise TargetError(
             "revoke: the old value is revoked; whether another was issued beside the new one is not known, and "
             f"{late.doubt}: look there for {job.label}, and revoke it if it is not the new one",
             cause=Cause.MISTAKE,
@@ -244,7 +244,7 @@ def check_unlisted(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
     listed = {one.read_id() for one in entries if one.tells(settings.inventory_gone) is not True}
     left = len(ids & listed)
     if left:
-        raise CounterpartError(
+        raise TargetError(
             f"{what}: find still lists what was revoked ({left}), so that it may be left outside: look there "
             f"for {job.label}; if it is shown as revoked, say where in inventory_gone",
             cause=Cause.OUTAGE,
@@ -264,7 +264,7 @@ def _find_late(job: base.Job, new: Secret) -> Found:
         return choose_sweepable(job, found, {kept})
     if found.doubt is not None:
         return Found(ids=frozenset(), doubt=found.doubt)
-    raise CounterpartError(
+    raise TargetError(
         f"find: the new credential, id {kept}, is not among the {len(found.ids)} that it lists, so none of "
         "them was revoked: look there, and compare find_ids with id and verify_id",
         cause=Cause.MISTAKE,

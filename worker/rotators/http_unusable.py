@@ -3,7 +3,7 @@
 from dataclasses import replace
 from enum import StrEnum
 
-from vaultcore.errors import CounterpartError
+from vaultcore.errors import TargetError
 from vaultcore.secret import Secret
 from worker.outbound import Response
 from worker.rotators import base
@@ -45,7 +45,7 @@ def take_back(job: base.Job, answer: Response) -> TakenBack:
             back = TakenBack.UNPROVEN
         if is_refused(issued, value, expected=own.used or next(iter(ids))):
             back = TakenBack.PROVEN
-    except CounterpartError:
+    except TargetError:
         return back
     return back
 
@@ -54,7 +54,7 @@ def _take_value(job: base.Job, answer: Response) -> Secret | None:
     """The value, if it is one at all, and not the one in use: not even in part is it an id."""
     try:
         found = take(answer, settings_of(job).value, "issue", "value")
-    except CounterpartError:
+    except TargetError:
         return None
     if not isinstance(found, str) or not found or not _is_text(found):
         return None
@@ -67,7 +67,7 @@ def _take_id(job: base.Job, answer: Response, value: Secret) -> str | None:
     try:
         known = (value, job.old, *job.values.values())
         return str(read_id(answer, settings_of(job).id or "", "issue", values=known))
-    except CounterpartError:
+    except TargetError:
         return None
 
 

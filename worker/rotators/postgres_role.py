@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.domain.ends import NoEndError, read_end
@@ -105,7 +105,7 @@ class PostgresRoleRotator:
     def overlaps(self, settings: base.Settings) -> bool:
         return len(_read(settings).roles) == 2
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
@@ -148,7 +148,7 @@ class PostgresRoleRotator:
         if self.overlaps(job.settings) and role != self._role(job, job.new):
             self._set_password(job, role, None, by=None)
         if self._is_accepted(job, job.old):
-            raise CounterpartError("revoke: the database still accepts the old password", cause=Cause.OUTAGE)
+            raise TargetError("revoke: the database still accepts the old password", cause=Cause.OUTAGE)
         return f"the database refuses the old password of role {role}"
 
     def undo(self, job: base.Job) -> str:
@@ -161,7 +161,7 @@ class PostgresRoleRotator:
             old_role, old_password = self._parts(job, job.old)
             self._set_password(job, old_role, old_password, by=job.new)
         if self._is_accepted(job, job.new):
-            raise CounterpartError("undo: the database still accepts the new password", cause=Cause.OUTAGE)
+            raise TargetError("undo: the database still accepts the new password", cause=Cause.OUTAGE)
         return f"the database refuses the new password of role {role}"
 
     def _check_way_back(self, job: base.Job) -> None:
@@ -179,12 +179,12 @@ class PostgresRoleRotator:
     def _parts(self, job: base.Job, value: Secret | None) -> tuple[str, str]:
         settings = _read(job.settings)
         if value is None:
-            raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
+            raise TargetError("the value is not here", cause=Cause.MISTAKE)
         if settings.form == "password":
             return settings.roles[0], value.expose()
         role, password = _read_login(value.expose())
         if role not in settings.roles or not password:
-            raise CounterpartError(
+            raise TargetError(
                 "the value is no postgresql://role:password@… of one of the roles",
                 cause=Cause.MISTAKE,
             )
@@ -195,7 +195,7 @@ class PostgresRoleRotator:
             return False
         try:
             self.verify(job, value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return False
             raise
@@ -216,18 +216,18 @@ class PostgresRoleRotator:
                     end = _move_end(job, _find_end(job, session, role))
                 verifier = "NULL" if password is None else f"'{session.make_verifier(role, password)}'"
                 session.run(f"ALTER ROLE {_quote_name(role)} PASSWORD {verifier}{end}")
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is not Cause.REJECTED:
                 raise
             problem = f"the database does not let {login[0]} in, who sets passwords"
         else:
             return
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 def _read(settings: base.Settings) -> PostgresSettings:
     if not isinstance(settings, PostgresSettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
 
 
@@ -260,7 +260,7 @@ def _read_login(address: str) -> tuple[str, str]:
 
 def _check_password(role: str, password: str) -> None:
     if not password or _UNSAYABLE.search(password) is not None:
-        raise CounterpartError(
+        raise TargetError(
             f"the password of role {role} is empty, or has characters that no password has: set another by "
             "hand, and give it to the item",
             cause=Cause.MISTAKE,
@@ -281,7 +281,7 @@ def _find_end(job: base.Job, session: "Session", role: str) -> datetime | None:
         return read_end(found, job.now, called="valid_until")
     except NoEndError as error:
         told = f"the role's VALID UNTIL cannot be read: it is {error}"
-        raise CounterpartError(told, cause=Cause.MISTAKE) from None
+        raise TargetError(told, cause=Cause.MISTAKE) from None
 
 
 def _move_end(job: base.Job, end: datetime | None) -> str:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from psycopg import Error, pq
 from psycopg.conninfo import make_conninfo
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound import Network
 
 _T = TypeVar("_T")
@@ -109,26 +109,26 @@ class Session:
         if left <= 0 or not poll.poll(left * 1000):
             raise self._broken_off()
 
-    def _explain_login(self, text: str) -> CounterpartError:
+    def _explain_login(self, text: str) -> TargetError:
         if (code := _CODE.search(text)) is not None:
             return self._explain(code[1])
         for said, problem, cause in _PROBLEMS:
             if said in text:
-                return CounterpartError(problem.format(where=self._where, host=self._host), cause=cause)
+                return TargetError(problem.format(where=self._where, host=self._host), cause=cause)
         return self._broken_off()
 
-    def _broken_off(self) -> CounterpartError:
+    def _broken_off(self) -> TargetError:
         problem = f"{self._where} cannot be reached, or broke off"
-        return CounterpartError(problem, cause=Cause.OUTAGE, acted=self._reached)
+        return TargetError(problem, cause=Cause.OUTAGE, acted=self._reached)
 
-    def _explain(self, code: str) -> CounterpartError:
+    def _explain(self, code: str) -> TargetError:
         """By its SQLSTATE: a server's text may quote a statement. Without one, the connection is gone."""
         if not code:
             return self._broken_off()
         if code in _REFUSED_LOGIN:
-            return CounterpartError(f"{self._where} refuses the login ({code})", cause=Cause.REJECTED)
+            return TargetError(f"{self._where} refuses the login ({code})", cause=Cause.REJECTED)
         cause = Cause.OUTAGE if code in _AWAY else Cause.MISTAKE
-        return CounterpartError(f"{self._where} answered with SQLSTATE {code}", cause=cause)
+        return TargetError(f"{self._where} answered with SQLSTATE {code}", cause=cause)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class RandomRotator:
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.domain.states import RunStatus
@@ -130,7 +130,7 @@ class RecipeRotator:
     def overlaps(self, settings: base.Settings) -> bool:
         return _read(settings).overlaps
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         """The host of the first node that installs, where it is written out."""
         first = _read(settings).install[0]
         found = first.get("host") or urlsplit(str(first.get("url", ""))).netloc.rpartition("@")[2]
@@ -141,7 +141,7 @@ class RecipeRotator:
 
     def install(self, job: base.Job) -> str:
         if job.new is None:
-            raise CounterpartError("the new value is not here to be installed", cause=Cause.MISTAKE)
+            raise TargetError("the new value is not here to be installed", cause=Cause.MISTAKE)
         return f"installed by {_run('install', job, new=job.new)}"
 
     def verify(self, job: base.Job, value: Secret) -> str:
@@ -149,7 +149,7 @@ class RecipeRotator:
 
     def revoke(self, job: base.Job) -> str:
         if job.old is None:
-            raise CounterpartError("the old value is not here to be revoked", cause=Cause.MISTAKE)
+            raise TargetError("the old value is not here to be revoked", cause=Cause.MISTAKE)
         if _read(job.settings).revoke:
             _run("revoke", job, new=job.new)
         self._expect_refusal(job, job.old, "revoke: the old value is still accepted")
@@ -165,16 +165,16 @@ class RecipeRotator:
     def _expect_refusal(self, job: base.Job, value: Secret, problem: str) -> None:
         try:
             _run("verify", job, new=value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return
             raise
-        raise CounterpartError(problem, cause=Cause.OUTAGE)
+        raise TargetError(problem, cause=Cause.OUTAGE)
 
 
 def _read(settings: base.Settings) -> RecipeSettings:
     if not isinstance(settings, RecipeSettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
 
 
@@ -234,7 +234,7 @@ def _run(name: str, job: base.Job, *, new: Secret | None) -> str:
     if name == "verify":
         _check_tried(result)
     if result.status != RunStatus.COMPLETED:
-        raise CounterpartError(
+        raise TargetError(
             f"{name}, node {result.error_node}: {result.error_message}", cause=result.cause or Cause.MISTAKE
         )
     return ", ".join(log.node_id for log in result.logs[1:])
@@ -251,7 +251,7 @@ def _check_tried(result: RunResult) -> None:
             "that is another credential, since rotation.new did not go into it"
         )
     if problem:
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 def _now() -> datetime:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound import cause_of
@@ -70,7 +70,7 @@ class SigningKeyRotator:
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:
@@ -98,7 +98,7 @@ class SigningKeyRotator:
         else:
             problem = ""
         if problem:
-            raise CounterpartError(problem, cause=Cause.REJECTED)
+            raise TargetError(problem, cause=Cause.REJECTED)
         awaited = value == job.new and not job.accepted
         listed = self._expect_listed(job, key, settings, awaited=awaited)
         if value == job.new:
@@ -121,10 +121,10 @@ class SigningKeyRotator:
         if cause is not None:
             # Whoever reads a key set shows no credential: nothing that is answered judges one.
             cause = Cause.OUTAGE if cause is Cause.OUTAGE else Cause.MISTAKE
-            raise CounterpartError(f"the key set was answered with {answer.status}", cause=cause)
+            raise TargetError(f"the key set was answered with {answer.status}", cause=cause)
         keys = answer.body.get("keys") if isinstance(answer.body, dict) else None
         if not isinstance(keys, list):
-            raise CounterpartError("there is no key set at the address of `published`", cause=Cause.MISTAKE)
+            raise TargetError("there is no key set at the address of `published`", cause=Cause.MISTAKE)
         if not any(isinstance(one, dict) and one.get("kid") == key.kid for one in keys):
             raise _explain_missing(awaited=awaited)
         return f", and is listed among {len(keys)}"
@@ -132,15 +132,15 @@ class SigningKeyRotator:
 
 def _read(settings: base.Settings) -> SigningKeySettings:
     if not isinstance(settings, SigningKeySettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
 
 
-def _explain_missing(*, awaited: bool) -> CounterpartError:
+def _explain_missing(*, awaited: bool) -> TargetError:
     """A new key that is not found yet is not judged by that: another one would be found no sooner."""
     if not awaited:
-        return CounterpartError("the key set does not list this key", cause=Cause.REJECTED)
-    return CounterpartError(
+        return TargetError("the key set does not list this key", cause=Cause.REJECTED)
+    return TargetError(
         "the key set at the address of `published` does not list the new key yet", cause=Cause.OUTAGE
     )
 
@@ -152,7 +152,7 @@ def _expect_known(job: base.Job, settings: SigningKeySettings) -> None:
         return
     known_at = datetime.fromisoformat(str(made_at)) + timedelta(seconds=settings.ahead)
     if _now() < known_at:
-        raise CounterpartError(
+        raise TargetError(
             f"those who check tokens may not have read the new key before {known_at:%Y-%m-%d %H:%M:%S} UTC",
             cause=Cause.OUTAGE,
             retry_at=known_at,

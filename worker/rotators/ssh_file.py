@@ -4,7 +4,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound.ssh import OUTPUT_MAX, Session
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RemoteFile:
             await self._exchange(files, before, after)
         except (asyncssh.SFTPNoConnection, asyncssh.SFTPConnectionLost):
             raise
-        except (asyncssh.SFTPError, CounterpartError, ChangedError) as error:
+        except (asyncssh.SFTPError, TargetError, ChangedError) as error:
             await _remove(files, self._new)
             if not isinstance(error, asyncssh.SFTPError):
                 raise
@@ -115,8 +115,8 @@ class RemoteFile:
             raise self._refuse(f"has more than {OUTPUT_MAX} bytes: {elsewhere}")
         return content
 
-    def _refuse(self, problem: str) -> CounterpartError:
-        return CounterpartError(f"{self._path} {problem}", cause=Cause.MISTAKE)
+    def _refuse(self, problem: str) -> TargetError:
+        return TargetError(f"{self._path} {problem}", cause=Cause.MISTAKE)
 
 
 async def _remove(files: "asyncssh.SFTPClient", path: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError, raise_alone
+from vaultcore.errors import Cause, InvalidInputError, TargetError, raise_alone
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.ssh import (
@@ -110,7 +110,7 @@ class SshKeyRotator:
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
@@ -136,7 +136,7 @@ class SshKeyRotator:
                 if added or _read(job.settings).admin is not None:
                     self._keep_old(session, job)
                 _find_file(session, job).settle()
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is not Cause.REJECTED or not self._is_accepted(job, job.new):
                 raise
             return "the new key is let in already, and the old one no more"
@@ -155,7 +155,7 @@ class SshKeyRotator:
         try:
             ends = [find_end(entry.options) for entry in read_entries(content) if entry.blob == new.blob]
         except ValueError:
-            raise CounterpartError(
+            raise TargetError(
                 f"the new key's line in {_read(job.settings).file} has an expiry-time that is no time: "
                 "correct it",
                 cause=Cause.MISTAKE,
@@ -191,7 +191,7 @@ class SshKeyRotator:
             return
         _take_back(session, job)
         settings = _read(job.settings)
-        raise CounterpartError(
+        raise TargetError(
             f"{settings.host} refuses the old key with the new line in {settings.file}, so that was taken out "
             "again: the host's log says why",
             cause=Cause.MISTAKE,
@@ -200,7 +200,7 @@ class SshKeyRotator:
     def _is_accepted(self, job: base.Job, value: Secret | None) -> bool:
         try:
             self.verify(job, _require(value))
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return False
             raise
@@ -208,7 +208,7 @@ class SshKeyRotator:
 
     def _expect_refusal(self, job: base.Job, value: Secret | None, problem: str) -> None:
         if self._is_accepted(job, value):
-            raise CounterpartError(f"{problem}: look for another line or file that has it", cause=Cause.MISTAKE)
+            raise TargetError(f"{problem}: look for another line or file that has it", cause=Cause.MISTAKE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,13 +226,13 @@ def _is_left_over(entry: Entry, kept: bytes, job: base.Job) -> bool:
 
 def _read(settings: base.Settings) -> SshKeySettings:
     if not isinstance(settings, SshKeySettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
 
 
 def _require(value: Secret | None) -> Secret:
     if value is None:
-        raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
+        raise TargetError("the value is not here", cause=Cause.MISTAKE)
     return value
 
 
@@ -258,12 +258,12 @@ def _open_for_writing(job: base.Job, value: Secret | None) -> Iterator[Session]:
     try:
         with open_session(job.network, _server(settings), login, seconds=settings.timeout) as session:
             yield session
-    except CounterpartError as error:
+    except TargetError as error:
         if error.cause is not Cause.REJECTED or settings.admin is None:
             raise
         problem = f"{settings.host} does not let {settings.admin} in, who writes the file"
     if problem:
-        raise_alone(CounterpartError(problem, cause=Cause.MISTAKE))
+        raise_alone(TargetError(problem, cause=Cause.MISTAKE))
 
 
 def _find_file(session: Session, job: base.Job) -> RemoteFile:
@@ -278,7 +278,7 @@ def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> 
         try:
             changed = change(content)
         except LookupError:
-            raise CounterpartError(
+            raise TargetError(
                 f"{name} has no line for the key that is to stay or to be followed: "
                 "look where the host lets it in",
                 cause=Cause.MISTAKE,
@@ -288,7 +288,7 @@ def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> 
         with suppress(ChangedError):
             file.replace(content, changed)
             return True
-    raise CounterpartError(f"{name} is changed by somebody else all the time", cause=Cause.OUTAGE)
+    raise TargetError(f"{name} is changed by somebody else all the time", cause=Cause.OUTAGE)
 
 
 def _take_back(session: Session, job: base.Job) -> bool:

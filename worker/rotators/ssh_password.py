@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound.ssh import Login, Server, log_in, open_session, parse_host_key
@@ -76,7 +76,7 @@ class SshPasswordSettings(base.Settings):
             if uses:
                 return "command: a value may not stand here: let it read the value from stdin"
             self.render_command()
-        except (InvalidInputError, CounterpartError) as error:
+        except (InvalidInputError, TargetError) as error:
             return f"{field}: {error}"
         return ""
 
@@ -119,7 +119,7 @@ class SshPasswordRotator:
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return False
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
@@ -144,7 +144,7 @@ class SshPasswordRotator:
 
     def revoke(self, job: base.Job) -> str:
         if self._is_accepted(job, _require(job.old)):
-            raise CounterpartError("revoke: the host still accepts the old password", cause=Cause.OUTAGE)
+            raise TargetError("revoke: the host still accepts the old password", cause=Cause.OUTAGE)
         return "the host refuses the old password"
 
     def undo(self, job: base.Job) -> str:
@@ -152,7 +152,7 @@ class SshPasswordRotator:
             return "nothing was set"
         done = self._change(job, to=_require(job.old), of=job.new)
         if self._is_accepted(job, job.new):
-            raise CounterpartError("undo: the host still accepts the new password", cause=Cause.OUTAGE)
+            raise TargetError("undo: the host still accepts the new password", cause=Cause.OUTAGE)
         return f"the old one: {done}; the host refuses the new one"
 
     def _change(self, job: base.Job, *, to: Secret, of: Secret | None) -> str:
@@ -169,7 +169,7 @@ class SshPasswordRotator:
             login = Login(username=settings.username, password=_require(of))
         try:
             status = _set_password(job, login, to=to, of=of)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is not Cause.REJECTED:
                 raise
             problem = f"{settings.host} does not let {login.username} in, who sets the password"
@@ -180,12 +180,12 @@ class SshPasswordRotator:
             problem = f"the command that sets the password ended {told}"
         if self._is_accepted(job, to):  # by a try that was taken for cut off
             return "it was set already"
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
 
     def _is_accepted(self, job: base.Job, value: Secret) -> bool:
         try:
             self.verify(job, value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.REJECTED:
                 return False
             raise
@@ -194,13 +194,13 @@ class SshPasswordRotator:
 
 def _read(settings: base.Settings) -> SshPasswordSettings:
     if not isinstance(settings, SshPasswordSettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
 
 
 def _require(value: Secret | None) -> Secret:
     if value is None:
-        raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
+        raise TargetError("the value is not here", cause=Cause.MISTAKE)
     return value
 
 
@@ -234,7 +234,7 @@ def _render_stdin(job: base.Job, *, to: Secret, of: Secret | None) -> str:
     given |= {f"the value of {name}": job.values[name].expose() for name in sorted(rendered.used)}
     for name, text in given.items():
         if any(character in text for character in _ENDS_LINES):
-            raise CounterpartError(
+            raise TargetError(
                 f"{name} holds a line break or a NUL, which the command takes for its end: give one without",
                 cause=Cause.MISTAKE,
             )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from vaultcore.crypto import apikeys
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.rotators import base
@@ -18,7 +18,7 @@ class WorkflowApiKeyRotator:
     """Makes a new `wfk_` key for callers of ours.
 
     It changes nothing outside: callers present the key to us, and both keys open while they overlap. The new
-    key is kept sealed until its owner collects it with the claim from their notice; until then, until the
+    key is kept sealed until its owner collects it with the token from their notice; until then, until the
     overlap is over, and until callers present the new one and no longer the old, the old key goes on working.
     It needs nothing. A crash half-way leaves at most a pending version, which is discarded.
     """
@@ -35,7 +35,7 @@ class WorkflowApiKeyRotator:
     def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def counterpart(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:  # noqa: ARG002  # the contract's
@@ -46,7 +46,7 @@ class WorkflowApiKeyRotator:
 
     def verify(self, job: base.Job, value: Secret) -> str:  # noqa: ARG002  # the contract's
         if not apikeys.looks_real(value.expose()):
-            raise CounterpartError("the key's checksum is wrong", cause=Cause.REJECTED)
+            raise TargetError("the key's checksum is wrong", cause=Cause.REJECTED)
         return "the key's checksum holds"
 
     def revoke(self, job: base.Job) -> str:  # noqa: ARG002  # the contract's

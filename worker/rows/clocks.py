@@ -14,11 +14,11 @@ from vaultcore.row_macs import columns_of, is_kept, is_ours
 from worker.domain.clocks import SKEW, at_the_latest, end_of_lease, put_off_again
 from worker.domain.states import BeatState, DeliveryState
 from worker.rows.tables import (
-    claims,
     deliveries,
     findings,
     heartbeats,
     notices,
+    pickups,
     rotations,
     run_states,
     runs,
@@ -63,7 +63,7 @@ def mend_rotations(connection: Connection, now: datetime, lease: timedelta) -> i
                 next_at=put_off_again(row.next_at, since, now),
                 touched_at=at_the_latest(since, now),
                 failing_since=at_the_latest(row.failing_since, now),
-                settling_since=at_the_latest(row.settling_since, now),
+                propagating_since=at_the_latest(row.propagating_since, now),
                 late_until=end_of_lease(row.late_until, _LATE, now),
                 activated_at=at_the_latest(activated_at, now),
                 widened_at=at_the_latest(row.widened_at, now),
@@ -184,18 +184,18 @@ def mend_nights(connection: Connection, now: datetime, lease: timedelta) -> int:
     return mended + len(over)
 
 
-def mend_claims(connection: Connection, now: datetime) -> int:
+def mend_pickups(connection: Connection, now: datetime) -> int:
     """A key waits to be collected for as long as it was to, from now."""
     rows = connection.execute(
-        select(claims).where(
-            claims.c.claimed_at.is_(None), claims.c.created_at > now + SKEW, is_whole(connection, claims)
+        select(pickups).where(
+            pickups.c.arrived_at.is_(None), pickups.c.created_at > now + SKEW, is_whole(connection, pickups)
         )
     ).all()
-    ours = [row for row in rows if is_ours(connection, claims, row)]
+    ours = [row for row in rows if is_ours(connection, pickups, row)]
     for row in ours:
         connection.execute(
-            update(claims)
-            .where(claims.c.id == row.id)
+            update(pickups)
+            .where(pickups.c.id == row.id)
             .values(created_at=now, expires_at=put_off_again(row.expires_at, row.created_at, now))
         )
     return len(ours)

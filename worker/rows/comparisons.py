@@ -99,7 +99,7 @@ def is_due(connection: Connection, now: datetime) -> bool:
     return connection.execute(_due(now).limit(1)).first() is not None
 
 
-def claim_next(connection: Connection, now: datetime, *, pause: timedelta) -> str | None:
+def lease_next(connection: Connection, now: datetime, *, pause: timedelta) -> str | None:
     """The next item to be compared, for this process alone as long as the pause lasts."""
     found = connection.execute(_due(now).limit(1).with_for_update(skip_locked=True)).scalar_one_or_none()
     if found is not None:

@@ -29,7 +29,7 @@ class LeftRow(NamedTuple):
 class StoredDeparture:
     id: str
     name: str
-    hurried: bool
+    emergency: bool
     began_at: datetime
     finished_at: datetime | None
 
@@ -58,10 +58,12 @@ def get(connection: Connection, departure_id: str) -> StoredDeparture:
 
 
 def add(
-    connection: Connection, departure_id: str, *, name: str, asked_by: str, hurried: bool, at: datetime
+    connection: Connection, departure_id: str, *, name: str, asked_by: str, emergency: bool, at: datetime
 ) -> None:
     connection.execute(
-        insert(departures).values(id=departure_id, name=name, asked_by=asked_by, hurried=hurried, began_at=at)
+        insert(departures).values(
+            id=departure_id, name=name, asked_by=asked_by, emergency=emergency, began_at=at
+        )
     )
 
 
@@ -75,8 +77,8 @@ def add_items(connection: Connection, departure_id: str, left: Iterable[tuple[st
         connection.execute(insert(departure_items), rows)
 
 
-def set_hurried(connection: Connection, departure_id: str) -> None:
-    connection.execute(update(departures).where(departures.c.id == departure_id).values(hurried=True))
+def set_emergency(connection: Connection, departure_id: str) -> None:
+    connection.execute(update(departures).where(departures.c.id == departure_id).values(emergency=True))
 
 
 def finish(connection: Connection, departure_id: str, *, at: datetime) -> None:
@@ -105,7 +107,7 @@ def _read(connection: Connection, row: Row[*tuple[Any, ...]]) -> StoredDeparture
     return StoredDeparture(
         id=row.id,
         name=row.name,
-        hurried=row.hurried,
+        emergency=row.emergency,
         began_at=row.began_at,
         finished_at=row.finished_at,
     )

@@ -1,4 +1,4 @@
-"""Deliveries that are due, as rows: found, claimed, read to be sent, put off. It commits nothing."""
+"""Deliveries that are due, as rows: found, leased, read to be sent, put off. It commits nothing."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Outgoing:
     subject: str
     body: str | None
     night: datetime | None
-    claim_id: str | None
+    pickup_id: str | None
     stands_in: bool
     draft: dict[str, Any] | None
     parts_taken: int
@@ -92,7 +92,7 @@ def list_due(connection: Connection, now: datetime, *, busy: Collection[str], li
     return [Key(*row) for row in rows]
 
 
-def claim(connection: Connection, key: Key, now: datetime, *, lease: timedelta) -> int | None:
+def lease(connection: Connection, key: Key, now: datetime, *, lease: timedelta) -> int | None:
     """How many tries it has had, this one included; None: it is not due any more, or somebody else has it."""
     return connection.execute(
         update(deliveries)
@@ -114,7 +114,7 @@ def read_outgoing(connection: Connection, key: Key) -> Outgoing:
         subject=row.subject,
         body=row.body,
         night=row.night,
-        claim_id=row.claim_id,
+        pickup_id=row.pickup_id,
         stands_in=row.stands_in,
         draft=row.draft,
         parts_taken=row.parts_taken,

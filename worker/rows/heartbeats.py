@@ -21,7 +21,7 @@ class HeartbeatKey(NamedTuple):
     beat: str
 
 
-class ClaimedHeartbeat(NamedTuple):
+class LeasedHeartbeat(NamedTuple):
     """`attempts`: this one included. `edited`: what to say of one that none of us wrote so."""
 
     text: str
@@ -53,9 +53,9 @@ def list_due(connection: Connection, now: datetime) -> list[HeartbeatKey]:
     return [HeartbeatKey(row.slot, row.beat) for row in rows]
 
 
-def claim(
+def lease(
     connection: Connection, key: HeartbeatKey, now: datetime, *, lease: timedelta
-) -> ClaimedHeartbeat | None:
+) -> LeasedHeartbeat | None:
     """None: it is not due any more, or somebody else has it."""
     row = connection.execute(
         update(heartbeats)
@@ -66,7 +66,7 @@ def claim(
     if row is None:
         return None
     edited = find_edited(connection, heartbeats, row, f"the heartbeat of {key.slot:%Y-%m-%d}")
-    return ClaimedHeartbeat(row.text, row.posted_at, row.attempts, edited)
+    return LeasedHeartbeat(row.text, row.posted_at, row.attempts, edited)
 
 
 def put_off(connection: Connection, key: HeartbeatKey, *, until: datetime, problem: str | None) -> None:

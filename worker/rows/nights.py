@@ -1,4 +1,4 @@
-"""Nights as they are stored: claimed once, scanned, ended with what was wrong."""
+"""Nights as they are stored: opened once, scanned, ended with what was wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +149,7 @@ def vault_made_at(connection: Connection) -> datetime | None:
     return made_at if isinstance(made_at, datetime) else None
 
 
-def claim_sweep(
+def open_sweep(
     connection: Connection,
     *,
     job: str,
@@ -167,7 +167,7 @@ def claim_sweep(
     made = upsert_into(connection, sweeps).values(
         job=job, slot=slot, lease_until=lease_now + lease, started_at=now, by_hand=by_hand, counts={}
     )
-    claimed = connection.execute(
+    opened = connection.execute(
         made.on_conflict_do_update(
             index_elements=["job", "slot"],
             set_={"lease_until": lease_now + lease, "started_at": now},
@@ -176,9 +176,9 @@ def claim_sweep(
             ),
         ).returning(sweeps.c.counts)
     ).first()
-    if claimed is None:
+    if opened is None:
         return False
-    begun = _tries_of(claimed.counts)
+    begun = _tries_of(opened.counts)
     values: dict[str, Any] = {"counts": {_TRIES: begun + 1}} if begun < tries else {"done_at": now}
     if begun:  # whoever began it before has not come back
         values["outcome"] = NightOutcome.FAILED.value

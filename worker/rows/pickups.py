@@ -17,7 +17,7 @@ from vaultcore.row_macs import check_mac, is_ours
 from vaultcore.stored import check_row, read_all
 from vaultcore.tables import items, versions
 from worker.domain.pickups import REPEATS_FOR, Pickup
-from worker.rows.tables import claims
+from worker.rows.tables import pickups
 
 
 class Ended(NamedTuple):
@@ -28,66 +28,66 @@ class Ended(NamedTuple):
 
 
 def add(connection: Connection, pickup_id: str, **values: Any) -> None:  # noqa: ANN401  # columns
-    connection.execute(insert(claims).values(id=pickup_id, **values))
+    connection.execute(insert(pickups).values(id=pickup_id, **values))
 
 
 def find(connection: Connection, pickup_id: str) -> Pickup | None:
     """`TamperedError`, here and below, if none of us wrote it so."""
-    return _one(connection, _select().where(claims.c.id == pickup_id))
+    return _one(connection, _select().where(pickups.c.id == pickup_id))
 
 
 def of_rotation(connection: Connection, rotation_id: str) -> Pickup | None:
     """The one that the rotation made; None: it needed none, or it was taken back."""
-    return _one(connection, _select().where(claims.c.rotation_id == rotation_id))
+    return _one(connection, _select().where(pickups.c.rotation_id == rotation_id))
 
 
 def of_first_key(connection: Connection, item: str) -> Pickup | None:
     """The one of the key with which the item of that name was created, if it had one."""
-    return _one(connection, _select().where(items.c.name == item, claims.c.rotation_id.is_(None)))
+    return _one(connection, _select().where(items.c.name == item, pickups.c.rotation_id.is_(None)))
 
 
 def take(connection: Connection, pickup_id: str, *, by: str, at: datetime) -> bool:
     """It is kept for them from now on; False: for somebody else already."""
     taken = connection.execute(
-        update(claims)
-        .where(claims.c.id == pickup_id, claims.c.taken_at.is_(None))
+        update(pickups)
+        .where(pickups.c.id == pickup_id, pickups.c.taken_at.is_(None))
         .values(taken_by=by, taken_at=at)
     )
     if taken.rowcount == 1:
         return True
-    theirs = select(claims.c.id).where(claims.c.id == pickup_id, claims.c.taken_by == by)
+    theirs = select(pickups.c.id).where(pickups.c.id == pickup_id, pickups.c.taken_by == by)
     return connection.execute(theirs).first() is not None
 
 
 def arrive(connection: Connection, pickup_id: str, *, at: datetime) -> bool:
     """It counts as collected; False: it did so before, or was taken back."""
     arrived = connection.execute(
-        update(claims)
-        .where(claims.c.id == pickup_id, claims.c.claimed_at.is_(None), claims.c.ended_at.is_(None))
-        .values(claimed_at=at)
+        update(pickups)
+        .where(pickups.c.id == pickup_id, pickups.c.arrived_at.is_(None), pickups.c.ended_at.is_(None))
+        .values(arrived_at=at)
     )
     return arrived.rowcount == 1
 
 
 def wait_on(connection: Connection, rotation_id: str) -> None:
     """It is taken back no more, since there is no key before it."""
-    for row in _ours(connection, claims.c.rotation_id == rotation_id):
+    for row in _ours(connection, pickups.c.rotation_id == rotation_id):
         _set(connection, row.id, expires_at=None)
 
 
 def end_used(connection: Connection, item_id: str, number: int, *, at: datetime) -> list[str]:
     """A caller presented the key: it has arrived, and is not kept any longer. Which pickups ended by that."""
-    of_key = and_(claims.c.item_id == item_id, claims.c.number == number, claims.c.ended_at.is_(None))
+    of_key = and_(pickups.c.item_id == item_id, pickups.c.number == number, pickups.c.ended_at.is_(None))
     ended = _ours(connection, of_key)
     for row in ended:
-        _set(connection, row.id, claimed_at=row.claimed_at or at, ended_at=at)
+        _set(connection, row.id, arrived_at=row.arrived_at or at, ended_at=at)
     return [row.id for row in ended]
 
 
 def end_all_of(connection: Connection, item_ids: Collection[str], *, at: datetime) -> None:
     """Whatever could be collected of items that had these ids is not any longer."""
-    of_items = and_(claims.c.item_id.in_(item_ids), claims.c.ended_at.is_(None))
-    update_apart(connection, claims, of_items, {"ended_at": at})
+    of_items = and_(pickups.c.item_id.in_(item_ids), pickups.c.ended_at.is_(None))
+    update_apart(connection, pickups, of_items, {"ended_at": at})
 
 
 def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
@@ -97,14 +97,14 @@ def is_kept_since(connection: Connection, arrived_by: datetime) -> bool:
 
 def find_arrived(connection: Connection, *, arrived_by: datetime, after: str, limit: int) -> list[tuple[str]]:
     """The ids of those that had arrived by then and are kept still, after that one: a page."""
-    due = _kept_since(connection, arrived_by).where(claims.c.id > after).order_by(claims.c.id).limit(limit)
+    due = _kept_since(connection, arrived_by).where(pickups.c.id > after).order_by(pickups.c.id).limit(limit)
     return [(row.id,) for row in connection.execute(due)]
 
 
 def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datetime) -> list[Ended]:
     """These are not kept any longer: those that ended by that."""
-    of_page = claims.c.id.in_([pickup_id for (pickup_id,) in page])
-    ended = _ours(connection, and_(of_page, claims.c.ended_at.is_(None)))
+    of_page = pickups.c.id.in_([pickup_id for (pickup_id,) in page])
+    ended = _ours(connection, and_(of_page, pickups.c.ended_at.is_(None)))
     for row in ended:
         _set(connection, row.id, ended_at=at)
     return [Ended(row.item_id, row.number) for row in ended]
@@ -112,10 +112,10 @@ def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datet
 
 def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:
     """The key goes: who has seen it stays on record, and what nobody saw is gone. Which of them ended."""
-    ended = _ours(connection, and_(claims.c.rotation_id == rotation_id, claims.c.ended_at.is_(None)))
+    ended = _ours(connection, and_(pickups.c.rotation_id == rotation_id, pickups.c.ended_at.is_(None)))
     for row in ended:
         if row.taken_at is None:
-            connection.execute(delete(claims).where(claims.c.id == row.id))
+            connection.execute(delete(pickups).where(pickups.c.id == row.id))
         else:
             _set(connection, row.id, ended_at=at)
     return [row.id for row in ended]
@@ -128,66 +128,68 @@ def overdue(connection: Connection, now: datetime) -> list[Pickup]:
     rows = connection.execute(
         _select()
         .where(
-            claims.c.claimed_at.is_(None),
-            claims.c.ended_at.is_(None),
+            pickups.c.arrived_at.is_(None),
+            pickups.c.ended_at.is_(None),
             versions.c.record.is_not(None),
             or_(
-                claims.c.taken_at <= now - REPEATS_FOR,
-                claims.c.expires_at <= now,
+                pickups.c.taken_at <= now - REPEATS_FOR,
+                pickups.c.expires_at <= now,
                 and_(
-                    claims.c.expires_at.is_(None),
-                    claims.c.rotation_id.is_not(None),
-                    claims.c.created_at <= now - REPEATS_FOR,
+                    pickups.c.expires_at.is_(None),
+                    pickups.c.rotation_id.is_not(None),
+                    pickups.c.created_at <= now - REPEATS_FOR,
                 ),
             ),
         )
-        .order_by(claims.c.id)
+        .order_by(pickups.c.id)
     )
     return read_all(rows, partial(_pickup, connection))[0]  # of others the scan makes a finding
 
 
 def _ours(connection: Connection, where: ColumnElement[bool]) -> list[Row[*tuple[Any, ...]]]:
     """Those that one of us wrote so, locked."""
-    found = connection.execute(select(claims).where(where).order_by(claims.c.id).with_for_update())
-    return [row for row in found if is_ours(connection, claims, row)]
+    found = connection.execute(select(pickups).where(where).order_by(pickups.c.id).with_for_update())
+    return [row for row in found if is_ours(connection, pickups, row)]
 
 
 def _set(connection: Connection, pickup_id: str, **values: datetime | None) -> None:
-    connection.execute(update(claims).where(claims.c.id == pickup_id).values(values))
+    connection.execute(update(pickups).where(pickups.c.id == pickup_id).values(values))
 
 
 def _kept_since(connection: Connection, arrived_by: datetime) -> Select[*tuple[Any, ...]]:
-    return select(claims.c.id).where(
-        claims.c.claimed_at.is_not(None),
-        claims.c.claimed_at <= arrived_by,
-        claims.c.ended_at.is_(None),
-        is_whole(connection, claims),
+    return select(pickups.c.id).where(
+        pickups.c.arrived_at.is_not(None),
+        pickups.c.arrived_at <= arrived_by,
+        pickups.c.ended_at.is_(None),
+        is_whole(connection, pickups),
     )
 
 
 def _select() -> Select[*tuple[Any, ...]]:
     return (
         select(
-            claims,
+            pickups,
             items.c.name.label("item"),
             versions.c.used_at,
             versions.c.record.is_not(None).label("kept"),
             and_(items.c.kind == Kind.API_KEY.value, versions.c.digest.is_not(None)).label("is_key"),
         )
-        .outerjoin(items, items.c.id == claims.c.item_id)
-        .outerjoin(versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number))
+        .outerjoin(items, items.c.id == pickups.c.item_id)
+        .outerjoin(
+            versions, (versions.c.item_id == pickups.c.item_id) & (versions.c.number == pickups.c.number)
+        )
     )
 
 
 def _one(connection: Connection, query: Select[*tuple[Any, ...]]) -> Pickup | None:
-    row = connection.execute(query.order_by(claims.c.id.desc()).limit(1)).one_or_none()
+    row = connection.execute(query.order_by(pickups.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _pickup(connection, row)
 
 
 def _pickup(connection: Connection, row: Row[*tuple[Any, ...]]) -> Pickup:
     what = f"the key of {row.item} that waits to be collected"
     check_row(row, what)
-    check_mac(connection, claims, row, what)
+    check_mac(connection, pickups, row, what)
     return Pickup(
         id=row.id,
         item_id=row.item_id,
@@ -198,7 +200,7 @@ def _pickup(connection: Connection, row: Row[*tuple[Any, ...]]) -> Pickup:
         expires_at=row.expires_at,
         taken_by=row.taken_by,
         taken_at=row.taken_at,
-        arrived_at=row.claimed_at,
+        arrived_at=row.arrived_at,
         ended_at=row.ended_at,
         used_at=row.used_at,
         kept=bool(row.kept),

@@ -66,7 +66,7 @@ def set_told(connection: Connection, rotation_id: str, night: datetime | None) -
 
 def set_intent(
     connection: Connection,
-    claimed: Rotation,
+    leased: Rotation,
     *,
     number: int | None,
     issuing: bool,
@@ -77,6 +77,6 @@ def set_intent(
     """
     connection.execute(
         update(rotations)
-        .where(rotations.c.id == claimed.id)
+        .where(rotations.c.id == leased.id)
         .values(new_number=number, issuing=issuing, late_until=late_until)
     )

@@ -1,4 +1,4 @@
-"""Who holds a rotation, as rows: conditional claims, leases and fences. It commits nothing."""
+"""Who holds a rotation, as rows: conditional leases and fences. It commits nothing."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
 
 
-def claim_rotation(
+def lease_rotation(
     connection: Connection, rotation_id: str, *, now: datetime, lease: timedelta
 ) -> Rotation | None:
     """Takes the rotation for one step, if a step is due and nobody holds it.
@@ -66,54 +66,54 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
     raise ConflictError(f"a worker is at {found.id} right now: try again in a moment")
 
 
-def renew_lease(connection: Connection, claimed: Rotation, *, now: datetime, lease: timedelta) -> bool:
+def renew_lease(connection: Connection, leased: Rotation, *, now: datetime, lease: timedelta) -> bool:
     """Holds on to the rotation; False for who lost it, or let its lease lapse."""
     lease_now = lease_clock(connection, now)
     renewed = connection.execute(
-        update(rotations).where(_is_held(claimed, lease_now)).values(lease_until=lease_now + lease)
+        update(rotations).where(_is_held(leased, lease_now)).values(lease_until=lease_now + lease)
     )
     return renewed.rowcount == 1
 
 
-def is_held(connection: Connection, claimed: Rotation, *, now: datetime) -> bool:
+def is_held(connection: Connection, leased: Rotation, *, now: datetime) -> bool:
     lease_now = lease_clock(connection, now)
-    return connection.execute(select(rotations.c.id).where(_is_held(claimed, lease_now))).first() is not None
+    return connection.execute(select(rotations.c.id).where(_is_held(leased, lease_now))).first() is not None
 
 
-def release_rotation(connection: Connection, claimed: Rotation, after: Rotation, *, now: datetime) -> None:
+def release_rotation(connection: Connection, leased: Rotation, after: Rotation, *, now: datetime) -> None:
     """Writes what the step made of it and gives the lease back; `ConflictError` for who lost it or let it
     lapse.
     """
     written = connection.execute(
         update(rotations)
-        .where(_is_held(claimed, lease_clock(connection, now)))
-        .values(lease_until=None, **find_changes(claimed, after))
+        .where(_is_held(leased, lease_clock(connection, now)))
+        .values(lease_until=None, **find_changes(leased, after))
     )
     if written.rowcount != 1:
-        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+        raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
-def release_lease(connection: Connection, claimed: Rotation) -> None:
+def release_lease(connection: Connection, leased: Rotation) -> None:
     """Gives the lease back after a step that changed nothing; who lost it already gives back nothing."""
     connection.execute(
         update(rotations)
-        .where(rotations.c.id == claimed.id, rotations.c.fence == claimed.fence)
+        .where(rotations.c.id == leased.id, rotations.c.fence == leased.fence)
         .values(lease_until=None)
     )
 
 
-def check_fence(connection: Connection, claimed: Rotation, *, now: datetime) -> None:
+def check_fence(connection: Connection, leased: Rotation, *, now: datetime) -> None:
     """In a transaction that changes the vault for a rotation: only its holder may commit it."""
     held = connection.execute(
-        select(rotations.c.id).where(_is_held(claimed, lease_clock(connection, now))).with_for_update()
+        select(rotations.c.id).where(_is_held(leased, lease_clock(connection, now))).with_for_update()
     ).first()
     if held is None:
-        raise ConflictError(f"rotation {claimed.id} was taken over by another worker")
+        raise ConflictError(f"rotation {leased.id} was taken over by another worker")
 
 
-def _is_held(claimed: Rotation, lease_now: datetime) -> ColumnElement[bool]:
+def _is_held(leased: Rotation, lease_now: datetime) -> ColumnElement[bool]:
     return and_(
-        rotations.c.id == claimed.id,
-        rotations.c.fence == claimed.fence,
+        rotations.c.id == leased.id,
+        rotations.c.fence == leased.fence,
         rotations.c.lease_until >= lease_now,
     )

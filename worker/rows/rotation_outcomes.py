@@ -20,14 +20,14 @@ def count_night(connection: Connection, night: datetime) -> dict[State, int]:
 
 
 def rotations_before(connection: Connection, rotation: Rotation) -> list[Rotation]:
-    """Those of the same night and counterpart that were opened before it, in that order."""
-    if rotation.night is None or rotation.counterpart is None:
+    """Those of the same night and target that were opened before it, in that order."""
+    if rotation.night is None or rotation.target is None:
         return []
     rows = connection.execute(
         select(rotations)
         .where(
             rotations.c.night == rotation.night,
-            rotations.c.counterpart == rotation.counterpart,
+            rotations.c.target == rotation.target,
             rotations.c.id < rotation.id,
         )
         .order_by(rotations.c.id)

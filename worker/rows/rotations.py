@@ -161,8 +161,8 @@ def wake_watching(connection: Connection, item_ids: Iterable[str], now: datetime
     )
 
 
-def wake_queued(connection: Connection, night: datetime, counterpart: str, now: datetime) -> None:
-    """The first of a counterpart has succeeded or failed: those behind it look again.
+def wake_queued(connection: Connection, night: datetime, target: str, now: datetime) -> None:
+    """The first of a target has succeeded or failed: those behind it look again.
 
     One that somebody is just looking at is left to them: two that wait for each other's rows would not end.
     """
@@ -170,7 +170,7 @@ def wake_queued(connection: Connection, night: datetime, counterpart: str, now: 
         select(rotations.c.id)
         .where(
             rotations.c.night == night,
-            rotations.c.counterpart == counterpart,
+            rotations.c.target == target,
             rotations.c.state.in_([State.QUEUED.value, State.SCHEDULED.value]),
         )
         .with_for_update(skip_locked=True)
@@ -193,13 +193,13 @@ def moving_rotations(connection: Connection, *, begun_by: datetime) -> list[Rota
             rotations.c.created_at <= begun_by,
             or_(
                 rotations.c.state.not_in([state.value for state in AT_REST]),
-                rotations.c.hurried.is_(True),
+                rotations.c.emergency.is_(True),
             ),
         )
         .order_by(rotations.c.id)
     )
     found = read_all(rows, partial(read_whole, connection))[0]
-    return [one for one in found if is_moving(one.state, one.waits_for, hurried=one.hurried)]
+    return [one for one in found if is_moving(one.state, one.waits_for, emergency=one.emergency)]
 
 
 def saw_one_way(connection: Connection, item_id: str, rotator: str) -> bool:

@@ -58,7 +58,7 @@ def open_run(
 
 
 def begin_run(connection: Connection, run_id: str, *, at: datetime) -> str | None:
-    """Claims a run that waits, once; the id of its workflow, or None if somebody else has begun it.
+    """Leases a run that waits, once; the id of its workflow, or None if somebody else has begun it.
     `TamperedError` if none of us opened it so.
     """
     return connection.execute(

@@ -276,14 +276,14 @@ class RotationColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), index=True)
     item: Named[str] = Column(String(50))
     rotator: Named[str] = Column(String(60), info={"may_be_empty": True})
-    counterpart: Named[str | None] = Column(String(250))
+    target: Named[str | None] = Column(String(250), info={"digested_as": "counterpart"})
     state: Named[str] = Column(String(20), info={"one_of": State})
     stuck_in: Named[str | None] = Column(String(20), info={"one_of": State})
     reason: Named[dict[str, Any]] = Column(JSON)
     asked_by: Named[str] = Column(String(100))
     approved_by: Named[str | None] = Column(String(100))
     request_digest: Named[str | None] = Column(String(64))
-    hurried: Named[bool] = Column(Boolean, server_default=false())
+    emergency: Named[bool] = Column(Boolean, server_default=false(), info={"digested_as": "hurried"})
     gated: Named[bool] = Column(Boolean, server_default=false())
     night: Named[datetime | None] = Column(UtcDateTime)
     told_night: Named[datetime | None] = Column(UtcDateTime)
@@ -299,7 +299,7 @@ class RotationColumns(TypedColumns):
     outages: Named[int] = Column(Integer, server_default="0")
     failing_since: Named[datetime | None] = Column(UtcDateTime)
     polls: Named[int] = Column(Integer, server_default="0")
-    settling_since: Named[datetime | None] = Column(UtcDateTime)
+    propagating_since: Named[datetime | None] = Column(UtcDateTime, info={"digested_as": "settling_since"})
     last_cause: Named[str | None] = Column(String(10), info={"one_of": Cause})
     last_error: Named[dict[str, Any] | None] = Column(JSON(none_as_null=True))
     waits_for: Named[list[dict[str, Any]]] = Column(JSON, info={"shape": "array"})
@@ -324,14 +324,14 @@ rotations = Table(
         "decides": (
             "item_id",
             "rotator",
-            "counterpart",
+            "target",
             "state",
             "stuck_in",
             "reason",
             "asked_by",
             "approved_by",
             "request_digest",
-            "hurried",
+            "emergency",
             "gated",
             "old_number",
             "new_number",
@@ -357,7 +357,7 @@ away. `attempts` are the tries of the present step, `outages` those of them that
 accepted the new value; `one_way`: the old value stopped working when the new one was issued. `canary_id`:
 the workflow that moves first; the others move at `widened_at`. `reason`, `last_error` and `waits_for` are
 codes with their parameters (`worker.domain.reasons`). `touched_at`: when its present step was
-claimed, by the clock that then set `next_at`."""
+leased, by the clock that then set `next_at`."""
 
 Index(
     "uq_rotations_open",
@@ -426,7 +426,7 @@ class DepartureColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     name: Named[str] = Column(String(100))
     asked_by: Named[str] = Column(String(100))
-    hurried: Named[bool] = Column(Boolean)
+    emergency: Named[bool] = Column(Boolean, info={"digested_as": "hurried"})
     began_at: Named[datetime] = Column(UtcDateTime)
     finished_at: Named[datetime | None] = Column(UtcDateTime)
     mac: Named[bytes | None] = Column(LargeBinary(32))
@@ -436,7 +436,7 @@ departures = Table(
     "departures",
     metadata,
     DepartureColumns,
-    info={"decides": ("name", "asked_by", "hurried", "began_at", "finished_at"), "generation": 2},
+    info={"decides": ("name", "asked_by", "emergency", "began_at", "finished_at"), "generation": 2},
 )
 """Somebody left: what they could read is replaced. At most one open departure per name."""
 Index(
@@ -503,7 +503,7 @@ heartbeats = Table(
 """What is said of each night to whoever would notice if nothing were said."""
 
 
-class ClaimColumns(TypedColumns):
+class PickupColumns(TypedColumns):
     id: Named[str] = Column(String(40), primary_key=True)
     item_id: Named[str] = Column(String(40))
     number: Named[int] = Column(Integer)
@@ -512,15 +512,15 @@ class ClaimColumns(TypedColumns):
     expires_at: Named[datetime | None] = Column(UtcDateTime)
     taken_by: Named[str | None] = Column(String(100))
     taken_at: Named[datetime | None] = Column(UtcDateTime)
-    claimed_at: Named[datetime | None] = Column(UtcDateTime)
+    arrived_at: Named[datetime | None] = Column(UtcDateTime, info={"digested_as": "claimed_at"})
     ended_at: Named[datetime | None] = Column(UtcDateTime)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-claims = Table(
-    "claims",
+pickups = Table(
+    "pickups",
     metadata,
-    ClaimColumns,
+    PickupColumns,
     info={
         "decides": (
             "item_id",
@@ -530,23 +530,24 @@ claims = Table(
             "expires_at",
             "taken_by",
             "taken_at",
-            "claimed_at",
+            "arrived_at",
             "ended_at",
         ),
+        "digested_as": "claims",
         "generation": 2,
     },
 )
 """A pickup: somebody collects a generated key by a token, which is derived and never stored.
 
 Without a `rotation_id` it is of an item's first key. `taken_by` is whom it is kept for, from before it was
-first shown to them; `claimed_at` is when it had arrived: written, or presented by a caller. Until `ended_at`
+first shown to them; `arrived_at` is when it had arrived: written, or presented by a caller. Until `ended_at`
 the key is kept sealed; from then on there is nothing to collect."""
-Index("ix_claims_version", claims.c.item_id, claims.c.number)
+Index("ix_pickups_version", pickups.c.item_id, pickups.c.number)
 Index(
-    "ix_claims_ending",
-    claims.c.claimed_at,
-    sqlite_where=text("claimed_at IS NOT NULL AND ended_at IS NULL"),
-    postgresql_where=text("claimed_at IS NOT NULL AND ended_at IS NULL"),
+    "ix_pickups_ending",
+    pickups.c.arrived_at,
+    sqlite_where=text("arrived_at IS NOT NULL AND ended_at IS NULL"),
+    postgresql_where=text("arrived_at IS NOT NULL AND ended_at IS NULL"),
 )
 
 
@@ -562,7 +563,7 @@ class NoticeColumns(TypedColumns):
     urgent: Named[bool] = Column(Boolean, server_default=false())
     about: Named[str | None] = Column(String(40))
     routed: Named[bool] = Column(Boolean, server_default=false())
-    claim_id: Named[str | None] = Column(String(40))
+    pickup_id: Named[str | None] = Column(String(40), info={"digested_as": "claim_id"})
     created_at: Named[datetime] = Column(UtcDateTime)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
@@ -582,7 +583,7 @@ notices = Table(
             "night",
             "urgent",
             "about",
-            "claim_id",
+            "pickup_id",
         ),
         "generation": 2,
     },

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, or_, select
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import items, versions
-from worker.rows.tables import claims
+from worker.rows.tables import pickups
 
 
 class WaitingPickup(NamedTuple):
@@ -36,15 +36,15 @@ class UnreadPickup(NamedTuple):
 def list_waiting(connection: Connection, now: datetime) -> list[WaitingPickup | UnreadPickup]:
     """While there is something to collect; whose time ends first."""
     rows = connection.execute(
-        select(claims, items.c.name)
-        .join(items, items.c.id == claims.c.item_id)
-        .join(versions, (versions.c.item_id == claims.c.item_id) & (versions.c.number == claims.c.number))
+        select(pickups, items.c.name)
+        .join(items, items.c.id == pickups.c.item_id)
+        .join(versions, (versions.c.item_id == pickups.c.item_id) & (versions.c.number == pickups.c.number))
         .where(
-            claims.c.claimed_at.is_(None),
+            pickups.c.arrived_at.is_(None),
             versions.c.record.is_not(None),  # else there is nothing to collect any more
-            or_(claims.c.expires_at.is_(None), claims.c.expires_at > now),
+            or_(pickups.c.expires_at.is_(None), pickups.c.expires_at > now),
         )
-        .order_by(claims.c.expires_at, claims.c.id)
+        .order_by(pickups.c.expires_at, pickups.c.id)
     ).all()
     return [_read_apart(connection, row) for row in rows]
 
@@ -59,7 +59,7 @@ def _read_apart(connection: Connection, row: Row[*tuple[Any, ...]]) -> WaitingPi
 def _read(connection: Connection, row: Row[*tuple[Any, ...]]) -> WaitingPickup:
     what = f"the key of {row.name} that waits to be collected"
     check_row(row, what)
-    check_mac(connection, claims, row, what)
+    check_mac(connection, pickups, row, what)
     return WaitingPickup(
         id=row.id,
         item_id=row.item_id,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from vaultcore.errors import Cause, ConfigurationError, CounterpartError
+from vaultcore.errors import Cause, ConfigurationError, TargetError
 from vaultcore.secret import Secret
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _bits_like(value: Secret | None) -> int:
     """As many as the key has, within what is made; the fewest for what is no RSA key."""
     try:
         size = getattr(read_key(value).key.private_key, "key_size", 0) if value is not None else 0
-    except CounterpartError:
+    except TargetError:
         size = 0
     return max(_RSA_BITS, min(size, _RSA_BITS_MAX))
 
@@ -89,7 +89,7 @@ def read_key(value: Secret, algorithm: str | None = None) -> SigningKey:
     """The key that an item holds. A mistake, which quotes nothing of it, where it is none for the algorithm."""
     problem = _explain_missing()
     if problem:
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
     problem = (
         "cannot be read: give a private key in PEM, not encrypted, or as JWK; for HS256, text of "
         f"{_SHARED_MIN} bytes or more"
@@ -103,7 +103,7 @@ def read_key(value: Secret, algorithm: str | None = None) -> SigningKey:
         if not problem and found is not None:
             kid = key.kid or (None if found == "HS256" else key.thumbprint())
             return SigningKey(algorithm=found, kid=kid, key=key)
-    raise CounterpartError(f"the signing key {problem}", cause=Cause.MISTAKE)
+    raise TargetError(f"the signing key {problem}", cause=Cause.MISTAKE)
 
 
 def _read(text: str) -> "tuple[Key, str | None]":

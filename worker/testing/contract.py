@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.domain.guard import build_guard
 from worker.domain.made_up import make_up
@@ -30,17 +30,17 @@ _NETWORK = Network(build_guard((), ("127.0.0.0/8", "[::1]")))
 
 @dataclass(kw_only=True)
 class Stage:
-    """A rotator before a real counterpart that accepts `old`, which it reaches by `link` if at all.
+    """A rotator before a real target that accepts `old`, which it reaches by `link` if at all.
 
-    `accepts` asks the counterpart itself, past the link, and is None where a rotator has none; `count` is
+    `accepts` asks the target itself, past the link, and is None where a rotator has none; `count` is
     how many credentials of this item it accepts, if it can tell. `old_external` is what a rotator that made
-    `old` would have said of it. `values` are the items that the settings name. `held`: what the counterpart
-    calls versions that are in use. `crowd`, where the rotator looks anything up: from now on the counterpart
+    `old` would have said of it. `values` are the items that the settings name. `held`: what the target
+    calls versions that are in use. `crowd`, where the rotator looks anything up: from now on the target
     lists all it has, whatever it is asked for, and has a credential of somebody else there: that one is given.
-    `mislead`, where the use of a value tells what it is called: from now on the counterpart says of each new
+    `mislead`, where the use of a value tells what it is called: from now on the target says of each new
     one that it is somebody else's, which is given.
 
-    Where the counterpart itself can put an end to what it accepts, `end_at` has it do so with `old`, and `ends`
+    Where the target itself can put an end to what it accepts, `end_at` has it do so with `old`, and `ends`
     says when it ends a value.
     """
 
@@ -88,7 +88,7 @@ class Stage:
 
 
 class RotatorContract:
-    """Every method, repeated and cut off at each exchange with the counterpart. Subclasses give `stage`.
+    """Every method, repeated and cut off at each exchange with the target. Subclasses give `stage`.
 
     `cut_every`: of so many places in a row one is tried, where a protocol greets at length before it works.
     """
@@ -187,7 +187,7 @@ class RotatorContract:
                 assert stage.job().label in str(failure), "nobody is told what to look for"
 
     def test_undoing_leaves_alone_what_the_use_of_the_new_value_names_by_mistake(self) -> None:
-        """Whether or not `create` was told what the counterpart calls it."""
+        """Whether or not `create` was told what the target calls it."""
         for told in (True, False):
             with self.stage() as stage:
                 if stage.mislead is None or stage.accepts is None:
@@ -238,7 +238,7 @@ class RotatorContract:
             names = list(name(stage.job().settings))
             assert names == list(name(stage.job().settings))
             assert all(isinstance(one, str) and 0 < len(one) <= 300 for one in names)
-            assert stage.rotator.counterpart(stage.job().settings), "a name is one at a counterpart"
+            assert stage.rotator.target(stage.job().settings), "a name is one at a target"
 
     def test_a_step_that_was_cut_off_anywhere_is_an_outage_and_is_done_again(self) -> None:
         for step in ("create", "install", "verify", "revoke"):
@@ -347,22 +347,22 @@ def _check_undone(stage: Stage, made: Candidate) -> None:
     assert stage.count is None or stage.count() == 1, "something was left behind"
 
 
-def _check_left_alone(stage: Stage, other: Secret, failure: CounterpartError | None) -> None:
+def _check_left_alone(stage: Stage, other: Secret, failure: TargetError | None) -> None:
     """What is not this rotation's works on; what cannot be told is a person's, who is not asked to wait."""
     assert stage.accepts is not None
     assert stage.accepts(other), "the credential of somebody else was taken away"
     assert failure is None or failure.cause is Cause.MISTAKE, failure
 
 
-def _try(act: Callable[[], object]) -> CounterpartError | None:
+def _try(act: Callable[[], object]) -> TargetError | None:
     try:
         act()
-    except CounterpartError as error:
+    except TargetError as error:
         return error
     return None
 
 
-def _fail(act: Callable[[], object]) -> CounterpartError:
+def _fail(act: Callable[[], object]) -> TargetError:
     failure = _try(act)
     assert failure is not None, "it was taken"
     return failure

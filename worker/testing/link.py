@@ -1,4 +1,4 @@
-"""A connection to a counterpart that can be cut at any exchange, before or after it took effect."""
+"""A connection to a target that can be cut at any exchange, before or after it took effect."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ class Link:
     """Listens on loopback and passes everything on to a port there, or to a Unix socket, piece by piece.
 
     Once `cut_after` pieces have passed, the connection is cut before the next one, and no other is let through
-    until `mend`: a piece to the counterpart that is dropped is a call that took no effect, one from it is an
+    until `mend`: a piece to the target that is dropped is a call that took no effect, one from it is an
     answer that was lost.
     """
 

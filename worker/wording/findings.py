@@ -19,7 +19,7 @@ _ROWS: Final = {
     "checks": "what is known of a check",
     "runs": "a run",
     "run_versions": "what a run used",
-    "claims": "a key that waits to be collected",
+    "pickups": "a key that waits to be collected",
     "notices": "a notice",
     "deliveries": "a delivery of a notice",
     "heartbeats": "a heartbeat",

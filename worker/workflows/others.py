@@ -37,7 +37,7 @@ class Ran:
 class Others(Protocol):
     """Starts other workflows, named by id or name.
 
-    `CounterpartError` with the cause `MISTAKE` says why one cannot be started: there is none of that name, it
+    `TargetError` with the cause `MISTAKE` says why one cannot be started: there is none of that name, it
     is not active, begins in another way, runs elsewhere, or the runs that lead to it are too many.
     """
 

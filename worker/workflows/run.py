@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from vaultcore.errors import Cause, ConfigurationError, ConflictError, CounterpartError, TroubleError
+from vaultcore.errors import Cause, ConfigurationError, ConflictError, TargetError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.troubles import explain
 from worker.domain.states import RunStatus
@@ -352,7 +352,7 @@ def try_component(act: Callable[[Any, Execution], Outcome], fields: Fields, exec
     """
     try:
         return act(fields, execution)
-    except CounterpartError as error:
+    except TargetError as error:
         return Outcome(output=None, failure=str(error), cause=error.cause, retry_at=error.retry_at)
     except (ConflictError, TroubleError):  # whoever runs this no longer may, or cannot know whether they may
         raise

@@ -19,7 +19,7 @@ from liquid.extra import JSON
 from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.liquid_text import VAULT, ClosedEnvironment, ForeignError, check_length, parse, show_place
 from vaultcore.markup import PieceKind, split_markup
 from vaultcore.named import find_plain
@@ -245,10 +245,10 @@ def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
     except InvalidInputError as error:
         problem = str(error)
     if problem:
-        raise CounterpartError(f"the template cannot be read: {problem}", cause=Cause.MISTAKE)
+        raise TargetError(f"the template cannot be read: {problem}", cause=Cause.MISTAKE)
     missing = sorted(wanted - scope.values.keys())
     if missing:
-        raise CounterpartError(
+        raise TargetError(
             f"item {missing[0]} has no value for this run: it does not exist, or is not a secret",
             cause=Cause.MISTAKE,
         )
@@ -266,7 +266,7 @@ def render(text: str, scope: Scope, *, header: bool = False) -> Rendered:
 
 def _in_header(rendered: Rendered, *, header: bool) -> Rendered:
     if header and any(c in rendered.text for c in "\r\n\0"):
-        raise CounterpartError("a header holds a line break", cause=Cause.MISTAKE)
+        raise TargetError("a header holds a line break", cause=Cause.MISTAKE)
     return rendered
 
 
@@ -299,7 +299,7 @@ def _render(template: BoundTemplate, analysis: TemplateAnalysis, context: Mappin
         problem = f"a tag or filter does not fit what it was given ({type(error).__name__})"
     except Exception as error:  # noqa: BLE001  # filters raise what Python does; its text may quote data
         problem = f"a tag or filter does not fit what it was given ({type(error).__name__})"
-    raise CounterpartError(f"the template cannot be rendered: {problem}", cause=Cause.MISTAKE)
+    raise TargetError(f"the template cannot be rendered: {problem}", cause=Cause.MISTAKE)
 
 
 def _name_undefined(error: UndefinedError, analysis: TemplateAnalysis) -> str:

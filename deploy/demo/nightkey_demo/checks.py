@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from nightkey_demo.counterparts import Counterparts, Machines
 from nightkey_demo.organisation import Organisation
+from nightkey_demo.target_systems import Machines, TargetSystems
 from vaultcore.model import Stage
 from worker.bootstrap import Services
 from worker.domain.saga import State
@@ -21,10 +21,10 @@ _STALE = ("missing", "expired", "superseded", "unused", "idle")
 
 
 def find_checks(
-    services: Services, counterparts: Counterparts, machines: Machines, organisation: Organisation
+    services: Services, targets: TargetSystems, machines: Machines, organisation: Organisation
 ) -> Iterator[tuple[str, bool]]:
     """Asks the vault, the token service and the sinks."""
-    service = counterparts.token_service
+    service = targets.token_service
     with services.database.read() as connection:
         states = {rotation.item: rotation.state for rotation in rotation_rows.list_rotations(connection)}
         findings = {(row.kind, row.item) for row in finding_rows.list_open(connection)}
@@ -79,8 +79,8 @@ def find_checks(
         notices = notice_rows.list_notices(connection)
     sent = [notice for notice in notices if notice.state == "sent"]
     yield (
-        f"{len(sent)} notices were sent; {len(counterparts.mail.messages)} mails were taken after AUTH",
-        len(sent) == len(notices) and len(counterparts.mail.messages) >= 1,
+        f"{len(sent)} notices were sent; {len(targets.mail.messages)} mails were taken after AUTH",
+        len(sent) == len(notices) and len(targets.mail.messages) >= 1,
     )
     verdict = services.upkeep.anchors.verify()
     yield f"the audit log is whole: {verdict.rows} rows", verdict.whole

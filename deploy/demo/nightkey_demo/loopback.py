@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback, for the counterparts to build on.
+"""A real HTTP server on loopback, for the targets to build on.
 
 Nothing here prints or logs: a request's line, headers and body may hold a credential.
 """

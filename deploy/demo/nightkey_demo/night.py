@@ -1,4 +1,4 @@
-"""The demo: an organisation, real counterparts, a real worker and beat, and one night that proves itself."""
+"""The demo: an organisation, real target systems, a real worker and beat, and one night that proves itself."""
 
 import os
 import re
@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nightkey_demo.checks import find_checks
-from nightkey_demo.counterparts import Counterparts, Machines, start_counterparts, start_machines
 from nightkey_demo.lines import Stage
 from nightkey_demo.organisation import Organisation
 from nightkey_demo.sample import load_sample
+from nightkey_demo.target_systems import Machines, TargetSystems, start_machines, start_target_systems
 from nightkey_demo.watching import Watcher
 from worker.bootstrap import Services, utc_now
 from worker.config import HOME_VARIABLE, SETTINGS_FILE, Settings, load_settings
@@ -35,11 +35,11 @@ def show_night(home: Path | None) -> bool:
     began = utc_now()
     stage = Stage(began)
     _allow_loopback(folder)
-    with start_counterparts() as counterparts, start_machines() as machines:
+    with start_target_systems() as targets, start_machines() as machines:
         _trust(folder, machines)
         settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
-        stage.title("Setting up an organisation with real counterparts on this machine")
-        organisation = _set_up(settings, counterparts, machines, stage)
+        stage.title("Setting up an organisation with real target systems on this machine")
+        organisation = _set_up(settings, targets, machines, stage)
         stage.title("The night: found, replaced, proven, told")
         watcher = Watcher(began)
         services = Services(settings)
@@ -58,15 +58,15 @@ def show_night(home: Path | None) -> bool:
             ("the night ended within its time", over),
             ("the second sweep did nothing", (rotated, told) == (0, 0)),
         ]
-        for text, holds in checks + list(find_checks(services, counterparts, machines, organisation)):
+        for text, holds in checks + list(find_checks(services, targets, machines, organisation)):
             stage.check(text, holds=holds)
             good = good and holds
-        _say_where_to_look(stage, settings, counterparts)
+        _say_where_to_look(stage, settings, targets)
     return good
 
 
 def _allow_loopback(folder: Path) -> None:
-    """The counterparts are on this machine; what is looked at afterwards must reach them too."""
+    """The targets are on this machine; what is looked at afterwards must reach them too."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / SETTINGS_FILE
     if not file.exists():
@@ -81,9 +81,9 @@ def _trust(folder: Path, machines: Machines) -> None:
         file.write(f'outbound_ca = "{certificate}"\n')
 
 
-def _set_up(settings: Settings, counterparts: Counterparts, machines: Machines, stage: Stage) -> Organisation:
+def _set_up(settings: Settings, targets: TargetSystems, machines: Machines, stage: Stage) -> Organisation:
     initialise(settings)
-    service = counterparts.token_service
+    service = targets.token_service
     values = {"ssh": machines.ssh.first_key, "signing": generate("ES256").expose(), **machines.passwords}
     organisation = Organisation(settings, service, values)
     sample = load_sample(
@@ -93,9 +93,9 @@ def _set_up(settings: Settings, counterparts: Counterparts, machines: Machines, 
             "SSH_PORT": str(machines.ssh.port),
             "SSH_HOST_KEY": machines.ssh.host_key,
             "TOKENS": service.url,
-            "SINK": counterparts.sink.url.removeprefix("http://"),
-            "MAIL": f"127.0.0.1:{counterparts.mail.port}",
-            "MAIL_PASSWORD": counterparts.mail_password,
+            "SINK": targets.sink.url.removeprefix("http://"),
+            "MAIL": f"127.0.0.1:{targets.mail.port}",
+            "MAIL_PASSWORD": targets.mail_password,
         }
     )
     organisation.set_up(sample)
@@ -155,8 +155,8 @@ def _count(services: Services) -> tuple[int, int]:
         return len(rotation_rows.list_rotations(connection)), len(notice_rows.list_notices(connection))
 
 
-def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterparts) -> None:
-    stage.title("Look around (the counterparts are gone, the vault stays)")
+def _say_where_to_look(stage: Stage, settings: Settings, targets: TargetSystems) -> None:
+    stage.title("Look around (the target systems are gone, the vault stays)")
     stage.say(f"export {HOME_VARIABLE}={settings.home}")
     command = Path(sys.executable).with_name("nightkey")
     for words in (
@@ -169,7 +169,7 @@ def _say_where_to_look(stage: Stage, settings: Settings, counterparts: Counterpa
         "audit verify",
     ):
         stage.say(f"{command} {words}")
-    received = "\n".join(str(post.body) for post in counterparts.sink.requests)
+    received = "\n".join(str(post.body) for post in targets.sink.requests)
     token = re.search(r"clm_\w+", received)
     if token is not None:
-        stage.say(f"{command} claim    (asks for its owner's token, and shows the new key once: {token[0]})")
+        stage.say(f"{command} pickup    (asks for its owner's token, and shows the new key once: {token[0]})")

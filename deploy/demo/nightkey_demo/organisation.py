@@ -30,7 +30,7 @@ class Organisation:
 
     Keeps the first values, for the proof.
 
-    `values` are those that work at the counterparts, by the names that the sample has for them.
+    `values` are those that work at the targets, by the names that the sample has for them.
     """
 
     def __init__(self, settings: Settings, token_service: TokenService, values: Mapping[str, str]) -> None:

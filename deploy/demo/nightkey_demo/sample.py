@@ -40,7 +40,7 @@ class Sample:
 
 
 def load_sample(places: Mapping[str, str]) -> Sample:
-    """Reads the folder with each `@NAME@` replaced by a place: where the counterparts listen."""
+    """Reads the folder with each `@NAME@` replaced by a place: where the targets listen."""
     folder = Path(__file__).with_name("sample")
     raw = tomllib.loads(_fill((folder / "organisation.toml").read_text(), places))
     return Sample(

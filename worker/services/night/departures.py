@@ -18,7 +18,7 @@ class Departures:
         tell: Callable[[Rotation], None],
         say: Callable[[LeftItem, int], None],
         *,
-        hurried: bool,
+        emergency: bool,
         in_freeze: bool,
         actor: str,
     ) -> Departure:
@@ -27,13 +27,13 @@ class Departures:
         `say` hears of each item before it is tried, with the number of all; `tell` of each step. Its
         `finished_at` is None while anything is left: called again, it goes on there.
         """
-        departure = self._offboarding.begin(name, hurried=hurried, actor=actor)
+        departure = self._offboarding.begin(name, emergency=emergency, actor=actor)
         after = 0
         while opened := self._offboarding.open_next(departure, after=after, actor=actor, in_freeze=in_freeze):
             left, rotation = opened
             say(left, len(departure.items))
-            if departure.hurried:
-                self._inline_night.run_hurried(left.item_id, tell, asked_by=actor)
+            if departure.emergency:
+                self._inline_night.run_emergency(left.item_id, tell, asked_by=actor)
             else:
                 self._inline_night.run_rotation(rotation.id, tell)
             after = left.position

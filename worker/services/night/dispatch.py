@@ -55,7 +55,7 @@ class Dispatch:
             case Task.RESUME:
                 return self._resume_sweep.find_work()
             case Task.SCHEDULE:
-                return after_schedule((*self._runs.claim_due(), *self._runs.due_runs()))
+                return after_schedule((*self._runs.lease_due(), *self._runs.due_runs()))
             case Task.ROTATE:
                 advanced = self._rotations.advance(work.about)
                 return [] if advanced is None else follow(advanced, self._clock())
@@ -84,7 +84,7 @@ def follow(advanced: Advanced, now: datetime) -> list[Work]:
         rotation.id,
         state=rotation.state,
         waits_for=rotation.waits_for,
-        hurried=rotation.hurried,
+        emergency=rotation.emergency,
         next_at=rotation.next_at,
         moved=advanced.moved,
         now=now,

@@ -18,7 +18,7 @@ from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import Contender, Room, cannot_wait, share_out
 from worker.domain.plan import Action, Decision, DueItem, plan_item
 from worker.domain.windows import Window, find_moment, parse_window
-from worker.rotators.catalog import find_counterpart
+from worker.rotators.catalog import find_target
 from worker.rows.due_items import DueRow, count_due, walk_due_items
 from worker.rows.unread import UnreadItem
 
@@ -31,7 +31,7 @@ class SeenItem:
     name: str
     decision: Decision | None
     finding: Finding | None
-    counterpart: str | None = None
+    target: str | None = None
     urgent: bool = False
     """Whether it cannot wait for another night, caps or not."""
 
@@ -80,7 +80,7 @@ def _choose(
                     Contender(
                         item_id=row.item_id,
                         expires_at=row.expires_at,
-                        counterpart=seen.counterpart,
+                        target=seen.target,
                         urgent=seen.urgent,
                     )
                 )
@@ -107,7 +107,7 @@ def _see_item(row: DueRow, now: datetime, room: Room, freezes: Sequence[Window])
         name=row.name,
         decision=decision,
         finding=decision.finding,
-        counterpart=item.counterpart,
+        target=item.target,
         urgent=cannot_wait(item.expires_at, item.overlap, now),
     )
 
@@ -123,7 +123,7 @@ def _make_item(row: DueRow, now: datetime, freezes: Sequence[Window]) -> DueItem
         rotate_from=rules.rotate_from(policy, row.expires_at, item_id=row.item_id, life=row.life),
         overlap=rules.overlap_of(policy, row.life),
         thresholds=rules.thresholds_of(policy, row.life),
-        counterpart=find_counterpart(policy),
+        target=find_target(policy),
         opens=find_moment(map(parse_window, policy.windows), closed, now),
         expiry_first=policy.expiry_first,
         hold_until=row.hold_until,

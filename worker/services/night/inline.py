@@ -89,7 +89,7 @@ class InlineNight:
         *,
         wait: bool = True,
     ) -> NightResult:
-        """One night by hand, claimed under the present time.
+        """One night by hand, opened under the present time.
 
         `tell` hears of each step, `say` what is waited for: a retry, or whoever holds a rotation. A rotation
         that watches is at rest. Others may work on the same rows. Without `wait` each step and notice that is
@@ -130,7 +130,7 @@ class InlineNight:
         def moving() -> bool:
             with self._database.read() as connection:
                 found = rotation_rows.get_rotation(connection, rotation_id)
-            return is_moving(found.state, found.waits_for, hurried=found.hurried)
+            return is_moving(found.state, found.waits_for, emergency=found.emergency)
 
         while moving() and not self.stopped:
             advanced = self._rotations.advance(rotation_id)
@@ -143,7 +143,7 @@ class InlineNight:
         with self._database.read() as connection:
             return rotation_rows.get_rotation(connection, rotation_id)
 
-    def run_hurried(self, name: str, tell: Callable[[Rotation], None], *, asked_by: str) -> Rotation:
+    def run_emergency(self, name: str, tell: Callable[[Rotation], None], *, asked_by: str) -> Rotation:
         """Replaces a value that somebody else knows, and takes the old one away at once.
 
         A rotation that had activated its new value already is finished first, and then that one is
@@ -152,11 +152,11 @@ class InlineNight:
         with self._database.read() as connection:
             item = self._vault.get(connection, name)
             found = rotation_rows.find_open_rotation(connection, item.id)
-        opened = self._opening.request_hurried(item.id, asked_by=asked_by)
+        opened = self._opening.request_emergency(item.id, asked_by=asked_by)
         rotation = self.run_rotation(opened.id, tell)
         done = rotation.state is State.DONE and not self.stopped
         if done and found is not None and found.activated_at is not None:
-            rotation = self.run_hurried(name, tell, asked_by=asked_by)
+            rotation = self.run_emergency(name, tell, asked_by=asked_by)
         return rotation
 
     def run_decided(self, rotation_id: str, tell: Callable[[Rotation], None]) -> Rotation:
@@ -166,18 +166,18 @@ class InlineNight:
             tell(advanced.rotation)
         return self.run_rotation(rotation_id, tell)
 
-    def settle(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
+    def recheck(self, item_ids: Iterable[str], tell: Callable[[Rotation], None]) -> list[Rotation]:
         """After a run that failed: the rotations of these items look now, and go back if it was theirs."""
         with self._database.read() as connection:
             found = [rotation_rows.find_open_rotation(connection, item_id) for item_id in item_ids]
-        settled = []
+        looked = []
         for rotation in found:
             if rotation is not None and rotation.state in WATCHED:
                 advanced = self._rotations.advance(rotation.id)
                 if advanced is not None:
                     tell(advanced.rotation)
-                    settled.append(self.run_rotation(rotation.id, tell))
-        return settled
+                    looked.append(self.run_rotation(rotation.id, tell))
+        return looked
 
     def _beat(self) -> None:
         for name in self._heartbeat.waiting():

@@ -1,4 +1,4 @@
-"""One night: claimed once, scanned, closed when its rotations have come to rest, told in digests."""
+"""One night: opened once, scanned, closed when its rotations have come to rest, told in digests."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -140,7 +140,7 @@ class Nights:
         self._anchors.refuse_older()
         now = self._clock()
         with self._database.write() as connection:
-            if not night_rows.claim_sweep(
+            if not night_rows.open_sweep(
                 connection,
                 job=NIGHT_JOB,
                 slot=slot,
@@ -347,7 +347,7 @@ class Nights:
         """With what is left of the night's caps, if it was scanned in part already."""
         room = Room(caps=self._caps)
         for rotation in [] if night is None else rotation_rows.rotations_of_night(connection, night):
-            room = room.take(rotation.counterpart)
+            room = room.take(rotation.target)
         return walk_due(connection, now, page_size=self._page_size, room=room, freezes=self._freezes)
 
 

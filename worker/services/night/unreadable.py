@@ -51,7 +51,7 @@ _WORDS = {
     "workflows": "it",
     "runs": "a run",
     "rotations": "its rotation",
-    "claims": "the key that waits to be collected",
+    "pickups": "the key that waits to be collected",
     "notices": "a notice",
     "deliveries": "a delivery",
     "heartbeats": "a heartbeat",

@@ -1,4 +1,4 @@
-"""Delivery: what is due in the outbox is claimed, sent and marked; each recipient by itself, many at once.
+"""Delivery: what is due in the outbox is leased, sent and marked; each recipient by itself, many at once.
 
 A crash between the send and its mark sends the same notice, or part of one, again, with the same key in its
 subject.
@@ -16,7 +16,7 @@ from vaultcore.database import Database
 from vaultcore.errors import ConflictError, LockedError, NightkeyError, RefusedError, TamperedError
 from vaultcore.owners import Owners
 from vaultcore.secret import Secret
-from worker.domain.notices import CLAIM_MARK, Message
+from worker.domain.notices import PICKUP_MARK, Message
 from worker.domain.recipients import WHOLE
 from worker.rows import deliveries as delivery_rows
 from worker.rows import due_deliveries as due_rows
@@ -26,7 +26,7 @@ from worker.rows.deliveries import Key
 from worker.rows.due_deliveries import Outgoing
 from worker.services.notices.digests import Digests
 from worker.services.notices.outbox import Outbox
-from worker.services.notices.pickup_token import claim_token
+from worker.services.notices.pickup_token import pickup_token
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.retries import Retries, SendFailure
 from worker.services.notices.send_pool import Result, SendJob, SendPool
@@ -77,7 +77,7 @@ class Delivery:
             return due_rows.find_next_try(connection)
 
     def deliver(self) -> None:
-        """Sends what is due, until nothing is. Others may do the same: every row is claimed first."""
+        """Sends what is due, until nothing is. Others may do the same: every row is leased first."""
         self._route_late()
         waiting: deque[Key] = deque()
         while True:
@@ -85,7 +85,7 @@ class Delivery:
                 waiting.extend(self._find_due(busy=self._send_pool.busy))
             if not waiting and not self._send_pool.busy:
                 return
-            for job in self._claim(_choose(waiting, self._send_pool.busy, self._send_pool.room)):
+            for job in self._lease(_choose(waiting, self._send_pool.busy, self._send_pool.room)):
                 self._send_pool.start(job)
             for job in self._record(self._send_pool.collect()):
                 self._send_pool.start(job)
@@ -116,20 +116,20 @@ class Delivery:
         with self._database.read() as connection:
             return due_rows.list_due(connection, self._clock(), busy=busy, limit=_PAGE)
 
-    def _claim(self, chosen: Sequence[Key]) -> list[SendJob]:
+    def _lease(self, chosen: Sequence[Key]) -> list[SendJob]:
         """Those of them that nobody else has taken, with what is to be sent."""
         if not chosen:
             return []
         try:
             with self._database.write() as connection:
-                return [job for key in sorted(chosen) for job in self._claim_one(connection, key)]
+                return [job for key in sorted(chosen) for job in self._lease_one(connection, key)]
         except LockedError:
             raise
         except ConflictError:  # with another worker: what is still due is found again
             return []
 
-    def _claim_one(self, connection: Connection, key: Key) -> list[SendJob]:
-        tries = due_rows.claim(connection, key, self._clock(), lease=_LEASE)
+    def _lease_one(self, connection: Connection, key: Key) -> list[SendJob]:
+        tries = due_rows.lease(connection, key, self._clock(), lease=_LEASE)
         return [] if tries is None else self._prepare(connection, key, tries)
 
     def _prepare(self, connection: Connection, key: Key, tries: int) -> list[SendJob]:
@@ -167,7 +167,7 @@ class Delivery:
     def _write(
         self, connection: Connection, key: Key, outgoing: Outgoing, tries: int, url: Secret
     ) -> list[SendJob]:
-        """The message as it leaves; a claim's token exists nowhere but in it.
+        """The message as it leaves; a pickup's token exists nowhere but in it.
 
         Of one whose first parts were taken, the rest of the same text. Empty where nothing is left to say: then
         it is withdrawn.
@@ -177,10 +177,10 @@ class Delivery:
             self._outbox.withdraw_notice(connection, key.notice_id)
             return []
         message = draft
-        if outgoing.claim_id is not None:
-            self._check_hearer(connection, outgoing.claim_id, outgoing.hearer_id)
-            token = claim_token(self._keyring, outgoing.claim_id)
-            message = Message(subject=draft.subject, body=draft.body.replace(CLAIM_MARK, token))
+        if outgoing.pickup_id is not None:
+            self._check_hearer(connection, outgoing.pickup_id, outgoing.hearer_id)
+            token = pickup_token(self._keyring, outgoing.pickup_id)
+            message = Message(subject=draft.subject, body=draft.body.replace(PICKUP_MARK, token))
         return [
             SendJob(
                 key=key,
@@ -193,9 +193,9 @@ class Delivery:
             )
         ]
 
-    def _check_hearer(self, connection: Connection, claim_id: str, hearer_id: str | None) -> None:
+    def _check_hearer(self, connection: Connection, pickup_id: str, hearer_id: str | None) -> None:
         """Before a token is put into a message: `RefusedError` if the route is that of somebody else."""
-        pickup = pickup_rows.find(connection, claim_id)
+        pickup = pickup_rows.find(connection, pickup_id)
         hears = (
             pickup is not None
             and hearer_id is not None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError, TamperedError
+from vaultcore.errors import Cause, TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.backoff import double
 from worker.domain.states import Beat
@@ -67,7 +67,7 @@ class Heartbeat:
         return [f"{key.slot.isoformat()} {key.beat}" for key in due]
 
     def send(self, name: str) -> None:
-        """One try, by whoever claims it first.
+        """One try, by whoever leases it first.
 
         When the end of a night was heard, its beginning is not said any more: it would pass for another. What
         none of us wrote so is not said at all.
@@ -76,24 +76,24 @@ class Heartbeat:
         slot, _, beat = name.partition(" ")
         key = HeartbeatKey(datetime.fromisoformat(slot), beat)
         with self._database.write() as connection:
-            claimed = heartbeat_rows.claim(connection, key, now, lease=_LEASE)
-            if claimed is not None and claimed.edited is not None:
-                self._refuse(connection, key, claimed.edited)
+            leased = heartbeat_rows.lease(connection, key, now, lease=_LEASE)
+            if leased is not None and leased.edited is not None:
+                self._refuse(connection, key, leased.edited)
                 return
-        if claimed is None or self._url is None:
+        if leased is None or self._url is None:
             return
-        problem, asked_for = self._call(self._url, Beat(beat), claimed.text)
-        ends = problem is None or now - claimed.posted_at >= _TOO_OLD
+        problem, asked_for = self._call(self._url, Beat(beat), leased.text)
+        ends = problem is None or now - leased.posted_at >= _TOO_OLD
         with self._database.write() as connection:
             if ends:
                 heartbeat_rows.end(connection, key, problem=problem)
             else:
-                again_at = self._find_next(claimed.attempts, asked_for)
+                again_at = self._find_next(leased.attempts, asked_for)
                 heartbeat_rows.put_off(connection, key, until=again_at, problem=problem)
             if problem is None and beat != Beat.START:
                 # a night that failed at first may yet end well, and the other way round
                 heartbeat_rows.outdate_earlier(
-                    connection, key.slot, beat=Beat.START.value, posted_before=claimed.posted_at
+                    connection, key.slot, beat=Beat.START.value, posted_before=leased.posted_at
                 )
 
     def _find_next(self, attempts: int, asked_for: datetime | None) -> datetime:
@@ -119,7 +119,7 @@ class Heartbeat:
                 content=text,
                 timeout=_TIMEOUT_SECONDS,
             )
-        except CounterpartError as error:
+        except TargetError as error:
             hint = "" if error.cause is Cause.OUTAGE else " (setting heartbeat_url)"
             return f"{error}{hint}", error.retry_at
         problem = None if answer.cause is None else f"the service {say_status(answer.status)}"

@@ -36,7 +36,7 @@ class Outbox:
         data: Mapping[str, Any],
         urgent: bool = False,
         about: str | None = None,
-        claim_id: str | None = None,
+        pickup_id: str | None = None,
     ) -> str | None:
         """Writes the notice into the outbox, in the transaction of what it tells of.
 
@@ -54,7 +54,7 @@ class Outbox:
             body=message.body,
             urgent=urgent,
             about=about,
-            claim_id=claim_id,
+            pickup_id=pickup_id,
         )
 
     def post_digest(self, connection: Connection, owner_id: str, night: datetime) -> str | None:
@@ -79,7 +79,7 @@ class Outbox:
         dedupe_key: str,
         data: Mapping[str, Any],
         about: str | None = None,
-        claim_id: str | None = None,
+        pickup_id: str | None = None,
         but: str | None = None,
     ) -> list[str]:
         """A notice for each owner of the item (without the one named `but`), or for the operators: their ids.
@@ -97,7 +97,7 @@ class Outbox:
                 data=data,
                 urgent=urgent,
                 about=about,
-                claim_id=claim_id,
+                pickup_id=pickup_id,
             )
         return told
 

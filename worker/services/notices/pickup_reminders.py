@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 from vaultcore.database import Database
 from vaultcore.stored import do_apart
 from worker.domain.findings import Finding, expiry_level, find_unreadable, show_time_left
-from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
+from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.rows.waiting_pickups import UnreadPickup, WaitingPickup, list_waiting
 from worker.services.notices.outbox import Outbox
 
 _THRESHOLDS = (7, 3, 1, 0)
-"""Days before a claim ends at which its owner hears of it again."""
+"""Days before a pickup ends at which its owner hears of it again."""
 
 _WEEK = timedelta(days=7)
 """How often, where it has no end."""
@@ -26,8 +26,8 @@ class PickupReminders:
         self._clock = clock
 
     def chase(self) -> tuple[int, list[Finding]]:
-        """One notice for each threshold that a claim has crossed since the last one. To how many owners, and
-        which claims cannot be read.
+        """One notice for each threshold that a pickup has crossed since the last one. To how many owners, and
+        which pickups cannot be read.
         """
         now = self._clock()
         written, unreadable = 0, list[Finding]()
@@ -51,26 +51,26 @@ class PickupReminders:
         told = self._outbox.tell_owners(
             connection,
             pickup.item_id,
-            kind="claim-reminder",
+            kind="pickup-reminder",
             dedupe_key=f"claim:{pickup.id}:{level}",
             data={
                 "item": pickup.name,
-                "command": CLAIM_COMMAND,
-                "token": CLAIM_MARK,
+                "command": PICKUP_COMMAND,
+                "token": PICKUP_MARK,
                 "expires_at": pickup.expires_at,
                 "left": pickup.expires_at and show_time_left(pickup.expires_at, now),
                 "taken_by": pickup.taken_by,
                 "first": pickup.rotation_id is None,
             },
             about=pickup.id,
-            claim_id=pickup.id,
+            pickup_id=pickup.id,
         )
         return len(told)
 
 
 def _find(pickup: WaitingPickup | UnreadPickup, problem: str) -> Finding:
     return find_unreadable(
-        f"claims {pickup.id}",
+        f"pickups {pickup.id}",
         problem,
         item_id=pickup.item_id,
         item=str(pickup.name),

@@ -5,7 +5,7 @@ import hmac
 from vaultcore.crypto.keyring import Keyring
 
 
-def claim_token(keyring: Keyring, claim_id: str) -> str:
+def pickup_token(keyring: Keyring, pickup_id: str) -> str:
     """`clm_…_` and 32 hex digits that only the keyring can make: nothing to steal is stored."""
-    proof = hmac.digest(keyring.derive("claim"), claim_id.encode(), "sha256").hex()[:32]
-    return f"{claim_id}_{proof}"
+    proof = hmac.digest(keyring.derive("claim"), pickup_id.encode(), "sha256").hex()[:32]
+    return f"{pickup_id}_{proof}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from vaultcore.errors import CounterpartError, NightkeyError
+from vaultcore.errors import NightkeyError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.notices import Message
 from worker.domain.recipients import Recipient, RecipientRefusedError
@@ -15,7 +15,7 @@ from worker.rows.deliveries import Key
 
 
 class Sender(Protocol):
-    """Knows whom a route leads to, and sends to one of them; raises `CounterpartError` with a cause."""
+    """Knows whom a route leads to, and sends to one of them; raises `TargetError` with a cause."""
 
     def recipients(self, url: Secret) -> Sequence[Recipient]: ...
 
@@ -28,7 +28,7 @@ class Sender(Protocol):
 class SendJob:
     """One part of one delivery, ready to be sent. `tries`: this one included.
 
-    `draft`: the message as it may be kept, without the token of a claim. `stands_in`: as its row says.
+    `draft`: the message as it may be kept, without the token of a pickup. `stands_in`: as its row says.
     """
 
     key: Key
@@ -139,7 +139,7 @@ class SendPool:
                 job=job,
                 problem=str(error),
                 permanent=not error.can_retry,
-                away=isinstance(error, CounterpartError) and not error.acted,
+                away=isinstance(error, TargetError) and not error.acted,
                 alone=isinstance(error, RecipientRefusedError),
             )
         except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others

@@ -1,4 +1,4 @@
-"""Whether a rotation that a night opened may begin: windows, the first of its counterpart, the breaker."""
+"""Whether a rotation that a night opened may begin: windows, the first of its target, the breaker."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
-"""Rotations, advanced one step at a time by whoever claims them.
+"""Rotations, advanced one step at a time by whoever leases them.
 
-The flow of one step: claim (a conditional UPDATE with a lease) → act outside → commit the result with the new
-state, if the claim still holds. `worker.domain.saga` decides where to go from each result, and
+The flow of one step: lease (a conditional UPDATE) → act outside → commit the result with the new
+state, if the lease still holds. `worker.domain.saga` decides where to go from each result, and
 `worker.domain.rotation` what changes with it; what a step does is in `forward`, `value_tests` and `rollback`.
 """
 
@@ -18,10 +18,10 @@ from vaultcore.database import Database
 from vaultcore.errors import (
     Cause,
     ConflictError,
-    CounterpartError,
     NightkeyError,
     NotFoundError,
     TamperedError,
+    TargetError,
     Trouble,
     TroubleError,
     UnreadableError,
@@ -35,7 +35,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply
 from worker.domain.saga import Failure, State, Step, Transition
 from worker.outbound import held_at_most_until, permitted_by
-from worker.rotators.catalog import find_counterpart
+from worker.rotators.catalog import find_target
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotation_steps as step_rows
@@ -130,7 +130,7 @@ class Rotations:
         self._anchors.refuse_older()
         try:
             with self._database.write() as connection:
-                claimed = lease_rows.claim_rotation(
+                leased = lease_rows.lease_rotation(
                     connection, rotation_id, now=self._clock(), lease=self._lease
                 )
         except TamperedError as error:
@@ -139,27 +139,27 @@ class Rotations:
         except UnreadableError:  # nothing was written: the scan makes a finding of it
             _log.error("rotation.unreadable", rotation=rotation_id)
             return None
-        if claimed is None:
+        if leased is None:
             return None
-        log = _log.bind(rotation=claimed.id, item=claimed.item_id, state=claimed.state.value)
-        lease = Lease(self._database, claimed, lease=self._lease, clock=self._clock)
-        step = saga.next_step(claimed.state, hurried=claimed.hurried)
+        log = _log.bind(rotation=leased.id, item=leased.item_id, state=leased.state.value)
+        lease = Lease(self._database, leased, lease=self._lease, clock=self._clock)
+        step = saga.next_step(leased.state, emergency=leased.emergency)
         try:
             with lease, permitted_by(lease.check):
                 if step is not None:
-                    self._do(claimed, step)
+                    self._do(leased, step)
         except ConflictError as error:
             log.warning("rotation.conflict", problem=str(error))
             step = None
         except (KeyboardInterrupt, SystemExit):  # this process is told to stop in the middle of the step
-            self._give_back(claimed, lease)
+            self._give_back(leased, lease)
             raise
         with self._database.write() as connection:
             if step is None:
-                lease_rows.release_lease(connection, claimed)
+                lease_rows.release_lease(connection, leased)
             advanced = rotation_rows.get_rotation(connection, rotation_id)
         log.info("rotation.advanced", now=advanced.state.value, cause=advanced.last_cause)
-        return Advanced(rotation=advanced, moved=advanced.state is not claimed.state)
+        return Advanced(rotation=advanced, moved=advanced.state is not leased.state)
 
     def _refuse(self, rotation_id: str, error: TamperedError) -> None:
         """None of us wrote the rotation so: nothing is done by it before a person has looked. That is told."""
@@ -169,100 +169,100 @@ class Rotations:
             self._row_verification.record(connection, error)
             change_rows.put_off(connection, rotation_id, now + _TAMPERED_PAUSE)
 
-    def _give_back(self, claimed: Rotation, lease: Lease) -> None:
+    def _give_back(self, leased: Rotation, lease: Lease) -> None:
         """Unless a call is under way that nobody waits for: what is left of the lease is its time to arrive."""
         if not lease.has_acted:
             with self._database.write() as connection:
-                lease_rows.release_lease(connection, claimed)
+                lease_rows.release_lease(connection, leased)
 
-    def _do(self, claimed: Rotation, step: Step) -> None:
+    def _do(self, leased: Rotation, step: Step) -> None:
         """The step, and what it came to; whatever goes wrong in it has a cause."""
         item: Item | None = None
         try:
-            item = self._find_item(claimed.item_id)
-            with held_at_most_until(self._slack_ends(claimed, item)):
-                concluded = self._act(claimed, item, step)
-            self._commit(claimed, step, concluded)
+            item = self._find_item(leased.item_id)
+            with held_at_most_until(self._slack_ends(leased, item)):
+                concluded = self._act(leased, item, step)
+            self._commit(leased, step, concluded)
         except ConflictError:
             raise  # it was taken over: no outcome of the step
         except TamperedError as error:
-            self._commit(claimed, step, partial(self._conclusions.stop, claimed, step, error))
+            self._commit(leased, step, partial(self._conclusions.stop, leased, step, error))
             return
         except TroubleError as error:
             if error.trouble not in _OF_THE_STEP:
                 raise  # the database is away, or this machine has no room: as little
             failure = Failure(cause=Cause.MISTAKE, why=explain(error))
-        except CounterpartError as error:
+        except TargetError as error:
             failure = Failure(cause=error.cause, why=explain(error), retry_at=error.retry_at)
         except NightkeyError as error:
             failure = Failure(cause=Cause.MISTAKE, why=explain(error))
         except Exception as error:  # noqa: BLE001  # one bad item never stops the night
-            failure = _judge(error, claimed, step)
+            failure = _judge(error, leased, step)
         else:
             return
-        self._commit(claimed, step, partial(self._conclusions.fail, claimed, item, step, failure))
+        self._commit(leased, step, partial(self._conclusions.fail, leased, item, step, failure))
 
-    def _slack_ends(self, claimed: Rotation, item: Item | None) -> datetime:
-        since = claimed.failing_since or self._clock()
+    def _slack_ends(self, leased: Rotation, item: Item | None) -> datetime:
+        since = leased.failing_since or self._clock()
         return saga.slack_ends(since, None if item is None else item.expires_at, self._patience)
 
-    def _act(self, claimed: Rotation, item: Item | None, step: Step) -> _Conclude:
+    def _act(self, leased: Rotation, item: Item | None, step: Step) -> _Conclude:
         """Does the step's part outside, if it has one; what is left is for the transaction."""
         if item is None:
-            return partial(self._conclusions.cancel, claimed, Reason.of(Code.DELETED))
+            return partial(self._conclusions.cancel, leased, Reason.of(Code.DELETED))
         if step in (Step.EXPIRE, Step.ADMIT):
-            return self._begin(claimed, item, step)
-        stopped = self._stop_before(claimed, item, step)
+            return self._begin(leased, item, step)
+        stopped = self._stop_before(leased, item, step)
         if stopped is not None:
             return stopped
-        self._check_allowed(claimed, item)
-        unready = self._rollback.explain_unready(claimed, item) if step is Step.CREATE else None
+        self._check_allowed(leased, item)
+        unready = self._rollback.explain_unready(leased, item) if step is Step.CREATE else None
         if unready is not None:
-            return partial(self._conclusions.call_off, claimed, unready)
+            return partial(self._conclusions.call_off, leased, unready)
         if step is Step.WATCH:
-            return partial(self._conclusions.look, claimed, self._tests.show(claimed))
-        gated = step is Step.ACTIVATE and not claimed.one_way  # who has no value that works waits for no window
-        held = self._admission.hold_for_window(claimed, item) if gated else None
+            return partial(self._conclusions.look, leased, self._tests.show(leased))
+        gated = step is Step.ACTIVATE and not leased.one_way  # who has no value that works waits for no window
+        held = self._admission.hold_for_window(leased, item) if gated else None
         if held is not None:
-            return lambda _: wait(claimed, held)
-        return partial(self._conclusions.succeed, claimed, step, self._effects[step](claimed))
+            return lambda _: wait(leased, held)
+        return partial(self._conclusions.succeed, leased, step, self._effects[step](leased))
 
-    def _begin(self, claimed: Rotation, item: Item, step: Step) -> _Conclude:
+    def _begin(self, leased: Rotation, item: Item, step: Step) -> _Conclude:
         """Whether it begins at all: nothing was made yet."""
         if step is Step.EXPIRE:
-            return partial(self._conclusions.expire, claimed)
-        if item.version != claimed.old_number:
-            return partial(self._conclusions.cancel, claimed, Reason.of(Code.GIVEN_MEANWHILE))
-        return partial(self._conclusions.admit, claimed, item)
+            return partial(self._conclusions.expire, leased)
+        if item.version != leased.old_number:
+            return partial(self._conclusions.cancel, leased, Reason.of(Code.GIVEN_MEANWHILE))
+        return partial(self._conclusions.admit, leased, item)
 
-    def _stop_before(self, claimed: Rotation, item: Item, step: Step) -> _Conclude | None:
+    def _stop_before(self, leased: Rotation, item: Item, step: Step) -> _Conclude | None:
         """What it must not go on beside: a target that was not compared since a restore, or another value that
         a person gave.
         """
         untrue = self._comparison.hold(item)
         if untrue is not None:
-            return partial(self._conclusions.hold, claimed, untrue)
-        overtaken = claimed.is_overtaken(item.version)
-        if overtaken and not self._rollback.must_take_away(claimed):
-            return partial(self._conclusions.end_overtaken, claimed)
+            return partial(self._conclusions.hold, leased, untrue)
+        overtaken = leased.is_overtaken(item.version)
+        if overtaken and not self._rollback.must_take_away(leased):
+            return partial(self._conclusions.end_overtaken, leased)
         if overtaken and step is not Step.UNDO:
-            return partial(self._conclusions.take_away, claimed)
+            return partial(self._conclusions.take_away, leased)
         return None
 
-    def _check_allowed(self, claimed: Rotation, item: Item) -> None:
+    def _check_allowed(self, leased: Rotation, item: Item) -> None:
         """What no effect may follow: a step that keeps ending its worker, an approval that no longer holds,
         settings that lead somewhere else by now.
         """
         problem = None
-        leads_to = find_counterpart(item.policy)
-        cut_off = claimed.attempts - claimed.outages - claimed.polls - 1
-        before = claimed.state in saga.BEFORE_ACTIVATION
+        leads_to = find_target(item.policy)
+        cut_off = leased.attempts - leased.outages - leased.polls - 1
+        before = leased.state in saga.BEFORE_ACTIVATION
         if cut_off > _CUT_OFF_LIMIT:
             problem = Reason.of(Code.CUT_OFF, times=cut_off)
-        elif before and claimed.request_digest not in (None, digest_request(item)):
+        elif before and leased.request_digest not in (None, digest_request(item)):
             problem = Reason.of(Code.CHANGED_SINCE_APPROVAL)
-        elif None not in (claimed.counterpart, leads_to) and claimed.counterpart != leads_to:
-            problem = Reason.of(Code.LEADS_ELSEWHERE, now=leads_to, before=claimed.counterpart)
+        elif None not in (leased.target, leads_to) and leased.target != leads_to:
+            problem = Reason.of(Code.LEADS_ELSEWHERE, now=leads_to, before=leased.target)
         if problem is not None:
             raise ReasonedError(problem, cause=Cause.MISTAKE)
 
@@ -275,50 +275,50 @@ class Rotations:
 
     # The one place that commits
 
-    def _commit(self, claimed: Rotation, step: Step, conclude: _Conclude) -> None:
-        """Everything that follows from a try, in one transaction, if the claim still holds."""
+    def _commit(self, leased: Rotation, step: Step, conclude: _Conclude) -> None:
+        """Everything that follows from a try, in one transaction, if the lease still holds."""
         with self._database.write() as connection:
-            lease_rows.check_fence(connection, claimed, now=self._clock())
+            lease_rows.check_fence(connection, leased, now=self._clock())
             end = conclude(connection)
             if end.message:
                 step_rows.add_step(
                     connection,
-                    claimed.id,
+                    leased.id,
                     step=step.value,
                     result=end.result,
                     cause=None if end.cause is None else end.cause.value,
                     message=end.message,
                     at=self._clock(),
                 )
-            self._move(connection, claimed, end.to, end.values)
+            self._move(connection, leased, end.to, end.values)
         if end.scrub:
             self._database.scrub()
 
     def _move(
-        self, connection: Connection, claimed: Rotation, to: Transition, given: Mapping[str, object]
+        self, connection: Connection, leased: Rotation, to: Transition, given: Mapping[str, object]
     ) -> None:
         now = self._clock()
-        after = apply(claimed, to, now=now, **given)
-        lease_rows.release_rotation(connection, claimed, after, now=now)
-        if to.state is claimed.state:
+        after = apply(leased, to, now=now, **given)
+        lease_rows.release_rotation(connection, leased, after, now=now)
+        if to.state is leased.state:
             return
-        if claimed.night is not None and claimed.counterpart is not None and to.state in _ENDS:
-            rotation_rows.wake_queued(connection, claimed.night, claimed.counterpart, now)
+        if leased.night is not None and leased.target is not None and to.state in _ENDS:
+            rotation_rows.wake_queued(connection, leased.night, leased.target, now)
         self._audit.append(
             connection,
             at=now,
-            actor=claimed.id,
+            actor=leased.id,
             action=f"rotation.{to.state.value}",
-            subject=claimed.id,
-            item=claimed.item_id,
+            subject=leased.id,
+            item=leased.item_id,
         )
 
 
-def _judge(error: Exception, claimed: Rotation, step: Step) -> Failure:
+def _judge(error: Exception, leased: Rotation, step: Step) -> Failure:
     """What nobody raised on purpose: this machine has no room, which is waited out, or a mistake of ours."""
     trouble = explain_trouble(error, where=f"step {step}")
     if trouble is not None:
         return Failure(cause=Cause.OUTAGE if trouble.can_retry else Cause.MISTAKE, why=explain(trouble))
-    _log.error("rotation.unexpected", rotation=claimed.id, error=type(error).__name__)
+    _log.error("rotation.unexpected", rotation=leased.id, error=type(error).__name__)
     why = Reason.of(Code.UNEXPECTED, error=type(error).__name__, step=step.value)
     return Failure(cause=Cause.MISTAKE, why=why)

@@ -71,7 +71,7 @@ class Comparison:
     def compare_due(self, tell: Callable[[Compared], None] = lambda _: None) -> list[Compared]:
         """Compares whatever waits for it, one item after the other; several processes share the work.
 
-        A counterpart that was away is not asked again for the next of its items: that waits for the next time.
+        A target that was away is not asked again for the next of its items: that waits for the next time.
         """
         done: list[Compared] = []
         away: dict[str, Reason] = {}
@@ -80,7 +80,7 @@ class Comparison:
                 return done
         while True:
             with self._database.write() as connection:
-                item_id = comparison_rows.claim_next(connection, self._clock(), pause=_AGAIN)
+                item_id = comparison_rows.lease_next(connection, self._clock(), pause=_AGAIN)
             if item_id is None:
                 break
             compared = self.compare(item_id, away=away)
@@ -109,7 +109,7 @@ class Comparison:
     def compare(self, item_id: str, *, away: dict[str, Reason] | None = None) -> Compared | None:
         """Asks the target of one item and writes down what came of it. None: the item is gone.
 
-        `away`: counterparts that did not answer, by what they said; added to here.
+        `away`: targets that did not answer, by what they said; added to here.
         """
         item, problem = None, ""
         try:

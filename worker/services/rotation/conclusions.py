@@ -67,35 +67,35 @@ class Conclusions:
         self._limits = limits
         self._clock = clock
 
-    def cancel(self, claimed: Rotation, why: Reason, connection: Connection) -> Ending:
+    def cancel(self, leased: Rotation, why: Reason, connection: Connection) -> Ending:
         """Before anything was made, or after its item and every value of it went."""
-        self._rotation_notices.resolve(connection, claimed.item_id)
+        self._rotation_notices.resolve(connection, leased.item_id)
         to = Transition(state=State.CANCELLED, next_at=None)
         return Ending(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
 
-    def take_away(self, claimed: Rotation, connection: Connection) -> Ending:
+    def take_away(self, leased: Rotation, connection: Connection) -> Ending:
         """A person has given another value since: what was made and is not in use is taken away first."""
-        version = self._version_of(connection, claimed)
+        version = self._version_of(connection, leased)
         why = Reason.of(Code.GIVEN_TAKES_AWAY, version=version)
         to = Transition(state=State.UNDOING, next_at=self._clock())
         return Ending(to=to, result=StepResult.DONE, message=say(why), values={"last_error": why})
 
-    def end_overtaken(self, claimed: Rotation, connection: Connection) -> Ending:
+    def end_overtaken(self, leased: Rotation, connection: Connection) -> Ending:
         """A person has given another value since: it ends on that, and nothing of it has failed."""
-        version = self._vault.get(connection, claimed.item_id).version or 0
-        self._rollback.leave_behind(connection, claimed, actor=claimed.id)
-        self._rotation_notices.resolve(connection, claimed.item_id)
-        if claimed.new_number is not None and not claimed.by_owner:
-            self._rotation_notices.tell_overtaken(connection, claimed, version)
+        version = self._vault.get(connection, leased.item_id).version or 0
+        self._rollback.leave_behind(connection, leased, actor=leased.id)
+        self._rotation_notices.resolve(connection, leased.item_id)
+        if leased.new_number is not None and not leased.by_owner:
+            self._rotation_notices.tell_overtaken(connection, leased, version)
         why = Reason.of(Code.GIVEN_IN_USE, version=version)
         to = Transition(state=State.CANCELLED, next_at=None)
         values = {"last_cause": None, "last_error": why, "stuck_in": None}
         return Ending(to=to, result=StepResult.DONE, message=say(why), values=values, scrub=True)
 
-    def call_off(self, claimed: Rotation, why: Reason, connection: Connection) -> Ending:
+    def call_off(self, leased: Rotation, why: Reason, connection: Connection) -> Ending:
         """It cannot begin: there is nothing to take back, and its owners hear what is missing."""
-        self._rollback.call_off(connection, claimed)
-        self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, why)
+        self._rollback.call_off(connection, leased)
+        self._rotation_notices.tell_failure(connection, leased, State.CANCELLED, why)
         return Ending(
             to=Transition(state=State.CANCELLED, next_at=None),
             result=StepResult.FAILED,
@@ -104,66 +104,66 @@ class Conclusions:
             values={"last_cause": Cause.MISTAKE.value, "last_error": why},
         )
 
-    def hold(self, claimed: Rotation, hold: Hold, connection: Connection) -> Ending:
+    def hold(self, leased: Rotation, hold: Hold, connection: Connection) -> Ending:
         """After a restore: it neither goes on nor back before its target agrees, or a person has decided."""
         if hold.again_at is not None:
-            to = Transition(state=claimed.state, next_at=hold.again_at, waits_for=(hold.why,))
-            return wait(claimed, to)
-        self._rotation_notices.tell_failure(connection, claimed, State.STUCK, hold.why)
+            to = Transition(state=leased.state, next_at=hold.again_at, waits_for=(hold.why,))
+            return wait(leased, to)
+        self._rotation_notices.tell_failure(connection, leased, State.STUCK, hold.why)
         return Ending(
             to=Transition(state=State.STUCK, next_at=None),
             result=StepResult.FAILED,
             message=say(hold.why),
             cause=Cause.MISTAKE,
-            values={"stuck_in": claimed.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
+            values={"stuck_in": leased.state, "last_cause": Cause.MISTAKE.value, "last_error": hold.why},
         )
 
-    def stop(self, claimed: Rotation, step: Step, error: TamperedError, connection: Connection) -> Ending:
+    def stop(self, leased: Rotation, step: Step, error: TamperedError, connection: Connection) -> Ending:
         """What it would act by was changed behind the vault's back: it stays there, and a person looks."""
         self._row_verification.record(connection, error)
         begins, why = step in (Step.ADMIT, Step.EXPIRE), explain(error)
         state = State.CANCELLED if begins else State.STUCK
-        self._rotation_notices.tell_failure(connection, claimed, state, why)
+        self._rotation_notices.tell_failure(connection, leased, state, why)
         return Ending(
             to=Transition(state=state, next_at=None),
             result=StepResult.FAILED,
             message=str(error),
             cause=Cause.MISTAKE,
             values={
-                "stuck_in": None if begins else claimed.state,
+                "stuck_in": None if begins else leased.state,
                 "last_cause": Cause.MISTAKE.value,
                 "last_error": why,
             },
         )
 
-    def expire(self, claimed: Rotation, connection: Connection) -> Ending:
-        self._rotation_notices.tell_expired(connection, claimed)
+    def expire(self, leased: Rotation, connection: Connection) -> Ending:
+        self._rotation_notices.tell_expired(connection, leased)
         why = Reason.of(Code.NOBODY_APPROVED)
         to = Transition(state=State.CANCELLED, next_at=None)
         return Ending(to=to, result=StepResult.FAILED, message=say(why), values={"last_error": why})
 
-    def admit(self, claimed: Rotation, item: Item, connection: Connection) -> Ending:
-        to = self._admission.admit(connection, claimed, item)
+    def admit(self, leased: Rotation, item: Item, connection: Connection) -> Ending:
+        to = self._admission.admit(connection, leased, item)
         stopped = to.waits_for[0] if to.state is State.CANCELLED and to.waits_for else None
         return Ending(to=to, result=StepResult.DONE, values={"last_error": stopped} if stopped else {})
 
-    def look(self, claimed: Rotation, shown_by: str | None, connection: Connection) -> Ending:
+    def look(self, leased: Rotation, shown_by: str | None, connection: Connection) -> Ending:
         """A look at the consumers, and what follows from it, in one transaction. `shown_by`: the check that has
         accepted the new value and could have refused it.
 
         Whoever pins a consumer to the old version does so before it, and is waited for, or after it, and
         is refused.
         """
-        verdict = self._proofs.look(connection, claimed, shown=shown_by is not None)
+        verdict = self._proofs.look(connection, leased, shown=shown_by is not None)
         values: dict[str, object] = {"shown_by": shown_by}
         if verdict.widens:
-            self._proofs.let_go(connection, claimed)
+            self._proofs.let_go(connection, leased)
             values["widened_at"] = self._clock()
         if verdict.why is not None:
             values["last_error"] = verdict.why
-        self._rotation_notices.find_unproven(connection, claimed, verdict.standings)
+        self._rotation_notices.find_unproven(connection, leased, verdict.standings)
         reasons = say_all(verdict.waits_for)
-        news = verdict.state is not claimed.state or list(verdict.waits_for) != claimed.waits_for
+        news = verdict.state is not leased.state or list(verdict.waits_for) != leased.waits_for
         return Ending(
             to=Transition(state=verdict.state, next_at=verdict.next_at, waits_for=verdict.waits_for),
             result=StepResult.WAITS if reasons else StepResult.DONE,
@@ -173,53 +173,53 @@ class Conclusions:
             values=values,
         )
 
-    def succeed(self, claimed: Rotation, step: Step, done: Done, connection: Connection) -> Ending:
+    def succeed(self, leased: Rotation, step: Step, done: Done, connection: Connection) -> Ending:
         now = self._clock()
         done.record(connection)
-        overtaken = step is Step.UNDO and claimed.is_overtaken(self._version_of(connection, claimed))
+        overtaken = step is Step.UNDO and leased.is_overtaken(self._version_of(connection, leased))
         if overtaken and done.again_at is None:
-            ended = self.end_overtaken(claimed, connection)
+            ended = self.end_overtaken(leased, connection)
             return replace(ended, message=f"{done.message}; {ended.message}")
         if step is Step.UNDO and not overtaken:
-            why = claimed.last_error or Reason.of(Code.UNKNOWN)
-            self._rotation_notices.tell_failure(connection, claimed, State.ROLLED_BACK, why)
+            why = leased.last_error or Reason.of(Code.UNKNOWN)
+            self._rotation_notices.tell_failure(connection, leased, State.ROLLED_BACK, why)
         if done.again_at is not None:
-            to = Transition(state=claimed.state, next_at=done.again_at, waits_for=done.waits_for)
+            to = Transition(state=leased.state, next_at=done.again_at, waits_for=done.waits_for)
             return Ending(to=to, result=StepResult.WAITS, message=done.message, scrub=done.scrub)
         values: dict[str, object] = {}
         if step is Step.ACTIVATE:
             values["activated_at"] = now
         if step is Step.DISCARD:
-            values |= {"candidates": claimed.candidates + 1, "shown_by": None}
+            values |= {"candidates": leased.candidates + 1, "shown_by": None}
         elif step is not Step.UNDO:
             values |= {"last_cause": None, "last_error": None}
         to = saga.after_success(step, now)
         if to.state is State.DONE:
-            self._rotation_notices.resolve(connection, claimed.item_id)
-            self._rotation_notices.tell_done(connection, claimed)
+            self._rotation_notices.resolve(connection, leased.item_id)
+            self._rotation_notices.tell_done(connection, leased)
         return Ending(to=to, result=StepResult.DONE, message=done.message, values=values, scrub=done.scrub)
 
     def fail(
-        self, claimed: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
+        self, leased: Rotation, item: Item | None, step: Step, failure: Failure, connection: Connection
     ) -> Ending:
         now = self._clock()
         to = saga.after_failure(
             step,
-            claimed.state,
+            leased.state,
             failure,
-            progress=claimed.progress,
+            progress=leased.progress,
             limits=self._limits if item is None else _limits_of(item, self._limits),
             now=now,
         )
-        values = count_failure(claimed, failure, to, now=now)
-        if to.state is State.STUCK and item is not None and claimed.is_overtaken(item.version):
+        values = count_failure(leased, failure, to, now=now)
+        if to.state is State.STUCK and item is not None and leased.is_overtaken(item.version):
             given = Reason.of(Code.GIVEN_NOT_GONE, version=item.version, why=failure.why)
             failure = replace(failure, why=given)
         if to.state is State.STUCK:
             values["last_error"] = failure.why
-            self._rotation_notices.tell_failure(connection, claimed, State.STUCK, failure.why)
+            self._rotation_notices.tell_failure(connection, leased, State.STUCK, failure.why)
         if to.state is State.CANCELLED:
-            self._rotation_notices.tell_failure(connection, claimed, State.CANCELLED, failure.why)
+            self._rotation_notices.tell_failure(connection, leased, State.CANCELLED, failure.why)
         return Ending(
             to=to,
             result=StepResult.RETRY if to.retries or to.polls else StepResult.FAILED,
@@ -228,15 +228,15 @@ class Conclusions:
             values=values,
         )
 
-    def _version_of(self, connection: Connection, claimed: Rotation) -> int | None:
-        return self._vault.get(connection, claimed.item_id).version
+    def _version_of(self, connection: Connection, leased: Rotation) -> int | None:
+        return self._vault.get(connection, leased.item_id).version
 
 
-def wait(claimed: Rotation, held: Transition) -> Ending:
-    news = list(held.waits_for) != claimed.waits_for
+def wait(leased: Rotation, held: Transition) -> Ending:
+    news = list(held.waits_for) != leased.waits_for
     message = f"waits for {say_all(held.waits_for)}" if news else ""
     return Ending(to=held, result=StepResult.WAITS, message=message)
 
 
 def _limits_of(item: Item, limits: Limits) -> Limits:
-    return replace(limits, settle=item.policy.settle, renew=item.policy.renew)
+    return replace(limits, propagation=item.policy.propagation, renew=item.policy.renew)

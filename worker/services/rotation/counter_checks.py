@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker.domain.checks import Sight, digest_check
@@ -32,7 +32,7 @@ class CounterChecks:
         def ask(made: Secret) -> Sight:
             try:
                 rotator.verify(job, made)
-            except CounterpartError as error:
+            except TargetError as error:
                 return Sight.SEES if error.cause is Cause.REJECTED else Sight.UNKNOWN
             return Sight.BLIND
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from vaultcore.database import Database
 from vaultcore.external_ids import pick_in_use
 from vaultcore.model import Item, Policy
-from worker.rotators.catalog import find_counterpart
+from worker.rotators.catalog import find_target
 
 Counts = Callable[[Connection, str], bool]
 """Whether the ids of that item are of the service that is asked."""
@@ -62,7 +62,7 @@ class IdsInUse(AbstractSet[str]):
 
 
 def share_ids(one: Item, other: Item) -> bool:
-    """Whether an id means the same for both: at one counterpart, by the name that a policy gives it or by the
+    """Whether an id means the same for both: at one target, by the name that a policy gives it or by the
     rotator's own. One that is not known may be any.
     """
     if one.id == other.id:
@@ -72,5 +72,5 @@ def share_ids(one: Item, other: Item) -> bool:
 
 
 def _find_sides(policy: Policy) -> frozenset[str | None]:
-    sides = (find_counterpart(policy), find_counterpart(replace(policy, counterpart=None)))
+    sides = (find_target(policy), find_target(replace(policy, target=None)))
     return frozenset(None if side is None else side.lower() for side in sides)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from vaultcore import rules
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.model import Item, Kind
 from vaultcore.rules import show_duration
 from vaultcore.secret import Secret
@@ -21,7 +21,7 @@ from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.commands import value_command
 from worker.domain.ends import check_ahead, decide_end
-from worker.domain.notices import CLAIM_COMMAND, CLAIM_MARK
+from worker.domain.notices import PICKUP_COMMAND, PICKUP_MARK
 from worker.domain.proof import LOOK_AGAIN, stand_check
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
@@ -148,7 +148,7 @@ class ForwardSteps:
             if canary_id is not None:
                 change_rows.change_rotation(connection, rotation, replace(rotation, canary_id=canary_id))
             if item.kind is Kind.API_KEY:
-                self._open_claim(connection, item, rotation)
+                self._open_pickup(connection, item, rotation)
 
         return Done(
             message=f"version {new} is current, version {old} {_say_old(rotation, overlaps)}", record=record
@@ -190,7 +190,7 @@ class ForwardSteps:
             return True
         try:
             return _find_refusal(rotator, job, job.old) is not None
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is Cause.OUTAGE:  # nothing has begun: it is waited out before anything is asked for
                 raise
             return False
@@ -231,10 +231,10 @@ class ForwardSteps:
 
     def _ask(self, rotation: Rotation, rotator: Rotator, job: Job, number: int) -> Candidate:
         """A candidate; where the answer is a plain no, or nobody was asked, nothing was made: stored too."""
-        failure: CounterpartError
+        failure: TargetError
         try:
             return rotator.create(job)
-        except CounterpartError as error:
+        except TargetError as error:
             failure = error
         if not failure.acted:
             with self._database.write() as connection:
@@ -247,22 +247,22 @@ class ForwardSteps:
         """What is refused here is what lets us in, and not the value: a person must mend that. Where the old
         value is gone by then all the same, nobody is to be led back to it: stored, too.
         """
-        failure: CounterpartError
+        failure: TargetError
         try:
             return rotator.revoke(job)
-        except CounterpartError as error:
+        except TargetError as error:
             failure = error
         if failure.cause is Cause.REJECTED:
-            failure = CounterpartError(str(failure), cause=Cause.MISTAKE)
+            failure = TargetError(str(failure), cause=Cause.MISTAKE)
         if failure.cause is Cause.MISTAKE and not rotation.is_old_dead and _is_gone(rotator, job):
             with self._database.write() as connection:
                 lease_rows.check_fence(connection, rotation, now=self._clock())
                 change_rows.change_rotation(connection, rotation, replace(rotation, old_dead=True))
         raise failure
 
-    def _open_claim(self, connection: Connection, item: Item, rotation: Rotation) -> None:
-        expires_at = None if rotation.hurried else self._clock() + item.policy.claim
-        claim_id = self._pickups.open(
+    def _open_pickup(self, connection: Connection, item: Item, rotation: Rotation) -> None:
+        expires_at = None if rotation.emergency else self._clock() + item.policy.pickup
+        pickup_id = self._pickups.open(
             connection,
             item_id=item.id,
             number=rotation.new_number or 0,
@@ -272,17 +272,17 @@ class ForwardSteps:
         self._outbox.tell_owners(
             connection,
             item.id,
-            kind="claim",
-            dedupe_key=f"claim:{claim_id}",
+            kind="pickup",
+            dedupe_key=f"claim:{pickup_id}",
             data={
                 "item": item.name,
-                "command": CLAIM_COMMAND,
-                "token": CLAIM_MARK,
+                "command": PICKUP_COMMAND,
+                "token": PICKUP_MARK,
                 "overlap": show_duration(rules.overlap_of(item.policy, item.life)),
                 "expires_at": expires_at,
             },
-            about=claim_id,
-            claim_id=claim_id,
+            about=pickup_id,
+            pickup_id=pickup_id,
         )
 
     def _check_new(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> None:
@@ -324,7 +324,7 @@ def _check_value(value: Secret, item: Item) -> None:
     except InvalidInputError as error:
         problem = str(error)
     if problem:
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 def _is_gone(rotator: Rotator, job: Job) -> bool:
@@ -333,17 +333,17 @@ def _is_gone(rotator: Rotator, job: Job) -> bool:
         return False
     try:
         return _find_refusal(rotator, job, job.old) is not None
-    except CounterpartError:
+    except TargetError:
         return False
 
 
-def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> CounterpartError | None:
+def _find_refusal(rotator: Rotator, job: Job, value: Secret) -> TargetError | None:
     """Whether the other side refuses a value that it had accepted: only what it says twice is believed."""
-    refusal: CounterpartError | None = None
+    refusal: TargetError | None = None
     for _ in range(_REFUSALS):
         try:
             rotator.verify(job, value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is not Cause.REJECTED:
                 raise
             refusal = error

@@ -66,7 +66,7 @@ class Jobs:
         return item, make_discreet(load_rotator(rotation.rotator))
 
     def explain_unready(self, rotation: Rotation, item: Item) -> Reason | None:
-        """What it lacks to begin: somebody here who reads what it replaces (unless it is in a hurry), a
+        """What it lacks to begin: somebody here who reads what it replaces (unless it is in an emergency), a
         package, settings that fit, or the value of an item that these name. None: nothing.
         """
         try:
@@ -79,7 +79,7 @@ class Jobs:
                 for reference in self._references.of_consumer(connection, item.id)
                 if reference.node_id == ROTATOR_NODE
             }
-            unread = not rotation.hurried and self._vault.is_unread(connection, item)
+            unread = not rotation.emergency and self._vault.is_unread(connection, item)
             lacking = [
                 lack
                 for name, item_id in named.items()
@@ -178,7 +178,7 @@ class Jobs:
         return Asking(job=job, values=values, known=known)
 
     def _hold(self, item: Item, new_number: int | None) -> IdsInUse:
-        """What is in use at this counterpart, but the version that is this rotation's to take away."""
+        """What is in use at this target, but the version that is this rotation's to take away."""
         beside = None if new_number is None else (item.id, new_number)
 
         def counts(connection: Connection, item_id: str) -> bool:
@@ -204,7 +204,7 @@ class Jobs:
 
 
 def _check_order(rotation: Rotation, old: Version | None, new: Version | None) -> None:
-    step = next_step(rotation.state, hurried=rotation.hurried)
+    step = next_step(rotation.state, emergency=rotation.emergency)
     problem = step and explain_forbidden(
         step,
         old=None if old is None else old.stage,

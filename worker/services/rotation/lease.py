@@ -19,21 +19,21 @@ _RENEWALS = 3
 
 
 class Lease:
-    """Held from a claim to the commit of its result. A process that stalls stops renewing it, loses the
+    """Held from taking it to the commit of its result. A process that stalls stops renewing it, loses the
     rotation to another, and is refused when it wakes: its calls here, its commits by the fence.
     """
 
     def __init__(
-        self, database: Database, claimed: Rotation, *, lease: timedelta, clock: Callable[[], datetime]
+        self, database: Database, leased: Rotation, *, lease: timedelta, clock: Callable[[], datetime]
     ) -> None:
         self._database = database
-        self._claimed = claimed
+        self._leased = leased
         self._lease = lease
         self._clock = clock
         self._over = threading.Event()
         self.has_acted = False
         """Whether a call to the outside was let through: it may be under way when its caller is gone."""
-        self._thread = threading.Thread(target=self._renew, name=f"lease-{claimed.id}", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name=f"lease-{leased.id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -48,9 +48,9 @@ class Lease:
     def check(self) -> None:
         """Before a call to the outside: `ConflictError` for who no longer holds the rotation."""
         with self._database.read() as connection:
-            held = lease_rows.is_held(connection, self._claimed, now=self._clock())
+            held = lease_rows.is_held(connection, self._leased, now=self._clock())
         if not held:
-            raise ConflictError(f"rotation {self._claimed.id} was taken over by another worker")
+            raise ConflictError(f"rotation {self._leased.id} was taken over by another worker")
         self.has_acted = True
 
     def _renew(self) -> None:
@@ -58,10 +58,10 @@ class Lease:
             try:
                 with self._database.write() as connection:
                     renewed = lease_rows.renew_lease(
-                        connection, self._claimed, now=self._clock(), lease=self._lease
+                        connection, self._leased, now=self._clock(), lease=self._lease
                     )
             except Exception as error:  # noqa: BLE001  # the next renewal comes in time, or the lease lapses
-                _log.warning("lease.not-renewed", rotation=self._claimed.id, error=type(error).__name__)
+                _log.warning("lease.not-renewed", rotation=self._leased.id, error=type(error).__name__)
             else:
                 if not renewed:
                     return

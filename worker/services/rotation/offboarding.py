@@ -61,7 +61,7 @@ class LeftItem:
 class Departure:
     id: str
     name: str
-    hurried: bool
+    emergency: bool
     began_at: datetime
     finished_at: datetime | None
     items: list[LeftItem]
@@ -98,7 +98,7 @@ class Offboarding:
         with self._database.read() as connection:
             return self._readable(connection, name)
 
-    def begin(self, name: str, *, hurried: bool, actor: str) -> Departure:
+    def begin(self, name: str, *, emergency: bool, actor: str) -> Departure:
         """Stores what is to be replaced; one that is under way for that name goes on.
 
         Their routes are taken away first: what is told of the new values, and what collects one, goes to their
@@ -108,13 +108,13 @@ class Offboarding:
         with self._database.write() as connection:
             found = departure_rows.find_open(connection, name)
             if found is not None:
-                if hurried and not found.hurried:
-                    departure_rows.set_hurried(connection, found.id)
+                if emergency and not found.emergency:
+                    departure_rows.set_emergency(connection, found.id)
                 return self._read(connection, found.id)
             readable = self._readable(connection, name)
             self._take_routes(connection, name, actor)
             departure_id = new_id("dpt", now)
-            departure_rows.add(connection, departure_id, name=name, asked_by=actor, hurried=hurried, at=now)
+            departure_rows.add(connection, departure_id, name=name, asked_by=actor, emergency=emergency, at=now)
             left = [(item.id, item.name, item.version or 0) for item in readable]
             departure_rows.add_items(connection, departure_id, left)
             self._tell_owners(connection, departure_id, name, readable)
@@ -137,7 +137,7 @@ class Offboarding:
         None: there is none. What cannot be opened is passed over, and says why when it is read again.
         """
         wanted = {Fate.TO_DO, Fate.FAILED, Fate.UNDER_WAY}
-        if departure.hurried:
+        if departure.emergency:
             wanted.add(Fate.OVERLAPS)
         with self._database.read() as connection:
             listed = self._read(connection, departure.id)
@@ -145,8 +145,8 @@ class Offboarding:
             if left.position <= after or left.fate not in wanted:
                 continue
             try:
-                if departure.hurried:
-                    rotation = self._opening.request_hurried(left.item_id, asked_by=actor)
+                if departure.emergency:
+                    rotation = self._opening.request_emergency(left.item_id, asked_by=actor)
                 else:
                     rotation = self._request(left, actor, in_freeze=in_freeze)
             except (RefusedError, NotFoundError):
@@ -200,7 +200,7 @@ class Offboarding:
             unread = self._vault.is_unread(connection, item)
         frozen = None if in_freeze else self._opening.explain_freeze(item)
         if unread and frozen is None and item.policy.mode is not Mode.NOTIFY:
-            return self._opening.request_hurried(left.item_id, asked_by=actor)
+            return self._opening.request_emergency(left.item_id, asked_by=actor)
         try:
             return self._opening.request(left.item_id, asked_by=actor, in_freeze=in_freeze)
         except ConflictError:  # one is open already: it is followed
@@ -232,7 +232,7 @@ class Offboarding:
         return Departure(
             id=stored.id,
             name=stored.name,
-            hurried=stored.hurried,
+            emergency=stored.emergency,
             began_at=stored.began_at,
             finished_at=stored.finished_at,
             items=[self._stand(connection, stored, left) for left in listed],
@@ -287,7 +287,7 @@ class Offboarding:
 
 def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -> tuple[Fate, str]:
     """Of an item that is being replaced: `kept` are the versions that they know and that are still there."""
-    if is_moving(rotation.state, rotation.waits_for, hurried=rotation.hurried):
+    if is_moving(rotation.state, rotation.waits_for, emergency=rotation.emergency):
         return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
     if all(version.stage is Stage.PREVIOUS for version in kept):
         reasons = say_all(rotation.waits_for) or rotation.state
@@ -305,9 +305,9 @@ def _first_known(item: Item) -> int:
 
 
 def _had_value_in_hand(action: str, details: Mapping[str, Any]) -> bool:
-    """Whether who did this gave the value, was shown it, or collected it by a claim."""
+    """Whether who did this gave the value, was shown it, or collected it by a pickup."""
     return (
         action == "item.create"
         or (action == "item.update" and details.get("new_value") is True)
-        or (action == "version.reveal" and details.get("purpose") == Purpose.CLAIM.value)
+        or (action == "version.reveal" and details.get("purpose") in (Purpose.PICKUP.value, "claim"))
     )

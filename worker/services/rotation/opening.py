@@ -1,4 +1,4 @@
-"""Rotations are opened here: by the night, by hand, and in a hurry."""
+"""Rotations are opened here: by the night, by hand, and in an emergency."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 from worker.domain.windows import Window, open_until, parse_window
-from worker.rotators.catalog import find_counterpart
+from worker.rotators.catalog import find_target
 from worker.rows import rotation_changes as change_rows
 from worker.rows import rotation_leases as lease_rows
 from worker.rows import rotations as rotation_rows
@@ -65,10 +65,10 @@ class Opening:
         asked_by: str,
         night: datetime | None = None,
         begins_at: datetime | None = None,
-        hurried: bool = False,
+        emergency: bool = False,
     ) -> Rotation:
         """Opens a rotation in the caller's transaction; `ConflictError` if one is open. Refused where nothing
-        here could read the new value, unless the old one must go in a hurry.
+        here could read the new value, unless the old one must go in an emergency.
 
         `requested` waits for approval and expires; what a night opens keeps to windows and freezes.
         """
@@ -79,7 +79,7 @@ class Opening:
                 f"{item.name} has no rotator: only its owner can replace it, with "
                 f"`{replace_command(item.name, item.policy.lifetime)}`"
             )
-        if not hurried and self._vault.is_unread(connection, item):
+        if not emergency and self._vault.is_unread(connection, item):
             raise RefusedError(say(unread_rotation(item.name)))
         self._comparison.refuse_differing(connection, item)
         now = self._clock()
@@ -89,12 +89,12 @@ class Opening:
             item_id=item.id,
             item=item.name,
             rotator=item.policy.rotator,
-            counterpart=find_counterpart(item.policy),
+            target=find_target(item.policy),
             state=state,
             reason=reason,
             asked_by=asked_by,
             request_digest=digest_request(item) if requested else None,
-            hurried=hurried,
+            emergency=emergency,
             gated=night is not None,
             night=night,
             old_number=item.version,
@@ -103,7 +103,7 @@ class Opening:
             created_at=now,
         )
         change_rows.insert_rotation(connection, rotation)
-        self._note(connection, rotation, "rotation.open", asked_by, reason=say(reason), hurried=hurried)
+        self._note(connection, rotation, "rotation.open", asked_by, reason=say(reason), emergency=emergency)
         if requested:
             self._rotation_notices.ask_approval(connection, rotation, expires_at=rotation.next_at or now)
         return rotation
@@ -119,7 +119,7 @@ class Opening:
             item_id=item.id,
             item=item.name,
             rotator=item.policy.rotator or "",
-            counterpart=find_counterpart(item.policy),
+            target=find_target(item.policy),
             state=State.RETIRING,
             reason=Reason.of(Code.BY_OWNER),
             asked_by=asked_by,
@@ -161,10 +161,10 @@ class Opening:
                 asked_by=asked_by,
             )
 
-    def request_hurried(self, name: str, *, asked_by: str) -> Rotation:
-        """A rotation in a hurry: no consumer is tested, nothing overlaps, windows and freezes do not hold.
+    def request_emergency(self, name: str, *, asked_by: str) -> Rotation:
+        """A rotation in an emergency: no consumer is tested, nothing overlaps, windows and freezes do not hold.
 
-        One that is open is hurried: before its activation it replaces the value, after it it takes the
+        One that is open is emergency: before its activation it replaces the value, after it it takes the
         old one away. `RefusedError` where one goes back or is stuck.
         """
         self._anchors.refuse_older()
@@ -179,10 +179,10 @@ class Opening:
                     state=State.REQUESTED if item.policy.four_eyes else State.PLANNED,
                     reason=Reason.of(Code.COMPROMISED),
                     asked_by=asked_by,
-                    hurried=True,
+                    emergency=True,
                 )
             if found.state in NOT_BEGUN:
-                return self._begin_now(connection, found, item, asked_by=asked_by, hurried=True)
+                return self._begin_now(connection, found, item, asked_by=asked_by, emergency=True)
             if item.policy.four_eyes:
                 raise RefusedError(
                     f"{item.name} is {found.state}, and its policy wants four eyes: end {found.id} first "
@@ -193,9 +193,9 @@ class Opening:
                 change_rows.change_rotation(
                     connection,
                     taken,
-                    replace(taken, hurried=True, gated=False, next_at=self._clock(), waits_for=[]),
+                    replace(taken, emergency=True, gated=False, next_at=self._clock(), waits_for=[]),
                 )
-                self._note(connection, found, "rotation.hurry", asked_by)
+                self._note(connection, found, "rotation.emergency", asked_by)
                 return rotation_rows.get_rotation(connection, found.id)
             raise RefusedError(
                 f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
@@ -223,7 +223,7 @@ class Opening:
             )
 
     def _begin_now(
-        self, connection: Connection, found: Rotation, item: Item, *, asked_by: str, hurried: bool = False
+        self, connection: Connection, found: Rotation, item: Item, *, asked_by: str, emergency: bool = False
     ) -> Rotation:
         """What the night has planned is asked for by a person: it begins, or waits for another's approval."""
         now = self._clock()
@@ -237,13 +237,13 @@ class Opening:
                 state=State.REQUESTED if asks else State.PLANNED,
                 asked_by=asked_by,
                 request_digest=digest_request(item) if asks else None,
-                hurried=hurried,
+                emergency=emergency,
                 gated=False,
                 next_at=now + item.policy.approval if asks else now,
                 waits_for=[_APPROVAL] if asks else [],
             ),
         )
-        self._note(connection, found, "rotation.begin-now", asked_by, hurried=hurried)
+        self._note(connection, found, "rotation.begin-now", asked_by, emergency=emergency)
         begun = rotation_rows.get_rotation(connection, found.id)
         if asks:
             self._rotation_notices.ask_approval(connection, begun, expires_at=now + item.policy.approval)

@@ -1,4 +1,4 @@
-"""Claims: who may collects a key that was generated while nobody looked, and the answer may be lost.
+"""Pickups: who may collects a key that was generated while nobody looked, and the answer may be lost.
 
 The key is kept sealed until it has arrived for sure. Who began to collect it is written down before they see
 it; that it arrived, after it was written; and until its first use, or for an hour, it may be repeated.
@@ -21,13 +21,13 @@ from vaultcore.secret import Secret
 from vaultcore.vault import Created, Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word
-from worker.domain.notices import CLAIM_COMMAND
+from worker.domain.notices import PICKUP_COMMAND
 from worker.domain.pickups import REPEATS_FOR, Pickup, Refusal, judge_pickup
 from worker.domain.saga import WATCHED
 from worker.rows import pickups as pickup_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.notices.outbox import Outbox
-from worker.services.notices.pickup_token import claim_token
+from worker.services.notices.pickup_token import pickup_token
 
 _UNKNOWN = "no key waits for that token: it was taken back after its time, or mistyped"
 _PAGE = 200
@@ -37,7 +37,7 @@ _PAGE = 200
 class Collected:
     """A key on its way to who collects it."""
 
-    claim_id: str
+    pickup_id: str
     item_id: str
     item: str
     version: int
@@ -45,7 +45,7 @@ class Collected:
 
 
 class Pickups:
-    """Opens a claim with the version it is for, and honours its token for one person."""
+    """Opens a pickup with the version it is for, and honours its token for one person."""
 
     def __init__(
         self,
@@ -81,10 +81,10 @@ class Pickups:
         `taken_by`: who is about to be shown the key, and collects it alone.
         """
         now = self._clock()
-        claim_id = new_id("clm", now)
+        pickup_id = new_id("clm", now)
         pickup_rows.add(
             connection,
-            claim_id,
+            pickup_id,
             item_id=item_id,
             number=number,
             rotation_id=rotation_id,
@@ -93,7 +93,7 @@ class Pickups:
             taken_by=taken_by,
             taken_at=None if taken_by is None else now,
         )
-        return claim_id
+        return pickup_id
 
     def keep_first(self, connection: Connection, created: Created, *, actor: str) -> Collected | None:
         """The key of an item that is being created, for its creator to be shown; None: it has none.
@@ -104,10 +104,10 @@ class Pickups:
             return None
         item, number = created.item, created.item.version
         self._versions.keep_value(connection, item.id, number, created.key)
-        claim_id = self.open(
+        pickup_id = self.open(
             connection, item_id=item.id, number=number, rotation_id=None, expires_at=None, taken_by=actor
         )
-        return Collected(claim_id=claim_id, item_id=item.id, item=item.name, version=number, key=created.key)
+        return Collected(pickup_id=pickup_id, item_id=item.id, item=item.name, version=number, key=created.key)
 
     def check_first(self, connection: Connection, name: str, *, actor: str) -> None:
         """Before an item is created: `RefusedError` with the way to its key, where this person did so already
@@ -116,7 +116,7 @@ class Pickups:
         found = pickup_rows.of_first_key(connection, name)
         if found is not None and judge_pickup(found, actor=actor, now=self._clock()) is None:
             raise RefusedError(
-                f"you created {name} already: `{CLAIM_COMMAND}` shows its key again, "
+                f"you created {name} already: `{PICKUP_COMMAND}` shows its key again, "
                 f"with the token {self.token(found.id)}"
             )
 
@@ -126,27 +126,27 @@ class Pickups:
         `RefusedError` for everybody else, and once it was used or is kept no longer: by whom it was collected,
         when, and what to do.
         """
-        claim_id = self._read(token)
+        pickup_id = self._read(token)
         refusal = ""
         with self._database.write() as connection:
-            pickup = pickup_rows.find(connection, claim_id)
+            pickup = pickup_rows.find(connection, pickup_id)
             if pickup is None:
                 raise RefusedError(_UNKNOWN)
             why = judge_pickup(pickup, actor=actor, now=self._clock())
-            if why is None and not pickup_rows.take(connection, claim_id, by=actor, at=self._clock()):
+            if why is None and not pickup_rows.take(connection, pickup_id, by=actor, at=self._clock()):
                 why = Refusal.OTHERS
-                pickup = pickup_rows.find(connection, claim_id) or pickup
+                pickup = pickup_rows.find(connection, pickup_id) or pickup
             if why is not None:
                 refusal = self._explain(connection, pickup, why)
-                self._note(connection, "claim.refuse", actor, pickup, why=why.value)
+                self._note(connection, "pickup.refuse", actor, pickup, why=why.value)
             else:
                 key = self._versions.reveal(
-                    connection, pickup.item_id, pickup.number, purpose=Purpose.CLAIM, actor=actor
+                    connection, pickup.item_id, pickup.number, purpose=Purpose.PICKUP, actor=actor
                 )
         if refusal:
             raise RefusedError(refusal)
         collected = Collected(
-            claim_id=claim_id,
+            pickup_id=pickup_id,
             item_id=pickup.item_id,
             item=pickup.item or pickup.item_id,
             version=pickup.number,
@@ -164,11 +164,11 @@ class Pickups:
         now = self._clock()
         with self._database.write() as connection:
             rotation_rows.wake_watching(connection, [collected.item_id], now)  # rotations before the audit head
-            arrived = pickup_rows.arrive(connection, collected.claim_id, at=now)
-            pickup = pickup_rows.find(connection, collected.claim_id)
+            arrived = pickup_rows.arrive(connection, collected.pickup_id, at=now)
+            pickup = pickup_rows.find(connection, collected.pickup_id)
             if arrived and pickup is not None:
                 self._outbox.withdraw(connection, pickup.id)
-                self._note(connection, "claim.arrive", actor, pickup)
+                self._note(connection, "pickup.arrive", actor, pickup)
         if pickup is None or pickup.arrived_at is None:
             raise RefusedError(
                 f"the key of {collected.item} was taken back at the same moment: it opens nothing"
@@ -177,8 +177,8 @@ class Pickups:
     def end_used(self, connection: Connection, item_id: str, number: int, *, actor: str) -> bool:
         """A caller presented the key, so somebody has it. Whether a value went: then scrub."""
         ended = pickup_rows.end_used(connection, item_id, number, at=self._clock())
-        for claim_id in ended:
-            self._outbox.withdraw(connection, claim_id)
+        for pickup_id in ended:
+            self._outbox.withdraw(connection, pickup_id)
         if ended:
             self._versions.forget_value(connection, item_id, number, actor=actor, reason="it was used")
         return bool(ended)
@@ -216,21 +216,21 @@ class Pickups:
 
     def withdraw(self, connection: Connection, rotation_id: str) -> None:
         """The rotation was taken back: its key is not there to be collected any more."""
-        for claim_id in pickup_rows.take_back(connection, rotation_id, at=self._clock()):
-            self._outbox.withdraw(connection, claim_id)
+        for pickup_id in pickup_rows.take_back(connection, rotation_id, at=self._clock()):
+            self._outbox.withdraw(connection, pickup_id)
 
-    def token(self, claim_id: str) -> str:
-        return claim_token(self._keyring, claim_id)
+    def token(self, pickup_id: str) -> str:
+        return pickup_token(self._keyring, pickup_id)
 
     # Inside
 
     def _read(self, token: str) -> str:
-        """The id of the claim that the token is for; what is not text at all is no token either."""
+        """The id of the pickup that the token is for; what is not text at all is no token either."""
         given = token.strip()
-        claim_id, _, _ = given.rpartition("_")
-        if not given.isascii() or not hmac.compare_digest(self.token(claim_id).encode(), given.encode()):
+        pickup_id, _, _ = given.rpartition("_")
+        if not given.isascii() or not hmac.compare_digest(self.token(pickup_id).encode(), given.encode()):
             raise RefusedError(_UNKNOWN)
-        return claim_id
+        return pickup_id
 
     def _explain(self, connection: Connection, pickup: Pickup, why: Refusal) -> str:
         """In one line: what became of the key, and what to type."""

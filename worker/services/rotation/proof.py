@@ -65,7 +65,7 @@ class ConsumerProofs:
         """What follows from the consumers as they are now. `shown`: a check that can fail has accepted the new
         value.
 
-        `CounterpartError` if a production run rejected the new value: its cause is `REJECTED`.
+        `TargetError` if a production run rejected the new value: its cause is `REJECTED`.
         """
         now = self._clock()
         item = self._vault.get(connection, rotation.item_id)
@@ -80,7 +80,7 @@ class ConsumerProofs:
         found = self._consumers_of(connection, rotation, ran)
         overlap = self._overlap(connection, rotation, item, found, now)
         overlap = replace(overlap, shown=overlap.shown or shown)
-        if rotation.hurried:
+        if rotation.emergency:
             _check_shown(rotation, overlap)
             return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
         pickup = pickup_rows.of_rotation(connection, rotation.id)
@@ -97,7 +97,7 @@ class ConsumerProofs:
 
     def standings(self, connection: Connection, rotation: Rotation) -> tuple[ConsumerProof, ...]:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none
-        before the activation; in a hurry the check alone, where none could tell.
+        before the activation; in an emergency the check alone, where none could tell.
         """
         check = stand_check(waived=False)
         if rotation.state is State.RETIRING:
@@ -108,7 +108,7 @@ class ConsumerProofs:
         ran, now = _runs_with_new(connection, rotation), self._clock()
         found = self._consumers_of(connection, rotation, ran)
         overlap = self._overlap(connection, rotation, item, found, now)
-        if rotation.hurried:
+        if rotation.emergency:
             unshown = find_unshown(overlap)
             return () if unshown is None else (unshown,)
         return judge(overlap, found, now=now).standings
@@ -131,7 +131,7 @@ class ConsumerProofs:
         """
         found = consumer_rows.consumers_of(connection, item.id)
         chosen = choose_canary(found, item.policy.canary, number=rotation.new_number or 0)
-        if chosen is None or rotation.hurried or _lapses_soon(item.expires_at, self._clock()):
+        if chosen is None or rotation.emergency or _lapses_soon(item.expires_at, self._clock()):
             return None
         others = [consumer.id for consumer in found if consumer.id != chosen.id and not consumer.elsewhere]
         consumer_rows.hold(connection, item.id, others, number=rotation.old_number, by=rotation.id)
@@ -257,8 +257,8 @@ def _runs_with_new(connection: Connection, rotation: Rotation) -> list[JudgingRu
 
 
 def _check_shown(rotation: Rotation, overlap: Overlap) -> None:
-    """In a hurry nobody is waited for, but a value that nothing has shown to work takes the place of none: that
-    is trouble at once, since somebody else knows the value that may work on meanwhile.
+    """In an emergency nobody is waited for, but a value that nothing has shown to work takes the place of none:
+    that is trouble at once, since somebody else knows the value that may work on meanwhile.
     """
     unshown = find_unshown(overlap)
     if unshown is not None:

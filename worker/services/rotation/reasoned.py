@@ -1,11 +1,11 @@
 """A failure of a step that we know ourselves, by its code."""
 
-from vaultcore.errors import Cause, CounterpartError, TamperedError, TroubleError
+from vaultcore.errors import Cause, TamperedError, TargetError, TroubleError
 from worker.domain.reasons import Code, Reason
 from worker.wording import say
 
 
-class ReasonedError(CounterpartError):
+class ReasonedError(TargetError):
     """As any failure of a step; what is told of it stands in `why`, and its message is that in words."""
 
     def __init__(self, why: Reason, *, cause: Cause) -> None:

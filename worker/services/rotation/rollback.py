@@ -165,12 +165,12 @@ class Rollback:
             )
 
     def drop_old(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
-        """The old version is gone, and the claim of the new one waits on."""
+        """The old version is gone, and the pickup of the new one waits on."""
         self._versions.destroy(connection, rotation.item_id, rotation.old_number, actor=actor, reason=reason)
         self._pickups.wait_on(connection, rotation.id)
 
     def drop_new(self, connection: Connection, rotation: Rotation, *, actor: str, reason: str) -> None:
-        """The new version and its claim are gone."""
+        """The new version and its pickup are gone."""
         self._pickups.withdraw(connection, rotation.id)
         if rotation.new_number is not None:
             self._versions.destroy(
@@ -209,7 +209,7 @@ class Rollback:
         with self._database.write() as connection:
             lease_rows.check_fence(connection, rotation, now=self._clock())
             self.go_back(connection, rotation, actor=rotation.id)
-            return [] if rotation.hurried else self._proofs.runs_with_new(connection, rotation)
+            return [] if rotation.emergency else self._proofs.runs_with_new(connection, rotation)
 
     def _may_be_outside(self, rotation: Rotation) -> bool:
         """Whether the other side may hold anything of it: a value that is stored here, or one that was asked
@@ -223,7 +223,7 @@ class Rollback:
             return self._versions.get(connection, rotation.item_id, rotation.new_number).filled
 
     def _verify_old(self, rotation: Rotation, item: Item, rotator: Rotator, job: Job) -> str:
-        """The old value is accepted; `CounterpartError` if going back to it would help nobody."""
+        """The old value is accepted; `TargetError` if going back to it would help nobody."""
         with self._database.read() as connection:
             old = self._versions.get(connection, item.id, rotation.old_number)
         if rotation.is_overtaken(item.version):
@@ -248,7 +248,7 @@ class Rollback:
 
 
 def _check_told_apart(rotation: Rotation, rotator: Rotator, job: Job) -> None:
-    """`CounterpartError` where something is listed under the label, and which of it `job.old` is cannot be
+    """`TargetError` where something is listed under the label, and which of it `job.old` is cannot be
     told: nothing may be revoked then.
     """
     ask = getattr(rotator, "list_outside", None)

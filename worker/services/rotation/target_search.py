@@ -9,14 +9,14 @@ import structlog
 from sqlalchemy import Connection
 
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError, NightkeyError, NotFoundError
+from vaultcore.errors import Cause, NightkeyError, NotFoundError, TargetError
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
 from worker.domain.drift import Asked, Judged, Result, judge
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Outside, Rotator, asks_nobody
-from worker.rotators.catalog import find_counterpart, load_rotator, parse_settings
+from worker.rotators.catalog import find_target, load_rotator, parse_settings
 from worker.rotators.discreet import make_discreet
 from worker.rows import rotations as rotation_rows
 from worker.services.rotation.jobs import Asking, Jobs
@@ -34,7 +34,7 @@ class TargetSearch:
         self._jobs = jobs
 
     def ask(self, item: Item, rotation: Rotation | None, away: dict[str, Reason]) -> Judged:
-        """`rotation`: the item's open one. `away`: counterparts that did not answer before, by what they said;
+        """`rotation`: the item's open one. `away`: targets that did not answer before, by what they said;
         they are not asked again, and one that does not answer now is added.
         """
         if item.kind is Kind.API_KEY and rotation is not None and rotation.new_number is not None:
@@ -43,16 +43,16 @@ class TargetSearch:
             return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.KEYS_UNKNOWN))
         if item.policy.rotator is None:
             return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.NO_ROTATOR))
-        counterpart = find_counterpart(item.policy)
-        if counterpart is not None and counterpart in away:
-            return Judged(result=Result.UNREACHABLE, detail=away[counterpart])
+        target = find_target(item.policy)
+        if target is not None and target in away:
+            return Judged(result=Result.UNREACHABLE, detail=away[target])
         try:
             return self._ask_rotator(item, rotation)
-        except CounterpartError as error:
+        except TargetError as error:
             said = Reason.failed(str(error))
             if error.cause is Cause.OUTAGE:
-                if counterpart is not None:
-                    away[counterpart] = said
+                if target is not None:
+                    away[target] = said
                 return Judged(result=Result.UNREACHABLE, detail=said)
             return Judged(result=Result.CANNOT_ASK, detail=said)
         except NightkeyError as error:
@@ -109,7 +109,7 @@ def _accepts(rotator: Rotator, asking: Asking, value: Secret) -> bool:
     for _ in range(_REFUSALS):
         try:
             rotator.verify(asking.job, value)
-        except CounterpartError as error:
+        except TargetError as error:
             if error.cause is not Cause.REJECTED:
                 raise
         else:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from vaultcore.consumers import References
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import ConsumerKind, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
@@ -68,7 +68,7 @@ class ValueTests:
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if job.new is None:
-            raise CounterpartError("the pending version holds no value", cause=Cause.MISTAKE)
+            raise TargetError("the pending version holds no value", cause=Cause.MISTAKE)
         message = self._verify_in_a_row(item, rotator, job, job.new)
         end = ask_end(rotator, job, self._clock())
         shown_by: str | None = _HERE_ALONE
@@ -90,7 +90,7 @@ class ValueTests:
         for _ in range(0 if asks_nobody(rotator, job.settings) else item.policy.answers - 1):
             try:
                 message = rotator.verify(job, new)
-            except CounterpartError as error:
+            except TargetError as error:
                 if error.acted or error.retry_at is None:
                     raise
                 break  # it was not asked: it has said when it may be
@@ -113,7 +113,7 @@ class ValueTests:
             rotator.verify(job, job.new)
             if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new) is Sight.SEES:
                 return _VERIFICATION
-        except CounterpartError:  # refused, or away: what follows is for who takes the old one away
+        except TargetError:  # refused, or away: what follows is for who takes the old one away
             return None
         return self._show_by_nodes(rotation, item, job.new)
 
@@ -164,7 +164,7 @@ class ValueTests:
                 skipped.append(f"{workflow.name}/{node_id} ({result.error_message})")
                 continue
             if result.status != NodeStatus.SUCCESS:
-                raise CounterpartError(
+                raise TargetError(
                     f"node {node_id} of workflow {workflow.name}: {result.error_message}",
                     cause=result.cause or Cause.MISTAKE,
                     retry_at=result.retry_at,
@@ -211,7 +211,7 @@ class ValueTests:
                 cause = outcome.cause or Cause.MISTAKE
                 if cause is Cause.REJECTED and (workflow.id, outcome.error_node) not in nodes:
                     cause = Cause.MISTAKE  # another credential was refused, not this candidate
-                raise CounterpartError(
+                raise TargetError(
                     f"workflow {workflow.name}{where}: {outcome.error_message}",
                     cause=cause,
                     retry_at=outcome.retry_at,

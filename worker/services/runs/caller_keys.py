@@ -65,7 +65,7 @@ class CallerKeys:
         ended = False
         if news is not None:
             with suppress(ConflictError, TroubleError, TamperedError), self._database.write() as connection:
-                if news is Use.FIRST:  # rotations, claims, versions, then the audit head: as everybody else
+                if news is Use.FIRST:  # rotations, pickups, versions, then the audit head: as everybody else
                     rotation_rows.wake_watching(connection, [item_id], self._clock())
                     ended = self._pickups.end_used(connection, item_id, number, actor=f"caller:{item_id}")
                 if self._presented_keys.note_use(connection, item_id, number):

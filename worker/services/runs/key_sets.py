@@ -6,7 +6,7 @@ from typing import Any
 
 from vaultcore import rules
 from vaultcore.database import Database
-from vaultcore.errors import CounterpartError, NightkeyError, RefusedError, TroubleError
+from vaultcore.errors import NightkeyError, RefusedError, TargetError, TroubleError
 from vaultcore.model import Kind, Stage, Version
 from vaultcore.secret import Secret
 from vaultcore.vault import Vault
@@ -97,7 +97,7 @@ def _listed(stored: Iterable[Version]) -> list[Version]:
 def _take_public(value: Secret) -> dict[str, Any] | str:
     try:
         public = read_key(value).public()
-    except CounterpartError as error:
+    except TargetError as error:
         return str(error)
     if public is None:
         return "it holds a shared key, which has no public half: give that to those who check its tokens"

@@ -106,7 +106,7 @@ class Runs:
             self._caller_keys.note(caller)
         return self._execution.execute(run, _context(payload))
 
-    def claim_due(self, *, limit: int = 500) -> list[str]:
+    def lease_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
 
         Slots that passed while nothing ran are made up by one run.
@@ -307,7 +307,7 @@ class Runs:
         )
 
     def _take(self, connection: Connection, run_id: str, actor: str) -> _Taken | None:
-        """Claims a run that waits, once; None if it does not, or somebody else has it.
+        """Leases a run that waits, once; None if it does not, or somebody else has it.
 
         One that waited keeps the versions that it resolved: they are revealed again. It goes on although its
         workflow was made inactive meanwhile; one that was opened, and not begun, is refused then, and where it
@@ -346,7 +346,7 @@ class Runs:
             resolved = self._template_values.reveal(connection, resolved, purpose=Purpose.RUN, actor=run.actor)
         except (ConflictError, TroubleError):
             raise
-        except NightkeyError as error:  # a value lapsed, or was taken away in a hurry
+        except NightkeyError as error:  # a value lapsed, or was taken away in an emergency
             problem = str(error)
         return _Taken(run=run, start={}, kept=kept, resolved=resolved, problem=problem)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from vaultcore.database import Database
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError, NightkeyError, TroubleError
+from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TargetError, TroubleError
 from worker.domain.states import RunPurpose
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
@@ -37,7 +37,7 @@ class Subworkflows:
         self._clock = clock
 
     def find(self, workflow: str, *, trigger: str, depth: int, level: int) -> Workflow:
-        """The other workflow, by id or name; `CounterpartError` if a run of this depth, run by so many
+        """The other workflow, by id or name; `TargetError` if a run of this depth, run by so many
         iterators, cannot start it.
         """
         problem = ""
@@ -52,7 +52,7 @@ class Subworkflows:
         if not problem:
             problem = _explain_too_many(trigger, depth, level)
         if problem:
-            raise CounterpartError(problem, cause=Cause.MISTAKE)
+            raise TargetError(problem, cause=Cause.MISTAKE)
         return found
 
     def open(self, workflow: Workflow, given: Given, *, parent_id: str, depth: int) -> str:
@@ -79,7 +79,7 @@ class Subworkflows:
         except InvalidInputError as error:
             problem = f"the payload cannot be given to {workflow.name}: {error}"
         if problem:
-            raise CounterpartError(problem, cause=Cause.MISTAKE)
+            raise TargetError(problem, cause=Cause.MISTAKE)
         return run_id
 
 

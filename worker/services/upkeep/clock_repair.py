@@ -30,7 +30,7 @@ class ClockRepair:
             "runs": clock_rows.mend_runs,
             "waiting runs": clock_rows.mend_run_states,
             "nights": partial(clock_rows.mend_nights, lease=_SCAN_LEASE),
-            "claims": clock_rows.mend_claims,
+            "pickups": clock_rows.mend_pickups,
             "findings": clock_rows.mend_findings,
         }
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Protocol, get_args
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 from worker.workflows.bounds import OUTPUT_MAX
@@ -117,11 +117,11 @@ class Execution:
     def render(self, template: str, *, header: bool = False) -> str:
         """The rendered text, to be used and not to be kept: the masker learns what it must hide."""
         if time.monotonic() - self.begun > self.seconds:
-            raise CounterpartError("it did not render its templates in its time", cause=Cause.MISTAKE)
+            raise TargetError("it did not render its templates in its time", cause=Cause.MISTAKE)
         rendered: Rendered = render(template, self.scope, header=header)
         self.rendered += len(rendered.text)
         if self.rendered > RENDERED_MAX:
-            raise CounterpartError(
+            raise TargetError(
                 f"its templates make more than {RENDERED_MAX} characters together", cause=Cause.MISTAKE
             )
         self.used |= rendered.used
@@ -185,7 +185,7 @@ class Component(Protocol):
     example: ClassVar[Mapping[str, Any]]
 
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
-        """Executes the node; raises `CounterpartError` with a cause, or tells a failure in the outcome."""
+        """Executes the node; raises `TargetError` with a cause, or tells a failure in the outcome."""
 
     def test(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # its own Fields
         """Shows that the node would work, and leaves nothing behind: safe to repeat. `skipped` where that

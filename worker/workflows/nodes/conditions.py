@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from worker.domain.strict_json import parse_json
 from worker.workflows.nodes.base import Execution, Fields, Harmless, NodeKind, Outcome
 from worker.workflows.nodes.readings import Text
@@ -192,7 +192,7 @@ class BooleanCondition(Condition):
     def read(self, text: str) -> bool:
         lowered = text.strip().lower()
         if lowered not in ("true", "false", "1", "0", "yes", "no", ""):
-            raise CounterpartError("the condition's value is neither true nor false", cause=Cause.MISTAKE)
+            raise TargetError("the condition's value is neither true nor false", cause=Cause.MISTAKE)
         return lowered in ("true", "1", "yes")
 
 
@@ -218,7 +218,7 @@ class ArrayCondition(Condition):
     def read(self, text: str) -> list[Any]:
         found = _read("a JSON array", parse_json, text)
         if not isinstance(found, list):
-            raise CounterpartError("the condition's value is not a JSON array", cause=Cause.MISTAKE)
+            raise TargetError("the condition's value is not a JSON array", cause=Cause.MISTAKE)
         return found
 
 
@@ -257,4 +257,4 @@ def _read(what: str, parse: Callable[[str], Any], text: str) -> Any:  # noqa: AN
         return parse(text.strip())
     except (ValueError, InvalidInputError):
         pass
-    raise CounterpartError(f"the condition's value is not {what}", cause=Cause.MISTAKE)
+    raise TargetError(f"the condition's value is not {what}", cause=Cause.MISTAKE)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from worker.domain.json_paths import take_path
 from worker.domain.strict_json import parse_json
 from worker.workflows.bounds import OUTPUT_MAX
@@ -38,7 +38,7 @@ class JsonParser(OneWayOn):
         except InvalidInputError as error:
             problem = str(error)
         if problem:
-            raise CounterpartError(f"the text is not JSON that can be read: {problem}", cause=Cause.MISTAKE)
+            raise TargetError(f"the text is not JSON that can be read: {problem}", cause=Cause.MISTAKE)
         return Outcome(output=take_path(found, fields.path))
 
 
@@ -82,7 +82,7 @@ class TextTransform(OneWayOn):
     def run(self, fields: Any, execution: Execution) -> Outcome:  # noqa: ANN401  # the contract's
         text = execution.render(fields.text)
         if _foresee(fields, text) > OUTPUT_MAX:
-            raise CounterpartError(
+            raise TargetError(
                 f"{fields.operation} makes more than {OUTPUT_MAX} characters of the text", cause=Cause.MISTAKE
             )
         changed: str | list[str]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.quiet import check_zone
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 from worker.workflows.nodes.readings import lacks, unknown
@@ -110,7 +110,7 @@ def _read_date(text: str) -> datetime:
         pass
     else:
         return date if date.tzinfo else date.replace(tzinfo=UTC)
-    raise CounterpartError("the date is neither written by ISO 8601 nor the word now", cause=Cause.MISTAKE)
+    raise TargetError("the date is neither written by ISO 8601 nor the word now", cause=Cause.MISTAKE)
 
 
 def _read_amount(wanted: DateTransformFields, execution: Execution) -> int:
@@ -119,7 +119,7 @@ def _read_amount(wanted: DateTransformFields, execution: Execution) -> int:
         return 0
     amount = wanted.amount if isinstance(wanted.amount, int) else execution.render(wanted.amount or "")
     if isinstance(amount, str) and not _is_whole(amount):
-        raise CounterpartError("amount gives no whole number", cause=Cause.MISTAKE)
+        raise TargetError("amount gives no whole number", cause=Cause.MISTAKE)
     return int(amount) if wanted.operation == "add" else -int(amount)
 
 
@@ -132,7 +132,7 @@ def _compute(date: datetime, zone: str, amount: int, unit: str | None) -> dateti
         problem = "timezone gives no time zone"
     except (OverflowError, ValueError):
         pass
-    raise CounterpartError(problem, cause=Cause.MISTAKE)
+    raise TargetError(problem, cause=Cause.MISTAKE)
 
 
 def _move(date: datetime, amount: int, unit: str) -> datetime:
@@ -145,7 +145,7 @@ def _move(date: datetime, amount: int, unit: str) -> datetime:
 def _write(date: datetime, form: str) -> str:
     # At a NUL the C library would stop, and a long text would become a longer one.
     if "\0" in form or len(form) > _FORM_MAX or _find_problem(form) is not None:
-        raise CounterpartError("format gives what no date can be written by", cause=Cause.MISTAKE)
+        raise TargetError("format gives what no date can be written by", cause=Cause.MISTAKE)
     return date.strftime(form)
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, raise_alone
+from vaultcore.errors import Cause, TargetError, raise_alone
 from worker.domain.idn import encode_domains
 from worker.outbound import Network
 from worker.outbound.mail_login import log_in
@@ -91,7 +91,7 @@ class Smtp(OneWayOn):
         with _log_in(mail, execution) as server:
             code, _ = server.noop()
         if code != 250:
-            raise CounterpartError(f"NOOP was answered with {code}", cause=_cause_of(code))
+            raise TargetError(f"NOOP was answered with {code}", cause=_cause_of(code))
         return Outcome(output={"code": code})
 
 
@@ -117,7 +117,7 @@ def _compose(mail: MailFields, execution: Execution) -> tuple[EmailMessage, list
     except (ValueError, UnicodeError, IndexError) as error:
         problem = f"the mail cannot be made ({type(error).__name__}): look at its addresses and its subject"
     if problem:
-        raise CounterpartError(problem, cause=Cause.MISTAKE)
+        raise TargetError(problem, cause=Cause.MISTAKE)
     return message, recipients
 
 
@@ -162,7 +162,7 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
         )
     except (smtplib.SMTPException, OSError):
         message = f"{where} cannot be reached, or broke off"
-    raise_alone(CounterpartError(message, cause=cause))
+    raise_alone(TargetError(message, cause=cause))
 
 
 def _cause_of(code: int) -> Cause:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from worker.outbound import Response
 from worker.outbound.soap import SoapCall, UsernameToken, call_soap
 from worker.outbound.soap_answers import SoapFault
@@ -184,7 +184,7 @@ def _judge(answer: Any, expect: Expected | None, execution: Execution) -> Outcom
 def _write_basic(auth: SoapAuth, execution: Execution) -> str:
     username, password = execution.render(auth.username), execution.render(auth.password)
     if ":" in username:
-        raise CounterpartError("auth: a username with a colon cannot be sent by http", cause=Cause.MISTAKE)
+        raise TargetError("auth: a username with a colon cannot be sent by http", cause=Cause.MISTAKE)
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
 from worker.outbound.ssh import Login, Ran, Server, Session, open_session, parse_host_key
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
@@ -122,11 +122,11 @@ def _run_all(wanted: SshFields, commands: list[str], execution: Execution) -> Ou
 
 
 def _run_one(session: Session, number: int, command: str, given: bytes) -> Ran:
-    failure: CounterpartError
+    failure: TargetError
     try:
         return session.run(command, given)
-    except CounterpartError as error:
-        failure = CounterpartError(f"command {number}: {error}", cause=error.cause, retry_at=error.retry_at)
+    except TargetError as error:
+        failure = TargetError(f"command {number}: {error}", cause=error.cause, retry_at=error.retry_at)
     raise failure
 
 
@@ -136,13 +136,13 @@ def _render_command(number: int, text: str, execution: Execution) -> str:
     command = execution.render(text)
     holds_value, execution.tainted = execution.tainted, execution.tainted or before
     if holds_value:
-        raise CounterpartError(
+        raise TargetError(
             f"a value may not stand in command {number}, since everybody on that host can read command lines: "
             "let the command read it, and put it into stdin",
             cause=Cause.MISTAKE,
         )
     if "\0" in command:
-        raise CounterpartError(f"command {number} holds a NUL, which no shell takes", cause=Cause.MISTAKE)
+        raise TargetError(f"command {number} holds a NUL, which no shell takes", cause=Cause.MISTAKE)
     return command
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from vaultcore.errors import Cause, CounterpartError, InvalidInputError
+from vaultcore.errors import Cause, InvalidInputError, TargetError
 from worker.domain.states import RunStatus
 from worker.domain.strict_json import parse_json
 from worker.workflows.masking import conceal
@@ -115,7 +115,7 @@ class Iterator(OneWayOn):
 
 def _need(execution: Execution) -> Others:
     if execution.others is None:
-        raise CounterpartError("no other workflow can be started from here", cause=Cause.MISTAKE)
+        raise TargetError("no other workflow can be started from here", cause=Cause.MISTAKE)
     return execution.others
 
 
@@ -130,9 +130,9 @@ def _give(payload: Any, execution: Execution) -> Given:  # noqa: ANN401  # JSON
 def _read_items(array: str | list[Any], execution: Execution) -> list[Any]:
     found = _parse(array, execution) if isinstance(array, str) else execution.render_all(array)
     if not isinstance(found, list):
-        raise CounterpartError("array: it comes to no JSON array", cause=Cause.MISTAKE)
+        raise TargetError("array: it comes to no JSON array", cause=Cause.MISTAKE)
     if len(found) > ITEMS_MAX:
-        raise CounterpartError(
+        raise TargetError(
             f"array: it has {len(found):,} items, and an iterator takes {ITEMS_MAX:,} at most",
             cause=Cause.MISTAKE,
         )

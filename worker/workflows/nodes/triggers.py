@@ -120,7 +120,7 @@ class ApiTrigger(_Called):
     workflow the answer is 401, the same for every reason.
 
     A key opens while its version is current or previous: while it is rotated, callers go on with the old one
-    until it is retired, which waits for the claim, the overlap, and a good call with the new one.
+    until it is retired, which waits for the pickup, the overlap, and a good call with the new one.
 
     It calls nobody: its test gives on the sample context's `webhook_payload`.
     """

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from vaultcore.errors import Cause, CounterpartError
+from vaultcore.errors import Cause, TargetError
 from vaultcore.model import Kind
 from vaultcore.secret import Secret
 from worker.outbound import Response, cause_of
@@ -41,7 +41,7 @@ class MailboxRotator:
     def overlaps(self, settings: base.Settings) -> bool:
         return True
 
-    def counterpart(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.Settings) -> str | None:
         return "acme"
 
     def create(self, job: base.Job) -> base.Candidate:
@@ -97,13 +97,13 @@ class LogIn(OneWayOn):
 
 def _read(job: base.Job) -> MailboxSettings:
     if not isinstance(job.settings, MailboxSettings):
-        raise CounterpartError("the settings are of another rotator", cause=Cause.MISTAKE)
+        raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return job.settings
 
 
 def _administer(job: base.Job, path: str, value: Secret | None) -> None:
     if value is None:
-        raise CounterpartError("the value is not here", cause=Cause.MISTAKE)
+        raise TargetError("the value is not here", cause=Cause.MISTAKE)
     token = render(_read(job).admin_token, Scope(context={}, values=job.values)).text
     body = '{"password": "' + value.expose() + '"}'
     answer = job.http.request(
@@ -115,4 +115,4 @@ def _administer(job: base.Job, path: str, value: Secret | None) -> None:
 def _expect(answer: Response, what: str) -> None:
     cause = cause_of(answer.status)
     if cause is not None:
-        raise CounterpartError(f"{what}: the mailbox answered {answer.status}", cause=cause)
+        raise TargetError(f"{what}: the mailbox answered {answer.status}", cause=cause)

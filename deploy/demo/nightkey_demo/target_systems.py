@@ -15,7 +15,7 @@ OUTGOING_USER = "orders"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counterparts:
+class TargetSystems:
     """The servers that most tests need too, and the login of the mail server's one user."""
 
     token_service: TokenService
@@ -37,7 +37,7 @@ class Machines:
 
 
 @contextmanager
-def start_counterparts(admin_token: str | None = None) -> Iterator[Counterparts]:
+def start_target_systems(admin_token: str | None = None) -> Iterator[TargetSystems]:
     """Start all three; they stop when the block ends, however it ends."""
     user, password = "nightkey", secrets.token_urlsafe(24)
     with (
@@ -45,7 +45,7 @@ def start_counterparts(admin_token: str | None = None) -> Iterator[Counterparts]
         MailServer({user: password}) as mail,
         HttpSink() as sink,
     ):
-        yield Counterparts(
+        yield TargetSystems(
             token_service=token_service,
             mail=mail,
             sink=sink,

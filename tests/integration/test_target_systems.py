@@ -16,9 +16,9 @@ from email.message import EmailMessage
 import httpx
 import pytest
 
-from nightkey_demo.counterparts import start_counterparts
 from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.mail_server import MailServer
+from nightkey_demo.target_systems import start_target_systems
 from nightkey_demo.token_service import TokenService
 
 START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -665,15 +665,15 @@ def test_a_hang_of_the_sink_ends_by_itself(sink):
 # All together
 
 
-def test_the_counterparts_start_together_and_stop_however_the_block_ends():
+def test_the_targets_start_together_and_stop_however_the_block_ends():
     stack = ExitStack()
-    counterparts = stack.enter_context(start_counterparts())
-    urls = [counterparts.token_service.url, counterparts.sink.url]
-    port = counterparts.mail.port
+    targets = stack.enter_context(start_target_systems())
+    urls = [targets.token_service.url, targets.sink.url]
+    port = targets.mail.port
     for url in urls:
         assert httpx.get(url, trust_env=False).status_code in {404, 405}
-    with connect(counterparts.mail) as client:
-        client.login(counterparts.mail_user, counterparts.mail_password)
+    with connect(targets.mail) as client:
+        client.login(targets.mail_user, targets.mail_password)
     failure = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError), stack:
         raise failure
@@ -682,17 +682,17 @@ def test_the_counterparts_start_together_and_stop_however_the_block_ends():
             httpx.get(url, trust_env=False)
     with pytest.raises(ConnectionRefusedError):
         smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE)
-    assert counterparts.mail_password not in repr(counterparts)
+    assert targets.mail_password not in repr(targets)
 
 
 def test_no_value_is_printed_logged_or_shown(capfd, caplog):
     """Good and bad uses of each server, with every logger wide open."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="mail.log")
-    with start_counterparts() as counterparts:
-        service, mail, sink = counterparts.token_service, counterparts.mail, counterparts.sink
+    with start_target_systems() as targets:
+        service, mail, sink = targets.token_service, targets.mail, targets.sink
         _, token = service.issue("acme", scopes=[])
-        values = [token, service.admin_token, counterparts.mail_password, "wrong-password-3", "x" * 40]
+        values = [token, service.admin_token, targets.mail_password, "wrong-password-3", "x" * 40]
         service.fail_next("/v1/tokens", after_effect=True)
         for offered in (token, service.admin_token, "x" * 40):
             for path in ("/v1/tokens", "/v1/account", "/v1/invoices", f"/v1/{offered}", "/v1/echo"):
@@ -709,13 +709,13 @@ def test_no_value_is_printed_logged_or_shown(capfd, caplog):
         )
         with connect(mail) as client:
             with pytest.raises(smtplib.SMTPAuthenticationError):
-                client.login(counterparts.mail_user, "wrong-password-3")
+                client.login(targets.mail_user, "wrong-password-3")
             client.docmd("AUTH", "LOGIN")
             client.docmd("wrong-password-3")
-            client.login(counterparts.mail_user, counterparts.mail_password)
+            client.login(targets.mail_user, targets.mail_password)
             client.send_message(write_mail(body=token))
         call(sink, token, "POST", f"/{token}", json={"token": token})
-        shown = repr((counterparts, service.requests, mail.messages))
+        shown = repr((targets, service.requests, mail.messages))
     out, err = capfd.readouterr()
     logged = [
         record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from nightkey_demo.counterparts import Counterparts
 from nightkey_demo.http_sink import HttpSink
 from nightkey_demo.loopback import Answer, Incoming
+from nightkey_demo.target_systems import TargetSystems
 from nightkey_demo.token_service import _RECORDS, TokenService, _Token
 from tests.faults.kill_points import Passing, Watched
 
@@ -83,20 +83,20 @@ class WatchedSink(Watched, HttpSink):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchedCounterparts(Counterparts):
+class WatchedTargets(TargetSystems):
     token_service: WatchedTokens
     sink: WatchedSink
 
 
 @contextmanager
-def watched_counterparts() -> Iterator[WatchedCounterparts]:
+def watched_targets() -> Iterator[WatchedTargets]:
     """As the organisation of the tests wants them; none of the stories here reads mail."""
     with WatchedTokens() as tokens, WatchedSink() as sink:
-        yield WatchedCounterparts(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password="")
+        yield WatchedTargets(token_service=tokens, mail=None, sink=sink, mail_user="", mail_password="")
 
 
-def watch(counterparts: WatchedCounterparts, passing: Passing | None) -> None:
-    counterparts.token_service.passing = counterparts.sink.passing = passing
+def watch(targets: WatchedTargets, passing: Passing | None) -> None:
+    targets.token_service.passing = targets.sink.passing = passing
 
 
 def digest(value: str) -> str:

@@ -40,8 +40,8 @@ def prepare(staged: Staged, **policy: Any) -> tuple[Organisation, ScriptedServic
     return organisation, service, old
 
 
-def hurry(organisation: Organisation) -> Rotation:
-    return organisation.services.night.inline_night.run_hurried(TOKEN, lambda _: None, asked_by="user:ann")
+def emergency(organisation: Organisation) -> Rotation:
+    return organisation.services.night.inline_night.run_emergency(TOKEN, lambda _: None, asked_by="user:ann")
 
 
 def test_the_old_value_is_revoked_at_once_whatever_consumers_pins_and_freezes_say(
@@ -51,8 +51,8 @@ def test_the_old_value_is_revoked_at_once_whatever_consumers_pins_and_freezes_sa
     organisation.add_workflow("ticket-report", TOKEN, path="/v1/nothing-there")
     organisation.services.runs.pins.pin(WORKFLOW, TOKEN, 1, actor="test")
     began = clock()
-    rotation = hurry(organisation)
-    assert (rotation.state, rotation.hurried) == (State.DONE, True)
+    rotation = emergency(organisation)
+    assert (rotation.state, rotation.emergency) == (State.DONE, True)
     assert clock() == began
     assert not service.is_live(old)
     assert organisation.stages(TOKEN) == ["destroyed", "current"]
@@ -61,13 +61,13 @@ def test_the_old_value_is_revoked_at_once_whatever_consumers_pins_and_freezes_sa
 
 
 def test_a_new_value_that_the_service_refuses_leaves_the_old_one(staged: Staged) -> None:
-    organisation, service, old = prepare(staged, settle="0s")
+    organisation, service, old = prepare(staged, propagation="0s")
     service.script = lambda incoming: (
         Answer(status=401, body={})
         if incoming.path == "/v1/account" and old not in incoming.headers["authorization"]
         else None
     )
-    rotation = hurry(organisation)
+    rotation = emergency(organisation)
     assert rotation.state is State.ROLLED_BACK
     assert service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
@@ -79,7 +79,7 @@ def test_one_that_is_under_way_is_hurried(staged: Staged, clock: Any, state: Sta
     organisation, service, old = prepare(staged)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, state)
-    rotation = hurry(organisation)
+    rotation = emergency(organisation)
     assert (rotation.id, rotation.state) == (rotation_id, State.DONE)
     assert not service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
@@ -96,7 +96,7 @@ def test_where_the_new_value_is_in_use_already_both_are_replaced(
         organisation.services.runs.runs.start(WORKFLOW, actor="test")
         step_to(organisation, clock, rotation_id, state)
     (_, second_id) = service.live_tokens("ticketing")
-    rotation = hurry(organisation)
+    rotation = emergency(organisation)
     assert rotation.state is State.DONE
     assert rotation.id != rotation_id
     assert get_rotation(organisation, rotation_id).state is State.DONE
@@ -111,14 +111,14 @@ def test_one_that_goes_back_is_not_hurried(staged: Staged, clock: Any) -> None:
     step_to(organisation, clock, rotation_id, State.WATCHING)
     organisation.services.rotation.decisions.roll_back(rotation_id, actor="test")
     with pytest.raises(RefusedError, match=f"first look at `nightkey rotation show {rotation_id}`"):
-        hurry(organisation)
+        emergency(organisation)
 
 
 def test_what_waits_for_its_window_is_not_waited_for(on_file: Staged, clock: Any) -> None:
     organisation, service, old = prepare(on_file, windows=["0 4 * * * for 2h"])
     (planned,) = organisation.night()
     assert planned.state is State.SCHEDULED
-    rotation = hurry(organisation)
+    rotation = emergency(organisation)
     assert (rotation.id, rotation.state, rotation.gated) == (planned.id, State.DONE, False)
     assert not service.is_live(old)
 
@@ -128,7 +128,7 @@ def test_where_one_went_first_the_others_are_held_no_longer(on_file: Staged, clo
     organisation.add_workflow("ticket-report", TOKEN)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.CANARY)
-    rotation = hurry(organisation)
+    rotation = emergency(organisation)
     assert (rotation.state, rotation.new_number) == (State.DONE, 3)
     assert not service.is_live(old)
     assert len(service.live_tokens("ticketing")) == 1
@@ -138,8 +138,8 @@ def test_where_one_went_first_the_others_are_held_no_longer(on_file: Staged, clo
 
 def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
     organisation, service, old = prepare(on_file, four_eyes=True, overlap="3d")
-    asked = hurry(organisation)
-    assert (asked.state, asked.hurried) == (State.REQUESTED, True)
+    asked = emergency(organisation)
+    assert (asked.state, asked.emergency) == (State.REQUESTED, True)
     assert service.is_live(old)
     with pytest.raises(RefusedError, match="let somebody else approve it"):
         organisation.services.rotation.decisions.approve(asked.id, actor="user:ann")
@@ -152,7 +152,7 @@ def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
 @pytest.mark.parametrize("state", [State.PLANNED, State.INSTALLED, State.RETIRING])
 def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, state: State) -> None:
     organisation, service, old = prepare(on_file, overlap="3d")
-    rotation_id = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    rotation_id = organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, state)
     service.fail_next("/v1/", times=2)
     organisation.services.rotation.rotations.advance(rotation_id)
@@ -168,7 +168,7 @@ def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, sta
 
 def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, clock: Any) -> None:
     organisation, service, old = prepare(on_file, overlap="3d")
-    rotation_id = organisation.services.rotation.opening.request_hurried(TOKEN, asked_by="user:ann").id
+    rotation_id = organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, State.RETIRING)
     service.fail_next("/v1/tokens/", status=400, method="DELETE")
     organisation.drive()
@@ -178,7 +178,7 @@ def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, cl
     assert owner == "support"
     assert TOKEN in body
     with pytest.raises(RefusedError, match=f"is stuck: first look at `nightkey rotation show {rotation_id}`"):
-        hurry(organisation)
+        emergency(organisation)
     organisation.services.rotation.decisions.retry(rotation_id, actor="user:ann")
     organisation.drive()
     assert get_rotation(organisation, rotation_id).state is State.DONE
@@ -189,9 +189,11 @@ def test_who_hurried_what_stands_in_the_record(on_file: Staged, clock: Any) -> N
     organisation, _, _ = prepare(on_file)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.INSTALLED)
-    hurry(organisation)
+    emergency(organisation)
     with organisation.services.database.read() as connection:
-        query = select(audit.c.actor).where(audit.c.subject == rotation_id, audit.c.action == "rotation.hurry")
+        query = select(audit.c.actor).where(
+            audit.c.subject == rotation_id, audit.c.action == "rotation.emergency"
+        )
         assert connection.execute(query).scalars().all() == ["user:ann"]
 
 
@@ -222,18 +224,18 @@ def leaving(on_file: Staged) -> Staged:
     return settle(on_file)
 
 
-def leave(organisation: Organisation, *, most: int = 99, hurried: bool = False) -> Departure:
+def leave(organisation: Organisation, *, most: int = 99, emergency: bool = False) -> Departure:
     """As the command does it; interrupted after so many items."""
     services = organisation.services
-    departure = services.rotation.offboarding.begin("support", hurried=hurried, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", emergency=emergency, actor="user:boss")
     after = 0
     for _ in range(most):
         opened = services.rotation.offboarding.open_next(departure, after=after, actor="user:boss")
         if opened is None:
             break
         item, rotation = opened
-        if hurried:
-            services.night.inline_night.run_hurried(item.item_id, lambda _: None, asked_by="user:boss")
+        if emergency:
+            services.night.inline_night.run_emergency(item.item_id, lambda _: None, asked_by="user:boss")
         else:
             services.night.inline_night.run_rotation(rotation.id, lambda _: None)
         after = item.position
@@ -271,7 +273,7 @@ def test_interrupted_it_goes_on_where_it_was(left: Staged) -> None:
 def test_one_that_was_interrupted_in_the_middle_is_taken_up(left: Staged, clock: Any) -> None:
     organisation, service = left
     services = organisation.services
-    departure = services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     opened = services.rotation.offboarding.open_next(departure, after=0, actor="user:boss")
     assert opened is not None
     services.rotation.rotations.advance(opened[1].id)  # and then the command is killed
@@ -285,7 +287,7 @@ def test_in_a_hurry_nothing_overlaps(left: Staged) -> None:
     organisation, service = left
     organisation.add_workflow(WORKFLOW, OWN[0])
     assert fates(leave(organisation))[OWN[0]] is Fate.OVERLAPS
-    departure = leave(organisation, hurried=True)
+    departure = leave(organisation, emergency=True)
     assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED] * 3
     assert {len(service.live_tokens(f"account{number}")) for number in range(3)} == {1}
 
@@ -301,7 +303,7 @@ def test_it_is_over_when_nothing_is_left_and_begins_anew_after_that(left: Staged
     assert {item.fate for item in over.items} == {Fate.REPLACED}
     assert (over.id, over.finished_at) == (first.id, clock())
     assert (
-        organisation.services.rotation.offboarding.begin("support", hurried=False, actor="user:boss").id
+        organisation.services.rotation.offboarding.begin("support", emergency=False, actor="user:boss").id
         != first.id
     )
 
@@ -353,7 +355,7 @@ def test_what_needs_four_eyes_is_asked_for_and_passed_by(leaving: Staged, clock:
 def test_what_was_deleted_since_is_gone(leaving: Staged, clock: Any) -> None:
     organisation, _ = leaving
     services = organisation.services
-    departure = services.rotation.offboarding.begin("support", hurried=False, actor="user:boss")
+    departure = services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     with services.database.write() as connection:
         services.vault.delete(connection, OWN[1], actor="test")
     again = leave(organisation)
@@ -381,7 +383,7 @@ def test_what_a_login_gave_or_collected_could_be_read_by_it(on_file: Staged, clo
         services.vault.update(connection, names[2], name="prod-moved-token", actor="user:ann")
     organisation.add_item(KEY, None, days=5, mode="auto", rotator="workflow-api-key", lifetime="90d")
     organisation.night()
-    bodies = "".join(str(one.body) for one in organisation.counterparts.sink.requests)
+    bodies = "".join(str(one.body) for one in organisation.targets.sink.requests)
     token = re.search(r"clm_\w+", bodies)
     assert token is not None
     organisation.collect(token[0], actor="user:ann")

@@ -1,4 +1,4 @@
-"""Claims: a generated key is collected by one who has the token, again if need be; then its digest is left."""
+"""Pickups: a generated key is collected by one who has the token, again if need be; then its digest is left."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,8 +16,8 @@ from vaultcore.model import Policy
 from vaultcore.tables import versions
 from vaultcore.versions import Purpose
 from worker.rows import pickups as pickup_rows
-from worker.rows.tables import claims
-from worker.services.notices.pickup_token import claim_token
+from worker.rows.tables import pickups
+from worker.services.notices.pickup_token import pickup_token
 from worker.services.rotation.pickups import Collected
 
 KEY = "api-key:partner-portal"
@@ -27,12 +27,12 @@ ROTATION = "rot_01jq8zk4m5n6p7q8r9s0t1v2w3"
 
 @dataclass
 class Waiting:
-    """A key that was made while nobody looked, and the token of its claim."""
+    """A key that was made while nobody looked, and the token of its pickup."""
 
     item_id: str
     number: int
     key: str
-    claim_id: str
+    pickup_id: str
     token: str
 
 
@@ -42,8 +42,8 @@ def waiting(moves: Moves) -> Waiting:
     key = apikeys.generate().expose()
     number = moves.stage(item.id, key)
     moves.activate(item.id, new=number, old=1)
-    claim_id, token = _open(moves, item.id, number)
-    return Waiting(item_id=item.id, number=number, key=key, claim_id=claim_id, token=token)
+    pickup_id, token = _open(moves, item.id, number)
+    return Waiting(item_id=item.id, number=number, key=key, pickup_id=pickup_id, token=token)
 
 
 def test_a_key_is_shown_again_to_who_collected_it_until_its_first_use(
@@ -58,12 +58,12 @@ def test_a_key_is_shown_again_to_who_collected_it_until_its_first_use(
     assert (row.key_id, row.wrapped_key, row.record) == (None, None, None)
     assert row.used_at == clock()
     with pytest.raises(RefusedError, match="digest alone"):
-        moves.reveal(waiting.item_id, 2, Purpose.CLAIM)
+        moves.reveal(waiting.item_id, 2, Purpose.PICKUP)
     with pytest.raises(RefusedError, match=f"{KEY} was collected already, at .* by you, and its use has shown"):
         moves.collect(waiting.token)
     assert moves.check_key(waiting.key) == (waiting.item_id, 2)
     revealed = [row for row in moves.log() if row.action == "version.reveal"]
-    assert [(row.actor, row.details["purpose"]) for row in revealed] == [("partner", "claim")] * 3
+    assert [(row.actor, row.details["purpose"]) for row in revealed] == [("partner", "pickup")] * 3
     assert waiting.key not in repr(moves.log())
     assert moves.verify().whole
 
@@ -102,10 +102,9 @@ def test_both_sweeps_forget_what_arrived(moves: Moves, clock: Any, waiting: Wait
 def test_what_arrived_is_found_by_index(moves: Moves, database_url: str) -> None:
     if not database_url.startswith("sqlite"):
         pytest.skip("a table without rows is read whole on PostgreSQL")
-    query = (
-        "SELECT id FROM claims WHERE claimed_at IS NOT NULL AND claimed_at <= '2026-01-01' AND ended_at IS NULL"
-    )
-    assert "ix_claims_ending" in str(moves.sql(f"EXPLAIN QUERY PLAN {query}"))
+    arrived = "arrived_at IS NOT NULL AND arrived_at <= '2026-01-01' AND ended_at IS NULL"
+    query = f"SELECT id FROM pickups WHERE {arrived}"
+    assert "ix_pickups_ending" in str(moves.sql(f"EXPLAIN QUERY PLAN {query}"))
 
 
 def test_an_answer_that_was_not_written_does_not_count(moves: Moves, clock: Any, waiting: Waiting) -> None:
@@ -118,20 +117,20 @@ def test_an_answer_that_was_not_written_does_not_count(moves: Moves, clock: Any,
     clock.advance(100 * HOUR)
     moves.services.night.resume_sweep.find_work()
     assert overdue(moves) == [(KEY, "partner")]
-    (claim,) = moves.sql(select(claims))
-    assert (claim.taken_by, claim.claimed_at, claim.ended_at) == ("partner", None, None)
+    (pickup,) = moves.sql(select(pickups))
+    assert (pickup.taken_by, pickup.arrived_at, pickup.ended_at) == ("partner", None, None)
     with pytest.raises(RefusedError, match="by partner: if that should not have been"):
         moves.collect(waiting.token, actor="stranger")
     assert moves.collect(waiting.token).key.expose() == waiting.key
-    (claim,) = moves.sql(select(claims))
-    assert claim.claimed_at == clock()
+    (pickup,) = moves.sql(select(pickups))
+    assert pickup.arrived_at == clock()
     assert overdue(moves) == []
 
 
 def test_a_key_that_is_used_has_arrived_whatever_was_noted(moves: Moves, clock: Any, waiting: Waiting) -> None:
     assert moves.present(waiting.key) == (waiting.item_id, 2)
-    (claim,) = moves.sql(select(claims))
-    assert (claim.claimed_at, claim.ended_at) == (clock(), clock())
+    (pickup,) = moves.sql(select(pickups))
+    assert (pickup.arrived_at, pickup.ended_at) == (clock(), clock())
     with pytest.raises(RefusedError):
         moves.collect(waiting.token)
 
@@ -149,9 +148,9 @@ def test_somebody_else_is_told_by_whom_and_when_it_was_collected(
             f"the key of {KEY} was collected already, at {when} by user:eve: if that should not have been, "
             f"`nightkey item rotate {KEY} --compromised` replaces it"
         )
-    refusals = [row for row in moves.log() if row.action == "claim.refuse"]
+    refusals = [row for row in moves.log() if row.action == "pickup.refuse"]
     assert [(row.actor, row.subject, row.details["why"]) for row in refusals] == [
-        ("user:ann", waiting.claim_id, "others")
+        ("user:ann", waiting.pickup_id, "others")
     ] * 2
     assert moves.verify().whole
 
@@ -175,11 +174,11 @@ def test_the_key_of_a_new_item_is_kept_for_its_creator(moves: Moves, waiting: Wa
     key = first.key.expose()
     with services.database.read() as connection:
         services.rotation.pickups.check_first(connection, name, actor="user:bob")
-        with pytest.raises(RefusedError, match=services.rotation.pickups.token(first.claim_id)):
+        with pytest.raises(RefusedError, match=services.rotation.pickups.token(first.pickup_id)):
             services.rotation.pickups.check_first(connection, name, actor="user:ann")
     with pytest.raises(RefusedError, match="by user:ann: if that should not have been"):
-        moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:bob")
-    assert moves.collect(services.rotation.pickups.token(first.claim_id), actor="user:ann").key.expose() == key
+        moves.collect(services.rotation.pickups.token(first.pickup_id), actor="user:bob")
+    assert moves.collect(services.rotation.pickups.token(first.pickup_id), actor="user:ann").key.expose() == key
     assert moves.present(key) == (created.item.id, 1)
     with services.database.read() as connection:
         services.rotation.pickups.check_first(connection, name, actor="user:ann")
@@ -201,15 +200,15 @@ def test_a_wrong_token_gives_nothing_and_spends_nothing(moves: Moves, waiting: W
     for wrong in (
         "",
         "_",
-        waiting.claim_id,
-        f"{waiting.claim_id}_",
-        f"{waiting.claim_id}_{'0' * 32}",
-        f"{waiting.claim_id}_{proof[:-1]}",
-        f"{waiting.claim_id}_{proof.upper()}",
+        waiting.pickup_id,
+        f"{waiting.pickup_id}_",
+        f"{waiting.pickup_id}_{'0' * 32}",
+        f"{waiting.pickup_id}_{proof[:-1]}",
+        f"{waiting.pickup_id}_{proof.upper()}",
         f"clm_01jq8zk4m5n6p7q8r9s0t1v2w3_{proof}",
         waiting.token + "0",
-        claim_token(stranger, waiting.claim_id),
-        f"{waiting.claim_id}_\N{KEY}",
+        pickup_token(stranger, waiting.pickup_id),
+        f"{waiting.pickup_id}_\N{KEY}",
         "\udcff\udcfe",
     ):
         assert wrong != waiting.token
@@ -219,13 +218,13 @@ def test_a_wrong_token_gives_nothing_and_spends_nothing(moves: Moves, waiting: W
     assert moves.collect(waiting.token).key.expose() == waiting.key
 
 
-def test_the_token_of_a_claim_that_never_was_gives_nothing(moves: Moves, waiting: Waiting) -> None:
-    token = claim_token(moves.services.keyring, "clm_01jq8zk4m5n6p7q8r9s0t1v2w3")
+def test_the_token_of_a_pickup_that_never_was_gives_nothing(moves: Moves, waiting: Waiting) -> None:
+    token = pickup_token(moves.services.keyring, "clm_01jq8zk4m5n6p7q8r9s0t1v2w3")
     with pytest.raises(RefusedError, match="no key waits"):
         moves.collect(token)
 
 
-def test_a_claim_that_was_withdrawn_gives_nothing(moves: Moves, waiting: Waiting) -> None:
+def test_a_pickup_that_was_withdrawn_gives_nothing(moves: Moves, waiting: Waiting) -> None:
     with moves.services.database.write() as connection:
         moves.services.rotation.pickups.withdraw(connection, ROTATION)
     with pytest.raises(RefusedError, match="no key waits"):
@@ -237,7 +236,7 @@ def test_who_has_seen_a_key_stays_on_record_when_it_is_taken_back(moves: Moves, 
     moves.collect(waiting.token)
     with moves.services.database.write() as connection:
         moves.services.rotation.pickups.withdraw(connection, ROTATION)
-    assert [(row.id, row.taken_by) for row in moves.sql(select(claims))] == [(waiting.claim_id, "partner")]
+    assert [(row.id, row.taken_by) for row in moves.sql(select(pickups))] == [(waiting.pickup_id, "partner")]
     with pytest.raises(RefusedError, match="no key waits"):
         moves.collect(waiting.token)
 
@@ -251,7 +250,7 @@ def test_a_key_that_is_taken_back_while_it_is_shown_has_not_arrived(moves: Moves
         moves.services.rotation.pickups.collect(waiting.token, actor="partner", show=show)
 
 
-def test_a_claim_whose_key_does_not_open_is_not_spent(moves: Moves, waiting: Waiting) -> None:
+def test_a_pickup_whose_key_does_not_open_is_not_spent(moves: Moves, waiting: Waiting) -> None:
     (kept,) = moves.sql(select(versions.c.record).where(versions.c.number == 2))
     moves.sql(update(versions).where(versions.c.number == 2).values(record=kept.record[::-1]))
     with pytest.raises(SealError):
@@ -261,8 +260,8 @@ def test_a_claim_whose_key_does_not_open_is_not_spent(moves: Moves, waiting: Wai
 
 
 def test_neither_token_nor_proof_is_stored(moves: Moves, waiting: Waiting) -> None:
-    stored = repr(moves.sql(select(claims))) + repr(moves.log())
-    assert waiting.claim_id in stored
+    stored = repr(moves.sql(select(pickups))) + repr(moves.log())
+    assert waiting.pickup_id in stored
     assert waiting.token.rpartition("_")[2] not in stored
 
 
@@ -286,10 +285,10 @@ def overdue(moves: Moves) -> list[tuple[str | None, str | None]]:
 
 def _open(moves: Moves, item_id: str, number: int) -> tuple[str, str]:
     with moves.services.database.write() as connection:
-        claim_id = moves.services.rotation.pickups.open(
+        pickup_id = moves.services.rotation.pickups.open(
             connection, item_id=item_id, number=number, rotation_id=ROTATION, expires_at=None
         )
-    return claim_id, claim_token(moves.services.keyring, claim_id)
+    return pickup_id, pickup_token(moves.services.keyring, pickup_id)
 
 
 def _files(folder: Path) -> bytes:

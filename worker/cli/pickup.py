@@ -1,4 +1,4 @@
-"""`nightkey claim`: collect a key that was generated while nobody looked."""
+"""`nightkey pickup`: collect a key that was generated while nobody looked."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from worker.services.rotation.pickups import Collected
 
 
-def claim(
+def pickup(
     source: Annotated[
         str | None,
         typer.Argument(metavar="[-]", help="- reads the token from standard input; otherwise it is asked for."),
