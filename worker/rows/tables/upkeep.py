@@ -1,0 +1,104 @@
+"""What keeps the whole in order: signs of life, restores, comparisons, places that are held, checked rows."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Named,
+    String,
+    Table,
+    TypedColumns,
+    text,
+)
+
+from vaultcore.tables import UtcDateTime, metadata
+from worker.domain.drift import Result
+
+
+class SignOfLifeColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    kind: Named[str] = Column(String(10))
+    host: Named[str] = Column(String(255))
+    pid: Named[int] = Column(Integer)
+    started_at: Named[datetime] = Column(UtcDateTime)
+    seen_at: Named[datetime] = Column(UtcDateTime)
+    every_seconds: Named[int] = Column(Integer)
+
+
+signs_of_life = Table("signs_of_life", metadata, SignOfLifeColumns)
+"""One row for each process of a worker or of beat: seen while it works, and again within `every_seconds`."""
+
+
+class RestorationColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    how: Named[str] = Column(String(10))
+    at: Named[datetime] = Column(UtcDateTime)
+    made_at: Named[datetime | None] = Column(UtcDateTime)
+    seq: Named[int] = Column(BigInteger)
+    by: Named[str] = Column(String(100))
+
+
+restorations = Table("restorations", metadata, RestorationColumns)
+"""This database was put back: from a backup `made_at` some time (`restored`), or by hand, which somebody then
+told (`adopted`). `seq`: the last row of its audit log then."""
+
+
+class ComparisonColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), primary_key=True)
+    restoration_id: Named[str] = Column(String(40), ForeignKey("restorations.id"))
+    result: Named[str] = Column(String(20), info={"one_of": Result})
+    detail: Named[dict[str, Any]] = Column(JSON)
+    next_at: Named[datetime] = Column(UtcDateTime)
+    compared_at: Named[datetime | None] = Column(UtcDateTime)
+    settled_at: Named[datetime | None] = Column(UtcDateTime)
+    settled_by: Named[str | None] = Column(String(100))
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    ComparisonColumns,
+    info={"decides": ("restoration_id", "result", "settled_at", "settled_by"), "generation": 3},
+)
+"""One row per item of a vault that was put back: what its target accepts. Until it is settled, by agreement or
+by a person, nothing of the item is rotated or revoked."""
+
+Index(
+    "ix_comparisons_open",
+    comparisons.c.next_at,
+    sqlite_where=text("settled_at IS NULL"),
+    postgresql_where=text("settled_at IS NULL"),
+)
+
+
+class HeldPlaceColumns(TypedColumns):
+    place: Named[str] = Column(String(64), primary_key=True)
+    asked_at: Named[datetime] = Column(UtcDateTime)
+    until: Named[datetime] = Column(UtcDateTime)
+
+
+held_places = Table("held_places", metadata, HeldPlaceColumns)
+"""Hosts that asked not to be called for a while, by `Retry-After` or by a limit that is used up: no worker does
+before. `place` is a digest: a host's name that a template makes may hold a value."""
+
+
+class RowCheckColumns(TypedColumns):
+    id: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    table_name: Named[str | None] = Column(String(40))
+    key: Named[list[str | int] | None] = Column(JSON(none_as_null=True), info={"shape": "array"})
+    begun_at: Named[datetime] = Column(UtcDateTime)
+    whole_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+row_checks = Table("row_checks", metadata, RowCheckColumns, info={"decides": ("table_name", "key", "begun_at")})
+"""One row: where the nights' check of all rows that decide has come to (the primary key of the last one that
+was looked at), when this round of it began, and when one last came to its end."""
