@@ -69,7 +69,7 @@ class Organisation:
         admin = {"Authorization": f"Bearer {{{{ vault.{ADMIN} }}}}"}
         return {
             "mode": "auto", "rotator": "http", "lifetime": "90d", "lead": "14d",
-            "overlap": "1d", "settle": "0s",
+            "overlap": "1d", "propagation": "0s",
             "settings": {
                 "value": "token", "id": "id", "expires": "expires_at", "verify_id": "token_id",
                 "find_ids": "tokens.*.id", "inventory_gone": "revoked",

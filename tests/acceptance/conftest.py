@@ -126,7 +126,7 @@ def write_token_policy(folder: Path, url: str, account: str, **policy: str) -> P
         "lifetime": "90d",
         "lead": "14d",
         "overlap": "0s",
-        "settle": "0s",
+        "propagation": "0s",
         "consumers": "none",
         **policy,
         "settings": {

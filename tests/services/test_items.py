@@ -101,10 +101,10 @@ def test_what_was_not_given_stays(services: Services, moves: Moves) -> None:
     }  # fmt: skip
     make(moves, **parts)
     before = moves.get(NAME).policy
-    for wanted in ({"lifetime": "60d"}, {"settle": "2m"}, {"mode": "notify"}):
+    for wanted in ({"lifetime": "60d"}, {"propagation": "2m"}, {"mode": "notify"}):
         change(services, parts=wanted)
     after = moves.get(NAME).policy
-    kept = [name for name in vars(Policy()) if name not in ("lifetime", "settle", "mode")]
+    kept = [name for name in vars(Policy()) if name not in ("lifetime", "propagation", "mode")]
     assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
 
 

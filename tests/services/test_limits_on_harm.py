@@ -544,7 +544,7 @@ def test_policy_fields_that_say_nothing_of_when_change_nothing_of_when(on_file: 
         {"windows": ["0 2 * * * for 1h"]},
         {"freezes": ["0 0 24 12 * for 8d"]},
         {"expiry_first": False},
-        {"settle": "45s"},
+        {"propagation": "45s"},
         {"idle_after": "10d"},
         {"approval": "3d"},
         {"four_eyes": True},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vaultcore.errors import InvalidInputError
 from vaultcore.model import Kind, Mode, Policy
+from vaultcore.rows import policy_from_json, policy_to_json
 from vaultcore.rules import check_policy, show_duration
 from worker.domain.policies import PolicyChange, build_policy, change_policy
 
@@ -305,3 +306,28 @@ def test_what_is_said_of_a_name_is_one_line_of_a_length_that_can_be_read(change)
         change_policy(BASE, change)
     assert len(str(refusal.value)) < 1_500
     assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("former", "now", "text", "value"),
+    [
+        ("claim", "pickup", "3d", 3 * DAY),
+        ("settle", "propagation", "1h", timedelta(hours=1)),
+        ("counterpart", "target", "crm", "crm"),
+    ],
+)
+def test_a_part_is_read_by_its_former_name_too(former: str, now: str, text: str, value: Any) -> None:
+    policy = build_policy(None, {former: text})
+    assert getattr(policy, now) == value
+    assert build_policy(None, {now: text}) == policy
+    with pytest.raises(InvalidInputError, match=f"{former} is called {now} now: give one of them"):
+        build_policy(None, {former: text, now: text})
+
+
+def test_a_policy_that_was_stored_under_former_names_is_read() -> None:
+    policy = replace(BASE, pickup=3 * DAY, propagation=HOUR, target="crm")
+    stored = policy_to_json(policy)
+    for former, now in (("claim_seconds", "pickup_seconds"), ("settle_seconds", "propagation_seconds")):
+        stored[former] = stored.pop(now)
+    stored["counterpart"] = stored.pop("target")
+    assert policy_from_json(stored) == policy

@@ -94,6 +94,9 @@ def build_policy(
     never lapsed would never be due again. Contradictions among what was given are left to
     `vaultcore.rules.check_policy`.
     """
+    doubled = [name for name, now in _FORMER.items() if name in given and now in given]
+    if doubled:
+        raise InvalidInputError(f"{doubled[0]} is called {_FORMER[doubled[0]]} now: give one of them")
     given = {_FORMER.get(name, name): value for name, value in given.items()}
     unknown = set(given) - set(_READ)
     if unknown:
