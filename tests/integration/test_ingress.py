@@ -22,7 +22,7 @@ from tests.ingress import Answered, Front, define, read_answer, serve
 from tests.integration import http_server
 from tests.services.conftest import Moves
 from tests.services.staging import ScriptedService, make_services
-from vaultcore import versions
+from vaultcore import presented_keys
 from vaultcore.crypto import apikeys
 from vaultcore.tables import items, references
 from vaultcore.tables import versions as vault_versions
@@ -354,7 +354,7 @@ def test_every_key_that_opens_nothing_takes_the_same_steps(house, monkeypatch):
         steps.append(("sql", statement))
 
     real_digest = apikeys.digest
-    monkeypatch.setattr(versions, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    monkeypatch.setattr(presented_keys, "hmac", SimpleNamespace(compare_digest=compare_digest))
     monkeypatch.setattr(apikeys, "digest", digest)
     engine = house.services.database.engine
     event.listen(engine, "before_cursor_execute", note)
