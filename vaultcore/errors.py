@@ -6,6 +6,7 @@ whether the same call may succeed later without anybody changing anything.
 """
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NoReturn
@@ -51,6 +52,16 @@ class RefusedError(NightkeyError):
     """Understood, and not done, because it would hurt: names what stands in the way."""
 
     exit_status = 3
+
+
+class NotAllowedError(RefusedError):
+    """Who asks has no permission for it. `action` is what was asked, `roles` are those that have it."""
+
+    def __init__(self, action: str, roles: Sequence[str]) -> None:
+        who = f"it takes the role {' or '.join(roles)}" if roles else "no role may"
+        super().__init__(f"you may not do this ({action}): {who}, which an admin gives")
+        self.action = action
+        self.roles = tuple(roles)
 
 
 class ConflictError(RefusedError):

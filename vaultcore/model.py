@@ -39,6 +39,13 @@ class Mode(StrEnum):
     """Only its owner can replace it; Nightkey tells them in time."""
 
 
+class PrincipalKind(StrEnum):
+    """Who asks: somebody, or a program."""
+
+    PERSON = "person"
+    SERVICE = "service"
+
+
 class ConsumerKind(StrEnum):
     WORKFLOW = "workflow"
     """A node of a workflow uses the item."""

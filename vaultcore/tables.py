@@ -37,7 +37,7 @@ from sqlalchemy import (
     text,
 )
 
-from vaultcore.model import ConsumerKind, Kind, Stage
+from vaultcore.model import ConsumerKind, Kind, PrincipalKind, Stage
 from vaultcore.stored import UNREADABLE
 
 _EARLIEST = 2000
@@ -356,6 +356,39 @@ Index(
 )
 
 
+class PrincipalColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    name: Named[str] = Column(String(100), unique=True)
+    skeleton: Named[str | None] = Column(Text, index=True)
+    kind: Named[str] = Column(String(10), info={"one_of": PrincipalKind})
+    roles: Named[list[str]] = Column(JSON, info={"shape": "array"})
+    owner_ids: Named[list[str]] = Column(JSON, info={"shape": "array"})
+    created_at: Named[datetime] = Column(UtcDateTime)
+    disabled_at: Named[datetime | None] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+principals = Table(
+    "principals",
+    metadata,
+    PrincipalColumns,
+    info={"decides": ("name", "kind", "roles", "owner_ids", "disabled_at")},
+)
+"""Who may ask for what: people and services. With the role `owner` they answer for the owners `owner_ids`."""
+
+
+class TokenColumns(TypedColumns):
+    item_id: Named[str] = Column(String(40), primary_key=True)
+    principal_id: Named[str] = Column(String(40), ForeignKey("principals.id"), index=True)
+    created_at: Named[datetime] = Column(UtcDateTime)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+tokens = Table("tokens", metadata, TokenColumns, info={"decides": ("principal_id",)})
+"""The bearer tokens of principals. Each is an `api-key:` item: digest, expiry, last use, rotation and pickup
+are the item's; here stands as whom it lets its bearer in."""
+
+
 class AuditColumns(TypedColumns):
     seq: Named[int] = Column(
         BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
@@ -390,7 +423,9 @@ __all__ = [
     "items",
     "metadata",
     "owners",
+    "principals",
     "references",
     "routes",
+    "tokens",
     "versions",
 ]

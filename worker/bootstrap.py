@@ -20,6 +20,7 @@ from vaultcore.errors import ConfigurationError, NightkeyError
 from vaultcore.own_row import OwnRow, read_own_row
 from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
+from vaultcore.principals import Principals
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
 from vaultcore.vault import Vault
@@ -34,6 +35,7 @@ from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
+from worker.services.principals import PrincipalAccounts
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
@@ -245,6 +247,18 @@ class Services:
             supersession=Supersession(versions=self.versions, clock=self.clock),
             opening=self.rotation.opening,
             clock=self.clock,
+        )
+
+    @cached_property
+    def principals(self) -> PrincipalAccounts:
+        return PrincipalAccounts(
+            database=self.database,
+            vault=self.vault,
+            versions=self.versions,
+            principals=Principals(owners=self.owners, audit=self.audit, clock=self.clock),
+            items=self.items,
+            caller_keys=self.runs.caller_keys,
+            operators=self.settings.operators,
         )
 
     @cached_property

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker.config import Settings
+from worker.wording.roles import write_page
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("deploy/**/*.md")])
@@ -46,6 +47,10 @@ def test_each_file_and_page_that_is_named_exists(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", text):
         if not link.startswith("https://"):
             assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_roles_is_the_table_itself() -> None:
+    assert (ROOT / "deploy" / "roles.md").read_text() == write_page()
 
 
 def test_each_page_is_led_to_from_the_readme() -> None:

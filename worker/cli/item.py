@@ -94,7 +94,7 @@ def create(
     )
     _warn(created, services.items.warn(created), given)
     if first is not None:
-        _show_key(services, created, first, json=json)
+        show_key(services, created, first, json=json)
     elif json:
         print_json(describe(created))
     else:
@@ -102,7 +102,7 @@ def create(
         print_lines([_line(created), *([] if overlap is None else [f"when it is replaced, {overlap}"])])
 
 
-def _show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
+def show_key(services: "Services", item: Item, first: "Collected", *, json: bool) -> None:
     """The key of a new item. It is kept until it has arrived, and the way to it comes first."""
     again = f"with the token {services.rotation.pickups.token(first.pickup_id)}"
 
@@ -284,7 +284,7 @@ def rotate(
     if item.kind is Kind.API_KEY and item.version is None:
         check_output()
         made, first = services.items.make_first_key(item.id, actor=who())
-        _show_key(services, made, first, json=json)
+        show_key(services, made, first, json=json)
         return
     if compromised and item.version is not None:
         _confirm_harm(services, name, yes=yes)

@@ -23,6 +23,7 @@ from worker.cli import (
     notice,
     owner,
     pickup,
+    principal,
     reconcile,
     restore,
     rotation,
@@ -49,6 +50,7 @@ app = Commands(
 app.command("init")(init.init)
 app.add_typer(item.app, name="item")
 app.add_typer(owner.app, name="owner")
+app.add_typer(principal.app, name="principal")
 app.add_typer(workflow.app, name="workflow")
 app.command("scan")(scan.scan)
 app.command("night")(scan.night)

@@ -18,7 +18,9 @@ def find_wrong(table: str, key: str, row: Mapping[str, Any], *, opens: bool, ite
     item that the row is about.
     """
     item_id = row.get("item_id") or (row.get("id") if table == "items" else None)
-    given = row.get("name") if table in ("owners", "workflows", "departures") else row.get("shown")
+    given = (
+        row.get("name") if table in ("owners", "workflows", "departures", "principals") else row.get("shown")
+    )
     named = _one_line(given) if isinstance(given, str) else None
     code = Code.EDITED_ROW if opens else Code.SEALED_ROW
     word = shlex.quote(key) if key.isprintable() else "KEY"

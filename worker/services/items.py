@@ -112,9 +112,10 @@ class Items:
         expires_at: datetime | None,
         policy: PolicyChange,
         actor: str,
+        beside: Callable[[Connection, Item], None] = lambda *_: None,
     ) -> tuple[Item, Collected | None]:
-        """A new item. Its value is read once all else is in order; `api-key:` items generate theirs, which is
-        kept until it has arrived with who created it.
+        """A new item; `beside` stores what belongs to it in the same transaction. Its value is read
+        once all else is in order; an `api-key:` item generates its own, kept until its creator has it.
 
         Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
         """
@@ -153,6 +154,7 @@ class Items:
                 principals=principals,
                 actor=actor,
             )
+            beside(connection, created.item)
             return created.item, self._pickups.keep_first(connection, created, actor=actor)
 
     def view(self, name: str) -> ItemView:

@@ -27,6 +27,8 @@ _ROWS: Final = {
     "departure_items": "an item of a departure",
     "comparisons": "what came of a comparison after a restore",
     "item_principals": "what an item changes on the other side",
+    "principals": "a principal",
+    "tokens": "a token of a principal",
     "row_checks": "how far the check of all rows has come",
 }
 """What a row of each table is."""

@@ -59,6 +59,8 @@ _WORDS = {
     "row_checks": "how far the check of all rows has come",
     "findings": "a finding",
     "departures": "a departure",
+    "principals": "a principal",
+    "tokens": "a token of a principal",
 }
 """What a row is, to those who read of it."""
 

@@ -1,0 +1,195 @@
+"""The use cases of principals: who may ask for what, and the tokens by which they are known.
+
+A token is an `api-key:` item: it is kept as a digest, lapses, is rotated and collected as any other key.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from sqlalchemy import Connection
+
+from vaultcore.access import RULES, Action, Principal, Role, may, may_ever
+from vaultcore.database import Database
+from vaultcore.errors import NotAllowedError, NotFoundError, RefusedError, UnreadableError
+from vaultcore.model import Consumers, Item, Mode, PrincipalKind
+from vaultcore.principals import Principals, StoredPrincipal
+from vaultcore.rules import API_KEY_PREFIX, NAME_MAX
+from vaultcore.secret import Secret
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain.policies import PolicyChange
+from worker.services.items import Items
+from worker.services.rotation.pickups import Collected
+from worker.services.runs.caller_keys import CallerKeys
+
+LIFETIME = "90d"
+"""Of each token, unless its maker says another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenView:
+    """`last_used_at`: of any of its versions."""
+
+    item: Item
+    last_used_at: datetime | None
+
+
+class PrincipalAccounts:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        principals: Principals,
+        items: Items,
+        caller_keys: CallerKeys,
+        operators: str,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._principals = principals
+        self._items = items
+        self._caller_keys = caller_keys
+        self._operators = operators
+
+    def create(
+        self, name: str, *, kind: PrincipalKind, roles: Collection[Role], owners: Collection[str], actor: str
+    ) -> StoredPrincipal:
+        with self._database.write() as connection:
+            return self._principals.create(
+                connection, name, kind=kind, roles=roles, owners_named=owners, actor=actor
+            )
+
+    def list_all(self) -> list[tuple[StoredPrincipal, list[TokenView]] | UnreadableError]:
+        """By name, each with its tokens."""
+        with self._database.read() as connection:
+            return list(self._walk(connection))
+
+    def change_roles(
+        self,
+        name: str,
+        *,
+        give: Collection[Role] = (),
+        take: Collection[Role] = (),
+        owners: Collection[str] | None = None,
+        actor: str,
+    ) -> StoredPrincipal:
+        """Roles that it has from now on, or no more; `owners` take the place of those that were."""
+        with self._database.write() as connection:
+            found = self._principals.get(connection, name, lock=True)
+            return self._principals.update(
+                connection,
+                name,
+                roles=(set(found.roles) | set(give)) - set(take),
+                owners_named=found.owners if owners is None else owners,
+                actor=actor,
+            )
+
+    def issue_token(self, name: str, *, lifetime: str = LIFETIME, actor: str) -> tuple[Item, Collected | None]:
+        """A new token, whose value is there this once. It is replaced before it lapses: the next one waits to
+        be collected by the principal's owners, or else by the operators.
+        """
+        with self._database.read() as connection:
+            found = self._principals.get(connection, name)
+            wanted = self._find_name(connection, found.name)
+        if found.disabled_at is not None:
+            raise RefusedError(f"principal {found.name} is let in no more: create another")
+        return self._items.create(
+            wanted,
+            read_value=lambda: Secret(""),
+            owners=found.owners or (self._operators,),
+            expires_at=None,
+            policy=PolicyChange(
+                parts={"mode": Mode.AUTO.value, "lifetime": lifetime, "consumers": Consumers.NONE.value}
+            ),
+            actor=actor,
+            beside=lambda connection, item: self._principals.add_token(connection, found, item, actor=actor),
+        )
+
+    def revoke(self, name: str, *, actor: str) -> StoredPrincipal:
+        """Lets the principal in no more, at once, by whatever token."""
+        with self._database.write() as connection:
+            return self._principals.disable(connection, name, actor=actor)
+
+    def revoke_token(self, name: str, token: str, *, actor: str) -> Item:
+        """One token opens nothing any more, at once; its item goes, unless a rotation of it is open."""
+        with self._database.write() as connection:
+            item = self._vault.get(connection, token)
+            found = self._principals.get(connection, name, lock=True)
+            self._principals.remove_token(connection, found, item, actor=actor)
+        with suppress(RefusedError):
+            self._items.delete(item.id, actor=actor)
+        return item
+
+    def authenticate(self, token: Secret) -> Principal | None:
+        """Who presents this; None: nobody who is let in. That it was used is noted."""
+        found = self._caller_keys.check(token)
+        if found is None:
+            return None
+        with self._database.read() as connection:
+            bearer = self._principals.find_bearer(connection, found[0])
+        return None if bearer is None else bearer.as_asker()
+
+    def check_ever(self, principal: Principal, action: Action) -> None:
+        """`NotAllowedError` where there is nothing that the principal may do this to."""
+        if not may_ever(principal, action):
+            self._refuse(principal, action)
+
+    def check(self, principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
+        """`NotAllowedError` where it may not do this to what these owners answer for; without any: to all."""
+        if not may(principal, action, owners=owners):
+            self._refuse(principal, action)
+
+    def sees(self, principal: Principal, owners: Collection[str]) -> bool:
+        """Whether what these owners answer for is shown to the principal."""
+        return may(principal, Action.ITEM_SEE, owners=owners)
+
+    def find_item(self, principal: Principal, name_or_id: str, action: Action) -> Item:
+        """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there
+        is not, and for one that the principal may not even see.
+        """
+        found = None
+        with suppress(NotFoundError), self._database.read() as connection:
+            found = self._vault.get(connection, name_or_id)
+        if found is None or not self.sees(principal, found.owners):
+            raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
+        self.check(principal, action, owners=found.owners)
+        return found
+
+    def _refuse(self, principal: Principal, action: Action) -> NoReturn:
+        """Every refusal stands in the record."""
+        with self._database.write() as connection:
+            self._principals.note_refusal(connection, principal, action)
+        raise NotAllowedError(action, sorted(RULES[action].anywhere) if action in RULES else [])
+
+    def _walk(
+        self, connection: Connection
+    ) -> Iterator[tuple[StoredPrincipal, list[TokenView]] | UnreadableError]:
+        for one in self._principals.walk(connection):
+            if isinstance(one, UnreadableError):
+                yield one
+            else:
+                names = self._principals.tokens_of(connection, one)
+                yield one, [self._view(connection, name) for name in names]
+
+    def _view(self, connection: Connection, name: str) -> TokenView:
+        item = self._vault.get(connection, name)
+        used = [one.last_used_at for one in self._versions.of_item(connection, item.id) if one.last_used_at]
+        return TokenView(item=item, last_used_at=max(used, default=None))
+
+    def _find_name(self, connection: Connection, principal: str) -> str:
+        """A name for the token that no item has."""
+        number = 1
+        while True:
+            ending = "" if number == 1 else f"-{number}"
+            name = API_KEY_PREFIX + principal[: NAME_MAX - len(API_KEY_PREFIX) - len(ending)] + ending
+            try:
+                self._vault.get(connection, name)
+            except NotFoundError:
+                return name
+            number += 1
