@@ -50,6 +50,21 @@ class Front:
             {"Content-Type": "application/json", **sent, **(headers or {})},
         )
 
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answered:
+        """A call with JSON, if there is any, and with the key as a bearer token."""
+        sent = {**(headers or {}), **({} if key is None else {"Authorization": f"Bearer {key}"})}
+        if body is None:
+            return self.send(method, path, None, sent)
+        return self.send(method, path, json.dumps(body).encode(), {"Content-Type": "application/json", **sent})
+
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answered:

@@ -163,7 +163,7 @@ def test_a_port_in_use_and_a_host_that_is_not_ours_get_one_line(nightkey: Nightk
     assert line.count("\n") == 1
 
 
-@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
 def test_a_missing_extra_is_named(nightkey: Nightkey, package: str) -> None:
     command = f"import sys; sys.modules[{package!r}] = None; from worker.cli.main import main; main()"
     done = subprocess.run(

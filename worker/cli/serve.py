@@ -10,7 +10,7 @@ from worker.cli.output import note, note_at_once
 from worker.cli.session import open_settings
 from worker.log import configure_logging
 
-_NEEDED = ("starlette", "uvicorn")
+_NEEDED = ("fastapi", "uvicorn")
 
 
 def serve(

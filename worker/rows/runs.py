@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, select, update
 
@@ -22,6 +22,8 @@ PROVING = (RunPurpose.PRODUCTION.value, RunPurpose.CONTROLLED.value)
 """Runs that judge a value. Tests are of a candidate, and count for its rotation alone."""
 WORKFLOW, SUBFLOW = "workflow", "subflow"
 """What triggered a run that another run has begun: one that runs by itself, and one within that run."""
+BACKGROUND: Final = "background"
+"""A principal has asked for it, and does not wait for its end."""
 
 
 def open_run(
@@ -33,12 +35,13 @@ def open_run(
     trigger: str,
     at: datetime,
     rotation_id: str | None = None,
+    external_id: str | None = None,
     parent_id: str | None = None,
     depth: int = 0,
 ) -> str:
     """A new run, by id. One that the schedule or another run opens waits to be begun; others begin at once."""
     run_id = new_id("fl_run", at)
-    pending = trigger in ("schedule", WORKFLOW)
+    pending = trigger in ("schedule", WORKFLOW, BACKGROUND)
     connection.execute(
         insert(runs).values(
             id=run_id,
@@ -47,6 +50,7 @@ def open_run(
             purpose=purpose,
             trigger=trigger,
             rotation_id=rotation_id,
+            external_id=external_id,
             parent_id=parent_id,
             depth=depth,
             created_at=at,

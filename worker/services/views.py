@@ -17,10 +17,12 @@ from worker.domain.rotation import Rotation
 from worker.rows import findings as finding_rows
 from worker.rows import notices as notice_rows
 from worker.rows import rotations as rotation_rows
+from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
 from worker.rows.consumers import consumers_of
 from worker.rows.findings import OpenFinding
 from worker.rows.notices import Notice
+from worker.rows.run_lists import ListedRun, NodeLog
 from worker.services.notices.recipients import Recipients
 from worker.services.runs.definitions import Definitions
 from worker.workflows.workflow import Workflow
@@ -41,6 +43,14 @@ class WorkflowView:
     workflow: Workflow
     references: tuple[Reference, ...]
     last_runs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """`logs`: what its nodes came to, in order."""
+
+    run: ListedRun
+    logs: tuple[NodeLog, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +121,30 @@ class Views:
                 references=tuple(self._references.of_consumer(connection, workflow.id)),
                 last_runs=tuple(run_rows.last_runs(connection, workflow.id)),
             )
+
+    def page_runs(
+        self, workflow: Workflow, *, before: tuple[datetime, str] | None = None, size: int
+    ) -> list[ListedRun]:
+        """A page of a workflow's runs, newest first: those opened before one, given by when and its id."""
+        with self._database.read() as connection:
+            return run_list_rows.page_runs(connection, workflow.id, before=before, size=size)
+
+    def view_run(self, run_id: str) -> RunView:
+        with self._database.read() as connection:
+            return RunView(
+                run=run_list_rows.get_run(connection, run_id),
+                logs=tuple(run_list_rows.logs_of_run(connection, run_id)),
+            )
+
+    def list_logs(self, workflow: Workflow, *, limit: int) -> list[NodeLog]:
+        """What its nodes came to, newest first."""
+        with self._database.read() as connection:
+            return run_list_rows.logs_of_workflow(connection, workflow.id, limit=limit)
+
+    def count_runs(self, workflow: Workflow) -> dict[str, int]:
+        """By their status."""
+        with self._database.read() as connection:
+            return run_list_rows.count_by_status(connection, workflow.id)
 
     def list_rotations(self) -> list[Rotation | UnreadableError]:
         """Newest first."""

@@ -4,16 +4,19 @@ from contextlib import suppress
 
 import structlog
 from anyio import CapacityLimiter, to_thread
-from starlette.applications import Starlette
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vaultcore.troubles import explain
+from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import Problem, answer, answer_plain, answer_problem, tell_problem
+from worker.web.answers import Problem, answer, answer_plain, answer_problem
+from worker.web.api import vault, workflows
+from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
@@ -35,7 +38,11 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             raise Problem(503, "unavailable", "the database does not answer")
         return answer({"status": "ok"})
 
-    app = Starlette(
+    app = FastAPI(
+        title="Nightkey",
+        summary="Keeps the credentials that workflows depend on from lapsing.",
+        docs_url=None,
+        redoc_url=None,
         routes=[
             Route(HEALTH, health, methods=["GET"]),
             *Ingress(services, limits).routes(),
@@ -44,9 +51,14 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         exception_handlers={
             Problem: answer_problem,
             HTTPException: answer_plain,
-            Exception: _answer_failure,
+            NightkeyError: answer_error,
+            RequestValidationError: answer_invalid,
+            Exception: answer_failure,
         },
     )
+    app.state.services, app.state.limits = services, limits
+    app.include_router(vault.router)  # before workflows, whose ids could be "vault"
+    app.include_router(workflows.router)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 
@@ -57,20 +69,6 @@ def _is_there(services: Services) -> bool:
     except Exception as error:  # noqa: BLE001  # whatever it is, that is the answer
         _log.error("health.failed", error=type(error).__name__)
         return False
-
-
-async def _answer_failure(_: Request, error: Exception) -> Response:
-    """What nobody foresaw: logged by its type, since its text may quote anything. What this machine or the
-    database does not give for a while is no fault of the request, and worth another try.
-    """
-    trouble = explain(error)
-    problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
-    _log.error("call.failed", error=type(error).__name__, **problem)
-    if trouble is not None and trouble.can_retry:
-        return tell_problem(Problem(503, "unavailable", "this cannot be answered now: try again later"))
-    return tell_problem(
-        Problem(500, "internal_error", "something failed here, and not in your request: the log names it")
-    )
 
 
 def _end_at_the_edge(app: ASGIApp) -> ASGIApp:

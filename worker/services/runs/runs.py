@@ -23,6 +23,7 @@ from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
 from worker.domain.states import RunPurpose
 from worker.rows import rotations as rotation_rows
+from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.rows import workflows as workflow_rows
@@ -42,6 +43,8 @@ from worker.workflows.schedule import next_run
 from worker.workflows.workflow import Workflow
 
 _log = structlog.get_logger(__name__)
+_ASKED_ONCE = timedelta(days=1)
+_EXTERNAL_MAX = 200
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 
@@ -105,6 +108,45 @@ class Runs:
         if caller is not None:
             self._caller_keys.note(caller)
         return self._execution.execute(run, _context(payload))
+
+    def open_in_background(
+        self,
+        name: str,
+        *,
+        context: Mapping[str, Any],
+        once: str | None = None,
+        actor: str,
+    ) -> str:
+        """A run that whoever comes next begins, by its id; its context is kept sealed until then. Who has asked
+        for one with the same `once` within a day gets that.
+
+        Refused as by `start`, and where the workflow's trigger asks for an API key, which nobody could give.
+        """
+        with self._database.write() as connection:
+            workflow = self._definitions.get(connection, name)
+            refuse_elsewhere(workflow)
+            if not workflow.active:
+                raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+            self._template_values.check_caller(connection, workflow, None)
+            now = self._clock()
+            external_id = None if once is None else f"{actor} {once}"[:_EXTERNAL_MAX]
+            if external_id is not None:
+                found = run_list_rows.find_asked(connection, external_id, since=now - _ASKED_ONCE)
+                if found is not None:
+                    return found
+            run_id = run_rows.open_run(
+                connection,
+                workflow.id,
+                workflow.name,
+                purpose=RunPurpose.PRODUCTION,
+                trigger=run_rows.BACKGROUND,
+                external_id=external_id,
+                at=now,
+            )
+            kept = self._suspended_runs.seal(run_id, {"context": dict(context)})
+            state_rows.keep(connection, run_id, kept, at=now, resume_at=now)
+        _log.info("run.opened", run=run_id, workflow=workflow.id, actor=actor)
+        return run_id
 
     def lease_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
@@ -380,6 +422,10 @@ def _check_fit(workflow: Workflow, trigger: str) -> None:
 
 def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given:
     """What a run that others have opened starts with."""
+    if trigger == run_rows.BACKGROUND:
+        if kept is None:
+            raise NightkeyError("what it was started with is gone")
+        return dict(kept["context"])
     if kept is not None:
         return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
     if trigger == run_rows.WORKFLOW:

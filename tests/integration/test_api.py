@@ -1,0 +1,310 @@
+"""The interface on a real server: the vault as SDX has it, and each route with each role against the table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.ingress import Answered, Front, serve
+from tests.services.conftest import Moves
+from tests.services.staging import make_services
+from vaultcore.access import RULES, Action, Role
+from vaultcore.model import PrincipalKind
+from worker.bootstrap import Services, utc_now
+from worker.web.api.asking import ACTION
+
+VALUE = "the-value-of-the-secret"
+NAME = "prod-crm-token"
+VAULT = "/workflows/vault"
+
+
+@dataclass
+class Desk:
+    """A server, and a token of a principal for each role; the one with the role `owner` answers for `team`."""
+
+    services: Services
+    moves: Moves
+    front: Front
+    tokens: dict[Role, str] = field(default_factory=dict)
+
+    def ask(self, role: Role | None, method: str, path: str, body: Any = None, **headers: str) -> Answered:
+        key = None if role is None else self.tokens[role]
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.front.ask(method, path, body, key=key, headers=named)
+
+    def create(self, name: str = NAME, *, owner: str = "team") -> str:
+        answered = self.ask(
+            Role.ADMIN, "POST", VAULT, {"name": name, "secret": f"{VALUE} of {name}", "owners": [owner]}
+        )
+        assert answered.status == 201, answered
+        return str(answered.body["id"])
+
+    def log(self, action: str) -> list[Any]:
+        return [row for row in self.moves.log() if row.action == action]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    services = make_services(tmp_path_factory.mktemp("api") / "home", "", utc_now)
+    with services.database.write() as connection:
+        for owner in ("team", "others"):
+            services.owners.create(connection, owner, actor="test")
+    with serve(services) as front:
+        made = Desk(services, Moves(services), front)
+        for role in Role:
+            owners = ["team"] if role is Role.OWNER else []
+            services.principals.create(
+                f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="test"
+            )
+            _, first = services.principals.issue_token(f"{role}-bot", actor="test")
+            assert first is not None
+            made.tokens[role] = first.key.expose()
+        yield made
+    services.close()
+
+
+def test_an_item_lives_as_a_client_of_that_vault_expects(desk: Desk) -> None:
+    expires = (desk.services.clock() + timedelta(days=30)).isoformat()
+    made = desk.ask(
+        Role.OPERATOR, "POST", VAULT, {"name": "prod-mail-token", "secret": VALUE, "expires_at": expires}
+    )
+    assert made.status == 201
+    assert set(made.body) == {"id", "name", "created_at", "expires_at"}
+    assert datetime.fromisoformat(made.body["expires_at"]) == datetime.fromisoformat(expires)
+    assert made.body["expires_at"].endswith("Z")
+    place = f"{VAULT}/{made.body['id']}"
+    assert desk.ask(Role.OPERATOR, "GET", place).body == made.body
+    changed = desk.ask(Role.OPERATOR, "PUT", place, {"name": "prod-post-token"})
+    assert (changed.status, changed.body["expires_at"]) == (200, made.body["expires_at"])
+    replaced = desk.ask(Role.OPERATOR, "PUT", place, {"secret": "another-value", "expires_at": None})
+    assert (replaced.status, replaced.body["expires_at"]) == (200, None)
+    item = desk.moves.get(made.body["id"])
+    assert (item.name, item.version) == ("prod-post-token", 2)
+    assert desk.moves.reveal(item.id, 2) == "another-value"
+    listed = desk.ask(Role.VIEWER, "GET", VAULT).body
+    assert "prod-post-token" in [one["name"] for one in listed]
+    assert desk.ask(Role.OPERATOR, "DELETE", place).status == 204
+    assert desk.ask(Role.OPERATOR, "GET", place).status == 404
+
+
+def test_an_api_key_is_answered_once(desk: Desk) -> None:
+    made = desk.ask(Role.OPERATOR, "POST", VAULT, {"name": "api-key:partner"})
+    assert made.status == 201
+    assert made.body["secret"].startswith("wfk_")
+    assert "secret" not in desk.ask(Role.OPERATOR, "GET", f"{VAULT}/{made.body['id']}").body
+    refused = desk.ask(Role.OPERATOR, "POST", VAULT, {"name": "api-key:partner-2", "secret": VALUE})
+    assert refused.status == 422
+    assert "takes no" in refused.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"name": NAME}, 422, "needs a value"),
+        ({"name": "ab", "secret": VALUE}, 422, "use 3 to 50"),
+        ({"name": "n" * 51, "secret": VALUE}, 422, "use 3 to 50"),
+        ({"secret": VALUE}, 422, "name: "),
+        ({"name": "prod-a-token", "secret": VALUE, "colour": 1}, 422, "colour: "),
+        ({"name": "prod-a-token", "secret": 5}, 422, "secret: "),
+        ({"name": "prod-a-token", "secret": "x" * 2001}, 422, "2000 at most"),
+        ({"name": "prod-a-token", "secret": VALUE, "expires_at": "2020-01-01T00:00:00Z"}, 422, "future"),
+        ({"name": "prod-a-token", "secret": VALUE, "expires_at": "soon"}, 422, "expires_at: "),
+        ({"name": "prod-a-token", "secret": VALUE, "owners": ["nobody"]}, 404, "no owner 'nobody'"),
+        ([], 422, "body: "),
+        ("text", 422, "body: "),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_field_and_without_the_value(
+    desk: Desk, body: Any, status: int, says: str
+) -> None:
+    answered = desk.ask(Role.ADMIN, "POST", VAULT, body)
+    assert answered.status == status, answered
+    assert set(answered.body) >= {"type", "code", "message"}
+    assert says in answered.body["message"]
+    assert VALUE not in str(answered.body)
+    assert "x" * 50 not in str(answered.body)
+
+
+def test_who_has_no_token_learns_nothing(desk: Desk) -> None:
+    for path in (VAULT, f"{VAULT}/vlt_unknown"):
+        for method in ("GET", "PUT", "DELETE"):
+            refused = desk.ask(None, method, path)
+            assert refused.status in (401, 405)
+    assert desk.front.ask("GET", VAULT, key="wfk_" + "0" * 49).status == 401
+
+
+def test_an_owner_sees_and_changes_what_is_theirs_alone(desk: Desk) -> None:
+    theirs, others = desk.create("prod-theirs-token"), desk.create("prod-others-token", owner="others")
+    seen = {one["id"] for one in desk.ask(Role.OWNER, "GET", VAULT).body}
+    assert theirs in seen
+    assert others not in seen
+    unknown = desk.ask(Role.OWNER, "GET", f"{VAULT}/vlt_{'0' * 26}")
+    hidden = desk.ask(Role.OWNER, "GET", f"{VAULT}/{others}")
+    assert (unknown.status, hidden.status) == (404, 404)
+    assert hidden.body["message"].replace(others, f"vlt_{'0' * 26}") == unknown.body["message"]
+    assert desk.ask(Role.OWNER, "PUT", f"{VAULT}/{others}", {"name": "prod-mine-token"}).status == 404
+    assert desk.ask(Role.OWNER, "DELETE", f"{VAULT}/{others}").status == 404
+    assert desk.ask(Role.OWNER, "PUT", f"{VAULT}/{theirs}", {"name": "prod-theirs-key"}).status == 200
+    assert desk.ask(Role.OWNER, "POST", VAULT, {"name": "prod-new-token", "secret": "its own"}).status == 201
+    (made,) = [one for one in desk.ask(Role.OWNER, "GET", VAULT).body if one["name"] == "prod-new-token"]
+    assert desk.moves.get(made["id"]).owners == ("team",)
+    refused = desk.ask(
+        Role.OWNER, "POST", VAULT, {"name": "prod-x-token", "secret": VALUE, "owners": ["others"]}
+    )
+    assert refused.status == 403
+
+
+DOCUMENT = {
+    "name": "ticket-sync",
+    "is_active": True,
+    "nodes": [
+        {"id": "start", "type": "trigger", "data": {"componentId": "manual_trigger"}},
+        {"id": "sum", "type": "action", "data": {"componentId": "data_mapper", "mapping": {"sum": "{{ a }}"}}},
+    ],
+    "edges": [{"id": "e0", "source": "start", "target": "sum"}],
+    "colour": "kept as it was given",
+}
+
+
+@pytest.fixture(scope="module")
+def workflow(desk: Desk) -> str:
+    made = desk.ask(Role.ADMIN, "POST", "/workflows", DOCUMENT)
+    assert made.status == 201, made
+    assert made.body["colour"] == DOCUMENT["colour"]
+    return str(made.body["id"])
+
+
+def test_a_workflow_is_kept_listed_and_given_back(desk: Desk, workflow: str) -> None:
+    assert workflow.startswith("fl_")
+    (listed,) = [one for one in desk.ask(Role.VIEWER, "GET", "/workflows").body if one["id"] == workflow]
+    assert "nodes" not in listed
+    found = desk.ask(Role.VIEWER, "GET", f"/workflows/{workflow}").body
+    assert (found["nodes"], found["edges"]) == (DOCUMENT["nodes"], DOCUMENT["edges"])
+    assert (found["is_active"], found["runs"]) == (True, "here")
+    assert desk.ask(Role.VIEWER, "GET", f"/workflows/fl_{'0' * 26}").status == 404
+
+
+def test_a_document_is_judged_without_being_kept(desk: Desk) -> None:
+    good = desk.ask(Role.VIEWER, "POST", "/workflows/validate", DOCUMENT | {"name": "not-kept"}).body
+    assert good == {"valid": True, "errors": []}
+    edges = [{"id": "e0", "source": "start", "target": "nowhere"}]
+    bad = desk.ask(Role.VIEWER, "POST", "/workflows/validate", DOCUMENT | {"edges": edges}).body
+    assert bad["valid"] is False
+    assert "nowhere" in str(bad["errors"])
+    names = [one["name"] for one in desk.ask(Role.VIEWER, "GET", "/workflows").body]
+    assert "not-kept" not in names
+
+
+def test_a_run_in_the_background_is_begun_by_who_works_and_told_of(desk: Desk, workflow: str) -> None:
+    begun = desk.ask(Role.OPERATOR, "POST", f"/workflows/{workflow}/execute", {"context": {"a": 5}})
+    assert (begun.status, begun.body["status"]) == (202, "pending")
+    place = f"/workflows/runs/{begun.body['id']}"
+    assert desk.ask(Role.VIEWER, "GET", place).body["started_at"] is None
+    desk.services.night.inline_night.run_night(lambda _: None, wait=False)
+    done = desk.ask(Role.VIEWER, "GET", place).body
+    assert (done["status"], done["error_message"]) == ("completed", None)
+    assert [(log["node_id"], log["status"]) for log in done["logs"]] == [
+        ("start", "success"),
+        ("sum", "success"),
+    ]
+    assert done["logs"][1]["output"] == {"sum": "5"}
+    assert done["duration_in_seconds"] >= 0
+    assert desk.ask(Role.VIEWER, "GET", f"/workflows/{workflow}/logs").body[0]["node_id"] == "sum"
+    stats = desk.ask(Role.VIEWER, "GET", f"/workflows/{workflow}/logs/stats").body
+    assert (stats["completed"], stats["success_rate"]) == (stats["total"], 1.0)
+
+
+def test_a_run_that_is_asked_for_again_with_its_key_is_the_same(desk: Desk, workflow: str) -> None:
+    place, key = f"/workflows/{workflow}/execute", str(uuid4())
+    first = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key=key)
+    again = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key=key)
+    assert (first.status, again.status) == (202, 202)
+    assert again.body["id"] == first.body["id"]
+    assert desk.ask(Role.ADMIN, "POST", place, {}, Idempotency_Key=key).body["id"] != first.body["id"]
+    other = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key=str(uuid4()))
+    assert other.body["id"] != first.body["id"]
+    refused = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key="mine")
+    assert refused.status == 422
+    assert "idempotency-key" in refused.body["message"]
+
+
+def test_runs_come_in_pages_newest_first_each_once(desk: Desk, workflow: str) -> None:
+    for _ in range(5):
+        assert desk.ask(Role.OPERATOR, "POST", f"/workflows/{workflow}/execute", {}).status == 202
+    seen: list[str] = []
+    place: str | None = f"/workflows/{workflow}/executions?size=2"
+    while place is not None:
+        page = desk.ask(Role.VIEWER, "GET", place).body
+        assert len(page["data"]) <= 2
+        seen += [run["id"] for run in page["data"]]
+        place = page["links"]["next"]
+    assert len(seen) == len(set(seen)) >= 5
+    assert seen == sorted(seen, reverse=True)
+    for cursor in ("x", "AAAA", "%20", "MjAyNg"):
+        assert desk.ask(Role.VIEWER, "GET", f"/workflows/{workflow}/executions?before={cursor}").status == 422
+    for size in ("0", "101", "many"):
+        assert desk.ask(Role.VIEWER, "GET", f"/workflows/{workflow}/executions?size={size}").status == 422
+
+
+def test_a_workflow_that_is_not_active_or_asks_for_a_key_is_not_begun(desk: Desk) -> None:
+    desk.ask(Role.ADMIN, "POST", "/workflows", DOCUMENT | {"name": "at-rest", "is_active": False})
+    refused = desk.ask(Role.OPERATOR, "POST", "/workflows/at-rest/execute", {})
+    assert (refused.status, refused.body["code"]) == (409, "refused")
+    assert "not active" in refused.body["message"]
+
+
+def fill(path: str) -> str:
+    """Ids that nothing has."""
+    return (
+        path.replace("{vault_id}", f"vlt_{'0' * 26}")
+        .replace("{workflow_id}", "none")
+        .replace("{run_id}", "none")
+    )
+
+
+def routes(desk: Desk) -> list[tuple[str, str, Action]]:
+    """Each of the interface, as the OpenAPI document has it."""
+    paths = desk.front.ask("GET", "/openapi.json").body["paths"]
+    return [
+        (method.upper(), path, Action(route[ACTION]))
+        for path, methods in paths.items()
+        for method, route in methods.items()
+    ]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_route_lets_in_whom_the_table_lets_in(desk: Desk, role: Role) -> None:
+    found = routes(desk)
+    assert len(found) >= 14
+    for method, path, action in found:
+        rule = RULES[action]
+        may = role in rule.anywhere or (rule.theirs and role is Role.OWNER)
+        answered = desk.ask(role, method, fill(path), {})
+        assert (answered.status == 403) is not may, (method, path, role, answered)
+
+
+def test_a_refusal_stands_in_the_record(desk: Desk) -> None:
+    before = len(desk.log("access.refuse"))
+    item = desk.create("prod-kept-token")
+    assert desk.ask(Role.VIEWER, "DELETE", f"{VAULT}/{item}").status == 403
+    refused = desk.log("access.refuse")[before:]
+    assert [(row.actor, row.subject) for row in refused] == [("service:viewer-bot", "item.delete")]
+    assert desk.moves.get(item).name == "prod-kept-token"
+
+
+def test_what_a_principal_does_carries_its_name(desk: Desk) -> None:
+    item = desk.create("prod-named-token")
+    (row,) = [one for one in desk.log("item.create") if one.subject == item]
+    assert row.actor == "service:admin-bot"
+
+
+def test_no_log_or_answer_has_a_value(desk: Desk, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    desk.create("prod-quiet-token")
+    desk.ask(Role.ADMIN, "POST", VAULT, {"name": "prod-quiet-token", "secret": VALUE})
+    printed = capfd.readouterr()
+    assert VALUE not in printed.out + printed.err
+    assert desk.tokens[Role.ADMIN] not in printed.out + printed.err

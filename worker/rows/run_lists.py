@@ -1,0 +1,132 @@
+"""Runs and what their nodes said, for who looks: pages, newest first, and counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, tuple_, update
+
+from vaultcore.errors import NotFoundError
+from vaultcore.row_macs import check_mac
+from worker.rows.tables import run_logs, runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRun:
+    id: str
+    workflow_id: str
+    status: str
+    trigger: str
+    purpose: str
+    error_message: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it has not ended."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return (self.completed_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeLog:
+    """What a node came to in a run; its output is masked."""
+
+    id: str
+    run_id: str
+    node_id: str
+    component_id: str
+    status: str
+    output: Any
+    created_at: datetime
+
+
+def get_run(connection: Connection, run_id: str) -> ListedRun:
+    """`NotFoundError` if there is none of that id, `TamperedError` if none of us wrote it so."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no run {run_id[:60]!r}")
+    check_mac(connection, runs, row, f"run {row.id}")
+    return _run(row)
+
+
+def find_asked(connection: Connection, external_id: str, *, since: datetime) -> str | None:
+    """The run that was opened under this id since then. One from before gives the id up."""
+    row = connection.execute(
+        select(runs.c.id, runs.c.created_at).where(runs.c.external_id == external_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.created_at >= since:
+        return str(row.id)
+    connection.execute(update(runs).where(runs.c.id == row.id).values(external_id=None))
+    return None
+
+
+def page_runs(
+    connection: Connection, workflow_id: str, *, before: tuple[datetime, str] | None, size: int
+) -> list[ListedRun]:
+    """Those that were opened before one, given by when and its id; None: the newest."""
+    query = select(runs).where(runs.c.workflow_id == workflow_id)
+    if before is not None:
+        query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(*before))
+    page = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(size)
+    return [_run(row) for row in connection.execute(page)]
+
+
+def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
+    """In the order in which they were written."""
+    rows = connection.execute(
+        select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
+    )
+    return [_log(row) for row in rows]
+
+
+def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[NodeLog]:
+    """The newest first."""
+    rows = connection.execute(
+        select(run_logs)
+        .join(runs, runs.c.id == run_logs.c.run_id)
+        .where(runs.c.workflow_id == workflow_id)
+        .order_by(run_logs.c.created_at.desc(), run_logs.c.id.desc())
+        .limit(limit)
+    )
+    return [_log(row) for row in rows]
+
+
+def count_by_status(connection: Connection, workflow_id: str) -> dict[str, int]:
+    """Runs of a workflow that have ended or not, by their status."""
+    rows: Sequence[Row[*tuple[Any, ...]]] = connection.execute(
+        select(runs.c.status, func.count()).where(runs.c.workflow_id == workflow_id).group_by(runs.c.status)
+    ).all()
+    return {str(status): int(count) for status, count in rows}
+
+
+def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
+    return ListedRun(
+        id=row.id,
+        workflow_id=row.workflow_id,
+        status=row.status,
+        trigger=row.trigger,
+        purpose=row.purpose,
+        error_message=row.error_message,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+    )
+
+
+def _log(row: Row[*tuple[Any, ...]]) -> NodeLog:
+    return NodeLog(
+        id=row.id,
+        run_id=row.run_id,
+        node_id=row.node_id,
+        component_id=row.component_id,
+        status=row.status,
+        output=row.output,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,82 @@
+"""Who asks, and for what: found before any of the body is waited for. A route says its action, or is none."""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vaultcore.access import Action, Principal
+from worker.bootstrap import Services
+from worker.web.answers import Problem
+from worker.web.connections import ConnectionLimits
+from worker.web.ingress import presented_key
+from worker.web.payload import check_payload, read_body
+
+ACTION = "x-nightkey-action"
+"""Under this name a route's action stands in the OpenAPI document."""
+
+
+def asks(action: Action) -> dict[str, Any]:
+    """What a route is declared with: `@router.get(path, **asks(Action.ITEM_SEE))`."""
+    return {"openapi_extra": {ACTION: action.value}}
+
+
+class AskedRoute(APIRoute):
+    """Lets nobody in without a token, nor to what no role of theirs may; only then is the body read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        action = Action((self.openapi_extra or {})[ACTION])
+
+        async def ask(request: Request) -> Response:
+            services = services_of(request)
+            key = presented_key(request)
+            principal = await to_thread.run_sync(services.principals.authenticate, key)
+            if principal is None:
+                raise Problem(
+                    401,
+                    "unauthorized",
+                    "this is answered to principals alone: Authorization: Bearer wfk_…",
+                    WWW_Authenticate="Bearer",
+                )
+            await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
+            request.state.principal = principal
+            return await handle(await _with_body(request, request.app.state.limits))
+
+        return ask
+
+
+def asker(request: Request) -> Principal:
+    """For routes: who asks."""
+    found = request.state.principal
+    assert isinstance(found, Principal)  # noqa: S101  # `AskedRoute` has put it there
+    return found
+
+
+Asker = Annotated[Principal, Depends(asker)]
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+async def _with_body(request: Request, limits: ConnectionLimits) -> Request:
+    """The request with its body read, in the time, size and number of parts that callers of workflows have."""
+    read = _ReadRequest(request.scope, request.receive)
+    read.take(await read_body(request, limits))
+    return read
+
+
+class _ReadRequest(Request):
+    def take(self, body: bytes) -> None:
+        self._body = body
+        self._sent = check_payload(self, body)
+
+    async def json(self) -> Any:  # noqa: ANN401  # JSON
+        return self._sent.read()

@@ -1,0 +1,94 @@
+"""What the services refuse, as an answer: one table from errors to statuses, and the two forms of a body.
+
+On the paths of SDX the form is SDX's, on ours a problem by RFC 9457. Both name the field where one is at fault.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from vaultcore.errors import (
+    ConflictError,
+    InvalidInputError,
+    NightkeyError,
+    NotAllowedError,
+    NotFoundError,
+    RefusedError,
+)
+from vaultcore.troubles import explain
+from worker.web.answers import Problem, tell_problem
+
+_log = structlog.get_logger(__name__)
+OURS = "/nightkey/"
+_STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
+    (NotAllowedError, 403, "forbidden"),
+    (NotFoundError, 404, "not_found"),
+    (InvalidInputError, 422, "invalid"),
+    (ConflictError, 409, "conflict"),
+    (RefusedError, 409, "refused"),
+)
+"""The first that fits."""
+
+
+def find_status(error: NightkeyError) -> tuple[int, str] | None:
+    """Status and code of what is the caller's to mend; None: something failed here."""
+    for kind, status, code in _STATUSES:
+        if isinstance(error, kind):
+            return status, code
+    return None
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """FastAPI's handler for what the services raise on purpose."""
+    known = cast("NightkeyError", error)
+    found = find_status(known)
+    if found is None:
+        return await answer_failure(request, error)
+    status, code = found
+    return tell(request, Problem(status, code, str(known)))
+
+
+async def answer_failure(request: Request, error: Exception) -> Response:
+    """What nobody foresaw: logged by its type, since its text may quote anything. What this machine or the
+    database does not give for a while is no fault of the request, and worth another try.
+    """
+    trouble = explain(error)
+    problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
+    _log.error("call.failed", error=type(error).__name__, **problem)
+    if trouble is not None and trouble.can_retry:
+        return tell(request, Problem(503, "unavailable", "this cannot be answered now: try again later"))
+    return tell(
+        request,
+        Problem(500, "internal_error", "something failed here, and not in your request: the log names it"),
+    )
+
+
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """FastAPI's handler for what does not fit a route's model: by field, and without what was given."""
+    found = cast("RequestValidationError", error).errors()
+    fields = [{"field": _name(one["loc"]), "message": one["msg"]} for one in found]
+    first = fields[0]
+    return tell(request, Problem(422, "invalid", f"{first['field']}: {first['message']}"), fields)
+
+
+def _name(place: Sequence[object]) -> str:
+    """The place without where it stands (body, path, query)."""
+    return ".".join(map(str, place[1:] or place))
+
+
+def tell(request: Request, problem: Problem, fields: Sequence[dict[str, Any]] = ()) -> Response:
+    if not request.url.path.startswith(OURS):
+        return tell_problem(problem)
+    body = {"type": "about:blank", "title": problem.code, "status": problem.status, "detail": problem.message}
+    if fields:
+        body["errors"] = list(fields)
+    return JSONResponse(
+        body,
+        status_code=problem.status,
+        headers={"Cache-Control": "no-store", **problem.headers},
+        media_type="application/problem+json",
+    )

@@ -1,0 +1,127 @@
+"""`/workflows/vault`: items in the shape of SDX. No answer holds a value, but for a new key's, once."""
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from starlette.responses import Response
+
+from vaultcore.access import Action, Principal
+from vaultcore.errors import InvalidInputError
+from vaultcore.model import UNCHANGED, Item, Kind
+from vaultcore.rules import kind_of
+from vaultcore.secret import Secret
+from worker.domain.changes import ItemChange
+from worker.domain.policies import PolicyChange
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import show_time, show_time_or_none
+
+router = APIRouter(prefix="/workflows/vault", tags=["vault"], route_class=AskedRoute)
+
+
+class VaultItem(BaseModel):
+    """What is shown of an item: never its value."""
+
+    id: str = Field(examples=["vlt_01k2m7q8r9s0t1v2w3x4y5z6a7"])
+    name: str = Field(examples=["prod-ticketing-api-token"])
+    created_at: str = Field(examples=["2026-03-01T02:00:00.000000Z"])
+    expires_at: str | None = Field(examples=["2026-05-30T02:00:00.000000Z"])
+
+
+class CreatedItem(VaultItem):
+    """`secret`: the key that an `api-key:` item has generated, here and never again."""
+
+    secret: str | None = Field(default=None, examples=["wfk_…"])
+
+
+class NewItem(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
+    secret: SecretStr | None = Field(default=None, examples=["the value"])
+    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    owners: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
+
+
+class ChangedItem(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str | None = Field(default=None, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
+    secret: SecretStr | None = Field(default=None, examples=["the new value"])
+    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+
+
+@router.get("", **asks(Action.ITEM_SEE))
+def list_items(request: Request, principal: Asker) -> list[VaultItem]:
+    """All items that the principal may see, by name."""
+    services = services_of(request)
+    found = [one for one in services.views.list_items() if isinstance(one, Item)]
+    return [_show(item) for item in found if services.principals.sees(principal, item.owners)]
+
+
+@router.post("", status_code=201, response_model_exclude_none=True, **asks(Action.ITEM_CREATE))
+def create_item(request: Request, principal: Asker, new: NewItem) -> CreatedItem:
+    """A new item. One whose name begins with `api-key:` takes no secret: it generates its own."""
+    services = services_of(request)
+    owners = tuple(new.owners) or tuple(sorted(principal.owners)) or (services.settings.operators,)
+    services.principals.check(principal, Action.ITEM_CREATE, owners=owners)
+    if (kind_of(new.name) is Kind.API_KEY) is (new.secret is not None):
+        raise InvalidInputError(
+            f"secret: {new.name} takes none, since an api-key: item generates its own"
+            if new.secret is not None
+            else f"secret: {new.name} needs a value"
+        )
+    created, first = services.items.create(
+        new.name,
+        read_value=lambda: Secret("" if new.secret is None else new.secret.get_secret_value()),
+        owners=owners,
+        expires_at=new.expires_at,
+        policy=PolicyChange(),
+        actor=principal.actor,
+    )
+    secret = None if first is None else first.key.expose()
+    return CreatedItem(**_show(created).model_dump(), secret=secret)
+
+
+@router.get("/{vault_id}", **asks(Action.ITEM_SEE))
+def get_item(request: Request, principal: Asker, vault_id: str) -> VaultItem:
+    return _show(_find(request, principal, vault_id, Action.ITEM_SEE))
+
+
+@router.put("/{vault_id}", **asks(Action.ITEM_UPDATE))
+def update_item(request: Request, principal: Asker, vault_id: str, change: ChangedItem) -> VaultItem:
+    """Changes name, secret or expiry. A new secret is a new version; the old one is kept for its overlap."""
+    services, given = services_of(request), change.model_fields_set
+    item = _find(request, principal, vault_id, Action.ITEM_UPDATE)
+    value = None
+    if change.secret is not None:
+        services.principals.check(principal, Action.ITEM_REPLACE, owners=item.owners)
+        value = Secret(change.secret.get_secret_value())
+    updated = services.items.update(
+        item.id,
+        ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED),
+        value=value,
+        actor=principal.actor,
+    )
+    return _show(updated.item)
+
+
+@router.delete("/{vault_id}", status_code=204, **asks(Action.ITEM_DELETE))
+def delete_item(request: Request, principal: Asker, vault_id: str) -> Response:
+    """The item and every value of it are gone; refused while anything uses it."""
+    item = _find(request, principal, vault_id, Action.ITEM_DELETE)
+    services_of(request).items.delete(item.id, actor=principal.actor)
+    return Response(status_code=204)
+
+
+def _find(request: Request, principal: Principal, vault_id: str, action: Action) -> Item:
+    return services_of(request).principals.find_item(principal, vault_id, action)
+
+
+def _show(item: Item) -> VaultItem:
+    return VaultItem(
+        id=item.id,
+        name=item.name,
+        created_at=show_time(item.created_at),
+        expires_at=show_time_or_none(item.expires_at),
+    )

@@ -1,0 +1,233 @@
+"""`/workflows`: documents, their runs and logs, in the shape of SDX."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Header, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from vaultcore.access import Action
+from worker.rows.run_lists import ListedRun, NodeLog
+from worker.services.runs.documents import Applied
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import read_cursor, show_time, show_time_or_none, write_cursor
+from worker.workflows.workflow import Workflow
+
+router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
+PAGE_MAX = 100
+_LOGS_MAX = 500
+Document = Annotated[
+    dict[str, Any], Body(examples=[{"name": "ticket-sync", "nodes": [], "edges": [], "is_active": True}])
+]
+
+
+class ListedWorkflow(BaseModel):
+    id: str
+    name: str
+    is_active: bool
+    schedule_type: str
+    schedule_value: str | None
+    next_run_at: str | None
+
+
+class Validation(BaseModel):
+    valid: bool
+    errors: list[str]
+
+
+class Run(BaseModel):
+    id: str
+    workflow_id: str
+    status: str
+    error_message: str | None
+    started_at: str | None
+    completed_at: str | None
+    duration_in_seconds: float | None
+
+
+class Log(BaseModel):
+    """`output` is masked: no value is in it."""
+
+    id: str
+    node_id: str
+    component_id: str
+    status: str
+    output: Any
+    created_at: str
+
+
+class RunWithLogs(Run):
+    logs: list[Log]
+
+
+class RunPage(BaseModel):
+    data: list[Run]
+    links: dict[str, str | None]
+    meta: dict[str, int]
+
+
+class Execution(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    context: dict[str, Any] = Field(default={}, examples=[{"webhook_payload": {"amount": 5}}])
+
+
+class Stats(BaseModel):
+    """`success_rate`: of the runs that have ended, from 0 to 1; null while none has."""
+
+    total: int
+    completed: int
+    failed: int
+    success_rate: float | None
+
+
+@router.get("", **asks(Action.WORKFLOW_SEE))
+def list_workflows(request: Request) -> list[ListedWorkflow]:
+    """All, by name, without nodes and edges."""
+    found = services_of(request).views.list_workflows()
+    return [_list(one.workflow) for one in found if not isinstance(one, Exception)]
+
+
+@router.post("", status_code=201, **asks(Action.WORKFLOW_APPLY))
+def create_workflow(request: Request, principal: Asker, document: Document) -> dict[str, Any]:
+    """Keeps the document as it is given, and says where its workflow runs."""
+    (applied,) = services_of(request).runs.documents.apply(
+        [("the body", json.dumps(document, ensure_ascii=False))], actor=principal.actor
+    )
+    return _describe(applied)
+
+
+@router.post("/validate", **asks(Action.WORKFLOW_SEE))
+def validate(request: Request, document: Document) -> Validation:
+    """What `POST /workflows` would refuse, without doing it."""
+    found = services_of(request).runs.documents.lint([("the body", json.dumps(document, ensure_ascii=False))])
+    errors = [str(one) for one in found if not isinstance(one, Applied)]
+    return Validation(valid=not errors, errors=errors)
+
+
+@router.get("/runs/{run_id}", **asks(Action.WORKFLOW_SEE))
+def get_run(request: Request, run_id: str) -> RunWithLogs:
+    """A run with what each of its nodes came to."""
+    found = services_of(request).views.view_run(run_id)
+    return RunWithLogs(**_run(found.run).model_dump(), logs=[_log(one) for one in found.logs])
+
+
+@router.get("/{workflow_id}", **asks(Action.WORKFLOW_SEE))
+def get_workflow(request: Request, workflow_id: str) -> dict[str, Any]:
+    """The document as it was given, with its id, and when it runs next."""
+    workflow = services_of(request).views.view_workflow(workflow_id).workflow
+    return _document(workflow) | {"runs": workflow.runs.value}
+
+
+@router.post("/{workflow_id}/execute", status_code=202, **asks(Action.WORKFLOW_RUN))
+def execute(
+    request: Request,
+    principal: Asker,
+    workflow_id: str,
+    wanted: Execution,
+    idempotency_key: Annotated[UUID | None, Header()] = None,
+) -> Run:
+    """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it.
+
+    With the same `Idempotency-Key` within a day, the answer is the run that was begun then.
+    """
+    services = services_of(request)
+    run_id = services.runs.runs.open_in_background(
+        workflow_id,
+        context=wanted.context,
+        once=None if idempotency_key is None else str(idempotency_key),
+        actor=principal.actor,
+    )
+    return _run(services.views.view_run(run_id).run)
+
+
+@router.get("/{workflow_id}/executions", **asks(Action.WORKFLOW_SEE))
+def list_runs(
+    request: Request,
+    workflow_id: str,
+    size: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 25,
+    before: Annotated[str | None, Query(max_length=200)] = None,
+) -> RunPage:
+    """A page of its runs, newest first; `links.next` leads to older ones."""
+    services = services_of(request)
+    workflow = services.views.view_workflow(workflow_id).workflow
+    found = services.views.page_runs(workflow, before=read_cursor(before), size=size + 1)
+    page = found[:size]
+    more = len(found) > size
+    last = write_cursor(page[-1].created_at, page[-1].id) if more else None
+    following = None if last is None else f"/workflows/{workflow.id}/executions?size={size}&before={last}"
+    return RunPage(data=[_run(one) for one in page], links={"next": following}, meta={"size": len(page)})
+
+
+@router.get("/{workflow_id}/logs", **asks(Action.WORKFLOW_SEE))
+def list_logs(
+    request: Request, workflow_id: str, size: Annotated[int, Query(ge=1, le=_LOGS_MAX)] = 100
+) -> list[Log]:
+    """What its nodes came to, newest first."""
+    services = services_of(request)
+    workflow = services.views.view_workflow(workflow_id).workflow
+    return [_log(one) for one in services.views.list_logs(workflow, limit=size)]
+
+
+@router.get("/{workflow_id}/logs/stats", **asks(Action.WORKFLOW_SEE))
+def show_stats(request: Request, workflow_id: str) -> Stats:
+    services = services_of(request)
+    counts = services.views.count_runs(services.views.view_workflow(workflow_id).workflow)
+    completed, failed = counts.get("completed", 0), counts.get("failed", 0)
+    ended = completed + failed
+    return Stats(
+        total=sum(counts.values()),
+        completed=completed,
+        failed=failed,
+        success_rate=completed / ended if ended else None,
+    )
+
+
+def _list(workflow: Workflow) -> ListedWorkflow:
+    return ListedWorkflow(
+        id=workflow.id,
+        name=workflow.name,
+        is_active=workflow.active,
+        schedule_type=workflow.schedule_type,
+        schedule_value=workflow.schedule_value,
+        next_run_at=show_time_or_none(workflow.next_run_at),
+    )
+
+
+def _describe(applied: Applied) -> dict[str, Any]:
+    workflow = applied.workflow
+    if workflow is None:
+        return {"name": applied.name, "change": applied.change.value, "why": applied.why}
+    missing = {"missing_items": list(applied.missing), "missing_workflows": list(applied.unknown)}
+    own = {"runs": workflow.runs.value, "change": applied.change.value}
+    return _document(workflow) | own | missing
+
+
+def _document(workflow: Workflow) -> dict[str, Any]:
+    """As it was given, and what is ours to say under the names of that vault."""
+    document: dict[str, Any] = json.loads(workflow.text)
+    return document | _list(workflow).model_dump()
+
+
+def _run(run: ListedRun) -> Run:
+    return Run(
+        id=run.id,
+        workflow_id=run.workflow_id,
+        status=run.status,
+        error_message=run.error_message,
+        started_at=show_time_or_none(run.started_at),
+        completed_at=show_time_or_none(run.completed_at),
+        duration_in_seconds=run.seconds,
+    )
+
+
+def _log(log: NodeLog) -> Log:
+    return Log(
+        id=log.id,
+        node_id=log.node_id,
+        component_id=log.component_id,
+        status=log.status,
+        output=log.output,
+        created_at=show_time(log.created_at),
+    )
