@@ -14,7 +14,9 @@ from tests.services.conftest import Moves
 from tests.services.staging import make_services
 from vaultcore.access import RULES, Action, Role
 from vaultcore.model import PrincipalKind
+from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
+from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
 
 VALUE = "the-value-of-the-secret"
@@ -257,12 +259,94 @@ def test_a_workflow_that_is_not_active_or_asks_for_a_key_is_not_begun(desk: Desk
     assert "not active" in refused.body["message"]
 
 
+ROTATIONS, FINDINGS = "/nightkey/rotations", "/nightkey/findings"
+
+
+def add_rotating(desk: Desk, name: str, owner: str = "team") -> str:
+    """An item that Nightkey replaces with a person's approval; nothing here needs to read it."""
+    parts = {"mode": "approve", "rotator": "random", "four_eyes": True, "consumers": "none", "lifetime": "90d"}
+    item, _ = desk.services.items.create(
+        name,
+        read_value=lambda: Secret(f"{VALUE} of {name}"),
+        owners=[owner],
+        expires_at=None,
+        policy=PolicyChange(parts=parts),
+        actor="test",
+    )
+    return item.id
+
+
+def test_a_rotation_is_asked_for_approved_by_another_and_followed(desk: Desk) -> None:
+    item = add_rotating(desk, "prod-rotating-token")
+    asked = desk.ask(Role.OPERATOR, "POST", ROTATIONS, {"item": item})
+    assert (asked.status, asked.body["state"]) == (202, "requested")
+    assert asked.body["asked_by"] == "service:operator-bot"
+    place = f"{ROTATIONS}/{asked.body['id']}"
+    assert desk.ask(Role.OPERATOR, "POST", f"{place}/approve").status == 403
+    approved = desk.ask(Role.APPROVER, "POST", f"{place}/approve")
+    assert (approved.status, approved.body["approved_by"]) == (200, "service:approver-bot")
+    desk.services.night.inline_night.run_rotation(asked.body["id"], lambda _: None)
+    whole = desk.ask(Role.VIEWER, "GET", place).body
+    assert whole["new_version"] == 2
+    assert [step["step"] for step in whole["steps"]][:2] == ["approve", "create"]
+    assert VALUE not in str(whole)
+    listed = desk.ask(Role.OWNER, "GET", f"{ROTATIONS}?item=prod-rotating-token").body
+    assert [one["id"] for one in listed] == [asked.body["id"]]
+
+
+def test_nobody_approves_what_they_asked_for(desk: Desk) -> None:
+    item = add_rotating(desk, "prod-four-eyes-token")
+    asked = desk.ask(Role.ADMIN, "POST", ROTATIONS, {"item": item}).body
+    refused = desk.ask(Role.ADMIN, "POST", f"{ROTATIONS}/{asked['id']}/approve")
+    assert refused.status == 409
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert (refused.body["status"], refused.body["title"]) == (409, "refused")
+    assert desk.ask(Role.OPERATOR, "POST", f"{ROTATIONS}/{asked['id']}/cancel").body["state"] == "cancelled"
+
+
+def test_an_owner_decides_of_what_is_theirs_and_does_not_see_the_rest(desk: Desk) -> None:
+    mine, other = add_rotating(desk, "prod-mine-token"), add_rotating(desk, "prod-theirs-only", "others")
+    opened = [desk.ask(Role.ADMIN, "POST", ROTATIONS, {"item": item}).body["id"] for item in (mine, other)]
+    listed = {one["id"] for one in desk.ask(Role.OWNER, "GET", ROTATIONS).body}
+    assert opened[0] in listed
+    assert opened[1] not in listed
+    assert desk.ask(Role.OWNER, "GET", f"{ROTATIONS}/{opened[1]}").status == 404
+    assert desk.ask(Role.OWNER, "POST", f"{ROTATIONS}/{opened[1]}/cancel").status == 404
+    assert desk.ask(Role.OWNER, "POST", f"{ROTATIONS}/{opened[0]}/cancel").body["state"] == "cancelled"
+    assert desk.ask(Role.OWNER, "POST", ROTATIONS, {"item": other}).status == 404
+    assert desk.ask(Role.VIEWER, "POST", f"{ROTATIONS}/{opened[1]}/cancel").status == 403
+
+
+def test_a_finding_is_known_of_by_a_principal(desk: Desk) -> None:
+    desk.create("prod-unused-token")
+    desk.create("prod-unused-elsewhere", owner="others")
+    desk.services.night.inline_night.run_night(lambda _: None, wait=False)
+    found = desk.ask(Role.OPERATOR, "GET", FINDINGS).body
+    ours = [one for one in found if one["item"] == "prod-unused-token"]
+    theirs = [one for one in found if one["item"] == "prod-unused-elsewhere"]
+    assert ours
+    assert theirs
+    seen = {one["id"] for one in desk.ask(Role.OWNER, "GET", FINDINGS).body}
+    assert ours[0]["id"] in seen
+    assert theirs[0]["id"] not in seen
+    why = {"why": "the vendor is told"}
+    assert desk.ask(Role.OWNER, "POST", f"{FINDINGS}/{theirs[0]['id']}/ack", why).status == 404
+    assert desk.ask(Role.VIEWER, "POST", f"{FINDINGS}/{ours[0]['id']}/ack", why).status == 403
+    known = desk.ask(Role.OWNER, "POST", f"{FINDINGS}/{ours[0]['id']}/ack", why)
+    assert (known.status, known.body["until"]) == (200, None)
+    (again,) = [one for one in desk.ask(Role.OPERATOR, "GET", FINDINGS).body if one["id"] == ours[0]["id"]]
+    assert again["quiet"] == "service:owner-bot: the vendor is told"
+    later = {**why, "until": "2020-01-01T00:00:00Z"}
+    refused = desk.ask(Role.OPERATOR, "POST", f"{FINDINGS}/{ours[0]['id']}/snooze", later)
+    assert (refused.status, refused.body["title"]) == (422, "invalid")
+    wrong = desk.ask(Role.OPERATOR, "POST", f"{FINDINGS}/{ours[0]['id']}/snooze", why)
+    assert wrong.body["errors"][0]["field"] == "until"
+
+
 def fill(path: str) -> str:
     """Ids that nothing has."""
-    return (
-        path.replace("{vault_id}", f"vlt_{'0' * 26}")
-        .replace("{workflow_id}", "none")
-        .replace("{run_id}", "none")
+    return path.format(
+        vault_id=f"vlt_{'0' * 26}", workflow_id="none", run_id="none", rotation_id="none", finding_id="none"
     )
 
 
@@ -279,7 +363,7 @@ def routes(desk: Desk) -> list[tuple[str, str, Action]]:
 @pytest.mark.parametrize("role", Role)
 def test_each_route_lets_in_whom_the_table_lets_in(desk: Desk, role: Role) -> None:
     found = routes(desk)
-    assert len(found) >= 14
+    assert len(found) >= 25
     for method, path, action in found:
         rule = RULES[action]
         may = role in rule.anywhere or (rule.theirs and role is Role.OWNER)

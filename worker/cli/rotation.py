@@ -10,11 +10,12 @@ from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.progress import show_progress
 from worker.cli.session import Json, open_services, who
-from worker.domain.advice import Advice, advise
+from worker.domain.advice import Advice
 from worker.domain.rotation import Rotation
 from worker.domain.saga import ON_THE_WAY, State
 from worker.domain.states import RunStatus
-from worker.wording import say, say_all, say_each
+from worker.wording import say, say_all
+from worker.wording.shapes import describe_consumer, describe_rotation
 
 app = Commands(no_args_is_help=True, help="Replacements, step by step, and what you decide of them.")
 
@@ -26,7 +27,7 @@ Workflow = Annotated[str, typer.Option("--workflow", help="The workflow that use
 def list_all(*, json: Json = False) -> None:
     """List rotations, newest first."""
     rotations, errors = sort_out(open_services().views.list_rotations())
-    rows = [describe(rotation) for rotation in rotations]
+    rows = [describe_rotation(rotation) for rotation in rotations]
     if json:
         print_json(rows)
     else:
@@ -44,33 +45,10 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
         {"at": row.at, "step": row.step, "result": row.result, "cause": row.cause, "message": row.message}
         for row in found.steps
     ]
-    consumers = [
-        {
-            "workflow": standing.name,
-            "state": standing.proof,
-            "why": say(standing.why),
-            "next_run_at": standing.consumer and standing.consumer.next_run_at,
-        }
-        for standing in standings
-        if not standing.check
-    ]
-    advice = advise(
-        rotation.id,
-        rotation.state,
-        rotation.stuck_in,
-        rotation.failing_since is not None,
-        standings,
-        item=rotation.item,
-        number=rotation.new_number,
-        has_new=found.leeway.has_new,
-        one_way=rotation.one_way,
-        beside=found.leeway.beside,
-        given=found.leeway.given,
-        old_dead=rotation.old_dead,
-    )
+    consumers = [describe_consumer(standing) for standing in standings if not standing.check]
     if json:
-        shown = [vars(one) for one in advice]
-        print_json(describe(rotation) | {"steps": steps, "consumers": consumers, "choices": shown})
+        choices = [vars(one) for one in found.choices]
+        print_json(describe_rotation(rotation) | {"steps": steps, "consumers": consumers, "choices": choices})
         return
     print_lines(_head(rotation))
     print_lines([""])
@@ -78,7 +56,7 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
     if consumers:
         print_lines(["", "used by:"])
         print_table(consumers, ("workflow", "state", "next_run_at", "why"), "nobody")
-    _print_advice(advice)
+    _print_advice(found.choices)
 
 
 @app.command()
@@ -193,36 +171,6 @@ def waive(
     )
 
 
-def describe(rotation: Rotation) -> dict[str, Any]:
-    return {
-        "id": rotation.id,
-        "item": rotation.item,
-        "item_id": rotation.item_id,
-        "state": rotation.state,
-        "stuck_in": rotation.stuck_in,
-        "rotator": rotation.rotator,
-        "target": rotation.target,
-        "reason": say(rotation.reason),
-        "asked_by": rotation.asked_by,
-        "approved_by": rotation.approved_by,
-        "emergency": rotation.emergency,
-        "old_version": rotation.old_number,
-        "new_version": rotation.new_number,
-        "candidates": rotation.candidates,
-        "shown_by": rotation.shown_by,
-        "one_way": rotation.one_way,
-        "attempts": rotation.attempts,
-        "cause": rotation.last_cause,
-        "error": say(rotation.last_error) or None,
-        "failing_since": rotation.failing_since,
-        "waits_for": say_each(rotation.waits_for),
-        "next_at": rotation.next_at,
-        "created_at": rotation.created_at,
-        "activated_at": rotation.activated_at,
-        "finished_at": rotation.finished_at,
-    }
-
-
 def is_good(rotation: Rotation) -> bool:
     """Whether it is done, or on its way there: nothing failed, and nothing goes back."""
     return rotation.state in ON_THE_WAY and rotation.failing_since is None
@@ -239,7 +187,7 @@ def _drive(services: Any, rotation: Rotation, *, json: bool, good: tuple[State, 
 
 def _answer(rotation: Rotation, *, json: bool) -> None:
     if json:
-        print_json(describe(rotation))
+        print_json(describe_rotation(rotation))
         return
     print_outcome(rotation)
 

@@ -7,13 +7,13 @@ import typer
 from worker.cli.inputs import parse_time
 from worker.cli.output import note, print_json, print_lines, print_table
 from worker.cli.progress import show_progress
-from worker.cli.rotation import describe
 from worker.cli.session import Json, open_services
 from worker.domain.findings import WORST_FIRST, Finding
 from worker.domain.states import NightOutcome
 from worker.services.night.nights import Preview
 from worker.wording import describe as describe_problem
 from worker.wording import say
+from worker.wording.shapes import describe_rotation
 
 
 def scan(
@@ -66,7 +66,7 @@ def night(
                 "slot": result.slot,
                 "outcome": NightOutcome.FAILED if problems else NightOutcome.GOOD,
                 "counts": result.counts,
-                "rotations": [describe(rotation) for rotation in result.rotations],
+                "rotations": [describe_rotation(rotation) for rotation in result.rotations],
                 "problems": problems,
             }
         )

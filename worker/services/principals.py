@@ -149,6 +149,14 @@ class PrincipalAccounts:
         """Whether what these owners answer for is shown to the principal."""
         return may(principal, Action.ITEM_SEE, owners=owners)
 
+    def visible_items(self, principal: Principal) -> set[str] | None:
+        """The ids of the items that are shown to the principal; None: all."""
+        if principal.sees_all:
+            return None
+        with self._database.read() as connection:
+            found = [one for one in self._vault.walk(connection) if isinstance(one, Item)]
+        return {item.id for item in found if self.sees(principal, item.owners)}
+
     def find_item(self, principal: Principal, name_or_id: str, action: Action) -> Item:
         """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there
         is not, and for one that the principal may not even see.
@@ -160,6 +168,17 @@ class PrincipalAccounts:
             raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
         self.check(principal, action, owners=found.owners)
         return found
+
+    def check_about(self, principal: Principal, item_id: str | None, action: Action) -> None:
+        """As `check`, of something that is about an item; what is about none, or about one that is gone, is
+        nobody's own. `NotFoundError` where the principal may not even see the item.
+        """
+        item = None
+        with suppress(NotFoundError), self._database.read() as connection:
+            item = None if item_id is None else self._vault.get(connection, item_id)
+        if item is not None and not self.sees(principal, item.owners):
+            raise NotFoundError("there is nothing of that id that you may see")
+        self.check(principal, action, owners=() if item is None else item.owners)
 
     def _refuse(self, principal: Principal, action: Action) -> NoReturn:
         """Every refusal stands in the record."""

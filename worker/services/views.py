@@ -151,6 +151,10 @@ class Views:
         with self._database.read() as connection:
             return list(rotation_rows.walk_rotations(connection))
 
+    def get_rotation(self, rotation_id: str) -> Rotation:
+        with self._database.read() as connection:
+            return rotation_rows.get_rotation(connection, rotation_id)
+
     def list_findings(self, *, owner: str | None = None) -> list[ListedFinding]:
         """Open ones, oldest first: of an owner's items, or all."""
         now = self._clock()

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem
-from worker.web.api import vault, workflows
+from worker.web.api import findings, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.ingress import Ingress
@@ -59,6 +59,8 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     app.state.services, app.state.limits = services, limits
     app.include_router(vault.router)  # before workflows, whose ids could be "vault"
     app.include_router(workflows.router)
+    app.include_router(rotations.router)
+    app.include_router(findings.router)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 

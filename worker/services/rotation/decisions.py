@@ -14,6 +14,7 @@ from vaultcore.model import Item, Kind, Stage, Version
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain import saga
+from worker.domain.advice import Advice, advise
 from worker.domain.approvals import digest_request
 from worker.domain.proof import ConsumerProof
 from worker.domain.reasons import Code, Reason
@@ -51,12 +52,12 @@ class Leeway:
 
 @dataclass(frozen=True, kw_only=True)
 class RotationView:
-    """`steps`: what was done and what came of it, in order."""
+    """`steps`: what was done and what came of it, in order. `choices`: what a person can do, safest first."""
 
     rotation: Rotation
     standings: tuple[ConsumerProof, ...]
-    leeway: Leeway
     steps: tuple[StepRecord, ...]
+    choices: tuple[Advice, ...]
 
 
 class Decisions:
@@ -213,12 +214,24 @@ class Decisions:
         """How a rotation stands, and what a person can build upon who decides of it."""
         with self._database.read() as connection:
             rotation = rotation_rows.get_rotation(connection, rotation_id)
-            return RotationView(
-                rotation=rotation,
-                standings=self._proofs.standings(connection, rotation),
-                leeway=self.find_leeway(connection, rotation),
-                steps=tuple(step_rows.steps_of(connection, rotation_id)),
-            )
+            standings = self._proofs.standings(connection, rotation)
+            leeway = self.find_leeway(connection, rotation)
+            steps = tuple(step_rows.steps_of(connection, rotation_id))
+        choices = advise(
+            rotation.id,
+            rotation.state,
+            rotation.stuck_in,
+            rotation.failing_since is not None,
+            standings,
+            item=rotation.item,
+            number=rotation.new_number,
+            has_new=leeway.has_new,
+            one_way=rotation.one_way,
+            beside=leeway.beside,
+            given=leeway.given,
+            old_dead=rotation.old_dead,
+        )
+        return RotationView(rotation=rotation, standings=standings, steps=steps, choices=choices)
 
     def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
         """What a person can build upon, for what they are advised."""

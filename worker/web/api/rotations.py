@@ -1,0 +1,213 @@
+"""`/nightkey/rotations`: what was replaced, step by step, and what a principal decides of it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from vaultcore.access import Action, Principal
+from worker.domain.rotation import Rotation
+from worker.services.rotation.decisions import Decisions
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.wording.shapes import describe_consumer, describe_rotation
+
+router = APIRouter(prefix="/nightkey/rotations", tags=["rotations"], route_class=AskedRoute)
+WHY_MAX = 500
+
+
+class ShownRotation(BaseModel):
+    id: str
+    item: str
+    item_id: str
+    state: str
+    stuck_in: str | None
+    rotator: str
+    target: str | None
+    reason: str
+    asked_by: str
+    approved_by: str | None
+    emergency: bool
+    old_version: int
+    new_version: int | None
+    candidates: int
+    shown_by: str | None
+    one_way: bool
+    attempts: int
+    cause: str | None
+    error: str | None
+    failing_since: datetime | None
+    waits_for: list[str]
+    next_at: datetime | None
+    created_at: datetime
+    activated_at: datetime | None
+    finished_at: datetime | None
+
+
+class ShownStep(BaseModel):
+    at: datetime
+    step: str
+    result: str
+    cause: str | None
+    message: str
+
+
+class ShownConsumer(BaseModel):
+    workflow: str
+    state: str
+    why: str
+    next_run_at: datetime | None
+
+
+class Choice(BaseModel):
+    """`command`: of the command line, which does the same."""
+
+    command: str
+    does: str
+
+
+class WholeRotation(ShownRotation):
+    steps: list[ShownStep]
+    consumers: list[ShownConsumer]
+    choices: list[Choice]
+
+
+class Wanted(BaseModel):
+    """`emergency`: revoke the old value as soon as there is a new one, without tests and overlap."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    item: str = Field(min_length=1, max_length=250, examples=["prod-crm-token"])
+    emergency: bool = False
+    in_freeze: bool = False
+
+
+class Again(BaseModel):
+    """`another`: throw the new value away first, and make another."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    another: bool = False
+
+
+class Until(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+
+
+class Answer(BaseModel):
+    """What somebody answers for: a workflow, the callers of a key, or (`check`) that the new value works."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    why: str = Field(min_length=1, max_length=WHY_MAX, examples=["it runs once a year, and was tried by hand"])
+    workflow: str | None = Field(default=None, max_length=250)
+    check: bool = False
+
+
+@router.get("", **asks(Action.ROTATION_SEE))
+def list_rotations(
+    request: Request, principal: Asker, item: Annotated[str | None, Query(max_length=250)] = None
+) -> list[ShownRotation]:
+    """Newest first; of one item, or of all that the principal may see."""
+    services = services_of(request)
+    found = [one for one in services.views.list_rotations() if isinstance(one, Rotation)]
+    seen = services.principals.visible_items(principal)
+    return [
+        _show(one)
+        for one in found
+        if (seen is None or one.item_id in seen) and (item is None or item in (one.item, one.item_id))
+    ]
+
+
+@router.post("", status_code=202, **asks(Action.ITEM_ROTATE))
+def start(request: Request, principal: Asker, wanted: Wanted) -> ShownRotation:
+    """Opens a rotation; whoever works on the vault goes on with it."""
+    services = services_of(request)
+    action = Action.ITEM_EMERGENCY if wanted.emergency else Action.ITEM_ROTATE
+    item = services.principals.find_item(principal, wanted.item, action)
+    if wanted.emergency:
+        return _show(services.rotation.opening.request_emergency(item.id, asked_by=principal.actor))
+    opened = services.rotation.opening.request(item.id, asked_by=principal.actor, in_freeze=wanted.in_freeze)
+    return _show(opened)
+
+
+@router.get("/{rotation_id}", **asks(Action.ROTATION_SEE))
+def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeRotation:
+    """One with its steps, who uses the value, and what a person can do."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_SEE)
+    found = decisions.view(rotation_id)
+    return WholeRotation(
+        **describe_rotation(found.rotation),
+        steps=[ShownStep(**_plain(one)) for one in found.steps],
+        consumers=[ShownConsumer(**describe_consumer(one)) for one in found.standings if not one.check],
+        choices=[Choice(command=one.command, does=one.does) for one in found.choices],
+    )
+
+
+@router.post("/{rotation_id}/approve", **asks(Action.ROTATION_APPROVE))
+def approve(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
+    """Lets it begin; who asked for one that takes four eyes is refused."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_APPROVE)
+    return _show(decisions.approve(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/cancel", **asks(Action.ROTATION_DECIDE))
+def cancel(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
+    """Ends one that has not begun, or takes back one that has not activated its new value."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return _show(decisions.cancel(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/retry", **asks(Action.ROTATION_DECIDE))
+def retry(request: Request, principal: Asker, rotation_id: str, again: Again) -> ShownRotation:
+    """Does again the step that is stuck or waits for its next try."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return _show(decisions.retry(rotation_id, another=again.another, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/rollback", **asks(Action.ROTATION_DECIDE))
+def roll_back(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
+    """Ends it on the old value."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return _show(decisions.roll_back(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/extend", **asks(Action.ROTATION_DECIDE))
+def extend(request: Request, principal: Asker, rotation_id: str, wanted: Until) -> ShownRotation:
+    """Lets the old value work on for longer."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return _show(decisions.extend(rotation_id, wanted.until, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/accept", **asks(Action.ROTATION_ANSWER))
+def accept(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
+    """Ends a stuck one on the new value."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_ANSWER)
+    return _show(decisions.accept(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/waive", **asks(Action.ROTATION_ANSWER))
+def waive(request: Request, principal: Asker, rotation_id: str, answer: Answer) -> ShownRotation:
+    """Answers for what is not proven; without `workflow` and `check`, for the callers of a key."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_ANSWER)
+    waived = decisions.waive(
+        rotation_id, answer.workflow, check=answer.check, why=answer.why, actor=principal.actor
+    )
+    return _show(waived)
+
+
+def _decisions(request: Request, principal: Principal, rotation_id: str, action: Action) -> Decisions:
+    """What decides of a rotation, if the principal may do this to it."""
+    services = services_of(request)
+    services.principals.check_about(principal, services.views.get_rotation(rotation_id).item_id, action)
+    return services.rotation.decisions
+
+
+def _show(rotation: Rotation) -> ShownRotation:
+    return ShownRotation(**describe_rotation(rotation))
+
+
+def _plain(step: Any) -> dict[str, Any]:  # noqa: ANN401  # a step's record
+    return {name: getattr(step, name) for name in ShownStep.model_fields}
