@@ -14,7 +14,8 @@ def calendar(
     *,
     owner: Annotated[str | None, typer.Option("--owner", help="Only what this owner answers for.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; default: here.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write to this file, not to the terminal."),
     ] = None,
 ) -> None:
     """Write coming expiries as an .ics calendar: one event for each."""

@@ -55,11 +55,11 @@ def acknowledge(finding_id: str, *, why: Why, json: Json = False) -> None:
 def snooze(
     finding_id: str,
     *,
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="A date, a time, or such as 7d.")],
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="A date, a time, or 7d for a week.")],
     why: Why,
     json: Json = False,
 ) -> None:
-    """Not before that time, unless it gets worse; then its owner hears of it again."""
+    """Tell nobody of it before that time, unless it gets worse."""
     services = open_services()
     time = parse_time(until, services.clock())
     _answer(services.overview.acknowledgements.snooze(finding_id, time, why=why, actor=who()), json=json)

@@ -71,7 +71,7 @@ def create(
 ) -> None:
     """Create an item. Its value is asked for, or read from --value-file; never an argument.
 
-    A name that starts with api-key: generates its value, which is answered here.
+    A name that starts with api-key: generates its value, which is printed.
     """
     services = open_services()
     if kind_of(name) is Kind.API_KEY and value_file is not None:
@@ -277,7 +277,7 @@ def rotate(
 ) -> None:
     """Replace an item now: create, test and activate a new version; the old one works on meanwhile.
 
-    An api-key: item that came in without a key gets its first one, which is answered here.
+    An api-key: item that came in without a key gets its first one, which is printed.
     """
     services = open_services()
     item = services.views.get_item(name)

@@ -64,7 +64,7 @@ def jwks(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="Write it there, for a web server, instead of here."),
+        typer.Option("--output", metavar="FILE", help="A file to write, for a web server."),
     ] = None,
 ) -> None:
     """Show the key set of an item that signs: public halves alone, next, current and previous."""

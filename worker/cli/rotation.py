@@ -61,7 +61,7 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
 
 @app.command()
 def approve(rotation_id: RotationId, *, json: Json = False) -> None:
-    """Let a rotation that waits for approval begin; without a window to keep to it is done now."""
+    """Let a rotation that waits for approval begin: now, or when its window opens."""
     services = open_services()
     approved = services.rotation.decisions.approve(rotation_id, actor=who())
     _drive(services, approved, json=json)
@@ -93,7 +93,7 @@ def retry(
 def rollback(rotation_id: RotationId, *, json: Json = False) -> None:
     """End a rotation on the old value.
 
-    Where taking the new one away outside is what got stuck, it is dropped here: see to it outside first.
+    If revoking the new one is what got stuck, it is only dropped here: revoke it yourself first.
     """
     services = open_services()
     changed = services.rotation.decisions.roll_back(rotation_id, actor=who())
@@ -104,7 +104,7 @@ def rollback(rotation_id: RotationId, *, json: Json = False) -> None:
 def accept(rotation_id: RotationId, *, json: Json = False) -> None:
     """End a stuck rotation on the new value.
 
-    Where taking the old one away outside is what got stuck, it is dropped here: see to it outside first.
+    If revoking the old one is what got stuck, it is only dropped here: revoke it yourself first.
     """
     services = open_services()
     _drive(services, services.rotation.decisions.accept(rotation_id, actor=who()), json=json)
