@@ -10,7 +10,7 @@ does not is kept as `other`, with the text as its parameter, and nothing is lost
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 OTHER: Final = "other"
@@ -26,6 +26,8 @@ _LEFT: Final = r"in (?:a minute|\d+ (?:day|hour|minute)s?)|(?:a minute|\d+ (?:da
 _NUMBERS: Final = frozenset({"version", "current", "times", "new", "old", "number", "accepted", "listed"})
 _LISTS: Final = frozenset({"names", "items", "unknown"})
 _REASONS: Final = frozenset({"why", "check", "detail", "but"})
+_TEXT_MAX: Final = 4000
+"""Characters; what is longer was none of ours."""
 _FIELD: Final = re.compile(r"\{(\w+)(?::(\w*))?\}")
 
 _UNREAD: Final = "nothing here could read what replaces it"
@@ -339,7 +341,10 @@ def read_sentence(text: str, *, failed: bool = False) -> dict[str, Any]:
     """The code and its parameters, as they are stored. `failed`: what is none of ours is what somebody else
     said of a failure; without it, and where the way back would not give the very text, it is `other`.
     """
-    found = _parse(text)
+    try:
+        found = _parse(text) if len(text) <= _TEXT_MAX else None
+    except RecursionError:  # no sentence of ours holds so many others
+        found = None
     if found is not None:
         return found
     return {"code": _FAILED if failed else OTHER, "text": text}
@@ -385,6 +390,7 @@ def _fill(template: str, given: Mapping[str, Any]) -> str | None:
         return None
 
 
+@lru_cache(maxsize=4096)  # a part is asked for by each template that could hold it
 def _parse(text: str) -> dict[str, Any] | None:
     for code, template, fixed in TEMPLATES:
         match = _compile(template).fullmatch(text)

@@ -8,7 +8,7 @@ a new generation: these are signed once, and nothing else is.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, and_, bindparam, select, update
 
@@ -59,10 +59,15 @@ def was_signed(connection: Connection, own: OwnRow) -> bool:
     return _log_names(connection, _names_since(generation), generation)
 
 
-def sign_once(
-    connection: Connection, macs: RowMacs, audit: AuditLog, *, at: datetime, actor: str
-) -> dict[str, int]:
-    """How many rows of each table were signed: none where that was done before.
+class Signed(NamedTuple):
+    """How many rows of each table got their digests, and how many did not, since none of us wrote them so."""
+
+    counts: dict[str, int]
+    passed: int
+
+
+def sign_once(connection: Connection, macs: RowMacs, audit: AuditLog, *, at: datetime, actor: str) -> Signed:
+    """Which rows were signed: none where that was done before.
 
     `RefusedError` where the log says that it was done, or is not whole.
     """
@@ -71,7 +76,7 @@ def sign_once(
         raise RefusedError("the database does not say which vault it is (table deployment): nothing is signed")
     before = _generation(own) if own.is_ours(macs) else 0
     if before >= SIGNED_UP_TO:
-        return {}
+        return Signed(counts={}, passed=0)
     verdict = audit.verify(connection)
     if not verdict.whole:
         raise RefusedError(
@@ -81,20 +86,21 @@ def sign_once(
     if _log_names(connection, _names_since(before), before):
         raise RefusedError(f"{TAKEN_AWAY}: nothing is signed again; restore the vault from a backup")
     connection.execute(update(deployment).values(signed=SIGNED_UP_TO), execution_options=AS_IS)
-    counts = {}
+    counts, passed = {}, 0
     for table in kept_tables():
         added = table.info.get(ADDED, {})
         since = {name for generation, names in added.items() if generation > before for name in names}
         rewritten = [undo for generation, undo in table.info.get(BEFORE, {}).items() if generation > before]
         if table is deployment or _generation_of(table) > before:
-            counts[name_in_digest(table)] = _sign_table(connection, macs, table)
+            counts[name_in_digest(table)], _ = _sign_table(connection, macs, table)
         elif since or rewritten:
             held = _Held(macs, table, since, rewritten)
-            counts[name_in_digest(table)] = _sign_table(connection, macs, table, held)
+            counts[name_in_digest(table)], left = _sign_table(connection, macs, table, held)
+            passed += left
     audit.append(
         connection, at=at, actor=actor, action=SIGNED, subject=own.id, generation=SIGNED_UP_TO, **counts
     )
-    return counts
+    return Signed(counts=counts, passed=passed)
 
 
 def sign_row(connection: Connection, macs: RowMacs, table: Table, row: Row[*tuple[Any, ...]]) -> bool:
@@ -133,9 +139,11 @@ def _is_later(logged: object, generation: int) -> bool:
     return isinstance(logged, int) and logged > generation
 
 
-def _sign_table(connection: Connection, macs: RowMacs, table: Table, held: "_Held | None" = None) -> int:
-    """All its rows; with `held` those alone whose digest of before holds."""
-    count = 0
+def _sign_table(
+    connection: Connection, macs: RowMacs, table: Table, held: "_Held | None" = None
+) -> tuple[int, int]:
+    """All its rows; with `held` those alone whose digest of before holds. How many were, and were not."""
+    count = seen = 0
     pages = walk_pages(
         lambda last: page_after(connection, table, last, size=_PAGE),
         lambda row: tuple(getattr(row, column.name) for column in table.primary_key),
@@ -149,8 +157,8 @@ def _sign_table(connection: Connection, macs: RowMacs, table: Table, held: "_Hel
         ]
         if made:
             _write(connection, table, made)
-        count += len(made)
-    return count
+        count, seen = count + len(made), seen + len(rows)
+    return count, seen - count
 
 
 class _Held:

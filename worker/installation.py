@@ -120,9 +120,11 @@ def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]
     """Once for each vault: of one that was just made, or is from a release that kept no digests of its rows."""
     audit = AuditLog(keyring.audit_key, keyring.signing_key)
     with database.write() as connection:
-        counts = sign_once(connection, RowMacs(keyring.derive(LABEL)), audit, at=now, actor="init")
-    rows = sum(counts.values()) - 1  # all but the vault's own
-    return [f"keyed digests of {rows} rows that decide (nightkey audit verify --rows)"] if rows > 0 else []
+        signed = sign_once(connection, RowMacs(keyring.derive(LABEL)), audit, at=now, actor="init")
+    rows = sum(signed.counts.values()) - 1  # all but the vault's own
+    passed = f"; none where one was changed behind the vault's back: {signed.passed}" if signed.passed else ""
+    made = f"keyed digests of {rows} rows that decide (nightkey audit verify --rows){passed}"
+    return [made] if rows > 0 or signed.passed else []
 
 
 def make_restores(settings: Settings, clock: Clock = utc_now) -> Restores:

@@ -193,7 +193,7 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
 ) -> None:
     """Whoever could collect a key of the one before does not get that of the new one, nor end it."""
     created, first = services.items.create(
-        KEY, read_value=lambda: VALUE, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
+        KEY, read_value=None, owners=(), expires_at=None, policy=PolicyChange(), actor="user:ana"
     )
     assert first is not None
     services.rotation.pickups.deliver(first, actor="user:ana", show=lambda _: None)

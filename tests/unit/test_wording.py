@@ -5,6 +5,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from worker.domain.reasons import (
     store_reason,
     store_reasons,
 )
-from worker.wording import say, say_all
+from worker.wording import say, say_all, say_each
 from worker.wording.reasons import SENTENCES
 
 AT = datetime(2026, 3, 2, 2, 0, 1, tzinfo=UTC)
@@ -620,3 +621,40 @@ def test_sentences_read_aloud_name_no_parameter() -> None:
 def test_a_code_is_no_text_by_itself():
     with pytest.raises(TypeError, match=r"the reason 'by-hand' is no text"):
         str(Reason.of(Code.BY_HAND))
+
+
+@pytest.mark.parametrize("code", Code)
+@pytest.mark.parametrize("odd", ["{", "{0}", "{key!r:>{x}}", "}{", "%s"])
+def test_what_a_row_was_made_to_hold_is_shown_as_it_stands(code: Code, odd: str) -> None:
+    names = ("table", "key", "name", "item", "workflow", "text", "node", "why", "version", "owner", "error")
+    assert isinstance(say(read_reason({"code": code.value, **dict.fromkeys(names, odd)})), str)
+
+
+def test_reasons_within_reasons_end_somewhere() -> None:
+    stored: dict[str, Any] = {"code": "other-side", "why": {"code": "failed", "text": "502"}}
+    for _ in range(900):
+        stored = {"code": "other-side", "why": stored}
+    assert say(read_reason(stored)).startswith("the other side to come back: the other side")
+
+
+def test_what_is_no_reason_in_a_list_of_them_is_shown_as_it_stands() -> None:
+    read = read_reasons(["approval", 5, {"code": "of another release"}, None, [["a"]]])
+    assert say_each(read)[:2] == ["approval", "5"]
+    assert all(one.code is Code.OTHER for one in read)
+    with pytest.raises(ValueError, match="no list"):
+        read_reasons("approval")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        ("the first good production run of x" * 30, "first-run"),
+        ("the other side to come back: " * 60 + "502", "other-side"),
+        ("the other side to come back: " * 300, "other"),
+        ("x" * 1_000_000, "other"),
+    ],
+)
+def test_a_sentence_that_nobody_wrote_takes_no_longer_than_others(sentence: str, code: str) -> None:
+    read = read_sentence(sentence)
+    assert read["code"] == code
+    assert code != "other" or read["text"] == sentence

@@ -74,9 +74,8 @@ def create(
     A name that starts with api-key: generates its value, which is printed.
     """
     services = open_services()
-    if kind_of(name) is Kind.API_KEY and value_file is not None:
-        raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
-    if kind_of(name) is Kind.API_KEY:
+    generates = kind_of(name) is Kind.API_KEY
+    if generates:
         check_output()
     given: list[Secret] = []
 
@@ -86,7 +85,7 @@ def create(
 
     created, first = services.items.create(
         name,
-        read_value=read_once,
+        read_value=None if generates and value_file is None else read_once,
         owners=owner,
         expires_at=None if expires_at is None else parse_time(expires_at, services.clock()),
         policy=policy,

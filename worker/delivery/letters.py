@@ -13,7 +13,7 @@ from hashlib import sha256
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import (
@@ -62,6 +62,10 @@ class _Markdown(str):
     """Text that is markup on purpose."""
 
     __slots__ = ()
+
+
+_FORMER: Final = {"claim": "pickup", "claim-reminder": "pickup-reminder"}
+"""Kinds that had another name: a template of the organisation's may still have it."""
 
 
 class Letters:
@@ -176,6 +180,9 @@ class Letters:
     def find_broken(self) -> dict[str, str]:
         """Kinds whose template of the organisation's cannot be read, and why."""
         problems = {}
+        for former, kind in _FORMER.items():
+            if (self._folder / f"{former}.md").is_file() and not (self._folder / f"{kind}.md").is_file():
+                problems[kind] = f"it is still called {former}.md: rename it to {kind}.md"
         for kind, own in self.kinds().items():
             if own is not None:
                 try:

@@ -17,6 +17,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Union
 
+_DEPTH_MAX = 20
+"""Reasons within a reason."""
+
 Parameter = Union[str, int, datetime, tuple[str, ...], "Reason"]
 
 
@@ -230,16 +233,25 @@ def store_reasons(reasons: "list[Reason] | tuple[Reason, ...]") -> list[dict[str
     return [store_reason(one) for one in reasons]
 
 
-def read_reason(stored: object) -> Reason:
-    """What was kept; `ValueError` if it is not an object. A code of another release is shown as it stands."""
+def read_reason(stored: object, *, depth: int = 0) -> Reason:
+    """What was kept; `ValueError` if it is not an object. A code of another release is shown as it stands, as
+    is a reason within more of them than any of ours has.
+    """
     if not isinstance(stored, Mapping):
         raise ValueError("a stored reason is not an object")  # noqa: TRY004  # as any other value that is none of ours
     code = _CODES.get(str(stored.get("code")))
-    if code is None:
-        return Reason.of(Code.OTHER, text=json.dumps(stored, sort_keys=True, default=str))
+    if code is None or depth > _DEPTH_MAX:
+        return Reason.of(Code.OTHER, text=_show_strange(stored))
     return Reason.of(
-        code, **{str(name): _read(str(name), one) for name, one in stored.items() if name != "code"}
+        code, **{str(name): _read(str(name), one, depth) for name, one in stored.items() if name != "code"}
     )
+
+
+def _show_strange(stored: Mapping[Any, Any]) -> str:
+    try:
+        return json.dumps(stored, sort_keys=True, default=str)
+    except RecursionError:
+        return "what is nested too deeply to be shown"
 
 
 def show_reason(stored: object) -> Reason:
@@ -251,9 +263,10 @@ def show_reason(stored: object) -> Reason:
 
 
 def read_reasons(stored: object) -> list[Reason]:
+    """`ValueError` if it is not a list; what is no reason in it is shown as it stands."""
     if not isinstance(stored, list):
         raise ValueError("stored reasons are no list")  # noqa: TRY004  # as above
-    return [read_reason(one) for one in stored]
+    return [show_reason(one) for one in stored]
 
 
 def _store(parameter: Parameter) -> object:
@@ -264,11 +277,11 @@ def _store(parameter: Parameter) -> object:
     return list(parameter) if isinstance(parameter, tuple) else parameter
 
 
-def _read(name: str, stored: object) -> Parameter | None:
+def _read(name: str, stored: object, depth: int) -> Parameter | None:
     if isinstance(stored, Mapping):
-        return read_reason(stored)
+        return read_reason(stored, depth=depth + 1)
     if isinstance(stored, list):
-        return tuple(str(one) for one in stored)
+        return tuple(str(one) if isinstance(one, str | int) else "…" for one in stored)
     if isinstance(stored, str) and (name in ("at", "until") or name.endswith("_at")):
         return _read_time(stored)
     return stored if stored is None or isinstance(stored, (str, int)) else str(stored)

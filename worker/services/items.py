@@ -107,18 +107,19 @@ class Items:
         self,
         name: str,
         *,
-        read_value: Callable[[], Secret],
+        read_value: Callable[[], Secret] | None,
         owners: Sequence[str],
         expires_at: datetime | None,
         policy: PolicyChange,
         actor: str,
         beside: Callable[[Connection, Item], None] = lambda *_: None,
     ) -> tuple[Item, Collected | None]:
-        """A new item; `beside` stores what belongs to it in the same transaction. Its value is read
-        once all else is in order; an `api-key:` item generates its own, kept until its creator has it.
+        """A new item; `beside` stores what belongs to it in the same transaction. Its value is read once all
+        else is in order. An `api-key:` item is given none: it generates its own, kept until its creator has it.
 
         Refused where Nightkey would replace what nothing here reads: the workflow that names it comes first.
         """
+        _check_given(name, is_given=read_value is not None)
         built = change_policy(None, policy, default_rotator=_default_rotator(name))
         _check_settings(built, None, name=name)
         principals = find_principals(built)
@@ -130,7 +131,7 @@ class Items:
             self._check_awaited(connection, name, built)
             copy_of = self._resolve_copy(connection, built, None).copy_of
             refuse_twins(find_twins(connection, item_id=None, copy_of=copy_of, principals=principals), name)
-        value = None if kind_of(name) is Kind.API_KEY else read_value()
+        value = None if read_value is None else read_value()
         if value is not None:
             expires_at = self._bear(value, expires_at or expiry_of_next(built, self._clock()), name=name)
         likeness = None if value is None else self._versions.likeness(value)
@@ -429,6 +430,14 @@ def _differs(item: Item, change: ItemChange, policy: Policy) -> bool:
         or not (isinstance(change.owners, Unchanged) or set(change.owners) == set(item.owners))
         or policy != item.policy
     )
+
+
+def _check_given(name: str, *, is_given: bool) -> None:
+    """A value is given to every item but those that generate their own."""
+    if kind_of(name) is Kind.API_KEY and is_given:
+        raise InvalidInputError(f"{name} takes no value: an api-key: item generates its own")
+    if kind_of(name) is not Kind.API_KEY and not is_given:
+        raise InvalidInputError(f"{name} needs a value")
 
 
 def _default_rotator(name: str) -> str | None:

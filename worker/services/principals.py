@@ -101,7 +101,7 @@ class PrincipalAccounts:
             raise RefusedError(f"principal {found.name} is let in no more: create another")
         return self._items.create(
             wanted,
-            read_value=lambda: Secret(""),
+            read_value=None,
             owners=found.owners or (self._operators,),
             expires_at=None,
             policy=PolicyChange(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from worker.domain.reasons import Code
-from worker.wording.parts import MISSING, UNREAD, Given, Sentences, say_ago
+from worker.wording.parts import UNREAD, Given, Sentences, say_ago
 
 _ROWS: Final = {
     "deployment": "the vault's own row",
@@ -39,8 +39,11 @@ def _name_node(given: Given) -> str:
 
 
 def _name_row(given: Given) -> str:
-    table = str(given.get("table", MISSING))
-    return _ROWS.get(table, table) + (" {name}" if "name" in given else "") + " ({table} {key})"
+    return (
+        _ROWS.get(str(given.get("table")), "{table}")
+        + (" {name}" if "name" in given else "")
+        + " ({table} {key})"
+    )
 
 
 _LOOK: Final = "nothing is done by it. Restore it from a backup, or look at it and answer for it"

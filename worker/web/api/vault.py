@@ -5,9 +5,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import InvalidInputError
-from vaultcore.model import UNCHANGED, Item, Kind
-from vaultcore.rules import kind_of
+from vaultcore.model import UNCHANGED, Item
 from vaultcore.secret import Secret
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
@@ -65,15 +63,10 @@ def create_item(request: Request, principal: Asker, new: NewItem) -> CreatedItem
     services = services_of(request)
     owners = tuple(new.owners) or tuple(sorted(principal.owners)) or (services.settings.operators,)
     services.principals.check(principal, Action.ITEM_CREATE, owners=owners)
-    if (kind_of(new.name) is Kind.API_KEY) is (new.secret is not None):
-        raise InvalidInputError(
-            f"secret: {new.name} takes none, since an api-key: item generates its own"
-            if new.secret is not None
-            else f"secret: {new.name} needs a value"
-        )
+    given = new.secret
     created, first = services.items.create(
         new.name,
-        read_value=lambda: Secret("" if new.secret is None else new.secret.get_secret_value()),
+        read_value=None if given is None else lambda: Secret(given.get_secret_value()),
         owners=owners,
         expires_at=new.expires_at,
         policy=PolicyChange(),
