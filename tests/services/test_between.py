@@ -72,7 +72,7 @@ def test_a_value_that_the_owner_gives_before_anything_was_made_wins(
     assert run(organisation, "ticket-sync") == "completed"
 
 
-def test_a_hurry_lets_go_of_those_who_were_held_back(staged: Staged, clock: Any) -> None:
+def test_an_emergency_lets_go_of_those_who_were_held_back(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", canary="auto")
     for name in ("a", "b"):
@@ -294,7 +294,9 @@ def test_a_freeze_without_an_end_keeps_the_old_value(staged: Staged, clock: Any)
 
 
 @pytest.mark.both
-def test_a_request_may_be_hurried_by_who_finds_the_value_compromised(staged: Staged, clock: Any) -> None:
+def test_a_request_may_become_an_emergency_by_who_finds_the_value_compromised(
+    staged: Staged, clock: Any
+) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", mode="approve")
     organisation.night()

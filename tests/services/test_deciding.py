@@ -170,7 +170,7 @@ def test_four_eyes_hold_for_what_the_night_has_planned_and_a_person_wants_now(
     assert ended.state is (State.DONE if emergency else State.WATCHING)
 
 
-def test_four_eyes_hold_for_a_hurry_in_the_middle(staged: Staged, clock: Any) -> None:
+def test_four_eyes_hold_for_an_emergency_in_the_middle(staged: Staged, clock: Any) -> None:
     organisation, service, old_id = prepare(staged, four_eyes=True)
     organisation.night()
     with pytest.raises(RefusedError, match="is watching, and its policy wants four eyes"):

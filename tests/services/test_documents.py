@@ -306,7 +306,7 @@ def test_what_runs_elsewhere_is_neither_run_nor_called_nor_scheduled_here(
 ) -> None:
     apply(services, write("away", script(), schedule_type="interval", schedule_value="5 minutes"))
     clock.advance(HOUR)
-    assert services.runs.runs.lease_due() == []
+    assert services.runs.runs.open_due() == []
     with pytest.raises(RefusedError, match=r"runs elsewhere: node script.*nightkey run report away"):
         services.runs.runs.start("away", actor="test")
     with services.database.read() as connection:

@@ -75,7 +75,7 @@ def test_a_new_value_that_the_service_refuses_leaves_the_old_one(staged: Staged)
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.INSTALLED, State.NODE_TESTED])
-def test_one_that_is_under_way_is_hurried(staged: Staged, clock: Any, state: State) -> None:
+def test_one_that_is_under_way_becomes_an_emergency(staged: Staged, clock: Any, state: State) -> None:
     organisation, service, old = prepare(staged)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, state)
@@ -105,7 +105,7 @@ def test_where_the_new_value_is_in_use_already_both_are_replaced(
     assert organisation.stages(TOKEN) == ["destroyed", "destroyed", "current"]
 
 
-def test_one_that_goes_back_is_not_hurried(staged: Staged, clock: Any) -> None:
+def test_one_that_goes_back_is_no_emergency(staged: Staged, clock: Any) -> None:
     organisation, _, _ = prepare(staged)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.WATCHING)
@@ -136,7 +136,7 @@ def test_where_one_went_first_the_others_are_held_no_longer(on_file: Staged, clo
         assert organisation.services.runs.runs.start(name, actor="test").status == "completed"
 
 
-def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
+def test_four_eyes_look_at_an_emergency_too(on_file: Staged, clock: Any) -> None:
     organisation, service, old = prepare(on_file, four_eyes=True, overlap="3d")
     asked = emergency(organisation)
     assert (asked.state, asked.emergency) == (State.REQUESTED, True)
@@ -150,7 +150,7 @@ def test_four_eyes_look_at_a_hurry_too(on_file: Staged, clock: Any) -> None:
 
 
 @pytest.mark.parametrize("state", [State.PLANNED, State.INSTALLED, State.RETIRING])
-def test_an_outage_is_waited_out_in_a_hurry_too(on_file: Staged, clock: Any, state: State) -> None:
+def test_an_outage_is_waited_out_in_an_emergency_too(on_file: Staged, clock: Any, state: State) -> None:
     organisation, service, old = prepare(on_file, overlap="3d")
     rotation_id = organisation.services.rotation.opening.request_emergency(TOKEN, asked_by="user:ann").id
     step_to(organisation, clock, rotation_id, state)
@@ -185,7 +185,7 @@ def test_a_revocation_that_is_refused_needs_a_person_at_once(on_file: Staged, cl
     assert not service.is_live(old)
 
 
-def test_who_hurried_what_stands_in_the_record(on_file: Staged, clock: Any) -> None:
+def test_who_called_an_emergency_stands_in_the_record(on_file: Staged, clock: Any) -> None:
     organisation, _, _ = prepare(on_file)
     rotation_id = begin_by_hand(organisation, TOKEN)
     step_to(organisation, clock, rotation_id, State.INSTALLED)
@@ -283,7 +283,7 @@ def test_one_that_was_interrupted_in_the_middle_is_taken_up(left: Staged, clock:
     assert service.calls("POST") == 3
 
 
-def test_in_a_hurry_nothing_overlaps(left: Staged) -> None:
+def test_in_an_emergency_nothing_overlaps(left: Staged) -> None:
     organisation, service = left
     organisation.add_workflow(WORKFLOW, OWN[0])
     assert fates(leave(organisation))[OWN[0]] is Fate.OVERLAPS

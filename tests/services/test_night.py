@@ -403,6 +403,6 @@ def test_a_workflow_that_runs_on_while_a_night_looks_is_not_taken_for_damaged(
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 minute")
     began = clock()
     clock.advance(timedelta(hours=1))
-    assert len(organisation.services.runs.runs.lease_due()) == 1
+    assert len(organisation.services.runs.runs.open_due()) == 1
     found = organisation.services.night.nights.preview(began).findings
     assert [finding.detail for finding in found if finding.kind is FindingKind.UNREADABLE] == []

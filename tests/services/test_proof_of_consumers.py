@@ -85,7 +85,7 @@ def run(organisation: Organisation, workflow: str) -> RunOutcome:
 def run_due(organisation: Organisation) -> list[str]:
     """What the schedule begins now."""
     running = organisation.services.runs.runs
-    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.lease_due()]
+    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.open_due()]
     return [one.workflow for one in outcomes if one is not None and one.status == "completed"]
 
 
@@ -278,7 +278,7 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     reject_the_new_value(service, old)
     clock.advance(HOUR)
     running = organisation.services.runs.runs
-    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.lease_due()]
+    outcomes = [running.execute(run_id, actor="schedule") for run_id in running.open_due()]
     first = next(one for one in outcomes if one is not None)
     settled = organisation.services.night.inline_night.recheck(first.used, lambda _: None)
     assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look

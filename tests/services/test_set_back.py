@@ -173,7 +173,7 @@ def test_a_workflow_runs_by_its_schedule_as_it_is_now(on_file: Staged, clock: An
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
     clock.advance(ahead)
-    assert len(organisation.services.runs.runs.lease_due()) == 1
+    assert len(organisation.services.runs.runs.open_due()) == 1
     clock.advance(-ahead)
     organisation.services.upkeep.clock_repair.mend()
     with organisation.services.database.read() as connection:

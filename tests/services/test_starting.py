@@ -95,7 +95,7 @@ def test_a_workflow_that_was_made_inactive_before_its_time_was_served_does_not_b
     every = {"schedule_type": "interval", "schedule_value": "5 minutes"}
     apply(services, chain("timed", post(sink.url), **every))
     clock.advance(timedelta(minutes=5))
-    (run_id,) = services.runs.runs.lease_due()
+    (run_id,) = services.runs.runs.open_due()
     apply(services, chain("timed", post(sink.url), **every, is_active=False))
     assert services.runs.runs.execute(run_id, actor="test") is None
     (row,) = all_runs(services)

@@ -255,7 +255,7 @@ def waiting_pickup(organisation: Organisation) -> str:
     return found
 
 
-def test_in_a_hurry_it_waits_for_ever_since_there_is_no_key_before_it(
+def test_in_an_emergency_it_waits_for_ever_since_there_is_no_key_before_it(
     organisation: Organisation, clock: Any
 ) -> None:
     add_key(organisation, pickup="3d")

@@ -186,7 +186,7 @@ def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
 
 
 @pytest.mark.both
-def test_in_a_hurry_too_nothing_is_revoked_that_nothing_has_replaced(staged: Staged, clock: Any) -> None:
+def test_in_an_emergency_too_nothing_is_revoked_that_nothing_has_replaced(staged: Staged, clock: Any) -> None:
     organisation, service = staged
     old = add_blind(organisation)
     service.script = take_everything

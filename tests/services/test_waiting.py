@@ -224,7 +224,7 @@ def test_a_worker_that_died_after_it_took_the_run_leaves_it_to_be_ended_as_lost(
     assert (row.status, row.error_message) == ("failed", "the worker that ran it was lost")
 
 
-def test_a_value_that_was_taken_away_in_a_hurry_meanwhile_ends_it(
+def test_a_value_that_was_taken_away_in_an_emergency_meanwhile_ends_it(
     here: Services, clock: Any, sink: HttpSink
 ) -> None:
     moves = Moves(here)

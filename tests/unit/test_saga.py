@@ -91,7 +91,7 @@ def test_after_activation_it_is_watched(state):
 
 
 @pytest.mark.parametrize("state", State)
-def test_in_a_hurry_only_the_tests_with_consumers_are_left_out(state):
+def test_in_an_emergency_only_the_tests_with_consumers_are_left_out(state):
     untested = state in (State.ACCEPTED, State.NODE_TESTED)
 
     assert next_step(state, emergency=True) is (Step.ACTIVATE if untested else next_step(state))

@@ -61,13 +61,13 @@ class Contender:
     urgent: bool
 
 
-def share_out(candidates: Iterable[Contender], room: Room) -> tuple[frozenset[str], Room]:
+def share_out(contenders: Iterable[Contender], room: Room) -> tuple[frozenset[str], Room]:
     """Whose turn it is tonight, the first to expire first, and the room that is left then."""
     chosen = set()
-    for candidate in sorted(candidates, key=lambda one: (one.expires_at, one.item_id)):
-        if candidate.urgent or room.find_full(candidate.target) is None:
-            chosen.add(candidate.item_id)
-            room = room.take(candidate.target)
+    for contender in sorted(contenders, key=lambda one: (one.expires_at, one.item_id)):
+        if contender.urgent or room.find_full(contender.target) is None:
+            chosen.add(contender.item_id)
+            room = room.take(contender.target)
     return frozenset(chosen), room
 
 

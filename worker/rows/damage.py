@@ -78,7 +78,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
     far = now + _FAR
     none = null()
     i, v, r = vault.items.c, vault.versions.c, vault.references.c
-    rot, clm, kept = ours.rotations.c, ours.pickups.c, ours.run_states.c
+    rot, pickup, kept = ours.rotations.c, ours.pickups.c, ours.run_states.c
     any_version = exists().where(v.item_id == i.id)
     waits = i.hygiene.contains(Hygiene.NO_VALUE.value)
     current = select(v.expires_at).where(v.item_id == i.id, v.stage == Stage.CURRENT.value)
@@ -180,8 +180,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
         ),
         _Check(
             table=ours.pickups,
-            item=clm.item_id,
-            name=_name_of(clm.item_id),
+            item=pickup.item_id,
+            name=_name_of(pickup.item_id),
             over="ended_at",
         ),
         _Check(

@@ -55,7 +55,7 @@ class Dispatch:
             case Task.RESUME:
                 return self._resume_sweep.find_work()
             case Task.SCHEDULE:
-                return after_schedule((*self._runs.lease_due(), *self._runs.due_runs()))
+                return after_schedule((*self._runs.open_due(), *self._runs.due_runs()))
             case Task.ROTATE:
                 advanced = self._rotations.advance(work.about)
                 return [] if advanced is None else follow(advanced, self._clock())

@@ -67,7 +67,7 @@ class ResumeSweep:
         what these begin follows. Rotations, notices and heartbeats are the night's own.
         """
         cut_off = [work.about for work in self.find_work() if work.task is Task.RUN]
-        todo = deque((*cut_off, *self._runs.lease_due(), *self._runs.due_runs()))
+        todo = deque((*cut_off, *self._runs.open_due(), *self._runs.due_runs()))
         while todo:
             run_id = todo.popleft()
             try:

@@ -148,7 +148,7 @@ class Runs:
         _log.info("run.opened", run=run_id, workflow=workflow.id, actor=actor)
         return run_id
 
-    def lease_due(self, *, limit: int = 500) -> list[str]:
+    def open_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
 
         Slots that passed while nothing ran are made up by one run.
