@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from nightkey_demo.sample import Sample, SampleItem, SampleWorkflow
 from nightkey_demo.token_service import TokenService
+from vaultcore.model import Kind
+from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.bootstrap import Services, utc_now
 from worker.config import Settings
@@ -79,7 +81,7 @@ class Organisation:
     def _add_item(self, item: SampleItem) -> None:
         _, first = self._services.items.create(
             item.name,
-            read_value=lambda: self._first_value(item),
+            read_value=None if kind_of(item.name) is Kind.API_KEY else lambda: self._first_value(item),
             owners=[item.owner],
             expires_at=None if item.expires_in is None else utc_now() + item.expires_in,
             policy=PolicyChange(parts=item.policy or {}),
