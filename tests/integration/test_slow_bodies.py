@@ -76,7 +76,7 @@ def test_they_keep_nobody_out_by_the_limits_that_serve_has(door: OpenDoor) -> No
         assert [health(front, peer) for peer in (GOOD_PEER, *PEERS)] == [200] * 3
 
 
-@pytest.mark.parametrize(("path", "expected"), [("/workflows/nothing", 404), ("/health", 405), (PATH, 401)])
+@pytest.mark.parametrize(("path", "expected"), [("/nothing", 404), ("/health", 405), (PATH, 401)])
 def test_what_is_refused_is_refused_though_its_body_never_comes(
     door: OpenDoor, path: str, expected: int
 ) -> None:
