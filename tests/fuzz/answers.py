@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 from tests.fuzz.mutating import SEEDS, json_texts, texts
 from tests.fuzz.surfaces import Surface
 from tests.http_rotator import ROTATOR, make_job
+from tests.ways_out import NETWORK
 from vaultcore.secret import Secret
+from worker.outbound import HttpClient
 
 _STEPS = ("issue", "find", "verify", "revoke")
 _PATIENCE = 60
+_SECONDS = 3.0
+"""Of a call: what is accepted, to be done later, is asked after for so long."""
 
 
 class _Teller:
@@ -75,7 +80,9 @@ def _ask(teller: _Teller, given: tuple[str, str, str]) -> object:
     announced = "" if "chunked" in head else f"Content-Length: {len(content)}\r\n"
     teller.answer = f"{head}{announced}Connection: close\r\n\r\n".encode("utf-8", "replace") + content
     value = Secret("the-new-value-of-a-token")
-    job = make_job(teller, old=value, external={"id": "tok_0"})
+    job = replace(
+        make_job(teller, old=value, external={"id": "tok_0"}), http=HttpClient(NETWORK, timeout=_SECONDS)
+    )
     match step:
         case "issue":
             return ROTATOR.create(job)

@@ -9,6 +9,8 @@ from tests.organisation import ADMIN, Organisation
 from tests.services.conftest import Moves
 from tests.services.staging import TOKEN, Staged, begin_by_hand, drive_on, get_rotation, step_to
 from vaultcore.errors import RefusedError
+from vaultcore.model import Kind
+from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
@@ -27,7 +29,7 @@ RANDOM = {"mode": "auto", "rotator": "random"}
 def create(services: Services, name: str = NAME, **parts: Any) -> Any:
     made, _ = services.items.create(
         name,
-        read_value=lambda: Secret(f"the-first-value-of-{name}"),
+        read_value=None if kind_of(name) is Kind.API_KEY else lambda: Secret(f"the-first-value-of-{name}"),
         owners=[],
         expires_at=None,
         policy=PolicyChange(parts=parts),
