@@ -8,7 +8,9 @@ from sqlalchemy import and_, insert
 
 from tests.services.staging import TOKEN, Staged, add_route, begin_by_hand, reopen, step_to
 from tests.services.test_tampered import behind, edit, night, tampered
+from vaultcore.access import Role
 from vaultcore.errors import NotFoundError
+from vaultcore.model import PrincipalKind
 from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
 from vaultcore.tables import item_principals, references
@@ -45,6 +47,8 @@ def full(staged: Staged, clock: Any) -> Services:
         item_id = organisation.item(TOKEN).id
         connection.execute(insert(item_principals).values(item_id=item_id, name="db.example.org:5432 role x"))
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
+    services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
+    services.principals.issue_token("bot", actor="me")
     services.rotation.offboarding.begin("support", emergency=False, actor="user:boss")
     services.upkeep.row_verification.check_some()
     return services
