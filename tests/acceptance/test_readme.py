@@ -1,12 +1,14 @@
 """The walks of the README and of deploy/walk.md, taken block by block as a reader would type them."""
 
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,17 @@ def read_blocks(page: Path, begin: str, end: str) -> list[str]:
     return re.findall(r"```\n(.*?)```", walk, re.DOTALL)
 
 
+def find_port() -> int:
+    """A free one that no system gives to who asks for any: it is still free when the sink is started."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 @pytest.fixture
 def walk(tmp_path: Path) -> Iterator["Walk"]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    walk = Walk(tmp_path, port)
+    walk = Walk(tmp_path, find_port())
     yield walk
     walk.stop()
 
@@ -61,6 +69,7 @@ class Walk:
             [str(python), "-u", "-c", body], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         while True:
+            assert self._sink.poll() is None, "the sink has ended"
             with socket.socket() as caller:
                 if caller.connect_ex(("127.0.0.1", int(self._port))) == 0:
                     return
