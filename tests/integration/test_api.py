@@ -1,5 +1,6 @@
 """The interface on a real server: the vault as SDX has it, and each route with each role against the table."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -260,6 +261,7 @@ def test_a_workflow_that_is_not_active_or_asks_for_a_key_is_not_begun(desk: Desk
 
 
 ROTATIONS, FINDINGS = "/nightkey/rotations", "/nightkey/findings"
+PICKUPS, NOTICES = "/nightkey/pickups", "/nightkey/notices"
 
 
 def add_rotating(desk: Desk, name: str, owner: str = "team") -> str:
@@ -343,11 +345,81 @@ def test_a_finding_is_known_of_by_a_principal(desk: Desk) -> None:
     assert wrong.body["errors"][0]["field"] == "until"
 
 
+def test_a_key_is_collected_by_who_answers_for_its_item_and_by_nobody_else(desk: Desk) -> None:
+    item, first = desk.services.items.create(
+        "api-key:collected",
+        read_value=None,
+        owners=["team"],
+        expires_at=None,
+        policy=PolicyChange(parts={"mode": "auto", "lifetime": "90d", "consumers": "none"}),
+        actor="test",
+    )
+    assert first is not None
+    desk.services.rotation.pickups.deliver(first, actor="test", show=lambda _: None)
+    rotation = desk.services.rotation.opening.request(item.id, asked_by="test")
+    desk.services.night.inline_night.run_rotation(rotation.id, lambda _: None)
+    ((pickup,),) = desk.moves.sql(
+        "SELECT id FROM pickups WHERE item_id = :item AND rotation_id IS NOT NULL", item=item.id
+    )
+    token = {"token": desk.services.rotation.pickups.token(pickup)}
+    for role in (Role.ADMIN, Role.VIEWER, Role.OPERATOR):
+        assert desk.ask(role, "POST", PICKUPS, token).status == 403
+    answered = desk.ask(Role.OWNER, "POST", PICKUPS, token)
+    assert (answered.status, answered.body["item"], answered.body["version"]) == (200, item.name, 2)
+    assert desk.moves.check_key(answered.body["key"]) == (item.id, 2)
+    again = desk.ask(Role.OWNER, "POST", PICKUPS, token)
+    assert again.body["key"] == answered.body["key"], "its answer may have been lost"
+    wrong = desk.ask(Role.OWNER, "POST", PICKUPS, {"token": "clm_unknown"})
+    assert wrong.status == 409
+    assert "clm_unknown" not in str(wrong.body)
+
+
+def test_notices_are_read_by_whom_they_went_to(desk: Desk) -> None:
+    found = desk.ask(Role.OPERATOR, "GET", NOTICES).body
+    theirs = desk.ask(Role.OWNER, "GET", NOTICES).body
+    assert {one["owner"] for one in theirs} == {"team"}
+    assert {one["owner"] for one in found} > {"team"}
+    (other,) = [one["id"] for one in found if one["owner"] != "team"][:1]
+    assert desk.ask(Role.OWNER, "GET", f"{NOTICES}/{other}").status == 404
+    assert desk.ask(Role.OWNER, "GET", f"{NOTICES}/{theirs[0]['id']}").body["subject"] == theirs[0]["subject"]
+    assert desk.ask(Role.VIEWER, "GET", NOTICES).status == 403
+
+
+def test_an_owner_says_when_they_are_told_and_not_for_others(desk: Desk) -> None:
+    place = "/nightkey/owners/team"
+    changed = desk.ask(Role.OWNER, "PATCH", place, {"zone": "Europe/Zurich", "quiet": "22:00-07:00"})
+    assert (changed.status, changed.body["quiet"], changed.body["deputy"]) == (200, "22:00-07:00", None)
+    assert desk.ask(Role.OPERATOR, "PATCH", place, {"quiet": None}).body["quiet"] is None
+    assert desk.ask(Role.OWNER, "PATCH", "/nightkey/owners/others", {"zone": "UTC"}).status == 403
+    assert desk.ask(Role.OWNER, "PATCH", place, {"zone": "Mars"}).status == 422
+    assert desk.ask(Role.OWNER, "PATCH", place, {"routes": []}).status == 422
+    names = [one["name"] for one in desk.ask(Role.VIEWER, "GET", "/nightkey/owners").body]
+    assert {"team", "others", "operators"} <= set(names)
+
+
+def test_the_record_is_verified_by_an_auditor(desk: Desk) -> None:
+    verdict = desk.ask(Role.AUDITOR, "GET", "/nightkey/audit/verify").body
+    assert (verdict["whole"], verdict["problems"]) == (True, [])
+    assert verdict["rows"] > 10
+    rows = desk.ask(Role.AUDITOR, "GET", "/nightkey/audit/rows").body
+    assert rows["checked"] > 10
+    assert rows["changed"] == []
+
+
+def test_a_run_of_another_engine_is_reported_once(desk: Desk, workflow: str) -> None:
+    began = desk.services.clock().isoformat()
+    run = {"workflow": workflow, "status": "completed", "run_id": "engine-1", "started_at": began}
+    first = desk.ask(Role.OPERATOR, "POST", "/nightkey/runs/report", run)
+    again = desk.ask(Role.OPERATOR, "POST", "/nightkey/runs/report", run)
+    assert (first.status, again.status) == (200, 200), first
+    assert (first.body["new"], again.body["new"]) == (True, False)
+    refused = desk.ask(Role.OPERATOR, "POST", "/nightkey/runs/report", {**run, "status": "running"})
+    assert refused.body["errors"][0]["field"] == "status"
+
+
 def fill(path: str) -> str:
     """Ids that nothing has."""
-    return path.format(
-        vault_id=f"vlt_{'0' * 26}", workflow_id="none", run_id="none", rotation_id="none", finding_id="none"
-    )
+    return re.sub(r"\{\w+\}", "none", path.replace("{name}", "team"))
 
 
 def routes(desk: Desk) -> list[tuple[str, str, Action]]:
@@ -363,7 +435,7 @@ def routes(desk: Desk) -> list[tuple[str, str, Action]]:
 @pytest.mark.parametrize("role", Role)
 def test_each_route_lets_in_whom_the_table_lets_in(desk: Desk, role: Role) -> None:
     found = routes(desk)
-    assert len(found) >= 25
+    assert len(found) >= 35
     for method, path, action in found:
         rule = RULES[action]
         may = role in rule.anywhere or (rule.theirs and role is Role.OWNER)

@@ -145,6 +145,10 @@ class PrincipalAccounts:
         if not may(principal, action, owners=owners):
             self._refuse(principal, action)
 
+    def may(self, principal: Principal, action: Action, *, owners: Collection[str]) -> bool:
+        """Whether the principal may do this to what these owners answer for; nothing is recorded."""
+        return may(principal, action, owners=owners)
+
     def sees(self, principal: Principal, owners: Collection[str]) -> bool:
         """Whether what these owners answer for is shown to the principal."""
         return may(principal, Action.ITEM_SEE, owners=owners)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
 from worker.web.answers import Problem, answer, answer_plain, answer_problem
-from worker.web.api import findings, rotations, vault, workflows
+from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.ingress import Ingress
@@ -24,6 +24,8 @@ from worker.web.keysets import PublishedKeySets
 _log = structlog.get_logger(__name__)
 
 
+NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
+"""The vault comes before the workflows, of which one could be called so."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
 
@@ -57,10 +59,8 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         },
     )
     app.state.services, app.state.limits = services, limits
-    app.include_router(vault.router)  # before workflows, whose ids could be "vault"
-    app.include_router(workflows.router)
-    app.include_router(rotations.router)
-    app.include_router(findings.router)
+    for noun in NOUNS:
+        app.include_router(noun.router)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 

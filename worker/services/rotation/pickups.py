@@ -120,6 +120,14 @@ class Pickups:
                 f"with the token {self.token(found.id)}"
             )
 
+    def find_item(self, token: str) -> str:
+        """The id of the item whose key the token is for; `RefusedError` for a token that none of us made."""
+        with self._database.read() as connection:
+            pickup = pickup_rows.find(connection, self._read(token))
+        if pickup is None:
+            raise RefusedError(_UNKNOWN)
+        return pickup.item_id
+
     def collect(self, token: str, *, actor: str, show: Callable[[Collected], None]) -> Collected:
         """Shows the key to this person, the first time or again; see `deliver`. Each time is audited.
 

@@ -106,6 +106,12 @@ def validate(request: Request, document: Document) -> Validation:
     return Validation(valid=not errors, errors=errors)
 
 
+@router.get("/authorization", **asks(Action.WORKFLOW_SEE))
+def list_authorizations() -> list[dict[str, Any]]:
+    """Delegated authorizations: there are none here, where values are vault items alone."""
+    return []
+
+
 @router.get("/runs/{run_id}", **asks(Action.WORKFLOW_SEE))
 def get_run(request: Request, run_id: str) -> RunWithLogs:
     """A run with what each of its nodes came to."""

@@ -1,0 +1,71 @@
+"""`/nightkey/owners`: who is told, where and when; routes are masked."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from vaultcore.access import Action
+from vaultcore.model import UNCHANGED, Owner
+from vaultcore.quiet import parse_quiet
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+
+router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
+
+
+class ShownOwner(BaseModel):
+    id: str
+    name: str
+    routes: list[str]
+    zone: str
+    quiet: str | None
+    deputy: str | None
+    created_at: datetime
+
+
+class ChangedOwner(BaseModel):
+    """What is left out stays as it is; `quiet` or `deputy` null: none."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    zone: str | None = Field(default=None, max_length=64, examples=["Europe/Zurich"])
+    quiet: str | None = Field(default=None, max_length=20, examples=["22:00-07:00"])
+    deputy: str | None = Field(default=None, max_length=100, examples=["platform"])
+
+
+@router.get("", **asks(Action.OWNER_SEE))
+def list_owners(request: Request) -> list[ShownOwner]:
+    return [_show(one) for one in services_of(request).views.list_owners() if isinstance(one, Owner)]
+
+
+@router.get("/{name}", **asks(Action.OWNER_SEE))
+def get_owner(request: Request, name: str) -> ShownOwner:
+    return _show(services_of(request).notices.address_book.get(name))
+
+
+@router.patch("/{name}", **asks(Action.OWNER_UPDATE))
+def update_owner(request: Request, principal: Asker, name: str, change: ChangedOwner) -> ShownOwner:
+    """Their time zone, quiet hours and deputy; routes, which lead notices somewhere, take the command line."""
+    services, given = services_of(request), change.model_fields_set
+    services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
+    quiet = None if change.quiet is None else parse_quiet(change.quiet)
+    changed = services.notices.address_book.update(
+        name,
+        zone=UNCHANGED if change.zone is None else change.zone,
+        quiet=quiet if "quiet" in given else UNCHANGED,
+        deputy=change.deputy if "deputy" in given else UNCHANGED,
+        actor=principal.actor,
+    )
+    return _show(changed)
+
+
+def _show(owner: Owner) -> ShownOwner:
+    return ShownOwner(
+        id=owner.id,
+        name=owner.name,
+        routes=[route.shown for route in owner.routes],
+        zone=owner.zone,
+        quiet=None if owner.quiet is None else str(owner.quiet),
+        deputy=owner.deputy,
+        created_at=owner.created_at,
+    )
