@@ -83,8 +83,10 @@ def test_an_item_lives_as_a_client_of_that_vault_expects(desk: Desk) -> None:
     assert desk.ask(Role.OPERATOR, "GET", place).body == made.body
     changed = desk.ask(Role.OPERATOR, "PUT", place, {"name": "prod-post-token"})
     assert (changed.status, changed.body["expires_at"]) == (200, made.body["expires_at"])
-    replaced = desk.ask(Role.OPERATOR, "PUT", place, {"secret": "another-value", "expires_at": None})
-    assert (replaced.status, replaced.body["expires_at"]) == (200, None)
+    replaced = desk.ask(Role.OPERATOR, "PUT", place, {"secret": "another-value"})
+    assert (replaced.status, replaced.body["expires_at"]) == (200, made.body["expires_at"])
+    forever = desk.ask(Role.OPERATOR, "PUT", place, {"expires_at": None})
+    assert (forever.status, forever.body["expires_at"]) == (200, None)
     item = desk.moves.get(made.body["id"])
     assert (item.name, item.version) == ("prod-post-token", 2)
     assert desk.moves.reveal(item.id, 2) == "another-value"

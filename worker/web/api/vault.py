@@ -1,5 +1,7 @@
 """`/workflows/vault`: items in the shape of SDX. No answer holds a value, but for a new key's, once."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
@@ -90,12 +92,10 @@ def update_item(request: Request, principal: Asker, vault_id: str, change: Chang
     if change.secret is not None:
         services.principals.check(principal, Action.ITEM_REPLACE, owners=item.owners)
         value = Secret(change.secret.get_secret_value())
-    updated = services.items.update(
-        item.id,
-        ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED),
-        value=value,
-        actor=principal.actor,
-    )
+    wanted = ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED)
+    if value is not None and services.items.lacks_expiry(item.id, wanted):
+        wanted = replace(wanted, expires_at=item.expires_at)  # what is left out stays as it is
+    updated = services.items.update(item.id, wanted, value=value, actor=principal.actor)
     return _show(updated.item)
 
 
