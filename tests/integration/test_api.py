@@ -9,13 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from tests.ingress import Answered, Front, serve
 from tests.services.conftest import Moves
+from tests.services.spoiling import spoiled
 from tests.services.staging import make_services
 from vaultcore.access import RULES, Action, Role
 from vaultcore.model import PrincipalKind
 from vaultcore.secret import Secret
+from vaultcore.tables import items, principals
 from worker.bootstrap import Services, utc_now
 from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
@@ -443,6 +446,22 @@ def test_each_route_lets_in_whom_the_table_lets_in(desk: Desk, role: Role) -> No
         may = role in rule.anywhere or (rule.theirs and role is Role.OWNER)
         answered = desk.ask(role, method, fill(path), {})
         assert (answered.status == 403) is not may, (method, path, role, answered)
+
+
+def test_an_item_that_was_edited_is_told_and_not_shown(desk: Desk) -> None:
+    item = desk.create("prod-edited-token")
+    with spoiled(desk.services, items, item, "hygiene"):
+        told = desk.ask(Role.OPERATOR, "GET", f"{VAULT}/{item}")
+        assert (told.status, told.body["code"]) == (409, "unreadable")
+        assert "changed behind the vault's back" in told.body["message"]
+    assert desk.ask(Role.OPERATOR, "GET", f"{VAULT}/{item}").status == 200
+
+
+def test_whose_rows_were_edited_is_let_in_no_more(desk: Desk) -> None:
+    ((principal,),) = desk.moves.sql(select(principals.c.id).where(principals.c.name == "viewer-bot"))
+    with spoiled(desk.services, principals, principal, "roles"):
+        assert desk.ask(Role.VIEWER, "GET", VAULT).status == 401
+    assert desk.ask(Role.VIEWER, "GET", VAULT).status == 200
 
 
 def test_a_refusal_stands_in_the_record(desk: Desk) -> None:

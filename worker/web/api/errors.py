@@ -18,6 +18,7 @@ from vaultcore.errors import (
     NotAllowedError,
     NotFoundError,
     RefusedError,
+    UnreadableError,
 )
 from vaultcore.troubles import explain
 from worker.web.answers import Problem, tell_problem
@@ -30,6 +31,7 @@ _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (InvalidInputError, 422, "invalid"),
     (ConflictError, 409, "conflict"),
     (RefusedError, 409, "refused"),
+    (UnreadableError, 409, "unreadable"),
 )
 """The first that fits."""
 
