@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
 
 from sqlalchemy import Connection
 
-from vaultcore.access import RULES, Action, Principal, Role, may, may_ever
+from vaultcore.access import Action, Principal, Role, check, may
 from vaultcore.database import Database
 from vaultcore.errors import NotAllowedError, NotFoundError, RefusedError, UnreadableError
 from vaultcore.model import Consumers, Item, Mode, PrincipalKind
@@ -137,13 +136,16 @@ class PrincipalAccounts:
 
     def check_ever(self, principal: Principal, action: Action) -> None:
         """`NotAllowedError` where there is nothing that the principal may do this to."""
-        if not may_ever(principal, action):
-            self._refuse(principal, action)
+        self.check(principal, action, owners=principal.owners)
 
     def check(self, principal: Principal, action: Action, *, owners: Collection[str] = ()) -> None:
-        """`NotAllowedError` where it may not do this to what these owners answer for; without any: to all."""
-        if not may(principal, action, owners=owners):
-            self._refuse(principal, action)
+        """As `vaultcore.access.check`, and every refusal stands in the record."""
+        try:
+            check(principal, action, owners=owners)
+        except NotAllowedError:
+            with self._database.write() as connection:
+                self._principals.note_refusal(connection, principal, action)
+            raise
 
     def may(self, principal: Principal, action: Action, *, owners: Collection[str]) -> bool:
         """Whether the principal may do this to what these owners answer for; nothing is recorded."""
@@ -165,9 +167,7 @@ class PrincipalAccounts:
         """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there
         is not, and for one that the principal may not even see.
         """
-        found = None
-        with suppress(NotFoundError), self._database.read() as connection:
-            found = self._vault.get(connection, name_or_id)
+        found = self._find(name_or_id)
         if found is None or not self.sees(principal, found.owners):
             raise NotFoundError(f"there is no item {name_or_id[:60]!r} that you may see")
         self.check(principal, action, owners=found.owners)
@@ -177,18 +177,15 @@ class PrincipalAccounts:
         """As `check`, of something that is about an item; what is about none, or about one that is gone, is
         nobody's own. `NotFoundError` where the principal may not even see the item.
         """
-        item = None
-        with suppress(NotFoundError), self._database.read() as connection:
-            item = None if item_id is None else self._vault.get(connection, item_id)
+        item = None if item_id is None else self._find(item_id)
         if item is not None and not self.sees(principal, item.owners):
             raise NotFoundError("there is nothing of that id that you may see")
         self.check(principal, action, owners=() if item is None else item.owners)
 
-    def _refuse(self, principal: Principal, action: Action) -> NoReturn:
-        """Every refusal stands in the record."""
-        with self._database.write() as connection:
-            self._principals.note_refusal(connection, principal, action)
-        raise NotAllowedError(action, sorted(RULES[action].anywhere) if action in RULES else [])
+    def _find(self, name_or_id: str) -> Item | None:
+        with suppress(NotFoundError), self._database.read() as connection:
+            return self._vault.get(connection, name_or_id)
+        return None
 
     def _walk(
         self, connection: Connection

@@ -99,10 +99,7 @@ class Runs:
     ) -> RunOutcome:
         """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
         with self._database.write() as connection:
-            workflow = self._definitions.get(connection, name)
-            refuse_elsewhere(workflow)
-            if not workflow.active:
-                raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+            workflow = self._find_active(connection, name)
             caller = self._template_values.check_caller(connection, workflow, key)
             run = self._open(connection, workflow, RunPurpose.PRODUCTION, "manual", actor=actor, caller=caller)
         if caller is not None:
@@ -123,10 +120,7 @@ class Runs:
         Refused as by `start`, and where the workflow's trigger asks for an API key, which nobody could give.
         """
         with self._database.write() as connection:
-            workflow = self._definitions.get(connection, name)
-            refuse_elsewhere(workflow)
-            if not workflow.active:
-                raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+            workflow = self._find_active(connection, name)
             self._template_values.check_caller(connection, workflow, None)
             now = self._clock()
             external_id = None if once is None else f"{actor} {once}"[:_EXTERNAL_MAX]
@@ -147,6 +141,14 @@ class Runs:
             state_rows.keep(connection, run_id, kept, at=now, resume_at=now)
         _log.info("run.opened", run=run_id, workflow=workflow.id, actor=actor)
         return run_id
+
+    def _find_active(self, connection: Connection, name: str) -> Workflow:
+        """`RefusedError` for one that another engine runs, or that is not active."""
+        workflow = self._definitions.get(connection, name)
+        refuse_elsewhere(workflow)
+        if not workflow.active:
+            raise RefusedError(f"workflow {workflow.name} is not active: set is_active and apply it")
+        return workflow
 
     def open_due(self, *, limit: int = 500) -> list[str]:
         """Opens a run for every workflow whose time has come, once each, and says which.
