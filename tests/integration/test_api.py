@@ -235,6 +235,9 @@ def test_a_run_that_is_asked_for_again_with_its_key_is_the_same(desk: Desk, work
     assert desk.ask(Role.ADMIN, "POST", place, {}, Idempotency_Key=key).body["id"] != first.body["id"]
     other = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key=str(uuid4()))
     assert other.body["id"] != first.body["id"]
+    made = desk.ask(Role.ADMIN, "POST", "/workflows", DOCUMENT | {"name": "another"}).body["id"]
+    elsewhere = desk.ask(Role.OPERATOR, "POST", f"/workflows/{made}/execute", {}, Idempotency_Key=key)
+    assert elsewhere.body["workflow_id"] == made
     refused = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key="mine")
     assert refused.status == 422
     assert "idempotency-key" in refused.body["message"]

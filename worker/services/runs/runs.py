@@ -44,7 +44,6 @@ from worker.workflows.workflow import Workflow
 
 _log = structlog.get_logger(__name__)
 _ASKED_ONCE = timedelta(days=1)
-_EXTERNAL_MAX = 200
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 
@@ -115,7 +114,7 @@ class Runs:
         actor: str,
     ) -> str:
         """A run that whoever comes next begins, by its id; its context is kept sealed until then. Who has asked
-        for one with the same `once` within a day gets that.
+        for one of this workflow with the same `once` (a UUID) within a day gets that.
 
         Refused as by `start`, and where the workflow's trigger asks for an API key, which nobody could give.
         """
@@ -123,7 +122,7 @@ class Runs:
             workflow = self._find_active(connection, name)
             self._template_values.check_caller(connection, workflow, None)
             now = self._clock()
-            external_id = None if once is None else f"{actor} {once}"[:_EXTERNAL_MAX]
+            external_id = None if once is None else f"{actor} {workflow.id} {once}"
             if external_id is not None:
                 found = run_list_rows.find_asked(connection, external_id, since=now - _ASKED_ONCE)
                 if found is not None:
