@@ -457,6 +457,10 @@ def test_an_item_that_was_edited_is_told_and_not_shown(desk: Desk) -> None:
         told = desk.ask(Role.OPERATOR, "GET", f"{VAULT}/{item}")
         assert (told.status, told.body["code"]) == (409, "unreadable")
         assert "changed behind the vault's back" in told.body["message"]
+        listed = desk.ask(Role.OPERATOR, "GET", VAULT)
+        assert (listed.status, listed.headers["nightkey-unreadable"]) == (200, "1")
+        assert item not in [one["id"] for one in listed.body]
+    assert "nightkey-unreadable" not in desk.ask(Role.OPERATOR, "GET", VAULT).headers
     assert desk.ask(Role.OPERATOR, "GET", f"{VAULT}/{item}").status == 200
 
 

@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.model import UNCHANGED, Owner
 from vaultcore.quiet import parse_quiet
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import leave_out
 
 router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
 
@@ -34,8 +35,8 @@ class ChangedOwner(BaseModel):
 
 
 @router.get("", **asks(Action.OWNER_SEE))
-def list_owners(request: Request) -> list[ShownOwner]:
-    return [_show(one) for one in services_of(request).views.list_owners() if isinstance(one, Owner)]
+def list_owners(request: Request, response: Response) -> list[ShownOwner]:
+    return [_show(one) for one in leave_out(services_of(request).views.list_owners(), response)]
 
 
 @router.get("/{name}", **asks(Action.OWNER_SEE))

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
 from worker.services.rotation.decisions import Decisions
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import leave_out
 from worker.wording.shapes import describe_consumer, describe_rotation
 
 router = APIRouter(prefix="/nightkey/rotations", tags=["rotations"], route_class=AskedRoute)
@@ -108,11 +109,14 @@ class Answer(BaseModel):
 
 @router.get("", **asks(Action.ROTATION_SEE))
 def list_rotations(
-    request: Request, principal: Asker, item: Annotated[str | None, Query(max_length=250)] = None
+    request: Request,
+    response: Response,
+    principal: Asker,
+    item: Annotated[str | None, Query(max_length=250)] = None,
 ) -> list[ShownRotation]:
     """Newest first; of one item, or of all that the principal may see."""
     services = services_of(request)
-    found = [one for one in services.views.list_rotations() if isinstance(one, Rotation)]
+    found = leave_out(services.views.list_rotations(), response)
     seen = services.principals.visible_items(principal)
     return [
         _show(one)

@@ -2,9 +2,17 @@
 
 import base64
 import binascii
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final, TypeVar
 
-from vaultcore.errors import InvalidInputError
+from starlette.responses import Response
+
+from vaultcore.errors import InvalidInputError, UnreadableError
+
+T = TypeVar("T")
+UNREADABLE: Final = "Nightkey-Unreadable"
+"""The header of a list in which rows are missing: how many."""
 
 
 def show_time(time: datetime) -> str:
@@ -14,6 +22,17 @@ def show_time(time: datetime) -> str:
 
 def show_time_or_none(time: datetime | None) -> str | None:
     return None if time is None else show_time(time)
+
+
+def leave_out(found: Iterable[T | UnreadableError], response: Response) -> list[T]:
+    """What of a list can be read. A header says how many rows cannot, or were edited; without it the list is
+    whole.
+    """
+    listed = list(found)
+    read = [one for one in listed if not isinstance(one, UnreadableError)]
+    if len(read) < len(listed):
+        response.headers[UNREADABLE] = str(len(listed) - len(read))
+    return read
 
 
 def write_cursor(time: datetime, row_id: str) -> str:

@@ -4,14 +4,14 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Request
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from worker.rows.run_lists import ListedRun, NodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import read_cursor, show_time, show_time_or_none, write_cursor
+from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
 from worker.workflows.workflow import Workflow
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
@@ -83,10 +83,10 @@ class Stats(BaseModel):
 
 
 @router.get("", **asks(Action.WORKFLOW_SEE))
-def list_workflows(request: Request) -> list[ListedWorkflow]:
+def list_workflows(request: Request, response: Response) -> list[ListedWorkflow]:
     """All, by name, without nodes and edges."""
-    found = services_of(request).views.list_workflows()
-    return [_list(one.workflow) for one in found if not isinstance(one, Exception)]
+    found = leave_out(services_of(request).views.list_workflows(), response)
+    return [_list(one.workflow) for one in found]
 
 
 @router.post("", status_code=201, **asks(Action.WORKFLOW_APPLY))
