@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from vaultcore.access import Action, Principal, Role
 from vaultcore.audit import AuditLog
@@ -61,9 +61,10 @@ class Principals:
         kind: PrincipalKind,
         roles: Collection[Role],
         owners_named: Collection[str] = (),
+        subject: str | None = None,
         actor: str,
     ) -> StoredPrincipal:
-        """A new one; `RefusedError` for a name that is taken."""
+        """A new one; `RefusedError` for a name that is taken. `subject`: who it is at an identity provider."""
         name = judge(name, what="principal", least=1, most=_NAME_MAX, example="deploy-bot")
         refuse_namesake(connection, principals, name, what="principal")
         now = self._clock()
@@ -71,7 +72,13 @@ class Principals:
         held = self._check(connection, roles, owners_named)
         connection.execute(
             insert(principals).values(
-                id=principal_id, name=name, skeleton=skeleton(name), kind=kind.value, created_at=now, **held
+                id=principal_id,
+                name=name,
+                skeleton=skeleton(name),
+                kind=kind.value,
+                created_at=now,
+                subject=subject,
+                **held,
             )
         )
         self._note(connection, actor, "principal.create", principal_id, name=name, **held)
@@ -115,6 +122,14 @@ class Principals:
             )
         check_mac(connection, principals, row, f"principal {row.name}")
         return self._read(connection, row)
+
+    def find_by_id(self, connection: Connection, principal_id: str) -> StoredPrincipal | None:
+        """`TamperedError` if none of us wrote it so."""
+        return self._find(connection, principals.c.id == principal_id)
+
+    def find_by_subject(self, connection: Connection, subject: str) -> StoredPrincipal | None:
+        """Who this is of an identity provider; `TamperedError` if none of us wrote it so."""
+        return self._find(connection, principals.c.subject == subject)
 
     def walk(self, connection: Connection) -> Iterator[StoredPrincipal | UnreadableError]:
         """By name; in the place of one that cannot be read, or was edited, the error that says so."""
@@ -163,17 +178,20 @@ class Principals:
         if token is None:
             return None
         check_mac(connection, tokens, token, f"the token {item_id}")
-        row = connection.execute(select(principals).where(principals.c.id == token.principal_id)).one_or_none()
-        if row is None:
-            return None
-        check_mac(connection, principals, row, f"principal {row.name}")
-        found = self._read(connection, row)
-        return found if found.disabled_at is None else None
+        found = self.find_by_id(connection, token.principal_id)
+        return found if found is not None and found.disabled_at is None else None
 
     def note_refusal(self, connection: Connection, principal: Principal, action: Action) -> None:
         self._audit.append(
             connection, at=self._clock(), actor=principal.actor, action="access.refuse", subject=action.value
         )
+
+    def _find(self, connection: Connection, condition: ColumnElement[bool]) -> StoredPrincipal | None:
+        row = connection.execute(select(principals).where(condition)).one_or_none()
+        if row is None:
+            return None
+        check_mac(connection, principals, row, f"principal {row.name}")
+        return self._read(connection, row)
 
     def _check(
         self, connection: Connection, roles: Collection[Role], owners_named: Collection[str]

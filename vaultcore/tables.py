@@ -365,6 +365,7 @@ class PrincipalColumns(TypedColumns):
     owner_ids: Named[list[str]] = Column(JSON, info={"shape": "array"})
     created_at: Named[datetime] = Column(UtcDateTime)
     disabled_at: Named[datetime | None] = Column(UtcDateTime)
+    subject: Named[str | None] = Column(String(500), unique=True)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
@@ -372,9 +373,10 @@ principals = Table(
     "principals",
     metadata,
     PrincipalColumns,
-    info={"decides": ("name", "kind", "roles", "owner_ids", "disabled_at")},
+    info={"decides": ("name", "kind", "roles", "owner_ids", "disabled_at", "subject")},
 )
-"""Who may ask for what: people and services. With the role `owner` they answer for the owners `owner_ids`."""
+"""Who may ask for what: people and services. With the role `owner` they answer for the owners `owner_ids`.
+`subject`: who it is at an identity provider, as its issuer and what that calls it."""
 
 
 class TokenColumns(TypedColumns):
@@ -387,6 +389,28 @@ class TokenColumns(TypedColumns):
 tokens = Table("tokens", metadata, TokenColumns, info={"decides": ("principal_id",)})
 """The bearer tokens of principals. Each is an `api-key:` item: digest, expiry, last use, rotation and pickup
 are the item's; here stands as whom it lets its bearer in."""
+
+
+class SessionColumns(TypedColumns):
+    id: Named[str] = Column(String(40), primary_key=True)
+    digest: Named[bytes] = Column(LargeBinary(32), unique=True)
+    is_link: Named[bool] = Column(Boolean)
+    principal_id: Named[str | None] = Column(String(40), ForeignKey("principals.id"), index=True)
+    actor: Named[str] = Column(String(100))
+    created_at: Named[datetime] = Column(UtcDateTime)
+    expires_at: Named[datetime] = Column(UtcDateTime, index=True)
+    mac: Named[bytes | None] = Column(LargeBinary(32))
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    SessionColumns,
+    info={"decides": ("digest", "is_link", "principal_id", "actor", "expires_at")},
+)
+"""Who is signed in to the console, by the SHA-256 digest of what their browser presents; and (`is_link`) who
+may sign in once with what a link holds. Without a principal it is whoever may read the keyring, by the name
+`actor`."""
 
 
 class AuditColumns(TypedColumns):
@@ -426,6 +450,7 @@ __all__ = [
     "principals",
     "references",
     "routes",
+    "sessions",
     "tokens",
     "versions",
 ]

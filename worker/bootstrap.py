@@ -22,6 +22,7 @@ from vaultcore.owners import Owners
 from vaultcore.presented_keys import PresentedKeys
 from vaultcore.principals import Principals
 from vaultcore.row_macs import LABEL, RowMacs
+from vaultcore.sessions import Sessions
 from vaultcore.signing_rows import TAKEN_AWAY, is_signed, was_signed
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
@@ -40,6 +41,7 @@ from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
 from worker.services.runs.room import RunsRoom, build_runs
+from worker.services.sessions import SignIns
 from worker.services.upkeep.pace import SharedPace
 from worker.services.upkeep.room import Upkeep, build_upkeep
 from worker.services.views import Views
@@ -255,10 +257,18 @@ class Services:
             database=self.database,
             vault=self.vault,
             versions=self.versions,
-            principals=Principals(owners=self.owners, audit=self.audit, clock=self.clock),
+            principals=self._principals,
             items=self.items,
             caller_keys=self.runs.caller_keys,
             operators=self.settings.operators,
+        )
+
+    @cached_property
+    def sign_ins(self) -> SignIns:
+        return SignIns(
+            database=self.database,
+            principals=self._principals,
+            sessions=Sessions(principals=self._principals, audit=self.audit, clock=self.clock),
         )
 
     @cached_property
@@ -271,6 +281,10 @@ class Services:
             recipients=Recipients(owners=self.owners, operators=self.settings.operators),
             clock=self.clock,
         )
+
+    @cached_property
+    def _principals(self) -> Principals:
+        return Principals(owners=self.owners, audit=self.audit, clock=self.clock)
 
     @cached_property
     def _pickups(self) -> Pickups:

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     outbound_ca: Path | None = None
     heartbeat_url: SecretStr | None = None
     templates: Path | None = None
+    console_url: str = ""
     delivery_retry_seconds: float = Field(default=60, gt=0, le=3600)
     delivery_tries: int = Field(default=8, ge=1, le=20)
     delivery_timeout_seconds: float = Field(default=30, gt=0, le=240)
@@ -131,6 +132,13 @@ class Settings(BaseSettings):
         if url and not re.fullmatch(r"https?://(?:[^@/\s]+@)?[^@/:\s]+:[0-9]{1,5}/?", url):
             raise ValueError("write it as http://host:port, or http://user:password@host:port")
         return url
+
+    @field_validator("console_url")
+    @classmethod
+    def _check_console(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^@/?#\s]+/?", url):
+            raise ValueError("write it as https://host or https://host:port: the console is at /console there")
+        return url.rstrip("/")
 
     @field_validator("heartbeat_url")
     @classmethod

@@ -14,6 +14,7 @@ from worker.cli import (
     audit,
     backup,
     calendar,
+    console,
     demo,
     finding,
     init,
@@ -56,6 +57,7 @@ app.command("scan")(scan.scan)
 app.command("night")(scan.night)
 app.command("up")(up.up)
 app.command("serve")(serve.serve)
+app.add_typer(console.app, name="console")
 app.add_typer(rotation.app, name="rotation")
 app.add_typer(run.app, name="run")
 app.add_typer(finding.app, name="finding")

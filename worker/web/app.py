@@ -18,6 +18,7 @@ from worker.web.answers import Problem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
+from worker.web.console import overview, sign_in, static_files
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 
@@ -26,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
+PAGES = (sign_in, overview)
+"""Of the console."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
 
@@ -49,6 +52,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             Route(HEALTH, health, methods=["GET"]),
             *Ingress(services, limits).routes(),
             *PublishedKeySets(services).routes(),
+            *static_files.ROUTES,
         ],
         exception_handlers={
             Problem: answer_problem,
@@ -59,7 +63,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
         },
     )
     app.state.services, app.state.limits = services, limits
-    for noun in NOUNS:
+    for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)

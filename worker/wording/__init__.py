@@ -2,7 +2,7 @@
 share it. Pure; rows and decisions never import it.
 """
 
-from worker.wording.problems import describe
+from worker.wording.problems import describe, describe_apart
 from worker.wording.reasons import say, say_all, say_each
 
-__all__ = ["describe", "say", "say_all", "say_each"]
+__all__ = ["describe", "describe_apart", "say", "say_all", "say_each"]

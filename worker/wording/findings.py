@@ -29,6 +29,7 @@ _ROWS: Final = {
     "item_principals": "what an item changes on the other side",
     "principals": "a principal",
     "tokens": "a token of a principal",
+    "sessions": "who is signed in to the console",
     "row_checks": "how far the check of all rows has come",
 }
 """What a row of each table is."""

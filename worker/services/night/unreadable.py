@@ -61,6 +61,7 @@ _WORDS = {
     "departures": "a departure",
     "principals": "a principal",
     "tokens": "a token of a principal",
+    "sessions": "who is signed in to the console",
 }
 """What a row is, to those who read of it."""
 

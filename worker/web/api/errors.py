@@ -22,6 +22,7 @@ from vaultcore.errors import (
 )
 from vaultcore.troubles import explain
 from worker.web.answers import Problem, tell_problem
+from worker.web.console.frame import CONSOLE, show_problem
 
 _log = structlog.get_logger(__name__)
 OURS = "/nightkey/"
@@ -83,6 +84,8 @@ def _name(place: Sequence[object]) -> str:
 
 
 def tell(request: Request, problem: Problem, fields: Sequence[dict[str, Any]] = ()) -> Response:
+    if request.url.path.startswith(f"{CONSOLE}/"):
+        return show_problem(request, problem)
     if not request.url.path.startswith(OURS):
         return tell_problem(problem)
     body = {"type": "about:blank", "title": problem.code, "status": problem.status, "detail": problem.message}

@@ -1,0 +1,153 @@
+"""What every page stands in: templates, what they may use, and the headers of a page."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.datastructures import URL
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from vaultcore.access import Action, Principal, may, may_ever
+from worker.web.answers import Problem
+from worker.wording.times import count, say_clock, say_distance, say_utc
+
+CONSOLE: Final = "/console"
+ZONE_COOKIE: Final = "nightkey_zone"
+HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Of every page. Nothing comes from elsewhere, nothing inline runs, and no other site may frame it."""
+_STATIC = files("worker.web.console") / "static"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visitor:
+    """Who looks at a page. `form_token`: what a form of theirs sends along; no other site knows it."""
+
+    principal: Principal
+    form_token: str
+    zone: ZoneInfo
+
+    def may(self, action: str, owners: tuple[str, ...] | None = None) -> bool:
+        """Whether they may do this to what these owners answer for; without owners: to anything at all."""
+        asked = Action(action)
+        return may_ever(self.principal, asked) if owners is None else may(self.principal, asked, owners=owners)
+
+
+class Times:
+    """How templates show moments, for one page: as they are now, in the visitor's zone."""
+
+    def __init__(self, now: datetime, zone: ZoneInfo) -> None:
+        self.now = now
+        self._zone = zone
+
+    def distance(self, moment: datetime | None, otherwise: str = "never") -> Markup:
+        """`in 5 days`, with the exact moment on hover."""
+        return self._mark(moment, "" if moment is None else say_distance(moment, self.now), otherwise)
+
+    def clock(self, moment: datetime | None, otherwise: str = "never") -> Markup:
+        """What the clock shows then in the visitor's zone, with UTC on hover."""
+        return self._mark(moment, "" if moment is None else say_clock(moment, self._zone), otherwise)
+
+    def day(self, moment: datetime, form: str = "%a %-d %b") -> str:
+        return moment.astimezone(self._zone).strftime(form)
+
+    def _mark(self, moment: datetime | None, text: str, otherwise: str) -> Markup:
+        if moment is None:
+            return Markup('<span class="quiet">{}</span>').format(otherwise)
+        exact = f"{say_clock(moment, self._zone)}, {say_utc(moment)}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            moment.astimezone(UTC).isoformat(), exact, text
+        )
+
+
+def show(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    now: datetime | None = None,
+    **named: Any,  # noqa: ANN401  # what the template uses
+) -> Response:
+    """A page, or (asked for by a part of one) that part alone."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    zone = visitor.zone if visitor is not None else ZoneInfo("UTC")
+    named |= {
+        "path": request.url.path,
+        "query": request.url.query,
+        "partial": "HX-Request" in request.headers and "HX-Boosted" not in request.headers,
+        "times": Times(now or request.app.state.services.clock(), zone),
+        "visitor": visitor,
+        "said": _said(request),
+    }
+    text = _templates().get_template(template).render(named)
+    return HTMLResponse(text, status_code=status, headers={**HEADERS, "Vary": "HX-Request"})
+
+
+def go(path: str, *, said: str = "") -> Response:
+    """To another page of the console, after what was done there; `said` is a word of `SAID`, told once."""
+    target = URL(path).include_query_params(said=said) if said else URL(path)
+    return RedirectResponse(str(target), status_code=303, headers=dict(HEADERS))
+
+
+SAID: Final[Mapping[str, str]] = {}
+"""What a page tells of what was just done, by a word in its address: no text of an address is shown."""
+
+
+def _said(request: Request) -> str:
+    return SAID.get(request.query_params.get("said", ""), "")
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("worker.web.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"console": CONSOLE, "asset": asset, "count": count}
+    return environment
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a file that pages use; it changes when the file does."""
+    digest = hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"{CONSOLE}/static/{name}?v={digest}"
+
+
+_TITLES: Final[Mapping[int, str]] = {
+    403: "Not for you",
+    404: "There is nothing here",
+    409: "That cannot be done now",
+    415: "That cannot be read",
+    422: "Something is not right",
+    503: "Nothing can be read now",
+}
+
+
+def show_problem(request: Request, problem: Problem) -> Response:
+    """A page that says why there is no other."""
+    title = _TITLES.get(problem.status, "Something failed")
+    message = problem.message[:1].upper() + problem.message[1:]
+    return show(request, "error.html", status=problem.status, title=title, message=message)

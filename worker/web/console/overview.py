@@ -1,0 +1,81 @@
+"""The first page: what needs somebody, what happened last night, what comes next."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from vaultcore.access import Action
+from worker.domain.problems import Problem, ProblemKind
+from worker.web.api.asking import asks, services_of
+from worker.web.console.frame import CONSOLE, show
+from worker.web.console.visits import Looks, PageRoute
+from worker.wording import describe_apart
+
+router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
+
+_ROTATION = ("See why", "/rotations/{id}")
+_ITEM = ("See the item", "/items/{subject}")
+_NOTICE = ("See the notice", "/notices/{id}")
+_OWNER = ("See the owner", "/owners/{subject}")
+_AUDIT = ("Check the record", "/audit")
+_WAYS: Final[dict[ProblemKind, tuple[str, str]]] = {
+    ProblemKind.TAMPERED: _AUDIT,
+    ProblemKind.STUCK: ("Decide", "/rotations/{id}"),
+    ProblemKind.NOT_REPLACED: _ROTATION,
+    ProblemKind.GOING_BACK: _ROTATION,
+    ProblemKind.NOT_BEGUN: _ROTATION,
+    ProblemKind.RETRYING: _ROTATION,
+    ProblemKind.HELD: _ROTATION,
+    ProblemKind.UNFINISHED: _ROTATION,
+    ProblemKind.DUE_AGAIN: _ITEM,
+    ProblemKind.DIFFERS: _ITEM,
+    ProblemKind.UNREADABLE: _ITEM,
+    ProblemKind.USES_EXPIRED: _ITEM,
+    ProblemKind.NO_VALUE: ("Add its value", "/items/{subject}/edit"),
+    ProblemKind.MISSING: ("See who uses it", "/workflows"),
+    ProblemKind.PICKUP: _ITEM,
+    ProblemKind.NOTICE_FAILED: _NOTICE,
+    ProblemKind.NOTICE_WAITING: _NOTICE,
+    ProblemKind.UNREACHED: _OWNER,
+    ProblemKind.OPERATORS_UNREACHED: _OWNER,
+    ProblemKind.NO_OPERATORS: ("See the owners", "/owners"),
+}
+"""The one way that helps. A problem of the machine has none here: its command says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownProblem:
+    """`command`: what to type, where nothing here helps or one would rather type."""
+
+    sentence: str
+    command: str | None
+    way: tuple[str, str] | None
+
+
+@router.get("/", **asks(Action.NIGHT_SEE))
+def overview(request: Request, visitor: Looks) -> Response:
+    """Green only if nothing is wrong, and nothing waits."""
+    services = services_of(request)
+    found = services.overview.outlook.read()
+    visible = services.principals.visible_items(visitor.principal)
+    names = None if visible is None else {services.views.get_item(one).name for one in visible}
+    problems = [one for one in found.problems if names is None or one.subject in names]
+    approvals = [one for one in found.approvals if visible is None or one.item_id in visible]
+    return show(
+        request,
+        "overview.html",
+        problems=[_show(one) for one in problems],
+        approvals=approvals,
+        outlook=found,
+        sees_all=visible is None,
+    )
+
+
+def _show(problem: Problem) -> ShownProblem:
+    sentence, command = describe_apart(problem)
+    way = _WAYS.get(problem.kind)
+    target = way and way[1].format(id=problem.id, subject=quote(problem.subject, safe=""))
+    return ShownProblem(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))

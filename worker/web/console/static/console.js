@@ -1,0 +1,66 @@
+// What pages gain where script runs. Each of them works without it.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  const kept = (() => { try { return localStorage.getItem("scheme"); } catch { return null; } })();
+  if (kept === "light" || kept === "dark") root.dataset.scheme = kept;
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes(`nightkey_zone=${zone}`)) {
+    document.cookie = `nightkey_zone=${zone}; path=/console; max-age=31536000; samesite=lax`;
+  }
+
+  const copy = async (element) => {
+    await navigator.clipboard.writeText(element.dataset.copy ?? document.getElementById(element.dataset.copyOf).textContent);
+    const said = element.dataset.was ?? element.textContent;
+    element.dataset.was = said;
+    element.textContent = "copied";
+    setTimeout(() => { element.textContent = said; }, 1200);
+  };
+
+  const switchScheme = () => {
+    const dark = root.dataset.scheme ? root.dataset.scheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.scheme = dark ? "light" : "dark";
+    try { localStorage.setItem("scheme", root.dataset.scheme); } catch { /* it lasts for this page */ }
+  };
+
+  // A value that is typed: how much of its room is used, and shown while somebody wants to see it
+  const count = (field) => {
+    const counter = document.getElementById(`${field.id}-count`);
+    if (counter) counter.textContent = `${[...field.value].length.toLocaleString("en")} of ${Number(field.dataset.most).toLocaleString("en")}`;
+  };
+
+  const makeLive = (within) => {
+    for (const one of within.querySelectorAll("[data-copy], [data-copy-of]")) {
+      one.tabIndex = 0;
+      one.setAttribute("role", "button");
+      one.title = one.title || "Copy";
+    }
+    for (const one of within.querySelectorAll("[data-scheme], [data-needs-script]")) one.hidden = false;
+    for (const one of within.querySelectorAll("[data-most]")) count(one);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => makeLive(document));
+  document.addEventListener("htmx:afterSwap", (event) => makeLive(event.target));
+  document.addEventListener("input", (event) => { if (event.target.dataset.most) count(event.target); });
+  document.addEventListener("change", (event) => {
+    const shown = event.target.dataset.shows && document.getElementById(event.target.dataset.shows);
+    if (shown) shown.type = event.target.checked ? "text" : "password";
+    const all = event.target.dataset.all;
+    if (all) for (const one of document.querySelectorAll(`input[name="${all}"]`)) one.checked = event.target.checked;
+  });
+  document.addEventListener("click", (event) => {
+    const copied = event.target.closest("[data-copy], [data-copy-of]");
+    if (copied) copy(copied);
+    if (event.target.closest("[data-scheme]")) switchScheme();
+    for (const open of document.querySelectorAll("details.ask[open], details.you[open], details.drawer[open]")) {
+      if (!open.contains(event.target)) open.open = false;
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(input|textarea|select)$/i.test(event.target.tagName);
+    if (event.key === "/" && !typing) { event.preventDefault(); document.getElementById("find")?.focus(); }
+    if (event.key === "Escape") for (const open of document.querySelectorAll("details.ask[open], details.you[open]")) { open.open = false; open.querySelector("summary").focus(); }
+    if ((event.key === "Enter" || event.key === " ") && event.target.dataset?.copy) { event.preventDefault(); copy(event.target); }
+  });
+})();
