@@ -1,7 +1,5 @@
 """Signing in to the console, and what keeps others out of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,49 +7,17 @@ from fastapi.routing import APIRoute
 from sqlalchemy import select, update
 
 from tests.browsing import Browser
-from tests.conftest import Clock
-from tests.ingress import Front, serve
-from tests.services.staging import make_services
+from tests.integration.console.conftest import House
 from tests.services.test_tampered import behind
 from vaultcore.access import Action, Role, may_ever
 from vaultcore.model import PrincipalKind
 from vaultcore.sessions import LINK_LIFETIME, SESSION_LIFETIME
 from vaultcore.tables import audit, sessions
-from worker.bootstrap import Services
 from worker.web.api.asking import ACTION
 from worker.web.app import PAGES
 from worker.web.console.visits import PageRoute
 
 HOME = "/console/"
-
-
-@dataclass
-class House:
-    """A served vault, whose clock the test moves, and a principal for each role, by the role's name."""
-
-    services: Services
-    front: Front
-    clock: Any
-
-    def browser(self, name: str | None = None, *, signed_in: bool = True) -> Browser:
-        browser = Browser(self.front)
-        if signed_in:
-            assert browser.sign_in(self.services, name).status == 200
-        return browser
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    clock = Clock()
-    services = make_services(tmp_path_factory.mktemp("console") / "home", "", clock)
-    with services.database.write() as connection:
-        services.owners.create(connection, "team", actor="test")
-    for role in Role:
-        owners = ["team"] if role is Role.OWNER else []
-        services.principals.create(role, kind=PrincipalKind.PERSON, roles=[role], owners=owners, actor="test")
-    with serve(services) as front:
-        yield House(services, front, clock)
-    services.close()
 
 
 def test_a_link_signs_in_once(house: House) -> None:

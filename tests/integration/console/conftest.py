@@ -1,0 +1,85 @@
+"""A served vault with a principal for each role, and a real browser for what needs one."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from tests.browsing import Browser
+from tests.conftest import Clock
+from tests.ingress import Front, serve
+from tests.services.staging import make_services
+from vaultcore.access import Role
+from vaultcore.model import PrincipalKind
+from worker.bootstrap import Services
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE = 60_000
+"""Milliseconds that a page may take on a machine with other work."""
+
+
+@dataclass
+class House:
+    """A served vault, whose clock the test moves, and a principal for each role, by the role's name."""
+
+    services: Services
+    front: Front
+    clock: Any
+
+    def link(self, name: str | None = None) -> str:
+        """The address that signs a browser in, once."""
+        token = self.services.sign_ins.make_link(name, actor="user:test")
+        return f"{self.front.url}/console/link/{token.expose()}"
+
+    def browser(self, name: str | None = None, *, signed_in: bool = True) -> Browser:
+        browser = Browser(self.front)
+        if signed_in:
+            assert browser.sign_in(self.services, name).status == 200
+        return browser
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    clock = Clock()
+    services = make_services(tmp_path_factory.mktemp("console") / "home", "", clock)
+    with services.database.write() as connection:
+        services.owners.create(connection, "team", actor="test")
+    for role in Role:
+        owners = ["team"] if role is Role.OWNER else []
+        services.principals.create(role, kind=PrincipalKind.PERSON, roles=[role], owners=owners, actor="test")
+    with serve(services) as front:
+        yield House(services, front, clock)
+    services.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A real browser, without a window."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium is installed here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Chromium) -> Iterator[BrowserContext]:
+    """A browser that has been nowhere; what its pages say of errors fails the test."""
+    said: list[str] = []
+    with chromium.new_context() as made:
+        made.set_default_timeout(_PATIENCE)
+        made.on("weberror", lambda error: said.append(str(error.error)))
+        made.on("console", lambda one: said.append(one.text) if one.type == "error" else None)
+        yield made
+    assert said == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
