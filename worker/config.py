@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     outbound_ca: Path | None = None
     heartbeat_url: SecretStr | None = None
     templates: Path | None = None
+    listen: str = "127.0.0.1:8321"
     console_url: str = ""
     delivery_retry_seconds: float = Field(default=60, gt=0, le=3600)
     delivery_tries: int = Field(default=8, ge=1, le=20)
