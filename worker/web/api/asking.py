@@ -39,20 +39,25 @@ class AskedRoute(APIRoute):
 
         async def ask(request: Request) -> Response:
             services = services_of(request)
-            key = presented_key(request)
-            principal = await to_thread.run_sync(_authenticate, services, key)
-            if principal is None:
-                raise Problem(
-                    401,
-                    "unauthorized",
-                    "this is answered to principals alone: Authorization: Bearer wfk_…",
-                    WWW_Authenticate="Bearer",
-                )
+            principal = await identify(request)
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
             return await handle(await _with_body(request, request.app.state.limits))
 
         return ask
+
+
+async def identify(request: Request) -> Principal:
+    """Who asks, by their token; 401 for nobody."""
+    principal = await to_thread.run_sync(_authenticate, services_of(request), presented_key(request))
+    if principal is None:
+        raise Problem(
+            401,
+            "unauthorized",
+            "this is answered to principals alone: Authorization: Bearer wfk_…",
+            WWW_Authenticate="Bearer",
+        )
+    return principal
 
 
 def _authenticate(services: Services, key: Secret) -> Principal | None:
