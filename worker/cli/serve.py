@@ -86,7 +86,9 @@ def _open(settings: Settings) -> "Services":
     from worker.bootstrap import Services  # noqa: PLC0415  # --help must not wait for it
 
     services = Services(settings)
-    services.check()
+    services.check(needs_key=False)
+    if services.keyring.is_restricted:
+        note("nightkey: this keyring opens nothing: what needs a value is refused here (deploy/calls.md)")
     return services
 
 

@@ -15,6 +15,7 @@ from vaultcore.errors import (
     ConflictError,
     InvalidInputError,
     NightkeyError,
+    NoKeyError,
     NotAllowedError,
     NotFoundError,
     RefusedError,
@@ -28,6 +29,7 @@ _log = structlog.get_logger(__name__)
 OURS = "/nightkey/"
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
+    (NoKeyError, 503, "needs_key"),
     (NotFoundError, 404, "not_found"),
     (InvalidInputError, 422, "invalid"),
     (ConflictError, 409, "conflict"),
