@@ -1,6 +1,6 @@
 """Rows to data and back: the one place that knows how an item and its policy are stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
-from vaultcore.names import skeleton
+from vaultcore.names import fold, skeleton
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
 from vaultcore.tables import item_owners, items, owners, references, versions
@@ -102,6 +102,9 @@ def derived_columns(
     life = None if issued_at is None or expires_at is None else max(expires_at - issued_at, timedelta(0))
     return {
         "skeleton": skeleton(name),
+        "sought": fold(name),
+        "mode": policy.mode.value,
+        "rotator": policy.rotator,
         "policy": policy_to_json(policy),
         "overlap_seconds": _seconds(rules.overlap_of(policy, life)),
         "life_seconds": None if life is None else _seconds(life),
@@ -133,6 +136,12 @@ def select_items() -> Select[*tuple[Any, ...]]:
             (versions.c.item_id == items.c.id) & (versions.c.stage == Stage.CURRENT.value),
         )
     )
+
+
+def find_first_owner(connection: Connection, owner_ids: Collection[str]) -> str | None:
+    """By what lists sort the items of these owners: the first of their names; None: nobody's."""
+    names = connection.execute(select(owners.c.name).where(owners.c.id.in_(sorted(set(owner_ids))))).scalars()
+    return min((name for name in names if isinstance(name, str)), default=None)
 
 
 def owners_of(
