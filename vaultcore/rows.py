@@ -11,7 +11,7 @@ from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
 from vaultcore.names import fold, skeleton
 from vaultcore.row_macs import check_mac
-from vaultcore.stored import check_row
+from vaultcore.stored import check_row, unreadable_fields
 from vaultcore.tables import item_owners, items, owners, references, versions
 
 
@@ -126,6 +126,9 @@ def derived_columns(
     }
 
 
+_OWNERS_MAX = 20
+
+
 def select_items() -> Select[*tuple[Any, ...]]:
     """Items with the number of their current version."""
     return (
@@ -138,10 +141,20 @@ def select_items() -> Select[*tuple[Any, ...]]:
     )
 
 
-def find_first_owner(connection: Connection, owner_ids: Collection[str]) -> str | None:
-    """By what lists sort the items of these owners: the first of their names; None: nobody's."""
-    names = connection.execute(select(owners.c.name).where(owners.c.id.in_(sorted(set(owner_ids))))).scalars()
-    return min((name for name in names if isinstance(name, str)), default=None)
+def owner_columns(connection: Connection, owner_ids: Collection[str]) -> dict[str, str | None]:
+    """The columns of an item that follow from who answers for it, written wherever that changes."""
+    return {"first_owner": _find_first(connection, owner_ids), "owned_by": join_owners(owner_ids)}
+
+
+def join_owners(owner_ids: Collection[str]) -> str | None:
+    """None: too many to be kept in an index."""
+    return " ".join(sorted(set(owner_ids))) if len(set(owner_ids)) <= _OWNERS_MAX else None
+
+
+def _find_first(connection: Connection, owner_ids: Collection[str]) -> str | None:
+    query = select(owners.c.name).where(owners.c.id.in_(sorted(set(owner_ids))))
+    names = [row.name for row in connection.execute(query) if not unreadable_fields(row)]
+    return min(names, default=None)
 
 
 def owners_of(

@@ -155,6 +155,7 @@ class ItemColumns(TypedColumns):
     mode: Named[str | None] = Column(String(10), info={"one_of": Mode})
     rotator: Named[str | None] = Column(String(60))
     first_owner: Named[str | None] = Column(_BY_CHARACTER)
+    owned_by: Named[str | None] = Column(Text)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
@@ -182,8 +183,9 @@ items = Table(
 by index what it must look at, and computes nothing over what it need not. `life_seconds` is that of its current
 version, where a rotation made it, and bounds the others. `copy_of` is what its policy says: the item whose
 credential it holds, too. An item that waits for its value has no version: `hygiene` says `no-value`, and
-`expires_at` is what its metadata said. `sought` (the name without its case), `mode`, `rotator` and `first_owner`
-(the first by name) are there for lists alone, which find and sort by them: nothing is decided by them."""
+`expires_at` is what its metadata said. `sought` (the name without its case), `mode`, `rotator`, `first_owner`
+(the first by name) and `owned_by` (the ids of them all, null where they are too many for an index) are there
+for lists alone, which find and sort by them: nothing is decided by them."""
 
 
 class ItemPrincipalColumns(TypedColumns):
@@ -238,7 +240,7 @@ Index(
     postgresql_where=text("hygiene <> ''"),
 )
 
-LISTED = ("sought", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
+LISTED = ("sought", "owned_by", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
 """What a list of items is filtered by. Each order of it has an index with all of them, so that a page is read
 from that index alone, however few of the items that it walks past are wanted.
 """

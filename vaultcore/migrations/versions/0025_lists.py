@@ -1,4 +1,4 @@
-"""What lists find and sort by: columns of items that follow from their names, policies and owners, and indexes."""
+"""What lists find and sort by: columns of items that follow from names, policies and owners, and indexes."""
 
 import json
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ revision = "0025"
 down_revision = "0024"
 
 _PAGE = 500
+_OWNERS_MAX = 20
+"""So many owners of an item are kept in an index."""
 _BY_CHARACTER = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-_LISTED = ("sought", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
+_LISTED = ("sought", "owned_by", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
 _MODES = ("auto", "approve", "notify")
 _items = sa.table(
     "items",
-    *(sa.column(name) for name in ("id", "name", "sought", "mode", "rotator", "first_owner")),
+    *(sa.column(name) for name in ("id", "name", "sought", "mode", "rotator", "owned_by", "first_owner")),
     sa.column("policy", sa.Text()),
 )
 
@@ -28,6 +30,7 @@ def upgrade() -> None:
     op.add_column("items", sa.Column("mode", sa.String(length=10), nullable=True))
     op.add_column("items", sa.Column("rotator", sa.String(length=60), nullable=True))
     op.add_column("items", sa.Column("first_owner", _BY_CHARACTER, nullable=True))
+    op.add_column("items", sa.Column("owned_by", sa.Text(), nullable=True))
     _fill()
     for name, key in (
         ("name", "sought"),
@@ -52,7 +55,7 @@ def upgrade() -> None:
 
 
 def _index(name: str, table: str, columns: Sequence[str], *, where: str | None = None) -> None:
-    partial = {} if where is None else {"sqlite_where": sa.text(where), "postgresql_where": sa.text(where)}
+    partial: Any = {} if where is None else {"sqlite_where": sa.text(where), "postgresql_where": sa.text(where)}
     op.create_index(f"ix_{name}", table, list(dict.fromkeys(columns)), unique=False, **partial)
 
 
@@ -62,24 +65,36 @@ def _fill() -> None:
     change = (
         sa.update(_items)
         .where(_items.c.id == sa.bindparam("row"))
-        .values({name: sa.bindparam(f"its_{name}") for name in ("sought", "mode", "rotator")})
+        .values({name: sa.bindparam(f"its_{name}") for name in ("sought", "mode", "rotator", "owned_by")})
     )
     page = sa.select(_items.c.id, _items.c.name, sa.cast(_items.c.policy, sa.Text()).label("policy"))
+    owned = sa.table("item_owners", sa.column("item_id"), sa.column("owner_id"))
     while True:
-        rows = connection.execute(
-            page.where(_items.c.id > last).order_by(_items.c.id).limit(_PAGE)
-        ).all()
+        rows = connection.execute(page.where(_items.c.id > last).order_by(_items.c.id).limit(_PAGE)).all()
         if not rows:
             break
-        connection.execute(change, [{"row": row.id} | _derive(row.name, row.policy) for row in rows])
+        owners: dict[str, list[str]] = {row.id: [] for row in rows}
+        for row in connection.execute(sa.select(owned).where(owned.c.item_id.in_(owners))):
+            owners[row.item_id].append(row.owner_id)
+        connection.execute(
+            change,
+            [
+                {"row": row.id, "its_owned_by": _join(owners[row.id])} | _derive(row.name, row.policy)
+                for row in rows
+            ],
+        )
         last = rows[-1].id
     collation = "BINARY" if connection.dialect.name == "sqlite" else '"C"'
-    connection.execute(
-        sa.text(
-            f"UPDATE items SET first_owner = (SELECT min(owners.name COLLATE {collation}) FROM item_owners "
-            "JOIN owners ON owners.id = item_owners.owner_id WHERE item_owners.item_id = items.id)"
-        )
+    first = sa.func.min(sa.text(f"owners.name COLLATE {collation}"))
+    of_item = sa.select(first).select_from(
+        sa.text("item_owners JOIN owners ON owners.id = item_owners.owner_id")
     )
+    of_item = of_item.where(sa.text("item_owners.item_id = items.id"))
+    connection.execute(sa.update(_items).values(first_owner=of_item.scalar_subquery()))
+
+
+def _join(owner_ids: list[str]) -> str | None:
+    return " ".join(sorted(owner_ids)) if len(owner_ids) <= _OWNERS_MAX else None
 
 
 def _derive(name: Any, policy: Any) -> dict[str, str | None]:  # noqa: ANN401  # whatever is stored
