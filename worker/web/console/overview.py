@@ -1,5 +1,6 @@
 """The first page: what needs somebody, what happened last night, what comes next."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -8,9 +9,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
+from vaultcore.errors import NotFoundError, UnreadableError
+from worker.bootstrap import Services
 from worker.domain.problems import Problem, ProblemKind
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, show
+from worker.web.console.frame import CONSOLE, Visitor, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
 
@@ -60,18 +63,24 @@ def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
     services = services_of(request)
     found = services.overview.outlook.read()
-    visible = services.principals.visible_items(visitor.principal)
-    names = None if visible is None else {services.views.get_item(one).name for one in visible}
-    problems = [one for one in found.problems if names is None or one.subject in names]
-    approvals = [one for one in found.approvals if visible is None or one.item_id in visible]
+    sees_all = visitor.principal.sees_all
+    problems = [one for one in found.problems if sees_all or _is_shown(services, visitor, one.subject)]
+    approvals = [one for one in found.approvals if sees_all or _is_shown(services, visitor, one.item_id)]
     return show(
         request,
         "overview.html",
         problems=[_show(one) for one in problems],
         approvals=approvals,
         outlook=found,
-        sees_all=visible is None,
+        sees_all=sees_all,
     )
+
+
+def _is_shown(services: Services, visitor: Visitor, item: str) -> bool:
+    """Whether there is such an item that is theirs."""
+    with suppress(NotFoundError, UnreadableError):
+        return services.principals.sees(visitor.principal, services.views.get_item(item).owners)
+    return False
 
 
 def _show(problem: Problem) -> ShownProblem:
