@@ -2,20 +2,57 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 from worker.domain.commands import quote_word
 from worker.domain.proof import ConsumerProof, Proof
 from worker.domain.saga import BEFORE_ACTIVATION, NOT_BEGUN, WATCHED, State
 
-_REPORT = "run report"
-_NEVER_WHERE = {"cancel": {True}, "rollback": {True}, "retry --another": {False}}
-"""Choices that make no sense where issuing the new value has ended the old one (True), or has not."""
+
+class Choice(StrEnum):
+    """What can be decided of a rotation, or done about it."""
+
+    APPROVE = "approve"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    ANOTHER = "retry --another"
+    """The new value is thrown away first, and another is made."""
+    ROLL_BACK = "rollback"
+    ACCEPT = "accept"
+    EXTEND = "extend"
+    PROVE = "prove"
+    REPORT = "run report"
+    """Of an engine elsewhere."""
+    WAIVE = "waive"
+    """Somebody answers for a workflow."""
+    WAIVE_CALLERS = "waive --callers"
+    WAIVE_CHECK = "waive --check"
+    GIVE = "item update"
+    """The item gets a value of one's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
+    """`command` and what it `does`; `workflow`: by name, where it is about one."""
+
     command: str
     does: str
+    choice: Choice
+    workflow: str | None = None
+
+
+_NEVER_WHERE = {Choice.CANCEL: True, Choice.ROLL_BACK: True, Choice.ANOTHER: False}
+"""Choices that make no sense where issuing the new value has ended the old one (True), or has not."""
+
+
+class _Line(NamedTuple):
+    """`more`: what else its command takes. `workflow`: the one that it is about."""
+
+    choice: Choice
+    does: str
+    more: str = ""
+    workflow: str | None = None
 
 
 def advise(
@@ -43,37 +80,51 @@ def advise(
     if given is not None and state is State.STUCK:
         return tuple(_end_on_given(rotation_id, stuck_in, given))
     return tuple(
-        Advice(command=_write_command(rotation_id, verb, more), does=does)
-        for verb, more, does in _choices(
+        Advice(
+            command=_write_command(rotation_id, one.choice, one.more),
+            does=one.does,
+            choice=one.choice,
+            workflow=one.workflow,
+        )
+        for one in _choices(
             state, stuck_in, failing, standings, f"{item}={number}", beside=beside, old_dead=old_dead
         )
-        if (verb != "accept" or has_new)
-        and one_way not in _NEVER_WHERE.get(verb + more, ())
-        and (beside or verb != "extend")
+        if (one.choice is not Choice.ACCEPT or has_new)
+        and _NEVER_WHERE.get(one.choice) is not one_way
+        and (beside or one.choice is not Choice.EXTEND)
     ) + (_give(item) if state is State.STUCK and one_way else ())
 
 
 def _give(item: str) -> tuple[Advice]:
     command = f"nightkey item update {quote_word(item)} --value-file PATH"
     return (
-        Advice(command=command, does="gives a value of your own: it is current at once, and this ends on it"),
+        Advice(
+            command=command,
+            does="gives a value of your own: it is current at once, and this ends on it",
+            choice=Choice.GIVE,
+        ),
     )
 
 
 def _end_on_given(rotation_id: str, stuck_in: State | None, given: int) -> Iterator[Advice]:
     yield Advice(
-        command=_write_command(rotation_id, "retry", ""),
+        command=_write_command(rotation_id, Choice.RETRY, ""),
         does=f"ends on version {given}, which was given by hand",
+        choice=Choice.RETRY,
     )
     if stuck_in in (State.UNDOING, State.DISCARDING):
         yield Advice(
-            command=_write_command(rotation_id, "rollback", ""),
+            command=_write_command(rotation_id, Choice.ROLL_BACK, ""),
             does=f"version {given} stays; revoke the new one outside yourself first: here it is dropped",
+            choice=Choice.ROLL_BACK,
         )
 
 
-def _write_command(rotation_id: str, verb: str, more: str) -> str:
-    return f"nightkey {_REPORT}{more}" if verb == _REPORT else f"nightkey rotation {verb} {rotation_id}{more}"
+def _write_command(rotation_id: str, choice: Choice, more: str) -> str:
+    if choice is Choice.REPORT:
+        return f"nightkey {choice.value}{more}"
+    verb, _, option = choice.value.partition(" ")
+    return f"nightkey rotation {verb} {rotation_id}" + (f" {option}" if option else "") + more
 
 
 def _choices(
@@ -85,53 +136,63 @@ def _choices(
     *,
     beside: bool,
     old_dead: bool,
-) -> Iterator[tuple[str, str, str]]:
+) -> Iterator[_Line]:
     if state is State.REQUESTED:
-        yield "approve", "", "it begins, tests first"
+        yield _Line(Choice.APPROVE, "it begins, tests first")
     if state is State.STUCK:
         yield from _stuck(stuck_in, old_dead=old_dead)
         return
     if failing:
-        yield "retry", "", "tries again now, with the same value"
+        yield _Line(Choice.RETRY, "tries again now, with the same value")
     if state in NOT_BEGUN:
-        yield "cancel", "", "nothing changes; the night does not ask again for a while"
+        yield _Line(Choice.CANCEL, "nothing changes; the night does not ask again for a while")
     elif state in BEFORE_ACTIVATION:
-        yield "cancel", "", "the new value is taken back" + ("; the old one works on" if beside else "")
+        yield _Line(Choice.CANCEL, "the new value is taken back" + ("; the old one works on" if beside else ""))
     for standing in standings if state in WATCHED | {State.RETIRING} else ():
         if standing.check or state in WATCHED:
             yield from _unproven(standing, new)
     if state in WATCHED:
-        yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
+        yield _Line(Choice.ROLL_BACK, "everybody goes back to the old value, and the new one is taken away")
 
 
-def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str]]:
+def _unproven(standing: ConsumerProof, new: str) -> Iterator[_Line]:
     if standing.proof is not Proof.UNPROVABLE:
         return
     name = standing.name
     if standing.check:
-        yield "retry", "", "looks again now, once policy or node say what a good answer holds"
-        yield "waive", " --check --why TEXT", "you vouch that the new value works: no check could tell"
+        yield _Line(Choice.RETRY, "looks again now, once policy or node say what a good answer holds")
+        yield _Line(
+            Choice.WAIVE_CHECK, "you vouch that the new value works: no check could tell", " --why TEXT"
+        )
         return
     if standing.consumer is None:
-        yield "extend", " --until TIME", "the old key works on until then"
-        yield (
-            "waive",
-            " --callers --why TEXT",
+        yield _Line(Choice.EXTEND, "the old key works on until then", " --until TIME")
+        yield _Line(
+            Choice.WAIVE_CALLERS,
             "you answer for its callers: the old key waits for them no longer",
+            " --why TEXT",
         )
         return
     option = f" --workflow {quote_word(name)}"
     if standing.consumer.elsewhere:
-        yield _REPORT, _write_report(name, new), f"{name} began to run well elsewhere then: that proves it"
+        yield _Line(
+            Choice.REPORT,
+            f"{name} began to run well elsewhere then: that proves it",
+            _write_report(name, new),
+            name,
+        )
     else:
-        yield (
-            "prove",
-            option,
+        yield _Line(
+            Choice.PROVE,
             f"a controlled run of {name} now, with its sample context: a good one proves it",
+            option,
+            name,
         )
     if standing.consumer.active:
-        yield "extend", " --until TIME", f"the old value works on until {name} has run"
-    yield "waive", f"{option} --why TEXT", f"you answer for {name}: nothing waits for it any longer"
+        yield _Line(Choice.EXTEND, f"the old value works on until {name} has run", " --until TIME", name)
+    yield _Line(
+        Choice.WAIVE, f"you answer for {name}: nothing waits for it any longer", f"{option} --why TEXT", name
+    )
 
 
 def _write_report(name: str, new: str) -> str:
@@ -139,29 +200,28 @@ def _write_report(name: str, new: str) -> str:
     return f"{options} -- {quote_word(name)}" if name.startswith("-") else f" {quote_word(name)}{options}"
 
 
-def _stuck(stuck_in: State | None, *, old_dead: bool) -> Iterator[tuple[str, str, str]]:
+def _stuck(stuck_in: State | None, *, old_dead: bool) -> Iterator[_Line]:
     if stuck_in is State.RETIRING and old_dead:
-        yield "retry", "", "looks again for what is left outside"
-        yield (
-            "accept",
-            "",
-            "the new value stays; see first to what is left outside: the old one is dropped here",
+        yield _Line(Choice.RETRY, "looks again for what is left outside")
+        yield _Line(
+            Choice.ACCEPT, "the new value stays; see first to what is left outside: the old one is dropped here"
         )
     elif stuck_in is State.RETIRING:
-        yield "retry", "", "revokes the old value again"
-        yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
-        yield "accept", "", "the new value stays; revoke the old one outside yourself first: here it is dropped"
+        yield _Line(Choice.RETRY, "revokes the old value again")
+        yield _Line(Choice.ROLL_BACK, "everybody goes back to the old value, and the new one is taken away")
+        yield _Line(
+            Choice.ACCEPT, "the new value stays; revoke the old one outside yourself first: here it is dropped"
+        )
     elif stuck_in in (State.UNDOING, State.DISCARDING):
-        yield "retry", "", "takes the new value away again"
-        yield "accept", "", "the new value is the right one: it becomes current, and is watched"
-        yield (
-            "rollback",
-            "",
+        yield _Line(Choice.RETRY, "takes the new value away again")
+        yield _Line(Choice.ACCEPT, "the new value is the right one: it becomes current, and is watched")
+        yield _Line(
+            Choice.ROLL_BACK,
             "the old value stays; revoke the new one outside yourself first: here it is dropped",
         )
     else:
-        yield "retry", "", "goes on where it stopped, with the same value"
+        yield _Line(Choice.RETRY, "goes on where it stopped, with the same value")
         if stuck_in is None or stuck_in in BEFORE_ACTIVATION:
-            yield "retry", " --another", "throws the new value away, and makes another"
-        yield "rollback", "", "the old value stays, and the new one is taken away"
-        yield "accept", "", "the new value is made current as it is, and is watched"
+            yield _Line(Choice.ANOTHER, "throws the new value away, and makes another")
+        yield _Line(Choice.ROLL_BACK, "the old value stays, and the new one is taken away")
+        yield _Line(Choice.ACCEPT, "the new value is made current as it is, and is watched")

@@ -26,13 +26,14 @@ ROTATIONS: Final = Listing(
 @dataclass(frozen=True, kw_only=True)
 class RotationFilter:
     """`item`: its name or id, also of one that is gone. `owners`: names. `open`: those that have not ended, or
-    those that have.
+    those that have. `night`: the slot of the one that opened them.
     """
 
     states: Collection[State] = frozenset()
     item: str | None = None
     owners: Collection[str] = frozenset()
     open: bool | None = None
+    night: datetime | None = None
     opened_after: datetime | None = None
     opened_before: datetime | None = None
 
@@ -54,6 +55,8 @@ def page_rotations(
         where.append(or_(c.item == wanted.item, c.item_id == wanted.item))
     if wanted.open is not None:
         where.append(c.finished_at.is_(None) if wanted.open else c.finished_at.is_not(None))
+    if wanted.night is not None:
+        where.append(c.night == wanted.night)
     if wanted.opened_after is not None:
         where.append(c.created_at >= wanted.opened_after)
     if wanted.opened_before is not None:

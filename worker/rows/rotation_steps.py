@@ -1,10 +1,13 @@
 """What each step of a rotation came to, as rows: numbered from 1, in the order in which they were done."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, insert, select
 
+from worker.domain.states import StepResult
+from worker.domain.tracks import TriedStep
 from worker.rows.tables import rotation_steps
 
 
@@ -54,3 +57,20 @@ def steps_of(connection: Connection, rotation_id: str) -> list[StepRecord]:
         .order_by(rotation_steps.c.number)
     )
     return [StepRecord(row.number, row.step, row.result, row.cause, row.message, row.at) for row in rows]
+
+
+def ends_of(connection: Connection, rotation_ids: Collection[str]) -> dict[str, list[TriedStep]]:
+    """What was done or has failed in each of these rotations, in order, without what was said of it."""
+    c = rotation_steps.c
+    found: dict[str, list[TriedStep]] = {one: [] for one in rotation_ids}
+    rows = connection.execute(
+        select(c.rotation_id, c.step, c.result, c.at)
+        .where(
+            c.rotation_id.in_(sorted(rotation_ids)),
+            c.result.in_([StepResult.DONE.value, StepResult.FAILED.value]),
+        )
+        .order_by(c.rotation_id, c.number)
+    )
+    for row in rows:
+        found[row.rotation_id].append(TriedStep(step=row.step, result=row.result, at=row.at))
+    return found

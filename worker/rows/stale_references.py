@@ -1,6 +1,6 @@
 """References of workflows that may be stale, as rows: one join selects them, whoever reads them decides."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -38,12 +38,15 @@ class StaleReference(NamedTuple):
 
 
 def walk_stale_references(
-    connection: Connection, now: datetime, *, page_size: int
+    connection: Connection, now: datetime, *, page_size: int, consumer_ids: Collection[str] | None = None
 ) -> Iterator[list[StaleReference | UnreadReference]]:
-    """In pages; one that cannot be read has its place among the others."""
+    """In pages; one that cannot be read has its place among the others. `consumer_ids`: of these alone."""
     r = references.c
     keys = (r.consumer_id, r.node_id, r.written)
-    for rows in walk_keyset(connection, _select(now), keys, size=page_size):
+    query = _select(now)
+    if consumer_ids is not None:
+        query = query.where(r.consumer_id.in_(sorted(consumer_ids)))
+    for rows in walk_keyset(connection, query, keys, size=page_size):
         yield [_read_apart(row) for row in rows]
 
 

@@ -104,9 +104,16 @@ def list_workflows(connection: Connection) -> list[Workflow]:
     return [_read(row) for row in connection.execute(select(workflows).order_by(workflows.c.name))]
 
 
-def walk_workflows(connection: Connection) -> Iterator[Workflow | UnreadableError]:
-    """By name; in the place of one that cannot be read, or was edited, the error that says so."""
-    for row in connection.execute(select(workflows).order_by(workflows.c.name)).all():
+def walk_workflows(
+    connection: Connection, *, after: str | None = None, limit: int | None = None
+) -> Iterator[Workflow | UnreadableError]:
+    """By name; in the place of one that cannot be read, or was edited, the error that says so. `after`: those
+    whose names come behind this.
+    """
+    query = select(workflows).order_by(workflows.c.name).limit(limit)
+    if after is not None:
+        query = query.where(workflows.c.name > after)
+    for row in connection.execute(query).all():
         workflow, what = read_apart(row, _read), f"workflow {row.name} ({row.id})"
         if isinstance(workflow, Unread):
             yield workflow.explain(what)

@@ -1,6 +1,6 @@
 """What there is, for who looks: lists and single things, each read in one transaction. It has no way out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,10 @@ from vaultcore.vault import Vault
 from worker.domain.proof import Consumer
 from worker.domain.reach import Unreached
 from worker.domain.rotation import Rotation
+from worker.domain.tracks import Stop, trace
 from worker.rows import findings as finding_rows
 from worker.rows import notices as notice_rows
+from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
 from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
@@ -139,6 +141,12 @@ class Views:
     def get_rotation(self, rotation_id: str) -> Rotation:
         with self._database.read() as connection:
             return rotation_rows.get_rotation(connection, rotation_id)
+
+    def trace_rotations(self, found: Sequence[Rotation]) -> dict[str, tuple[Stop, ...]]:
+        """How far each of these has come, by id: few, as a page of a list has them."""
+        with self._database.read() as connection:
+            ends = step_rows.ends_of(connection, [one.id for one in found])
+        return {one.id: trace(one, ends[one.id]) for one in found}
 
     def list_findings(self, *, owner: str | None = None) -> list[ListedFinding]:
         """Open ones, oldest first: of an owner's items, or all."""

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
+from worker.services.night.coming_days import ComingDays
 from worker.services.night.measures import MeasureReader
 from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
+from worker.services.night.summaries import NightSummaries
+from worker.services.night.workflow_views import WorkflowViews
 from worker.services.upkeep.room import Upkeep
 
 
@@ -20,6 +23,9 @@ class Overview:
     measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
+    night_summaries: NightSummaries
+    workflows: WorkflowViews
+    coming_days: ComingDays
 
 
 def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
@@ -34,4 +40,13 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
+        night_summaries=NightSummaries(database=database, owners=core.owners),
+        coming_days=ComingDays(database=database, owners=core.owners, settings=settings, clock=clock),
+        workflows=WorkflowViews(
+            database=database,
+            vault=core.vault,
+            versions=core.versions,
+            references=core.references,
+            clock=clock,
+        ),
     )

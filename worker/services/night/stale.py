@@ -1,6 +1,6 @@
 """Stale references, unused items and what items lack, as findings: page by page."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -44,9 +44,13 @@ _KEPT_BY_NIGHTS = timedelta(days=2)
 """What lives for less may lapse between two nights."""
 
 
-def walk_stale(connection: Connection, now: datetime, *, page_size: int) -> Iterator[list[Finding]]:
-    """Stale references: one join selects the candidates, `rules.staleness` decides."""
-    for page in walk_stale_references(connection, now, page_size=page_size):
+def walk_stale(
+    connection: Connection, now: datetime, *, page_size: int, consumer_ids: Collection[str] | None = None
+) -> Iterator[list[Finding]]:
+    """Stale references: one join selects the candidates, `rules.staleness` decides. `consumer_ids`: those of
+    these workflows alone.
+    """
+    for page in walk_stale_references(connection, now, page_size=page_size, consumer_ids=consumer_ids):
         yield from _see(page, lambda row: list(_see_reference(row, now)), _unreadable_reference)
 
 

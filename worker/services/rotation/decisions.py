@@ -123,16 +123,22 @@ class Decisions:
         """Ends what has not begun; takes back what was not activated."""
         with self._database.write() as connection:
             rotation, item = self._take(connection, rotation_id)
-            now = self._clock()
             if rotation.state in saga.NOT_BEGUN:
-                self._rotation_notices.settle_approval(connection, rotation)
-                self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
-                self._end(connection, rotation, actor, "cancel", State.CANCELLED)
+                self._drop(connection, rotation, item, actor)
             elif rotation.state in saga.BEFORE_ACTIVATION:
                 _refuse_to_lose_both(rotation, item)
                 self._turn_back(connection, rotation, actor, "cancel")
             else:
                 _refuse(rotation, "cannot be cancelled: see `nightkey rotation show` for what can be done")
+            return rotation_rows.get_rotation(connection, rotation_id)
+
+    def reject(self, rotation_id: str, *, actor: str) -> Rotation:
+        """Ends one that waits for an approval: the other answer to what `approve` says yes to."""
+        with self._database.write() as connection:
+            rotation, item = self._take(connection, rotation_id)
+            if rotation.state is not State.REQUESTED:
+                _refuse(rotation, "waits for no approval")
+            self._drop(connection, rotation, item, actor)
             return rotation_rows.get_rotation(connection, rotation_id)
 
     def retry(self, rotation_id: str, *, another: bool = False, actor: str) -> Rotation:
@@ -358,6 +364,12 @@ class Decisions:
     def _awaits_check(self, connection: Connection, rotation: Rotation) -> bool:
         """It waits for a check that can fail, which may have been mended."""
         return any(standing.check for standing in self._proofs.standings(connection, rotation))
+
+    def _drop(self, connection: Connection, rotation: Rotation, item: Item, actor: str) -> None:
+        """It has not begun, and never will."""
+        self._rotation_notices.settle_approval(connection, rotation)
+        self._vault.hold(connection, item.id, _hold_after_cancel(item, self._clock()))
+        self._end(connection, rotation, actor, "cancel", State.CANCELLED)
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
         said = Reason.of(Code.ENDED_BY, decision=decision, by=actor)

@@ -26,9 +26,13 @@ class Definitions:
     def all(self, connection: Connection) -> list[Workflow]:
         return workflow_rows.list_workflows(connection)
 
-    def walk(self, connection: Connection) -> Iterator[Workflow | UnreadableError]:
-        """By name; in the place of one that cannot be read, or was edited, the error that says so."""
-        return workflow_rows.walk_workflows(connection)
+    def walk(
+        self, connection: Connection, *, after: str | None = None, limit: int | None = None
+    ) -> Iterator[Workflow | UnreadableError]:
+        """By name; in the place of one that cannot be read, or was edited, the error that says so. `after`:
+        those whose names come behind this.
+        """
+        return workflow_rows.walk_workflows(connection, after=after, limit=limit)
 
 
 def refuse_elsewhere(workflow: Workflow) -> None:

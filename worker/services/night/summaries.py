@@ -1,0 +1,89 @@
+"""The last nights in short, for who looks in the morning: what was found, replaced, proven, and told."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from vaultcore.access import Action, Principal, whose
+from vaultcore.database import Database
+from vaultcore.errors import UnreadableError
+from vaultcore.owners import Owners
+from worker.domain.rotation import Rotation
+from worker.domain.saga import REPLACED, State
+from worker.rows import night_rotations as night_rotation_rows
+from worker.rows import nights as night_rows
+from worker.rows.nights import Night
+
+_SHOWN: Final = 20
+_PROVEN: Final = frozenset({State.RETIRING, State.DONE})
+"""Every consumer was proven on the new value: the old one may go."""
+_WAITING: Final = frozenset({State.REQUESTED, State.STUCK})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightSummary:
+    """`opened`: its rotations, of which `rotations` are the first; `rotated` have a new value that is current,
+    `proven` are those of them whose old value may go, `rolled_back` have ended on the old one, and `waiting`
+    need a person. `told`: owners whom its digest tells of something.
+    """
+
+    night: Night
+    opened: int
+    rotated: int
+    proven: int
+    rolled_back: int
+    waiting: int
+    told: int
+    rotations: tuple[Rotation | UnreadableError, ...]
+
+    @property
+    def found(self) -> int:
+        """What its scan has found, in the whole vault."""
+        return self.night.counts.get("findings", 0)
+
+    @property
+    def is_over(self) -> bool:
+        return self.night.done_at is not None
+
+
+class NightSummaries:
+    """Each read is one transaction, and finds no more rows than it shows."""
+
+    def __init__(self, *, database: Database, owners: Owners) -> None:
+        self._database = database
+        self._owners = owners
+
+    def last(self, *, seen_by: Principal) -> list[NightSummary]:
+        """The last night that began at its time, and the last that a person has begun since then, if any. Of
+        rotations those that are shown to the principal.
+        """
+        with self._database.read() as connection:
+            scheduled = night_rows.last_night(connection, by_hand=False)
+            by_hand = night_rows.last_night(connection, by_hand=True)
+            if scheduled is not None and by_hand is not None and by_hand.started_at < scheduled.started_at:
+                by_hand = None
+            return [
+                self._sum_up(connection, night, seen_by) for night in (scheduled, by_hand) if night is not None
+            ]
+
+    def _sum_up(self, connection: Connection, night: Night, seen_by: Principal) -> NightSummary:
+        names = whose(seen_by, Action.ROTATION_SEE)
+        owner_ids = None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
+        states = night_rotation_rows.count_by_state(connection, night.slot, seen_by=owner_ids)
+
+        def count(*some: State) -> int:
+            return sum(states.get(state.value, 0) for state in some)
+
+        return NightSummary(
+            night=night,
+            opened=sum(states.values()),
+            rotated=count(*REPLACED),
+            proven=count(*_PROVEN),
+            rolled_back=count(State.ROLLED_BACK),
+            waiting=count(*_WAITING),
+            told=night_rotation_rows.count_told(connection, night.slot, seen_by=owner_ids),
+            rotations=tuple(
+                night_rotation_rows.list_first(connection, night.slot, limit=_SHOWN, seen_by=owner_ids)
+            ),
+        )

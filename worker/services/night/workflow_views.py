@@ -1,0 +1,162 @@
+"""Workflows for who looks: what they use, which of it is stale by now, and what helps."""
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from vaultcore.access import Action, Principal, may
+from vaultcore.consumers import References
+from vaultcore.database import Database
+from vaultcore.errors import NotFoundError, UnreadableError
+from vaultcore.model import Item, Reference, Stage
+from vaultcore.rows import owners_of
+from vaultcore.vault import Vault
+from vaultcore.versions import Versions
+from worker.domain.findings import Finding
+from worker.rows import runs as run_rows
+from worker.services.night.stale import walk_stale
+from worker.services.runs.definitions import Definitions
+from worker.workflows.workflow import Workflow
+
+PAGE: Final = 50
+_STALE_PAGE: Final = 500
+_IN_USE: Final = frozenset({Stage.CURRENT, Stage.PREVIOUS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedWorkflow:
+    """`items`: the names and ids that its nodes have of what they use. `stale`: what is found of those now."""
+
+    workflow: Workflow
+    items: tuple[str, ...]
+    stale: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowPage:
+    """In the place of one that cannot be read is the error that says so. `next`: behind which name the page
+    after it begins; None: there is none.
+    """
+
+    rows: tuple[ListedWorkflow | UnreadableError, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """A reference with its item; None: there is no such item, or it is not shown to who looks (`hidden`).
+    `versions`: those that it could be pinned to. `stale`: what is found of it now.
+    """
+
+    reference: Reference
+    item: Item | None
+    hidden: bool
+    versions: tuple[int, ...]
+    stale: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowPicture:
+    """`last_runs`: newest first."""
+
+    workflow: Workflow
+    uses: tuple[Used, ...]
+    last_runs: tuple[dict[str, Any], ...]
+
+
+class WorkflowViews:
+    """Each reads in one transaction. Of items that are not shown to who looks nothing is said but the name that
+    the document has.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        versions: Versions,
+        references: References,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._versions = versions
+        self._references = references
+        self._definitions = Definitions()
+        self._clock = clock
+
+    def page(self, *, after: str | None, seen_by: Principal) -> WorkflowPage:
+        """By name: those behind that one."""
+        with self._database.read() as connection:
+            found = list(self._definitions.walk(connection, after=after, limit=PAGE + 1))
+            page = found[:PAGE]
+            stale = self._find_stale(
+                connection, [one.id for one in page if isinstance(one, Workflow)], seen_by=seen_by
+            )
+            rows = tuple(
+                one
+                if isinstance(one, UnreadableError)
+                else ListedWorkflow(
+                    workflow=one,
+                    items=tuple(self._references.written_by(connection, one.id)),
+                    stale=tuple(finding for finding in stale if finding.workflow == one.name),
+                )
+                for one in page
+            )
+        last = next((one.name for one in reversed(page) if isinstance(one, Workflow)), None)
+        return WorkflowPage(rows=rows, next=last if len(found) > PAGE else None)
+
+    def view(self, name_or_id: str, *, seen_by: Principal) -> WorkflowPicture:
+        with self._database.read() as connection:
+            workflow = self._definitions.get(connection, name_or_id)
+            stale = self._find_stale(connection, [workflow.id], seen_by=seen_by)
+            items: dict[str, Item] = {}
+            uses = []
+            for reference in self._references.of_consumer(connection, workflow.id):
+                item = self._find_item(connection, reference.item_id, items)
+                hidden = item is not None and not may(seen_by, Action.ITEM_SEE, owners=item.owners)
+                name = reference.written if item is None else item.name
+                uses.append(
+                    Used(
+                        reference=reference,
+                        item=None if hidden else item,
+                        hidden=hidden,
+                        versions=() if item is None or hidden else self._find_versions(connection, item),
+                        stale=tuple(one for one in stale if one.item == name),
+                    )
+                )
+            return WorkflowPicture(
+                workflow=workflow,
+                uses=tuple(uses),
+                last_runs=tuple(run_rows.last_runs(connection, workflow.id)),
+            )
+
+    def _find_item(self, connection: Connection, item_id: str | None, known: dict[str, Item]) -> Item | None:
+        if item_id is not None and item_id not in known:
+            with suppress(NotFoundError):
+                known[item_id] = self._vault.get(connection, item_id)
+        return None if item_id is None else known.get(item_id)
+
+    def _find_versions(self, connection: Connection, item: Item) -> tuple[int, ...]:
+        found = self._versions.of_item(connection, item.id)
+        return tuple(one.number for one in found if one.filled and one.stage in _IN_USE)
+
+    def _find_stale(
+        self, connection: Connection, workflow_ids: Collection[str], *, seen_by: Principal
+    ) -> list[Finding]:
+        if not workflow_ids:
+            return []
+        pages = walk_stale(connection, self._clock(), page_size=_STALE_PAGE, consumer_ids=workflow_ids)
+        found = [finding for page in pages for finding in page]
+        if may(seen_by, Action.FINDING_SEE):
+            return found
+        owners = owners_of(connection, sorted({one.item_id for one in found if one.item_id is not None}))
+        return [
+            one
+            for one in found
+            if one.item_id is not None and may(seen_by, Action.FINDING_SEE, owners=owners[one.item_id])
+        ]
