@@ -18,7 +18,9 @@ from worker.web.answers import Problem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import overview, sign_in, static_files
+from worker.web.console import calendar, overview, sign_in, static_files
+from worker.web.console import rotations as rotation_pages
+from worker.web.console import workflows as workflow_pages
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
@@ -28,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, overview)
+PAGES = (sign_in, overview, rotation_pages, workflow_pages, calendar)
 """Of the console."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()

@@ -108,7 +108,23 @@ def go(path: str, *, said: str = "") -> Response:
     return RedirectResponse(str(target), status_code=303, headers=dict(HEADERS))
 
 
-SAID: Final[Mapping[str, str]] = {}
+SAID: Final[Mapping[str, str]] = {
+    # Of a rotation
+    "approved": "Approved: it begins at the next moment that its windows allow.",
+    "rejected": "Rejected: nothing changes, and the night does not ask again for a while.",
+    "cancelled": "Cancelled. What was made already is taken back.",
+    "retried": "It is tried again now.",
+    "another": "The new value is thrown away, and another is made.",
+    "rolled-back": "It goes back to the old value.",
+    "accepted": "The new value stays.",
+    "extended": "The old value works on until then.",
+    "waived": "Nothing waits for that any longer: you answer for it.",
+    "proven": "The workflow ran well with the new value: that proves it.",
+    # Of a workflow
+    "pinned": "It stays on that version until somebody unpins it.",
+    "unpinned": "It follows the current version again.",
+    "not-proven": "The run failed: its last runs, on the workflow's page, say where.",
+}
 """What a page tells of what was just done, by a word in its address: no text of an address is shown."""
 
 

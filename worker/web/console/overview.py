@@ -1,5 +1,6 @@
 """The first page: what needs somebody, what happened last night, what comes next."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +13,11 @@ from vaultcore.access import Action
 from vaultcore.errors import NotFoundError, UnreadableError
 from worker.bootstrap import Services
 from worker.domain.problems import Problem, ProblemKind
+from worker.domain.states import NightOutcome
+from worker.services.night.summaries import NightSummary
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.rotation_rows import RotationRow, show_rotations
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
 
@@ -58,6 +62,17 @@ class ShownProblem:
     way: tuple[str, str] | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShownNight:
+    """`kind` and `state`: how it stands, by shape and in words. `more`: rotations beside those of the rows."""
+
+    summary: NightSummary
+    kind: str
+    state: str
+    rows: list[RotationRow]
+    more: int
+
+
 @router.get("/", **asks(Action.NIGHT_SEE))
 def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
@@ -73,7 +88,16 @@ def overview(request: Request, visitor: Looks) -> Response:
         approvals=approvals,
         outlook=found,
         sees_all=sees_all,
+        nights=_show_nights(services, services.overview.night_summaries.last(seen_by=visitor.principal)),
     )
+
+
+@router.get("/night", **asks(Action.NIGHT_SEE))
+def show_night(request: Request, visitor: Looks) -> Response:
+    """The last night alone: what the first page asks for again and again while it runs."""
+    services = services_of(request)
+    found = services.overview.night_summaries.last(seen_by=visitor.principal)
+    return show(request, "night.html", nights=_show_nights(services, found))
 
 
 def _is_shown(services: Services, visitor: Visitor, item: str) -> bool:
@@ -88,3 +112,24 @@ def _show(problem: Problem) -> ShownProblem:
     way = _WAYS.get(problem.kind)
     target = way and way[1].format(id=problem.id, subject=quote(problem.subject, safe=""))
     return ShownProblem(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))
+
+
+def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[ShownNight]:
+    return [
+        ShownNight(
+            summary=one,
+            kind=_judge(one)[0],
+            state=_judge(one)[1],
+            rows=show_rotations(services, one.rotations),
+            more=one.opened - len(one.rotations),
+        )
+        for one in found
+    ]
+
+
+def _judge(summary: NightSummary) -> tuple[str, str]:
+    if not summary.is_over:
+        return ("rest", "under way") if summary.night.scanned_at else ("rest", "looks through the vault")
+    if summary.night.outcome == NightOutcome.GOOD:
+        return "well", "ended well"
+    return "wrong", "did not end well"

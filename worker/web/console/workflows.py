@@ -1,0 +1,204 @@
+"""Workflows: the list, and one of them drawn, with what it uses and the way out of what is stale."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from vaultcore.access import Action
+from vaultcore.errors import InvalidInputError
+from worker.domain.commands import quote_word
+from worker.domain.findings import Finding, FindingKind
+from worker.services.night.workflow_views import Used, WorkflowPicture
+from worker.web.api.asking import asks, services_of
+from worker.web.console.frame import CONSOLE, go, show
+from worker.web.console.visits import Looks, PageRoute, Sent
+from worker.web.drawings.graph import NODES_MAX, DrawnItem, DrawnNode, draw_workflow
+from worker.wording.reasons import say
+from worker.wording.times import say_distance
+
+router = APIRouter(prefix=f"{CONSOLE}/workflows", include_in_schema=False, route_class=PageRoute)
+_STALE: Final = {
+    FindingKind.MISSING: ("wrong", "does not exist"),
+    FindingKind.USES_EXPIRED: ("wrong", "lapsed"),
+    FindingKind.SUPERSEDED: ("waits", "not on the current version"),
+    FindingKind.IDLE: ("rest", "idle"),
+    FindingKind.UNREADABLE: ("wrong", "cannot be read"),
+}
+"""How what is stale is marked: the worst first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownFinding:
+    """`way`: what helps, as a link with its words; None: its command alone."""
+
+    kind: str
+    words: str
+    item: str
+    detail: str
+    command: str | None
+    way: tuple[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownUse:
+    """`kind` and `words`: how the item stands there, by shape and in words."""
+
+    used: Used
+    kind: str
+    words: str
+
+
+@router.get("", **asks(Action.WORKFLOW_SEE))
+def list_workflows(
+    request: Request, visitor: Looks, after: Annotated[str | None, Query(max_length=200)] = None
+) -> Response:
+    """By name, a page at a time, with what is stale in each."""
+    services = services_of(request)
+    page = services.overview.workflows.page(after=after or None, seen_by=visitor.principal)
+    marks = {
+        one.workflow.id: [_STALE[kind] for kind in _STALE if any(f.kind is kind for f in one.stale)]
+        for one in page.rows
+        if not isinstance(one, Exception)
+    }
+    return show(
+        request,
+        "workflows.html",
+        rows=[(one, str(one) if isinstance(one, Exception) else "") for one in page.rows],
+        marks=marks,
+        next=page.next,
+        after=after,
+    )
+
+
+@router.get("/{name:path}", **asks(Action.WORKFLOW_SEE))
+def get_workflow(request: Request, visitor: Looks, name: str) -> Response:
+    """One by its name, or its id."""
+    services = services_of(request)
+    picture = services.overview.workflows.view(name, seen_by=visitor.principal)
+    now = services.clock()
+    uses = [_show_use(one, now) for one in picture.uses]
+    workflow = picture.workflow
+    stale = list(dict.fromkeys(finding for one in picture.uses for finding in one.stale))
+    trigger = workflow.definition.nodes[workflow.definition.trigger_id()]
+    return show(
+        request,
+        "workflow.html",
+        workflow=workflow,
+        quoted=quote_word,
+        why_elsewhere=workflow.explain_place(),
+        drawing=_draw(picture, uses),
+        nodes=len(workflow.definition.nodes),
+        nodes_drawn=NODES_MAX,
+        uses=uses,
+        pinnable=_find_pinnable(picture),
+        stale=[_show_finding(one) for one in stale],
+        trigger=trigger,
+        runs=picture.last_runs,
+    )
+
+
+@router.post("/{workflow_id}/pin", **asks(Action.WORKFLOW_PIN))
+def pin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Response:
+    """Lets it stay on a version of an item that the visitor may see."""
+    services = services_of(request)
+    item = services.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
+    number = _read(form, "version")
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise InvalidInputError("version: choose one of those that the page offers")
+    services.runs.pins.pin(workflow_id, item.id, int(number), actor=visitor.principal.actor)
+    return go(_path(workflow_id), said="pinned")
+
+
+@router.post("/{workflow_id}/unpin", **asks(Action.WORKFLOW_PIN))
+def unpin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Response:
+    """Lets it follow the current version again."""
+    services = services_of(request)
+    item = services.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
+    services.runs.pins.unpin(workflow_id, item.id, actor=visitor.principal.actor)
+    return go(_path(workflow_id), said="unpinned")
+
+
+def _read(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _path(name: str) -> str:
+    return f"{CONSOLE}/workflows/{quote(name, safe='')}"
+
+
+def _show_use(used: Used, now: datetime) -> ShownUse:
+    """The worst that is found of it now; otherwise how its item stands."""
+    kinds = {one.kind for one in used.stale}
+    kind, words = next((_STALE[one] for one in _STALE if one in kinds), ("", ""))
+    item, pinned = used.item, used.reference.pinned
+    if kind:
+        if FindingKind.SUPERSEDED in kinds and words != "lapsed" and pinned is not None:
+            words = f"pinned to version {pinned}"
+    elif used.hidden:
+        kind, words = "rest", "not shown to you"
+    elif item is None:
+        kind, words = "wrong", "does not exist"
+    elif item.version is None:
+        kind, words = "waits", "waits for its value"
+    elif item.expires_at is None:
+        kind, words = "well", "never lapses"
+    else:
+        lapsed = item.expires_at <= now
+        kind = "wrong" if lapsed else "well"
+        words = f"{'lapsed' if lapsed else 'lapses'} {say_distance(item.expires_at, now)}"
+    if used.reference.mentioned and kind == "well":
+        kind = "rest"
+    return ShownUse(used=used, kind=kind, words=words)
+
+
+def _draw(picture: WorkflowPicture, uses: Sequence[ShownUse]) -> object:
+    items: dict[str, list[DrawnItem]] = defaultdict(list)
+    for one in uses:
+        reference, item = one.used.reference, one.used.item
+        items[reference.node_id].append(
+            DrawnItem(
+                name=reference.written if item is None else item.name,
+                state=one.kind,
+                words=one.words,
+                link=None if item is None else f"{CONSOLE}/items/{quote(item.name, safe='')}",
+            )
+        )
+    document = picture.workflow.definition.document
+    nodes = [
+        DrawnNode(id=node.id, kind=node.component_id or "node", items=tuple(items[node.id]))
+        for node in document.nodes
+    ]
+    return draw_workflow(picture.workflow.name, nodes, [(edge.source, edge.target) for edge in document.edges])
+
+
+def _find_pinnable(picture: WorkflowPicture) -> list[Used]:
+    """One use of each item that the workflow can be pinned to, or is: all its uses go together."""
+    once = {
+        one.item.id: one
+        for one in reversed(picture.uses)
+        if one.item is not None and not one.reference.mentioned and not one.reference.elsewhere
+    }
+    return sorted(once.values(), key=lambda one: "" if one.item is None else one.item.name)
+
+
+def _show_finding(finding: Finding) -> ShownFinding:
+    kind, words = _STALE.get(finding.kind, ("wrong", finding.kind.value))
+    item = finding.item or ""
+    way = None
+    if finding.kind is FindingKind.MISSING and not item.startswith("vlt_"):
+        way = ("Add this item", f"{CONSOLE}/items/new?name={quote(item, safe='')}")
+    elif finding.item_id is not None and finding.kind in (FindingKind.USES_EXPIRED, FindingKind.UNREADABLE):
+        way = ("See the item", f"{CONSOLE}/items/{quote(item, safe='')}")
+    elif finding.kind is FindingKind.SUPERSEDED and finding.command and " unpin " in finding.command:
+        way = ("See its pin", "#pins")
+    return ShownFinding(
+        kind=kind, words=words, item=item, detail=say(finding.detail), command=finding.command, way=way
+    )
