@@ -110,7 +110,7 @@ class _Parser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
-        if tag in ("title", "script", "style"):
+        if tag in ("script", "style") or (tag == "title" and not self.title):  # a drawing has its own
             self._within.append(tag)
         if tag == "form":
             self._form = Form(named.get("action", ""), named.get("method", "get").lower())

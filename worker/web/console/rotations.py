@@ -24,6 +24,7 @@ from worker.web.console.decisions import find_decisions
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.rotation_rows import find_kind, show_rotations
 from worker.web.console.visits import Looks, PageRoute, Sent
+from worker.web.console.workflows import link_workflow
 from worker.web.drawings.track import draw_tall_track, draw_track
 from worker.wording.reasons import say, say_each
 from worker.wording.rotation_states import say_state
@@ -53,14 +54,14 @@ Id = Annotated[str, Query(max_length=100)]
 
 @dataclass(frozen=True, kw_only=True)
 class ShownConsumer:
-    """`proof`: how it stands towards the new value, and why."""
+    """`proof`: how it stands towards the new value, and why. `link`: empty of what is no workflow."""
 
     name: str
     kind: str
     proof: str
     why: str
     next_run_at: datetime | None
-    is_workflow: bool
+    link: str
 
 
 @router.get("", **asks(Action.ROTATION_SEE))
@@ -333,7 +334,7 @@ def _show_consumers(view: RotationView) -> list[ShownConsumer]:
             proof=one.proof.value,
             why=say(one.why),
             next_run_at=None if one.consumer is None else one.consumer.next_run_at,
-            is_workflow=one.consumer is not None,
+            link="" if one.consumer is None else link_workflow(one.name, one.consumer.id),
         )
         for one in view.standings
     ]

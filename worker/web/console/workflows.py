@@ -72,12 +72,13 @@ def list_workflows(
         "workflows.html",
         rows=[(one, str(one) if isinstance(one, Exception) else "") for one in page.rows],
         marks=marks,
+        link=link_workflow,
         next=page.next,
         after=after,
     )
 
 
-@router.get("/{name:path}", **asks(Action.WORKFLOW_SEE))
+@router.get("/{name}", **asks(Action.WORKFLOW_SEE))
 def get_workflow(request: Request, visitor: Looks, name: str) -> Response:
     """One by its name, or its id."""
     services = services_of(request)
@@ -112,8 +113,9 @@ def pin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Respo
     number = _read(form, "version")
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         raise InvalidInputError("version: choose one of those that the page offers")
+    workflow_id = services.views.view_workflow(workflow_id).workflow.id
     services.runs.pins.pin(workflow_id, item.id, int(number), actor=visitor.principal.actor)
-    return go(_path(workflow_id), said="pinned")
+    return go(f"{CONSOLE}/workflows/{workflow_id}", said="pinned")
 
 
 @router.post("/{workflow_id}/unpin", **asks(Action.WORKFLOW_PIN))
@@ -121,8 +123,9 @@ def unpin(request: Request, visitor: Looks, workflow_id: str, form: Sent) -> Res
     """Lets it follow the current version again."""
     services = services_of(request)
     item = services.principals.find_item(visitor.principal, _read(form, "item"), Action.ITEM_SEE)
+    workflow_id = services.views.view_workflow(workflow_id).workflow.id
     services.runs.pins.unpin(workflow_id, item.id, actor=visitor.principal.actor)
-    return go(_path(workflow_id), said="unpinned")
+    return go(f"{CONSOLE}/workflows/{workflow_id}", said="unpinned")
 
 
 def _read(form: FormData, name: str) -> str:
@@ -130,8 +133,10 @@ def _read(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _path(name: str) -> str:
-    return f"{CONSOLE}/workflows/{quote(name, safe='')}"
+def link_workflow(name: str, workflow_id: str) -> str:
+    """The page of a workflow: by its name, or by its id where its name would be taken for more of the path."""
+    plain = "/" not in name and name.strip(".")
+    return f"{CONSOLE}/workflows/{quote(name if plain else workflow_id, safe='')}"
 
 
 def _show_use(used: Used, now: datetime) -> ShownUse:

@@ -49,6 +49,9 @@ def draw_state(state: str, x: float, y: float) -> Markup:
     )
 
 
+_TAIL: Final = 7
+
+
 def cut(text: str, most: int) -> str:
-    """The text, or its beginning with a mark that there is more."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """The text, or its beginning and its end: names that belong together differ at their ends."""
+    return text if len(text) <= most else f"{text[: most - 1 - _TAIL]}…{text[-_TAIL:]}"

@@ -1,0 +1,154 @@
+"""What a day, a night and a page of workflows hold: at their edges, and for who sees a part alone."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.services.staging import Staged
+from vaultcore.access import Principal, Role, machine
+from vaultcore.errors import UnreadableError
+from vaultcore.secret import Secret
+from worker.bootstrap import Services
+from worker.domain.findings import FindingKind
+from worker.domain.policies import build_policy
+from worker.rows.coming_days import Event
+from worker.services.night.coming_days import ComingDay
+from worker.services.night.workflow_views import PAGE, ListedWorkflow
+
+ALL = machine("user:test")
+ZURICH = ZoneInfo("Europe/Zurich")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def vault(services: Services) -> Services:
+    """With two owners. Its nights begin at two in the morning, in UTC."""
+    with services.database.write() as connection:
+        for name in ("support", "sales"):
+            services.owners.create(connection, name, actor="test")
+    return services
+
+
+def add(services: Services, name: str, expires_at: datetime, *, owner: str = "support", **policy: Any) -> None:
+    with services.database.write() as connection:
+        services.vault.create(
+            connection,
+            name=name,
+            value=Secret(f"the value of {name}"),
+            owner_ids=(services.owners.get(connection, owner).id,),
+            expires_at=expires_at,
+            policy=build_policy(None, {"mode": "notify", "thresholds": [7]} | policy),
+            actor="test",
+        )
+
+
+def look(services: Services, first: date, days: int = 1, **more: Any) -> list[ComingDay]:
+    asked: dict[str, Any] = {"zone": ZoneInfo("UTC"), "entries": 10, "seen_by": ALL} | more
+    return services.overview.coming_days.look(first, days, **asked)
+
+
+def names(day: ComingDay, event: Event) -> list[str]:
+    return [
+        "?" if isinstance(one.item, UnreadableError) else one.item.name
+        for one in day.entries
+        if one.event is event
+    ]
+
+
+def test_a_day_is_that_of_the_reader_from_its_first_moment(vault: Services) -> None:
+    midnight = datetime(2030, 3, 10, tzinfo=ZURICH)
+    for name, moment in [
+        ("prod-early-token", midnight),
+        ("prod-late-token", midnight + DAY - timedelta(microseconds=1)),
+        ("prod-after-token", midnight + DAY),
+    ]:
+        add(vault, name, moment.astimezone(UTC))
+    before, day, after = look(vault, date(2030, 3, 9), 3, zone=ZURICH)
+    assert names(before, Event.LAPSES) == []
+    assert names(day, Event.LAPSES) == ["prod-early-token", "prod-late-token"]
+    assert names(after, Event.LAPSES) == ["prod-after-token"]
+    assert (before.lapse, day.lapse, after.lapse) == (0, 2, 1)
+
+
+def test_what_is_due_is_on_the_day_of_the_night_that_has_it(vault: Services, clock: Any) -> None:
+    """The next night has all that is due by then, however long it was; one that has begun has nothing more."""
+    clock.now = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    add(vault, "prod-overdue-token", datetime(2030, 5, 4, tzinfo=UTC))  # due since 27 April
+    add(vault, "prod-noon-token", datetime(2030, 5, 9, 1, tzinfo=UTC))  # due on 2 May, an hour before the night
+    add(vault, "prod-morning-token", datetime(2030, 5, 9, 3, tzinfo=UTC))  # an hour after it
+    today, first, second = look(vault, date(2030, 5, 1), 3)
+    assert names(today, Event.DUE) == []
+    assert names(first, Event.DUE) == ["prod-overdue-token", "prod-noon-token"]
+    assert names(second, Event.DUE) == ["prod-morning-token"]
+    clock.now = datetime(2030, 5, 1, 1, tzinfo=UTC)
+    assert names(look(vault, date(2030, 5, 1))[0], Event.DUE) == ["prod-overdue-token"]
+
+
+def test_a_day_is_counted_whole_and_listed_in_parts(vault: Services) -> None:
+    when = datetime(2031, 1, 5, 12, tzinfo=UTC)
+    for number in range(5):
+        add(vault, f"prod-many-token-{number}", when + timedelta(minutes=number))
+    (day,) = look(vault, when.date(), entries=2)
+    assert (day.lapse, names(day, Event.LAPSES)) == (5, ["prod-many-token-0", "prod-many-token-1"])
+    (day,) = look(vault, when.date(), entries=2, offset=4)
+    assert names(day, Event.LAPSES) == ["prod-many-token-4"]
+    (day,) = look(vault, when.date(), entries=0)
+    assert (day.lapse, day.entries) == (5, ())
+
+
+def test_who_sees_their_own_items_sees_those_days(vault: Services) -> None:
+    when = datetime(2031, 2, 5, 12, tzinfo=UTC)
+    add(vault, "prod-support-token", when)
+    add(vault, "prod-sales-token", when, owner="sales")
+    sales = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"sales"}))
+    (day,) = look(vault, when.date(), seen_by=sales)
+    assert (day.lapse, names(day, Event.LAPSES)) == (1, ["prod-sales-token"])
+    nobody = Principal(actor="person:n", roles=frozenset({Role.OWNER}))
+    assert look(vault, when.date(), seen_by=nobody)[0].lapse == 0
+
+
+def test_a_night_is_summed_up_from_what_it_opened(staged: Staged) -> None:
+    """For who sees all, and for an owner of one item of two."""
+    organisation, _ = staged
+    services = organisation.services
+    organisation.add_owner("sales")
+    organisation.add_token("prod-support-token", "support")
+    organisation.add_token("prod-sales-token", "sales", owner="sales", mode="approve")
+    assert services.overview.night_summaries.last(seen_by=ALL) == []
+    slot = services.clock()
+    services.night.nights.begin(slot)
+    (running,) = services.overview.night_summaries.last(seen_by=ALL)
+    assert (running.is_over, running.opened, running.rotated) == (False, 2, 0)
+    organisation.drive()
+    services.night.nights.close(slot)
+    (night,) = services.overview.night_summaries.last(seen_by=ALL)
+    assert (night.is_over, night.opened, night.rotated, night.waiting) == (True, 2, 1, 1)
+    assert night.rolled_back == 0
+    assert night.found == night.night.counts["findings"]
+    assert sorted(one.item for one in night.rotations if not isinstance(one, UnreadableError)) == [
+        "prod-sales-token",
+        "prod-support-token",
+    ]
+    sales = Principal(actor="person:s", roles=frozenset({Role.OWNER}), owners=frozenset({"sales"}))
+    (theirs,) = services.overview.night_summaries.last(seen_by=sales)
+    assert (theirs.opened, theirs.rotated, theirs.waiting) == (1, 0, 1)
+
+
+def test_workflows_come_in_pages_with_what_is_stale(staged: Staged) -> None:
+    organisation, _ = staged
+    services = organisation.services
+    organisation.add_token("prod-support-token", "support")
+    for number in range(PAGE + 1):
+        organisation.add_workflow(f"sync-{number:03}", "prod-support-token" if number else "prod-gone-token")
+    page = services.overview.workflows.page(after=None, seen_by=ALL)
+    first, second = page.rows[:2]
+    assert len(page.rows) == PAGE
+    assert isinstance(first, ListedWorkflow)
+    assert isinstance(second, ListedWorkflow)
+    assert [one.kind for one in first.stale] == [FindingKind.MISSING]
+    assert second.stale == ()
+    assert page.next == f"sync-{PAGE - 1:03}"
+    rest = services.overview.workflows.page(after=page.next, seen_by=ALL)
+    assert (len(rest.rows), rest.next) == (1, None)
