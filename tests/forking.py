@@ -34,10 +34,18 @@ sys.exit(status if status >= 0 else 128 - status)
 
 
 def start_command(
-    words: Sequence[str], streams: Sequence[int], *, environment: Mapping[str, str], folder: str
+    words: Sequence[str],
+    streams: Sequence[int],
+    *,
+    environment: Mapping[str, str],
+    folder: str,
+    begins_anew: bool = False,
 ) -> ForkServerProcess:
-    """`nightkey` with these words, in this environment alone; `streams` are its standard ones."""
-    given = list(words), dict(environment), folder, [_Stream(number) for number in streams]
+    """`nightkey` with these words, in this environment alone; `streams` are its standard ones.
+
+    `begins_anew`: not forked, where its environment says how it begins.
+    """
+    given = list(words), dict(environment), folder, [_Stream(number) for number in streams], begins_anew
     process = processes.Process(target=_run, args=given)
     process.start()
     return process
@@ -119,7 +127,9 @@ def _receive(sent: Any) -> int:
     return number
 
 
-def _run(words: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> None:
+def _run(
+    words: list[str], environment: dict[str, str], folder: str, streams: list[int], begins_anew: bool
+) -> None:
     """In the child: all that a new process would have of its own."""
     os.chdir(folder)
     os.environ.clear()
@@ -127,6 +137,8 @@ def _run(words: list[str], environment: dict[str, str], folder: str, streams: li
     for number, opened in enumerate(streams):
         os.dup2(opened, number)
         os.close(opened)
+    if begins_anew:
+        os.execve(sys.executable, [sys.executable, "-m", "worker.cli.main", *words], environment)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # for as long as the process lives
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # likewise
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115

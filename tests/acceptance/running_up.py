@@ -61,6 +61,7 @@ def run_up(nightkey: Nightkey, *words: str) -> Iterator[Up]:
             [nothing.fileno(), output.fileno(), output.fileno()],
             environment=nightkey.environment,
             folder=str(nightkey.home.parent),
+            begins_anew=nightkey.begins_anew,
         )
     try:
         yield Up(nightkey, process, log)
