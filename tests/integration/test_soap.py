@@ -620,7 +620,7 @@ def test_a_private_address_is_refused_wherever_it_is_named(orders, place, host):
         fields = {"endpoint": there}
     else:
         fields = {"wsdl": there}
-    message, cause = fail(orders, **fields, timeout=5)
+    message, cause = fail(orders, **fields, timeout=PATIENCE)
     if place == "redirect":  # whose host's name the service made
         assert message == (
             "HOST redirects to what cannot be called or read: use the final URL, and see outbound_private and "

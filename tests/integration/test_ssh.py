@@ -375,12 +375,14 @@ def test_input_that_is_large_or_not_read_holds_nothing_up(server: SshServer) -> 
 
 def test_the_deadline_is_for_all_of_it(server: SshServer) -> None:
     begun = time.monotonic()
-    outcome = act(server, "echo a", "sleep 600", timeout=0.7)
-    assert (outcome.failure, outcome.cause) == (
-        f"command 1: 127.0.0.1:{server.port} did not answer in 0.7 seconds", Cause.OUTAGE
-    )  # fmt: skip
+    for seconds in (0.7, 5, 60):  # long enough for the first command, however busy the machine is
+        outcome = act(server, "echo a", "sleep 600", timeout=seconds)
+        if "command 1: " in outcome.failure:
+            break
+    said = f"command 1: 127.0.0.1:{server.port} did not answer in {seconds:g} seconds"
+    assert (outcome.failure, outcome.cause) == (said, Cause.OUTAGE)
     assert act(server, "sleep 600", given={"seconds": 0.5}).cause is Cause.OUTAGE
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-quiet\r\n"])
