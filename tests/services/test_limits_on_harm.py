@@ -485,7 +485,7 @@ def test_as_many_failures_among_many_more_successes_stop_no_night(tmp_path: Path
 # Spread
 
 
-def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_after_a_restart(
+def test_hundreds_of_items_of_one_minute_fall_due_apart_and_at_the_same_times_after_a_restart(
     on_file: Staged, clock: Any
 ) -> None:
     organisation, _ = on_file
@@ -494,8 +494,8 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
     )
     made: dict[str, datetime] = {}
     with organisation.services.database.write() as connection:
-        for number in range(1000):
-            clock.advance(timedelta(milliseconds=60))
+        for number in range(300):
+            clock.advance(timedelta(milliseconds=200))
             created = organisation.services.vault.create(
                 connection, name=f"prod-site{number}-password", value=Secret(f"a-value-{number}"), owner_ids=(),
                 policy=policy, actor="test",
@@ -506,7 +506,7 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
     earlier = {item_id: made[item_id] - 14 * DAY - due[item_id] for item_id in due}
     assert min(earlier.values()) >= timedelta(0)
     assert max(earlier.values()) <= 4 * DAY
-    assert len(set(due.values())) == 1000
+    assert len(set(due.values())) == 300
     assert max(due.values()) - min(due.values()) > 3 * DAY
     with reopen(organisation, night_cap=7, time_zone="Europe/Berlin"):
         assert _due_times(organisation) == due
