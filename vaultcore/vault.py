@@ -28,7 +28,7 @@ from vaultcore.rows import derived_columns, item_from_row, owners_of, select_ite
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
-from vaultcore.twins import copies_of, record_principals
+from vaultcore.twins import copies_of, record_accounts
 from vaultcore.versions import Versions
 
 ROTATOR_NODE = "rotator"
@@ -67,10 +67,10 @@ class Vault:
         owner_ids: Collection[str] = (),
         expires_at: datetime | None = None,
         policy: Policy,
-        principals: Collection[str] = (),
+        accounts: Collection[str] = (),
         actor: str,
     ) -> Created:
-        """A new item with its first version, current at once. Enrolling an item never rotates it. `principals`
+        """A new item with its first version, current at once. Enrolling an item never rotates it. `accounts`
         are what its rotator changes on the other side, where that can be told.
 
         Without `expires_at` the policy's lifetime gives one. `api-key:` items take no value: the
@@ -99,7 +99,7 @@ class Vault:
         self._insert_first(connection, item_id, kind, first, expires_at, now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
-        record_principals(connection, item_id, principals)
+        record_accounts(connection, item_id, accounts)
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
@@ -159,7 +159,7 @@ class Vault:
         expires_at: datetime | Unchanged | None = UNCHANGED,
         owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
-        principals: Collection[str] | Unchanged = UNCHANGED,
+        accounts: Collection[str] | Unchanged = UNCHANGED,
         beside_pending: bool = False,
         actor: str,
     ) -> Item:
@@ -189,8 +189,8 @@ class Vault:
         held = value is None and policy is None
         self._write(connection, item, new, expiry, now, owned=owned, renewed=value is not None, held=held)
         self._record_uses(connection, item, new, now)
-        if not isinstance(principals, Unchanged):
-            record_principals(connection, item.id, principals)
+        if not isinstance(accounts, Unchanged):
+            record_accounts(connection, item.id, accounts)
         changed = self.get(connection, item.id)
         self._note(
             connection,
@@ -317,7 +317,7 @@ class Vault:
             )
         self._references.forget(connection, item.id)
         self._references.unlink(connection, item.id)
-        record_principals(connection, item.id, ())
+        record_accounts(connection, item.id, ())
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
         self._set_owners(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))

@@ -18,7 +18,8 @@ from vaultcore.errors import NightkeyError
 from vaultcore.model import Policy
 from vaultcore.row_macs import LABEL, RowMacs, name_in_digest
 from vaultcore.rows import policy_to_json
-from vaultcore.tables import UtcDateTime, deployment, items, owners
+from vaultcore.tables import UtcDateTime, deployment, item_accounts, items, owners
+from vaultcore.twins import accounts_of
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.domain.reasons import Code
@@ -36,7 +37,7 @@ ITEM = "vlt_01k0000000000000000000000a"
 TONIGHT = "replaces it in this night"
 SAID = "verify: the service answered 502"
 OURS, THEIRS, UNSIGNED = "rot_1", "rot_2", "rot_3"
-SIGNED_THEN = ("deployment", "items", "owners", "rotations", "comparisons", "item_principals")
+SIGNED_THEN = ("deployment", "items", "owners", "rotations", "comparisons", "item_accounts")
 
 
 def old(table: Table, **texts: Any) -> Table:
@@ -143,6 +144,18 @@ def test_each_sentence_of_a_rotation_becomes_its_code_and_its_row_stays_ours(vau
         Code.FAILED,
     }
     assert vault.initialise() == []
+
+
+def test_an_account_that_was_signed_under_its_name_of_before_is_ours(vault: Vault) -> None:
+    vault.put(item_accounts, {"item_id": ITEM, "name": "db.example.org:5432 role orders"})
+    vault.initialise()
+    assert vault.wrong() == []
+    database = Database(vault.settings.database)
+    with database.write() as connection:
+        assert accounts_of(connection, ITEM) == {"db.example.org:5432 role orders"}
+        connection.execute(update(item_accounts).values(name="db.example.org:5432 role x"))
+    database.dispose()
+    assert vault.wrong() == [f"item_accounts {ITEM} db.example.org:5432 role x"]
 
 
 def test_a_rotation_of_an_owners_is_one_still(vault: Vault) -> None:

@@ -399,7 +399,7 @@ WORDED: list[tuple[Reason, str]] = [
         ),
     ),
     (
-        Reason.of(Code.SAME_PRINCIPAL, items=("prod-a",), principal="user x"),
+        Reason.of(Code.SAME_ACCOUNT, items=("prod-a",), account="user x"),
         (
             "it changes user x, as does prod-a: when one of them is replaced the other stops working. "
             "Let workflows name one of them and delete the other, or declare which is the copy"

@@ -115,11 +115,11 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Let a principal in no more, at once; or only by one of its tokens."""
-    accounts = open_services().principals
+    principals = open_services().principals
     if token is None:
-        _show(accounts.revoke(name, actor=who()), json=json)
+        _show(principals.revoke(name, actor=who()), json=json)
         return
-    item = accounts.revoke_token(name, token, actor=who())
+    item = principals.revoke_token(name, token, actor=who())
     if json:
         print_json({"principal": name, "token": item.name, "revoked": True})
     else:

@@ -169,7 +169,7 @@ class Code(StrEnum):
     NO_VALUE = "no-value"
     MISFIT = "misfit"
     SAME_VALUE = "same-value"
-    SAME_PRINCIPAL = "same-principal"
+    SAME_ACCOUNT = "same-account"
     COPY_IS_OLD = "copy-is-old"
     COPY_DIFFERS = "copy-differs"
     AFTER_RESTORE = "after-restore"

@@ -107,7 +107,7 @@ class TellsEnds(Protocol):
 class Names(Protocol):
     """What a rotator may have beside the rest: it names what there is one of on the other side."""
 
-    def principals(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
+    def accounts(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
         """What it changes at its target, where that has room for one credential alone, such as
         `role orders`: another item of that name is dead once this one is rotated. Nothing: it cannot be told.
         """
@@ -131,7 +131,7 @@ class Rotator(Protocol):
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `list_outside`, see `Lists`; `read_end`, see `TellsEnds`;
-    `principals`, see `Names`; `explain_first`, see `Foresees`.
+    `accounts`, see `Names`; `explain_first`, see `Foresees`.
     """
 
     Settings: ClassVar[type[Settings]]

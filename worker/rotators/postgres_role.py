@@ -109,7 +109,7 @@ class PostgresRoleRotator:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
-    def principals(self, settings: base.Settings) -> Sequence[str]:
+    def accounts(self, settings: base.Settings) -> Sequence[str]:
         return [f"role {role}" for role in _read(settings).roles]
 
     def create(self, job: base.Job) -> base.Candidate:

@@ -123,7 +123,7 @@ class SshPasswordRotator:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
-    def principals(self, settings: base.Settings) -> Sequence[str]:
+    def accounts(self, settings: base.Settings) -> Sequence[str]:
         return [f"user {_read(settings).username}"]
 
     def create(self, job: base.Job) -> base.Candidate:

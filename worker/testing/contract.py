@@ -232,7 +232,7 @@ class RotatorContract:
 
     def test_what_it_names_is_the_same_for_the_same_settings(self) -> None:
         with self.stage() as stage:
-            name = getattr(stage.rotator, "principals", None)
+            name = getattr(stage.rotator, "accounts", None)
             if name is None:
                 return  # what it changes cannot be told
             names = list(name(stage.job().settings))
