@@ -72,7 +72,7 @@ def test_a_mail_is_taken_and_a_test_of_the_node_sends_none(server: PostfixServer
     before = server.discarded()
     assert act(server, tests=True).failure is None
     assert act(server).output == {"accepted": 1, "refused": []}
-    assert server.settled() == before + 1
+    assert server.count_taken() == before + 1
 
 
 @pytest.mark.parametrize("tests", [True, False])

@@ -30,7 +30,7 @@ from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.tables import comparisons, rotations
+from worker.rows.tables import comparisons, restorations, rotations
 from worker.wording import say, say_each
 
 ITEM = "vlt_01k0000000000000000000000a"
@@ -146,7 +146,13 @@ def test_each_sentence_of_a_rotation_becomes_its_code_and_its_row_stays_ours(vau
     assert vault.initialise() == []
 
 
-def test_an_account_that_was_signed_under_its_name_of_before_is_ours(vault: Vault) -> None:
+def test_what_was_signed_under_a_name_of_before_is_ours(vault: Vault) -> None:
+    now = vault.clock()
+    resolved = {"item_id": ITEM, "restoration_id": "rst_1", "result": "agrees", "next_at": now, "detail": "-",
+                "resolved_at": now, "resolved_by": "ann"}  # fmt: skip
+    restoration = {"id": "rst_1", "how": "restored", "at": now, "seq": 1, "by": "ann"}
+    vault.put(restorations, restoration)
+    vault.put(comparisons, resolved, detail=Text())
     vault.put(item_accounts, {"item_id": ITEM, "name": "db.example.org:5432 role orders"})
     vault.initialise()
     assert vault.wrong() == []

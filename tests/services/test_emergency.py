@@ -203,7 +203,7 @@ KEY = "api-key:partner-portal"
 OWN = ("prod-a-api-token", "prod-b-api-token", "prod-c-api-token")
 
 
-def settle(staged: Staged) -> Staged:
+def enrol(staged: Staged) -> Staged:
     """Three tokens of `support`, one that only its owner replaces, and one of somebody else."""
     organisation, service = staged
     organisation.add_owner("network")
@@ -216,12 +216,12 @@ def settle(staged: Staged) -> Staged:
 
 @pytest.fixture
 def left(staged: Staged) -> Staged:
-    return settle(staged)
+    return enrol(staged)
 
 
 @pytest.fixture
 def leaving(on_file: Staged) -> Staged:
-    return settle(on_file)
+    return enrol(on_file)
 
 
 def leave(organisation: Organisation, *, most: int = 99, emergency: bool = False) -> Departure:

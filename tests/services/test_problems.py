@@ -259,12 +259,12 @@ def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, cl
     clock.advance(timedelta(hours=4))
     result = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert [one.kind for one in result.problems] == [ProblemKind.DUE_AGAIN]
-    standing = organisation.services.overview.status.read()
-    assert standing.last_night is not None
-    assert standing.by_hand is not None
-    assert (standing.last_night.slot, standing.last_night.outcome) == (slot, "failed")
-    assert standing.by_hand.slot == clock()
-    assert standing.problems[0].kind is ProblemKind.NIGHT_FAILED
+    status = organisation.services.overview.status.read()
+    assert status.last_night is not None
+    assert status.by_hand is not None
+    assert (status.last_night.slot, status.last_night.outcome) == (slot, "failed")
+    assert status.by_hand.slot == clock()
+    assert status.problems[0].kind is ProblemKind.NIGHT_FAILED
     told = [notice.kind for notice in organisation.notices() if notice.owner == "operators"]
     assert told.count("night-failed") == 1, "they know of it"
 

@@ -65,7 +65,7 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 
 def stands(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     with organisation.services.database.read() as connection:
-        found = organisation.services.rotation.proofs.standings(
+        found = organisation.services.rotation.proofs.consumer_proofs(
             connection, get_rotation(organisation, rotation.id)
         )
     return {one.consumer.name: one.proof for one in found}
@@ -280,8 +280,8 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     running = organisation.services.runs.runs
     outcomes = [running.execute(run_id, actor="schedule") for run_id in running.open_due()]
     first = next(one for one in outcomes if one is not None)
-    settled = organisation.services.night.inline_night.recheck(first.used, lambda _: None)
-    assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
+    resolved = organisation.services.night.inline_night.recheck(first.used, lambda _: None)
+    assert [one.state for one in resolved] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
     ended = get_rotation(organisation, rotation.id)
     assert ended.last_cause == "rejected"
     assert (

@@ -41,15 +41,15 @@ def differing(staged: Staged, clock: Any, tmp_path: Path) -> Staged:
 
 
 def agree(organisation: Organisation, clock: Any) -> dict[str, Any]:
-    return {"settled_at": clock(), "result": Result.AGREES.value}
+    return {"resolved_at": clock(), "result": Result.AGREES.value}
 
 
-def test_who_settles_a_comparison_in_the_database_has_nothing_rotated(differing: Staged, clock: Any) -> None:
+def test_who_resolves_a_comparison_in_the_database_has_nothing_rotated(differing: Staged, clock: Any) -> None:
     organisation, service = differing
     services, item_id = organisation.services, organisation.item(TOKEN).id
     asked = service.calls("POST"), service.calls("DELETE")
     row = find(services, comparisons, item_id)
-    for values in ({"settled_at": clock()}, agree(organisation, clock)):
+    for values in ({"resolved_at": clock()}, agree(organisation, clock)):
         write(services, comparisons, row, **values)
         with pytest.raises(TamperedError, match=f"accept-row comparisons {item_id}"):
             begin_by_hand(organisation, TOKEN)
@@ -89,7 +89,7 @@ def test_a_rotation_that_is_open_stops_at_an_edited_comparison(
 def test_a_comparison_that_is_made_again_makes_no_edited_row_ours(differing: Staged, clock: Any) -> None:
     organisation, _ = differing
     services, item_id = organisation.services, organisation.item(TOKEN).id
-    write(services, comparisons, find(services, comparisons, item_id), settled_by="user:eve")
+    write(services, comparisons, find(services, comparisons, item_id), resolved_by="user:eve")
     clock.advance(timedelta(days=1))
     services.rotation.comparison.compare_due()
     services.rotation.comparison.compare_now(None)

@@ -82,9 +82,9 @@ def messages(organisation: Organisation, rotation_id: str) -> str:
         return " ".join(row.message for row in steps_of(connection, rotation_id))
 
 
-def standings(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:
+def consumer_proofs(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:
     with organisation.services.database.read() as connection:
-        return organisation.services.rotation.proofs.standings(connection, rotation)
+        return organisation.services.rotation.proofs.consumer_proofs(connection, rotation)
 
 
 def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged: Staged, clock: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert "unproven, since no made-up value was refused: ticket-sync/call" in said
     assert "passed: none; unproven, since no made-up value was refused: ticket-sync " in f"{said} "
     organisation.services.runs.runs.start("ticket-sync", actor="test")
-    (ran, check) = standings(organisation, rotation)
+    (ran, check) = consumer_proofs(organisation, rotation)
     assert (ran.proof, check.check) == (Proof.UNPROVEN, True)
     assert say(ran.why) == "ticket-sync ran well with version 2, as it may with any value"
 

@@ -40,12 +40,14 @@ def list_all(*, json: Json = False) -> None:
 def show(rotation_id: RotationId, *, json: Json = False) -> None:
     """Show a rotation with each of its steps, its consumers, what it waits for, and what you can do."""
     found = open_services().rotation.decisions.view(rotation_id)
-    rotation, standings = found.rotation, found.standings
+    rotation, consumer_proofs = found.rotation, found.consumer_proofs
     steps = [
         {"at": row.at, "step": row.step, "result": row.result, "cause": row.cause, "message": row.message}
         for row in found.steps
     ]
-    consumers = [describe_consumer(standing) for standing in standings if not standing.check]
+    consumers = [
+        describe_consumer(consumer_proof) for consumer_proof in consumer_proofs if not consumer_proof.check
+    ]
     if json:
         choices = [vars(one) for one in found.choices]
         print_json(describe_rotation(rotation) | {"steps": steps, "consumers": consumers, "choices": choices})

@@ -47,7 +47,7 @@ DIFFERS = frozenset(
 OWNERS_LOOK = frozenset({Result.NOT_ASKED, Result.UNLISTED})
 """Nothing stands in the way of a rotation, and yet a finding: part of the question was asked of nobody."""
 
-SETTLED = OWNERS_LOOK | {Result.AGREES, Result.HERE_ALONE}
+RESOLVED = OWNERS_LOOK | {Result.AGREES, Result.HERE_ALONE}
 """Nothing stands in the way of a rotation."""
 
 

@@ -13,7 +13,7 @@ from worker.rotators.http_pending import ask
 from worker.rotators.http_progress import Progress, judge_progress
 from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
 from worker.rotators.http_requests import check_good, settings_of
-from worker.rotators.http_search import Found, choose_sweepable, doubt_filter, find_ours
+from worker.rotators.http_search import Found, choose_leftovers, doubt_filter, find_ours
 from worker.rotators.http_settings import ID
 
 
@@ -201,7 +201,7 @@ def may_be_unseen(job: base.Job) -> bool:
     return job.unanswered or (job.new is None and settings_of(job).find is not None)
 
 
-def sweep(job: base.Job) -> str:
+def revoke_leftovers(job: base.Job) -> str:
     """Revokes what bears this rotation's label and is not the new credential: requests that were given up,
     and took effect all the same.
     """
@@ -222,8 +222,8 @@ def sweep(job: base.Job) -> str:
             f"{late.doubt}: look there for {job.label}, and revoke it if it is not the new one",
             cause=Cause.MISTAKE,
         )
-    swept = f"; revoked, too, what else bears its label ({len(late_ids)})" if late_ids else ""
-    return swept + say_doubt(job, late)
+    revoked = f"; revoked, too, what else bears its label ({len(late_ids)})" if late_ids else ""
+    return revoked + say_doubt(job, late)
 
 
 def revoke_found(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
@@ -261,7 +261,7 @@ def _find_late(job: base.Job, new: Secret) -> Found:
         return Found(ids=frozenset(), doubt=found.doubt or unseen)
     kept = told_id(job.new_external) or learn_id(job, new) or "unknown"
     if kept in found.ids:
-        return choose_sweepable(job, found, {kept})
+        return choose_leftovers(job, found, {kept})
     if found.doubt is not None:
         return Found(ids=frozenset(), doubt=found.doubt)
     raise TargetError(

@@ -135,7 +135,7 @@ class SshKeyRotator:
                 added = _edit(session, job, add)
                 if added or _read(job.settings).admin is not None:
                     self._keep_old(session, job)
-                _find_file(session, job).settle()
+                _find_file(session, job).drop_kept()
         except TargetError as error:
             if error.cause is not Cause.REJECTED or not self._is_accepted(job, job.new):
                 raise
@@ -172,7 +172,7 @@ class SshKeyRotator:
 
         with _open_for_writing(job, job.new) as session:
             dropped = _edit(session, job, drop)
-            _find_file(session, job).settle()
+            _find_file(session, job).drop_kept()
         self._expect_refusal(job, job.old, "revoke: the host still lets the old key in")
         return f"its line was {'removed' if dropped else 'gone already'}, and the host refuses the old key"
 
@@ -181,7 +181,7 @@ class SshKeyRotator:
             return "nothing was installed"
         with _open_for_writing(job, job.old) as session:
             dropped = _take_back(session, job)
-            _find_file(session, job).settle()
+            _find_file(session, job).drop_kept()
         self._expect_refusal(job, job.new, "undo: the host still lets the new key in")
         return f"its line was {'removed' if dropped else 'not there'}, and the host refuses the new key"
 

@@ -188,7 +188,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.comparisons,
             item=ours.comparisons.c.item_id,
             name=_name_of(ours.comparisons.c.item_id),
-            over="settled_at",
+            over="resolved_at",
         ),
         _Check(
             table=ours.notices,

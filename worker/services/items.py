@@ -186,7 +186,7 @@ class Items:
         )
 
     def delete(self, name: str, *, actor: str) -> Item:
-        """The item and every value of it are gone, and what was found of it is settled. Refused while anything
+        """The item and every value of it are gone, and what was found of it is resolved. Refused while anything
         uses it, or a rotation of it is open.
         """
         with self._database.write() as connection:

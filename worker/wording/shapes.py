@@ -39,11 +39,11 @@ def describe_rotation(rotation: Rotation) -> dict[str, Any]:
     }
 
 
-def describe_consumer(standing: ConsumerProof) -> dict[str, Any]:
+def describe_consumer(consumer_proof: ConsumerProof) -> dict[str, Any]:
     """How a consumer stands towards the new value."""
     return {
-        "workflow": standing.name,
-        "state": standing.proof,
-        "why": say(standing.why),
-        "next_run_at": standing.consumer and standing.consumer.next_run_at,
+        "workflow": consumer_proof.name,
+        "state": consumer_proof.proof,
+        "why": say(consumer_proof.why),
+        "next_run_at": consumer_proof.consumer and consumer_proof.consumer.next_run_at,
     }

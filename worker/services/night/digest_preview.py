@@ -64,7 +64,7 @@ class DigestPreview:
             hearer = self._recipients.find_hearer(connection, owner.id)
             tonight = _find_tonight(seen, mine)
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
-            _resolve_settled(connection, mine, found_again, night)
+            _resolve_unseen(connection, mine, found_again, night)
             data = self._digests.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)
 
@@ -80,7 +80,7 @@ class _Undone(Exception):  # noqa: N818  # it is no error
     """Ends a transaction."""
 
 
-def _resolve_settled(
+def _resolve_unseen(
     connection: Connection, mine: set[str], seen: set[tuple[str, str]], night: datetime
 ) -> None:
     """What is open of these items, and would not be found again."""

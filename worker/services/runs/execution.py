@@ -117,7 +117,7 @@ class Execution:
             seconds=left.total_seconds(),
             clock=self._clock,
         )
-        return self._settle(run, resolved, ended, others)
+        return self._conclude(run, resolved, ended, others)
 
     def give_up(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved, why: str) -> RunOutcome:
         """A run that waited cannot go on: it has failed."""
@@ -162,9 +162,9 @@ class Execution:
             seconds=seconds,
             clock=self._clock,
         )
-        return self._settle(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
+        return self._conclude(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
 
-    def _settle(
+    def _conclude(
         self, run: UnderWay, resolved: Resolved, ended: Ended | Paused, others: "_Others"
     ) -> RunOutcome:
         begun = tuple(others.begun)

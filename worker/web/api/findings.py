@@ -17,7 +17,7 @@ WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):
-    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which settles it."""
+    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which resolves it."""
 
     id: str
     kind: str

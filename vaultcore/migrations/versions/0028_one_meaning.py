@@ -1,4 +1,7 @@
-"""Accounts at target systems are no principals: those ask us. The digests of rows keep the name of before."""
+"""Accounts at target systems are no principals: those ask us. A comparison is resolved, as a finding is.
+
+The digests of rows keep the names of before.
+"""
 
 import json
 
@@ -25,6 +28,8 @@ def upgrade() -> None:
     op.execute(accounts.insert().from_select(_KEPT, sa.select(*before.columns)))
     op.drop_table("item_principals")
     op.create_index("ix_item_accounts_name", "item_accounts", ["name"])
+    for name in ("at", "by"):
+        op.execute(f"ALTER TABLE comparisons RENAME COLUMN settled_{name} TO resolved_{name}")
     _rename_in_findings()
 
 
