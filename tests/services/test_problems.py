@@ -13,7 +13,7 @@ from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
 from worker.domain.problems import Problem, ProblemKind
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
@@ -237,9 +237,9 @@ def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by
     organisation, _ = staged
     living = organisation.services.upkeep.signs_of_life
     assert problems(organisation) == [], "nobody was ever here: the nights may be begun by hand"
-    renew = living.begin(Kind.BEAT)
+    renew = living.begin(PulseKind.BEAT)
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
-    living.begin(Kind.WORKER)
+    living.begin(PulseKind.WORKER)
     assert problems(organisation) == []
     clock.advance(timedelta(minutes=10))
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NOBODY_WORKS]

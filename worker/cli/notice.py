@@ -17,13 +17,13 @@ from worker.rows.notices import Notice
 app = Commands(no_args_is_help=True, help="What owners were told.")
 
 
-class Form(StrEnum):
+class LetterForm(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     HTML = "html"
 
 
-FormOption = Annotated[Form, typer.Option("--format", help="As plain text, Markdown or HTML.")]
+FormOption = Annotated[LetterForm, typer.Option("--format", help="As plain text, Markdown or HTML.")]
 
 
 @app.command("list")
@@ -44,7 +44,7 @@ def list_notices(
 
 
 @app.command()
-def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False) -> None:
+def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
     """Show a notice, and what came of it at each recipient of its routes."""
     notice = open_services().views.get_notice(notice_id)
     if json:
@@ -66,7 +66,7 @@ def preview(
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Of the night at that time; default: the next.")
     ] = None,
-    form: FormOption = Form.TEXT,
+    form: FormOption = LetterForm.TEXT,
     json: Json = False,
 ) -> None:
     """Show the digest that an owner would read after tonight; nothing is written or sent."""
@@ -133,9 +133,9 @@ def describe(notice: Notice) -> dict[str, Any]:
     return vars(notice) | {"deliveries": [vars(one) for one in notice.deliveries]}
 
 
-def _render(markdown: str, form: Form) -> str:
+def _render(markdown: str, form: LetterForm) -> str:
     from worker.delivery.formats import to_html, to_text  # noqa: PLC0415  # only where a body is shown
 
-    if form is Form.HTML:
+    if form is LetterForm.HTML:
         return to_html(markdown)
-    return markdown if form is Form.MARKDOWN else to_text(markdown)
+    return markdown if form is LetterForm.MARKDOWN else to_text(markdown)

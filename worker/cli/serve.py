@@ -100,9 +100,9 @@ def _serve(
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     from worker.web.app import build_app  # noqa: PLC0415  # an extra
-    from worker.web.serving import Server  # noqa: PLC0415  # an extra
+    from worker.web.serving import WebServer  # noqa: PLC0415  # an extra
 
-    server = Server(build_app(services), tell=tell, tick=tick)
+    server = WebServer(build_app(services), tell=tell, tick=tick)
     server.listen_to_signals()
     server.run(sockets=[listener])
     services.close()

@@ -18,7 +18,7 @@ from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 
 
-class Settings(BaseModel):
+class RotatorSettings(BaseModel):
     """The base of a rotator's settings: unknown ones are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +42,7 @@ class Job:
 
     label: str
     item: str
-    settings: Settings
+    settings: RotatorSettings
     old: Secret | None
     new: Secret | None
     old_external: Mapping[str, Any]
@@ -89,7 +89,7 @@ class Lists(Protocol):
         """
 
 
-def asks_nobody(rotator: "Rotator", settings: Settings) -> bool:
+def asks_nobody(rotator: "Rotator", settings: RotatorSettings) -> bool:
     """Whether no other side could say that a value is accepted."""
     ask = getattr(rotator, "asks_nobody", None)
     return bool(ask(settings) if callable(ask) else ask)
@@ -134,7 +134,7 @@ class Rotator(Protocol):
     `accounts`, see `Names`; `explain_first`, see `Foresees`.
     """
 
-    Settings: ClassVar[type[Settings]]
+    Settings: ClassVar[type[RotatorSettings]]
     kind: ClassVar[Kind]
     """Which items it is for."""
     issues: ClassVar[bool]

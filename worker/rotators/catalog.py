@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
 from vaultcore.model import Mode, Policy
 from worker.domain.policies import show_name
-from worker.rotators.base import Rotator, Settings, asks_nobody
+from worker.rotators.base import Rotator, RotatorSettings, asks_nobody
 
 GROUP = "nightkey.rotators"
 ACCOUNT_MAX = 600
@@ -51,7 +51,7 @@ def load_rotator(name: str) -> Rotator:
     return find_rotator(name)
 
 
-def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
+def parse_settings(name: str, given: Mapping[str, Any]) -> RotatorSettings:
     """The settings, checked; the error names the rotator and the field, never what was given."""
     try:
         return load_rotator(name).Settings.model_validate(dict(given))

@@ -80,7 +80,7 @@ class HttpRotator:
     the page that is asked for, `rotation.cursor`. In a URL these three are percent-encoded.
     """
 
-    Settings: ClassVar[type[base.Settings]] = HttpSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = HttpSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
@@ -114,16 +114,16 @@ class HttpRotator:
         "inventory_gone": "revoked",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:
+    def overlaps(self, settings: base.RotatorSettings) -> bool:
         return settings.overlaps if isinstance(settings, HttpSettings) else True
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         """The host that issues, as its URL has it; None where a template decides."""
         url = HttpSettings.model_validate(settings.model_dump()).issue.url
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         return None if "{" in netloc else netloc.lower() or None
 
-    def explain_first(self, settings: base.Settings) -> str | None:
+    def explain_first(self, settings: base.RotatorSettings) -> str | None:
         """By its id alone, which only `verify_id` would tell of a value that was not issued here."""
         of_it = HttpSettings.model_validate(settings.model_dump())
         if of_it.verify_id is not None or not of_it.revoke.reads(ID):

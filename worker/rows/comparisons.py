@@ -25,7 +25,7 @@ from vaultcore.mac_writing import update_apart
 from vaultcore.paging import walk_pages
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
-from worker.domain.drift import DIFFERS, RESOLVED, Judged, Result
+from worker.domain.drift import DIFFERS, RESOLVED, Judgement, Result
 from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
 
@@ -124,7 +124,9 @@ def find(connection: Connection, item_id: str) -> StoredComparison | None:
     return StoredComparison(**_columns(row))
 
 
-def record(connection: Connection, item_id: str, judged: Judged, *, now: datetime, next_at: datetime) -> None:
+def record(
+    connection: Connection, item_id: str, judged: Judgement, *, now: datetime, next_at: datetime
+) -> None:
     """What came of a comparison; a person who has resolved it meanwhile has the last word.
 
     One that none of us wrote so takes it too, and resolves nothing: whoever asks for it is refused.

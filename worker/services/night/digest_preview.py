@@ -11,7 +11,7 @@ from vaultcore.database import Database
 from vaultcore.owners import Owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.notices import Message, TonightLine
-from worker.domain.plan import Action
+from worker.domain.plan import PlannedAction
 from worker.rows import findings as finding_rows
 from worker.rows.owners import find_heard_of
 from worker.services.night.nights import Nights, Preview
@@ -19,7 +19,7 @@ from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
 from worker.services.notices.recipients import Recipients
 
-_DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
+_DOES = {PlannedAction.ROTATE: "replaces it", PlannedAction.REQUEST: "asks for an approval to replace it"}
 
 
 class TrialWriter(Protocol):

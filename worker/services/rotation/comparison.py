@@ -16,7 +16,7 @@ from vaultcore.errors import NotFoundError, RefusedError, TamperedError, Unreada
 from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
-from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Judged, Result
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Judgement, Result
 from worker.domain.findings import FindingKind, find_of_item
 from worker.domain.reasons import Code, Reason
 from worker.rows import comparisons as comparison_rows
@@ -122,7 +122,9 @@ class Comparison:
             problem = str(error)
         if problem:
             name = item_id if item is None else item.name
-            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=Reason.failed(problem)))
+            return self._record(
+                item_id, name, Judgement(result=Result.CANNOT_ASK, detail=Reason.failed(problem))
+            )
         if item is None:
             with self._database.write() as connection:
                 comparison_rows.forget(connection, item_id)
@@ -180,7 +182,7 @@ class Comparison:
 
     # Inside
 
-    def _record(self, item_id: str, name: str, judged: Judged) -> Compared:
+    def _record(self, item_id: str, name: str, judged: Judgement) -> Compared:
         now = self._clock()
         with self._database.write() as connection:
             again = _LATER if judged.result in DIFFERS else _AGAIN
@@ -191,7 +193,7 @@ class Comparison:
                 finding_rows.resolve(connection, FindingKind.DRIFTED, item_id, now)
         return Compared(item_id=item_id, item=name, result=judged.result, detail=judged.detail)
 
-    def _tell(self, connection: Connection, item_id: str, name: str, judged: Judged) -> None:
+    def _tell(self, connection: Connection, item_id: str, name: str, judged: Judgement) -> None:
         """A finding that stays until it agrees or a person accepts it; owners hear at once of a difference."""
         now = self._clock()
         command = f"nightkey reconcile accept {quote_word(name)}"

@@ -78,7 +78,7 @@ class UnderWay:
         return self.overrides is not None
 
 
-class Execution:
+class RunExecution:
     def __init__(
         self,
         *,
@@ -314,7 +314,7 @@ class Execution:
 class _Others:
     """What a run may start. `begun` are the runs that it, and those within it, have opened."""
 
-    def __init__(self, execution: Execution, subworkflows: Subworkflows, run: UnderWay) -> None:
+    def __init__(self, execution: RunExecution, subworkflows: Subworkflows, run: UnderWay) -> None:
         self._execution = execution
         self._subworkflows = subworkflows
         self._run = run

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from vaultcore.access import Action, Principal, may, may_ever
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.wording.times import count, say_clock, say_distance, say_utc
 
 CONSOLE: Final = "/console"
@@ -146,7 +146,7 @@ _TITLES: Final[Mapping[int, str]] = {
 }
 
 
-def show_problem(request: Request, problem: Problem) -> Response:
+def show_problem(request: Request, problem: HttpProblem) -> Response:
     """A page that says why there is no other."""
     title = _TITLES.get(problem.status, "Something failed")
     message = problem.message[:1].upper() + problem.message[1:]
