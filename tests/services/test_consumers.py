@@ -227,7 +227,7 @@ def test_what_who_leaves_could_read_is_taken_away_all_the_same(on_file: Staged, 
         position = found[0].position
         drive_on(organisation, clock)
     (left,) = [one for one in leaving.read(begun.id).items if one.item == TOKEN]
-    assert (left.fate, "nothing here can hand out the new value" in left.why) == (Fate.REPLACED, True)
+    assert (left.fate, "nothing here can hand out the new value" in say(left.why)) == (Fate.REPLACED, True)
     assert not on_file[1].is_live(old)
 
 

@@ -297,7 +297,7 @@ def test_what_a_full_night_leaves_says_so_and_what_would_lapse_is_taken_all_the_
     with stage(tmp_path, IN_THE_FOLDER, clock, night_cap=1) as (organisation, _):
         for name, days in (("prod-crm-a", 1.2), ("prod-crm-b", 1.8), ("prod-crm-c", 8)):
             _add_secret(organisation, name, days=days)
-        wait = (PlannedAction.WAIT, "tonight's 1 rotations are taken: another night")
+        wait = (PlannedAction.WAIT, "tonight's 1 rotation is taken: another night")
         assert _decisions(organisation)["prod-crm-c"] == wait
         assert {rotation.item for rotation in organisation.night()} == {"prod-crm-a", "prod-crm-b"}
 
@@ -312,7 +312,7 @@ def test_of_one_target_only_so_many_are_taken_in_a_night(tmp_path: Path, clock: 
             ("prod-site-b", 12, None),
         ):
             _add_secret(organisation, name, days=days, target=target)
-        says = "tonight's 1 rotations at crm are taken: another night"
+        says = "tonight's 1 rotation at crm is taken: another night"
         assert _decisions(organisation)["prod-crm-b"] == (PlannedAction.WAIT, says)
         taken = {rotation.item for rotation in organisation.night()}
         assert taken == {"prod-crm-a", "prod-billing-a", "prod-site-a", "prod-site-b"}

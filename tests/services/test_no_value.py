@@ -404,14 +404,17 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     item = give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
     assert left.fate is Fate.BY_HAND, "it may be the very value that they knew"
-    assert left.why == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
+    assert (
+        say(left.why)
+        == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
+    )
     assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
     services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
     read = services.rotation.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
     moves.destroy(item.id, 1)
     read = services.rotation.offboarding.finish(departure.id)
-    assert (read.items[0].fate, read.items[0].why) == (Fate.REPLACED, "by version 2")
+    assert (read.items[0].fate, say(read.items[0].why)) == (Fate.REPLACED, "by version 2")
     assert read.finished_at is not None
 
 
@@ -434,7 +437,7 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
     departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
-    assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
+    assert (left.fate, say(left.why).rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
 
 
 # What is stored

@@ -129,7 +129,7 @@ def test_a_night_and_a_mended_workflow_look_again_at_what_waits_for_a_check(stag
         assert organisation.rotations()[0].next_at == clock()
         organisation.drive()
     again = organisation.rotations()[0]
-    assert (again.id, again.shown_by) == (rotation.id, "node test of ticket-sync/call")
+    assert (again.id, again.shown_by) == (rotation.id, "node-test ticket-sync/call")
 
 
 def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_ends(
@@ -180,7 +180,7 @@ def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
     organisation.add_workflow("ticket-sync", TOKEN, path=SEEING)
     service.script = take_everything
     rotation = rotate(organisation, clock)
-    assert rotation.shown_by == "node test of ticket-sync/call"
+    assert rotation.shown_by == "node-test ticket-sync/call"
     assert pass_the_overlap(organisation, clock).state is State.RETIRING  # its refusal cannot be shown there
     assert not service.is_live(old)
 

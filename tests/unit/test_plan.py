@@ -209,9 +209,9 @@ def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, d
 @pytest.mark.parametrize(
     ("due", "room", "action", "why"),
     [
-        (item(), FULL, PlannedAction.WAIT, "tonight's 1 rotations are taken: another night"),
+        (item(), FULL, PlannedAction.WAIT, "tonight's 1 rotation is taken: another night"),
         (item(expires_at=NOW + 2 * DAY), FULL, PlannedAction.ROTATE, "expires in 2 days"),
-        (item(expires_at=NOW + 2 * DAY + SECOND), FULL, PlannedAction.WAIT, "tonight's 1 rotations are taken"),
+        (item(expires_at=NOW + 2 * DAY + SECOND), FULL, PlannedAction.WAIT, "tonight's 1 rotation is taken"),
         (
             item(target="http crm"),
             replace(PLENTY, by_target={"http crm": 100}),

@@ -1,6 +1,6 @@
 """The use cases of items: what is given is composed and checked here, and stored in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
-from vaultcore.rules import check_name, check_policy, expiry_of_next, kind_of, needs_consumer
+from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
 from vaultcore.twins import accounts_of, copies_of, find_twins, likeness_of, unlike_copies
 from vaultcore.vault import Vault
@@ -70,11 +70,13 @@ class Warnings:
 
     `canary`: the workflow that is to go first and does not use it, with those that do. `missing`: items that
     its settings name and that there are not. `first`: why its next rotation could not come to its end.
+    `shorter`: its value has fewer characters than this, so that it cannot be masked by itself.
     """
 
     canary: tuple[str, tuple[str, ...]] | None
     missing: tuple[str, ...]
     first: str | None
+    shorter: int | None
 
 
 class Items:
@@ -171,8 +173,8 @@ class Items:
                 overlap=self._explain_overlap(connection, item),
             )
 
-    def warn(self, item: Item) -> Warnings:
-        """What may not be meant, of an item that was just made or changed."""
+    def warn(self, item: Item, given: Iterable[Secret]) -> Warnings:
+        """What may not be meant, of an item that was just made or changed, and of the values `given` to it."""
         with self._database.read() as connection:
             named = self._references.of_consumer(connection, item.id)
             users = tuple(one.name for one in consumer_rows.consumers_of(connection, item.id))
@@ -183,6 +185,7 @@ class Items:
             canary=(wanted, users) if unused and wanted is not None else None,
             missing=tuple(sorted({one.written for one in named if one.item_id is None})),
             first=first,
+            shorter=MASKED_MIN if any(len(one) < MASKED_MIN for one in given) else None,
         )
 
     def delete(self, name: str, *, actor: str) -> Item:

@@ -7,6 +7,7 @@ from typing import Any
 from worker.domain.proof import ConsumerProof
 from worker.domain.rotation import Rotation
 from worker.wording.reasons import say, say_each
+from worker.wording.rotations import say_shown_by
 
 
 def describe_rotation(rotation: Rotation) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def describe_rotation(rotation: Rotation) -> dict[str, Any]:
         "old_version": rotation.old_number,
         "new_version": rotation.new_number,
         "candidates": rotation.candidates,
-        "shown_by": rotation.shown_by,
+        "shown_by": say_shown_by(rotation.shown_by),
         "one_way": rotation.one_way,
         "attempts": rotation.attempts,
         "cause": rotation.last_cause,

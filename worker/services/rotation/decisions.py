@@ -35,6 +35,7 @@ from worker.services.rotation.rollback import Rollback
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
+from worker.wording.rotations import say_shown_by
 
 WHY_MAX = 500
 
@@ -283,7 +284,7 @@ class Decisions:
             if state not in saga.WATCHED and not (check and state is State.RETIRING):
                 _refuse(rotation, "waits for no consumer")
             if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
-                _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
+                _refuse(rotation, f"was shown to work already, by {say_shown_by(rotation.shown_by)}")
             if workflow is None and not check and item.kind is not Kind.API_KEY:
                 raise RefusedError(f"{item.name} is not a key that callers present: name the workflow")
             consumer = consumer_rows.CHECK if check else item.id
