@@ -37,9 +37,10 @@ def import_items(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Take in the items of another vault as metadata: the answer of GET /workflows/vault, without values.
+    """Take in the items of another vault as metadata.
 
-    What is there already is left alone, so that it can be run again. Each new item waits for its value (item
+    The file is the answer of GET /workflows/vault, without values. What is there already is left
+    alone, so that it can be run again. Each new item waits for its value (item
     update NAME --value-file PATH); its expiry is kept and told, and workflows that name it find it.
     """
     text, source = read_document(file, most=_FILE_MAX)

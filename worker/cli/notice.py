@@ -34,7 +34,7 @@ def list_notices(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List notices, newest first: waiting, sent, failed, withdrawn, or unrouted."""
+    """List notices, newest first. Each is waiting, sent, failed, withdrawn, or unrouted."""
     rows = [describe(notice) for notice in open_services().views.list_notices(failed=failed)]
     if json:
         print_json(rows)
@@ -45,7 +45,7 @@ def list_notices(
 
 @app.command()
 def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
-    """Show a notice, and what came of it at each recipient of its routes."""
+    """Show a notice, and what came of it at each recipient."""
     notice = open_services().views.get_notice(notice_id)
     if json:
         print_json(describe(notice))
@@ -69,7 +69,7 @@ def preview(
     form: FormOption = LetterForm.TEXT,
     json: Json = False,
 ) -> None:
-    """Show the digest that an owner would read after tonight; nothing is written or sent."""
+    """Show the digest that an owner would read after tonight. Nothing is written or sent."""
     services = open_services()
     now = services.clock()
     settings = services.settings
@@ -90,7 +90,7 @@ def template(
     *,
     json: Json = False,
 ) -> None:
-    """List the kinds of message and their templates, or print one, for a copy of your own to begin with.
+    """List the kinds of message and their templates, or print one. A copy of your own may begin with that.
 
     1 if one of your own cannot be read.
     """
@@ -116,7 +116,7 @@ def template(
 
 @app.command()
 def retry(notice_id: str, *, json: Json = False) -> None:
-    """Try a notice again where it was not taken; nobody who has it gets it twice."""
+    """Try a notice again where it was not taken. Nobody who has it gets it twice."""
     services = open_services()
     number = services.notices.delivery.retry(notice_id)
     services.notices.delivery.deliver()

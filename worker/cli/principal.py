@@ -46,7 +46,7 @@ def create(
 
 @app.command("list")
 def list_principals(*, json: Json = False) -> None:
-    """List principals, with their roles and tokens: when each lapses, and when it was last used."""
+    """List principals, with their roles and tokens. Of a token: when it lapses, and when it was last used."""
     found, errors = sort_out(open_services().principals.list_all())
     rows = [describe(principal, tokens) for principal, tokens in found]
     if json:

@@ -21,7 +21,7 @@ _COLUMNS = ("item", "result", "resolved_by", "detail")
 
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
-    """List what came of each item's comparison, those that wait for you first."""
+    """List what came of each comparison. Those that wait for you come first."""
     found, errors = sort_out(open_services().rotation.comparison.list_all())
     rows = [_describe(row) for row in found]
     if json:
@@ -60,7 +60,7 @@ def accept(
     *,
     json: Json = False,
 ) -> None:
-    """Answer for items that differ: Nightkey goes on with what the vault holds. It is audited.
+    """Answer for items that differ. Nightkey goes on with what the vault holds. It is audited.
 
     What is in use outside and unknown here is not looked for again: see to it there first.
     """

@@ -36,9 +36,9 @@ def serve(
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
     listener: Annotated[int | None, typer.Option("--listener", hidden=True)] = None,
 ) -> None:
-    """Give the console and answer calls over HTTP until SIGTERM or Ctrl-C; what is running is finished first.
+    """Give the console, and answer calls over HTTP.
 
-    `nightkey up` does this, too, beside beat and workers.
+    It does so until SIGTERM or Ctrl-C; what is running is finished first. `nightkey up` does this, too, beside beat and workers.
     """
     settings = open_settings()
     configure_logging(settings.log_level)

@@ -10,7 +10,7 @@ from worker.wording import describe
 
 
 def status(*, json: Json = False) -> None:
-    """How things stand, worst first: what is wrong, the last night, rotations, notices, findings.
+    """How things stand, worst first. What is wrong, the last night, rotations, notices, findings.
 
     1 if anything failed, is overdue, or nobody is working.
     """

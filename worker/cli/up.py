@@ -38,9 +38,9 @@ def up(
     pipe: Annotated[int | None, typer.Option("--pipe", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> None:
-    """Run beat, workers and the server until SIGTERM or Ctrl-C; running tasks are finished first.
+    """Run beat, workers and the server until SIGTERM or Ctrl-C.
 
-    A second signal ends them at once. What dies or hangs is started again. 1: something cannot be started at
+    Running tasks are finished first. A second signal ends them at once. What dies or hangs is started again. 1: something cannot be started at
     all. 3: it is up already.
     """
     settings = open_settings()
