@@ -92,11 +92,13 @@ class Vault:
                 kind=kind.value,
                 created_at=now,
                 updated_at=now,
-                **derived_columns(item_id, name, kind, bool(owner_ids), policy, expires_at),
+                **derived_columns(
+                    item_id, name, kind, owned=bool(owner_ids), policy=policy, expires_at=expires_at
+                ),
             )
         )
         self._set_owners(connection, item_id, owner_ids)
-        self._insert_first(connection, item_id, kind, first, expires_at, now)
+        self._insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
         record_accounts(connection, item_id, accounts)
@@ -246,9 +248,9 @@ class Vault:
             item.id,
             new.name,
             item.kind,
-            owned,
-            new.policy,
-            expiry,
+            owned=owned,
+            policy=new.policy,
+            expires_at=expiry,
             waits=item.version is None and not renewed,
             issued_at=issued_at,
         )
@@ -283,13 +285,20 @@ class Vault:
         expiry = self.expiry_of_next(item, item.policy)
         rules.check_expiry(item.expires_at if expiry is None else expiry, name=item.name, now=now)
         key = apikeys.generate()
-        self._insert_first(connection, item.id, item.kind, key, expiry, now)
+        self._insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
         connection.execute(
             update(items)
             .where(items.c.id == item.id)
             .values(
                 updated_at=now,
-                **derived_columns(item.id, item.name, item.kind, bool(item.owners), item.policy, expiry),
+                **derived_columns(
+                    item.id,
+                    item.name,
+                    item.kind,
+                    owned=bool(item.owners),
+                    policy=item.policy,
+                    expires_at=expiry,
+                ),
             )
         )
         self._note(connection, actor, "item.update", item.id, name=item.name, version=1, new_value=True)
@@ -366,7 +375,7 @@ class Vault:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
         highest = max((v.number for v in self._versions.of_item(connection, item.id)), default=0)
         if highest == 0:
-            self._insert_first(connection, item.id, item.kind, value, expiry, now)
+            self._insert_first(connection, item.id, item.kind, value, expires_at=expiry, now=now)
             return
         stage = Stage.PENDING if pending is None else Stage.PREVIOUS  # of pending ones there is one at most
         self._versions.insert(connection, item.id, number=highest + 1, stage=stage, now=now)
@@ -381,6 +390,7 @@ class Vault:
         item_id: str,
         kind: Kind,
         value: Secret,
+        *,
         expires_at: datetime | None,
         now: datetime,
     ) -> None:

@@ -37,10 +37,10 @@ class TargetSearch:
         """`rotation`: the item's open one. `away`: targets that did not answer before, by what they said;
         they are not asked again, and one that does not answer now is added.
         """
-        if item.kind is Kind.API_KEY and rotation is not None and rotation.new_number is not None:
-            return Judgement(result=Result.CANNOT_ASK, detail=Reason.of(Code.KEY_UNDER_WAY))
         if item.kind is Kind.API_KEY:
-            return Judgement(result=Result.NOT_ASKED, detail=Reason.of(Code.KEYS_UNKNOWN))
+            is_made = rotation is not None and rotation.new_number is not None
+            detail = Reason.of(Code.KEY_UNDER_WAY) if is_made else Reason.of(Code.KEYS_UNKNOWN)
+            return Judgement(result=Result.CANNOT_ASK if is_made else Result.NOT_ASKED, detail=detail)
         if item.policy.rotator is None:
             return Judgement(result=Result.NOT_ASKED, detail=Reason.of(Code.NO_ROTATOR))
         target = find_target(item.policy)
