@@ -436,21 +436,3 @@ class AuditHeadColumns(TypedColumns):
 
 audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("id = 1", name="one_row"))
 """One row, on which writers take turns."""
-
-__all__ = [
-    "UtcDateTime",
-    "audit",
-    "audit_head",
-    "deployment",
-    "item_accounts",
-    "item_owners",
-    "items",
-    "metadata",
-    "owners",
-    "principals",
-    "references",
-    "routes",
-    "sessions",
-    "tokens",
-    "versions",
-]

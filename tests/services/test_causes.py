@@ -10,6 +10,7 @@ import pytest
 from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
+    REFUSED,
     TOKEN,
     ScriptedService,
     Staged,
@@ -32,7 +33,6 @@ from worker.wording import say, say_each
 pytestmark = pytest.mark.rules
 
 DAY = timedelta(days=1)
-REFUSED = Answer(status=401, body={"error": "refused"})
 ACTS_OUTSIDE = (
     State.PLANNED,
     State.INSTALLED,

@@ -38,7 +38,8 @@ def serve(
 ) -> None:
     """Give the console, and answer calls over HTTP.
 
-    It does so until SIGTERM or Ctrl-C; what is running is finished first. `nightkey up` does this, too, beside beat and workers.
+    It does so until SIGTERM or Ctrl-C; what is running is finished first. `nightkey up` does this, too, beside
+    beat and workers.
     """
     settings = open_settings()
     configure_logging(settings.log_level)

@@ -40,8 +40,8 @@ def up(
 ) -> None:
     """Run beat, workers and the server until SIGTERM or Ctrl-C.
 
-    Running tasks are finished first. A second signal ends them at once. What dies or hangs is started again. 1: something cannot be started at
-    all. 3: it is up already.
+    Running tasks are finished first. A second signal ends them at once. What dies or hangs is started again.
+    1: something cannot be started at all. 3: it is up already.
     """
     settings = open_settings()
     configure_logging(settings.log_level)

@@ -155,14 +155,7 @@ class _MailSession(smtplib.SMTP):
         self._host = host  # what the certificate is checked against
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made = self._network.connect(host, port, seconds=timeout)
-        if self._tls is None:
-            return made
-        try:
-            return self._tls.wrap_socket(made, server_hostname=host)
-        except BaseException:
-            made.close()
-            raise
+        return self._network.connect(host, port, seconds=timeout, tls=self._tls)
 
 
 def _authenticate(server: smtplib.SMTP, user: str, password: str) -> None:

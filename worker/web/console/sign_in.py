@@ -69,4 +69,6 @@ def _use(services: Services, token: Secret) -> OpenedSession | None:
     try:
         return services.sign_ins.use_link(token)
     except TamperedError:
-        raise HttpProblem(403, "forbidden", "this link was changed behind the vault's back: make another") from None
+        raise HttpProblem(
+            403, "forbidden", "this link was changed behind the vault's back: make another"
+        ) from None

@@ -202,14 +202,8 @@ class _SmtpSession(smtplib.SMTP):
             self.ehlo()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made = self._network.connect(host, port, seconds=timeout)
-        if self._mail.security != "tls":
-            return made
-        try:
-            return self._network.tls.wrap_socket(made, server_hostname=host)
-        except BaseException:
-            made.close()
-            raise
+        tls = self._network.tls if self._mail.security == "tls" else None
+        return self._network.connect(host, port, seconds=timeout, tls=tls)
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
