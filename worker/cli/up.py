@@ -16,7 +16,7 @@ from worker.config import HOME_VARIABLE, Settings
 from worker.domain.pulses import Patience, PulseKind
 from worker.hardening import die_with
 from worker.log import configure_logging
-from worker.wording.times import count
+from worker.wording.parts import say_count
 
 _BETWEEN_RINGS = 60
 
@@ -88,7 +88,7 @@ def _keep_up(kinds: list[PulseKind], settings: Settings, place: str, *, whole: b
             inherited=opened,
         )
         workers = kinds.count(PulseKind.WORKER)
-        parts = [count(workers, "worker")] * (workers > 0) + ["beat"] * (PulseKind.BEAT in kinds)
+        parts = [say_count(workers, "worker")] * (workers > 0) + ["beat"] * (PulseKind.BEAT in kinds)
         _tell(f"nightkey is up: {' and '.join(parts)}, stop with Ctrl-C or SIGTERM")
         if listener is not None:
             _tell_address(listener)

@@ -8,8 +8,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0030"
+revision = "0027"
+down_revision = "0026"
 
 _KEPT = ("item_id", "name", "mac")
 
