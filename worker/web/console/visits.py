@@ -20,7 +20,7 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import TamperedError
 from vaultcore.secret import Secret
-from vaultcore.sessions import Session
+from vaultcore.sessions import ConsoleSession
 from worker.bootstrap import Services
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import ACTION
@@ -103,7 +103,7 @@ def presented_session(request: Request) -> Secret:
     return Secret(request.cookies.get(cookie_name(request), ""))
 
 
-def find_session(services: Services, token: Secret) -> Session | None:
+def find_session(services: Services, token: Secret) -> ConsoleSession | None:
     """None: nobody who is signed in, nor anybody whose rows were changed behind the vault's back."""
     if not len(token):
         return None
