@@ -65,7 +65,13 @@ class Enrolling:
                 "updated_at": now,
                 "hold_until": None,
                 **derived_columns(
-                    item_id, one.name, kind_of(one.name), bool(owner_ids), policy, one.expires_at, waits=True
+                    item_id,
+                    one.name,
+                    kind_of(one.name),
+                    owned=bool(owner_ids),
+                    policy=policy,
+                    expires_at=one.expires_at,
+                    waits=True,
                 ),
             }
             for item_id, one in zip(ids, waiting, strict=True)

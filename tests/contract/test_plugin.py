@@ -15,7 +15,7 @@ import pytest
 from tests.contract.mailbox import Mailbox
 from tests.forking import run_command
 from vaultcore.secret import Secret
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 PACKAGE = Path(__file__).parents[1] / "plugin"
 ADMIN = "the-admin-token-of-the-tests"
@@ -103,11 +103,11 @@ class TestMailboxRotator(RotatorContract):
         monkeypatch.syspath_prepend(str(installed))
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         from acme_nightkey import MailboxRotator  # noqa: PLC0415  # there once it is installed
 
         with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
-            yield Stage(
+            yield StagedRotator(
                 rotator=MailboxRotator(),
                 settings={
                     "url": f"http://127.0.0.1:{link.port}",

@@ -214,7 +214,7 @@ def test_a_route_that_is_replaced_while_a_notice_waits_is_not_waited_for(
     assert [post.path for post in sink.requests] == ["/new"]
 
 
-def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_are_settled(
+def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_are_resolved(
     outbox: Outbox, sink: HttpSink
 ) -> None:
     services = outbox.services
@@ -226,7 +226,7 @@ def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_a
     with services.database.write() as connection:
         bob = services.owners.get(connection, "bob")
         services.notices.outbox.post(
-            connection, bob.id, kind="test", dedupe_key="settled", data={}, about="rot_1"
+            connection, bob.id, kind="test", dedupe_key="resolved", data={}, about="rot_1"
         )
         services.notices.outbox.withdraw(connection, "rot_1")
     assert not services.notices.delivery.is_due()

@@ -15,7 +15,7 @@ from vaultcore.ids import new_id
 from vaultcore.model import Hygiene, Kind, Mode
 from vaultcore.tables import audit, items, references, versions
 from worker.bootstrap import Services
-from worker.domain.incoming import Arrival, Contents, Judged, sort_out
+from worker.domain.incoming import Arrival, Contents, JudgedEntry, sort_out
 from worker.importing.vault_list import read_vault_list
 from worker.services.upkeep import item_import
 
@@ -35,7 +35,7 @@ def read(services: Services, *given: Any) -> Contents:
 
 def take_in(
     services: Services, *given: Any, owners: tuple[str, ...] = (), dry_run: bool = False
-) -> list[Judged]:
+) -> list[JudgedEntry]:
     contents = read(services, *given)
     assert not contents.faults
     taken = services.upkeep.item_import.take_in(

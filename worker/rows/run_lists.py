@@ -33,7 +33,7 @@ class ListedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeLog:
+class StoredNodeLog:
     """What a node came to in a run; its output is masked."""
 
     id: str
@@ -78,7 +78,7 @@ def page_runs(
     return [_run(row) for row in connection.execute(page)]
 
 
-def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
+def logs_of_run(connection: Connection, run_id: str) -> list[StoredNodeLog]:
     """In the order in which they were written."""
     rows = connection.execute(
         select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
@@ -86,7 +86,7 @@ def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
     return [_log(row) for row in rows]
 
 
-def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[NodeLog]:
+def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[StoredNodeLog]:
     """The newest first."""
     rows = connection.execute(
         select(run_logs)
@@ -120,8 +120,8 @@ def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
     )
 
 
-def _log(row: Row[*tuple[Any, ...]]) -> NodeLog:
-    return NodeLog(
+def _log(row: Row[*tuple[Any, ...]]) -> StoredNodeLog:
+    return StoredNodeLog(
         id=row.id,
         run_id=row.run_id,
         node_id=row.node_id,

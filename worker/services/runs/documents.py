@@ -223,7 +223,9 @@ class Documents:
         chosen, stays_away = _place(definition, stored, place, source.label)
         uses = definition.uses(here=chosen is Place.HERE)
         change = DocumentChange.CREATED if stored is None else DocumentChange.UPDATED
-        if stored is not None and self._is_same(connection, stored, definition, chosen, stays_away, uses):
+        if stored is not None and self._is_same(
+            connection, stored, definition, place=chosen, stays_away=stays_away, uses=uses
+        ):
             change = DocumentChange.UNCHANGED
         return _Plan(
             definition=definition,
@@ -265,8 +267,9 @@ class Documents:
         connection: Connection,
         stored: StoredWorkflow,
         definition: Definition,
+        *,
         place: Place,
-        stays_away: bool,  # as it is stored
+        stays_away: bool,
         uses: tuple[NodeUse, ...],
     ) -> bool:
         before = (stored.document, stored.name, stored.runs, stored.stays_away)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
-from worker.rows.run_lists import ListedRun, NodeLog
+from worker.rows.run_lists import ListedRun, StoredNodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
@@ -22,7 +22,7 @@ Document = Annotated[
 ]
 
 
-class ListedWorkflow(BaseModel):
+class ShownWorkflow(BaseModel):
     id: str
     name: str
     is_active: bool
@@ -36,7 +36,7 @@ class Validation(BaseModel):
     errors: list[str]
 
 
-class Run(BaseModel):
+class ShownRun(BaseModel):
     id: str
     workflow_id: str
     status: str
@@ -57,17 +57,17 @@ class Log(BaseModel):
     created_at: str
 
 
-class RunWithLogs(Run):
+class RunWithLogs(ShownRun):
     logs: list[Log]
 
 
 class RunPage(BaseModel):
-    data: list[Run]
+    data: list[ShownRun]
     links: dict[str, str | None]
     meta: dict[str, int]
 
 
-class Execution(BaseModel):
+class ExecuteRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     context: dict[str, Any] = Field(default={}, examples=[{"webhook_payload": {"amount": 5}}])
@@ -83,7 +83,7 @@ class Stats(BaseModel):
 
 
 @router.get("", **asks(Action.WORKFLOW_SEE))
-def list_workflows(request: Request, response: Response) -> list[ListedWorkflow]:
+def list_workflows(request: Request, response: Response) -> list[ShownWorkflow]:
     """All, by name, without nodes and edges."""
     found = leave_out(services_of(request).views.list_workflows(), response)
     return [_list(one.workflow) for one in found]
@@ -131,9 +131,9 @@ def execute(
     request: Request,
     principal: Asker,
     workflow_id: str,
-    wanted: Execution,
+    wanted: ExecuteRequest,
     idempotency_key: Annotated[UUID | None, Header()] = None,
-) -> Run:
+) -> ShownRun:
     """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it.
 
     With the same `Idempotency-Key` within a day, the answer is the run that was begun then.
@@ -190,8 +190,8 @@ def show_stats(request: Request, workflow_id: str) -> Stats:
     )
 
 
-def _list(workflow: Workflow) -> ListedWorkflow:
-    return ListedWorkflow(
+def _list(workflow: Workflow) -> ShownWorkflow:
+    return ShownWorkflow(
         id=workflow.id,
         name=workflow.name,
         is_active=workflow.active,
@@ -216,8 +216,8 @@ def _document(workflow: Workflow) -> dict[str, Any]:
     return document | _list(workflow).model_dump()
 
 
-def _run(run: ListedRun) -> Run:
-    return Run(
+def _run(run: ListedRun) -> ShownRun:
+    return ShownRun(
         id=run.id,
         workflow_id=run.workflow_id,
         status=run.status,
@@ -228,7 +228,7 @@ def _run(run: ListedRun) -> Run:
     )
 
 
-def _log(log: NodeLog) -> Log:
+def _log(log: StoredNodeLog) -> Log:
     return Log(
         id=log.id,
         node_id=log.node_id,
