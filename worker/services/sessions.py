@@ -4,7 +4,7 @@ from vaultcore.database import Database
 from vaultcore.errors import RefusedError
 from vaultcore.principals import Principals
 from vaultcore.secret import Secret
-from vaultcore.sessions import OpenedSession, ConsoleSession, Sessions
+from vaultcore.sessions import ConsoleSession, OpenedSession, Sessions
 
 
 class SignIns:
