@@ -36,6 +36,7 @@ from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
 from worker.services.principals import PrincipalAccounts
+from worker.services.requests import Requests
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
@@ -259,6 +260,12 @@ class Services:
             items=self.items,
             caller_keys=self.runs.caller_keys,
             operators=self.settings.operators,
+        )
+
+    @cached_property
+    def requests(self) -> Requests:
+        return Requests(
+            database=self.database, deployment_id=self.deployment_id, keyring=self.keyring, clock=self.clock
         )
 
     @cached_property

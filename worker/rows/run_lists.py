@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_, update
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import check_mac
@@ -52,19 +52,6 @@ def get_run(connection: Connection, run_id: str) -> ListedRun:
         raise NotFoundError(f"there is no run {run_id[:60]!r}")
     check_mac(connection, runs, row, f"run {row.id}")
     return _run(row)
-
-
-def find_asked(connection: Connection, external_id: str, *, since: datetime) -> str | None:
-    """The run that was opened under this id since then. One from before gives the id up."""
-    row = connection.execute(
-        select(runs.c.id, runs.c.created_at).where(runs.c.external_id == external_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.created_at >= since:
-        return str(row.id)
-    connection.execute(update(runs).where(runs.c.id == row.id).values(external_id=None))
-    return None
 
 
 def page_runs(

@@ -14,9 +14,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import Problem, answer, answer_plain, answer_problem
-from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
-from worker.web.api.errors import answer_error, answer_failure, answer_invalid
+from worker.web import codes
+from worker.web.answers import Problem, answer
+from worker.web.api import (
+    findings,
+    nodes,
+    notices,
+    owners,
+    pickups,
+    record,
+    reports,
+    rotations,
+    vault,
+    workflows,
+)
+from worker.web.api.errors import (
+    answer_error,
+    answer_failure,
+    answer_invalid,
+    answer_plain,
+    answer_problem,
+)
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
@@ -24,7 +42,7 @@ from worker.web.keysets import PublishedKeySets
 _log = structlog.get_logger(__name__)
 
 
-NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
+NOUNS = (vault, nodes, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
@@ -49,6 +67,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             Route(HEALTH, health, methods=["GET"]),
             *Ingress(services, limits).routes(),
             *PublishedKeySets(services).routes(),
+            *codes.routes(),
         ],
         exception_handlers={
             Problem: answer_problem,

@@ -16,6 +16,7 @@ from vaultcore.errors import TamperedError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.web.answers import Problem
+from worker.web.api.once import PARAMETER, answer_once
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -23,6 +24,8 @@ from worker.web.payload import check_payload, read_body
 _log = structlog.get_logger(__name__)
 ACTION = "x-nightkey-action"
 """Under this name a route's action stands in the OpenAPI document."""
+ONCE = "x-nightkey-once"
+"""And that it begins something, once for an `Idempotency-Key`."""
 
 
 def asks(action: Action) -> dict[str, Any]:
@@ -30,12 +33,18 @@ def asks(action: Action) -> dict[str, Any]:
     return {"openapi_extra": {ACTION: action.value}}
 
 
+def starts(action: Action) -> dict[str, Any]:
+    """As `asks`, of a route that begins something: it heeds `Idempotency-Key`."""
+    return {"openapi_extra": {ACTION: action.value, ONCE: True, "parameters": [PARAMETER]}}
+
+
 class AskedRoute(APIRoute):
     """Lets nobody in without a token, nor to what no role of theirs may; only then is the body read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        action = Action((self.openapi_extra or {})[ACTION])
+        extra = self.openapi_extra or {}
+        action, once = Action(extra[ACTION]), bool(extra.get(ONCE))
 
         async def ask(request: Request) -> Response:
             services = services_of(request)
@@ -50,7 +59,10 @@ class AskedRoute(APIRoute):
                 )
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
-            return await handle(await _with_body(request, request.app.state.limits))
+            read = await _with_body(request, request.app.state.limits)
+            if once:
+                return await answer_once(read, services.requests, principal, handle)
+            return await handle(read)
 
         return ask
 

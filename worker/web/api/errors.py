@@ -3,13 +3,14 @@
 On the paths of SDX the form is SDX's, on ours a problem by RFC 9457. Both name the field where one is at fault.
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from vaultcore.errors import (
     ConflictError,
@@ -24,7 +25,6 @@ from vaultcore.troubles import explain
 from worker.web.answers import Problem, tell_problem
 
 _log = structlog.get_logger(__name__)
-OURS = "/nightkey/"
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
     (NotFoundError, 404, "not_found"),
@@ -34,6 +34,10 @@ _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (UnreadableError, 409, "unreadable"),
 )
 """The first that fits."""
+_PLAIN = {
+    404: ("not_found", "there is nothing at this path"),
+    405: ("method_not_allowed", "this path is not called by that method: the header Allow says by which"),
+}
 
 
 def find_status(error: NightkeyError) -> tuple[int, str] | None:
@@ -42,6 +46,18 @@ def find_status(error: NightkeyError) -> tuple[int, str] | None:
         if isinstance(error, kind):
             return status, code
     return None
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """Starlette's handler for a `Problem`."""
+    return tell(request, cast("Problem", error))
+
+
+async def answer_plain(request: Request, error: Exception) -> Response:
+    """Starlette's handler for what it refuses itself: an unknown path, another method."""
+    refused = cast("HTTPException", error)
+    code, message = _PLAIN.get(refused.status_code, ("refused", "this request cannot be answered"))
+    return tell(request, Problem(refused.status_code, code, message, **(refused.headers or {})))
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
@@ -82,15 +98,5 @@ def _name(place: Sequence[object]) -> str:
     return ".".join(map(str, place[1:] or place))
 
 
-def tell(request: Request, problem: Problem, fields: Sequence[dict[str, Any]] = ()) -> Response:
-    if not request.url.path.startswith(OURS):
-        return tell_problem(problem)
-    body = {"type": "about:blank", "title": problem.code, "status": problem.status, "detail": problem.message}
-    if fields:
-        body["errors"] = list(fields)
-    return JSONResponse(
-        body,
-        status_code=problem.status,
-        headers={"Cache-Control": "no-store", **problem.headers},
-        media_type="application/problem+json",
-    )
+def tell(request: Request, problem: Problem, fields: Sequence[Mapping[str, str]] = ()) -> Response:
+    return tell_problem(problem, request.url.path, fields)
