@@ -150,6 +150,19 @@ class AuditLog:
         problems += [f"{_missing(expected, seq)}: the anchor knows a longer log" for seq in due if seq > last]
         return Verification(rows=last, problems=tuple(problems[:_PROBLEMS_MAX]))
 
+    def page(
+        self, connection: Connection, *, before: int | None, size: int
+    ) -> list[AuditRow | UnreadableError]:
+        """The last rows first, of those before a number; in the place of one that cannot be read, an error."""
+        query = select(audit).where(audit.c.seq > 0).order_by(audit.c.seq.desc()).limit(size)
+        if before is not None:
+            query = query.where(audit.c.seq < before)
+        found = [(stored.seq, read_apart(stored, _audit_row)) for stored in connection.execute(query)]
+        return [
+            UnreadableError(f"row {seq} of the audit log", row.problem) if isinstance(row, Unread) else row
+            for seq, row in found
+        ]
+
     def holds(self, connection: Connection, anchor: "Anchor") -> bool:
         """Whether the log still has the very row that the anchor was made of: by one look, not by a walk."""
         if anchor.seq == 0:

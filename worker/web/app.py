@@ -17,7 +17,10 @@ from worker.bootstrap import Services
 from worker.web import codes
 from worker.web.answers import Problem, answer
 from worker.web.api import (
+    comparisons,
+    consumers,
     findings,
+    items,
     nodes,
     notices,
     owners,
@@ -25,6 +28,7 @@ from worker.web.api import (
     record,
     reports,
     rotations,
+    standing,
     vault,
     workflows,
 )
@@ -42,7 +46,22 @@ from worker.web.keysets import PublishedKeySets
 _log = structlog.get_logger(__name__)
 
 
-NOUNS = (vault, nodes, workflows, rotations, findings, notices, owners, pickups, reports, record)
+NOUNS = (
+    vault,
+    nodes,
+    workflows,
+    items,
+    consumers,
+    rotations,
+    findings,
+    notices,
+    owners,
+    pickups,
+    reports,
+    standing,
+    comparisons,
+    record,
+)
 """The vault comes before the workflows, of which one could be called so."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()

@@ -14,7 +14,7 @@ CODES: Final[Mapping[str, str]] = {
     "busy": "503. Too many requests are under way. Send it again after the seconds of Retry-After.",
     "conflict": "409. Somebody else changed it first, or the same request is under way. Look, then decide.",
     "cut_off": "400. The body ended before its end. Send it again.",
-    "forbidden": "403. No role of yours may do this. The message names those that may, and an admin gives them.",
+    "forbidden": "403. No role of yours may do this. The message names the roles that may.",
     "internal_error": "500. Something failed here, and not in your request. The server's log names it.",
     "invalid": "422. A field, a parameter or a header is wrong. The message names it, errors lists all.",
     "invalid_json": "422. The body is no JSON, or is nested too deeply. The message says where.",

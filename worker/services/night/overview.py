@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
+from worker.services.night.night_views import NightViews
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
 from worker.services.upkeep.room import Upkeep
@@ -16,6 +17,7 @@ class Overview:
     status: StatusReader
     acknowledgements: Acknowledgements
     calendar: Calendar
+    nights: NightViews
 
 
 def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
@@ -28,4 +30,5 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         ),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
+        nights=NightViews(database=database),
     )

@@ -10,6 +10,7 @@ from worker.services.upkeep.anchors import ANCHORS_FILE, Anchors
 from worker.services.upkeep.backup import Backups
 from worker.services.upkeep.clock_repair import ClockRepair
 from worker.services.upkeep.item_import import ItemImport
+from worker.services.upkeep.record import Record
 from worker.services.upkeep.row_verification import RowVerification
 from worker.services.upkeep.signs_of_life import SignsOfLife
 
@@ -17,6 +18,7 @@ from worker.services.upkeep.signs_of_life import SignsOfLife
 @dataclass(frozen=True, kw_only=True)
 class Upkeep:
     anchors: Anchors
+    record: Record
     backups: Backups
     row_verification: RowVerification
     clock_repair: ClockRepair
@@ -31,6 +33,7 @@ def build_upkeep(core: Core) -> Upkeep:
     )
     return Upkeep(
         anchors=anchors,
+        record=Record(database=core.database, audit=core.audit),
         backups=Backups(
             database=core.database,
             audit=core.audit,

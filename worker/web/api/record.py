@@ -1,13 +1,48 @@
-"""`/nightkey/audit`: whether the record of every change is whole."""
+"""`/nightkey/audit`: the record of every change, and whether it is whole."""
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from worker.web.api.asking import AskedRoute, asks, services_of
+from worker.web.api.wire import leave_out
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
+
+
+PAGE_MAX = 500
+ANCHOR = '{"seq": 42, "hash": "9f…", "at": "2026-03-01T02:00:00.000000+00:00", "signature": "…"}'
+
+
+class ShownRow(BaseModel):
+    """`actor`: who did it; `subject`: the id of what it was done to."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+class Anchor(BaseModel):
+    """One line of JSON: keep it in another place."""
+
+    anchor: str = Field(examples=[ANCHOR])
+
+
+class KeptAnchors(BaseModel):
+    """Lines that were kept in another place, each as it was given."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    anchors: list[Annotated[str, Field(max_length=1000)]] = Field(
+        min_length=1, max_length=1000, examples=[[ANCHOR]]
+    )
 
 
 class Verdict(BaseModel):
@@ -30,6 +65,33 @@ class CheckedRows(BaseModel):
 
     checked: int
     changed: list[ChangedRow]
+
+
+@router.get("", **asks(Action.AUDIT_READ))
+def read(
+    request: Request,
+    response: Response,
+    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    size: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+) -> list[ShownRow]:
+    """The last rows first; `before`: the number that a page ended with. Whether they are whole says
+    `verify`.
+    """
+    found = leave_out(services_of(request).upkeep.record.page(before=before, size=size), response)
+    return [ShownRow(**{name: getattr(one, name) for name in ShownRow.model_fields}) for one in found]
+
+
+@router.post("/anchor", **asks(Action.AUDIT_ANCHOR))
+def make_anchor(request: Request) -> Anchor:
+    """Signs today's head of the log."""
+    return Anchor(anchor=services_of(request).upkeep.anchors.anchor())
+
+
+@router.post("/verify", **asks(Action.AUDIT_READ))
+def verify_with(request: Request, kept: KeptAnchors) -> Verdict:
+    """As `GET`, and holds the log against anchors that were kept in another place."""
+    verdict = services_of(request).upkeep.anchors.verify(lines=kept.anchors)
+    return Verdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
 
 
 @router.get("/verify", **asks(Action.AUDIT_READ))

@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
 from worker.services.rotation.decisions import Decisions
-from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.consumers import ShownOutcome, show_outcome
 from worker.web.api.wire import leave_out
 from worker.wording.shapes import describe_consumer, describe_rotation
 
@@ -83,6 +84,14 @@ class Wanted(BaseModel):
     in_freeze: bool = False
 
 
+class Proving(BaseModel):
+    """`workflow`: the consumer, by name or id."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    workflow: str = Field(min_length=1, max_length=250, examples=["ticket-sync"])
+
+
 class Again(BaseModel):
     """`another`: throw the new value away first, and make another."""
 
@@ -125,7 +134,7 @@ def list_rotations(
     ]
 
 
-@router.post("", status_code=202, **asks(Action.ITEM_ROTATE))
+@router.post("", status_code=202, **starts(Action.ITEM_ROTATE))
 def start(request: Request, principal: Asker, wanted: Wanted) -> ShownRotation:
     """Opens a rotation; whoever works on the vault goes on with it."""
     services = services_of(request)
@@ -176,6 +185,15 @@ def roll_back(request: Request, principal: Asker, rotation_id: str) -> ShownRota
     """Ends it on the old value."""
     decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.roll_back(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/prove", **starts(Action.ROTATION_DECIDE))
+def prove(request: Request, principal: Asker, rotation_id: str, wanted: Proving) -> ShownOutcome:
+    """Runs a consumer now, with its sample context and the new value: a good run proves it, and whoever works
+    on the vault goes on by that.
+    """
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return show_outcome(decisions.prove(rotation_id, wanted.workflow, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/extend", **asks(Action.ROTATION_DECIDE))
