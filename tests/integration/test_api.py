@@ -389,6 +389,7 @@ def routes(desk: Desk) -> list[tuple[str, str, Action]]:
         (method.upper(), path, Action(route[ACTION]))
         for path, methods in paths.items()
         for method, route in methods.items()
+        if ACTION in route
     ]
 
 

@@ -32,6 +32,7 @@ from worker.web.api import (
     vault,
     workflows,
 )
+from worker.web.api.description import describe_calls
 from worker.web.api.errors import (
     answer_error,
     answer_failure,
@@ -99,6 +100,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     app.state.services, app.state.limits = services, limits
     for noun in NOUNS:
         app.include_router(noun.router)
+    describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 

@@ -60,9 +60,12 @@ class AskedRoute(APIRoute):
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
             read = await _with_body(request, request.app.state.limits)
-            if once:
-                return await answer_once(read, services.requests, principal, handle)
-            return await handle(read)
+            read.parse(takes_any=self.body_field is not None)
+            answered = (
+                await answer_once(read, services.requests, principal, handle) if once else await handle(read)
+            )
+            answered.headers.setdefault("Cache-Control", "no-store")
+            return answered
 
         return ask
 
@@ -91,7 +94,7 @@ def services_of(request: Request) -> Services:
     return services
 
 
-async def _with_body(request: Request, limits: ConnectionLimits) -> Request:
+async def _with_body(request: Request, limits: ConnectionLimits) -> "_ReadRequest":
     """The request with its body read, in the time, size and number of parts that callers of workflows have."""
     read = _ReadRequest(request.scope, request.receive)
     read.take(await read_body(request, limits))
@@ -103,5 +106,11 @@ class _ReadRequest(Request):
         self._body = body
         self._sent = check_payload(self, body)
 
+    def parse(self, *, takes_any: bool) -> None:
+        """Before the framework does, which would say of what is no JSON only that it is none."""
+        self._parsed = self._sent.read()
+        if not takes_any and self._parsed not in (None, {}):
+            raise Problem(422, "invalid", "body: this call takes none")
+
     async def json(self) -> Any:  # noqa: ANN401  # JSON
-        return self._sent.read()
+        return self._parsed

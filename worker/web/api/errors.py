@@ -23,6 +23,7 @@ from vaultcore.errors import (
 )
 from vaultcore.troubles import explain
 from worker.web.answers import Problem, tell_problem
+from worker.wording.calls import say_for_calls
 
 _log = structlog.get_logger(__name__)
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
@@ -67,7 +68,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if found is None:
         return await answer_failure(request, error)
     status, code = found
-    return tell(request, Problem(status, code, str(known)))
+    return tell(request, Problem(status, code, say_for_calls(str(known))))
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:

@@ -21,8 +21,8 @@ class ReportedRun(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     workflow: str = Field(max_length=250, examples=["ticket-sync"])
-    status: Literal["completed", "failed"]
-    started_at: AwareDatetime | None = None
+    status: Literal["completed", "failed"] = Field(examples=["completed"])
+    started_at: AwareDatetime | None = Field(default=None, examples=["2027-03-01T02:00:00Z"])
     run_id: str | None = Field(default=None, max_length=150)
     node: str | None = Field(default=None, max_length=100)
     cause: Cause | None = None

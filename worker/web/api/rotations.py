@@ -112,7 +112,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     why: str = Field(min_length=1, max_length=WHY_MAX, examples=["it runs once a year, and was tried by hand"])
-    workflow: str | None = Field(default=None, max_length=250)
+    workflow: str | None = Field(default=None, max_length=250, examples=["yearly-report"])
     check: bool = False
 
 

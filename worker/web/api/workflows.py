@@ -12,14 +12,33 @@ from worker.rows.run_lists import ListedRun, NodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
+from worker.wording.calls import say_for_calls
 from worker.workflows.workflow import Workflow
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
 PAGE_MAX = 100
 _LOGS_MAX = 500
-Document = Annotated[
-    dict[str, Any], Body(examples=[{"name": "ticket-sync", "nodes": [], "edges": [], "is_active": True}])
-]
+EXAMPLE: dict[str, Any] = {
+    "name": "ticket-sync",
+    "is_active": True,
+    "schedule_type": "cron",
+    "schedule_value": "0 9 * * *",
+    "nodes": [
+        {"id": "start", "type": "trigger", "data": {"componentId": "schedule_trigger"}},
+        {
+            "id": "fetch",
+            "type": "action",
+            "data": {
+                "componentId": "webhook",
+                "method": "GET",
+                "url": "https://tickets.example.com/api/open",
+                "headers": {"Authorization": "Bearer {{ vault.prod-ticketing-api-token }}"},
+            },
+        },
+    ],
+    "edges": [{"id": "e1", "source": "start", "target": "fetch"}],
+}
+Document = Annotated[dict[str, Any], Body(examples=[EXAMPLE])]
 
 
 class ListedWorkflow(BaseModel):
@@ -139,7 +158,7 @@ def create_workflow(request: Request, principal: Asker, document: Document) -> S
 def validate(request: Request, document: Document) -> Validation:
     """What `POST /workflows` would refuse, without doing it."""
     found = services_of(request).runs.documents.lint([("document", json.dumps(document, ensure_ascii=False))])
-    errors = [str(one) for one in found if not isinstance(one, Applied)]
+    errors = [say_for_calls(str(one)) for one in found if not isinstance(one, Applied)]
     return Validation(valid=not errors, errors=errors)
 
 

@@ -1,0 +1,215 @@
+"""What bad input gets over HTTP: a clear answer that names the field, nothing half done, and no value in it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.desk import VALUE, Desk, open_desk
+from tests.ingress import Answered
+from tests.integration.test_calls import add
+from vaultcore.access import Role
+from vaultcore.tables import audit, items
+from worker.rows.tables import rotations, runs, workflows
+from worker.web.api.asking import ACTION
+
+JSON = {"Content-Type": "application/json"}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a\0b",
+    "\u202egnp.exe",
+    "x" * 10_000,
+    "'; DROP TABLE items; --",
+    "../../etc/passwd",
+    "a\r\nSet-Cookie: x=1",
+    "\ud800",
+    "{{ vault['prod-crm-token'] }}",
+    "%00%2e%2e",
+    "",
+    " ",
+]
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("hostile")) as opened:
+        add(opened, "prod-crm-token")
+        for role in Role:  # the first use of a token is noted
+            opened.ask(role, "GET", "/workflows")
+        yield opened
+
+
+def calls(desk: Desk) -> list[tuple[str, str, dict[str, Any]]]:
+    paths = desk.front.ask("GET", "/openapi.json").body["paths"]
+    return [
+        (method.upper(), path, call)
+        for path, methods in paths.items()
+        for method, call in methods.items()
+        if ACTION in call
+    ]
+
+
+def bodies(desk: Desk) -> list[tuple[str, str]]:
+    return [(method, path) for method, path, call in calls(desk) if "requestBody" in call]
+
+
+def fill(path: str, given: str = "none") -> str:
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = before + given + rest.partition("}")[2]
+    return path
+
+
+def send(desk: Desk, method: str, path: str, body: bytes, **headers: str) -> Answered:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    role = Role.OWNER if path == "/nightkey/pickups" else Role.ADMIN  # nobody collects the keys of others
+    token = {"Authorization": f"Bearer {desk.tokens[role]}"}
+    return desk.front.send(method, path, body, {**JSON, **token, **named})
+
+
+def count(desk: Desk) -> list[int]:
+    """How much there is of what a call may make."""
+    return [
+        desk.moves.sql(select(func.count()).select_from(table))[0][0]
+        for table in (items, workflows, runs, rotations, audit)
+    ]
+
+
+def explain(answered: Answered) -> str:
+    """What is said of it, in either form."""
+    return str(answered.body.get("message") or answered.body.get("detail"))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "statuses", "says"),
+    [
+        (b"{" + b" " * 1_048_576 + b"}", {}, {413}, "larger than 1048576 bytes"),
+        (b'{"a": ' + DEEP.encode() + b"}", {}, {422, 413}, "nested too deeply"),
+        (b"[" + b"1," * 100_001 + b"1]", {}, {413}, "more than 100000 values"),
+        (b"{", {}, {422}, "not JSON"),
+        (b"\xff\xfe", {}, {422}, "not UTF-8"),
+        (b'{"a": NaN}', {}, {422}, "body"),
+        (b'{"a": 1e999}', {}, {422}, "body"),
+        (b'{"a": ' + b"9" * 5000 + b"}", {}, {422}, "too long"),
+        (b"[]", {}, {422}, "body"),
+        (b'"text"', {}, {422}, "body"),
+        (b"5", {}, {422}, "body"),
+        (b"null", {}, {422}, "body"),
+        (b"{}", {"Content_Type": "text/plain"}, {415}, "application/json"),
+        (b"{}", {"Content_Encoding": "gzip"}, {415}, "Content-Encoding"),
+        (b'{"no such field": 1}', {}, {422}, ""),
+    ],
+)
+def test_a_body_that_no_call_takes_is_refused_by_each(
+    desk: Desk, body: bytes, headers: dict[str, str], statuses: set[int], says: str
+) -> None:
+    before = count(desk)
+    for method, path in bodies(desk):
+        if says == "" and path in ("/workflows", "/workflows/validate"):
+            continue  # a document is kept with all that it holds
+        answered = send(desk, method, fill(path), body, **headers)
+        assert answered.status in statuses, (method, path, answered)
+        assert says in explain(answered), (method, path, answered)
+    assert count(desk) == before
+
+
+def test_a_body_is_refused_where_none_is_taken(desk: Desk) -> None:
+    for method, path, call in calls(desk):
+        if "requestBody" not in call:
+            answered = send(desk, method, fill(path), b'{"colour": "red-as-a-value"}')
+            assert (answered.status, "takes none" in explain(answered)) == (422, True), (method, path, answered)
+            assert "red-as-a-value" not in str(answered.body)
+
+
+def test_a_field_that_there_is_not_is_named_by_each(desk: Desk) -> None:
+    for method, path in bodies(desk):
+        if path in ("/workflows", "/workflows/validate"):
+            continue
+        answered = send(desk, method, fill(path), b'{"colour": "red-as-a-value"}')
+        assert answered.status == 422, (method, path, answered)
+        assert "colour" in [one["field"] for one in answered.body["errors"]], (method, path, answered)
+        assert "red-as-a-value" not in str(answered.body)
+
+
+@pytest.mark.parametrize(
+    "method", ["PATCH", "PUT", "DELETE", "POST", "GET", "HEAD", "OPTIONS", "TRACE", "BREW"]
+)
+def test_another_method_is_refused_with_those_that_are_taken(desk: Desk, method: str) -> None:
+    taken: dict[str, set[str]] = {}
+    for known, path, _ in calls(desk):
+        taken.setdefault(fill(path, "x"), set()).add(known)
+    for path, methods in taken.items():
+        if method in methods or (path.count("/") == 2 and "GET" in (method, *methods)):
+            continue  # `GET /workflows/WORKFLOW` is a path like `/workflows/validate`
+        answered = send(desk, method, path, b"")
+        assert answered.status == 405, (path, answered)
+        assert answered.headers["allow"], path
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_refused_or_kept_as_text(desk: Desk, name: str) -> None:
+    """In each text of each body: never a 5xx, a value, or a line of its own in a header."""
+    encoded = json.dumps(name)
+    for method, path in bodies(desk):
+        for field in fields(desk, method, path):
+            body = f'{{"{field}": {encoded}, "secret": "{VALUE}"}}'.encode()
+            answered = send(desk, method, fill(path), body)
+            assert answered.status < 500, (method, path, field, answered)
+            assert VALUE not in str(answered.body), (method, path, field)
+            assert "set-cookie" not in answered.headers
+            assert "x" * 500 not in str(answered.body), (method, path, field)
+
+
+def fields(desk: Desk, method: str, path: str) -> list[str]:
+    document = desk.front.ask("GET", "/openapi.json").body
+    schema = document["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]["schema"]
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return [name for name in schema.get("properties", {"name": 1}) if name != "secret"]
+
+
+@pytest.mark.parametrize(
+    "name", ["%3Cscript%3E", "a%00b", "%E2%80%AEx", "x" * 4000, "%FF", "..%2f..%2f", "%2e%2e"]
+)
+def test_a_hostile_path_or_parameter_leads_nowhere(desk: Desk, name: str) -> None:
+    for method, path, call in calls(desk):
+        if "{" in path and "requestBody" not in call:
+            answered = send(desk, method, fill(path, name), b"")
+            assert answered.status in (404, 409, 422, 405), (method, path, answered)
+            assert "x" * 500 not in str(answered.body), (method, path)
+        for parameter in call.get("parameters", []):
+            if parameter["in"] == "query":
+                answered = send(desk, method, f"{fill(path)}?{parameter['name']}={name}", b"")
+                assert answered.status in (200, 404, 422), (method, path, answered)
+
+
+def test_an_item_of_a_hostile_name_is_shown_as_text_wherever_it_is(desk: Desk) -> None:
+    name = "<b>prod</b>-html-token"
+    made = desk.ask(Role.ADMIN, "POST", "/workflows/vault", {"name": name, "secret": VALUE, "owners": ["team"]})
+    if made.status == 422:
+        assert "name" in explain(made)
+        return
+    for path in ("/workflows/vault", "/nightkey/policies", "/nightkey/status"):
+        answered = desk.ask(Role.ADMIN, "GET", path)
+        assert "json" in answered.headers["content-type"]
+    assert desk.ask(Role.ADMIN, "GET", "/workflows/vault").headers["cache-control"]
+
+
+def test_no_refusal_names_an_option_of_the_command_line(desk: Desk) -> None:
+    item = add(desk, "prod-worded-token")
+    refusals = [
+        desk.ask(
+            Role.ADMIN, "PATCH", f"/nightkey/policies/{item}/target", {"rotator": None, "settings": {"a": 1}}
+        ),
+        desk.ask(Role.ADMIN, "PATCH", f"/nightkey/policies/{item}/target", {"unset": ["nothing"]}),
+        desk.ask(Role.ADMIN, "PATCH", f"/nightkey/policies/{item}/target", {"consumers": "required"}),
+        desk.ask(Role.ADMIN, "POST", "/nightkey/runs/report", {"workflow": "x", "status": "completed"}),
+        desk.ask(Role.ADMIN, "POST", "/workflows/nowhere/execute", {}),
+    ]
+    for refused in refusals:
+        assert refused.status in (404, 409, 422), refused
+        assert " --" not in explain(refused), refused
+        assert "nightkey " not in explain(refused).replace("/nightkey ", ""), refused
