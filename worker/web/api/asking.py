@@ -17,6 +17,7 @@ from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.web.answers import Problem
 from worker.web.api.once import PARAMETER, answer_once
+from worker.web.api.values import find_half_a_character
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -109,6 +110,9 @@ class _ReadRequest(Request):
     def parse(self, *, takes_any: bool) -> None:
         """Before the framework does, which would say of what is no JSON only that it is none."""
         self._parsed = self._sent.read()
+        field = find_half_a_character(self._parsed) if b"\\u" in self._sent.body else None
+        if field is not None:
+            raise Problem(422, "invalid", f"{field}: a text holds half a character (a lone surrogate)")
         if not takes_any and self._parsed not in (None, {}):
             raise Problem(422, "invalid", "body: this call takes none")
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vaultcore.access import Action
 from worker.services.runs.execution import RunOutcome
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.values import Output
 
 router = APIRouter(prefix="/nightkey/workflows", tags=["workflows"], route_class=AskedRoute)
 _ITEM: dict[str, Any] = {"min_length": 1, "max_length": 250, "examples": ["prod-crm-token"]}
@@ -29,7 +30,7 @@ class WorkflowTest(BaseModel):
     """`output` is masked. `run_id` null: of a node alone no run is kept."""
 
     status: str
-    output: Any
+    output: Output
     error_message: str | None
     error_node: str | None
     cause: str | None
@@ -45,7 +46,7 @@ class ShownOutcome(BaseModel):
     error_message: str | None
     error_node: str | None
     cause: str | None
-    output: Any
+    output: Output
     resume_at: datetime | None
 
 

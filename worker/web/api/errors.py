@@ -89,7 +89,9 @@ async def answer_failure(request: Request, error: Exception) -> Response:
 async def answer_invalid(request: Request, error: Exception) -> Response:
     """FastAPI's handler for what does not fit a route's model: by field, and without what was given."""
     found = cast("RequestValidationError", error).errors()
-    fields = [{"field": _name(one["loc"]), "message": one["msg"]} for one in found]
+    fields = [
+        {"field": _name(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in found
+    ]
     first = fields[0]
     return tell(request, Problem(422, "invalid", f"{first['field']}: {first['message']}"), fields)
 

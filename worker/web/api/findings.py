@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from vaultcore.errors import NotFoundError
 from worker.services.views import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/findings", tags=["findings"], route_class=AskedRoute)
@@ -38,7 +39,7 @@ class Known(BaseModel):
 
 
 class Later(Known):
-    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+    until: Time = Field(examples=["2027-03-01T00:00:00Z"])
 
 
 class Quietened(BaseModel):

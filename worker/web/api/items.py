@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
@@ -17,6 +17,7 @@ from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.services.items import Updated
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import leave_out
 from worker.wording.shapes import describe_policy, describe_reference, describe_version, to_plain
 
@@ -116,7 +117,7 @@ class ItemChanges(BaseModel):
 
     name: str = Field(**_LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     owners: list[str] = Field(**_LEFT_OUT, max_length=100, examples=[["platform"]])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
 class PolicyPlan(BaseModel):

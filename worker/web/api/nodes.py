@@ -9,6 +9,7 @@ from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
 from worker.domain.states import NodeStatus
 from worker.web.api.asking import AskedRoute, Asker, services_of, starts
+from worker.web.api.values import Output
 
 router = APIRouter(prefix="/workflows", tags=["nodes"], route_class=AskedRoute)
 NODE = {
@@ -34,7 +35,7 @@ class TestedNode(BaseModel):
     """`output` is masked: no value is in it. `error_message`: what went wrong; null where nothing did."""
 
     status: Literal["success", "error", "skipped"]
-    output: Any
+    output: Output
     error_message: str | None
     cause: str | None
 

@@ -3,12 +3,13 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import Cause
 from worker.services.runs.reports import Report
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 
 router = APIRouter(prefix="/nightkey/runs", tags=["runs"], route_class=AskedRoute)
 
@@ -22,7 +23,7 @@ class ReportedRun(BaseModel):
 
     workflow: str = Field(max_length=250, examples=["ticket-sync"])
     status: Literal["completed", "failed"] = Field(examples=["completed"])
-    started_at: AwareDatetime | None = Field(default=None, examples=["2027-03-01T02:00:00Z"])
+    started_at: Time | None = Field(default=None, examples=["2027-03-01T02:00:00Z"])
     run_id: str | None = Field(default=None, max_length=150)
     node: str | None = Field(default=None, max_length=100)
     cause: Cause | None = None

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
 from worker.services.rotation.decisions import Decisions
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
 from worker.web.api.consumers import ShownOutcome, show_outcome
+from worker.web.api.values import Time
 from worker.web.api.wire import leave_out
 from worker.wording.shapes import describe_consumer, describe_rotation
 
@@ -103,7 +104,7 @@ class Again(BaseModel):
 class Until(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+    until: Time = Field(examples=["2027-03-01T00:00:00Z"])
 
 
 class Answer(BaseModel):

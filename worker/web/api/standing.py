@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from vaultcore.access import Action, Principal
 from vaultcore.errors import InvalidInputError, NotFoundError
@@ -15,6 +15,7 @@ from worker.domain.problems import is_of_the_whole
 from worker.domain.reasons import show_reason
 from worker.rows.nights import Night
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.values import Time
 from worker.web.api.wire import leave_out
 from worker.wording import describe, say
 
@@ -110,7 +111,7 @@ def show_status(request: Request, principal: Asker) -> Standing:
 def list_nights(
     request: Request,
     response: Response,
-    before: AwareDatetime | None = None,
+    before: Time | None = None,
     size: Annotated[int, Query(ge=1, le=NIGHTS_MAX)] = 25,
 ) -> list[ShownNight]:
     """The last ones first; `before`: the slot that a page ended with."""
@@ -130,7 +131,7 @@ def begin_night(request: Request) -> ShownNight:
 
 
 @router.get("/nights/{slot}", **asks(Action.NIGHT_SEE))
-def get_night(request: Request, principal: Asker, slot: AwareDatetime) -> WholeNight:
+def get_night(request: Request, principal: Asker, slot: Time) -> WholeNight:
     found, sees = services_of(request).overview.nights.get(slot), _find_visible(request, principal)
     return WholeNight(**_show(found).model_dump(), problems=list(_show_problems(found, sees)))
 

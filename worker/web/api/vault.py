@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
@@ -12,6 +12,7 @@ from vaultcore.secret import Secret
 from worker.domain.changes import ItemChange
 from worker.domain.policies import PolicyChange
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import leave_out, show_time, show_time_or_none
 
 router = APIRouter(prefix="/workflows/vault", tags=["vault"], route_class=AskedRoute)
@@ -37,7 +38,7 @@ class NewItem(BaseModel):
 
     name: str = Field(min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     secret: SecretStr | None = Field(default=None, examples=["the value"])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
     owners: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
 
 
@@ -48,7 +49,7 @@ class ChangedItem(BaseModel):
 
     name: str | None = Field(default=None, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     secret: SecretStr | None = Field(default=None, examples=["the new value"])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
 @router.get("", **asks(Action.ITEM_SEE))

@@ -11,6 +11,7 @@ from vaultcore.errors import InvalidInputError
 from worker.rows.run_lists import ListedRun, NodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.values import Output
 from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
 from worker.wording.calls import say_for_calls
 from worker.workflows.workflow import Workflow
@@ -98,7 +99,7 @@ class Log(BaseModel):
     node_id: str
     component_id: str
     status: str
-    output: Any
+    output: Output
     created_at: str
 
 
