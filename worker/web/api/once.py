@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from anyio import to_thread
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -57,7 +58,7 @@ async def answer_once(
     give_up = partial(requests.give_up, principal.actor, key)
     try:
         response = await handle(request)
-    except (Problem, RequestValidationError):
+    except (Problem, RequestValidationError, HTTPException):
         await to_thread.run_sync(give_up)
         raise
     except NightkeyError as error:
