@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.ingress import Answered, Front, serve
+from tests.postgres import create_database, show_for_sqlalchemy
 from tests.services.conftest import Moves
 from tests.services.staging import make_services
 from vaultcore.access import Role
@@ -43,9 +46,21 @@ class Desk:
         return [row for row in self.moves.log() if row.action == action]
 
 
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)]
+"""Databases, for a fixture of a module."""
+
+
+def name_database(request: pytest.FixtureRequest) -> str:
+    """Of a fixture with these parameters: an address; empty: the vault's own file."""
+    if request.param == "sqlite":
+        return ""
+    name = f"desk_{request.module.__name__.rpartition('.')[2]}"
+    return show_for_sqlalchemy(create_database(request.getfixturevalue("postgres"), name))
+
+
 @contextmanager
-def open_desk(folder: Path) -> Iterator[Desk]:
-    services = make_services(folder / "home", "", utc_now)
+def open_desk(folder: Path, database_url: str = "") -> Iterator[Desk]:
+    services = make_services(folder / "home", database_url, utc_now)
     with services.database.write() as connection:
         for owner in ("team", "others"):
             services.owners.create(connection, owner, actor="test")

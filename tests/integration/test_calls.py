@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.desk import VALUE, Desk, open_desk
+from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
 from vaultcore.access import Action, Role
 from vaultcore.secret import Secret
 from worker.domain.policies import PolicyChange
@@ -14,9 +14,9 @@ from worker.web.api.asking import ACTION
 from worker.web.codes import CODES
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("calls")) as opened:
+@pytest.fixture(scope="module", params=BOTH)
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("calls"), name_database(request)) as opened:
         yield opened
 
 

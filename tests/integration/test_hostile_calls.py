@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from tests.desk import VALUE, Desk, open_desk
+from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
 from tests.ingress import Answered
 from tests.integration.test_calls import add
 from vaultcore.access import Role
@@ -33,9 +33,9 @@ HOSTILE = [
 DEEP = "[" * 5000 + "]" * 5000
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("hostile")) as opened:
+@pytest.fixture(scope="module", params=BOTH)
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("hostile"), name_database(request)) as opened:
         add(opened, "prod-crm-token")
         for role in Role:  # the first use of a token is noted
             opened.ask(role, "GET", "/workflows")

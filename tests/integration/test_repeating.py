@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from tests.desk import VALUE, Desk, open_desk
+from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
 from vaultcore.access import Role
 from worker.rows.tables import requests, run_payloads, runs
 
@@ -25,9 +25,9 @@ STEPS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with open_desk(tmp_path_factory.mktemp("again")) as opened:
+@pytest.fixture(scope="module", params=BOTH)
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with open_desk(tmp_path_factory.mktemp("again"), name_database(request)) as opened:
         yield opened
 
 

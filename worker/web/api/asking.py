@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import TamperedError
+from vaultcore.errors import TamperedError, Trouble, TroubleError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.web.answers import Problem
 from worker.web.api.once import PARAMETER, answer_once
-from worker.web.api.values import find_half_a_character
+from worker.web.api.values import find_half_a_character, find_nul
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -62,8 +62,9 @@ class AskedRoute(APIRoute):
             request.state.principal = principal
             read = await _with_body(request, request.app.state.limits)
             read.parse(takes_any=self.body_field is not None)
+            answer = partial(_answer, handle)
             answered = (
-                await answer_once(read, services.requests, principal, handle) if once else await handle(read)
+                await answer_once(read, services.requests, principal, answer) if once else await answer(read)
             )
             answered.headers.setdefault("Cache-Control", "no-store")
             return answered
@@ -78,6 +79,17 @@ def _authenticate(services: Services, key: Secret) -> Principal | None:
     except TamperedError as error:  # the night makes a finding of it
         _log.error("principal.tampered", table=error.table)
         return None
+
+
+async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:
+    """As the route does; a character that its database cannot hold is the caller's to leave out."""
+    try:
+        return await handle(request)
+    except TroubleError as error:
+        if error.trouble is not Trouble.NOT_STORABLE:
+            raise
+    field = find_nul({**request.path_params, **request.query_params, "body": await request.json()})
+    raise Problem(422, "invalid", f"{field}: a text holds a character that cannot be stored (NUL)")
 
 
 def asker(request: Request) -> Principal:

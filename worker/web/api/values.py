@@ -1,6 +1,7 @@
 """Types of fields that the models share: times that can be meant, and what a workflow gave."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -37,6 +38,14 @@ Output = Annotated[Any, AfterValidator(_show_output)]
 
 def has_half_a_character(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def find_nul(request: Mapping[str, Any]) -> str:
+    """The parameter, or field of the body, in which a text holds one."""
+    for name, part in request.items():
+        if "\\u0000" in json.dumps(part):
+            return find_nul(part) if isinstance(part, dict) and name == "body" else name
+    return "body"
 
 
 def find_half_a_character(body: Any) -> str | None:  # noqa: ANN401  # JSON
