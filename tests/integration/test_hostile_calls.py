@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.desk import BOTH, VALUE, Desk, name_database, open_desk
-from tests.ingress import Answered
+from tests.ingress import Answered, read_answer
 from tests.integration.test_calls import add
 from vaultcore.access import Role
 from vaultcore.tables import audit, items
@@ -86,7 +86,6 @@ def explain(answered: Answered) -> str:
 @pytest.mark.parametrize(
     ("body", "headers", "statuses", "says"),
     [
-        (b"{" + b" " * 1_048_576 + b"}", {}, {413}, "larger than 1048576 bytes"),
         (b'{"a": ' + DEEP.encode() + b"}", {}, {422, 413}, "nested too deeply"),
         (b"[" + b"1," * 100_001 + b"1]", {}, {413}, "more than 100000 values"),
         (b"{", {}, {422}, "not JSON"),
@@ -113,6 +112,23 @@ def test_a_body_that_no_call_takes_is_refused_by_each(
         answered = send(desk, method, fill(path), body, **headers)
         assert answered.status in statuses, (method, path, answered)
         assert says in explain(answered), (method, path, answered)
+    assert count(desk) == before
+
+
+def test_a_body_over_1_mb_is_refused_by_each_before_it_is_sent(desk: Desk) -> None:
+    before = count(desk)
+    for method, path in bodies(desk):
+        role = Role.OWNER if path == "/nightkey/pickups" else Role.ADMIN
+        connection = desk.front.connect()
+        connection.putrequest(method, fill(path))
+        for name, value in {**JSON, "Authorization": f"Bearer {desk.tokens[role]}"}.items():
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", "1048577")
+        connection.endheaders()
+        answered = read_answer(connection.getresponse())
+        connection.close()
+        assert answered.status == 413, (method, path, answered)
+        assert "larger than 1048576 bytes" in explain(answered)
     assert count(desk) == before
 
 
