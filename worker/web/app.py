@@ -14,9 +14,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import HttpProblem, answer, answer_plain, answer_problem
-from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
-from worker.web.api.errors import answer_error, answer_failure, answer_invalid
+from worker.web import codes
+from worker.web.answers import HttpProblem, answer
+from worker.web.api import (
+    comparisons,
+    consumers,
+    findings,
+    items,
+    nodes,
+    notices,
+    owners,
+    pickups,
+    record,
+    reports,
+    rotations,
+    standing,
+    vault,
+    workflows,
+)
+from worker.web.api.description import describe_calls
+from worker.web.api.errors import (
+    answer_error,
+    answer_failure,
+    answer_invalid,
+    answer_plain,
+    answer_problem,
+)
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.console import overview, sign_in, static_files
 from worker.web.ingress import Ingress
@@ -26,7 +49,22 @@ from worker.web.probes import Probes
 _log = structlog.get_logger(__name__)
 
 
-NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
+NOUNS = (
+    vault,
+    nodes,
+    workflows,
+    items,
+    consumers,
+    rotations,
+    findings,
+    notices,
+    owners,
+    pickups,
+    reports,
+    standing,
+    comparisons,
+    record,
+)
 """The vault comes before the workflows, of which one could be called so."""
 PAGES = (sign_in, overview)
 """Of the console."""
@@ -55,6 +93,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             *PublishedKeySets(services).routes(),
             *static_files.ROUTES,
             *Probes(services).routes(),
+            *codes.routes(),
         ],
         exception_handlers={
             HttpProblem: answer_problem,
@@ -67,6 +106,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     app.state.services, app.state.limits = services, limits
     for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
+    describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 
