@@ -1,7 +1,6 @@
 """`nightkey item`: create, import, list, show, update, delete, rotate."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +8,8 @@ import typer
 
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Version
-from vaultcore.rules import MASKED_MIN, kind_of
+from vaultcore.model import UNCHANGED, Item, Kind, Policy
+from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.commands import Commands
@@ -26,10 +25,10 @@ from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, value_command
 from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
 from worker.domain.notices import PICKUP_COMMAND
-from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.domain.proof import Consumer
 from worker.wording import say, say_each
+from worker.wording.shapes import describe_reference, describe_version
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -91,7 +90,7 @@ def create(
         policy=policy,
         actor=who(),
     )
-    _warn(created, services.items.warn(created), given)
+    _warn(created, services.items.warn(created, given))
     if first is not None:
         show_key(services, created, first, json=json)
     elif json:
@@ -151,8 +150,8 @@ def show(name: str, *, json: Json = False) -> None:
     services = open_services()
     view = services.items.view(name)
     item = view.item
-    versions = [_describe_version(version) for version in view.versions]
-    references = [_describe_reference(reference) for reference in view.references]
+    versions = [describe_version(version) for version in view.versions]
+    references = [describe_reference(reference) for reference in view.references]
     if json:
         own = {"copy_of": view.original, "copies": view.copies, "versions": versions, "references": references}
         print_json(describe(item) | own)
@@ -226,7 +225,7 @@ def update(
             change = replace(change, expires_at=asked)
         value = read_value(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
-    _warn(updated.item, services.items.warn(updated.item), [] if value is None else [value])
+    _warn(updated.item, services.items.warn(updated.item, [] if value is None else [value]))
     if json:
         changes = describe_changes(updated.changes)
         print_json(
@@ -274,7 +273,7 @@ def rotate(
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
     json: Json = False,
 ) -> None:
-    """Replace an item now: create, test and activate a new version; the old one works on meanwhile.
+    """Replace an item now: create, test and activate a new version. The old one works on meanwhile.
 
     An api-key: item that came in without a key gets its first one, which is printed.
     """
@@ -368,33 +367,6 @@ def describe(item: Item) -> dict[str, Any]:
     }
 
 
-def _describe_version(version: Version) -> dict[str, Any]:
-    return {
-        "number": version.number,
-        "stage": version.stage,
-        "expires_at": version.expires_at,
-        "created_at": version.created_at,
-        "activated_at": version.activated_at,
-        "destroyed_at": version.destroyed_at,
-        "used_at": version.used_at,
-    }
-
-
-def _describe_reference(reference: Reference) -> dict[str, Any]:
-    return {
-        "consumer": reference.consumer,
-        "name": reference.consumer_name,
-        "node": reference.node_id,
-        "active": reference.active,
-        "runs": Place.ELSEWHERE if reference.elsewhere else Place.HERE,
-        "mentioned": reference.mentioned,
-        "pinned": reference.pinned,
-        "last_version": reference.last_version,
-        "last_run_at": reference.last_run_at,
-        "proven_version": reference.proven_version,
-    }
-
-
 def _line(item: Item) -> str:
     expiry = "no expiry" if item.expires_at is None else f"expires {item.expires_at:%Y-%m-%d %H:%M} UTC"
     version = _WAITS if item.version is None else f"version {item.version}"
@@ -406,7 +378,7 @@ def _describe_policy(policy: Policy) -> str:
     return f"mode {policy.mode}{by}"
 
 
-def _warn(item: Item, warnings: "Warnings", given: Iterable[Secret]) -> None:
+def _warn(item: Item, warnings: "Warnings") -> None:
     """What is taken as it is, and may not be meant."""
     if warnings.canary is not None:
         wanted, users = warnings.canary
@@ -421,8 +393,9 @@ def _warn(item: Item, warnings: "Warnings", given: Iterable[Secret]) -> None:
             f"nightkey: warning: the first rotation of {item.name} would be stuck before its end: "
             f"{warnings.first}"
         )
-    if any(len(value) < MASKED_MIN for value in given):  # a vault elsewhere takes it
+    if warnings.shorter is not None:
         note(
-            f"nightkey: warning: a value of fewer than {MASKED_MIN} characters cannot be masked by itself: "
-            "every text of a run that holds it is shown as [masked] whole; choose a longer one if you can"
+            f"nightkey: warning: a value of fewer than {warnings.shorter} characters cannot be masked by "
+            "itself: every text of a run that holds it is shown as [masked] whole; choose a longer one, if you "
+            "can"
         )

@@ -7,23 +7,23 @@ import typer
 from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.session import Json, open_services, who
-from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
-from worker.rows.comparisons import NamedComparison
+from worker.domain.drift import DIFFERS, RESOLVED
 from worker.wording import say
+from worker.wording.shapes import describe_comparison
 
 if TYPE_CHECKING:
     from worker.services.rotation.comparison import Compared
 
 app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
-_COLUMNS = ("item", "result", "settled_by", "detail")
+_COLUMNS = ("item", "result", "resolved_by", "detail")
 
 
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
-    """List what came of each item's comparison, those that wait for you first."""
+    """List what came of each comparison. Those that wait for you come first."""
     found, errors = sort_out(open_services().rotation.comparison.list_all())
-    rows = [_describe(row) for row in found]
+    rows = [describe_comparison(row) for row in found]
     if json:
         print_json(rows)
     else:
@@ -50,7 +50,7 @@ def run(
         print_table(rows, ("item", "result", "detail"), "nothing waits for a comparison")
         if any(one.result in DIFFERS for one in done):
             note("nightkey: what differs is not rotated: mend it, or `nightkey reconcile accept ITEM`")
-    if any(one.result not in SETTLED for one in done):
+    if any(one.result not in RESOLVED for one in done):
         raise typer.Exit(1)
 
 
@@ -60,7 +60,7 @@ def accept(
     *,
     json: Json = False,
 ) -> None:
-    """Answer for items that differ: Nightkey goes on with what the vault holds. It is audited.
+    """Answer for items that differ. Nightkey goes on with what the vault holds. It is audited.
 
     What is in use outside and unknown here is not looked for again: see to it there first.
     """
@@ -74,22 +74,3 @@ def accept(
 
 def _show(one: "Compared") -> dict[str, Any]:
     return vars(one) | {"detail": say(one.detail)}
-
-
-def _describe(row: NamedComparison) -> dict[str, Any]:
-    return {
-        "item": row.item,
-        "item_id": row.item_id,
-        "result": Result(row.result).value,
-        "detail": say(row.detail),
-        "compared_at": row.compared_at,
-        "settled_at": row.settled_at,
-        "settled_by": row.settled_by or _settled_by(row.result, settled=row.settled_at is not None),
-    }
-
-
-def _settled_by(result: str, *, settled: bool) -> str | None:
-    """What cannot be asked whole is nobody's agreement: nothing waits for it, and its owner looks."""
-    if not settled:
-        return None
-    return "left to its owner" if result in OWNERS_LOOK else "agreement"

@@ -60,7 +60,7 @@ def advise(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[ConsumerProof],
+    consumer_proofs: Sequence[ConsumerProof],
     *,
     item: str,
     number: int | None,
@@ -87,7 +87,7 @@ def advise(
             workflow=one.workflow,
         )
         for one in _choices(
-            state, stuck_in, failing, standings, f"{item}={number}", beside=beside, old_dead=old_dead
+            state, stuck_in, failing, consumer_proofs, f"{item}={number}", beside=beside, old_dead=old_dead
         )
         if (one.choice is not Choice.ACCEPT or has_new)
         and _NEVER_WHERE.get(one.choice) is not one_way
@@ -131,7 +131,7 @@ def _choices(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[ConsumerProof],
+    consumer_proofs: Sequence[ConsumerProof],
     new: str,
     *,
     beside: bool,
@@ -148,24 +148,24 @@ def _choices(
         yield _Line(Choice.CANCEL, "nothing changes; the night does not ask again for a while")
     elif state in BEFORE_ACTIVATION:
         yield _Line(Choice.CANCEL, "the new value is taken back" + ("; the old one works on" if beside else ""))
-    for standing in standings if state in WATCHED | {State.RETIRING} else ():
-        if standing.check or state in WATCHED:
-            yield from _unproven(standing, new)
+    for consumer_proof in consumer_proofs if state in WATCHED | {State.RETIRING} else ():
+        if consumer_proof.check or state in WATCHED:
+            yield from _unproven(consumer_proof, new)
     if state in WATCHED:
         yield _Line(Choice.ROLL_BACK, "everybody goes back to the old value, and the new one is taken away")
 
 
-def _unproven(standing: ConsumerProof, new: str) -> Iterator[_Line]:
-    if standing.proof is not Proof.UNPROVABLE:
+def _unproven(consumer_proof: ConsumerProof, new: str) -> Iterator[_Line]:
+    if consumer_proof.proof is not Proof.UNPROVABLE:
         return
-    name = standing.name
-    if standing.check:
+    name = consumer_proof.name
+    if consumer_proof.check:
         yield _Line(Choice.RETRY, "looks again now, once policy or node say what a good answer holds")
         yield _Line(
             Choice.WAIVE_CHECK, "you vouch that the new value works: no check could tell", " --why TEXT"
         )
         return
-    if standing.consumer is None:
+    if consumer_proof.consumer is None:
         yield _Line(Choice.EXTEND, "the old key works on until then", " --until TIME")
         yield _Line(
             Choice.WAIVE_CALLERS,
@@ -174,7 +174,7 @@ def _unproven(standing: ConsumerProof, new: str) -> Iterator[_Line]:
         )
         return
     option = f" --workflow {quote_word(name)}"
-    if standing.consumer.elsewhere:
+    if consumer_proof.consumer.elsewhere:
         yield _Line(
             Choice.REPORT,
             f"{name} began to run well elsewhere then: that proves it",
@@ -188,7 +188,7 @@ def _unproven(standing: ConsumerProof, new: str) -> Iterator[_Line]:
             option,
             name,
         )
-    if standing.consumer.active:
+    if consumer_proof.consumer.active:
         yield _Line(Choice.EXTEND, f"the old value works on until {name} has run", " --until TIME", name)
     yield _Line(
         Choice.WAIVE, f"you answer for {name}: nothing waits for it any longer", f"{option} --why TEXT", name

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
 from worker.domain.paging import Page, PageRequest
 from worker.domain.states import RunPurpose, RunStatus
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.tables import run_logs, runs
 
-RUNS: Final = Listing(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
+RUNS: Final = Sortable(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class ListedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeLog:
+class StoredNodeLog:
     """What a node came to in a run; its output is masked."""
 
     id: str
@@ -69,19 +69,6 @@ def get_run(connection: Connection, run_id: str) -> ListedRun:
     return _run(row)
 
 
-def find_asked(connection: Connection, external_id: str, *, since: datetime) -> str | None:
-    """The run that was opened under this id since then. One from before gives the id up."""
-    row = connection.execute(
-        select(runs.c.id, runs.c.created_at).where(runs.c.external_id == external_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.created_at >= since:
-        return str(row.id)
-    connection.execute(update(runs).where(runs.c.id == row.id).values(external_id=None))
-    return None
-
-
 def page_runs(
     connection: Connection, wanted: RunFilter, request: PageRequest, *, workflow_id: str | None
 ) -> Page[ListedRun]:
@@ -99,7 +86,7 @@ def page_runs(
     return read_rows(connection, runs, found, _run, what="run")
 
 
-def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
+def logs_of_run(connection: Connection, run_id: str) -> list[StoredNodeLog]:
     """In the order in which they were written."""
     rows = connection.execute(
         select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
@@ -107,7 +94,7 @@ def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
     return [_log(row) for row in rows]
 
 
-def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[NodeLog]:
+def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[StoredNodeLog]:
     """The newest first."""
     rows = connection.execute(
         select(run_logs)
@@ -142,8 +129,8 @@ def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
     )
 
 
-def _log(row: Row[*tuple[Any, ...]]) -> NodeLog:
-    return NodeLog(
+def _log(row: Row[*tuple[Any, ...]]) -> StoredNodeLog:
+    return StoredNodeLog(
         id=row.id,
         run_id=row.run_id,
         node_id=row.node_id,

@@ -14,9 +14,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import Problem, answer, answer_plain, answer_problem
-from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
-from worker.web.api.errors import answer_error, answer_failure, answer_invalid
+from worker.web import codes
+from worker.web.answers import HttpProblem, answer
+from worker.web.api import (
+    comparisons,
+    consumers,
+    findings,
+    items,
+    nodes,
+    notices,
+    owners,
+    pickups,
+    record,
+    reports,
+    rotations,
+    standing,
+    vault,
+    workflows,
+)
+from worker.web.api.description import describe_calls
+from worker.web.api.errors import (
+    answer_error,
+    answer_failure,
+    answer_invalid,
+    answer_plain,
+    answer_problem,
+)
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.console import calendar, overview, sign_in, static_files
 from worker.web.console import rotations as rotation_pages
@@ -28,7 +51,22 @@ from worker.web.probes import Probes
 _log = structlog.get_logger(__name__)
 
 
-NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
+NOUNS = (
+    vault,
+    nodes,
+    workflows,
+    items,
+    consumers,
+    rotations,
+    findings,
+    notices,
+    owners,
+    pickups,
+    reports,
+    standing,
+    comparisons,
+    record,
+)
 """The vault comes before the workflows, of which one could be called so."""
 PAGES = (sign_in, overview, rotation_pages, workflow_pages, calendar)
 """Of the console."""
@@ -43,7 +81,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     async def health(_: Request) -> Response:
         """200 when the database answers."""
         if not await to_thread.run_sync(_is_there, services, limiter=checks):
-            raise Problem(503, "unavailable", "the database does not answer")
+            raise HttpProblem(503, "unavailable", "the database does not answer")
         return answer({"status": "ok"})
 
     app = FastAPI(
@@ -57,9 +95,10 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             *PublishedKeySets(services).routes(),
             *static_files.ROUTES,
             *Probes(services).routes(),
+            *codes.routes(),
         ],
         exception_handlers={
-            Problem: answer_problem,
+            HttpProblem: answer_problem,
             HTTPException: answer_plain,
             NightkeyError: answer_error,
             RequestValidationError: answer_invalid,
@@ -69,6 +108,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     app.state.services, app.state.limits = services, limits
     for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
+    describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 

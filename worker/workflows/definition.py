@@ -14,13 +14,13 @@ from vaultcore.references import Use
 from worker.domain.strict_json import parse_json
 from worker.workflows.document import OUTSIDE, Document, Edge, Node, find_unknown, read_document
 from worker.workflows.graph import ERROR, check_graph, reach, sort
-from worker.workflows.judging import Judged, find_triggers, goes_on, judge_node, own_fields
+from worker.workflows.judging import JudgedNode, find_triggers, goes_on, judge_node, own_fields
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import find_component
 from worker.workflows.nodes.starting import StartingFields
 from worker.workflows.remarks import Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
-from worker.workflows.uses import Found, Trouble, find_all_uses, find_data_paths
+from worker.workflows.uses import FoundUse, TextTrouble, find_all_uses, find_data_paths
 
 _PROBLEMS_MAX = 50
 _BYTE_ORDER_MARK = "\ufeff"
@@ -142,7 +142,7 @@ class Definition:
     # What it means here
 
     @cached_property
-    def _judged(self) -> dict[str, Judged]:
+    def _judged(self) -> dict[str, JudgedNode]:
         return {node.id: judge_node(node) for node in self.document.nodes}
 
     @cached_property
@@ -186,11 +186,11 @@ class Definition:
             found[key] = mentioned and found.get(key, True)
         return tuple(NodeUse(node_id=n, use=use, mentioned=m) for (n, use), m in found.items())
 
-    def _find(self, *, here: bool) -> Iterator[tuple[str, Found]]:
+    def _find(self, *, here: bool) -> Iterator[tuple[str, FoundUse]]:
         for node_id, judged in self._judged.items():
             yield from ((node_id, one) for one in judged.found)
         for one in _find_outside(self.document, here=here):
-            if isinstance(one, Found):
+            if isinstance(one, FoundUse):
                 yield OUTSIDE, one
 
     @cached_property
@@ -234,6 +234,28 @@ def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
     return _check(json.dumps(raw), raw, name, strict=True)
 
 
+def define_node(node: Mapping[str, Any]) -> tuple[Definition, str]:
+    """A definition of this node alone, behind a trigger where it is none; and its id.
+
+    `InvalidInputError` as `load_definition`'s, with `node` for the file.
+    """
+    given = {**node}
+    found = read_document({"name": "node", "nodes": [given]})
+    if isinstance(found, list):
+        raise _refuse(found, "node")
+    (one,) = found.nodes
+    component = find_component(one.component_id)
+    if component is None:
+        raise InvalidInputError(f"node: {one.component_id[:60]!r} is no component that is installed here")
+    nodes, edges = [given], list[dict[str, str]]()
+    if component.kind is not NodeKind.TRIGGER:
+        start = "start" if one.id != "start" else "begin"
+        nodes = [{"id": start, "type": "trigger", "data": {"componentId": "manual_trigger"}}, given]
+        edges = [{"source": start, "target": one.id}]
+    raw = {"name": "node", "nodes": nodes, "edges": edges}
+    return _check(json.dumps(raw), raw, "node", strict=False), one.id
+
+
 def parse_stored(text: str) -> Definition:
     """A definition that was checked when it was stored."""
     return Definition(text, Document.model_validate(json.loads(text.removeprefix(_BYTE_ORDER_MARK))))
@@ -255,13 +277,13 @@ def _check(text: str, raw: object, source: str, *, strict: bool) -> Definition:
 
 
 def _find_remarks(
-    document: Document, judged: Mapping[str, Judged], triggers: list[str], schedule: Remark | None
+    document: Document, judged: Mapping[str, JudgedNode], triggers: list[str], schedule: Remark | None
 ) -> Iterator[Remark]:
     if schedule is not None:
         yield schedule
     yield from find_unknown(document)
     for one in _find_outside(document, here=False):
-        if isinstance(one, Trouble):
+        if isinstance(one, TextTrouble):
             yield Remark(weight=one.weight, where=f"field {one.path}", what=one.what)
     seen: set[str] = set()
     for node in document.nodes:
@@ -276,7 +298,7 @@ def _find_remarks(
     )
 
 
-def _find_outside(document: Document, *, here: bool) -> Iterator[Found | Trouble]:
+def _find_outside(document: Document, *, here: bool) -> Iterator[FoundUse | TextTrouble]:
     """What is named beside the nodes: by edges, by fields of the document."""
     for number, edge in enumerate(document.edges):
         for name, part in edge:

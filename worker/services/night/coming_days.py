@@ -70,7 +70,14 @@ class ComingDays:
                 None if names is None else [self._owners.get(connection, name).id for name in sorted(names)]
             )
             return [
-                self._look_at(connection, first + timedelta(days=number), zone, entries, offset, owner_ids)
+                self._look_at(
+                    connection,
+                    first + timedelta(days=number),
+                    zone=zone,
+                    entries=entries,
+                    offset=offset,
+                    owner_ids=owner_ids,
+                )
                 for number in range(min(days, DAYS_MAX))
             ]
 
@@ -78,6 +85,7 @@ class ComingDays:
         self,
         connection: Connection,
         day: date,
+        *,
         zone: ZoneInfo,
         entries: int,
         offset: int,

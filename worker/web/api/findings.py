@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.findings import FindingKind
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
@@ -19,7 +20,7 @@ WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):
-    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which settles it."""
+    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which resolves it."""
 
     id: str
     kind: str
@@ -33,14 +34,14 @@ class ShownFinding(BaseModel):
     quiet: str | None
 
 
-class Known(BaseModel):
+class KnownRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     why: str = Field(min_length=1, max_length=WHY_MAX, examples=["the vendor is told"])
 
 
-class Later(Known):
-    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+class Later(KnownRequest):
+    until: Time = Field(examples=["2027-03-01T00:00:00Z"])
 
 
 class Quietened(BaseModel):
@@ -82,7 +83,7 @@ def list_findings(
 
 
 @router.post("/{finding_id}/ack", **asks(Action.FINDING_QUIET))
-def acknowledge(request: Request, principal: Asker, finding_id: str, known: Known) -> Quietened:
+def acknowledge(request: Request, principal: Asker, finding_id: str, known: KnownRequest) -> Quietened:
     """Nobody is told of it again unless it gets worse."""
     _check(request, principal, finding_id)
     answers = services_of(request).overview.acknowledgements

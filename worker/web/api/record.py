@@ -1,18 +1,22 @@
-"""`/nightkey/audit`: whether the record of every change is whole."""
+"""`/nightkey/audit`: the record of every change, and whether it is whole."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import AskedRoute, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
+
+
+ANCHOR = '{"seq": 42, "hash": "9f…", "at": "2026-03-01T02:00:00.000000+00:00", "signature": "…"}'
 
 
 class AuditQuery(PageQuery):
@@ -22,8 +26,8 @@ class AuditQuery(PageQuery):
     subject: str | None = Field(default=None, max_length=100)
     actor: str | None = Field(default=None, max_length=100)
     action: str | None = Field(default=None, max_length=60)
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Time | None = None
+    before: Time | None = None
 
     @property
     def wanted(self) -> AuditFilter:
@@ -48,7 +52,23 @@ class RecordedChange(BaseModel):
     details: dict[str, Any]
 
 
-class Verdict(BaseModel):
+class SignedAnchor(BaseModel):
+    """One line of JSON: keep it in another place."""
+
+    anchor: str = Field(examples=[ANCHOR])
+
+
+class KeptAnchors(BaseModel):
+    """Lines that were kept in another place, each as it was given."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    anchors: list[Annotated[str, Field(max_length=1000)]] = Field(
+        min_length=1, max_length=1000, examples=[[ANCHOR]]
+    )
+
+
+class ChainVerdict(BaseModel):
     """`problems`: sentences, each naming a row; none: the chain is whole."""
 
     whole: bool
@@ -63,7 +83,7 @@ class ChangedRow(BaseModel):
     command: str | None
 
 
-class CheckedRows(BaseModel):
+class ShownRowCheck(BaseModel):
     """`changed`: rows that decide, and that none of us wrote as they are."""
 
     checked: int
@@ -79,19 +99,32 @@ def list_changes(
     return [RecordedChange(**vars(one)) for one in give_page(page, request, response)]
 
 
+@router.post("/anchor", **asks(Action.AUDIT_ANCHOR))
+def make_anchor(request: Request) -> SignedAnchor:
+    """Signs today's head of the log."""
+    return SignedAnchor(anchor=services_of(request).upkeep.anchors.anchor())
+
+
+@router.post("/verify", **asks(Action.AUDIT_READ))
+def verify_with(request: Request, kept: KeptAnchors) -> ChainVerdict:
+    """As `GET`, and holds the log against anchors that were kept in another place."""
+    verdict = services_of(request).upkeep.anchors.verify(lines=kept.anchors)
+    return ChainVerdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
+
+
 @router.get("/verify", **asks(Action.AUDIT_READ))
-def verify(request: Request) -> Verdict:
+def verify(request: Request) -> ChainVerdict:
     """Walks the whole chain, and holds it against the anchors of the data folder."""
     verdict = services_of(request).upkeep.anchors.verify()
-    return Verdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
+    return ChainVerdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
 
 
 @router.get("/rows", **asks(Action.AUDIT_READ))
-def verify_rows(request: Request) -> CheckedRows:
+def verify_rows(request: Request) -> ShownRowCheck:
     """Checks every row that decides."""
     found = services_of(request).upkeep.row_verification.check_all()
     changed = [
         ChangedRow(row=one.subject, item=one.item, detail=say(one.detail), command=one.command)
         for one in found.wrong
     ]
-    return CheckedRows(checked=found.rows, changed=changed)
+    return ShownRowCheck(checked=found.rows, changed=changed)

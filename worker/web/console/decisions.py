@@ -115,4 +115,4 @@ def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[st
 
 def _name_consumers(view: RotationView) -> tuple[str, ...]:
     """Nobody uses what has not begun."""
-    return tuple(one.name for one in view.standings if one.consumer is not None)
+    return tuple(one.name for one in view.consumer_proofs if one.consumer is not None)

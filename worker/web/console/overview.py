@@ -1,7 +1,6 @@
 """The first page: what needs somebody, what happened last night, what comes next."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -10,13 +9,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
-from vaultcore.errors import NotFoundError, UnreadableError
 from worker.bootstrap import Services
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.states import NightOutcome
 from worker.services.night.summaries import NightSummary
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, Visitor, show
+from worker.web.console.frame import CONSOLE, show
 from worker.web.console.rotation_rows import RotationRow, show_rotations
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
@@ -54,7 +52,7 @@ _WAYS: Final[dict[ProblemKind, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownProblem:
+class Need:
     """`command`: what to type, where nothing here helps or one would rather type."""
 
     sentence: str
@@ -78,16 +76,16 @@ def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
     services = services_of(request)
     found = services.overview.outlook.read()
-    sees_all = visitor.principal.sees_all
-    problems = [one for one in found.problems if sees_all or _is_shown(services, visitor, one.subject)]
-    approvals = [one for one in found.approvals if sees_all or _is_shown(services, visitor, one.item_id)]
+    seen = services.lists.find_seen(visitor.principal)
+    problems = [one for one in found.problems if seen is None or one.subject in seen.names]
+    approvals = [one for one in found.approvals if seen is None or one.item_id in seen.ids]
     return show(
         request,
         "overview.html",
         problems=[_show(one) for one in problems],
         approvals=approvals,
         outlook=found,
-        sees_all=sees_all,
+        sees_all=seen is None,
         nights=_show_nights(services, services.overview.night_summaries.last(seen_by=visitor.principal)),
     )
 
@@ -100,18 +98,13 @@ def show_night(request: Request, visitor: Looks) -> Response:
     return show(request, "night.html", nights=_show_nights(services, found))
 
 
-def _is_shown(services: Services, visitor: Visitor, item: str) -> bool:
-    """Whether there is such an item that is theirs."""
-    with suppress(NotFoundError, UnreadableError):
-        return services.principals.sees(visitor.principal, services.views.get_item(item).owners)
-    return False
-
-
-def _show(problem: Problem) -> ShownProblem:
+def _show(problem: Problem) -> Need:
     sentence, command = describe_apart(problem)
     way = _WAYS.get(problem.kind)
     target = way and way[1].format(id=problem.id, subject=quote(problem.subject, safe=""))
-    return ShownProblem(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))
+    if not sentence.startswith(problem.subject or " "):  # a name keeps its case
+        sentence = sentence[:1].upper() + sentence[1:]
+    return Need(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))
 
 
 def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[ShownNight]:

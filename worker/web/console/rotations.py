@@ -336,5 +336,5 @@ def _show_consumers(view: RotationView) -> list[ShownConsumer]:
             next_run_at=None if one.consumer is None else one.consumer.next_run_at,
             link="" if one.consumer is None else link_workflow(one.name, one.consumer.id),
         )
-        for one in view.standings
+        for one in view.consumer_proofs
     ]

@@ -8,7 +8,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from worker.wording.times import count
+from worker.wording.parts import say_count
 
 _CELL_X, _CELL_Y, _HEAD, _BAR = 34, 36, 40, 24
 _FULL: Final = 8
@@ -86,5 +86,5 @@ def _draw_bar(number: int, middle: float, y: float, kind: str) -> Markup:
 
 
 def _say(due: int, lapse: int) -> str:
-    lapses = f"{count(lapse, 'item')} {'lapses' if lapse == 1 else 'lapse'}"
-    return f"{count(due, 'item')} due, {lapses}"
+    lapses = f"{say_count(lapse, 'item')} {'lapses' if lapse == 1 else 'lapse'}"
+    return f"{say_count(due, 'item')} due, {lapses}"
