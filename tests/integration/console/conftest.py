@@ -56,9 +56,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     services.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    """A real browser, without a window."""
+    """A real browser, without a window. Its driver has a loop of events in this thread, beside which none is begun
+    by other tests: so it ends with its module.
+    """
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         pytest.skip("no Chromium is installed here: apt-get install chromium")
