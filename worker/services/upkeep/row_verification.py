@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
-from vaultcore.row_checks import RowPage, RowChecks, RowFault, Wrong, read_time
+from vaultcore.row_checks import RowChecks, RowFault, RowPage, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
 from vaultcore.stored import do_apart
