@@ -70,6 +70,12 @@ class ConflictError(RefusedError):
     can_retry = True
 
 
+class ChangedError(ConflictError):
+    """It is not as whoever changes it has seen it: somebody, or a rotation, was faster."""
+
+    can_retry = False
+
+
 class LockedError(ConflictError):
     """The database was held by another process for as long as anybody waits for it."""
 

@@ -24,7 +24,7 @@ from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
 from vaultcore.references import find_uses, texts_in
 from vaultcore.row_macs import check_mac, find_edited
-from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
+from vaultcore.rows import derived_columns, item_from_row, owner_columns, owners_of, select_items
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
@@ -333,6 +333,8 @@ class Vault:
         rows = [{"item_id": item_id, "owner_id": owner_id} for owner_id in sorted(set(owner_ids))]
         if rows:
             connection.execute(insert(item_owners), rows)
+        owned = owner_columns(connection, owner_ids)
+        connection.execute(update(items).where(items.c.id == item_id).values(owned))
 
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""

@@ -32,6 +32,7 @@ from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
 from worker.services.core import Core, WaysOut
 from worker.services.items import Items
+from worker.services.lists import Lists
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
@@ -285,6 +286,10 @@ class Services:
     @cached_property
     def _principals(self) -> Principals:
         return Principals(owners=self.owners, audit=self.audit, clock=self.clock)
+
+    @cached_property
+    def lists(self) -> Lists:
+        return Lists(database=self.database, owners=self.owners, clock=self.clock)
 
     @cached_property
     def _pickups(self) -> Pickups:

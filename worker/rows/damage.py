@@ -101,6 +101,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                     ),
                     else_=i.overlap_seconds <= number_in(i.policy, "overlap_seconds", dialect),
                 ),
+                "mode": i.mode == text_in(i.policy, "mode", dialect),
+                "rotator": i.rotator.is_not_distinct_from(text_in(i.policy, "rotator", dialect)),
                 "copy_of": i.copy_of.is_not_distinct_from(text_in(i.policy, "copy_of", dialect)),
                 "idle_seconds": i.idle_seconds == number_in(i.policy, "idle_after_seconds", dialect),
                 "current version": or_(and_(~waits, current.exists()), and_(waits, ~any_version)),

@@ -25,6 +25,7 @@ from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proof import CANARY_AUTO
+from worker.domain.revisions import Expected, check_revision, revision_of_item
 from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
 from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
@@ -185,11 +186,13 @@ class Items:
             first=first,
         )
 
-    def delete(self, name: str, *, actor: str) -> Item:
+    def delete(self, name: str, *, expected: Expected | None = None, actor: str) -> Item:
         """The item and every value of it are gone, and what was found of it is settled. Refused while anything
-        uses it, or a rotation of it is open.
+        uses it, or a rotation of it is open; `ChangedError` if it is not as `expected`.
         """
         with self._database.write() as connection:
+            seen = self._vault.get(connection, name, lock=True)
+            check_revision(expected, revision_of_item(seen), seen.name)
             self._opening.check_at_rest(connection, self._vault.get(connection, name))
             item = self._vault.delete(connection, name, actor=actor)
             finding_rows.resolve_item(connection, item.id, self._clock())
@@ -235,15 +238,25 @@ class Items:
         is_given = present is None or not present.external
         return catalog.explain_first(item.policy) if is_given else None
 
-    def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
+    def update(
+        self,
+        name: str,
+        change: ItemChange,
+        *,
+        value: Secret | None = None,
+        expected: Expected | None = None,
+        actor: str,
+    ) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
+        `ChangedError` if the item is not as `expected`.
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
             rotation = self._supersession.find(connection, before)
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
+            check_revision(expected, revision_of_item(item), item.name)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))

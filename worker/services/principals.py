@@ -155,14 +155,6 @@ class PrincipalAccounts:
         """Whether what these owners answer for is shown to the principal."""
         return may(principal, Action.ITEM_SEE, owners=owners)
 
-    def visible_items(self, principal: Principal) -> set[str] | None:
-        """The ids of the items that are shown to the principal; None: all."""
-        if principal.sees_all:
-            return None
-        with self._database.read() as connection:
-            found = [one for one in self._vault.walk(connection) if isinstance(one, Item)]
-        return {item.id for item in found if self.sees(principal, item.owners)}
-
     def find_item(self, principal: Principal, name_or_id: str, action: Action) -> Item:
         """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there
         is not, and for one that the principal may not even see.

@@ -99,6 +99,8 @@ Index(
     sqlite_where=text("about IS NOT NULL"),
     postgresql_where=text("about IS NOT NULL"),
 )
+Index("ix_notices_by_created_at", notices.c.created_at, notices.c.id, notices.c.owner_id)
+Index("ix_notices_owner", notices.c.owner_id, notices.c.created_at, notices.c.id)
 
 
 class DeliveryColumns(TypedColumns):

@@ -129,6 +129,14 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("ix_rotations_night", rotations.c.night)
+Index(
+    "ix_rotations_by_created_at",
+    *(rotations.c[part] for part in ("created_at", "id", "item_id", "state", "finished_at")),
+)
+Index(
+    "ix_rotations_by_item",
+    *(rotations.c[part] for part in ("item", "id", "item_id", "state", "created_at", "finished_at")),
+)
 
 
 class CheckColumns(TypedColumns):

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vaultcore.errors import (
+    ChangedError,
     ConflictError,
     InvalidInputError,
     NightkeyError,
@@ -30,6 +31,7 @@ _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
     (NotFoundError, 404, "not_found"),
     (InvalidInputError, 422, "invalid"),
+    (ChangedError, 412, "precondition_failed"),
     (ConflictError, 409, "conflict"),
     (RefusedError, 409, "refused"),
     (UnreadableError, 409, "unreadable"),

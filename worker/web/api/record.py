@@ -1,13 +1,51 @@
 """`/nightkey/audit`: whether the record of every change is whole."""
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from vaultcore.access import Action
+from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import AskedRoute, asks, services_of
+from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
+
+
+class AuditQuery(PageQuery):
+    """`item`: an item's id, with its rotations; `subject`: the id of what a row is about."""
+
+    item: str | None = Field(default=None, max_length=100)
+    subject: str | None = Field(default=None, max_length=100)
+    actor: str | None = Field(default=None, max_length=100)
+    action: str | None = Field(default=None, max_length=60)
+    after: AwareDatetime | None = None
+    before: AwareDatetime | None = None
+
+    @property
+    def wanted(self) -> AuditFilter:
+        return AuditFilter(
+            item=self.item,
+            subject=self.subject,
+            actor=self.actor,
+            action=self.action,
+            after=self.after,
+            before=self.before,
+        )
+
+
+class RecordedChange(BaseModel):
+    """`details`: ids, names and numbers; never a value."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
 
 
 class Verdict(BaseModel):
@@ -30,6 +68,15 @@ class CheckedRows(BaseModel):
 
     checked: int
     changed: list[ChangedRow]
+
+
+@router.get("", **asks(Action.AUDIT_READ))
+def list_changes(
+    request: Request, response: Response, query: Annotated[AuditQuery, Query()]
+) -> list[RecordedChange]:
+    """The record as it stands, newest first unless `sort` says otherwise."""
+    page = services_of(request).lists.page_audit(query.wanted, query.page)
+    return [RecordedChange(**vars(one)) for one in give_page(page, request, response)]
 
 
 @router.get("/verify", **asks(Action.AUDIT_READ))

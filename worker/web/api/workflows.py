@@ -8,10 +8,13 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
-from worker.rows.run_lists import ListedRun, NodeLog
+from vaultcore.cursors import CURSOR_MAX
+from worker.domain.paging import PageRequest
+from worker.domain.revisions import revision_of_workflow
+from worker.rows.run_lists import ListedRun, NodeLog, RunFilter
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
+from worker.web.api.wire import Seen, leave_out, next_page, show_revision, show_time, show_time_or_none
 from worker.workflows.workflow import Workflow
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
@@ -90,11 +93,15 @@ def list_workflows(request: Request, response: Response) -> list[ListedWorkflow]
 
 
 @router.post("", status_code=201, **asks(Action.WORKFLOW_APPLY))
-def create_workflow(request: Request, principal: Asker, document: Document) -> dict[str, Any]:
+def create_workflow(
+    request: Request, response: Response, principal: Asker, document: Document, seen: Seen
+) -> dict[str, Any]:
     """Keeps the document as it is given, and says where its workflow runs."""
     (applied,) = services_of(request).runs.documents.apply(
-        [("the body", json.dumps(document, ensure_ascii=False))], actor=principal.actor
+        [("the body", json.dumps(document, ensure_ascii=False))], expected=seen, actor=principal.actor
     )
+    if applied.workflow is not None:
+        _mark(applied.workflow, response)
     return _describe(applied)
 
 
@@ -120,9 +127,10 @@ def get_run(request: Request, run_id: str) -> RunWithLogs:
 
 
 @router.get("/{workflow_id}", **asks(Action.WORKFLOW_SEE))
-def get_workflow(request: Request, workflow_id: str) -> dict[str, Any]:
+def get_workflow(request: Request, response: Response, workflow_id: str) -> dict[str, Any]:
     """The document as it was given, with its id, and when it runs next."""
     workflow = services_of(request).views.view_workflow(workflow_id).workflow
+    _mark(workflow, response)
     return _document(workflow) | {"runs": workflow.runs.value}
 
 
@@ -151,19 +159,17 @@ def execute(
 @router.get("/{workflow_id}/executions", **asks(Action.WORKFLOW_SEE))
 def list_runs(
     request: Request,
+    response: Response,
     workflow_id: str,
     size: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 25,
-    before: Annotated[str | None, Query(max_length=200)] = None,
+    before: Annotated[str | None, Query(max_length=CURSOR_MAX)] = None,
 ) -> RunPage:
     """A page of its runs, newest first; `links.next` leads to older ones."""
     services = services_of(request)
-    workflow = services.views.view_workflow(workflow_id).workflow
-    found = services.views.page_runs(workflow, before=read_cursor(before), size=size + 1)
-    page = found[:size]
-    more = len(found) > size
-    last = write_cursor(page[-1].created_at, page[-1].id) if more else None
-    following = None if last is None else f"/workflows/{workflow.id}/executions?size={size}&before={last}"
-    return RunPage(data=[_run(one) for one in page], links={"next": following}, meta={"size": len(page)})
+    page = services.lists.page_runs(RunFilter(workflow=workflow_id), PageRequest(limit=size, cursor=before))
+    data = [_run(one) for one in leave_out(page.rows, response)]
+    following = None if page.next is None else next_page(request, page.next, name="before")
+    return RunPage(data=data, links={"next": following}, meta={"size": len(data)})
 
 
 @router.get("/{workflow_id}/logs", **asks(Action.WORKFLOW_SEE))
@@ -188,6 +194,17 @@ def show_stats(request: Request, workflow_id: str) -> Stats:
         failed=failed,
         success_rate=completed / ended if ended else None,
     )
+
+
+def _mark(workflow: Workflow, response: Response) -> None:
+    revision = revision_of_workflow(
+        id=workflow.id,
+        given_id=workflow.given_id,
+        name=workflow.name,
+        text=workflow.text,
+        runs=workflow.runs.value,
+    )
+    show_revision(revision, response)
 
 
 def _list(workflow: Workflow) -> ListedWorkflow:
