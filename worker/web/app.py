@@ -18,7 +18,20 @@ from worker.web.answers import Problem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import overview, sign_in, static_files
+from worker.web.console import (
+    item,
+    item_actions,
+    item_edit,
+    item_value,
+    items,
+    items_at_once,
+    key_shown_once,
+    new_item,
+    overview,
+    pickup,
+    sign_in,
+    static_files,
+)
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 
@@ -27,8 +40,20 @@ _log = structlog.get_logger(__name__)
 
 NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, overview)
-"""Of the console."""
+PAGES = (
+    sign_in,
+    overview,
+    new_item,
+    item_actions,
+    item_edit,
+    item_value,
+    items_at_once,
+    items,
+    key_shown_once,
+    pickup,
+    item,
+)
+"""Of the console. An item may have almost any name: its page comes after all that stands under `/items`."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
 

@@ -34,7 +34,7 @@ _WAYS: Final[dict[ProblemKind, tuple[str, str]]] = {
     ProblemKind.DIFFERS: _ITEM,
     ProblemKind.UNREADABLE: _ITEM,
     ProblemKind.USES_EXPIRED: _ITEM,
-    ProblemKind.NO_VALUE: ("Add its value", "/items/{subject}/edit"),
+    ProblemKind.NO_VALUE: ("Add its value", "/items/{subject}/value"),
     ProblemKind.MISSING: ("See who uses it", "/workflows"),
     ProblemKind.PICKUP: _ITEM,
     ProblemKind.NOTICE_FAILED: _NOTICE,
@@ -60,17 +60,19 @@ def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
     services = services_of(request)
     found = services.overview.outlook.read()
-    visible = services.principals.visible_items(visitor.principal)
-    names = None if visible is None else {services.views.get_item(one).name for one in visible}
-    problems = [one for one in found.problems if names is None or one.subject in names]
-    approvals = [one for one in found.approvals if visible is None or one.item_id in visible]
+    sees_all = visitor.principal.sees_all
+    names = (
+        {one.name for one in services.lists.walk_items(seen_by=visitor.principal)} if not sees_all else set()
+    )
+    problems = [one for one in found.problems if sees_all or one.subject in names]
+    approvals = [one for one in found.approvals if sees_all or one.item in names]
     return show(
         request,
         "overview.html",
         problems=[_show(one) for one in problems],
         approvals=approvals,
         outlook=found,
-        sees_all=visible is None,
+        sees_all=sees_all,
     )
 
 
