@@ -63,11 +63,13 @@ class Services:
         self.clock = clock
         self._lock: int | None = None
 
-    def check(self) -> None:
+    def check(self, *, needs_key: bool = True) -> None:
         """Refuses a database, a schema or a keyring that it could never run with, and a database that is older
-        than its anchors, before anything is done.
+        than its anchors, before anything is done. `needs_key`: so is a keyring that opens nothing.
         """
         _ = self.deployment_id
+        if needs_key:
+            _ = self.keyring.active
         self.upkeep.anchors.refuse_older()
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from worker.cli import (
     init,
     item,
     key,
+    keyring,
     kinds,
     notice,
     owner,
@@ -66,6 +67,7 @@ app.command("calendar")(calendar.calendar)
 app.command("pickup")(pickup.pickup)
 app.command("claim", hidden=True)(pickup.pickup)  # notices that went out name it so
 app.add_typer(key.app, name="key")
+app.add_typer(keyring.app, name="keyring")
 app.add_typer(kinds.nodes, name="node")
 app.add_typer(kinds.rotators, name="rotator")
 app.add_typer(audit.app, name="audit")

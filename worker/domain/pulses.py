@@ -11,6 +11,8 @@ from enum import StrEnum
 class Kind(StrEnum):
     WORKER = "worker"
     BEAT = "beat"
+    SERVER = "server"
+    """Answers calls and browsers. No night waits for it."""
 
 
 class Sign(StrEnum):

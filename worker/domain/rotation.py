@@ -52,6 +52,7 @@ class Rotation:
     lease_until: datetime | None = None
     touched_at: datetime | None = None
     fence: int = 0
+    leases_lost: int = 0
     created_at: datetime
     activated_at: datetime | None = None
     canary_id: str | None = None

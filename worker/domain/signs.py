@@ -56,7 +56,7 @@ def find_presence(signs: Iterable[SignOfLife], now: datetime) -> Presence:
     there = {sign.kind for sign in known if is_there(sign, now)}
     if not known:
         return Presence.NEVER
-    if there == set(Kind):
+    if there == {Kind.WORKER, Kind.BEAT}:
         return Presence.WORKING
     if not there:
         return Presence.SILENT

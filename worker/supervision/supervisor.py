@@ -4,7 +4,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -50,7 +50,7 @@ class Post:
 
 
 class Supervisor:
-    """`tell` says each thing that happens, in one line."""
+    """`tell` says each thing that happens, in one line. `inherited`: files that those it begins have, too."""
 
     def __init__(
         self,
@@ -59,11 +59,13 @@ class Supervisor:
         command: Command,
         tell: Callable[[str], None],
         patience: Patience,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._posts = [Post(kind=kind) for kind in kinds]
         self._command = command
         self._tell = tell
         self._patience = patience
+        self._inherited = inherited
         self._told = 0
         self._looked_at = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -111,8 +113,10 @@ class Supervisor:
         return 0
 
     def _is_hopeless(self, post: Post) -> bool:
-        """It has never worked, and will not. What has worked once is begun again for ever."""
-        if post.was_ready or not post.failures:
+        """It has never worked, and will not. What has worked once is begun again for ever, and a server always:
+        nights do not need it.
+        """
+        if post.was_ready or not post.failures or post.kind is Kind.SERVER:
             return False
         return post.status == _USAGE or post.failures >= self._patience.starts
 
@@ -130,7 +134,7 @@ class Supervisor:
         if post.child is not None or now < post.next_at:
             return
         try:
-            post.child = Child.begin(self._command, post.kind)
+            post.child = Child.begin(self._command, post.kind, self._inherited)
         except OSError as error:
             self._lose(post, 1, f"cannot be started: {error.strerror or type(error).__name__}")
             return

@@ -34,6 +34,7 @@ from worker.web.console import (
 )
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
+from worker.web.probes import Probes
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             *Ingress(services, limits).routes(),
             *PublishedKeySets(services).routes(),
             *static_files.ROUTES,
+            *Probes(services).routes(),
         ],
         exception_handlers={
             Problem: answer_problem,

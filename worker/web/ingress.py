@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vaultcore.errors import NoKeyError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.states import RunStatus
@@ -50,6 +51,7 @@ class Ingress:
 
     def __init__(self, services: Services, limits: ConnectionLimits) -> None:
         self._inbound_calls = services.runs.inbound_calls
+        self._is_restricted = services.keyring.is_restricted
         self._limits = limits
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)
@@ -96,8 +98,11 @@ class Ingress:
     ) -> tuple[list[Called], Sent]:
         """The workflows that the key opens, one at least, and what was sent.
 
-        The key comes first: a caller without one is sent away at once, whatever of the body has come.
+        The key comes first: a caller without one is sent away at once, whatever of the body has come. No
+        run is begun where no value can be opened: it would look as if the values were at fault.
         """
+        if self._is_restricted:
+            raise NoKeyError
         opened = await self._in_thread(
             self._checks, partial(self._inbound_calls.find, key, entrance, name=name)
         )

@@ -63,6 +63,7 @@ class RotationColumns(TypedColumns):
     lease_until: Named[datetime | None] = Column(UtcDateTime)
     touched_at: Named[datetime | None] = Column(UtcDateTime)
     fence: Named[int] = Column(Integer)
+    leases_lost: Named[int] = Column(Integer, server_default="0")
     created_at: Named[datetime] = Column(UtcDateTime)
     activated_at: Named[datetime | None] = Column(UtcDateTime)
     canary_id: Named[str | None] = Column(String(40))

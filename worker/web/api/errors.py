@@ -16,6 +16,7 @@ from vaultcore.errors import (
     ConflictError,
     InvalidInputError,
     NightkeyError,
+    NoKeyError,
     NotAllowedError,
     NotFoundError,
     RefusedError,
@@ -29,6 +30,7 @@ _log = structlog.get_logger(__name__)
 OURS = "/nightkey/"
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
+    (NoKeyError, 503, "needs_key"),
     (NotFoundError, 404, "not_found"),
     (InvalidInputError, 422, "invalid"),
     (ChangedError, 412, "precondition_failed"),
