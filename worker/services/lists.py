@@ -5,7 +5,7 @@ order. `InvalidInputError` for an order that is not offered and a cursor of anot
 owner or a workflow of the filter that there is not.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -63,16 +63,6 @@ class Lists:
             part = self.page_items(wanted, following, seen_by=seen_by)
             rows += part.rows
         return Page(rows=tuple(rows), next=None, total=total)
-
-    def walk_items(self, *, seen_by: Principal) -> Iterator[Item]:
-        """All that the principal may see and that can be read, by name: for who sees some alone."""
-        cursor: str | None = None
-        while True:
-            page = self.page_items(ItemFilter(), PageRequest(limit=LIMIT_MAX, cursor=cursor), seen_by=seen_by)
-            yield from (one.item for one in page.rows if isinstance(one, ListedItem))
-            cursor = page.next
-            if cursor is None:
-                return
 
     def page_rotations(
         self, wanted: RotationFilter, request: PageRequest, *, seen_by: Principal

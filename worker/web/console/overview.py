@@ -8,9 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
+from worker.bootstrap import Services
+from worker.domain.item_states import ItemFilter
+from worker.domain.paging import PageRequest
 from worker.domain.problems import Problem, ProblemKind
+from worker.rows.item_lists import ListedItem
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, show
+from worker.web.console.frame import CONSOLE, Visitor, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
 
@@ -61,9 +65,7 @@ def overview(request: Request, visitor: Looks) -> Response:
     services = services_of(request)
     found = services.overview.outlook.read()
     sees_all = visitor.principal.sees_all
-    names = (
-        {one.name for one in services.lists.walk_items(seen_by=visitor.principal)} if not sees_all else set()
-    )
+    names = set() if sees_all else _names_seen(services, visitor)
     problems = [one for one in found.problems if sees_all or one.subject in names]
     approvals = [one for one in found.approvals if sees_all or one.item in names]
     return show(
@@ -74,6 +76,12 @@ def overview(request: Request, visitor: Looks) -> Response:
         outlook=found,
         sees_all=sees_all,
     )
+
+
+def _names_seen(services: Services, visitor: Visitor) -> set[str]:
+    """The items of who sees some alone."""
+    page = services.lists.list_items(ItemFilter(), PageRequest(), seen_by=visitor.principal)
+    return {one.item.name for one in page.rows if isinstance(one, ListedItem)}
 
 
 def _show(problem: Problem) -> ShownProblem:
