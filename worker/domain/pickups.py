@@ -56,7 +56,7 @@ class Refusal(StrEnum):
     LATE = "late"
     """It had arrived, and was kept for long enough."""
     STORED = "stored"
-    """Whoever collected it has said that they have it."""
+    """Whoever collected it has it, and it is kept no longer."""
     NO_KEY = "no-key"
     """What it names is not a key that callers present to us: none of us wrote its row so."""
 

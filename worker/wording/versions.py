@@ -27,9 +27,9 @@ def overlap_of_version(version: Version, *, overlap: timedelta) -> tuple[datetim
 
 def say_version(version: Version, *, overlap: timedelta, zone: tzinfo) -> str:
     """One sentence, with a full stop."""
-    parts = [f"Version {version.number} is {STAGES[version.stage]}"]
+    parts = [f"Version {version.number}: {STAGES[version.stage]}"]
     if version.activated_at is not None:
-        verb = "current since" if version.superseded_at is None else "current from"
+        verb = "in use since" if version.superseded_at is None else "in use from"
         until = "" if version.superseded_at is None else f" to {say_clock(version.superseded_at, zone)}"
         parts.append(f"{verb} {say_clock(version.activated_at, zone)}{until}")
     beside = overlap_of_version(version, overlap=overlap)

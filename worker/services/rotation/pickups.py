@@ -32,7 +32,7 @@ from worker.services.notices.pickup_token import pickup_token
 _UNKNOWN = "no key waits for that token: it was taken back after its time, or mistyped"
 _GONE = {
     Refusal.USED: "its use has shown that it arrived",
-    Refusal.STORED: "you said that you have stored it",
+    Refusal.STORED: "it is kept here no longer",
 }
 _PAGE = 200
 

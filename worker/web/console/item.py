@@ -174,6 +174,7 @@ def show_item(  # what a form on it had, which was refused
         deeds=_deeds(services, visitor, item, rotations),
         value_command=value_command(item, now),
         quoted=quote_word(item.name),
+        owners_turn=item.policy.mode is Mode.NOTIFY and tone in (Tone.WRONG, Tone.WAITS),
     )
 
 
@@ -274,10 +275,11 @@ def _findings(services: Services, visitor: Visitor, item: Item) -> list[ShownFin
 
 def _show_finding(listed: ListedFinding) -> ShownFinding:
     found = listed.finding
+    word, detail = name_finding(found.kind), say(found.detail)
     return ShownFinding(
         id=found.id,
-        word=name_finding(found.kind),
-        detail=say(found.detail),
+        word="" if detail.startswith(word.partition(" ")[0]) else word,
+        detail=detail,
         does=say(found.does),
         command=found.command,
         opened_at=found.opened_at,

@@ -47,7 +47,7 @@ class Filled:
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
-def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("value",)) -> Filled:
+def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("value", "lines")) -> Filled:
     """The form as it was sent, with what was wrong with it; `secret` fields are empty again."""
     given: dict[str, Any] = {
         name: form.getlist(name) if name == "owner" else form[name] for name in form if name not in secret
@@ -77,9 +77,13 @@ def read_text(form: FormData, name: str, *, most: int = 250) -> str:
 
 
 def read_value(form: FormData) -> Secret:
-    """What was typed, as it was: blanks may be part of it."""
-    given = form.get("value", "")
-    return Secret(given if isinstance(given, str) else "")
+    """What was typed, as it was: blanks may be part of it. Lines end as in a file, and not as a browser sends
+    them.
+    """
+    given, lines = form.get("value", ""), form.get("lines", "")
+    demand(not (given and lines), "value", "it was given twice: on one line, and on several")
+    text = given or (lines.replace("\r\n", "\n") if isinstance(lines, str) else "")
+    return Secret(text if isinstance(text, str) else "")
 
 
 def read_owners(form: FormData) -> tuple[str, ...]:

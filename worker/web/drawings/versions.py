@@ -92,7 +92,7 @@ def _row(
         Markup('<text x="0" y="{y}" class="{c}">Version {n}</text>').format(
             y=middle + 5, n=version.number, c="quiet" if version.stage is Stage.DESTROYED else "strong-text"
         ),
-        _bar(scale.at(_start(version)), scale.at(ends), bar, _FILLS[version.stage]),
+        _bar(scale.at(_start(version)), scale.at(ends), bar, _fill(version, now)),
     ]
     beside = overlap_of_version(version, overlap=overlap)
     if beside is not None:
@@ -107,6 +107,11 @@ def _row(
         )
     says = Markup("<title>{}</title>").format(say_version(version, overlap=overlap, zone=zone))
     return Markup("<g>{}{}</g>").format(says, Markup("").join(parts))
+
+
+def _fill(version: Version, now: datetime) -> str:
+    lapsed = version.stage is Stage.CURRENT and version.expires_at is not None and version.expires_at <= now
+    return "wrong" if lapsed else _FILLS[version.stage]
 
 
 def _bar(left: float, right: float, top: int, fill: str) -> Markup:
