@@ -55,6 +55,7 @@ bench: env
 	$(BIN)/python -m tests.benchmarks.documents
 	$(BIN)/python -m tests.benchmarks.masking
 	$(BIN)/python -m tests.benchmarks.wrong_keys
+	$(BIN)/python -m tests.benchmarks.lists
 
 env: $(VENV)/.made
 

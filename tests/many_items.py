@@ -80,7 +80,7 @@ def _item(n: int, number: int, now: datetime) -> dict[str, Any]:
         "hold_until": now + timedelta(days=1) if n % 500 == 1 else None,
         "first_owner": f"team-{owner_of(n, number):02d}",
         "owned_by": _id("own", owner_of(n, number)),
-        **derived_columns(_id("vlt", n), name, Kind.SECRET, True, policy, expires_at),  # as it takes it
+        **derived_columns(_id("vlt", n), name, Kind.SECRET, owned=True, policy=policy, expires_at=expires_at),
     }
 
 

@@ -67,7 +67,13 @@ class Enrolling:
                 "hold_until": None,
                 **owned_by,
                 **derived_columns(
-                    item_id, one.name, kind_of(one.name), bool(owner_ids), policy, one.expires_at, waits=True
+                    item_id,
+                    one.name,
+                    kind_of(one.name),
+                    owned=bool(owner_ids),
+                    policy=policy,
+                    expires_at=one.expires_at,
+                    waits=True,
                 ),
             }
             for item_id, one in zip(ids, waiting, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, DateTime, Row, Select, literal, tuple_, type_coerce
+from sqlalchemy import ColumnElement, Connection, DateTime, Row, Select, literal, select, tuple_, type_coerce
 from sqlalchemy.sql.expression import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import NullType
@@ -75,17 +75,18 @@ def read_positions(
     others: none of them is left out or comes twice.
     """
     key, row_id = _bare(connection, order.key), _bare(connection, order.id)
-    if order.apart and connection.dialect.name == "sqlite":
-        key = without_index(key)
     query = query.with_only_columns(key.label("key"), row_id.label("id"), maintain_column_froms=True)
+    if order.apart:
+        some = query.cte("found").prefix_with("MATERIALIZED")  # else a database may walk along the order
+        key, row_id, query = some.c.key, some.c.id, select(some.c.key, some.c.id)
     found: list[Row[*tuple[Any, ...]]] = []
     if after is None or after.key is not None:
-        some = query.where(order.key.is_not(None)) if order.nullable else query
+        keyed = query.where(key.is_not(None)) if order.nullable else query
         last = None if after is None else (after.key, after.id)
-        page = select_page(some, (key, row_id), last, size=size, descending=order.descending)
+        page = select_page(keyed, (key, row_id), last, size=size, descending=order.descending)
         found += connection.execute(page).all()
     if order.nullable and len(found) < size:
-        rest = query.where(order.key.is_(None)).order_by(key.desc() if order.descending else key)
+        rest = query.where(key.is_(None)).order_by(key.desc() if order.descending else key)
         last_id = (after.id,) if after is not None and after.key is None else None
         page = select_page(rest, (row_id,), last_id, size=size - len(found), descending=order.descending)
         found += connection.execute(page).all()

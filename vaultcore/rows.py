@@ -87,10 +87,10 @@ def derived_columns(
     item_id: str,
     name: str,
     kind: Kind,
-    owned: bool,  # as the other parts of an item, by position
+    *,
+    owned: bool,
     policy: Policy,
     expires_at: datetime | None,
-    *,
     waits: bool = False,
     issued_at: datetime | None = None,
 ) -> dict[str, Any]:

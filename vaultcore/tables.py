@@ -188,20 +188,20 @@ credential it holds, too. An item that waits for its value has no version: `hygi
 for lists alone, which find and sort by them: nothing is decided by them."""
 
 
-class ItemPrincipalColumns(TypedColumns):
+class ItemAccountColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
     name: Named[str] = Column(String(600), index=True)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-item_principals = Table(
-    "item_principals",
+item_accounts = Table(
+    "item_accounts",
     metadata,
-    ItemPrincipalColumns,
+    ItemAccountColumns,
     PrimaryKeyConstraint("item_id", "name"),
-    info={"decides": (), "generation": 3},
+    info={"decides": (), "generation": 3, "digested_as": "item_principals"},
 )
-"""What an item's rotator changes on the other side, where that has room for one credential alone."""
+"""The accounts that an item's rotator changes at its target system, where one has room for one credential."""
 
 
 class ItemOwnerColumns(TypedColumns):
@@ -463,21 +463,3 @@ class AuditHeadColumns(TypedColumns):
 
 audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("id = 1", name="one_row"))
 """One row, on which writers take turns."""
-
-__all__ = [
-    "UtcDateTime",
-    "audit",
-    "audit_head",
-    "deployment",
-    "item_owners",
-    "item_principals",
-    "items",
-    "metadata",
-    "owners",
-    "principals",
-    "references",
-    "routes",
-    "sessions",
-    "tokens",
-    "versions",
-]

@@ -37,7 +37,7 @@ from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
-from worker.services.principals import PrincipalAccounts
+from worker.services.principals import PrincipalAccess
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
@@ -255,8 +255,8 @@ class Services:
         )
 
     @cached_property
-    def principals(self) -> PrincipalAccounts:
-        return PrincipalAccounts(
+    def principals(self) -> PrincipalAccess:
+        return PrincipalAccess(
             database=self.database,
             vault=self.vault,
             versions=self.versions,

@@ -85,7 +85,7 @@ def make_services(folder: Path, url: str, number: int) -> Iterator[Services]:
 def measure(
     services: Services, case: Case, request: PageRequest, runs: int
 ) -> tuple[list[tuple[float, float]], Page[ListedItem]]:
-    """Milliseconds of each of several times, and those of this process at work; the first time, in which the rows
+    """Milliseconds of each of several times, and those of this process at work. The first time, in which rows
     come from the disk, is not counted.
     """
     taken = []

@@ -19,7 +19,7 @@ def demo(
         bool, typer.Option("--stay", help="Keep everything up afterwards, with the console, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Show a whole night for real: an organisation, the systems it calls, a worker, and what comes of it."""
+    """Show a whole night for real. It has an organisation, the systems it calls, and a worker."""
     if home is not None and home.exists() and any(home.iterdir()):
         raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
     configure_logging("ERROR")

@@ -14,7 +14,7 @@ app = Commands(no_args_is_help=True, help="The file with the keys that the vault
 
 @app.command()
 def restrict(path: Annotated[Path, typer.Argument(help="The new file.")]) -> None:
-    """Write a keyring that opens no value, for a machine that only serves.
+    """Write a keyring that opens no value, to serve with.
 
     With it `nightkey serve` shows all that the vault says of its items, and refuses what seals or opens a
     value. It still vouches for rows and for the record: keep it as you keep this one.

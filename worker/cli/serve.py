@@ -36,9 +36,10 @@ def serve(
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
     listener: Annotated[int | None, typer.Option("--listener", hidden=True)] = None,
 ) -> None:
-    """Give the console and answer calls over HTTP until SIGTERM or Ctrl-C; what is running is finished first.
+    """Give the console, and answer calls over HTTP.
 
-    `nightkey up` does this, too, beside beat and workers.
+    It does so until SIGTERM or Ctrl-C; what is running is finished first. `nightkey up` does this, too, beside
+    beat and workers.
     """
     settings = open_settings()
     configure_logging(settings.log_level)
@@ -100,9 +101,9 @@ def _serve(
     tick: Callable[[], None] = lambda: None,
 ) -> None:
     from worker.web.app import build_app  # noqa: PLC0415  # an extra
-    from worker.web.serving import Server  # noqa: PLC0415  # an extra
+    from worker.web.serving import WebServer  # noqa: PLC0415  # an extra
 
-    server = Server(build_app(services), tell=tell, tick=tick)
+    server = WebServer(build_app(services), tell=tell, tick=tick)
     server.listen_to_signals()
     server.run(sockets=[listener])
     services.close()

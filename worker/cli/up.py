@@ -13,10 +13,10 @@ from worker.cli.output import note_at_once
 from worker.cli.serve import find_missing, warn
 from worker.cli.session import open_settings
 from worker.config import HOME_VARIABLE, Settings
-from worker.domain.pulses import Kind, Patience
+from worker.domain.pulses import Patience, PulseKind
 from worker.hardening import die_with
 from worker.log import configure_logging
-from worker.wording.times import count
+from worker.wording.parts import say_count
 
 _BETWEEN_RINGS = 60
 
@@ -24,7 +24,7 @@ _BETWEEN_RINGS = 60
 def up(
     *,
     only: Annotated[
-        Kind | None,
+        PulseKind | None,
         typer.Option("--only", help="Run only this: workers on another machine, or a beat of their own."),
     ] = None,
     listen: Annotated[
@@ -38,10 +38,10 @@ def up(
     pipe: Annotated[int | None, typer.Option("--pipe", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> None:
-    """Run beat, workers and the server until SIGTERM or Ctrl-C; running tasks are finished first.
+    """Run beat, workers and the server until SIGTERM or Ctrl-C.
 
-    A second signal ends them at once. What dies or hangs is started again. 1: something cannot be started at
-    all. 3: it is up already.
+    Running tasks are finished first. A second signal ends them at once. What dies or hangs is started again.
+    1: something cannot be started at all. 3: it is up already.
     """
     settings = open_settings()
     configure_logging(settings.log_level)
@@ -52,8 +52,8 @@ def up(
         raise typer.Exit(become(only, settings, pipe=pipe, parent=parent))
     _check_first(settings)
     os.environ[HOME_VARIABLE] = str(settings.home)
-    kinds = [Kind.WORKER] * settings.concurrency if only is not Kind.BEAT else []
-    kinds += [Kind.BEAT] if only is not Kind.WORKER else []
+    kinds = [PulseKind.WORKER] * settings.concurrency if only is not PulseKind.BEAT else []
+    kinds += [PulseKind.BEAT] if only is not PulseKind.WORKER else []
     place = (settings.listen if listen is None else listen) if only is None else ""
     raise typer.Exit(_keep_up(kinds, settings, place, whole=only is None))
 
@@ -67,7 +67,7 @@ def _check_first(settings: Settings) -> None:
     services.close()
 
 
-def _keep_up(kinds: list[Kind], settings: Settings, place: str, *, whole: bool) -> int:
+def _keep_up(kinds: list[PulseKind], settings: Settings, place: str, *, whole: bool) -> int:
     """`whole`: it is the one of its home. Only one of its parts may run several times. `place`: where it
     serves, if anywhere.
     """
@@ -81,14 +81,14 @@ def _keep_up(kinds: list[Kind], settings: Settings, place: str, *, whole: bool) 
         listener = _listen(place)
         opened = [] if listener is None else [held.enter_context(listener).fileno()]
         supervisor = Supervisor(
-            [*kinds, *(Kind.SERVER for _ in opened)],
+            [*kinds, *(PulseKind.SERVER for _ in opened)],
             command=partial(command_for, listener=next(iter(opened), None)),
             tell=_tell,
             patience=Patience(ring=settings.ring_seconds + _BETWEEN_RINGS),
             inherited=opened,
         )
-        workers = kinds.count(Kind.WORKER)
-        parts = [count(workers, "worker")] * (workers > 0) + ["beat"] * (Kind.BEAT in kinds)
+        workers = kinds.count(PulseKind.WORKER)
+        parts = [say_count(workers, "worker")] * (workers > 0) + ["beat"] * (PulseKind.BEAT in kinds)
         _tell(f"nightkey is up: {' and '.join(parts)}, stop with Ctrl-C or SIGTERM")
         if listener is not None:
             _tell_address(listener)

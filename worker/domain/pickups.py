@@ -71,10 +71,9 @@ def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None
         return Refusal.USED
     if pickup.arrived_at is not None and not now - pickup.arrived_at < REPEATS_FOR:
         return Refusal.LATE
-    if pickup.arrived_at is not None and pickup.ended_at is not None and pickup.is_key:
-        return Refusal.STORED
     if pickup.ended_at is not None or not pickup.kept:
-        return Refusal.GONE
+        has_it = pickup.arrived_at is not None and pickup.ended_at is not None and pickup.is_key
+        return Refusal.STORED if has_it else Refusal.GONE
     if not pickup.is_key:
         return Refusal.NO_KEY
     if pickup.arrived_at is None and pickup.expires_at is not None and pickup.expires_at <= now:

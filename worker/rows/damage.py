@@ -131,9 +131,9 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             workflow=r.consumer_name,
         ),
         _Check(
-            table=vault.item_principals,
-            item=vault.item_principals.c.item_id,
-            name=_name_of(vault.item_principals.c.item_id),
+            table=vault.item_accounts,
+            item=vault.item_accounts.c.item_id,
+            name=_name_of(vault.item_accounts.c.item_id),
         ),
         _Check(
             table=vault.item_owners,
@@ -190,7 +190,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.comparisons,
             item=ours.comparisons.c.item_id,
             name=_name_of(ours.comparisons.c.item_id),
-            over="settled_at",
+            over="resolved_at",
         ),
         _Check(
             table=ours.notices,

@@ -216,7 +216,7 @@ def _values(states: Collection[State]) -> list[str]:
     return sorted(state.value for state in states)
 
 
-def _stands(state: ItemState, c: Columns, now: datetime) -> ColumnElement[bool]:
+def _stands(state: ItemState, c: Columns, now: datetime) -> ColumnElement[bool]:  # noqa: PLR0911  # a table
     """As `states_of` has it, asked of the database; never null."""
     lapsed = and_(c["expires_at"].is_not(None), c["expires_at"] <= now)
     due = and_(not_(lapsed), c["due_at"].is_not(None), c["due_at"] <= now)

@@ -48,7 +48,7 @@ class ListedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeLog:
+class StoredNodeLog:
     """What a node came to in a run; its output is masked."""
 
     id: str
@@ -99,7 +99,7 @@ def page_runs(
     return read_rows(connection, runs, found, _run, what="run")
 
 
-def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
+def logs_of_run(connection: Connection, run_id: str) -> list[StoredNodeLog]:
     """In the order in which they were written."""
     rows = connection.execute(
         select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
@@ -107,7 +107,7 @@ def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
     return [_log(row) for row in rows]
 
 
-def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[NodeLog]:
+def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[StoredNodeLog]:
     """The newest first."""
     rows = connection.execute(
         select(run_logs)
@@ -142,8 +142,8 @@ def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
     )
 
 
-def _log(row: Row[*tuple[Any, ...]]) -> NodeLog:
-    return NodeLog(
+def _log(row: Row[*tuple[Any, ...]]) -> StoredNodeLog:
+    return StoredNodeLog(
         id=row.id,
         run_id=row.run_id,
         node_id=row.node_id,

@@ -36,7 +36,7 @@ class TokenView:
     last_used_at: datetime | None
 
 
-class PrincipalAccounts:
+class PrincipalAccess:
     def __init__(
         self,
         *,

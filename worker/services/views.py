@@ -23,7 +23,7 @@ from worker.rows import runs as run_rows
 from worker.rows.consumers import consumers_of
 from worker.rows.findings import ListedFinding, OpenFinding
 from worker.rows.notices import Notice
-from worker.rows.run_lists import ListedRun, NodeLog
+from worker.rows.run_lists import ListedRun, StoredNodeLog
 from worker.services.notices.recipients import Recipients
 from worker.services.runs.definitions import Definitions
 from worker.workflows.workflow import Workflow
@@ -51,7 +51,7 @@ class RunView:
     """`logs`: what its nodes came to, in order."""
 
     run: ListedRun
-    logs: tuple[NodeLog, ...]
+    logs: tuple[StoredNodeLog, ...]
 
 
 class Views:
@@ -122,7 +122,7 @@ class Views:
                 logs=tuple(run_list_rows.logs_of_run(connection, run_id)),
             )
 
-    def list_logs(self, workflow: Workflow, *, limit: int) -> list[NodeLog]:
+    def list_logs(self, workflow: Workflow, *, limit: int) -> list[StoredNodeLog]:
         """What its nodes came to, newest first."""
         with self._database.read() as connection:
             return run_list_rows.logs_of_workflow(connection, workflow.id, limit=limit)

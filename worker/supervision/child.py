@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 
 _PIECE = 65_536
-Command = Callable[[Kind, int], Sequence[str]]
+Command = Callable[[PulseKind, int], Sequence[str]]
 """How to begin one of a kind that is to be heard in that pipe."""
 
 
-def command_for(kind: Kind, pipe: int, *, listener: int | None = None) -> Sequence[str]:
+def command_for(kind: PulseKind, pipe: int, *, listener: int | None = None) -> Sequence[str]:
     """Ourselves; the kind stands last, as it is read in a list of processes. `listener`: where a server
     listens.
     """
     own = [sys.executable, "-m", "worker.cli.main"]
     heard = ["--pipe", str(pipe), "--parent", str(os.getpid())]
-    if kind is Kind.SERVER:
+    if kind is PulseKind.SERVER:
         return [*own, "serve", *heard, "--listener", str(listener)]
     return [*own, "up", *heard, "--only", kind.value]
 
@@ -34,7 +34,7 @@ class Child:
         self.pipe = pipe
 
     @classmethod
-    def begin(cls, command: Command, kind: Kind, inherited: Sequence[int] = ()) -> Self:
+    def begin(cls, command: Command, kind: PulseKind, inherited: Sequence[int] = ()) -> Self:
         """`inherited`: files that it has, too, by the same numbers."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)

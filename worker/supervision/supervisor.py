@@ -10,9 +10,9 @@ from types import FrameType
 
 from worker.domain.pulses import (
     Hang,
-    Kind,
     Life,
     Patience,
+    PulseKind,
     find_hang,
     hear,
     may_be_killed,
@@ -40,7 +40,7 @@ _WORDS = {
 class Post:
     """A place that is to be filled. `failures`: starts in a row after which nobody worked for long."""
 
-    kind: Kind
+    kind: PulseKind
     child: Child | None = None
     life: Life = field(default_factory=lambda: Life(began_at=0))
     failures: int = 0
@@ -54,7 +54,7 @@ class Supervisor:
 
     def __init__(
         self,
-        kinds: Iterable[Kind],
+        kinds: Iterable[PulseKind],
         *,
         command: Command,
         tell: Callable[[str], None],
@@ -116,7 +116,7 @@ class Supervisor:
         """It has never worked, and will not. What has worked once is begun again for ever, and a server always:
         nights do not need it.
         """
-        if post.was_ready or not post.failures or post.kind is Kind.SERVER:
+        if post.was_ready or not post.failures or post.kind is PulseKind.SERVER:
             return False
         return post.status == _USAGE or post.failures >= self._patience.starts
 
@@ -179,9 +179,9 @@ class Supervisor:
     def _look_at_all(self) -> None:
         """Messages that wait are everybody's: when nobody takes any, all workers begin again."""
         now = time.monotonic()
-        workers = [post for post in self._posts if post.kind is Kind.WORKER and post.child is not None]
+        workers = [post for post in self._posts if post.kind is PulseKind.WORKER and post.child is not None]
         lives = [post.life for post in workers]
-        seen = [post.life.waiting_since for post in self._posts if post.kind is Kind.BEAT]
+        seen = [post.life.waiting_since for post in self._posts if post.kind is PulseKind.BEAT]
         if any(take_nothing(lives, since, self._patience, now) for since in seen):
             for post in workers:
                 self._replace(post, Hang.TAKES_NOTHING)

@@ -31,7 +31,7 @@ from worker.bootstrap import Services
 from worker.domain.states import RunStatus
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
-from worker.web.answers import Problem, answer, busy
+from worker.web.answers import HttpProblem, answer, busy
 from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
@@ -77,7 +77,7 @@ class Ingress:
             return answer(_describe(outcome), status=202, headers=named)
         if outcome.status != RunStatus.COMPLETED:
             where = f", node {outcome.error_node}" if outcome.error_node else ""
-            raise Problem(
+            raise HttpProblem(
                 502,
                 "workflow_failed",
                 f"workflow {outcome.workflow}{where}: {outcome.error_message}",
@@ -135,10 +135,10 @@ def _describe(outcome: RunOutcome) -> dict[str, str]:
     return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
 
 
-def _unauthorized(request: Request) -> Problem:
+def _unauthorized(request: Request) -> HttpProblem:
     """Who asks before sending the body (`Expect`) may send it or not: no next request can be told from it."""
     left = {"Connection": "close"} if "expect" in request.headers else {}
-    return Problem(
+    return HttpProblem(
         401,
         "unauthorized",
         "no workflow is called like this with that key: Authorization: Bearer wfk_…",

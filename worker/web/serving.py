@@ -45,7 +45,7 @@ def is_loopback(listener: socket.socket) -> bool:
     return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-class Server(uvicorn.Server):
+class WebServer(uvicorn.Server):
     """Uvicorn without its logs, which would name addresses and quote errors, and without upgrades.
 
     The first SIGTERM or SIGINT closes the socket and lets the runs under way end, for `GRACE_SECONDS` at

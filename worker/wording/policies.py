@@ -11,7 +11,8 @@ from typing import Final
 from vaultcore.model import Consumers, Kind, Mode, Policy
 from vaultcore.rules import default_lead, lead_of, overlap_of, spread_of, thresholds_of
 from worker.domain.proof import CANARY_AUTO
-from worker.wording.times import count, say_exactly
+from worker.wording.parts import say_count
+from worker.wording.times import say_exactly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ def _say_settings(told: _Told) -> str:
     names = sorted(told.policy.settings)
     if not names:
         return "its rotator has no settings"
-    return f"its rotator has {count(len(names), 'setting')}: {', '.join(names)}"
+    return f"its rotator has {say_count(len(names), 'setting')}: {', '.join(names)}"
 
 
 def _say_target(told: _Told) -> str:
@@ -164,7 +165,7 @@ def _say_propagation(told: _Told) -> str:
 
 
 def _say_answers(told: _Told) -> str:
-    return f"the other side is believed after {count(told.policy.answers, 'good answer')} in a row"
+    return f"the other side is believed after {say_count(told.policy.answers, 'good answer')} in a row"
 
 
 def _say_renew(told: _Told) -> str:

@@ -55,7 +55,7 @@ def show_night(home: Path | None, *, stay: bool = False) -> bool:
         with _up(settings, serving=False):
             services.night.nights.begin(utc_now())  # by hand: by itself it begins at night_at
             over = _watch(services, watcher, stage)
-        stage.title("A second sweep of the same night")
+        stage.title("A second scan of the same night")
         before = _count(services)
         services.night.inline_night.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
         again = _count(services)
@@ -65,7 +65,7 @@ def show_night(home: Path | None, *, stay: bool = False) -> bool:
         good = True
         checks = [
             ("the night ended within its time", over),
-            ("the second sweep did nothing", (rotated, told) == (0, 0)),
+            ("the second scan did nothing", (rotated, told) == (0, 0)),
         ]
         for text, holds in checks + list(find_checks(services, targets, machines, organisation)):
             stage.check(text, holds=holds)

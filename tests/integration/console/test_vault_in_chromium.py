@@ -1,6 +1,7 @@
 """The vault in a real browser: what is quicker by script, and what script must not give away."""
 
 from datetime import timedelta
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -18,7 +19,7 @@ def _items(house: House) -> None:
     for name in ("prod-crm-token", "prod-mail-password", "test-crm-token"):
         house.services.items.create(
             name,
-            read_value=lambda name=name: Secret(f"value of {name}"),
+            read_value=partial(Secret, f"value of {name}"),
             owners=["team"],
             expires_at=house.clock.now + timedelta(days=30),
             policy=PolicyChange(),

@@ -1,6 +1,7 @@
 """The list of the vault in a browser without script: found, filtered, sorted, paged, and changed at once."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,7 +23,7 @@ def _many(house: House) -> None:
     for number in range(NUMBER):
         house.services.items.create(
             f"prod-many-{number:03}-token",
-            read_value=lambda number=number: Secret(f"value-{number}"),
+            read_value=partial(Secret, f"value-{number}"),
             owners=["team" if number % 3 else "others"],
             expires_at=house.clock.now + timedelta(days=1 + number),
             policy=PolicyChange(parts={"mode": "notify", "thresholds": [1, 0]}),
@@ -162,7 +163,7 @@ def test_several_are_replaced_at_once(house: House) -> None:
     for number in (1, 2):
         house.services.items.create(
             f"prod-made-{number}-token",
-            read_value=lambda: Secret(f"made-{number}"),  # noqa: B023  # it is read at once
+            read_value=partial(Secret, f"made-{number}"),
             owners=["team"],
             expires_at=house.clock.now + timedelta(days=30),
             policy=PolicyChange(

@@ -85,7 +85,7 @@ notices = Table(
     },
 )
 """One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
-how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn. `routed`: it
+how things stand then. `about` is what it asks for: when that is resolved, the notice is withdrawn. `routed`: it
 has its deliveries, or needs none."""
 Index(
     "ix_notices_unrouted",

@@ -117,7 +117,7 @@ class Documents:
             if expected is not None:
                 self._audit.take_turn(connection)
             applied = [
-                self._apply(connection, one, place, taken, actor, expected)
+                self._apply(connection, one, place, taken, actor=actor, expected=expected)
                 for one in sources
                 if isinstance(one, Source)
             ]
@@ -189,6 +189,7 @@ class Documents:
         source: Source,
         place: Place | None,
         taken: dict[str, str],
+        *,
         actor: str,
         expected: Expected | None,
     ) -> Applied:
@@ -232,7 +233,9 @@ class Documents:
         chosen, stays_away = _place(definition, stored, place, source.label)
         uses = definition.uses(here=chosen is Place.HERE)
         change = DocumentChange.CREATED if stored is None else DocumentChange.UPDATED
-        if stored is not None and self._is_same(connection, stored, definition, chosen, stays_away, uses):
+        if stored is not None and self._is_same(
+            connection, stored, definition, place=chosen, stays_away=stays_away, uses=uses
+        ):
             change = DocumentChange.UNCHANGED
         return _Plan(
             definition=definition,
@@ -274,8 +277,9 @@ class Documents:
         connection: Connection,
         stored: StoredWorkflow,
         definition: Definition,
+        *,
         place: Place,
-        stays_away: bool,  # as it is stored
+        stays_away: bool,
         uses: tuple[NodeUse, ...],
     ) -> bool:
         before = (stored.document, stored.name, stored.runs, stored.stays_away)

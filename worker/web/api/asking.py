@@ -15,7 +15,7 @@ from vaultcore.access import Action, Principal
 from vaultcore.errors import NoKeyError, TamperedError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -67,7 +67,7 @@ async def identify(request: Request) -> Principal:
     """Who asks, by their token; 401 for nobody."""
     principal = await to_thread.run_sync(_authenticate, services_of(request), presented_key(request))
     if principal is None:
-        raise Problem(
+        raise HttpProblem(
             401,
             "unauthorized",
             "this is answered to principals alone: Authorization: Bearer wfk_…",

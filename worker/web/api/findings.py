@@ -19,7 +19,7 @@ WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):
-    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which settles it."""
+    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which resolves it."""
 
     id: str
     kind: str
@@ -33,13 +33,13 @@ class ShownFinding(BaseModel):
     quiet: str | None
 
 
-class Known(BaseModel):
+class KnownRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     why: str = Field(min_length=1, max_length=WHY_MAX, examples=["the vendor is told"])
 
 
-class Later(Known):
+class Later(KnownRequest):
     until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
 
 
@@ -82,7 +82,7 @@ def list_findings(
 
 
 @router.post("/{finding_id}/ack", **asks(Action.FINDING_QUIET))
-def acknowledge(request: Request, principal: Asker, finding_id: str, known: Known) -> Quietened:
+def acknowledge(request: Request, principal: Asker, finding_id: str, known: KnownRequest) -> Quietened:
     """Nobody is told of it again unless it gets worse."""
     _check(request, principal, finding_id)
     answers = services_of(request).overview.acknowledgements

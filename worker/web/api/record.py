@@ -48,7 +48,7 @@ class RecordedChange(BaseModel):
     details: dict[str, Any]
 
 
-class Verdict(BaseModel):
+class ChainVerdict(BaseModel):
     """`problems`: sentences, each naming a row; none: the chain is whole."""
 
     whole: bool
@@ -63,7 +63,7 @@ class ChangedRow(BaseModel):
     command: str | None
 
 
-class CheckedRows(BaseModel):
+class ShownRowCheck(BaseModel):
     """`changed`: rows that decide, and that none of us wrote as they are."""
 
     checked: int
@@ -80,18 +80,18 @@ def list_changes(
 
 
 @router.get("/verify", **asks(Action.AUDIT_READ))
-def verify(request: Request) -> Verdict:
+def verify(request: Request) -> ChainVerdict:
     """Walks the whole chain, and holds it against the anchors of the data folder."""
     verdict = services_of(request).upkeep.anchors.verify()
-    return Verdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
+    return ChainVerdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
 
 
 @router.get("/rows", **asks(Action.AUDIT_READ))
-def verify_rows(request: Request) -> CheckedRows:
+def verify_rows(request: Request) -> ShownRowCheck:
     """Checks every row that decides."""
     found = services_of(request).upkeep.row_verification.check_all()
     changed = [
         ChangedRow(row=one.subject, item=one.item, detail=say(one.detail), command=one.command)
         for one in found.wrong
     ]
-    return CheckedRows(checked=found.rows, changed=changed)
+    return ShownRowCheck(checked=found.rows, changed=changed)

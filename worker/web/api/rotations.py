@@ -160,7 +160,7 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
     return WholeRotation(
         **describe_rotation(found.rotation),
         steps=[ShownStep(**_plain(one)) for one in found.steps],
-        consumers=[ShownConsumer(**describe_consumer(one)) for one in found.standings if not one.check],
+        consumers=[ShownConsumer(**describe_consumer(one)) for one in found.consumer_proofs if not one.check],
         choices=[Choice(command=one.command, does=one.does) for one in found.choices],
     )
 

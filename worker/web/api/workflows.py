@@ -11,7 +11,7 @@ from vaultcore.access import Action
 from vaultcore.cursors import CURSOR_MAX
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import revision_of_workflow
-from worker.rows.run_lists import ListedRun, NodeLog, RunFilter
+from worker.rows.run_lists import ListedRun, RunFilter, StoredNodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
 from worker.web.api.wire import Seen, leave_out, next_page, show_revision, show_time, show_time_or_none
@@ -25,7 +25,7 @@ Document = Annotated[
 ]
 
 
-class ListedWorkflow(BaseModel):
+class ShownWorkflow(BaseModel):
     id: str
     name: str
     is_active: bool
@@ -39,7 +39,7 @@ class Validation(BaseModel):
     errors: list[str]
 
 
-class Run(BaseModel):
+class ShownRun(BaseModel):
     id: str
     workflow_id: str
     status: str
@@ -60,17 +60,17 @@ class Log(BaseModel):
     created_at: str
 
 
-class RunWithLogs(Run):
+class RunWithLogs(ShownRun):
     logs: list[Log]
 
 
 class RunPage(BaseModel):
-    data: list[Run]
+    data: list[ShownRun]
     links: dict[str, str | None]
     meta: dict[str, int]
 
 
-class Execution(BaseModel):
+class ExecuteRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     context: dict[str, Any] = Field(default={}, examples=[{"webhook_payload": {"amount": 5}}])
@@ -86,7 +86,7 @@ class Stats(BaseModel):
 
 
 @router.get("", **asks(Action.WORKFLOW_SEE))
-def list_workflows(request: Request, response: Response) -> list[ListedWorkflow]:
+def list_workflows(request: Request, response: Response) -> list[ShownWorkflow]:
     """All, by name, without nodes and edges."""
     found = leave_out(services_of(request).views.list_workflows(), response)
     return [_list(one.workflow) for one in found]
@@ -139,9 +139,9 @@ def execute(
     request: Request,
     principal: Asker,
     workflow_id: str,
-    wanted: Execution,
+    wanted: ExecuteRequest,
     idempotency_key: Annotated[UUID | None, Header()] = None,
-) -> Run:
+) -> ShownRun:
     """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it.
 
     With the same `Idempotency-Key` within a day, the answer is the run that was begun then.
@@ -207,8 +207,8 @@ def _mark(workflow: Workflow, response: Response) -> None:
     show_revision(revision, response)
 
 
-def _list(workflow: Workflow) -> ListedWorkflow:
-    return ListedWorkflow(
+def _list(workflow: Workflow) -> ShownWorkflow:
+    return ShownWorkflow(
         id=workflow.id,
         name=workflow.name,
         is_active=workflow.active,
@@ -233,8 +233,8 @@ def _document(workflow: Workflow) -> dict[str, Any]:
     return document | _list(workflow).model_dump()
 
 
-def _run(run: ListedRun) -> Run:
-    return Run(
+def _run(run: ListedRun) -> ShownRun:
+    return ShownRun(
         id=run.id,
         workflow_id=run.workflow_id,
         status=run.status,
@@ -245,7 +245,7 @@ def _run(run: ListedRun) -> Run:
     )
 
 
-def _log(log: NodeLog) -> Log:
+def _log(log: StoredNodeLog) -> Log:
     return Log(
         id=log.id,
         node_id=log.node_id,

@@ -125,7 +125,7 @@ class Deeds:
     delete: bool
     quiet: bool
     decide: str | None
-    frozen: str | None
+    frozen: str
     harm: tuple[str, ...]
 
 
@@ -335,6 +335,6 @@ def _deeds(services: Services, visitor: Visitor, item: Item, rotations: Sequence
         delete=visitor.may(Action.ITEM_DELETE, owners),
         quiet=visitor.may(Action.FINDING_QUIET, owners),
         decide=found.id if found is not None and found.state in _WAITS_FOR_A_PERSON else None,
-        frozen=services.rotation.opening.explain_freeze(item) if can_rotate else None,
+        frozen=say(services.rotation.opening.explain_freeze(item)) if can_rotate else "",
         harm=tuple(list_harm(item, services.views.list_consumers(item))) if emergency else (),
     )

@@ -88,4 +88,6 @@ def _show(problem: Problem) -> ShownProblem:
     sentence, command = describe_apart(problem)
     way = _WAYS.get(problem.kind)
     target = way and way[1].format(id=problem.id, subject=quote(problem.subject, safe=""))
+    if not sentence.startswith(problem.subject or " "):  # a name keeps its case
+        sentence = sentence[:1].upper() + sentence[1:]
     return ShownProblem(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))

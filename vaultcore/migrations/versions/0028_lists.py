@@ -9,8 +9,8 @@ from alembic import op
 
 from vaultcore.names import fold
 
-revision = "0025"
-down_revision = "0024"
+revision = "0028"
+down_revision = "0027"
 
 _PAGE = 500
 _OWNERS_MAX = 20
