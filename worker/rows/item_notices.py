@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, false, or_, select
 
 from worker.domain.notices import digest_key
 from worker.rows.notices import Notice, deliveries_of, notice_from_rows
@@ -23,11 +23,9 @@ def find_notices_of_item(connection: Connection, item_id: str, *, limit: int) ->
         return []
     of_its_own = and_(
         notices.c.kind != "digest",
-        or_(*(notices.c.dedupe_key.startswith(key, autoescape=True) for key in keys)),
+        or_(false(), *(notices.c.dedupe_key.startswith(key, autoescape=True) for key in keys)),
     )
-    query = select(notices).where(
-        or_(notices.c.dedupe_key.in_(digests), *([of_its_own] if keys else [])),
-    )
+    query = select(notices).where(or_(notices.c.dedupe_key.in_(digests), of_its_own))
     rows = connection.execute(query.order_by(notices.c.id.desc()).limit(limit)).all()
     tried = deliveries_of(connection, [row.id for row in rows])
     return [notice_from_rows(row, tried[row.id]) for row in rows]

@@ -194,7 +194,7 @@ class Pickups:
         now = self._clock()
         with self._database.write() as connection:
             pickup = pickup_rows.find(connection, pickup_id)
-            if pickup is None or pickup.taken_by != actor:
+            if pickup is None or pickup.taken_by != actor or not pickup.is_key:
                 raise RefusedError(_UNKNOWN)
             if pickup.ended_at is not None:
                 return pickup.item_id
