@@ -83,7 +83,7 @@ class ShownUse:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownRotation:
+class RotationLine:
     id: str
     tone: Tone
     word: str
@@ -94,7 +94,7 @@ class ShownRotation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownFinding:
+class FindingLine:
     id: str
     word: str
     detail: str
@@ -254,8 +254,8 @@ def _rotations(services: Services, visitor: Visitor, item: Item) -> list[Rotatio
     return _readable(page.rows)
 
 
-def _show_rotation(rotation: Rotation) -> ShownRotation:
-    return ShownRotation(
+def _show_rotation(rotation: Rotation) -> RotationLine:
+    return RotationLine(
         id=rotation.id,
         tone=_TONES.get(rotation.state, Tone.REST),
         word=rotation.state.replace("-", " "),
@@ -266,17 +266,17 @@ def _show_rotation(rotation: Rotation) -> ShownRotation:
     )
 
 
-def _findings(services: Services, visitor: Visitor, item: Item) -> list[ShownFinding]:
+def _findings(services: Services, visitor: Visitor, item: Item) -> list[FindingLine]:
     page = services.lists.page_findings(
         FindingFilter(item=item.id), PageRequest(limit=_FINDINGS_SHOWN), seen_by=visitor.principal
     )
     return [_show_finding(one) for one in _readable(page.rows)]
 
 
-def _show_finding(listed: ListedFinding) -> ShownFinding:
+def _show_finding(listed: ListedFinding) -> FindingLine:
     found = listed.finding
     word, detail = name_finding(found.kind), say(found.detail)
-    return ShownFinding(
+    return FindingLine(
         id=found.id,
         word="" if detail.startswith(word.partition(" ")[0]) else word,
         detail=detail,
@@ -298,11 +298,12 @@ def _audit(services: Services, visitor: Visitor, item: Item) -> list[ShownAudit]
     if not visitor.may(Action.AUDIT_READ, ()):
         return None
     page = services.lists.page_audit(AuditFilter(item=item.id), PageRequest(limit=_SHOWN))
-    return [_show_audit(one) for one in _readable(page.rows)]
+    return [_show_audit(one, item) for one in _readable(page.rows)]
 
 
-def _show_audit(row: AuditRow) -> ShownAudit:
-    told = ", ".join(f"{name} {_word(value)}" for name, value in row.details.items() if value is not None)
+def _show_audit(row: AuditRow, item: Item) -> ShownAudit:
+    details = {name: value for name, value in row.details.items() if value not in (None, item.id)}
+    told = ", ".join(f"{name} {_word(value)}" for name, value in details.items())
     return ShownAudit(seq=row.seq, at=row.at, actor=row.actor, action=row.action, details=told)
 
 

@@ -30,7 +30,7 @@ _LENGTHS: Final = ("lifetime", "lead", "overlap")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ItemOutcome:
     """Of one item: what will happen, or has; `stands`: it is refused."""
 
     id: str
@@ -76,7 +76,7 @@ def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
     if not ids:
         return go(f"{CONSOLE}/items", said="none-chosen")
     what = read_text(form, "what")
-    steps: list[Step] = []
+    steps: list[ItemOutcome] = []
     filled, status = Filled(given=dict(form.items())), 200
     if "ready" in form or what == ROTATE:
         try:
@@ -138,13 +138,13 @@ def _step(
     act: Callable[[Item], Sequence[str]],
     *,
     nothing: str,
-) -> Step:
+) -> ItemOutcome:
     """One item's, whatever stands in the way of it: the others have theirs."""
     name = item_id
     try:
         item = services.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
         name = item.name
-        return Step(id=item_id, name=name, says=tuple(act(item)) or (nothing,), stands=False)
+        return ItemOutcome(id=item_id, name=name, says=tuple(act(item)) or (nothing,), stands=False)
     except NightkeyError as error:
         status_of(error)  # what failed here is no answer for one item
-        return Step(id=item_id, name=name, says=(str(error),), stands=True)
+        return ItemOutcome(id=item_id, name=name, says=(str(error),), stands=True)

@@ -27,7 +27,7 @@ _FILLS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Scale:
+class _TimeScale:
     start: datetime
     end: datetime
 
@@ -64,7 +64,7 @@ def draw_versions(
     )
 
 
-def _scale(versions: Iterable[Version], now: datetime, overlap: timedelta) -> _Scale:
+def _scale(versions: Iterable[Version], now: datetime, overlap: timedelta) -> _TimeScale:
     """From the first of them to the last expiry: at least a day, so that there is something to see."""
     starts = [now, *(_start(one) for one in versions)]
     ends = [now]
@@ -74,7 +74,7 @@ def _scale(versions: Iterable[Version], now: datetime, overlap: timedelta) -> _S
         ends += [end for end in (lapses, beside and beside[1]) if end is not None]
     start, end = min(starts), max(ends)
     room = max((end - start) * 0.04, timedelta(hours=12))
-    return _Scale(start=start, end=end + room)
+    return _TimeScale(start=start, end=end + room)
 
 
 def _start(version: Version) -> datetime:
@@ -82,7 +82,7 @@ def _start(version: Version) -> datetime:
 
 
 def _row(
-    version: Version, top: int, scale: _Scale, *, now: datetime, overlap: timedelta, zone: tzinfo
+    version: Version, top: int, scale: _TimeScale, *, now: datetime, overlap: timedelta, zone: tzinfo
 ) -> Markup:
     """Its number, a bar for the time in which it was current, hatched where it worked beside the next one."""
     middle = top + _ROW // 2
@@ -126,7 +126,7 @@ def _hatch(left: float, right: float, top: int) -> Markup:
     ).format(x=left, y=top, w=max(round(right - left, 1), _LEAST), h=_BAR)
 
 
-def _expiry(moment: datetime, scale: _Scale, middle: int, *, now: datetime, zone: tzinfo) -> Markup:
+def _expiry(moment: datetime, scale: _TimeScale, middle: int, *, now: datetime, zone: tzinfo) -> Markup:
     """A stroke across the bar, and its day: in red once it is over."""
     over = moment <= now
     return Markup(
@@ -144,14 +144,14 @@ def _expiry(moment: datetime, scale: _Scale, middle: int, *, now: datetime, zone
     )
 
 
-def _now(scale: _Scale, now: datetime, height: int) -> Markup:
+def _now(scale: _TimeScale, now: datetime, height: int) -> Markup:
     return Markup(
         '<line x1="{x}" y1="18" x2="{x}" y2="{b}" class="strong" stroke-width="1" stroke-dasharray="3 3"/>'
         '<text x="{x}" y="12" text-anchor="middle" class="quiet">now</text>'
     ).format(x=scale.at(now), b=height - 20)
 
 
-def _axis(scale: _Scale, height: int, zone: tzinfo) -> Markup:
+def _axis(scale: _TimeScale, height: int, zone: tzinfo) -> Markup:
     return Markup(
         '<line x1="{a}" y1="{y}" x2="{b}" y2="{y}" class="line"/>'
         '<text x="{a}" y="{t}" class="quiet">{first}</text>'
