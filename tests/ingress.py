@@ -82,7 +82,9 @@ class Front:
 def read_answer(response: http.client.HTTPResponse) -> Answered:
     text = response.read()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answered(response.status, headers, json.loads(text) if text else None)
+    if not text or "json" not in headers.get("content-type", ""):
+        return Answered(response.status, headers, text.decode() or None)
+    return Answered(response.status, headers, json.loads(text))
 
 
 def serve(services: Services, limits: ConnectionLimits | None = None) -> AbstractContextManager[Front]:

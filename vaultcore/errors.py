@@ -67,8 +67,12 @@ class NotAllowedError(RefusedError):
     """Who asks has no permission for it. `action` is what was asked, `roles` are those that have it."""
 
     def __init__(self, action: str, roles: Sequence[str]) -> None:
-        who = f"it takes the role {' or '.join(roles)}" if roles else "no role may"
-        super().__init__(f"you may not do this ({action}): {who}, which an admin gives")
+        who = (
+            f"it takes the role {' or '.join(roles)}, which an admin gives"
+            if roles
+            else "only who answers for the item may, with the role owner"
+        )
+        super().__init__(f"you may not do this ({action}): {who}")
         self.action = action
         self.roles = tuple(roles)
 

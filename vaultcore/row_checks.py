@@ -40,7 +40,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class RowPage:
     """What came of some rows of a table. `last` is the primary key to go on after; None: it has no more."""
 
     rows: int
@@ -58,7 +58,7 @@ class RowChecks:
     def tables(self) -> list[Table]:
         return kept_tables()
 
-    def walk(self, connection: Connection, table: Table, after: Key | None, *, size: int) -> Iterator[Page]:
+    def walk(self, connection: Connection, table: Table, after: Key | None, *, size: int) -> Iterator[RowPage]:
         """The rows of a table by primary key, after that one; what comes last has no `last`, be it empty."""
         columns, _ = self._opens.get(table.name, ((), None))
         ended = False
@@ -69,9 +69,9 @@ class RowChecks:
         ):
             wrong = [found for row in rows if (found := self._check(connection, table, row)) is not None]
             ended = len(rows) < size
-            yield Page(rows=len(rows), wrong=tuple(wrong), last=None if ended else _key_of(table, rows[-1]))
+            yield RowPage(rows=len(rows), wrong=tuple(wrong), last=None if ended else _key_of(table, rows[-1]))
         if not ended:
-            yield Page(rows=0, wrong=(), last=None)
+            yield RowPage(rows=0, wrong=(), last=None)
 
     def check_row(self, connection: Connection, table: Table, row: Row[*tuple[Any, ...]]) -> Wrong | None:
         """As `find_rows` read it; None: it is whole."""

@@ -38,6 +38,7 @@ from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
 from worker.services.principals import PrincipalAccess
+from worker.services.requests import Requests
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
@@ -272,6 +273,12 @@ class Services:
             database=self.database,
             principals=self._principals,
             sessions=Sessions(principals=self._principals, audit=self.audit, clock=self.clock),
+        )
+
+    @cached_property
+    def requests(self) -> Requests:
+        return Requests(
+            database=self.database, deployment_id=self.deployment_id, keyring=self.keyring, clock=self.clock
         )
 
     @cached_property

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     breaker_share: float = Field(default=0.25, ge=0, le=1)
     freezes: Texts = ()
     rows_checked: int = Field(default=100_000, ge=1)
+    payload_days: int = Field(default=30, ge=0, le=90)
     failed_hold_hours: float = Field(default=20, gt=0, le=8760)
     http_timeout_seconds: float = Field(default=30, gt=0, le=300)
     http_max_bytes: int = Field(default=1_048_576, ge=1024)
@@ -245,6 +246,10 @@ class Settings(BaseSettings):
     @property
     def freeze_windows(self) -> tuple[Window, ...]:
         return tuple(map(parse_window, self.freezes))
+
+    @property
+    def payloads_kept(self) -> timedelta:
+        return timedelta(days=self.payload_days)
 
     @property
     def failed_hold(self) -> timedelta:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,66 +10,19 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from tests.ingress import Answered, Front, serve
-from tests.services.conftest import Moves
+from tests.desk import NAME, VALUE, VAULT, Desk, open_desk
 from tests.services.spoiling import spoiled
-from tests.services.staging import make_services
 from vaultcore.access import RULES, Action, Role
-from vaultcore.model import PrincipalKind
 from vaultcore.secret import Secret
 from vaultcore.tables import items, principals
-from worker.bootstrap import Services, utc_now
 from worker.domain.policies import PolicyChange
 from worker.web.api.asking import ACTION
-
-VALUE = "the-value-of-the-secret"
-NAME = "prod-crm-token"
-VAULT = "/workflows/vault"
-
-
-@dataclass
-class Desk:
-    """A server, and a token of a principal for each role; the one with the role `owner` answers for `team`."""
-
-    services: Services
-    moves: Moves
-    front: Front
-    tokens: dict[Role, str] = field(default_factory=dict)
-
-    def ask(self, role: Role | None, method: str, path: str, body: Any = None, **headers: str) -> Answered:
-        key = None if role is None else self.tokens[role]
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.front.ask(method, path, body, key=key, headers=named)
-
-    def create(self, name: str = NAME, *, owner: str = "team") -> str:
-        answered = self.ask(
-            Role.ADMIN, "POST", VAULT, {"name": name, "secret": f"{VALUE} of {name}", "owners": [owner]}
-        )
-        assert answered.status == 201, answered
-        return str(answered.body["id"])
-
-    def log(self, action: str) -> list[Any]:
-        return [row for row in self.moves.log() if row.action == action]
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    services = make_services(tmp_path_factory.mktemp("api") / "home", "", utc_now)
-    with services.database.write() as connection:
-        for owner in ("team", "others"):
-            services.owners.create(connection, owner, actor="test")
-    with serve(services) as front:
-        made = Desk(services, Moves(services), front)
-        for role in Role:
-            owners = ["team"] if role is Role.OWNER else []
-            services.principals.create(
-                f"{role}-bot", kind=PrincipalKind.SERVICE, roles=[role], owners=owners, actor="test"
-            )
-            _, first = services.principals.issue_token(f"{role}-bot", actor="test")
-            assert first is not None
-            made.tokens[role] = first.key.expose()
-        yield made
-    services.close()
+    with open_desk(tmp_path_factory.mktemp("api")) as opened:
+        yield opened
 
 
 def test_an_item_lives_as_a_client_of_that_vault_expects(desk: Desk) -> None:
@@ -240,7 +192,7 @@ def test_a_run_that_is_asked_for_again_with_its_key_is_the_same(desk: Desk, work
     assert elsewhere.body["workflow_id"] == made
     refused = desk.ask(Role.OPERATOR, "POST", place, {}, Idempotency_Key="mine")
     assert refused.status == 422
-    assert "idempotency-key" in refused.body["message"]
+    assert "Idempotency-Key" in refused.body["message"]
 
 
 def test_runs_come_in_pages_newest_first_each_once(desk: Desk, workflow: str) -> None:
@@ -437,6 +389,7 @@ def routes(desk: Desk) -> list[tuple[str, str, Action]]:
         (method.upper(), path, Action(route[ACTION]))
         for path, methods in paths.items()
         for method, route in methods.items()
+        if ACTION in route
     ]
 
 

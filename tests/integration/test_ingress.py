@@ -244,6 +244,7 @@ def test_a_workflow_that_fails_is_told_with_its_node_and_its_run(house):
             "type": "workflow_error",
             "code": "workflow_failed",
             "message": "workflow fails, node stop: no Ada",
+            "doc_url": "/docs/errors#workflow_failed",
         },
     )
     assert [(row.id, row.status) for row in house.runs()] == [(answered.headers["x-run-id"], "failed")]
@@ -466,7 +467,7 @@ def test_a_body_that_becomes_too_large_is_refused_while_it_streams(house):
 def test_other_methods_and_paths_are_refused_in_the_same_shape(house, method, path, status, allow):
     answered = house.front.send(method, path)
     assert (answered.status, answered.headers.get("allow")) == (status, allow)
-    assert set(answered.body) == {"type", "code", "message"}
+    assert set(answered.body) == {"type", "code", "message", "doc_url"}
     assert answered.body["type"] == "invalid_request_error"
     assert "wfk_" not in repr(answered)
 

@@ -72,7 +72,7 @@ def test_a_viewer_changes_nothing():
 def test_a_refusal_says_what_was_asked_and_who_may():
     with pytest.raises(NotAllowedError, match=r"\(item\.redirect\): it takes the role admin"):
         check(someone(Role.OPERATOR), Action.ITEM_REDIRECT)
-    with pytest.raises(NotAllowedError, match=r"\(pickup\.collect\): no role may") as refused:
+    with pytest.raises(NotAllowedError, match=r"\(pickup\.collect\): only who answers") as refused:
         check(someone(Role.ADMIN), Action.PICKUP_COLLECT)
     assert refused.value.exit_status == 3
     check(someone(Role.ADMIN), Action.ITEM_REDIRECT)

@@ -88,7 +88,7 @@ def test_each_part_is_read_and_leaves_the_others(name, given, expected):
         ("windows", ["always"], "'always'"),
         ("freezes", ["0 2 * * * for 4h in Mars"], "'Mars' is not a time zone"),
         *(
-            (name, given, f"{name} is a name of 1 to 200 characters")
+            (name, given, f"{name} is a name of 1 to 200 printable characters")
             for name in ("canary", "target")
             for given in ("", "x" * 201, 5, ["auto"], False)
         ),

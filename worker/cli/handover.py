@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from vaultcore.errors import NightkeyError
-from worker.cli.output import note_at_once, to_plain
+from worker.cli.output import note_at_once
 from worker.cli.terminal import was_closed
+from worker.wording.shapes import to_plain
 
 
 class AnswerLostError(NightkeyError):

@@ -8,7 +8,7 @@ import typer
 
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
-from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Version
+from vaultcore.model import UNCHANGED, Item, Kind, Policy
 from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.cli.changes import describe_changes, print_changes
@@ -25,10 +25,10 @@ from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, value_command
 from worker.domain.consumption import explain_elsewhere
 from worker.domain.notices import PICKUP_COMMAND
-from worker.domain.places import Place
 from worker.domain.policies import PolicyChange
 from worker.wording import say, say_each
 from worker.wording.harm import list_harm
+from worker.wording.shapes import describe_reference, describe_version
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -150,8 +150,8 @@ def show(name: str, *, json: Json = False) -> None:
     services = open_services()
     view = services.items.view(name)
     item = view.item
-    versions = [_describe_version(version) for version in view.versions]
-    references = [_describe_reference(reference) for reference in view.references]
+    versions = [describe_version(version) for version in view.versions]
+    references = [describe_reference(reference) for reference in view.references]
     if json:
         own = {"copy_of": view.original, "copies": view.copies, "versions": versions, "references": references}
         print_json(describe(item) | own)
@@ -351,33 +351,6 @@ def describe(item: Item) -> dict[str, Any]:
         "due_at": item.due_at,
         "hold_until": item.hold_until,
         "updated_at": item.updated_at,
-    }
-
-
-def _describe_version(version: Version) -> dict[str, Any]:
-    return {
-        "number": version.number,
-        "stage": version.stage,
-        "expires_at": version.expires_at,
-        "created_at": version.created_at,
-        "activated_at": version.activated_at,
-        "destroyed_at": version.destroyed_at,
-        "used_at": version.used_at,
-    }
-
-
-def _describe_reference(reference: Reference) -> dict[str, Any]:
-    return {
-        "consumer": reference.consumer,
-        "name": reference.consumer_name,
-        "node": reference.node_id,
-        "active": reference.active,
-        "runs": Place.ELSEWHERE if reference.elsewhere else Place.HERE,
-        "mentioned": reference.mentioned,
-        "pinned": reference.pinned,
-        "last_version": reference.last_version,
-        "last_run_at": reference.last_run_at,
-        "proven_version": reference.proven_version,
     }
 
 

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import typer
 
@@ -19,6 +18,7 @@ from vaultcore.troubles import explain
 from worker.cli.terminal import fit, fit_cell, fit_json, is_unicode
 from worker.domain.reasons import Reason
 from worker.wording import say
+from worker.wording.shapes import to_plain
 
 T = TypeVar("T")
 
@@ -181,20 +181,3 @@ def show_cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(show_cell(part) for part in value) or "-"
     return fit_cell(str(value))
-
-
-def to_plain(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """What JSON knows: times as text, durations as they are written, enums by their value, reasons in words."""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return show_duration(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Reason):
-        return say(value)
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(part) for part in value]
-    return value

@@ -7,9 +7,9 @@ import typer
 from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.session import Json, open_services, who
-from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Result
-from worker.rows.comparisons import NamedComparison
+from worker.domain.drift import DIFFERS, RESOLVED
 from worker.wording import say
+from worker.wording.shapes import describe_comparison
 
 if TYPE_CHECKING:
     from worker.services.rotation.comparison import Compared
@@ -23,7 +23,7 @@ _COLUMNS = ("item", "result", "resolved_by", "detail")
 def list_all(*, json: Json = False) -> None:
     """List what came of each comparison. Those that wait for you come first."""
     found, errors = sort_out(open_services().rotation.comparison.list_all())
-    rows = [_describe(row) for row in found]
+    rows = [describe_comparison(row) for row in found]
     if json:
         print_json(rows)
     else:
@@ -74,22 +74,3 @@ def accept(
 
 def _show(one: "Compared") -> dict[str, Any]:
     return vars(one) | {"detail": say(one.detail)}
-
-
-def _describe(row: NamedComparison) -> dict[str, Any]:
-    return {
-        "item": row.item,
-        "item_id": row.item_id,
-        "result": Result(row.result).value,
-        "detail": say(row.detail),
-        "compared_at": row.compared_at,
-        "resolved_at": row.resolved_at,
-        "resolved_by": row.resolved_by or _resolved_by(row.result, resolved=row.resolved_at is not None),
-    }
-
-
-def _resolved_by(result: str, *, resolved: bool) -> str | None:
-    """What cannot be asked whole is nobody's agreement: nothing waits for it, and its owner looks."""
-    if not resolved:
-        return None
-    return "left to its owner" if result in OWNERS_LOOK else "agreement"

@@ -7,6 +7,7 @@ from worker.cli.session import Json, open_services
 from worker.rows.nights import Night
 from worker.services.night.status import Status
 from worker.wording import describe
+from worker.wording.shapes import describe_night
 
 
 def status(*, json: Json = False) -> None:
@@ -21,8 +22,8 @@ def status(*, json: Json = False) -> None:
             vars(status)
             | {
                 "problems": problems,
-                "last_night": _describe_night(status.last_night),
-                "by_hand": _describe_night(status.by_hand),
+                "last_night": describe_night(status.last_night),
+                "by_hand": describe_night(status.by_hand),
             }
         )
     else:
@@ -55,9 +56,3 @@ def _show_night(night: Night | None) -> str:
         return "none yet"
     outcome = {"good": "ended well", "failed": "did not end well"}.get(night.outcome or "", "has not ended")
     return f"{night.slot:%Y-%m-%d %H:%M} UTC, {outcome}"
-
-
-def _describe_night(night: Night | None) -> dict[str, object] | None:
-    if night is None:
-        return None
-    return {name: getattr(night, name) for name in ("slot", "outcome", "done_at", "counts")}

@@ -162,9 +162,9 @@ def _check_windows(name: str, given: object) -> tuple[str, ...]:
 
 
 def _check_text(name: str, given: object) -> str | None:
-    if given is None or (isinstance(given, str) and 0 < len(given) <= 200):
+    if given is None or (isinstance(given, str) and 0 < len(given) <= 200 and given.isprintable()):
         return given or None
-    raise InvalidInputError(f"{name} is a name of 1 to 200 characters")
+    raise InvalidInputError(f"{name} is a name of 1 to 200 printable characters")
 
 
 def _check_settings(_: str, given: object) -> Mapping[str, Any]:

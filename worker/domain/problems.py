@@ -60,6 +60,25 @@ class ProblemKind(StrEnum):
 
 _ORDER = {kind: position for position, kind in enumerate(ProblemKind)}
 
+_OF_THE_WHOLE = frozenset(
+    {
+        ProblemKind.OLDER,
+        ProblemKind.NOBODY_WORKS,
+        ProblemKind.NO_WORKER,
+        ProblemKind.NO_BEAT,
+        ProblemKind.NIGHT_LATE,
+        ProblemKind.NIGHT_CUT_OFF,
+        ProblemKind.NIGHT_NOT_SCANNED,
+        ProblemKind.NIGHT_FAILED,
+    }
+)
+
+
+def is_of_the_whole(kind: str) -> bool:
+    """Whether it is about no item or owner, so that whoever sees nights may see it."""
+    return kind in _OF_THE_WHOLE
+
+
 FAILING_FINDINGS = {
     FindingKind.TAMPERED: ProblemKind.TAMPERED,
     FindingKind.UNREADABLE: ProblemKind.UNREADABLE,

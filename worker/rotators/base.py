@@ -80,7 +80,7 @@ class Outside:
     label: str | None = None
 
 
-class Lists(Protocol):
+class ListsOutside(Protocol):
     """What a rotator may have beside the rest: after a restore, it tells of what the vault has forgotten."""
 
     def list_outside(self, job: Job, own: Sequence[Secret]) -> list[Outside] | None:
@@ -130,8 +130,8 @@ class Rotator(Protocol):
     (module, extra). `example` are settings that work as they stand.
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
-    other side could say whether it is accepted; `list_outside`, see `Lists`; `read_end`, see `TellsEnds`;
-    `accounts`, see `Names`; `explain_first`, see `Foresees`.
+    other side could say whether it is accepted; `list_outside`, see `ListsOutside`; `read_end`, see
+    `TellsEnds`; `accounts`, see `Names`; `explain_first`, see `Foresees`.
     """
 
     Settings: ClassVar[type[RotatorSettings]]

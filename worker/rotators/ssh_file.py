@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PERMISSIONS = 0o7777
 
 
-class ChangedError(Exception):
+class FileChangedError(Exception):
     """Somebody else wrote the file meanwhile."""
 
 
@@ -30,7 +30,7 @@ class RemoteFile:
 
     def replace(self, before: bytes, after: bytes) -> None:
         """From now on it holds `after`; with the mode and the owner that it had, and with its group, where that
-        may do more or less than others. `ChangedError` if it does not hold `before`.
+        may do more or less than others. `FileChangedError` if it does not hold `before`.
 
         The file itself is kept beside it until `drop_kept`, with rights that SFTP does not tell of (ACL): who
         goes back to what it held gets itself.
@@ -48,7 +48,7 @@ class RemoteFile:
             await self._exchange(files, before, after)
         except (asyncssh.SFTPNoConnection, asyncssh.SFTPConnectionLost):
             raise
-        except (asyncssh.SFTPError, TargetError, ChangedError) as error:
+        except (asyncssh.SFTPError, TargetError, FileChangedError) as error:
             await _remove(files, self._new)
             if not isinstance(error, asyncssh.SFTPError):
                 raise
@@ -64,7 +64,7 @@ class RemoteFile:
         if not goes_back:
             await self._write(files, after)
         if await self._read(files, self._path) != before:
-            raise ChangedError
+            raise FileChangedError
         if not goes_back:
             await _remove(files, self._kept)
             with suppress(asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):

@@ -28,7 +28,7 @@ from worker.rotators.authorized_keys import (
     read_entries,
     remove,
 )
-from worker.rotators.ssh_file import ChangedError, RemoteFile
+from worker.rotators.ssh_file import FileChangedError, RemoteFile
 from worker.workflows.templates import Scope, check, render
 
 _TRIES = 5
@@ -285,7 +285,7 @@ def _edit(session: Session, job: base.Job, change: Callable[[bytes], bytes]) -> 
             ) from None
         if changed == content:
             return False
-        with suppress(ChangedError):
+        with suppress(FileChangedError):
             file.replace(content, changed)
             return True
     raise TargetError(f"{name} is changed by somebody else all the time", cause=Cause.OUTAGE)

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 from vaultcore.audit import AuditRow, audit_row
 from vaultcore.tables import audit
 from worker.domain.paging import Page, PageRequest
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.tables import rotations
 
-RECORD: Final = Listing(name="audit", id=audit.c.seq, sorts={"at": audit.c.at}, usual="-at")
+RECORD: Final = Sortable(name="audit", id=audit.c.seq, sorts={"at": audit.c.at}, usual="-at")
 
 
 @dataclass(frozen=True, kw_only=True)

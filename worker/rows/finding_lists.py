@@ -11,11 +11,11 @@ from worker.domain.findings import FindingKind
 from worker.domain.paging import Page, PageRequest
 from worker.rows.findings import ListedFinding, list_finding, read_finding
 from worker.rows.item_lists import owned_by
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.quiet_findings import is_quiet
 from worker.rows.tables import findings
 
-FINDINGS: Final = Listing(
+FINDINGS: Final = Sortable(
     name="findings",
     id=findings.c.id,
     sorts={"opened_at": findings.c.opened_at, "kind": findings.c.kind, "item": findings.c.item},

@@ -31,10 +31,10 @@ from worker.domain.item_states import (
 )
 from worker.domain.paging import Page, PageRequest
 from worker.domain.saga import State
-from worker.rows.listing import Listing, read_page
+from worker.rows.listing import Sortable, read_page
 from worker.rows.tables import rotations
 
-ITEMS: Final = Listing(
+ITEMS: Final = Sortable(
     name="items",
     id=items.c.id,
     sorts={

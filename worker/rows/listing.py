@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
+class Sortable:
     """What can be listed. `sorts`: by its words, the columns of which each has an index with the `id` behind
     it; `usual`: how it is sorted unless somebody says otherwise.
     """
@@ -29,7 +29,7 @@ class Listing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundIds:
     """Ids of the rows of a page, in order, and the cursor of the next one."""
 
     ids: tuple[Any, ...]
@@ -39,13 +39,13 @@ class Found:
 
 def read_page(
     connection: Connection,
-    listing: Listing,
+    listing: Sortable,
     wanted: Select[*tuple[Any, ...]],
     request: PageRequest,
     *,
     asked: Mapping[str, Any],
     apart: bool = False,
-) -> Found:
+) -> FoundIds:
     """`wanted`: the rows that the filter lets through. `asked`: the filter as it was given, to which a cursor
     is bound. `apart`: they are few, and found by another index than that of the order.
 
@@ -59,7 +59,7 @@ def read_page(
     after = None if request.cursor is None else _read_cursor(connection, request.cursor, of, order)
     found = read_positions(connection, wanted, order, after, size=request.limit + 1)
     page = found[: request.limit]
-    return Found(
+    return FoundIds(
         ids=tuple(one.id for one in page),
         next=_write_cursor(page, of) if len(found) > len(page) else None,
         total=_count(connection, listing, wanted) if request.counted else None,
@@ -67,7 +67,12 @@ def read_page(
 
 
 def read_rows(
-    connection: Connection, table: Table, found: Found, read: Callable[[Row[*tuple[Any, ...]]], T], *, what: str
+    connection: Connection,
+    table: Table,
+    found: FoundIds,
+    read: Callable[[Row[*tuple[Any, ...]]], T],
+    *,
+    what: str,
 ) -> Page[T]:
     """The page of these rows, made of them by `read`; `what` they are called in an error."""
     (key,) = table.primary_key
@@ -87,7 +92,7 @@ def read_rows(
     return Page(rows=tuple(listed), next=found.next, total=found.total)
 
 
-def _order(listing: Listing, sort: str, *, apart: bool) -> Order:
+def _order(listing: Sortable, sort: str, *, apart: bool) -> Order:
     name = sort.removeprefix("-")
     if name not in listing.sorts:
         offered = ", ".join(listing.sorts)
@@ -112,7 +117,7 @@ def _write_cursor(page: list[Position], of: str) -> str | None:
     return None if last is None else write_cursor(last, of=of)
 
 
-def _count(connection: Connection, listing: Listing, wanted: Select[*tuple[Any, ...]]) -> Total:
+def _count(connection: Connection, listing: Sortable, wanted: Select[*tuple[Any, ...]]) -> Total:
     """As far as it is told: no more rows are looked at."""
     some = wanted.with_only_columns(listing.id, maintain_column_froms=True).limit(COUNTED_MAX + 1).subquery()
     number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()

@@ -1,14 +1,16 @@
 """Nights as they are stored: opened once, scanned, ended with what was wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, Row, and_, select, update
 
 from vaultcore.damage import is_whole
 from vaultcore.database import upsert_into
+from vaultcore.errors import NotFoundError, UnreadableError
+from vaultcore.stored import Unread, check_row, read_apart
 from vaultcore.tables import deployment
 from worker.domain.problems import Problem, ProblemKind
 from worker.domain.reasons import Reason, show_reason, store_reason
@@ -50,6 +52,32 @@ _IS_NIGHT = sweeps.c.job == NIGHT_JOB
 def get_night(connection: Connection, slot: datetime) -> Night:
     row = connection.execute(select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)).one()
     return Night(**row._mapping)  # noqa: SLF001  # as above
+
+
+def walk_nights(
+    connection: Connection, *, before: datetime | None, limit: int
+) -> Iterator[Night | UnreadableError]:
+    """The last slots first; in the place of one that cannot be read, the error that says so."""
+    query = select(*_NIGHT_COLUMNS).where(_IS_NIGHT).order_by(sweeps.c.slot.desc()).limit(limit)
+    if before is not None:
+        query = query.where(sweeps.c.slot < before)
+    for row in connection.execute(query):
+        made = read_apart(row, _read)
+        yield UnreadableError("a night", made.problem) if isinstance(made, Unread) else made
+
+
+def find_night(connection: Connection, slot: datetime) -> Night:
+    """`NotFoundError` if there is none under that slot, `UnreadableError` if it cannot be read."""
+    query = select(*_NIGHT_COLUMNS).where(_IS_NIGHT, sweeps.c.slot == slot)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no night of {slot:%Y-%m-%dT%H:%M:%S.%fZ}")
+    return _read(row)
+
+
+def _read(row: Row[*tuple[Any, ...]]) -> Night:
+    check_row(row, "a night")
+    return Night(**row._mapping)  # noqa: SLF001  # SQLAlchemy's public way
 
 
 def last_night(

@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, false, not_, or_
 
 from worker.domain.paging import Page, PageRequest
 from worker.domain.states import DeliveryState
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.notices import UNROUTED, WORST_FIRST, Notice, deliveries_of, notice_from_rows
 from worker.rows.tables import deliveries, notices
 
-NOTICES: Final = Listing(
+NOTICES: Final = Sortable(
     name="notices", id=notices.c.id, sorts={"created_at": notices.c.created_at}, usual="-created_at"
 )
 

@@ -11,11 +11,11 @@ from worker.domain.paging import Page, PageRequest
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.item_lists import owned_by
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.rotations import rotation_from_row
 from worker.rows.tables import rotations
 
-ROTATIONS: Final = Listing(
+ROTATIONS: Final = Sortable(
     name="rotations",
     id=rotations.c.id,
     sorts={"created_at": rotations.c.created_at, "item": rotations.c.item},

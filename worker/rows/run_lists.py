@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import check_mac
 from vaultcore.stored import check_row
 from worker.domain.paging import Page, PageRequest
 from worker.domain.states import RunPurpose, RunStatus
-from worker.rows.listing import Listing, read_page, read_rows
+from worker.rows.listing import Sortable, read_page, read_rows
 from worker.rows.tables import run_logs, runs
 
-RUNS: Final = Listing(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
+RUNS: Final = Sortable(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,19 +67,6 @@ def get_run(connection: Connection, run_id: str) -> ListedRun:
         raise NotFoundError(f"there is no run {run_id[:60]!r}")
     check_mac(connection, runs, row, f"run {row.id}")
     return _run(row)
-
-
-def find_asked(connection: Connection, external_id: str, *, since: datetime) -> str | None:
-    """The run that was opened under this id since then. One from before gives the id up."""
-    row = connection.execute(
-        select(runs.c.id, runs.c.created_at).where(runs.c.external_id == external_id)
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.created_at >= since:
-        return str(row.id)
-    connection.execute(update(runs).where(runs.c.id == row.id).values(external_id=None))
-    return None
 
 
 def page_runs(

@@ -36,6 +36,8 @@ class StoredWorkflow:
     schedule_type: str
     schedule_value: str | None
     next_run_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
     damage: str
 
 
@@ -75,6 +77,8 @@ def read_workflow(stored: StoredWorkflow) -> Workflow:
             schedule_type=stored.schedule_type,
             schedule_value=stored.schedule_value,
             next_run_at=stored.next_run_at,
+            created_at=stored.created_at,
+            updated_at=stored.updated_at,
             definition=definition,
         )
     raise UnreadableError(what, problem)
@@ -197,6 +201,8 @@ def _stored(row: Row[*tuple[Any, ...]]) -> StoredWorkflow:
         schedule_type=row.schedule_type,
         schedule_value=row.schedule_value,
         next_run_at=row.next_run_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
         damage=", ".join(unreadable_fields(row)),
     )
 

@@ -6,7 +6,7 @@ owner or a workflow of the filter that there is not.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,14 @@ from worker.rows.notices import Notice
 from worker.rows.rotation_lists import RotationFilter, page_rotations
 from worker.rows.run_lists import ListedRun, RunFilter, page_runs
 from worker.services.runs.definitions import Definitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenItems:
+    """The items of who sees some alone."""
+
+    ids: frozenset[str]
+    names: frozenset[str]
 
 
 class Lists:
@@ -63,6 +71,14 @@ class Lists:
             part = self.page_items(wanted, following, seen_by=seen_by)
             rows += part.rows
         return Page(rows=tuple(rows), next=None, total=total)
+
+    def find_seen(self, principal: Principal) -> SeenItems | None:
+        """What the principal sees alone; None: everything."""
+        if principal.sees_all:
+            return None
+        page = self.list_items(ItemFilter(), PageRequest(), seen_by=principal)
+        read = [one.item for one in page.rows if isinstance(one, ListedItem)]
+        return SeenItems(ids=frozenset(item.id for item in read), names=frozenset(item.name for item in read))
 
     def page_rotations(
         self, wanted: RotationFilter, request: PageRequest, *, seen_by: Principal

@@ -14,16 +14,39 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import HttpProblem, answer, answer_plain, answer_problem
-from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
-from worker.web.api.errors import answer_error, answer_failure, answer_invalid
+from worker.web import codes
+from worker.web.answers import HttpProblem, answer
+from worker.web.api import (
+    comparisons,
+    consumers,
+    findings,
+    items,
+    nodes,
+    notices,
+    owners,
+    pickups,
+    record,
+    reports,
+    rotations,
+    standing,
+    vault,
+    workflows,
+)
+from worker.web.api.description import describe_calls
+from worker.web.api.errors import (
+    answer_error,
+    answer_failure,
+    answer_invalid,
+    answer_plain,
+    answer_problem,
+)
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.console import (
     item,
     item_actions,
     item_edit,
+    item_list,
     item_value,
-    items,
     items_at_once,
     key_shown_once,
     new_item,
@@ -39,7 +62,22 @@ from worker.web.probes import Probes
 _log = structlog.get_logger(__name__)
 
 
-NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
+NOUNS = (
+    vault,
+    nodes,
+    workflows,
+    items,
+    consumers,
+    rotations,
+    findings,
+    notices,
+    owners,
+    pickups,
+    reports,
+    standing,
+    comparisons,
+    record,
+)
 """The vault comes before the workflows, of which one could be called so."""
 PAGES = (
     sign_in,
@@ -49,7 +87,7 @@ PAGES = (
     item_edit,
     item_value,
     items_at_once,
-    items,
+    item_list,
     key_shown_once,
     pickup,
     item,
@@ -80,6 +118,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             *PublishedKeySets(services).routes(),
             *static_files.ROUTES,
             *Probes(services).routes(),
+            *codes.routes(),
         ],
         exception_handlers={
             HttpProblem: answer_problem,
@@ -92,6 +131,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     app.state.services, app.state.limits = services, limits
     for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
+    describe_calls(app)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key
     return _end_at_the_edge(app)
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from worker.web.answers import tell_busy
+from worker.web.answers import busy, tell_problem
 from worker.web.places import Places
 
 HEALTH = "/health"
@@ -190,7 +190,8 @@ def limit_requests(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
                     await app(scope, receive, send)
                     return
         with common.hold(peer) as has_place:
-            await (app if has_place else tell_busy())(scope, receive, send)
+            told = tell_problem(busy(), scope.get("path", ""))
+            await (app if has_place else told)(scope, receive, send)
 
     return call
 

@@ -234,6 +234,28 @@ def chain_nodes(name: str, nodes: list[dict[str, Any]]) -> Definition:
     return _check(json.dumps(raw), raw, name, strict=True)
 
 
+def define_node(node: Mapping[str, Any]) -> tuple[Definition, str]:
+    """A definition of this node alone, behind a trigger where it is none; and its id.
+
+    `InvalidInputError` as `load_definition`'s, with `node` for the file.
+    """
+    given = {**node}
+    found = read_document({"name": "node", "nodes": [given]})
+    if isinstance(found, list):
+        raise _refuse(found, "node")
+    (one,) = found.nodes
+    component = find_component(one.component_id)
+    if component is None:
+        raise InvalidInputError(f"node: {one.component_id[:60]!r} is no component that is installed here")
+    nodes, edges = [given], list[dict[str, str]]()
+    if component.kind is not NodeKind.TRIGGER:
+        start = "start" if one.id != "start" else "begin"
+        nodes = [{"id": start, "type": "trigger", "data": {"componentId": "manual_trigger"}}, given]
+        edges = [{"source": start, "target": one.id}]
+    raw = {"name": "node", "nodes": nodes, "edges": edges}
+    return _check(json.dumps(raw), raw, "node", strict=False), one.id
+
+
 def parse_stored(text: str) -> Definition:
     """A definition that was checked when it was stored."""
     return Definition(text, Document.model_validate(json.loads(text.removeprefix(_BYTE_ORDER_MARK))))

@@ -44,6 +44,7 @@ def keep_step(step: ExecutedNode) -> dict[str, Any]:
         "node_id": step.node_id,
         "component_id": step.component_id,
         "ends": outcome.ends,
+        "handle": outcome.handle,
         "failure": outcome.failure,
         "cause": outcome.cause,
         "used": sorted(step.used),
@@ -60,6 +61,7 @@ def restore_step(kept: Mapping[str, Any], shown: Mapping[str, Any]) -> ExecutedN
         outcome=Outcome(
             output=None,
             ends=kept["ends"],
+            handle=kept.get("handle"),  # an earlier release kept none
             failure=kept["failure"],
             cause=None if cause is None else Cause(cause),
         ),
@@ -68,4 +70,37 @@ def restore_step(kept: Mapping[str, Any], shown: Mapping[str, Any]) -> ExecutedN
         tried=False,
         branched=kept["branched"],
         at=datetime.fromisoformat(kept["at"]),
+    )
+
+
+def note_step(step: ExecutedNode) -> dict[str, Any]:
+    """What another run needs in order to go on behind it: where it led, and what is told of its failure."""
+    return {
+        "node_id": step.node_id,
+        "component_id": step.component_id,
+        "handle": step.outcome.handle,
+        "failure": step.outcome.failure,
+        "cause": step.outcome.cause,
+        "branched": step.branched,
+        "ends": step.outcome.ends,
+    }
+
+
+def repeat_step(noted: Mapping[str, Any], output: Any, *, at: datetime) -> ExecutedNode:  # noqa: ANN401  # JSON
+    """A step that another run did: this one uses nothing for it, and proves nothing by it."""
+    cause = noted["cause"]
+    return ExecutedNode(
+        node_id=noted["node_id"],
+        component_id=noted["component_id"],
+        outcome=Outcome(
+            output=output,
+            handle=noted["handle"],
+            failure=noted["failure"],
+            cause=None if cause is None else Cause(cause),
+        ),
+        shown=output,
+        used=frozenset(),
+        tried=False,
+        branched=noted["branched"],
+        at=at,
     )

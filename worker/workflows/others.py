@@ -1,5 +1,6 @@
 """The port by which a node starts runs of other workflows. The runner has no database: who runs it has."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +16,20 @@ class Given:
     payload: Any = field(repr=False)
     shown: Any
     masker: Masker = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """What another run of the workflow had begun with and done: this one goes on behind that.
+
+    `shape`: of the workflow then (`worker.workflows.run.shape_of`). `steps` as `note_step` notes them, with
+    their outputs by node.
+    """
+
+    shape: str
+    context: Mapping[str, Any] = field(repr=False)
+    steps: Sequence[Mapping[str, Any]] = field(repr=False)
+    outputs: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,11 @@ from vaultcore.troubles import explain
 from worker.domain.states import RunStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
-from worker.workflows.executed_node import ExecutedNode, keep_step, restore_step
+from worker.workflows.executed_node import ExecutedNode, keep_step, note_step, repeat_step, restore_step
 from worker.workflows.graph import ERROR
 from worker.workflows.masking import Masker, conceal, cut
 from worker.workflows.nodes.base import MASKED, Execution, Fields, Outcome
-from worker.workflows.others import Given, Others
+from worker.workflows.others import Given, Others, Resumption
 from worker.workflows.results import NodeLog, RunResult
 from worker.workflows.templates import PAYLOAD, Path, Scope
 
@@ -75,6 +75,8 @@ class Run:
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = dict(shown)
         self._traced: Mapping[str, Any] = self._seen if traced is None else traced
+        self._begun_with: dict[str, Any] = dict(context)
+        self._shown_first: dict[str, Any] = dict(shown)
         self.steps: list[ExecutedNode] = []
         self.live = {definition.trigger_id()}
 
@@ -114,6 +116,8 @@ class Run:
         made = cls(definition, setting, seen, masker=masker, shown={**seen, **kept["masked"]})
         made.live = set(kept["live"])
         made.steps = [restore_step(step, made._shown) for step in kept["steps"]]
+        done = {step.node_id for step in made.steps}
+        made._begun_with = {name: part for name, part in seen.items() if name not in done}
         return made
 
     def keep(self) -> dict[str, Any]:
@@ -125,6 +129,46 @@ class Run:
             "masker": self.masker.keep(),
             "steps": [keep_step(step) for step in self.steps],
         }
+
+    def note(self, *, until: float = math.inf) -> dict[str, Any]:
+        """What another run begins with that does the same again, or goes on behind one of these steps.
+
+        No value is in it: an output that is not shown as it is stands not among `outputs`, and `context` is
+        None where that holds one.
+        """
+        try:
+            shape = shape_of(self._definition)
+        except (ConfigurationError, ValidationError):  # a component is gone: nobody goes on with it
+            shape = None
+        masked = {name: self.masker.mask(part, until=until) for name, part in self._begun_with.items()}
+        open_context = all(
+            masked[name] == part == self._shown_first[name] for name, part in self._begun_with.items()
+        )
+        return {
+            "shape": shape,
+            "context": self._begun_with if open_context else None,
+            "steps": [
+                {**noted, "failure": noted["failure"] and tell(noted["failure"], self.masker)}
+                for noted in map(note_step, self.steps)
+            ],
+            "outputs": {
+                step.node_id: self._seen[step.node_id]
+                for step in self.steps
+                if self._seen[step.node_id]
+                == step.shown
+                == self.masker.mask(self._seen[step.node_id], until=until)
+            },
+        }
+
+    def repeat(self, done: Resumption, *, at: datetime) -> None:
+        """The steps of another run are taken for done."""
+        for noted in done.steps:
+            node_id = noted["node_id"]
+            output = done.outputs[node_id]
+            self._seen = {**self._seen, node_id: output}
+            self._shown = {**self._shown, node_id: output}
+            self._traced = {**self._traced, node_id: output}
+            self.add(repeat_step(noted, output, at=at), at=at)
 
     def add(self, step: ExecutedNode, *, at: datetime) -> None:
         """A step is done, and the nodes that follow it are live."""

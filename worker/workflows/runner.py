@@ -15,7 +15,7 @@ from worker.domain.states import NodeStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
 from worker.workflows.masking import Masker, cut
-from worker.workflows.others import Given, Others
+from worker.workflows.others import Given, Others, Resumption
 from worker.workflows.results import NodeResult, RunResult
 from worker.workflows.run import LOG_MAX, NO_DELAY, NONE_BESIDE, Run, Setting, explain_change, tell
 from worker.workflows.templates import Path
@@ -28,13 +28,14 @@ END_SECONDS: Final = 10.0
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """A run that came to its end. `output` is that of its last node as it is, and `shown` what may be shown of
-    it, for a run that began this one.
+    it, for a run that began this one. `note` gives what a run needs that does the same again (`Run.note`).
     """
 
     result: RunResult
     output: Any = field(repr=False)
     shown: Any
     masker: Masker = field(repr=False)
+    note: Callable[[], Mapping[str, Any]] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +61,11 @@ class Runner:
         context: Mapping[str, Any],
         values: Mapping[str, Secret],
         beside: Mapping[str, tuple[Secret, ...]] = NONE_BESIDE,
+        whole: bool = False,
     ) -> NodeResult:
-        """One node's test, with a mock context: it leaves nothing behind."""
+        """One node's test, with a mock context, which leaves nothing behind; `whole`: all that it does."""
         run = Run.begin(definition, self._set(values, beside, is_test=True), context)
-        step = run.execute(node_id, seconds=NODE_SECONDS, tests=True)
+        step = run.execute(node_id, seconds=NODE_SECONDS, tests=not whole)
         failure, skipped = step.outcome.failure, step.outcome.skipped
         status = (
             NodeStatus.SKIPPED
@@ -111,7 +113,7 @@ class Runner:
         self,
         definition: Definition,
         *,
-        start: Mapping[str, Any] | Given,
+        start: Mapping[str, Any] | Given | Resumption,
         values: Mapping[str, Secret],
         beside: Mapping[str, tuple[Secret, ...]],
         hidden: Iterable[Secret] = (),
@@ -122,11 +124,17 @@ class Runner:
         clock: Callable[[], datetime],
     ) -> Ended | Paused:
         """As `run`, for a run that may start others, and wait unless `cannot_wait` says why it may not. It
-        starts with a context, or with what another run gave.
+        starts with a context, with what another run gave, or behind what another run of it had done.
         """
         setting = self._set(values, beside, is_test=is_test, others=others, cannot_wait=cannot_wait)
         if isinstance(start, Given):
             run = Run.begin_given(definition, setting, start)
+        elif isinstance(start, Resumption):
+            run = Run.begin(definition, setting, start.context)
+            run.repeat(start, at=clock())
+            changed = explain_change(definition, {"shape": start.shape})
+            if changed is not None:
+                return _end(run, run.give_up(changed))
         else:
             run = Run.begin(definition, setting, start, hidden=hidden)
         return _execute(run, seconds, clock)
@@ -204,4 +212,10 @@ def _end_by(deadline: float) -> float:
 
 def _end(run: Run, result: RunResult) -> Ended:
     last = run.steps[-1]
-    return Ended(result=result, output=last.outcome.output, shown=last.shown, masker=run.masker)
+    return Ended(
+        result=result,
+        output=last.outcome.output,
+        shown=last.shown,
+        masker=run.masker,
+        note=lambda: run.note(until=time.monotonic() + END_SECONDS),
+    )

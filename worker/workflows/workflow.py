@@ -9,7 +9,9 @@ from worker.workflows.definition import Definition
 
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
-    """A stored workflow with its definition. `stays_away`: somebody said that it runs elsewhere."""
+    """A stored workflow with its definition. `stays_away`: somebody said that it runs elsewhere.
+    `created_at` None: it is not stored yet.
+    """
 
     id: str
     name: str
@@ -21,6 +23,8 @@ class Workflow:
     schedule_value: str | None
     next_run_at: datetime | None
     definition: Definition
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
     @property
     def runs_here(self) -> bool:

@@ -15,8 +15,15 @@ from worker.rows.tables.rotations import (
     rotations,
     waivers,
 )
-from worker.rows.tables.runs import run_logs, run_states, run_versions, runs, workflows
-from worker.rows.tables.upkeep import comparisons, held_places, restorations, row_checks, signs_of_life
+from worker.rows.tables.runs import run_logs, run_payloads, run_states, run_versions, runs, workflows
+from worker.rows.tables.upkeep import (
+    comparisons,
+    held_places,
+    requests,
+    restorations,
+    row_checks,
+    signs_of_life,
+)
 
 __all__ = [
     "checks",
@@ -29,11 +36,13 @@ __all__ = [
     "held_places",
     "notices",
     "pickups",
+    "requests",
     "restorations",
     "rotation_steps",
     "rotations",
     "row_checks",
     "run_logs",
+    "run_payloads",
     "run_states",
     "run_versions",
     "runs",

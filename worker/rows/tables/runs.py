@@ -174,6 +174,20 @@ run_states = Table("run_states", metadata, RunStateColumns)
 another run has opened and nobody has begun. Whoever goes on takes it away, and it never outlives its run."""
 
 
+class RunPayloadColumns(TypedColumns):
+    run_id: Named[str] = Column(String(40), ForeignKey("runs.id"), primary_key=True)
+    kept_at: Named[datetime] = Column(UtcDateTime)
+    ends_at: Named[datetime] = Column(UtcDateTime, index=True)
+    key_id: Named[str] = Column(String(32))
+    wrapped_key: Named[bytes] = Column(LargeBinary)
+    record: Named[bytes] = Column(LargeBinary)
+
+
+run_payloads = Table("run_payloads", metadata, RunPayloadColumns)
+"""What a run that has ended began with, and what its nodes gave, sealed, until `ends_at`: for who runs it
+again. No value of the vault is in it, and so none outlives its version here."""
+
+
 class RunVersionColumns(TypedColumns):
     run_id: Named[str] = Column(String(40), ForeignKey("runs.id"))
     item_id: Named[str] = Column(String(40))

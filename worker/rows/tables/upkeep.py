@@ -1,4 +1,6 @@
-"""What keeps the whole in order: signs of life, restores, comparisons, places that are held, checked rows."""
+"""What keeps the whole in order: signs of life, restores, comparisons, places that are held, checked rows,
+requests that are answered once.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Named,
+    PrimaryKeyConstraint,
     String,
     Table,
     TypedColumns,
@@ -88,6 +91,22 @@ class HeldPlaceColumns(TypedColumns):
 held_places = Table("held_places", metadata, HeldPlaceColumns)
 """Hosts that asked not to be called for a while, by `Retry-After` or by a limit that is used up: no worker does
 before. `place` is a digest: a host's name that a template makes may hold a value."""
+
+
+class RequestColumns(TypedColumns):
+    actor: Named[str] = Column(String(150))
+    key: Named[str] = Column(String(64))
+    digest: Named[str] = Column(String(64))
+    asked_at: Named[datetime] = Column(UtcDateTime, index=True)
+    key_id: Named[str | None] = Column(String(32))
+    wrapped_key: Named[bytes | None] = Column(LargeBinary)
+    record: Named[bytes | None] = Column(LargeBinary)
+
+
+requests = Table("requests", metadata, RequestColumns, PrimaryKeyConstraint("actor", "key"))
+"""What somebody asked for under a key of their own, so that the same is not begun twice: keyed digests of that
+key with its place, and of what was asked, and the answer, sealed. Without one it is under way, or nobody knows
+what came of it."""
 
 
 class RowCheckColumns(TypedColumns):

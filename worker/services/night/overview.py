@@ -6,6 +6,7 @@ from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
 from worker.services.night.measures import MeasureReader
+from worker.services.night.night_views import NightViews
 from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
@@ -20,6 +21,7 @@ class Overview:
     measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
+    nights: NightViews
 
 
 def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
@@ -34,4 +36,5 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
         measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
+        nights=NightViews(database=database),
     )

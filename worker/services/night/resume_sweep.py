@@ -8,6 +8,8 @@ import structlog
 
 from vaultcore.database import Database
 from worker.domain.work import Task, Work, after_sweep
+from worker.rows import payloads as payload_rows
+from worker.rows import requests as request_rows
 from worker.rows import rotations as rotation_rows
 from worker.services.night.nights import Nights
 from worker.services.notices.delivery import Delivery
@@ -51,6 +53,7 @@ class ResumeSweep:
         now = self._clock()
         self._pickups.end_arrived(actor=ACTOR)
         self._close_nights()
+        self._forget_old(now)
         with self._database.read() as connection:
             rotations = rotation_rows.due_rotations(connection, now)
         return after_sweep(
@@ -76,6 +79,12 @@ class ResumeSweep:
                 _log.error("run.failed", run=run_id, error=type(error).__name__)
             else:
                 todo.extend(() if outcome is None else outcome.begun)
+
+    def _forget_old(self, now: datetime) -> None:
+        """What runs began with, and answers to requests, whose time is over."""
+        with self._database.write() as connection:
+            payload_rows.forget_old(connection, now)
+            request_rows.forget_old(connection, before=now - request_rows.ASKED_ONCE, now=now)
 
     def _close_nights(self) -> None:
         for slot in self._nights.open_nights():

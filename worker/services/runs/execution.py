@@ -13,19 +13,21 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from vaultcore.consumers import References
+from vaultcore.crypto.envelope import Sealed
 from vaultcore.database import Database
 from vaultcore.errors import Cause, InvalidInputError, NightkeyError, TamperedError, TroubleError
 from vaultcore.secret import Secret
 from vaultcore.versions import Purpose
-from worker.domain.states import RunStatus
+from worker.domain.states import RunPurpose, RunStatus
 from worker.rows import rotations as rotation_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
+from worker.services.runs.kept_payloads import KeptPayloads
 from worker.services.runs.subworkflows import Subworkflows
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues
 from worker.workflows.nodes.starting import SUBFLOW_TRIGGER, WORKFLOW_TRIGGER
-from worker.workflows.others import Given, Ran
+from worker.workflows.others import Given, Ran, Resumption
 from worker.workflows.results import RunResult
 from worker.workflows.runner import RUN_SECONDS, Ended, Paused, Runner
 from worker.workflows.workflow import Workflow
@@ -87,6 +89,7 @@ class RunExecution:
         subworkflows: Subworkflows,
         template_values: TemplateValues,
         suspended_runs: SuspendedRuns,
+        kept_payloads: KeptPayloads,
         runner: Runner,
         clock: Callable[[], datetime],
     ) -> None:
@@ -95,13 +98,14 @@ class RunExecution:
         self._subworkflows = subworkflows
         self._template_values = template_values
         self._suspended_runs = suspended_runs
+        self._kept_payloads = kept_payloads
         self._runner = runner
         self._clock = clock
 
     def execute(
-        self, run: UnderWay, start: Mapping[str, Any] | Given, *, hidden: tuple[Secret, ...] = ()
+        self, run: UnderWay, start: Mapping[str, Any] | Given | Resumption, *, hidden: tuple[Secret, ...] = ()
     ) -> RunOutcome:
-        """From its trigger on, with a context, or with what another run gave."""
+        """From its trigger on, with a context, or with what another run gave; or behind what one had done."""
         return self._execute(run, start, hidden=hidden)[0]
 
     def go_on(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved) -> RunOutcome:
@@ -126,7 +130,7 @@ class RunExecution:
     def _execute(
         self,
         run: UnderWay,
-        start: Mapping[str, Any] | Given,
+        start: Mapping[str, Any] | Given | Resumption,
         *,
         hidden: tuple[Secret, ...] = (),
         within: bool = False,
@@ -169,7 +173,7 @@ class RunExecution:
     ) -> RunOutcome:
         begun = tuple(others.begun)
         if isinstance(ended, Ended):
-            return self._end(run, resolved, ended.result, begun)
+            return self._end(run, resolved, ended.result, begun, note=ended.note)
         return self._pause(run, resolved, ended, begun)
 
     def _pause(self, run: UnderWay, resolved: Resolved, paused: Paused, begun: tuple[str, ...]) -> RunOutcome:
@@ -206,15 +210,24 @@ class RunExecution:
         )
 
     def _end(
-        self, run: UnderWay, resolved: Resolved, result: RunResult, begun: tuple[str, ...] = ()
+        self,
+        run: UnderWay,
+        resolved: Resolved,
+        result: RunResult,
+        begun: tuple[str, ...] = (),
+        *,
+        note: Callable[[], Mapping[str, Any]] | None = None,
     ) -> RunOutcome:
+        """`note`: what it began with and did, for who runs it again."""
+        again = run.purpose == RunPurpose.PRODUCTION and not run.level
+        payload = None if note is None or not again else self._kept_payloads.seal(run.run_id, note)
         used = resolved.used(result.used)
         if run.caller is not None:
             used[run.caller[0]] = run.caller[1]
         problem = ""
         try:
             with self._database.write() as connection:
-                self._record(connection, run, result, used)
+                self._record(connection, run, result, used, payload)
         except TamperedError as error:
             problem = str(error)
         if problem:
@@ -233,10 +246,17 @@ class RunExecution:
         )
 
     def _record(
-        self, connection: Connection, run: UnderWay, result: RunResult, used: Mapping[str, int]
+        self,
+        connection: Connection,
+        run: UnderWay,
+        result: RunResult,
+        used: Mapping[str, int],
+        payload: Sealed | None,
     ) -> None:
         now = self._clock()
         ended = run_rows.end_run(connection, run.run_id, result, used, at=now)
+        if ended and payload is not None:
+            self._kept_payloads.keep(connection, run.run_id, payload)
         if ended and run.purpose in run_rows.PROVING:
             rotation_rows.wake_watching(connection, used, now)  # rotations before references, as who watches
             self._references.note_run(

@@ -8,8 +8,11 @@ from worker.services.runs.definitions import Definitions
 from worker.services.runs.documents import Documents
 from worker.services.runs.execution import RunExecution
 from worker.services.runs.inbound import InboundCalls
+from worker.services.runs.kept_payloads import KeptPayloads
 from worker.services.runs.key_sets import KeySets
+from worker.services.runs.node_tests import NodeTests
 from worker.services.runs.pins import Pins
+from worker.services.runs.repetitions import Repetitions
 from worker.services.runs.reports import RunReports
 from worker.services.runs.runs import Runs
 from worker.services.runs.subworkflows import Subworkflows
@@ -24,6 +27,8 @@ class RunsRoom:
     documents: Documents
     execution: RunExecution
     runs: Runs
+    repetitions: Repetitions
+    node_tests: NodeTests
     caller_keys: CallerKeys
     inbound_calls: InboundCalls
     run_reports: RunReports
@@ -45,6 +50,12 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
         clock=clock,
     )
     suspended_runs = SuspendedRuns(deployment_id=core.deployment_id, keyring=core.keyring)
+    kept_payloads = KeptPayloads(
+        deployment_id=core.deployment_id,
+        keyring=core.keyring,
+        kept=core.settings.payloads_kept,
+        clock=clock,
+    )
     subworkflows = Subworkflows(
         database=database, definitions=definitions, suspended_runs=suspended_runs, clock=clock
     )
@@ -54,6 +65,7 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
         subworkflows=subworkflows,
         template_values=template_values,
         suspended_runs=suspended_runs,
+        kept_payloads=kept_payloads,
         runner=runner,
         clock=clock,
     )
@@ -73,6 +85,15 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
     )
     return RunsRoom(
         definitions=definitions,
+        repetitions=Repetitions(
+            database=database,
+            runs=runs,
+            kept_payloads=kept_payloads,
+            clock=clock,
+        ),
+        node_tests=NodeTests(
+            database=database, references=references, template_values=template_values, runner=runner
+        ),
         documents=Documents(
             database=database, definitions=definitions, references=references, audit=audit, clock=clock
         ),

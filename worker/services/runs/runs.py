@@ -23,7 +23,6 @@ from vaultcore.stored import do_apart
 from vaultcore.versions import Purpose
 from worker.domain.states import RunPurpose
 from worker.rows import rotations as rotation_rows
-from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
 from worker.rows import states as state_rows
 from worker.rows import workflows as workflow_rows
@@ -36,14 +35,13 @@ from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues, read_numbers
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.starting import WORKFLOW_TRIGGER
-from worker.workflows.others import Given
+from worker.workflows.others import Given, Resumption
 from worker.workflows.results import NodeResult
 from worker.workflows.runner import Runner
 from worker.workflows.schedule import next_run
 from worker.workflows.workflow import Workflow
 
 _log = structlog.get_logger(__name__)
-_ASKED_ONCE = timedelta(days=1)
 _LOST_AFTER = RUN_LIMIT + timedelta(minutes=5)
 
 
@@ -54,7 +52,7 @@ class _Taken:
     """
 
     run: UnderWay
-    start: Mapping[str, Any] | Given = field(repr=False)
+    start: Mapping[str, Any] | Given | Resumption = field(repr=False)
     kept: Mapping[str, Any] | None = field(default=None, repr=False)
     resolved: Resolved = field(default_factory=Resolved)
     problem: str = ""
@@ -98,7 +96,7 @@ class Runs:
     ) -> RunOutcome:
         """Runs a workflow now, by hand. Where its trigger asks for an API key, one must be given."""
         with self._database.write() as connection:
-            workflow = self._find_active(connection, name)
+            workflow = self.find_active(connection, name)
             caller = self._template_values.check_caller(connection, workflow, key)
             run = self._open(connection, workflow, RunPurpose.PRODUCTION, "manual", actor=actor, caller=caller)
         if caller is not None:
@@ -110,38 +108,42 @@ class Runs:
         name: str,
         *,
         context: Mapping[str, Any],
-        once: str | None = None,
         actor: str,
     ) -> str:
-        """A run that whoever comes next begins, by its id; its context is kept sealed until then. Who has asked
-        for one of this workflow with the same `once` (a UUID) within a day gets that.
+        """A run that whoever comes next begins, by its id; its context is kept sealed until then.
 
-        Refused as by `start`, and where the workflow's trigger asks for an API key, which nobody could give.
+        Refused as by `start`, where the workflow's trigger asks for an API key, which nobody could give, and
+        where the context has what a node of the workflow gives: where a value is sent may hang on that.
         """
         with self._database.write() as connection:
-            workflow = self._find_active(connection, name)
+            workflow = self.find_active(connection, name)
             self._template_values.check_caller(connection, workflow, None)
-            now = self._clock()
-            external_id = None if once is None else f"{actor} {workflow.id} {once}"
-            if external_id is not None:
-                found = run_list_rows.find_asked(connection, external_id, since=now - _ASKED_ONCE)
-                if found is not None:
-                    return found
-            run_id = run_rows.open_run(
-                connection,
-                workflow.id,
-                workflow.name,
-                purpose=RunPurpose.PRODUCTION,
-                trigger=run_rows.BACKGROUND,
-                external_id=external_id,
-                at=now,
-            )
-            kept = self._suspended_runs.seal(run_id, {"context": dict(context)})
-            state_rows.keep(connection, run_id, kept, at=now, resume_at=now)
+            taken = sorted(set(context) & set(workflow.definition.node_ids()))
+            if taken:
+                raise InvalidInputError(
+                    f"context.{taken[0]}: a node of workflow {workflow.name} has that name, and gives it: "
+                    "leave it out"
+                )
+            run_id = self.open_kept(connection, workflow, {"context": dict(context)})
         _log.info("run.opened", run=run_id, workflow=workflow.id, actor=actor)
         return run_id
 
-    def _find_active(self, connection: Connection, name: str) -> Workflow:
+    def open_kept(self, connection: Connection, workflow: Workflow, kept: Mapping[str, Any]) -> str:
+        """A run that whoever comes next begins, with what is kept for it."""
+        now = self._clock()
+        run_id = run_rows.open_run(
+            connection,
+            workflow.id,
+            workflow.name,
+            purpose=RunPurpose.PRODUCTION,
+            trigger=run_rows.BACKGROUND,
+            at=now,
+        )
+        sealed = self._suspended_runs.seal(run_id, kept)
+        state_rows.keep(connection, run_id, sealed, at=now, resume_at=now)
+        return run_id
+
+    def find_active(self, connection: Connection, name: str) -> Workflow:
         """`RefusedError` for one that another engine runs, or that is not active."""
         workflow = self._definitions.get(connection, name)
         refuse_elsewhere(workflow)
@@ -421,12 +423,12 @@ def _check_fit(workflow: Workflow, trigger: str) -> None:
         raise RefusedError(f"workflow {workflow.name} was made inactive before this run began")
 
 
-def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given:
+def _start(trigger: str, kept: Mapping[str, Any] | None) -> Mapping[str, Any] | Given | Resumption:
     """What a run that others have opened starts with."""
     if trigger == run_rows.BACKGROUND:
         if kept is None:
             raise NightkeyError("what it was started with is gone")
-        return dict(kept["context"])
+        return Resumption(**kept["done"]) if "done" in kept else dict(kept["context"])
     if kept is not None:
         return Given(payload=kept["payload"], shown=kept["shown"], masker=Masker.recall(kept["masker"]))
     if trigger == run_rows.WORKFLOW:

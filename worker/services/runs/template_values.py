@@ -109,6 +109,18 @@ class TemplateValues:
             connection, Resolved(numbers=numbers, beside_numbers=beside), purpose=purpose, actor=actor
         )
 
+    def resolve_current(
+        self, connection: Connection, items: Mapping[str, str], *, purpose: Purpose, actor: str
+    ) -> Resolved:
+        """The current values of items, by how a template names them; of no stored workflow."""
+        numbers: dict[str, Number] = {}
+        for written, item_id in items.items():
+            item = self._vault.get(connection, item_id)
+            if item.version is None:
+                raise RefusedError(explain_waiting(item, self._clock()))
+            numbers[written] = (item.id, item.version)
+        return self.reveal(connection, Resolved(numbers=numbers), purpose=purpose, actor=actor)
+
     def reveal(self, connection: Connection, chosen: Resolved, *, purpose: Purpose, actor: str) -> Resolved:
         """The values of these versions, and of no others."""
 

@@ -1,7 +1,7 @@
 """Anchors: the head of the audit log, signed, beside the vault and wherever a person keeps a copy."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -46,11 +46,16 @@ class Anchors:
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)
 
-    def verify(self, extra: Path | None = None) -> Verification:
-        """Walks the chain and holds it against the anchors here and, if given, those of a file."""
+    def verify(self, extra: Path | None = None, *, lines: Sequence[str] = ()) -> Verification:
+        """Walks the chain and holds it against the anchors here and, if given, those of a file, and of
+        lines.
+        """
         anchors = self._read(self._file) if self._file.exists() else ()
         if extra is not None:
             anchors += self._read(extra)
+        anchors += tuple(
+            self._audit.read_anchor(line, source=f"anchors.{number}") for number, line in enumerate(lines)
+        )
         with self._database.read() as connection:
             return self._audit.verify(connection, anchors)
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError, TamperedError
-from vaultcore.row_checks import Page, RowChecks, RowFault, Wrong, read_time
+from vaultcore.row_checks import RowPage, RowChecks, RowFault, Wrong, read_time
 from vaultcore.row_macs import RowMacs
 from vaultcore.signing_rows import sign_row
 from vaultcore.stored import do_apart
@@ -153,7 +153,7 @@ class RowVerification:
 
     def _walk(
         self, connection: Connection, place: CheckedUpTo | None
-    ) -> Iterator[tuple[CheckedUpTo | None, Page]]:
+    ) -> Iterator[tuple[CheckedUpTo | None, RowPage]]:
         """Each page, with the place after it; None: that was the last one."""
         tables = self._checks.tables()
         names = [table.name for table in tables]

@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import NoKeyError, TamperedError
+from vaultcore.errors import NoKeyError, TamperedError, Trouble, TroubleError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.web.answers import HttpProblem
+from worker.web.api.once import PARAMETER, answer_once
+from worker.web.api.values import find_half_a_character, find_nul
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -23,6 +25,8 @@ from worker.web.payload import check_payload, read_body
 _log = structlog.get_logger(__name__)
 ACTION = "x-nightkey-action"
 """Under this name a route's action stands in the OpenAPI document."""
+ONCE = "x-nightkey-once"
+"""And that it begins something, once for an `Idempotency-Key`."""
 
 
 NEEDS_KEY = "x-nightkey-needs-key"
@@ -44,12 +48,18 @@ def asks(action: Action) -> dict[str, Any]:
     return {"openapi_extra": {ACTION: action.value, NEEDS_KEY: action in KEY_NEEDED}}
 
 
+def starts(action: Action) -> dict[str, Any]:
+    """As `asks`, of a route that begins something: it heeds `Idempotency-Key`."""
+    return {"openapi_extra": {ACTION: action.value, ONCE: True, "parameters": [PARAMETER]}}
+
+
 class AskedRoute(APIRoute):
     """Lets nobody in without a token, nor to what no role of theirs may; only then is the body read."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        action = Action((self.openapi_extra or {})[ACTION])
+        extra = self.openapi_extra or {}
+        action, once = Action(extra[ACTION]), bool(extra.get(ONCE))
 
         async def ask(request: Request) -> Response:
             services = services_of(request)
@@ -58,7 +68,14 @@ class AskedRoute(APIRoute):
                 raise NoKeyError
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
-            return await handle(await _with_body(request, request.app.state.limits))
+            read = await _with_body(request, request.app.state.limits)
+            read.parse(takes_any=self.body_field is not None)
+            answer = partial(_answer, handle)
+            answered = (
+                await answer_once(read, services.requests, principal, answer) if once else await answer(read)
+            )
+            answered.headers.setdefault("Cache-Control", "no-store")
+            return answered
 
         return ask
 
@@ -85,6 +102,17 @@ def _authenticate(services: Services, key: Secret) -> Principal | None:
         return None
 
 
+async def _answer(handle: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:
+    """As the route does; a character that its database cannot hold is the caller's to leave out."""
+    try:
+        return await handle(request)
+    except TroubleError as error:
+        if error.trouble is not Trouble.NOT_STORABLE:
+            raise
+    field = find_nul({**request.path_params, **request.query_params, "body": await request.json()})
+    raise HttpProblem(422, "invalid", f"{field}: a text holds a character that cannot be stored (NUL)")
+
+
 def asker(request: Request) -> Principal:
     """For routes: who asks."""
     found = request.state.principal
@@ -100,7 +128,7 @@ def services_of(request: Request) -> Services:
     return services
 
 
-async def _with_body(request: Request, limits: ConnectionLimits) -> Request:
+async def _with_body(request: Request, limits: ConnectionLimits) -> "_ReadRequest":
     """The request with its body read, in the time, size and number of parts that callers of workflows have."""
     read = _ReadRequest(request.scope, request.receive)
     read.take(await read_body(request, limits))
@@ -112,5 +140,14 @@ class _ReadRequest(Request):
         self._body = body
         self._sent = check_payload(self, body)
 
+    def parse(self, *, takes_any: bool) -> None:
+        """Before the framework does, which would say of what is no JSON only that it is none."""
+        self._parsed = self._sent.read()
+        field = find_half_a_character(self._parsed) if b"\\u" in self._sent.body else None
+        if field is not None:
+            raise HttpProblem(422, "invalid", f"{field}: a text holds half a character (a lone surrogate)")
+        if not takes_any and self._parsed not in (None, {}):
+            raise HttpProblem(422, "invalid", "body: this call takes none")
+
     async def json(self) -> Any:  # noqa: ANN401  # JSON
-        return self._sent.read()
+        return self._parsed

@@ -3,13 +3,14 @@
 On the paths of SDX the form is SDX's, on ours a problem by RFC 9457. Both name the field where one is at fault.
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from vaultcore.errors import (
     ChangedError,
@@ -25,9 +26,9 @@ from vaultcore.errors import (
 from vaultcore.troubles import explain
 from worker.web.answers import HttpProblem, tell_problem
 from worker.web.console.frame import CONSOLE, show_problem
+from worker.wording.calls import say_for_calls
 
 _log = structlog.get_logger(__name__)
-OURS = "/nightkey/"
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
     (NoKeyError, 503, "needs_key"),
@@ -39,6 +40,10 @@ _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (UnreadableError, 409, "unreadable"),
 )
 """The first that fits."""
+_PLAIN = {
+    404: ("not_found", "there is nothing at this path"),
+    405: ("method_not_allowed", "this path is not called by that method: the header Allow says by which"),
+}
 
 
 def find_status(error: NightkeyError) -> tuple[int, str] | None:
@@ -49,6 +54,18 @@ def find_status(error: NightkeyError) -> tuple[int, str] | None:
     return None
 
 
+async def answer_problem(request: Request, error: Exception) -> Response:
+    """Starlette's handler for a `HttpProblem`."""
+    return tell(request, cast("HttpProblem", error))
+
+
+async def answer_plain(request: Request, error: Exception) -> Response:
+    """Starlette's handler for what it refuses itself: an unknown path, another method."""
+    refused = cast("HTTPException", error)
+    code, message = _PLAIN.get(refused.status_code, ("refused", "this request cannot be answered"))
+    return tell(request, HttpProblem(refused.status_code, code, message, **(refused.headers or {})))
+
+
 async def answer_error(request: Request, error: Exception) -> Response:
     """FastAPI's handler for what the services raise on purpose."""
     known = cast("NightkeyError", error)
@@ -56,7 +73,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if found is None:
         return await answer_failure(request, error)
     status, code = found
-    return tell(request, HttpProblem(status, code, str(known)))
+    return tell(request, HttpProblem(status, code, say_for_calls(str(known))))
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:
@@ -77,7 +94,9 @@ async def answer_failure(request: Request, error: Exception) -> Response:
 async def answer_invalid(request: Request, error: Exception) -> Response:
     """FastAPI's handler for what does not fit a route's model: by field, and without what was given."""
     found = cast("RequestValidationError", error).errors()
-    fields = [{"field": _name(one["loc"]), "message": one["msg"]} for one in found]
+    fields = [
+        {"field": _name(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in found
+    ]
     first = fields[0]
     return tell(request, HttpProblem(422, "invalid", f"{first['field']}: {first['message']}"), fields)
 
@@ -87,17 +106,7 @@ def _name(place: Sequence[object]) -> str:
     return ".".join(map(str, place[1:] or place))
 
 
-def tell(request: Request, problem: HttpProblem, fields: Sequence[dict[str, Any]] = ()) -> Response:
+def tell(request: Request, problem: HttpProblem, fields: Sequence[Mapping[str, str]] = ()) -> Response:
     if request.url.path.startswith(f"{CONSOLE}/"):
         return show_problem(request, problem)
-    if not request.url.path.startswith(OURS):
-        return tell_problem(problem)
-    body = {"type": "about:blank", "title": problem.code, "status": problem.status, "detail": problem.message}
-    if fields:
-        body["errors"] = list(fields)
-    return JSONResponse(
-        body,
-        status_code=problem.status,
-        headers={"Cache-Control": "no-store", **problem.headers},
-        media_type="application/problem+json",
-    )
+    return tell_problem(problem, request.url.path, fields)

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.findings import FindingKind
 from worker.rows.finding_lists import FindingFilter
 from worker.rows.findings import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
@@ -40,7 +41,7 @@ class KnownRequest(BaseModel):
 
 
 class Later(KnownRequest):
-    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+    until: Time = Field(examples=["2027-03-01T00:00:00Z"])
 
 
 class Quietened(BaseModel):

@@ -1,18 +1,22 @@
-"""`/nightkey/audit`: whether the record of every change is whole."""
+"""`/nightkey/audit`: the record of every change, and whether it is whole."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from worker.rows.audit_lists import AuditFilter
 from worker.web.api.asking import AskedRoute, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/audit", tags=["audit"], route_class=AskedRoute)
+
+
+ANCHOR = '{"seq": 42, "hash": "9f…", "at": "2026-03-01T02:00:00.000000+00:00", "signature": "…"}'
 
 
 class AuditQuery(PageQuery):
@@ -22,8 +26,8 @@ class AuditQuery(PageQuery):
     subject: str | None = Field(default=None, max_length=100)
     actor: str | None = Field(default=None, max_length=100)
     action: str | None = Field(default=None, max_length=60)
-    after: AwareDatetime | None = None
-    before: AwareDatetime | None = None
+    after: Time | None = None
+    before: Time | None = None
 
     @property
     def wanted(self) -> AuditFilter:
@@ -46,6 +50,22 @@ class RecordedChange(BaseModel):
     action: str
     subject: str
     details: dict[str, Any]
+
+
+class SignedAnchor(BaseModel):
+    """One line of JSON: keep it in another place."""
+
+    anchor: str = Field(examples=[ANCHOR])
+
+
+class KeptAnchors(BaseModel):
+    """Lines that were kept in another place, each as it was given."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    anchors: list[Annotated[str, Field(max_length=1000)]] = Field(
+        min_length=1, max_length=1000, examples=[[ANCHOR]]
+    )
 
 
 class ChainVerdict(BaseModel):
@@ -77,6 +97,19 @@ def list_changes(
     """The record as it stands, newest first unless `sort` says otherwise."""
     page = services_of(request).lists.page_audit(query.wanted, query.page)
     return [RecordedChange(**vars(one)) for one in give_page(page, request, response)]
+
+
+@router.post("/anchor", **asks(Action.AUDIT_ANCHOR))
+def make_anchor(request: Request) -> SignedAnchor:
+    """Signs today's head of the log."""
+    return SignedAnchor(anchor=services_of(request).upkeep.anchors.anchor())
+
+
+@router.post("/verify", **asks(Action.AUDIT_READ))
+def verify_with(request: Request, kept: KeptAnchors) -> ChainVerdict:
+    """As `GET`, and holds the log against anchors that were kept in another place."""
+    verdict = services_of(request).upkeep.anchors.verify(lines=kept.anchors)
+    return ChainVerdict(whole=verdict.whole, rows=verdict.rows, problems=list(verdict.problems))
 
 
 @router.get("/verify", **asks(Action.AUDIT_READ))

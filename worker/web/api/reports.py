@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import Cause
@@ -12,6 +12,7 @@ from worker.domain.states import RunPurpose, RunStatus
 from worker.rows.run_lists import RunFilter
 from worker.services.runs.reports import Report
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 
 router = APIRouter(prefix="/nightkey/runs", tags=["runs"], route_class=AskedRoute)
@@ -29,7 +30,7 @@ class RunQuery(PageQuery):
         )
 
 
-class ShownRun(BaseModel):
+class SummedRun(BaseModel):
     id: str
     workflow_id: str
     status: str
@@ -49,8 +50,8 @@ class ReportedRun(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     workflow: str = Field(max_length=250, examples=["ticket-sync"])
-    status: Literal["completed", "failed"]
-    started_at: AwareDatetime | None = None
+    status: Literal["completed", "failed"] = Field(examples=["completed"])
+    started_at: Time | None = Field(default=None, examples=["2027-03-01T02:00:00Z"])
     run_id: str | None = Field(default=None, max_length=150)
     node: str | None = Field(default=None, max_length=100)
     cause: Cause | None = None
@@ -67,10 +68,10 @@ class Taken(BaseModel):
 
 
 @router.get("", **asks(Action.WORKFLOW_SEE))
-def list_runs(request: Request, response: Response, query: Annotated[RunQuery, Query()]) -> list[ShownRun]:
+def list_runs(request: Request, response: Response, query: Annotated[RunQuery, Query()]) -> list[SummedRun]:
     """Newest first unless `sort` says otherwise."""
     page = services_of(request).lists.page_runs(query.wanted, query.page)
-    return [ShownRun(**vars(one)) for one in give_page(page, request, response)]
+    return [SummedRun(**vars(one)) for one in give_page(page, request, response)]
 
 
 @router.post("/report", **asks(Action.RUN_REPORT))

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
 from worker.domain.saga import State
 from worker.rows.rotation_lists import RotationFilter
 from worker.services.rotation.decisions import Decisions
-from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.consumers import ShownOutcome, show_outcome
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, give_page
 from worker.wording.shapes import describe_consumer, describe_rotation
 
@@ -85,6 +87,14 @@ class Wanted(BaseModel):
     in_freeze: bool = False
 
 
+class Proving(BaseModel):
+    """`workflow`: the consumer, by name or id."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    workflow: str = Field(min_length=1, max_length=250, examples=["ticket-sync"])
+
+
 class Again(BaseModel):
     """`another`: throw the new value away first, and make another."""
 
@@ -96,7 +106,7 @@ class Again(BaseModel):
 class Until(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
+    until: Time = Field(examples=["2027-03-01T00:00:00Z"])
 
 
 class Answer(BaseModel):
@@ -105,7 +115,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     why: str = Field(min_length=1, max_length=WHY_MAX, examples=["it runs once a year, and was tried by hand"])
-    workflow: str | None = Field(default=None, max_length=250)
+    workflow: str | None = Field(default=None, max_length=250, examples=["yearly-report"])
     check: bool = False
 
 
@@ -116,8 +126,8 @@ class RotationQuery(PageQuery):
     item: str | None = Field(default=None, max_length=250)
     owner: list[str] = Field(default=[], max_length=100)
     open: bool | None = None
-    opened_after: AwareDatetime | None = None
-    opened_before: AwareDatetime | None = None
+    opened_after: Time | None = None
+    opened_before: Time | None = None
 
     @property
     def wanted(self) -> RotationFilter:
@@ -140,7 +150,7 @@ def list_rotations(
     return [_show(one) for one in give_page(page, request, response)]
 
 
-@router.post("", status_code=202, **asks(Action.ITEM_ROTATE))
+@router.post("", status_code=202, **starts(Action.ITEM_ROTATE))
 def start(request: Request, principal: Asker, wanted: Wanted) -> ShownRotation:
     """Opens a rotation; whoever works on the vault goes on with it."""
     services = services_of(request)
@@ -191,6 +201,15 @@ def roll_back(request: Request, principal: Asker, rotation_id: str) -> ShownRota
     """Ends it on the old value."""
     decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
     return _show(decisions.roll_back(rotation_id, actor=principal.actor))
+
+
+@router.post("/{rotation_id}/prove", **starts(Action.ROTATION_DECIDE))
+def prove(request: Request, principal: Asker, rotation_id: str, wanted: Proving) -> ShownOutcome:
+    """Runs a consumer now, with its sample context and the new value: a good run proves it, and whoever works
+    on the vault goes on by that.
+    """
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_DECIDE)
+    return show_outcome(decisions.prove(rotation_id, wanted.workflow, actor=principal.actor))
 
 
 @router.post("/{rotation_id}/extend", **asks(Action.ROTATION_DECIDE))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
@@ -15,6 +15,7 @@ from worker.domain.item_states import ItemFilter, ItemState
 from worker.domain.policies import PolicyChange
 from worker.domain.revisions import revision_of_item
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
 from worker.web.api.wire import PageQuery, Seen, give_page, show_revision, show_time, show_time_or_none
 
 router = APIRouter(prefix="/workflows/vault", tags=["vault"], route_class=AskedRoute)
@@ -41,7 +42,7 @@ class NewItem(BaseModel):
 
     name: str = Field(min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     secret: SecretStr | None = Field(default=None, examples=["the value"])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
     owners: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
 
 
@@ -52,7 +53,7 @@ class ChangedItem(BaseModel):
 
     name: str | None = Field(default=None, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
     secret: SecretStr | None = Field(default=None, examples=["the new value"])
-    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
 class ItemQuery(PageQuery):
@@ -67,8 +68,8 @@ class ItemQuery(PageQuery):
     rotator: str | None = Field(default=None, max_length=60)
     days_left_min: int | None = Field(default=None, ge=-_DAYS_MAX, le=_DAYS_MAX)
     days_left_max: int | None = Field(default=None, ge=-_DAYS_MAX, le=_DAYS_MAX)
-    expires_after: AwareDatetime | None = None
-    expires_before: AwareDatetime | None = None
+    expires_after: Time | None = None
+    expires_before: Time | None = None
     used_by: str | None = Field(default=None, max_length=250)
     search: str | None = Field(default=None, max_length=100)
     begins: str | None = Field(default=None, max_length=100)

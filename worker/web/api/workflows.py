@@ -2,27 +2,47 @@
 
 import json
 from typing import Annotated, Any
-from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.cursors import CURSOR_MAX
+from vaultcore.errors import InvalidInputError
 from worker.domain.paging import PageRequest
 from worker.domain.revisions import revision_of_workflow
 from worker.rows.run_lists import ListedRun, RunFilter, StoredNodeLog
 from worker.services.runs.documents import Applied
-from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of, starts
+from worker.web.api.values import Output
 from worker.web.api.wire import Seen, leave_out, next_page, show_revision, show_time, show_time_or_none
+from worker.wording.calls import say_for_calls
 from worker.workflows.workflow import Workflow
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
 PAGE_MAX = 100
 _LOGS_MAX = 500
-Document = Annotated[
-    dict[str, Any], Body(examples=[{"name": "ticket-sync", "nodes": [], "edges": [], "is_active": True}])
-]
+EXAMPLE: dict[str, Any] = {
+    "name": "ticket-sync",
+    "is_active": True,
+    "schedule_type": "cron",
+    "schedule_value": "0 9 * * *",
+    "nodes": [
+        {"id": "start", "type": "trigger", "data": {"componentId": "schedule_trigger"}},
+        {
+            "id": "fetch",
+            "type": "action",
+            "data": {
+                "componentId": "webhook",
+                "method": "GET",
+                "url": "https://tickets.example.com/api/open",
+                "headers": {"Authorization": "Bearer {{ vault.prod-ticketing-api-token }}"},
+            },
+        },
+    ],
+    "edges": [{"id": "e1", "source": "start", "target": "fetch"}],
+}
+Document = Annotated[dict[str, Any], Body(examples=[EXAMPLE])]
 
 
 class ShownWorkflow(BaseModel):
@@ -32,6 +52,32 @@ class ShownWorkflow(BaseModel):
     schedule_type: str
     schedule_value: str | None
     next_run_at: str | None
+
+
+class WorkflowDocument(ShownWorkflow):
+    """The document with all that it holds, and what is ours to say. `runs`: `here`, or `elsewhere`, by another
+    engine. `webhook_url` is null, since the key in it is shown once, when its item is made: POST
+    /workflows/webhooks/KEY. `authorization_id` is null, since there are no delegated authorizations here.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    description: Any
+    nodes: list[Any]
+    edges: list[Any]
+    authorization_id: str | None
+    webhook_url: str | None
+    created_at: str | None
+    updated_at: str | None
+    runs: str
+
+
+class StoredDocument(WorkflowDocument):
+    """`missing_items`, `missing_workflows`: what it names, and what there is not (yet)."""
+
+    change: str
+    missing_items: list[str]
+    missing_workflows: list[str]
 
 
 class Validation(BaseModel):
@@ -56,7 +102,7 @@ class Log(BaseModel):
     node_id: str
     component_id: str
     status: str
-    output: Any
+    output: Output
     created_at: str
 
 
@@ -95,21 +141,31 @@ def list_workflows(request: Request, response: Response) -> list[ShownWorkflow]:
 @router.post("", status_code=201, **asks(Action.WORKFLOW_APPLY))
 def create_workflow(
     request: Request, response: Response, principal: Asker, document: Document, seen: Seen
-) -> dict[str, Any]:
-    """Keeps the document as it is given, and says where its workflow runs."""
-    (applied,) = services_of(request).runs.documents.apply(
-        [("the body", json.dumps(document, ensure_ascii=False))], expected=seen, actor=principal.actor
+) -> StoredDocument:
+    """Keeps the document as it is given, and says where its workflow runs. One of a name or id that is there
+    takes the place of that.
+    """
+    services = services_of(request)
+    (applied,) = services.runs.documents.apply(
+        [("document", json.dumps(document, ensure_ascii=False))], expected=seen, actor=principal.actor
     )
-    if applied.workflow is not None:
-        _mark(applied.workflow, response)
-    return _describe(applied)
+    if applied.workflow is None:
+        raise InvalidInputError(f"nodes: {applied.why}")
+    stored = services.views.view_workflow(applied.workflow.id).workflow
+    _mark(stored, response)
+    own = {
+        "change": applied.change.value,
+        "missing_items": list(applied.missing),
+        "missing_workflows": list(applied.unknown),
+    }
+    return StoredDocument(**(_document(stored) | own))
 
 
 @router.post("/validate", **asks(Action.WORKFLOW_SEE))
 def validate(request: Request, document: Document) -> Validation:
     """What `POST /workflows` would refuse, without doing it."""
-    found = services_of(request).runs.documents.lint([("the body", json.dumps(document, ensure_ascii=False))])
-    errors = [str(one) for one in found if not isinstance(one, Applied)]
+    found = services_of(request).runs.documents.lint([("document", json.dumps(document, ensure_ascii=False))])
+    errors = [say_for_calls(str(one)) for one in found if not isinstance(one, Applied)]
     return Validation(valid=not errors, errors=errors)
 
 
@@ -127,33 +183,37 @@ def get_run(request: Request, run_id: str) -> RunWithLogs:
 
 
 @router.get("/{workflow_id}", **asks(Action.WORKFLOW_SEE))
-def get_workflow(request: Request, response: Response, workflow_id: str) -> dict[str, Any]:
+def get_workflow(request: Request, response: Response, workflow_id: str) -> WorkflowDocument:
     """The document as it was given, with its id, and when it runs next."""
     workflow = services_of(request).views.view_workflow(workflow_id).workflow
     _mark(workflow, response)
-    return _document(workflow) | {"runs": workflow.runs.value}
+    return WorkflowDocument(**_document(workflow))
 
 
-@router.post("/{workflow_id}/execute", status_code=202, **asks(Action.WORKFLOW_RUN))
-def execute(
-    request: Request,
-    principal: Asker,
-    workflow_id: str,
-    wanted: ExecuteRequest,
-    idempotency_key: Annotated[UUID | None, Header()] = None,
-) -> ShownRun:
-    """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it.
+@router.post("/{workflow_id}/execute", status_code=202, **starts(Action.WORKFLOW_RUN))
+def execute(request: Request, principal: Asker, workflow_id: str, wanted: ExecuteRequest) -> ShownRun:
+    """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it."""
+    services = services_of(request)
+    run_id = services.runs.runs.open_in_background(workflow_id, context=wanted.context, actor=principal.actor)
+    return _run(services.views.view_run(run_id).run)
 
-    With the same `Idempotency-Key` within a day, the answer is the run that was begun then.
+
+@router.post("/runs/{run_id}/rerun", status_code=202, **starts(Action.WORKFLOW_RUN))
+def rerun(request: Request, principal: Asker, run_id: str) -> ShownRun:
+    """Another run with the same payload, as long as that is kept."""
+    services = services_of(request)
+    opened = services.runs.repetitions.run_again(run_id, actor=principal.actor)
+    return _run(services.views.view_run(opened).run)
+
+
+@router.post("/runs/{run_id}/resume-from/{node_id}", status_code=202, **starts(Action.WORKFLOW_RUN))
+def resume_from(request: Request, principal: Asker, run_id: str, node_id: str) -> ShownRun:
+    """Another run, which takes what was done up to that node for done, and goes on behind it with today's
+    values.
     """
     services = services_of(request)
-    run_id = services.runs.runs.open_in_background(
-        workflow_id,
-        context=wanted.context,
-        once=None if idempotency_key is None else str(idempotency_key),
-        actor=principal.actor,
-    )
-    return _run(services.views.view_run(run_id).run)
+    opened = services.runs.repetitions.resume_from(run_id, node_id, actor=principal.actor)
+    return _run(services.views.view_run(opened).run)
 
 
 @router.get("/{workflow_id}/executions", **asks(Action.WORKFLOW_SEE))
@@ -218,19 +278,20 @@ def _list(workflow: Workflow) -> ShownWorkflow:
     )
 
 
-def _describe(applied: Applied) -> dict[str, Any]:
-    workflow = applied.workflow
-    if workflow is None:
-        return {"name": applied.name, "change": applied.change.value, "why": applied.why}
-    missing = {"missing_items": list(applied.missing), "missing_workflows": list(applied.unknown)}
-    own = {"runs": workflow.runs.value, "change": applied.change.value}
-    return _document(workflow) | own | missing
-
-
 def _document(workflow: Workflow) -> dict[str, Any]:
     """As it was given, and what is ours to say under the names of that vault."""
     document: dict[str, Any] = json.loads(workflow.text)
-    return document | _list(workflow).model_dump()
+    return {
+        **document,
+        **_list(workflow).model_dump(),
+        "description": document.get("description"),
+        "edges": document.get("edges") or [],
+        "authorization_id": None,
+        "webhook_url": None,
+        "created_at": show_time_or_none(workflow.created_at),
+        "updated_at": show_time_or_none(workflow.updated_at),
+        "runs": workflow.runs.value,
+    }
 
 
 def _run(run: ListedRun) -> ShownRun:

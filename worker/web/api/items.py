@@ -1,0 +1,275 @@
+"""`/nightkey/items` and `/nightkey/policies`: an item whole, who answers for it, and how it is kept from
+lapsing.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from vaultcore.access import Action
+from vaultcore.errors import NotFoundError
+from vaultcore.model import UNCHANGED, Item
+from worker.domain.changes import ItemChange
+from worker.domain.policies import PolicyChange
+from worker.services.items import Updated
+from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.values import Time
+from worker.web.api.wire import leave_out
+from worker.wording.shapes import describe_policy, describe_reference, describe_version, to_plain
+
+router = APIRouter(prefix="/nightkey", tags=["items"], route_class=AskedRoute)
+_DURATION: dict[str, Any] = {"max_length": 40}
+_LEFT_OUT: dict[str, Any] = {"default_factory": lambda: None}
+"""Of what has no null: only what is given counts."""
+_TEXT: dict[str, Any] = {"max_length": 200}
+_OWN = ("id", "name", "kind", "version", "created_at", "updated_at", "expires_at", "due_at", "hold_until")
+
+
+class ShownPolicy(BaseModel):
+    """Times are durations such as `90d` or `1d12h`; `thresholds` are days before expiry. `stated` false: nobody
+    chose it. `copy_of`: the item, by name, of which it holds the same credential.
+    """
+
+    mode: str
+    stated: bool
+    rotator: str | None
+    settings: dict[str, Any]
+    target: str | None
+    copy_of: str | None
+    lifetime: str | None
+    lead: str
+    spread: str | None
+    overlap: str
+    idle_after: str
+    thresholds: list[int]
+    windows: list[str]
+    freezes: list[str]
+    expiry_first: bool
+    canary: str | None
+    four_eyes: bool
+    approval: str
+    pickup: str
+    urgent: bool
+    propagation: str
+    answers: int
+    renew: bool
+    consumers: str
+
+
+class ItemPolicy(BaseModel):
+    item: str
+    item_id: str
+    policy: ShownPolicy
+
+
+class ShownVersion(BaseModel):
+    number: int
+    stage: str
+    expires_at: datetime | None
+    created_at: datetime
+    activated_at: datetime | None
+    destroyed_at: datetime | None
+    used_at: datetime | None
+
+
+class ShownReference(BaseModel):
+    """A node that names it. `mentioned`: nothing looks it up there."""
+
+    consumer: str
+    name: str
+    node: str
+    active: bool
+    runs: str
+    mentioned: bool
+    pinned: int | None
+    last_version: int | None
+    last_run_at: datetime | None
+    proven_version: int | None
+
+
+class WholeItem(BaseModel):
+    """Never its value. `due_at`: when its rotation begins; `version` null: it waits for its value."""
+
+    id: str
+    name: str
+    kind: str
+    owners: list[str]
+    version: int | None
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    due_at: datetime | None
+    hold_until: datetime | None
+    policy: ShownPolicy
+    copies: list[str]
+    versions: list[ShownVersion]
+    references: list[ShownReference]
+
+
+class ItemChanges(BaseModel):
+    """What is left out stays as it is; `expires_at` null: it never lapses."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(**_LEFT_OUT, min_length=1, max_length=250, examples=["prod-ticketing-api-token"])
+    owners: list[str] = Field(**_LEFT_OUT, max_length=100, examples=[["platform"]])
+    expires_at: Time | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
+
+
+class PolicyPlan(BaseModel):
+    """When and how it is rotated; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    mode: Literal["auto", "approve", "notify"] = Field(**_LEFT_OUT, examples=["approve"])
+    lifetime: str = Field(**_LEFT_OUT, examples=["90d"], **_DURATION)
+    lead: str = Field(**_LEFT_OUT, examples=["14d"], **_DURATION)
+    spread: str = Field(**_LEFT_OUT, **_DURATION)
+    overlap: str = Field(**_LEFT_OUT, examples=["1d"], **_DURATION)
+    idle_after: str = Field(**_LEFT_OUT, **_DURATION)
+    approval: str = Field(**_LEFT_OUT, **_DURATION)
+    pickup: str = Field(**_LEFT_OUT, **_DURATION)
+    propagation: str = Field(**_LEFT_OUT, **_DURATION)
+    thresholds: list[int] = Field(**_LEFT_OUT, max_length=50, examples=[[30, 14, 7]])
+    windows: list[str] = Field(**_LEFT_OUT, max_length=50, examples=[["0 2 * * 1-5 for 4h in Europe/Zurich"]])
+    freezes: list[str] = Field(**_LEFT_OUT, max_length=50)
+    expiry_first: bool = Field(**_LEFT_OUT)
+    canary: str | None = Field(default=None, **_TEXT)
+    urgent: bool = Field(**_LEFT_OUT)
+    answers: int = Field(**_LEFT_OUT, ge=1, le=20)
+
+
+class PolicyTarget(BaseModel):
+    """Where its value is sent, and what must be shown and agreed to before that. `settings` take the place of
+    all; `set` goes over those that are there, part by part, and `unset` takes some away, dotted.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    rotator: str | None = Field(default=None, examples=["http"], **_TEXT)
+    settings: dict[str, Any] = Field(**_LEFT_OUT)
+    set: dict[str, Any] = Field(default={}, examples=[{"create": {"url": "https://crm.example.com/tokens"}}])
+    unset: list[str] = Field(default=[], max_length=50)
+    target: str | None = Field(default=None, **_TEXT)
+    copy_of: str | None = Field(default=None, **_TEXT)
+    consumers: Literal["required", "none"] = Field(**_LEFT_OUT)
+    renew: bool = Field(**_LEFT_OUT)
+    four_eyes: bool = Field(**_LEFT_OUT)
+
+
+class Changed(BaseModel):
+    field: str
+    before: Any
+    after: Any
+
+
+class ChangedPolicy(ItemPolicy):
+    """`changes`: what differs from before; none: it was so already."""
+
+    changes: list[Changed]
+
+
+@router.get("/items/{item}", **asks(Action.ITEM_SEE))
+def get_item(request: Request, principal: Asker, item: str) -> WholeItem:
+    """An item with its policy, its versions and who uses it."""
+    found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
+    return _show_whole(request, found)
+
+
+@router.patch("/items/{item}", **asks(Action.ITEM_UPDATE))
+def update_item(request: Request, principal: Asker, item: str, change: ItemChanges) -> WholeItem:
+    """Its name, who answers for it, and when its value lapses."""
+    services, given = services_of(request), change.model_fields_set
+    found = services.principals.find_item(principal, item, Action.ITEM_UPDATE)
+    wanted = ItemChange(
+        name=change.name if "name" in given else None,
+        owners=change.owners if "owners" in given else UNCHANGED,
+        expires_at=change.expires_at if "expires_at" in given else UNCHANGED,
+    )
+    return _show_whole(request, services.items.update(found.id, wanted, actor=principal.actor).item)
+
+
+@router.get("/policies", tags=["policies"], **asks(Action.ITEM_SEE))
+def list_policies(request: Request, response: Response, principal: Asker) -> list[ItemPolicy]:
+    """Of all items that the principal may see, by name."""
+    services = services_of(request)
+    found = leave_out(services.views.list_items(), response)
+    names = {item.id: item.name for item in found}
+    return [_show(item, names) for item in found if services.principals.sees(principal, item.owners)]
+
+
+@router.get("/policies/{item}", tags=["policies"], **asks(Action.ITEM_SEE))
+def get_policy(request: Request, principal: Asker, item: str) -> ItemPolicy:
+    found = services_of(request).principals.find_item(principal, item, Action.ITEM_SEE)
+    return _show(services_of(request).items.view(found.id).item, _name_original(request, found))
+
+
+@router.patch("/policies/{item}", tags=["policies"], **asks(Action.ITEM_UPDATE))
+def change_plan(request: Request, principal: Asker, item: str, plan: PolicyPlan) -> ChangedPolicy:
+    """When and how it is rotated; where its value is sent takes `…/target`."""
+    found = services_of(request).principals.find_item(principal, item, Action.ITEM_UPDATE)
+    return _change(request, found, PolicyChange(parts=_given(plan)), principal.actor)
+
+
+@router.patch("/policies/{item}/target", tags=["policies"], **asks(Action.ITEM_REDIRECT))
+def redirect(request: Request, principal: Asker, item: str, wanted: PolicyTarget) -> ChangedPolicy:
+    """Its rotator, the rotator's settings, its target: as good as reading the value, so an item's owner may
+    not.
+    """
+    found = services_of(request).principals.find_item(principal, item, Action.ITEM_REDIRECT)
+    parts = {name: part for name, part in _given(wanted).items() if name not in ("set", "unset")}
+    change = PolicyChange(parts=parts, assigned=wanted.set, unset=tuple(wanted.unset))
+    return _change(request, found, change, principal.actor)
+
+
+def _given(change: BaseModel) -> dict[str, Any]:
+    return {name: getattr(change, name) for name in change.model_fields_set}
+
+
+def _change(request: Request, item: Item, change: PolicyChange, actor: str) -> ChangedPolicy:
+    updated = services_of(request).items.update(item.id, ItemChange(policy=change), actor=actor)
+    shown = _show(updated.item, _name_original(request, updated.item))
+    return ChangedPolicy(**shown.model_dump(), changes=_show_changes(updated))
+
+
+def _show_changes(updated: Updated) -> list[Changed]:
+    return [
+        Changed(field=one.field, before=to_plain(one.before), after=to_plain(one.after))
+        for one in updated.changes
+    ]
+
+
+def _name_original(request: Request, item: Item) -> dict[str, str]:
+    """The name of the item of which it is a copy, by its id, as long as there is one."""
+    of = item.policy.copy_of
+    with suppress(NotFoundError):
+        return {} if of is None else {of: services_of(request).views.get_item(of).name}
+    return {}
+
+
+def _show(item: Item, names: Mapping[str, str]) -> ItemPolicy:
+    return ItemPolicy(item=item.name, item_id=item.id, policy=_show_policy(item, names))
+
+
+def _show_policy(item: Item, names: Mapping[str, str]) -> ShownPolicy:
+    of = item.policy.copy_of
+    return ShownPolicy(**describe_policy(item.policy, copy_of=of and names.get(of, of)))
+
+
+def _show_whole(request: Request, item: Item) -> WholeItem:
+    view = services_of(request).items.view(item.id)
+    own = {name: getattr(view.item, name) for name in _OWN}
+    return WholeItem(
+        **own,
+        owners=list(view.item.owners),
+        policy=_show_policy(
+            view.item, {} if view.original is None else {view.item.policy.copy_of or "": view.original}
+        ),
+        copies=list(view.copies),
+        versions=[ShownVersion(**describe_version(one)) for one in view.versions],
+        references=[ShownReference(**describe_reference(one)) for one in view.references],
+    )
