@@ -41,7 +41,20 @@ from worker.web.api.errors import (
     answer_problem,
 )
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import overview, sign_in, static_files
+from worker.web.console import (
+    item,
+    item_actions,
+    item_edit,
+    item_list,
+    item_value,
+    items_at_once,
+    key_shown_once,
+    new_item,
+    overview,
+    pickup,
+    sign_in,
+    static_files,
+)
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
@@ -66,8 +79,20 @@ NOUNS = (
     record,
 )
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, overview)
-"""Of the console."""
+PAGES = (
+    sign_in,
+    overview,
+    new_item,
+    item_actions,
+    item_edit,
+    item_value,
+    items_at_once,
+    item_list,
+    key_shown_once,
+    pickup,
+    item,
+)
+"""Of the console. An item may have almost any name: its page comes after all that stands under `/items`."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
 
