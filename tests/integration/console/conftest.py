@@ -66,8 +66,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    """A real browser, without a window. Its driver has a loop of events in this thread, beside which none is begun
-    by other tests: so it ends with its module.
+    """A real browser, without a window. Its driver has a loop of events in this thread, beside which others
+    can begin none: so it ends with its module.
     """
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:

@@ -57,7 +57,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownVersion:
+class VersionOnPage:
     number: int
     stage: str
     activated_at: datetime | None
@@ -202,8 +202,8 @@ def _draw(view: ItemView, now: datetime, overlap: timedelta, visitor: Visitor) -
     return draw_versions(view.versions, now=now, overlap=overlap, zone=visitor.zone)
 
 
-def _show_version(version: Version) -> ShownVersion:
-    return ShownVersion(
+def _show_version(version: Version) -> VersionOnPage:
+    return VersionOnPage(
         number=version.number,
         stage=STAGES[version.stage],
         activated_at=version.activated_at,
