@@ -77,10 +77,9 @@ class Vault:
         key is generated, answered once, and kept as a digest alone.
         """
         now = self._clock()
-        name = rules.check_name(name)
         kind = rules.kind_of(name)
-        rules.check_policy(policy, name=name, kind=kind)
-        refuse_namesake(connection, items, name, what="item")
+        rules.check_policy(policy, name=rules.check_name(name), kind=kind)
+        name = self.check_new_name(connection, name)
         first = self._first_value(kind, value, name=name)
         expires_at = expires_at or rules.expiry_of_next(policy, now)
         rules.check_expiry(expires_at, name=name, now=now)
@@ -104,6 +103,12 @@ class Vault:
         record_accounts(connection, item_id, accounts)
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
+
+    def check_new_name(self, connection: Connection, name: str) -> str:
+        """The name as a new item is kept under it; `InvalidInputError` or `RefusedError` where none may be."""
+        name = rules.check_name(name)
+        refuse_namesake(connection, items, name, what="item")
+        return name
 
     def get(self, connection: Connection, name_or_id: str, *, lock: bool = False) -> Item:
         """The item of that name or id; `NotFoundError` if there is none, `TamperedError` if none of us wrote it

@@ -98,6 +98,40 @@ def test_what_was_sent_comes_along_when_deliveries_name_who_got_them(
     database.dispose()
 
 
+def test_what_lists_sort_and_filter_by_is_filled_in_for_items_of_before(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    database = begin_at("0024", tmp_path, database_url, clock)
+    stored = policy_to_json(Policy(mode=Mode.AUTO, rotator="http"))
+    common = {"kind": "secret", "overlap_seconds": 1, "idle_seconds": 1, "hygiene": "", "created_at": clock(),
+              "updated_at": clock()}  # fmt: skip
+    rows = [
+        *(
+            ("owners", {"id": f"own_{n:02d}", "name": f"team-{n:02d}", "created_at": clock()})
+            for n in range(21)
+        ),
+        ("items", {"id": "vlt_a", "name": "Prod-É", "policy": json.dumps(stored), **common}),
+        ("items", {"id": "vlt_b", "name": "many", "policy": '{"mode": "odd"}', **common}),
+        ("items", {"id": "vlt_c", "name": "nobodys", "policy": "[]", **common}),
+        *(("item_owners", {"item_id": "vlt_a", "owner_id": owner}) for owner in ("own_03", "own_01")),
+        *(("item_owners", {"item_id": "vlt_b", "owner_id": f"own_{n:02d}"}) for n in range(21)),
+    ]
+    with database.write() as connection:
+        for table, row in rows:
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"), row)
+    database.migrate()
+    with database.read() as connection:
+        columns = (items.c.sought, items.c.mode, items.c.rotator, items.c.first_owner, items.c.owned_by)
+        found = [tuple(row) for row in connection.execute(select(*columns).order_by(items.c.id))]
+    assert found == [
+        ("prod-é", "auto", "http", "team-01", "own_01 own_03"),
+        ("many", None, None, "team-00", None),  # too many owners for an index
+        ("nobodys", None, None, None, ""),
+    ]
+    database.dispose()
+
+
 @pytest.mark.parametrize(
     ("revision", "todo"),
     [

@@ -56,7 +56,8 @@ ENDED = replace(ARRIVED, ended_at=NOW + REPEATS_FOR, kept=False)
         (ARRIVED, REPEATS_FOR, Refusal.LATE),
         (replace(ARRIVED, expires_at=NOW), MINUTE, None),
         (replace(ARRIVED, used_at=NOW), MINUTE, Refusal.USED),
-        (replace(ENDED, ended_at=NOW), MINUTE, Refusal.GONE),
+        (replace(ENDED, ended_at=NOW), MINUTE, Refusal.STORED),
+        (replace(ENDED, ended_at=NOW, is_key=False), MINUTE, Refusal.GONE),  # it was taken back
         (ENDED, 2 * REPEATS_FOR, Refusal.LATE),
         (replace(ENDED, taken_by=BOB), 2 * REPEATS_FOR, Refusal.OTHERS),
     ],

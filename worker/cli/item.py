@@ -23,11 +23,11 @@ from worker.cli.rotation import is_good, print_outcome
 from worker.cli.session import Json, open_services, who
 from worker.domain.changes import ItemChange
 from worker.domain.commands import explain_missing_expiry, value_command
-from worker.domain.consumption import NO_WAY_OUT, explain_elsewhere
+from worker.domain.consumption import explain_elsewhere
 from worker.domain.notices import PICKUP_COMMAND
 from worker.domain.policies import PolicyChange
-from worker.domain.proof import Consumer
 from worker.wording import say, say_each
+from worker.wording.harm import list_harm
 from worker.wording.shapes import describe_reference, describe_version
 
 if TYPE_CHECKING:
@@ -315,27 +315,14 @@ def _confirm_harm(services: "Services", name: str, *, yes: bool) -> None:
     item = services.views.get_item(name)
     found = services.views.list_consumers(item)
     note(f"The value of {item.name} is revoked as soon as there is a new one; no workflow is tested before.")
-    for consumer in found:
-        note(f"  {consumer.name}: {_explain_harm(consumer)}")
-    if not found:
-        note("  no workflow uses it" if item.kind is Kind.API_KEY else f"  {NO_WAY_OUT}")
-    if item.kind is Kind.API_KEY:
-        note("  every caller: the old key opens nothing until they use the new one")
+    for line in list_harm(item, found):
+        note(f"  {line}")
     if yes:
         return
     if not sys.stdin.isatty():
         raise InvalidInputError("there is no terminal to ask: add --yes if that is what you want")
     if not typer.confirm("Go on?", err=True):
         raise RefusedError("nothing was changed")
-
-
-def _explain_harm(consumer: Consumer) -> str:
-    if consumer.pinned is not None:
-        return f"pinned to version {consumer.pinned}: fails until it is unpinned"
-    if consumer.held:
-        return "held on the old version by a rotation: moves at once"
-    active = "" if consumer.active else ", not active"
-    return f"uses the new value from its next run on; a run under way may fail{active}"
 
 
 def describe(item: Item) -> dict[str, Any]:

@@ -59,14 +59,19 @@ def serve(
 
             _serve(_open(settings), given, tell=tell, tick=partial(heard.say, Sign.ALIVE))
         return
-    from worker.web.serving import open_listener, show_address  # noqa: PLC0415  # an extra
+    from worker.web.serving import open_listener  # noqa: PLC0415  # an extra
 
     services = _open(settings)
     with open_listener(listen or settings.listen) as opened:
-        warn(opened)
-        note(f"nightkey serves {show_address(opened)}: stop with Ctrl-C or SIGTERM")
-        _serve(services, opened)
+        _serve(services, opened, begun=partial(_say_where, opened))
     note("nightkey has stopped serving")
+
+
+def _say_where(listener: socket.socket) -> None:
+    from worker.web.serving import show_address  # noqa: PLC0415  # an extra
+
+    warn(listener)
+    note(f"nightkey serves {show_address(listener)}: stop with Ctrl-C or SIGTERM")
 
 
 def find_missing() -> str | None:
@@ -99,11 +104,14 @@ def _serve(
     *,
     tell: Callable[[str], None] = note_at_once,
     tick: Callable[[], None] = lambda: None,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
+    """`begun`: says so, once a signal ends it in order."""
     from worker.web.app import build_app  # noqa: PLC0415  # an extra
     from worker.web.serving import WebServer  # noqa: PLC0415  # an extra
 
     server = WebServer(build_app(services), tell=tell, tick=tick)
     server.listen_to_signals()
+    begun()
     server.run(sockets=[listener])
     services.close()

@@ -18,6 +18,17 @@ PICKUP_COMMAND = "nightkey pickup"
 LINES_MAX = 100
 """So many findings are told one by one; of the others their number."""
 
+
+def digest_key(owner_id: str, night: datetime) -> str:
+    """Under which the digest of a night for an owner is written: once."""
+    return f"digest:{owner_id}:{night.isoformat()}"
+
+
+def name_finding(kind: FindingKind) -> str:
+    """What such a finding says of its subject, in a few words."""
+    return _MEANS[kind][0]
+
+
 _REPLACED = (State.CANARY, State.WATCHING, State.RETIRING, State.DONE)
 _NOT_REPLACED = (State.ROLLED_BACK, State.STUCK)
 

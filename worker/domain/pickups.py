@@ -2,7 +2,7 @@
 
 A key has arrived when it was written whole, or when a caller presented it. A pipe takes what nobody reads,
 and a process may die between the answer and its mark: so who began to collect a key may repeat it until its
-first use, or for an hour after it had arrived.
+first use, or for an hour after it had arrived, unless they say that they have it.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,8 @@ class Refusal(StrEnum):
     """Whoever presented it has it."""
     LATE = "late"
     """It had arrived, and was kept for long enough."""
+    STORED = "stored"
+    """Whoever collected it has it, and it is kept no longer."""
     NO_KEY = "no-key"
     """What it names is not a key that callers present to us: none of us wrote its row so."""
 
@@ -70,7 +72,8 @@ def judge_pickup(pickup: Pickup, *, actor: str, now: datetime) -> Refusal | None
     if pickup.arrived_at is not None and not now - pickup.arrived_at < REPEATS_FOR:
         return Refusal.LATE
     if pickup.ended_at is not None or not pickup.kept:
-        return Refusal.GONE
+        has_it = pickup.arrived_at is not None and pickup.ended_at is not None and pickup.is_key
+        return Refusal.STORED if has_it else Refusal.GONE
     if not pickup.is_key:
         return Refusal.NO_KEY
     if pickup.arrived_at is None and pickup.expires_at is not None and pickup.expires_at <= now:

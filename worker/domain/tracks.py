@@ -43,6 +43,9 @@ class Mark(StrEnum):
     TO_COME = "to come"
 
 
+_ENDED: Final = frozenset({Mark.DONE, Mark.FAILED, Mark.STOPPED})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TriedStep:
     """One line of a rotation's record: the step or decision, and how it ended (`StepResult`)."""
@@ -66,13 +69,10 @@ def trace(rotation: Rotation, tried: Iterable[TriedStep]) -> tuple[Stop, ...]:
     ends, failed = _read_record(tried)
     ends.setdefault(0, rotation.created_at)
     here = _find_place(rotation, ends, failed)
+    marks = [_mark(rotation, place, here, failed) for place in range(len(STOPS))]
     return tuple(
-        Stop(
-            step=step,
-            mark=_mark(rotation, place, here, failed),
-            at=ends.get(place) if place <= here and not _is_passed_over(rotation, step) else None,
-        )
-        for place, step in enumerate(STOPS)
+        Stop(step=step, mark=mark, at=ends.get(place) if mark in _ENDED else None)
+        for place, (step, mark) in enumerate(zip(STOPS, marks, strict=True))
     )
 
 

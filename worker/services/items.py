@@ -161,6 +161,32 @@ class Items:
             beside(connection, created.item)
             return created.item, self._pickups.keep_first(connection, created, actor=actor)
 
+    def check_new_name(self, name: str) -> str:
+        """The name as a new item would be kept under it; an error as of `create` where none may be."""
+        with self._database.read() as connection:
+            self._refuse_waiting(connection, name)
+            return self._vault.check_new_name(connection, name)
+
+    def preview(self, name: str, change: ItemChange) -> tuple[Change, ...]:
+        """What `update` would change, with the errors that are known of before; nothing is written."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            policy = self._resolve_copy(connection, self._policy_after(item, change), item)
+            check_policy(policy, name=item.name, kind=item.kind)
+            self._check_read(connection, item, policy)
+            if not isinstance(change.owners, Unchanged):
+                self._owner_ids(connection, change.owners)
+            after = replace(
+                item,
+                name=change.name or item.name,
+                owners=item.owners
+                if isinstance(change.owners, Unchanged)
+                else tuple(sorted(set(change.owners))),
+                expires_at=item.expires_at if isinstance(change.expires_at, Unchanged) else change.expires_at,
+                policy=policy,
+            )
+            return compare(self._name_original(connection, item), self._name_original(connection, after))
+
     def view(self, name: str) -> ItemView:
         """All that there is to show of an item; no value is among it."""
         with self._database.read() as connection:

@@ -16,6 +16,7 @@ from worker.domain.reach import Unreached
 from worker.domain.rotation import Rotation
 from worker.domain.tracks import Stop, trace
 from worker.rows import findings as finding_rows
+from worker.rows import item_notices as item_notice_rows
 from worker.rows import notices as notice_rows
 from worker.rows import rotation_steps as step_rows
 from worker.rows import rotations as rotation_rows
@@ -164,6 +165,11 @@ class Views:
         """Newest first; `failed`: what somebody did not take, last try included."""
         with self._database.read() as connection:
             return notice_rows.list_notices(connection, failed=failed)
+
+    def list_item_notices(self, item: Item, *, limit: int) -> list[Notice]:
+        """The newest of those that told of the item."""
+        with self._database.read() as connection:
+            return item_notice_rows.find_notices_of_item(connection, item.id, limit=limit)
 
     def get_notice(self, notice_id: str) -> Notice:
         with self._database.read() as connection:

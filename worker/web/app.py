@@ -41,7 +41,21 @@ from worker.web.api.errors import (
     answer_problem,
 )
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import calendar, overview, sign_in, static_files
+from worker.web.console import (
+    calendar,
+    item,
+    item_actions,
+    item_edit,
+    item_list,
+    item_value,
+    items_at_once,
+    key_shown_once,
+    new_item,
+    overview,
+    pickup,
+    sign_in,
+    static_files,
+)
 from worker.web.console import rotations as rotation_pages
 from worker.web.console import workflows as workflow_pages
 from worker.web.ingress import Ingress
@@ -68,8 +82,23 @@ NOUNS = (
     record,
 )
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, overview, rotation_pages, workflow_pages, calendar)
-"""Of the console."""
+PAGES = (
+    sign_in,
+    overview,
+    new_item,
+    item_actions,
+    item_edit,
+    item_value,
+    items_at_once,
+    item_list,
+    key_shown_once,
+    pickup,
+    item,
+    rotation_pages,
+    workflow_pages,
+    calendar,
+)
+"""Of the console. An item may have almost any name: its page comes after all that stands under `/items`."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
 

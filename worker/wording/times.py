@@ -25,6 +25,16 @@ def say_length(length: timedelta) -> str:
     return "less than a minute"
 
 
+def say_exactly(length: timedelta) -> str:
+    """`90 days`, `1 day 12 hours`: all of it, in whole seconds; of nothing, `no time`."""
+    seconds, parts = int(length.total_seconds()), []
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        number, seconds = divmod(seconds, unit)
+        if number:
+            parts.append(say_count(number, name))
+    return " ".join(parts) or "no time"
+
+
 def say_distance(moment: datetime, now: datetime) -> str:
     """`in 5 days`, `2 hours ago`, `now`."""
     away = moment - now

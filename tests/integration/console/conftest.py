@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ class House:
     services: Services
     front: Front
     clock: Any
+    browsers: dict[str, Browser] = field(default_factory=dict)
 
     def link(self, name: str | None = None) -> str:
         """The address that signs a browser in, once."""
@@ -40,6 +41,13 @@ class House:
         if signed_in:
             assert browser.sign_in(self.services, name).status == 200
         return browser
+
+
+def signed_in(house: House, name: str) -> Browser:
+    """A browser in which this principal is signed in, the same one for all tests of a module."""
+    if name not in house.browsers:
+        house.browsers[name] = house.browser(name)
+    return house.browsers[name]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +64,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     services.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    """A real browser, without a window."""
+    """A real browser, without a window. Its driver has a loop of events in this thread, beside which others
+    can begin none: so it ends with its module.
+    """
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
         pytest.skip("no Chromium is installed here: apt-get install chromium")

@@ -152,7 +152,7 @@ PAGES_OF_OURS = [route for noun in PAGES for route in noun.router.routes if isin
 def test_each_page_is_for_whom_the_table_says(house: House, route: APIRoute) -> None:
     """Without a session it leads to where one signs in; who may never do what it is for is told so."""
     action = Action((route.openapi_extra or {})[ACTION])
-    path = route.path.format_map(_Nothing())
+    path = route.path_format.format_map(_Nothing())
     (method,) = route.methods
     assert Browser(house.front).client.request(method, path).url.path == "/console/sign-in"
     before = len(refusals(house))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.rows import policy_from_json
+from worker.domain.notices import digest_key
 from worker.domain.recipients import WHOLE
 from worker.rows import addressees as addressee_rows
 from worker.rows import deliveries as delivery_rows
@@ -64,7 +65,7 @@ class Outbox:
             connection,
             hearer,
             kind="digest",
-            dedupe_key=f"digest:{owner_id}:{night.isoformat()}",
+            dedupe_key=digest_key(owner_id, night),
             subject=f"Nightkey: the night of {night:%Y-%m-%d} ({hearer.name})",
             body=None,
             night=night,

@@ -140,19 +140,9 @@ class Opening:
         self._anchors.refuse_older()
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
-            self._check_replaceable(connection, item)
-            if self._vault.is_unread(connection, item):
-                raise RefusedError(say(unread_rotation(item.name)))
-            frozen = None if in_freeze else self.explain_freeze(item)
-            if frozen is not None:
-                raise RefusedError(say(frozen))
-            found = rotation_rows.find_open_rotation(connection, item.id)
+            found = self._check_request(connection, item, in_freeze=in_freeze)
             if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
                 return self._begin_now(connection, found, item, asked_by=asked_by)
-            if found is not None and found.state is State.REQUESTED:
-                raise RefusedError(
-                    f"{item.name} waits for an approval already: `nightkey rotation approve {found.id}`"
-                )
             return self.open(
                 connection,
                 item,
@@ -160,6 +150,29 @@ class Opening:
                 reason=Reason.of(Code.BY_HAND),
                 asked_by=asked_by,
             )
+
+    def check_request(self, name: str) -> None:
+        """`RefusedError` where `request` would be refused now; nothing is opened."""
+        with self._database.read() as connection:
+            item = self._vault.get(connection, name)
+            found = self._check_request(connection, item)
+        if found is not None and found.state not in (State.SCHEDULED, State.QUEUED):
+            raise RefusedError(f"{item.name} is being rotated already: `nightkey rotation show {found.id}`")
+
+    def _check_request(self, connection: Connection, item: Item, *, in_freeze: bool = False) -> Rotation | None:
+        """Whether it may be asked for; the open rotation, if there is one."""
+        self._check_replaceable(connection, item)
+        if self._vault.is_unread(connection, item):
+            raise RefusedError(say(unread_rotation(item.name)))
+        frozen = None if in_freeze else self.explain_freeze(item)
+        if frozen is not None:
+            raise RefusedError(say(frozen))
+        found = rotation_rows.find_open_rotation(connection, item.id)
+        if found is not None and found.state is State.REQUESTED:
+            raise RefusedError(
+                f"{item.name} waits for an approval already: `nightkey rotation approve {found.id}`"
+            )
+        return found
 
     def request_emergency(self, name: str, *, asked_by: str) -> Rotation:
         """A rotation in an emergency: no consumer is tested, nothing overlaps, windows and freezes do not hold.

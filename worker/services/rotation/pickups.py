@@ -30,6 +30,10 @@ from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import pickup_token
 
 _UNKNOWN = "no key waits for that token: it was taken back after its time, or mistyped"
+_GONE = {
+    Refusal.USED: "its use has shown that it arrived",
+    Refusal.STORED: "it is kept here no longer",
+}
 _PAGE = 200
 
 
@@ -182,6 +186,28 @@ class Pickups:
                 f"the key of {collected.item} was taken back at the same moment: it opens nothing"
             )
 
+    def end_stored(self, pickup_id: str, *, actor: str) -> str:
+        """Whoever was shown the key has stored it: it arrived, and is kept here no longer. The id of its item.
+
+        Said again, it changes nothing. `RefusedError` for everybody else, and where it was not shown yet.
+        """
+        now = self._clock()
+        with self._database.write() as connection:
+            pickup = pickup_rows.find(connection, pickup_id)
+            if pickup is None or pickup.taken_by != actor or not pickup.is_key:
+                raise RefusedError(_UNKNOWN)
+            if pickup.ended_at is not None:
+                return pickup.item_id
+            rotation_rows.wake_watching(connection, [pickup.item_id], now)  # rotations before the audit head
+            pickup_rows.end_used(connection, pickup.item_id, pickup.number, at=now)
+            self._outbox.withdraw(connection, pickup.id)
+            self._note(connection, "pickup.store", actor, pickup)
+            self._versions.forget_value(
+                connection, pickup.item_id, pickup.number, actor=actor, reason="its collector has stored it"
+            )
+        self._database.scrub()
+        return pickup.item_id
+
     def end_used(self, connection: Connection, item_id: str, number: int, *, actor: str) -> bool:
         """A caller presented the key, so somebody has it. Whether a value went: then scrub."""
         ended = pickup_rows.end_used(connection, item_id, number, at=self._clock())
@@ -255,9 +281,7 @@ class Pickups:
         if why is Refusal.OTHERS:
             by = f" by {pickup.taken_by}" if pickup.taken_by else ""
             return f"{collected}{by}: if that should not have been, `{rotate} --compromised` replaces it"
-        gone = (
-            "its use has shown that it arrived" if why is Refusal.USED else "it was kept for an hour after it"
-        )
+        gone = _GONE.get(why, "it was kept for an hour after it")
         again = f"`{rotate}` makes another"
         rotation = rotation_rows.find_open_rotation(connection, pickup.item_id)
         if rotation is not None and rotation.id == pickup.rotation_id and rotation.state in WATCHED:

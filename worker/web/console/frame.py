@@ -125,6 +125,19 @@ SAID: Final[Mapping[str, str]] = {
     "pinned": "It stays on that version until somebody unpins it.",
     "unpinned": "It follows the current version again.",
     "not-proven": "The run failed: its last runs, on the workflow's page, say where.",
+    # Of items
+    "none-chosen": "No item was chosen: tick those that are meant.",
+    "item-created": "It is in the vault, and its value with it.",
+    "item-changed": "It is changed.",
+    "nothing-changed": "Nothing was to be changed.",
+    "item-deleted": "The item is gone, and every value of it.",
+    "value-taken": "The new value is current. The old one is kept for its overlap.",
+    "rotation-asked": "Its replacement is begun: whoever works on the vault goes on with it.",
+    "rotation-waits": "Its replacement waits for somebody else's approval.",
+    "emergency-asked": "Its replacement is begun: the old value is revoked as soon as there is a new one.",
+    "finding-known": "Nobody is told of it again unless it gets worse.",
+    "finding-snoozed": "Nobody is told of it before that day unless it gets worse.",
+    "key-stored": "You have the key, and it is kept here no longer: only its digest is.",
 }
 """What a page tells of what was just done, by a word in its address: no text of an address is shown."""
 

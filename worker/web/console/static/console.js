@@ -40,7 +40,15 @@
     for (const one of within.querySelectorAll("[data-most]")) count(one);
   };
 
-  document.addEventListener("DOMContentLoaded", () => makeLive(document));
+  // A token behind the # of a link: no server saw it, and the address forgets it
+  const takeFragment = () => {
+    const field = document.querySelector("[data-from-fragment]");
+    if (!field || location.hash.length < 2) return;
+    field.value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, "", location.pathname);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => { makeLive(document); takeFragment(); });
   document.addEventListener("htmx:afterSwap", (event) => makeLive(event.target));
   document.addEventListener("input", (event) => { if (event.target.dataset.most) count(event.target); });
   document.addEventListener("change", (event) => {

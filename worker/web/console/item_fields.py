@@ -1,0 +1,132 @@
+"""Fields that several forms of items have: read, checked, and given back as they were filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+
+from starlette.datastructures import FormData
+
+from vaultcore.errors import InvalidInputError, NightkeyError
+from vaultcore.model import UNCHANGED, Unchanged
+from vaultcore.secret import Secret
+from worker.web.api.errors import find_status
+
+KEEP, BY_POLICY, NEVER, ON_DAY = "keep", "policy", "never", "day"
+DAYS: Final = ("30", "90", "365")
+_PLACES: Final = (
+    ("item name", "name"),
+    ("an item named", "name"),
+    ("the value of", "value"),
+    ("the expiry of", "expires"),
+    ("nothing says when", "expires"),
+    ("no owner", "owner"),
+    ("policy of", "plan"),
+    ("rotator", "rotator"),
+    ("settings", "settings"),
+    ("lifetime", "lifetime"),
+    ("lead", "lead"),
+    ("overlap", "overlap"),
+)
+"""At which field an error of the services is shown, by how it begins; any other stands above the form."""
+
+
+class FieldError(Exception):
+    """What was filled in cannot be meant: shown at its field."""
+
+    def __init__(self, name: str, says: str) -> None:
+        super().__init__(says)
+        self.name = name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What stands in a form: `given` as it was filled in, never a value; `errors` by field, or `form`."""
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def refill(form: FormData, error: Exception, *, secret: tuple[str, ...] = ("value", "lines")) -> Filled:
+    """The form as it was sent, with what was wrong with it; `secret` fields are empty again."""
+    given: dict[str, Any] = {
+        name: form.getlist(name) if name == "owner" else form[name] for name in form if name not in secret
+    }
+    place, says = (error.name, str(error)) if isinstance(error, FieldError) else _place(error)
+    return Filled(given=given, errors={place: says[:1].upper() + says[1:]})
+
+
+def _place(error: Exception) -> tuple[str, str]:
+    says = str(error) if isinstance(error, NightkeyError) else "that cannot be read"
+    return next((name for begins, name in _PLACES if says.startswith(begins)), "form"), says
+
+
+def demand(is_so: object, name: str, otherwise: str) -> None:
+    """`FieldError` at that field where it is not so."""
+    if not is_so:
+        raise FieldError(name, otherwise)
+
+
+def read_text(form: FormData, name: str, *, most: int = 250) -> str:
+    """What was typed, without blanks at its ends; empty where nothing was."""
+    given = form.get(name, "")
+    text = given.strip() if isinstance(given, str) else ""
+    if len(text) > most:
+        raise FieldError(name, f"it has {len(text):,} characters: {most:,} at most")
+    return text
+
+
+def read_value(form: FormData) -> Secret:
+    """What was typed, as it was: blanks may be part of it. Lines end as in a file, and not as a browser sends
+    them.
+    """
+    given, lines = form.get("value", ""), form.get("lines", "")
+    demand(not (given and lines), "value", "it was given twice: on one line, and on several")
+    text = given or (lines.replace("\r\n", "\n") if isinstance(lines, str) else "")
+    return Secret(text if isinstance(text, str) else "")
+
+
+def read_owners(form: FormData) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for one in form.getlist("owner") if isinstance(one, str) and one))
+
+
+def read_expiry(form: FormData, *, now: datetime, zone: tzinfo) -> datetime | Unchanged | None:
+    """Unchanged: as it is, or as the policy says."""
+    chosen = read_text(form, "expires")
+    if chosen in (KEEP, BY_POLICY, ""):
+        return UNCHANGED
+    if chosen == NEVER:
+        return None
+    if chosen in DAYS:
+        return now + timedelta(days=int(chosen))
+    if chosen == ON_DAY:
+        return read_day(form, "expires_on", zone=zone)
+    raise FieldError("expires", "choose one of these")
+
+
+def read_day(form: FormData, name: str, *, zone: tzinfo) -> datetime:
+    """The first moment of a day, as the clock of the reader's zone has it."""
+    text = read_text(form, name)
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    missing = "say on which day" if not text else f"{text[:40]!r} is no day: write it like 2027-03-01"
+    raise FieldError(name, missing)
+
+
+def status_of(error: Exception) -> int:
+    """Of the answer that shows the form again. What is no fault of who filled it in goes on as it is."""
+    if isinstance(error, FieldError):
+        return 422
+    found = find_status(error) if isinstance(error, NightkeyError) else None
+    if found is None:
+        raise error
+    return found[0]
+
+
+def check_why(form: FormData, *, most: int) -> str:
+    why = read_text(form, "why", most=most)
+    if not why:
+        raise InvalidInputError("say why: it stands in the record")
+    return why

@@ -1,0 +1,150 @@
+"""Several items at once: first what will happen to each, then one word, then what came of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from vaultcore.access import Action
+from vaultcore.errors import NightkeyError
+from vaultcore.model import UNCHANGED, Item
+from worker.bootstrap import Services
+from worker.domain.changes import Change, ItemChange
+from worker.domain.policies import PolicyChange
+from worker.web.api.asking import asks, services_of
+from worker.web.console.frame import CONSOLE, Visitor, go, show
+from worker.web.console.item_edit import owner_names
+from worker.web.console.item_fields import FieldError, Filled, demand, read_owners, read_text, refill, status_of
+from worker.web.console.visits import Looks, PageRoute, Sent
+from worker.wording.changes import say_change
+
+router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
+
+MOST: Final = 200
+OWNER, PLAN, ROTATE = "owner", "plan", "rotate"
+_ACTIONS: Final = {OWNER: Action.ITEM_UPDATE, PLAN: Action.ITEM_UPDATE, ROTATE: Action.ITEM_ROTATE}
+_LENGTHS: Final = ("lifetime", "lead", "overlap")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemOutcome:
+    """Of one item: what will happen, or has; `stands`: it is refused."""
+
+    id: str
+    name: str
+    says: tuple[str, ...]
+    stands: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    what: str
+    change: ItemChange
+
+
+@router.post("/items/at-once", **asks(Action.ITEM_SEE))
+def ask(request: Request, visitor: Looks, form: Sent) -> Response:
+    """What will happen to each; nothing has yet."""
+    return _preview(request, visitor, form)
+
+
+@router.post("/items/at-once/do", **asks(Action.ITEM_SEE))
+def do(request: Request, visitor: Looks, form: Sent) -> Response:
+    """One after the other, each by itself: what came of each is shown."""
+    services, ids = services_of(request), _ids(form)
+    try:
+        wanted = _read(form)
+    except (FieldError, NightkeyError):
+        return _preview(request, visitor, form)
+
+    def act(item: Item) -> Sequence[str]:
+        if wanted.what == ROTATE:
+            services.rotation.opening.request(item.id, asked_by=visitor.principal.actor)
+            return ["its replacement is begun"]
+        updated = services.items.update(item.id, wanted.change, actor=visitor.principal.actor)
+        return [say_change(one) for one in updated.changes]
+
+    steps = [_step(services, visitor, one, wanted.what, act, nothing="stays as it is") for one in ids]
+    return show(request, "items_done.html", steps=steps, what=wanted.what)
+
+
+def _preview(request: Request, visitor: Visitor, form: FormData) -> Response:
+    services, ids = services_of(request), _ids(form)
+    if not ids:
+        return go(f"{CONSOLE}/items", said="none-chosen")
+    what = read_text(form, "what")
+    steps: list[ItemOutcome] = []
+    filled, status = Filled(given=dict(form.items())), 200
+    if "ready" in form or what == ROTATE:
+        try:
+            wanted = _read(form)
+        except (FieldError, NightkeyError) as error:
+            filled, status = refill(form, error), status_of(error)
+        else:
+
+            def foresee(item: Item) -> Sequence[str]:
+                if wanted.what == ROTATE:
+                    services.rotation.opening.check_request(item.id)
+                    asks = (
+                        "it waits for somebody else's approval"
+                        if item.policy.four_eyes
+                        else "it is replaced now"
+                    )
+                    return [asks]
+                changes: Sequence[Change] = services.items.preview(item.id, wanted.change)
+                return [say_change(one) for one in changes]
+
+            steps = [_step(services, visitor, one, what, foresee, nothing="stays as it is") for one in ids]
+    return show(
+        request,
+        "items_at_once.html",
+        status=status,
+        what=what if what in _ACTIONS else OWNER,
+        ids=ids,
+        steps=steps,
+        filled=filled,
+        given={name: form.get(name, "") for name in ("mode", *_LENGTHS)},
+        owner_given=list(read_owners(form)),
+        owners=owner_names(services),
+    )
+
+
+def _ids(form: FormData) -> list[str]:
+    return list(dict.fromkeys(one for one in form.getlist("item") if isinstance(one, str)))[:MOST]
+
+
+def _read(form: FormData) -> _Wanted:
+    what = read_text(form, "what")
+    demand(what in _ACTIONS, "form", "choose what is to be done")
+    if what == OWNER:
+        owners = read_owners(form)
+        demand(owners, "owner", "say who answers for them")
+        return _Wanted(what=what, change=ItemChange(owners=owners))
+    parts: dict[str, Any] = {}
+    if what == PLAN:
+        parts = {name: text for name in ("mode", *_LENGTHS) if (text := read_text(form, name))}
+        demand(parts, "form", "say what is to be changed")
+    return _Wanted(what=what, change=ItemChange(owners=UNCHANGED, policy=PolicyChange(parts=parts)))
+
+
+def _step(
+    services: Services,
+    visitor: Visitor,
+    item_id: str,
+    what: str,
+    act: Callable[[Item], Sequence[str]],
+    *,
+    nothing: str,
+) -> ItemOutcome:
+    """One item's, whatever stands in the way of it: the others have theirs."""
+    name = item_id
+    try:
+        item = services.principals.find_item(visitor.principal, item_id, _ACTIONS[what])
+        name = item.name
+        return ItemOutcome(id=item_id, name=name, says=tuple(act(item)) or (nothing,), stands=False)
+    except NightkeyError as error:
+        status_of(error)  # what failed here is no answer for one item
+        return ItemOutcome(id=item_id, name=name, says=(str(error),), stands=True)
