@@ -15,7 +15,7 @@ from worker.domain.findings import FindingKind
 from worker.domain.policies import build_policy
 from worker.rows.coming_days import Event
 from worker.services.night.coming_days import ComingDay
-from worker.services.night.workflow_views import PAGE, ListedWorkflow
+from worker.services.night.workflow_views import PAGE, WorkflowStanding
 
 ALL = machine("user:test")
 ZURICH = ZoneInfo("Europe/Zurich")
@@ -145,8 +145,8 @@ def test_workflows_come_in_pages_with_what_is_stale(staged: Staged) -> None:
     page = services.overview.workflows.page(after=None, seen_by=ALL)
     first, second = page.rows[:2]
     assert len(page.rows) == PAGE
-    assert isinstance(first, ListedWorkflow)
-    assert isinstance(second, ListedWorkflow)
+    assert isinstance(first, WorkflowStanding)
+    assert isinstance(second, WorkflowStanding)
     assert [one.kind for one in first.stale] == [FindingKind.MISSING]
     assert second.stale == ()
     assert page.next == f"sync-{PAGE - 1:03}"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tests.unit.test_tracks import make, record
 from worker.domain.saga import State, Step
-from worker.domain.tracks import Mark, trace
+from worker.domain.tracks import Dot, trace
 from worker.web.drawings.graph import NODES_MAX, DrawnItem, DrawnNode, draw_workflow
 from worker.web.drawings.layers import find_layers, leave_out_circles
 from worker.web.drawings.marks import draw_dot, draw_state
@@ -50,10 +50,10 @@ def test_each_drawing_is_whole_and_says_what_it_shows() -> None:
     assert not list(parse(drawing).iter("script"))
 
 
-@pytest.mark.parametrize("marks", [tuple(Mark), ("well", "waits", "wrong", "rest")])
+@pytest.mark.parametrize("marks", [tuple(Dot), ("well", "waits", "wrong", "rest")])
 def test_states_differ_by_shape_and_not_by_colour_alone(marks: tuple[str, ...]) -> None:
     drawn = {
-        str(draw_dot(one, 10, 10, 5) if isinstance(one, Mark) else draw_state(one, 10, 10)) for one in marks
+        str(draw_dot(one, 10, 10, 5) if isinstance(one, Dot) else draw_state(one, 10, 10)) for one in marks
     }
     shapes = {one.replace("s-wrong", "").replace("s-rest", "").replace("s-accent", "") for one in drawn}
     assert len(drawn) == len(marks)

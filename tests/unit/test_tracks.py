@@ -12,20 +12,20 @@ from worker.domain.rotation import Rotation
 from worker.domain.rotation_groups import STATES_OF, RotationGroup, group_of
 from worker.domain.saga import State, Step
 from worker.domain.states import StepResult
-from worker.domain.tracks import STOPS, Mark, TriedStep, trace
+from worker.domain.tracks import STOPS, Dot, TriedStep, trace
 from worker.wording.rotation_states import say_state
 from worker.wording.tracks import say_track
 
 NOW = datetime(2026, 11, 27, 2, tzinfo=UTC)
 DONE, FAILED = StepResult.DONE.value, StepResult.FAILED.value
 SIGNS = {
-    Mark.DONE: "o",
-    Mark.PASSED_OVER: "-",
-    Mark.NOW: ">",
-    Mark.WAITS: "?",
-    Mark.FAILED: "x",
-    Mark.STOPPED: "/",
-    Mark.TO_COME: ".",
+    Dot.DONE: "o",
+    Dot.PASSED_OVER: "-",
+    Dot.NOW: ">",
+    Dot.WAITS: "?",
+    Dot.FAILED: "x",
+    Dot.STOPPED: "/",
+    Dot.TO_COME: ".",
 }
 
 
@@ -143,9 +143,9 @@ def test_whatever_is_recorded_there_is_one_place_at_which_it_is(
     rotation = make(state, stuck_in=stuck_in, emergency=emergency, last_cause=cause)
     marks = [stop.mark for stop in trace(rotation, tried)]
     assert len(marks) == len(STOPS)
-    behind = (Mark.DONE, Mark.PASSED_OVER)
+    behind = (Dot.DONE, Dot.PASSED_OVER)
     here = next((place for place, mark in enumerate(marks) if mark not in behind), len(marks))
-    assert all(mark is Mark.TO_COME for mark in marks[here + 1 :])
+    assert all(mark is Dot.TO_COME for mark in marks[here + 1 :])
     over = state is State.DONE or (state is State.STUCK and stuck_in is State.DONE)
     assert (here == len(marks)) is over
     assert say_track(trace(rotation, tried))

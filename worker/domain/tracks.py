@@ -28,7 +28,7 @@ _BROKEN_OFF: Final = frozenset({State.UNDOING, State.DISCARDING, State.ROLLED_BA
 _APPROVE: Final = "approve"
 
 
-class Mark(StrEnum):
+class Dot(StrEnum):
     """How a stop stands."""
 
     DONE = "done"
@@ -43,7 +43,7 @@ class Mark(StrEnum):
     TO_COME = "to come"
 
 
-_ENDED: Final = frozenset({Mark.DONE, Mark.FAILED, Mark.STOPPED})
+_ENDED: Final = frozenset({Dot.DONE, Dot.FAILED, Dot.STOPPED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Stop:
     """`at`: when the step was last done, or failed; None: not yet, or nobody noted it."""
 
     step: Step
-    mark: Mark
+    mark: Dot
     at: datetime | None = None
 
 
@@ -116,18 +116,18 @@ def _find_place(rotation: Rotation, ends: Mapping[int, datetime], failed: int | 
     return 0 if step is None else _PLACES[step.value]
 
 
-def _mark(rotation: Rotation, place: int, here: int, failed: int | None) -> Mark:
+def _mark(rotation: Rotation, place: int, here: int, failed: int | None) -> Dot:
     if place > here:
-        return Mark.TO_COME
+        return Dot.TO_COME
     if place < here:
-        return Mark.PASSED_OVER if _is_passed_over(rotation, STOPS[place]) else Mark.DONE
+        return Dot.PASSED_OVER if _is_passed_over(rotation, STOPS[place]) else Dot.DONE
     if rotation.state is State.STUCK:
-        return Mark.FAILED
+        return Dot.FAILED
     if rotation.state in _BROKEN_OFF:
         fails = failed is not None or rotation.state is State.DISCARDING or rotation.last_cause is not None
-        return Mark.FAILED if fails else Mark.STOPPED
+        return Dot.FAILED if fails else Dot.STOPPED
     waits = rotation.state in AT_REST or rotation.waits_for or rotation.failing_since is not None
-    return Mark.WAITS if waits else Mark.NOW
+    return Dot.WAITS if waits else Dot.NOW
 
 
 def _is_passed_over(rotation: Rotation, step: Step) -> bool:

@@ -5,14 +5,14 @@ from typing import Final
 
 from worker.domain.rotation import Rotation
 from worker.domain.saga import Step
-from worker.domain.tracks import Mark, Stop
+from worker.domain.tracks import Dot, Stop
 
 _NAMES: Final = {Step.ADMIT: "begin"}
 _AT: Final = {
-    Mark.NOW: "{step} is under way",
-    Mark.WAITS: "{step} waits",
-    Mark.FAILED: "{step} failed",
-    Mark.STOPPED: "it was ended before {step}",
+    Dot.NOW: "{step} is under way",
+    Dot.WAITS: "{step} waits",
+    Dot.FAILED: "{step} failed",
+    Dot.STOPPED: "it was ended before {step}",
 }
 
 
@@ -22,8 +22,8 @@ def name_step(step: Step) -> str:
 
 def say_track(stops: Sequence[Stop]) -> str:
     """`4 of 9 steps done, workflow test failed`."""
-    over = [one for one in stops if one.mark in (Mark.DONE, Mark.PASSED_OVER)]
-    done = sum(one.mark is Mark.DONE for one in over)
+    over = [one for one in stops if one.mark in (Dot.DONE, Dot.PASSED_OVER)]
+    done = sum(one.mark is Dot.DONE for one in over)
     passed = len(over) - done
     at = [_AT[one.mark].format(step=name_step(one.step)) for one in stops if one.mark in _AT]
     skipped = [f"{passed} not needed"] if passed else []

@@ -28,7 +28,7 @@ _IN_USE: Final = frozenset({Stage.CURRENT, Stage.PREVIOUS})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedWorkflow:
+class WorkflowStanding:
     """`items`: the names and ids that its nodes have of what they use. `stale`: what is found of those now."""
 
     workflow: Workflow
@@ -42,7 +42,7 @@ class WorkflowPage:
     after it begins; None: there is none.
     """
 
-    rows: tuple[ListedWorkflow | UnreadableError, ...]
+    rows: tuple[WorkflowStanding | UnreadableError, ...]
     next: str | None
 
 
@@ -100,7 +100,7 @@ class WorkflowViews:
             rows = tuple(
                 one
                 if isinstance(one, UnreadableError)
-                else ListedWorkflow(
+                else WorkflowStanding(
                     workflow=one,
                     items=tuple(self._references.written_by(connection, one.id)),
                     stale=tuple(finding for finding in stale if finding.workflow == one.name),

@@ -64,7 +64,7 @@ class ShownConsumer(BaseModel):
     next_run_at: datetime | None
 
 
-class Choice(BaseModel):
+class ShownChoice(BaseModel):
     """`command`: of the command line, which does the same."""
 
     command: str
@@ -74,7 +74,7 @@ class Choice(BaseModel):
 class WholeRotation(ShownRotation):
     steps: list[ShownStep]
     consumers: list[ShownConsumer]
-    choices: list[Choice]
+    choices: list[ShownChoice]
 
 
 class Wanted(BaseModel):
@@ -171,7 +171,7 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
         **describe_rotation(found.rotation),
         steps=[ShownStep(**_plain(one)) for one in found.steps],
         consumers=[ShownConsumer(**describe_consumer(one)) for one in found.consumer_proofs if not one.check],
-        choices=[Choice(command=one.command, does=one.does) for one in found.choices],
+        choices=[ShownChoice(command=one.command, does=one.does) for one in found.choices],
     )
 
 

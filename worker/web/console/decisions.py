@@ -59,7 +59,7 @@ REJECT: Final = Button(path="reject", action=Action.ROTATION_APPROVE, words="Rej
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class Offer:
     """One that is open to who looks. `button` None: `link` leads to where it is done, or the command alone does
     it. `hurt`: the workflows that it concerns.
     """
@@ -78,16 +78,16 @@ class Decision:
         return f"{self.button.path if self.button else 'link'}-{self.workflow or ''}"
 
 
-def find_decisions(view: RotationView, visitor: Visitor, owners: tuple[str, ...]) -> list[Decision]:
+def find_decisions(view: RotationView, visitor: Visitor, owners: tuple[str, ...]) -> list[Offer]:
     """Safest first. `owners`: of the rotation's item."""
-    open_to: dict[tuple[str, str], Decision] = {}
+    open_to: dict[tuple[str, str], Offer] = {}
     for one in view.choices:
         for made in _show(one, view, visitor, owners):
             open_to.setdefault((made.words, made.command), made)
     return list(open_to.values())
 
 
-def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[str, ...]) -> Iterator[Decision]:
+def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[str, ...]) -> Iterator[Offer]:
     does = advice.does[:1].upper() + advice.does[1:]
     button = BUTTONS.get(advice.choice)
     asked = view.rotation.state is State.REQUESTED
@@ -95,7 +95,7 @@ def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[st
         button = REJECT
     if button is not None:
         if visitor.may(button.action, owners):
-            yield Decision(
+            yield Offer(
                 button=button,
                 words=button.words.format(workflow=advice.workflow),
                 does=does,
@@ -105,12 +105,10 @@ def _show(advice: Advice, view: RotationView, visitor: Visitor, owners: tuple[st
             )
     elif advice.choice is Choice.GIVE and visitor.may(Action.ITEM_REPLACE, owners):
         link = f"{CONSOLE}/items/{quote(view.rotation.item, safe='')}"
-        yield Decision(
-            button=None, words="Give a value of your own", does=does, command=advice.command, link=link
-        )
+        yield Offer(button=None, words="Give a value of your own", does=does, command=advice.command, link=link)
     elif advice.choice is Choice.REPORT and visitor.may(Action.RUN_REPORT):
         words = f"Report a run of {advice.workflow}"
-        yield Decision(button=None, words=words, does=does, command=advice.command, workflow=advice.workflow)
+        yield Offer(button=None, words=words, does=does, command=advice.command, workflow=advice.workflow)
 
 
 def _name_consumers(view: RotationView) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownNight:
+class NightStrip:
     """`kind` and `state`: how it stands, by shape and in words. `more`: rotations beside those of the rows."""
 
     summary: NightSummary
@@ -107,9 +107,9 @@ def _show(problem: Problem) -> Need:
     return Need(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))
 
 
-def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[ShownNight]:
+def _show_nights(services: Services, found: Sequence[NightSummary]) -> list[NightStrip]:
     return [
-        ShownNight(
+        NightStrip(
             summary=one,
             kind=_judge(one)[0],
             state=_judge(one)[1],

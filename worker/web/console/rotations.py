@@ -53,7 +53,7 @@ Id = Annotated[str, Query(max_length=100)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownConsumer:
+class ConsumerOnPage:
     """`proof`: how it stands towards the new value, and why. `link`: empty of what is no workflow."""
 
     name: str
@@ -326,9 +326,9 @@ def _find_owners(request: Request, item_id: str) -> tuple[str, ...] | None:
         return None
 
 
-def _show_consumers(view: RotationView) -> list[ShownConsumer]:
+def _show_consumers(view: RotationView) -> list[ConsumerOnPage]:
     return [
-        ShownConsumer(
+        ConsumerOnPage(
             name=one.name,
             kind=_PROOFS[one.proof],
             proof=one.proof.value,

@@ -35,7 +35,7 @@ _STALE: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownFinding:
+class FindingOnPage:
     """`way`: what helps, as a link with its words; None: its command alone."""
 
     kind: str
@@ -47,7 +47,7 @@ class ShownFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownUse:
+class UseOnPage:
     """`kind` and `words`: how the item stands there, by shape and in words."""
 
     used: Used
@@ -139,7 +139,7 @@ def link_workflow(name: str, workflow_id: str) -> str:
     return f"{CONSOLE}/workflows/{quote(name if plain else workflow_id, safe='')}"
 
 
-def _show_use(used: Used, now: datetime) -> ShownUse:
+def _show_use(used: Used, now: datetime) -> UseOnPage:
     """The worst that is found of it now; otherwise how its item stands."""
     kinds = {one.kind for one in used.stale}
     kind, words = next((_STALE[one] for one in _STALE if one in kinds), ("", ""))
@@ -161,10 +161,10 @@ def _show_use(used: Used, now: datetime) -> ShownUse:
         words = f"{'lapsed' if lapsed else 'lapses'} {say_distance(item.expires_at, now)}"
     if used.reference.mentioned and kind == "well":
         kind = "rest"
-    return ShownUse(used=used, kind=kind, words=words)
+    return UseOnPage(used=used, kind=kind, words=words)
 
 
-def _draw(picture: WorkflowPicture, uses: Sequence[ShownUse]) -> object:
+def _draw(picture: WorkflowPicture, uses: Sequence[UseOnPage]) -> object:
     items: dict[str, list[DrawnItem]] = defaultdict(list)
     for one in uses:
         reference, item = one.used.reference, one.used.item
@@ -194,7 +194,7 @@ def _find_pinnable(picture: WorkflowPicture) -> list[Used]:
     return sorted(once.values(), key=lambda one: "" if one.item is None else one.item.name)
 
 
-def _show_finding(finding: Finding) -> ShownFinding:
+def _show_finding(finding: Finding) -> FindingOnPage:
     kind, words = _STALE.get(finding.kind, ("wrong", finding.kind.value))
     item = finding.item or ""
     way = None
@@ -204,6 +204,6 @@ def _show_finding(finding: Finding) -> ShownFinding:
         way = ("See the item", f"{CONSOLE}/items/{quote(item, safe='')}")
     elif finding.kind is FindingKind.SUPERSEDED and finding.command and " unpin " in finding.command:
         way = ("See its pin", "#pins")
-    return ShownFinding(
+    return FindingOnPage(
         kind=kind, words=words, item=item, detail=say(finding.detail), command=finding.command, way=way
     )

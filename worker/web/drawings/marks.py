@@ -4,20 +4,20 @@ from typing import Final
 
 from markupsafe import Markup
 
-from worker.domain.tracks import Mark
+from worker.domain.tracks import Dot
 
 _DOTS: Final = {
-    Mark.DONE: '<circle cx="{x}" cy="{y}" r="{r}" class="well"/>',
-    Mark.NOW: '<circle cx="{x}" cy="{y}" r="{r}" stroke-width="2" class="hollow s-accent"/>'
+    Dot.DONE: '<circle cx="{x}" cy="{y}" r="{r}" class="well"/>',
+    Dot.NOW: '<circle cx="{x}" cy="{y}" r="{r}" stroke-width="2" class="hollow s-accent"/>'
     '<circle cx="{x}" cy="{y}" r="{small}" class="accent"/>',
-    Mark.WAITS: '<g class="breathes"><circle cx="{x}" cy="{y}" r="{r}" stroke-width="2" '
+    Dot.WAITS: '<g class="breathes"><circle cx="{x}" cy="{y}" r="{r}" stroke-width="2" '
     'class="hollow s-waits"/><circle cx="{x}" cy="{y}" r="{small}" class="waits"/></g>',
-    Mark.FAILED: '<path d="M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}" stroke-width="2.25" '
+    Dot.FAILED: '<path d="M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}" stroke-width="2.25" '
     'class="s-wrong"/>',
-    Mark.STOPPED: '<path d="M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}" stroke-width="2" '
+    Dot.STOPPED: '<path d="M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}" stroke-width="2" '
     'class="s-rest"/>',
-    Mark.TO_COME: '<circle cx="{x}" cy="{y}" r="{r}" stroke-width="1.5" class="hollow s-rest"/>',
-    Mark.PASSED_OVER: '<circle cx="{x}" cy="{y}" r="{small}" class="rest"/>',
+    Dot.TO_COME: '<circle cx="{x}" cy="{y}" r="{r}" stroke-width="1.5" class="hollow s-rest"/>',
+    Dot.PASSED_OVER: '<circle cx="{x}" cy="{y}" r="{small}" class="rest"/>',
 }
 
 _STATES: Final = {
@@ -28,7 +28,7 @@ _STATES: Final = {
 }
 
 
-def draw_dot(mark: Mark, x: float, y: float, r: float) -> Markup:
+def draw_dot(mark: Dot, x: float, y: float, r: float) -> Markup:
     """How a step of a rotation stands."""
     return Markup(_DOTS[mark]).format(  # noqa: S704  # ours, and numbers
         x=f"{x:g}",

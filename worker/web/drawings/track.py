@@ -6,7 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from worker.domain.tracks import Mark, Stop
+from worker.domain.tracks import Dot, Stop
 from worker.web.drawings.marks import draw_dot
 from worker.wording.tracks import name_step, say_track
 
@@ -86,7 +86,7 @@ def _frame(
 
 def _draw_line(stops: Sequence[Stop], places: Sequence[tuple[float, float]]) -> Markup:
     """From the first to the last, stronger as far as it has come."""
-    reached = sum(stop.mark is not Mark.TO_COME for stop in stops) - 1
+    reached = sum(stop.mark is not Dot.TO_COME for stop in stops) - 1
     (x, y), (far_x, far_y), (end_x, end_y) = places[0], places[max(reached, 0)], places[-1]
     line = '<path d="M{x} {y}L{to_x} {to_y}" stroke-width="{width}" class="{kind}"/>'
     return Markup("").join(
@@ -100,7 +100,7 @@ def _draw_dots(stops: Sequence[Stop], places: Sequence[tuple[float, float]], siz
 
 
 def _quiet(stop: Stop) -> Markup:
-    return Markup("") if stop.mark not in (Mark.TO_COME, Mark.PASSED_OVER) else Markup(' class="quiet"')
+    return Markup("") if stop.mark not in (Dot.TO_COME, Dot.PASSED_OVER) else Markup(' class="quiet"')
 
 
 def _say_stop(stop: Stop, say_time: Callable[[datetime], str]) -> str:
@@ -110,6 +110,6 @@ def _say_stop(stop: Stop, say_time: Callable[[datetime], str]) -> str:
 
 def _say_end(stop: Stop, say_time: Callable[[datetime], str]) -> str:
     """Under its name: when it was done; of any other what it is, which its colour must not tell alone."""
-    if stop.mark is Mark.DONE:
+    if stop.mark is Dot.DONE:
         return "done" if stop.at is None else say_time(stop.at)
-    return "" if stop.mark is Mark.TO_COME else _say_stop(stop, say_time)
+    return "" if stop.mark is Dot.TO_COME else _say_stop(stop, say_time)
