@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.browsing import Browser, Page
-from tests.integration.console.conftest import House, signed_in
+from tests.integration.console.conftest import House, let_a_key_wait, signed_in
 from vaultcore.access import Role
 from vaultcore.model import Mode, PrincipalKind
 from vaultcore.secret import Secret
@@ -16,7 +16,6 @@ from vaultcore.tables import audit, versions
 from vaultcore.versions import Purpose
 from worker.domain.policies import PolicyChange
 from worker.domain.saga import State
-from worker.rows import pickups as pickup_rows
 from worker.wording.policies import explain_policy
 
 VALUE = "the-value-that-nobody-sees"
@@ -197,23 +196,7 @@ def post(browser: Browser, path: str, **sent: str) -> Any:
 
 
 def test_a_key_is_collected_once_and_refused_with_why_the_second_time(house: House) -> None:
-    add_key = house.services.items.create(
-        "api-key:waiting",
-        read_value=None,
-        owners=["team"],
-        expires_at=house.clock.now + timedelta(days=30),
-        policy=PolicyChange(parts={"mode": "auto", "lifetime": "30d", "lead": "5d"}),
-        actor="test",
-    )
-    first = add_key[1]
-    assert first is not None
-    house.services.rotation.pickups.end_stored(first.pickup_id, actor="test")
-    opened = house.services.rotation.opening.request(add_key[0].id, asked_by="test")
-    rotation = house.services.night.inline_night.run_rotation(opened.id, lambda _: None)
-    with house.services.database.read() as connection:
-        waiting = pickup_rows.of_rotation(connection, rotation.id)
-    assert waiting is not None
-    token = house.services.rotation.pickups.token(waiting.id)
+    token = let_a_key_wait(house)
     operator = signed_in(house, "operator").open("/console/pickup")
     assert operator.status == 403  # a key is for who answers for its item
     browser = signed_in(house, "owner")

@@ -1,0 +1,75 @@
+"""axe finds nothing serious on any page, in either scheme; and none is wider than a small screen."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.integration.console.morning import MAIL, SALES, TICKETS, Morning, make_morning
+from worker.web.api.asking import ACTION
+from worker.web.app import PAGES
+from worker.web.console.visits import PageRoute
+
+SERIOUS = ("serious", "critical")
+SCHEMES: tuple[Any, ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def morning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Morning]:
+    with make_morning(tmp_path_factory.mktemp("accessible")) as made:
+        yield made
+
+
+def test_axe_finds_nothing_serious_on_any_page(morning: Morning, page: Page) -> None:
+    token = morning.services.sign_ins.make_link(None, actor="user:test")
+    page.goto(f"{morning.front.url}/console/sign-in")
+    found = judge(page, "/console/sign-in")
+    page.goto(f"{morning.front.url}/console/link/{token.expose()}")
+    paths = list_pages(morning)
+    assert len(paths) >= 15
+    for path in paths:
+        answered = page.goto(f"{morning.front.url}{path}")
+        assert answered is not None
+        assert answered.status == 200, path
+        found += judge(page, path)
+    assert found == []
+
+
+def judge(page: Page, path: str) -> list[str]:
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 1120, "height": 800})
+        wrong = [one for one in Axe().run(page).response["violations"] if one["impact"] in SERIOUS]
+        found += [f"{path} {scheme} {one['id']}: {one['nodes'][0]['html'][:200]}" for one in wrong]
+    page.set_viewport_size({"width": 360, "height": 800})
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return [*found, *([f"{path} is {wider} px wider than a small screen"] if wider > 0 else [])]
+
+
+def list_pages(morning: Morning) -> list[str]:
+    """Every page that is looked at, with something to look at."""
+    rotations = [morning.rotation(item) for item in (TICKETS, SALES, MAIL)]
+    real = {
+        "item_name": [SALES],
+        "name": [SALES],
+        "rotation_id": rotations,
+        "workflow": ["sales-sync"],
+        "workflow_name": ["sales-sync"],
+        "notice_id": [one.id for one in morning.organisation.notices()][:1],
+        "owner": ["sales"],
+        "day": [f"{morning.clock.now:%Y-%m-%d}"],
+    }
+    found = []
+    for noun in PAGES:
+        for route in noun.router.routes:
+            if isinstance(route, PageRoute) and "GET" in route.methods:
+                names = list(route.param_convertors)
+                assert ACTION in (route.openapi_extra or {})
+                if not names:
+                    found.append(route.path_format)
+                elif len(names) == 1:
+                    found += [route.path_format.format(**{names[0]: one}) for one in real[names[0]]]
+    return found
