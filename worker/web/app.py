@@ -18,16 +18,17 @@ from worker.web.answers import Problem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import overview, sign_in, static_files
+from worker.web.console import identity, overview, sign_in, static_files
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
+from worker.web.refusals import Refusals
 
 _log = structlog.get_logger(__name__)
 
 
 NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, overview)
+PAGES = (sign_in, identity, overview)
 """Of the console."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()
@@ -62,7 +63,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             Exception: answer_failure,
         },
     )
-    app.state.services, app.state.limits = services, limits
+    app.state.services, app.state.limits, app.state.refusals = services, limits, Refusals(limits)
     for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
     app.router.redirect_slashes = False  # a redirect would quote the address, which may hold a key

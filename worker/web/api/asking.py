@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import TamperedError
+from vaultcore.errors import TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.web.answers import Problem
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
+from worker.web.refusals import hold_refusal
 
 _log = structlog.get_logger(__name__)
 ACTION = "x-nightkey-action"
@@ -42,6 +43,8 @@ class AskedRoute(APIRoute):
             key = presented_key(request)
             principal = await to_thread.run_sync(_authenticate, services, key)
             if principal is None:
+                if len(key):
+                    await hold_refusal(request)
                 raise Problem(
                     401,
                     "unauthorized",
@@ -58,10 +61,22 @@ class AskedRoute(APIRoute):
 def _authenticate(services: Services, key: Secret) -> Principal | None:
     """None: nobody who is let in, nor anybody whose principal or token was changed behind the vault's back."""
     try:
+        if services.identities is not None and _is_token_of_provider(key):
+            return services.identities.authenticate(key)
         return services.principals.authenticate(key)
     except TamperedError as error:  # the night makes a finding of it
         _log.error("principal.tampered", table=error.table)
         return None
+    except TargetError as error:
+        _log.warning("token.unchecked", error=str(error))
+        raise Problem(
+            503, "unavailable", "the identity provider's keys cannot be read now: try again later"
+        ) from None
+
+
+def _is_token_of_provider(key: Secret) -> bool:
+    """Whether it has the form of a JSON Web Token, which no key of ours has."""
+    return key.expose().count(".") == 2
 
 
 def asker(request: Request) -> Principal:

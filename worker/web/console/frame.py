@@ -142,6 +142,7 @@ _TITLES: Final[Mapping[int, str]] = {
     409: "That cannot be done now",
     415: "That cannot be read",
     422: "Something is not right",
+    429: "Too many attempts",
     503: "Nothing can be read now",
 }
 
