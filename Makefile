@@ -1,4 +1,5 @@
-# The two commands: `make run` shows a whole night, `make test` proves the house. Both make .venv first.
+# The two commands: `make run` shows a whole night, and with STAY=1 stays up, with its console; `make test` proves the
+# house. Both make .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: run test cover databases servers faults damage chaos fuzz bench env lock clean
 
 run: env
-	@$(BIN)/nightkey demo
+	@$(BIN)/nightkey demo $(if $(STAY),--stay)
 
 # Two cores have work for three: many tests wait for a process or a server
 test: env
@@ -54,6 +55,7 @@ bench: env
 	$(BIN)/python -m tests.benchmarks.documents
 	$(BIN)/python -m tests.benchmarks.masking
 	$(BIN)/python -m tests.benchmarks.wrong_keys
+	$(BIN)/python -m tests.benchmarks.lists
 
 env: $(VENV)/.made
 

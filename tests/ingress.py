@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from worker.bootstrap import Services
 from worker.web.app import build_app
 from worker.web.connections import ConnectionLimits
-from worker.web.serving import Server, open_listener, show_address
+from worker.web.serving import WebServer, open_listener, show_address
 
 _SECONDS_MAX = 120
 
@@ -31,7 +31,7 @@ class Front:
     """Where the server is. Each call is a connection of its own."""
 
     url: str
-    server: Server
+    server: WebServer
 
     def call(
         self,
@@ -95,7 +95,7 @@ def serve_app(
 ) -> Iterator[Front]:
     """Listens before it starts: whoever calls at once, or in `before`, is answered once it runs."""
     listener = open_listener("127.0.0.1:0")
-    front = Front(show_address(listener), Server(app, limits=limits or ConnectionLimits()))
+    front = Front(show_address(listener), WebServer(app, limits=limits or ConnectionLimits()))
     before(front)
     thread = threading.Thread(target=front.server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -20,20 +20,23 @@ _TEMPLATE = "nightkey_template"
 
 
 def copy_vault(settings: Settings, clock: Callable[[], datetime]) -> None:
-    """As `initialise` leaves it: one made at another time, or for other operators, is made for itself."""
+    """As `initialise` leaves it: one made at another time, or for other operators, is made for itself.
+
+    A folder that is there already is filled; one with a vault in it is left to `initialise`.
+    """
     is_usual = clock() == USUAL and settings.operators == "operators"
-    if not is_usual or settings.home.exists():
+    if not is_usual or any((settings.home / made.name).exists() for made in _make_sqlite().iterdir()):
         initialise(settings, clock)
         return
     url = make_url(settings.database)
     if url.get_backend_name() == "sqlite":
-        shutil.copytree(_make_sqlite(), settings.home)
+        shutil.copytree(_make_sqlite(), settings.home, dirs_exist_ok=True)
         made = settings.home / "nightkey.db"
         if url.database and Path(url.database) != made:
             shutil.move(made, url.database)
         return
     server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
-    shutil.copytree(_make_postgres(server), settings.home)
+    shutil.copytree(_make_postgres(server), settings.home, dirs_exist_ok=True)
     run_sql(server, f"DROP DATABASE {url.database}")
     run_sql(server, f"CREATE DATABASE {url.database} TEMPLATE {_TEMPLATE}")
 

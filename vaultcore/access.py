@@ -182,6 +182,13 @@ def may(principal: Principal, action: Action, *, owners: Collection[str] = ()) -
     return rule.theirs and Role.OWNER in principal.roles and bool(principal.owners & set(owners))
 
 
+def whose(principal: Principal, action: Action) -> frozenset[str] | None:
+    """The owners, by name, to whose things the principal may do this; None: to all."""
+    if may(principal, action):
+        return None
+    return frozenset(owner for owner in principal.owners if may(principal, action, owners=[owner]))
+
+
 def may_ever(principal: Principal, action: Action) -> bool:
     """Whether there may be anything that the principal may do this to: what a menu shows."""
     return may(principal, action, owners=principal.owners)

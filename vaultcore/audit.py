@@ -213,12 +213,13 @@ def _rows(connection: Connection) -> Iterator[tuple[int, AuditRow | None, bytes 
     """
     for page in walk_keyset(connection, select(audit).where(audit.c.seq > 0), (audit.c.seq,), size=_PAGE):
         for stored in page:
-            row = read_apart(stored, _audit_row)
+            row = read_apart(stored, audit_row)
             chained = None if stored.hash is UNREADABLE else stored.hash
             yield stored.seq, None if isinstance(row, Unread) else row, chained
 
 
-def _audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
+def audit_row(row: Row[*tuple[Any, ...]]) -> AuditRow:
+    """`UnreadableError` where it was edited so that it cannot even be read."""
     made = AuditRow(
         seq=row.seq, at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details
     )

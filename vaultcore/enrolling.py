@@ -13,7 +13,7 @@ from vaultcore.consumers import References
 from vaultcore.ids import new_id
 from vaultcore.model import KnownNames, Policy, WaitingItem
 from vaultcore.names import normalise, skeleton
-from vaultcore.rows import derived_columns
+from vaultcore.rows import derived_columns, owner_columns
 from vaultcore.rules import kind_of
 from vaultcore.stored import unreadable_fields
 from vaultcore.tables import item_owners, items
@@ -56,6 +56,7 @@ class Enrolling:
         ids = [one.item_id or new_id("vlt", now) for one in waiting]
         if not waiting:
             return ids
+        owned_by = owner_columns(connection, owner_ids)
         rows = [
             {
                 "id": item_id,
@@ -64,8 +65,15 @@ class Enrolling:
                 "created_at": one.created_at or now,
                 "updated_at": now,
                 "hold_until": None,
+                **owned_by,
                 **derived_columns(
-                    item_id, one.name, kind_of(one.name), bool(owner_ids), policy, one.expires_at, waits=True
+                    item_id,
+                    one.name,
+                    kind_of(one.name),
+                    owned=bool(owner_ids),
+                    policy=policy,
+                    expires_at=one.expires_at,
+                    waits=True,
                 ),
             }
             for item_id, one in zip(ids, waiting, strict=True)

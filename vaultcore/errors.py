@@ -54,6 +54,15 @@ class RefusedError(NightkeyError):
     exit_status = 3
 
 
+class NoKeyError(RefusedError):
+    """It would seal or open a value, and the keyring here can do neither."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this needs a key-encryption key, and the keyring here has none: do it where the whole keyring is"
+        )
+
+
 class NotAllowedError(RefusedError):
     """Who asks has no permission for it. `action` is what was asked, `roles` are those that have it."""
 
@@ -68,6 +77,12 @@ class ConflictError(RefusedError):
     """Somebody else changed the row first: look again, then decide."""
 
     can_retry = True
+
+
+class ChangedError(ConflictError):
+    """It is not as whoever changes it has seen it: somebody, or a rotation, was faster."""
+
+    can_retry = False
 
 
 class LockedError(ConflictError):

@@ -58,7 +58,7 @@ def keep_macs(engine: Engine, macs: RowMacs) -> None:
             table = statement.table
             if isinstance(table, Table) and is_kept(table):
                 if isinstance(statement, Insert):
-                    return _sign_new(macs, connection, table, statement, many, one)
+                    return _sign_new(macs, connection, table, statement, many=many, one=one)
                 return (
                     _sign_changed(macs, connection, table, statement, many or ([one] if one else [])),
                     many,
@@ -102,6 +102,7 @@ def _sign_new(
     connection: Connection,
     table: Table,
     statement: Insert,
+    *,
     many: Sequence[Mapping[str, Any]],
     one: Mapping[str, Any],
 ) -> tuple[Insert, Sequence[Mapping[str, Any]], Mapping[str, Any]]:
@@ -166,7 +167,7 @@ def _write_macs(
         keys,
         [key for key, _ in found],
         {**(values or {}), MAC: bindparam("made")},
-        [{"made": mac} for _, mac in found],
+        own=[{"made": mac} for _, mac in found],
     )
 
 
@@ -176,6 +177,7 @@ def _write(
     keys: Sequence[Column[Any]],
     rows: Sequence[Sequence[Any]],
     values: Mapping[str, Any],
+    *,
     own: Iterable[Mapping[str, Any]] = (),
 ) -> None:
     """The same values to the rows with these keys, and to each its `own`."""

@@ -93,6 +93,11 @@ def normalise(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def fold(name: str) -> str:
+    """The name, or a part of it, as a search has it: whatever its case and its spelling."""
+    return normalise(normalise(name).casefold())
+
+
 def judge(name: str, *, what: str, least: int, most: int, example: str) -> str:
     """The name as it is kept. `InvalidInputError` shows what is wrong with it, and where.
 

@@ -277,7 +277,7 @@ TEMPLATES: Final[tuple[_Template, ...]] = (
     ("misfit", _LIVES + _SHORT + _LONGER, {"short": True}),
     ("misfit", _LIVES + _LONGER, {}),
     ("same-value", f"it has the same value as {{items}}: {_SHARED}", {}),
-    ("same-principal", f"it changes {{principal}}, as does {{items}}: {_SHARED}", {}),
+    ("same-account", f"it changes {{account}}, as does {{items}}: {_SHARED}", {}),
     (
         "copy-is-old",
         f"its original {{original}} was replaced on {{at}}, and it still has the value from before. {_COPY}",

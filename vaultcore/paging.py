@@ -1,11 +1,19 @@
-"""Keyset pages: a walk over rows whose memory does not grow with them, and which always ends."""
+"""Keyset pages: a walk over rows whose memory does not grow with them, and which always ends; and single pages
+of a list, in either direction.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Connection, DateTime, Row, Select, literal, select, tuple_, type_coerce
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.types import NullType
 
+from vaultcore.cursors import Key, Position
 from vaultcore.errors import NightkeyError
+from vaultcore.tables import UtcDateTime
 
 R = TypeVar("R", bound=Row[*tuple[Any, ...]] | tuple[Any, ...])
 K = TypeVar("K", bound=tuple[Any, ...])
@@ -30,13 +38,76 @@ def select_page(
     last: Sequence[Any] | None,
     *,
     size: int,
+    descending: bool = False,
 ) -> Select[*tuple[Any, ...]]:
     """The page of it that comes after the row with these `keys`; None: the first. No key may be null."""
-    page = query.order_by(*keys).limit(size)
+    page = query.order_by(*(key.desc() if descending else key for key in keys)).limit(size)
     if last is None:
         return page
     after = [literal(part, key.type) for key, part in zip(keys, last, strict=True)]
-    return page.where(keys[0] > after[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*after))
+    mine, its = (keys[0], after[0]) if len(keys) == 1 else (tuple_(*keys), tuple_(*after))
+    return page.where(mine < its if descending else mine > its)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A list's order: by a column, and by their id where that is the same. What has nothing in a `nullable`
+    column comes last in either direction. `apart`: the rows are found by another index than that of the order,
+    and sorted.
+    """
+
+    key: ColumnElement[Any]
+    id: ColumnElement[Any]
+    nullable: bool = False
+    descending: bool = False
+    apart: bool = False
+
+
+def read_positions(
+    connection: Connection,
+    query: Select[*tuple[Any, ...]],
+    order: Order,
+    after: Position | None,
+    *,
+    size: int,
+) -> list[Position]:
+    """The rows of a list that come after that one. A row that came or went in between changes nothing for the
+    others: none of them is left out or comes twice.
+    """
+    key, row_id = _bare(connection, order.key), _bare(connection, order.id)
+    query = query.with_only_columns(key.label("key"), row_id.label("id"), maintain_column_froms=True)
+    if order.apart:
+        some = query.cte("found").prefix_with("MATERIALIZED")  # else a database may walk along the order
+        key, row_id, query = some.c.key, some.c.id, select(some.c.key, some.c.id)
+    found: list[Row[*tuple[Any, ...]]] = []
+    if after is None or after.key is not None:
+        keyed = query.where(key.is_not(None)) if order.nullable else query
+        last = None if after is None else (after.key, after.id)
+        page = select_page(keyed, (key, row_id), last, size=size, descending=order.descending)
+        found += connection.execute(page).all()
+    if order.nullable and len(found) < size:
+        rest = query.where(key.is_(None)).order_by(key.desc() if order.descending else key)
+        last_id = (after.id,) if after is not None and after.key is None else None
+        page = select_page(rest, (row_id,), last_id, size=size - len(found), descending=order.descending)
+        found += connection.execute(page).all()
+    return [Position(key=row.key, id=row.id) for row in found]
+
+
+def without_index(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same, for which SQLite looks for no index: it says so with a plus."""
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def _bare(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column as the database has it: a page goes on after a row that cannot be read, too."""
+    if connection.dialect.name == "sqlite":
+        return type_coerce(column, NullType())
+    return type_coerce(column, DateTime(timezone=True)) if isinstance(column.type, UtcDateTime) else column
+
+
+def is_a_place(key: object) -> bool:
+    """Whether a page can go on after it: PostgreSQL has times that no clock shows."""
+    return isinstance(key, Key)
 
 
 def walk_pages(

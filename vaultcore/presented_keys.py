@@ -23,7 +23,7 @@ _USE_GRAIN = timedelta(minutes=1)
 """How often it is noted at most that a key is still presented."""
 
 
-class Use(StrEnum):
+class KeyUse(StrEnum):
     """What is noted of a key that a caller presents."""
 
     FIRST = "first"
@@ -41,7 +41,7 @@ class _Known(NamedTuple):
     digest: bytes
 
 
-class Judged(NamedTuple):
+class ComparedVersion(NamedTuple):
     """A version that a presented key was held against."""
 
     item_id: str
@@ -72,7 +72,7 @@ class PresentedKeys:
         self._keyring = keyring
         self._clock = clock
 
-    def find_news(self, connection: Connection, item_id: str, number: int) -> Use | None:
+    def find_news(self, connection: Connection, item_id: str, number: int) -> KeyUse | None:
         """What there is to note of a key that a caller has just presented; None: it is known to be in use."""
         row = connection.execute(
             select(versions.c.stage, versions.c.used_at, versions.c.last_used_at).where(
@@ -82,9 +82,9 @@ class PresentedKeys:
         if row is None:
             return None
         if row.used_at is None:
-            return Use.FIRST
+            return KeyUse.FIRST
         told = row.last_used_at is not None and abs(self._clock() - row.last_used_at) < _USE_GRAIN
-        return Use.AGAIN if row.stage == Stage.PREVIOUS.value and not told else None
+        return KeyUse.AGAIN if row.stage == Stage.PREVIOUS.value and not told else None
 
     def note_use(self, connection: Connection, item_id: str, number: int) -> bool:
         """A caller presented this key, and it opened: whether it was the first time."""
@@ -114,7 +114,7 @@ class PresentedKeys:
         key: Secret,
         *,
         stages: tuple[Stage, ...] = (Stage.CURRENT, Stage.PREVIOUS),
-    ) -> Judged:
+    ) -> ComparedVersion:
         """By which version the key was judged, and whether it opens: only then is it that version's.
 
         In constant time, which means: what is presented is never itself compared with anything. Its HMAC
@@ -138,7 +138,7 @@ class PresentedKeys:
             known.stage in {stage.value for stage in stages},
             _works_at(self._clock(), known.expires_at),
         )
-        return Judged(known.item_id, known.number, all(judged))
+        return ComparedVersion(known.item_id, known.number, all(judged))
 
 
 def _works_at(now: datetime, expires_at: object) -> bool:

@@ -1,6 +1,6 @@
 """Rows to data and back: the one place that knows how an item and its policy are stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, Select, select
 from vaultcore import rules
 from vaultcore.errors import UnreadableError
 from vaultcore.model import ConsumerKind, Consumers, Item, Kind, Mode, Policy, Reference, Stage, Version
-from vaultcore.names import skeleton
+from vaultcore.names import fold, skeleton
 from vaultcore.row_macs import check_mac
-from vaultcore.stored import check_row
+from vaultcore.stored import check_row, unreadable_fields
 from vaultcore.tables import item_owners, items, owners, references, versions
 
 
@@ -87,10 +87,10 @@ def derived_columns(
     item_id: str,
     name: str,
     kind: Kind,
-    owned: bool,  # as the other parts of an item, by position
+    *,
+    owned: bool,
     policy: Policy,
     expires_at: datetime | None,
-    *,
     waits: bool = False,
     issued_at: datetime | None = None,
 ) -> dict[str, Any]:
@@ -102,6 +102,9 @@ def derived_columns(
     life = None if issued_at is None or expires_at is None else max(expires_at - issued_at, timedelta(0))
     return {
         "skeleton": skeleton(name),
+        "sought": fold(name),
+        "mode": policy.mode.value,
+        "rotator": policy.rotator,
         "policy": policy_to_json(policy),
         "overlap_seconds": _seconds(rules.overlap_of(policy, life)),
         "life_seconds": None if life is None else _seconds(life),
@@ -123,6 +126,9 @@ def derived_columns(
     }
 
 
+_OWNERS_MAX = 20
+
+
 def select_items() -> Select[*tuple[Any, ...]]:
     """Items with the number of their current version."""
     return (
@@ -133,6 +139,22 @@ def select_items() -> Select[*tuple[Any, ...]]:
             (versions.c.item_id == items.c.id) & (versions.c.stage == Stage.CURRENT.value),
         )
     )
+
+
+def owner_columns(connection: Connection, owner_ids: Collection[str]) -> dict[str, str | None]:
+    """The columns of an item that follow from who answers for it, written wherever that changes."""
+    return {"first_owner": _find_first(connection, owner_ids), "owned_by": join_owners(owner_ids)}
+
+
+def join_owners(owner_ids: Collection[str]) -> str | None:
+    """None: too many to be kept in an index."""
+    return " ".join(sorted(set(owner_ids))) if len(set(owner_ids)) <= _OWNERS_MAX else None
+
+
+def _find_first(connection: Connection, owner_ids: Collection[str]) -> str | None:
+    query = select(owners.c.name).where(owners.c.id.in_(sorted(set(owner_ids))))
+    names = [row.name for row in connection.execute(query) if not unreadable_fields(row)]
+    return min(names, default=None)
 
 
 def owners_of(

@@ -37,7 +37,7 @@ class OpenedSession:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class ConsoleSession:
     """One that is open: who is signed in, and until when."""
 
     id: str
@@ -89,7 +89,7 @@ class Sessions:
         """Signs a principal in of whom somebody else has found out who it is."""
         return self._open(connection, principal, actor=principal.as_asker().actor)
 
-    def find(self, connection: Connection, token: Secret) -> Session | None:
+    def find(self, connection: Connection, token: Secret) -> ConsoleSession | None:
         """Who presents this; None: nobody who is signed in. A principal that is let in no more is nobody.
 
         `TamperedError` if none of us wrote the session, or its principal, so.
@@ -105,13 +105,13 @@ class Sessions:
             return None
         check_mac(connection, sessions, row, f"the session {row.id}")
         if row.principal_id is None:
-            return Session(id=row.id, principal=machine(row.actor), expires_at=row.expires_at)
+            return ConsoleSession(id=row.id, principal=machine(row.actor), expires_at=row.expires_at)
         found = self._principals.find_by_id(connection, row.principal_id)
         if found is None or found.disabled_at is not None:
             return None
-        return Session(id=row.id, principal=found.as_asker(), expires_at=row.expires_at)
+        return ConsoleSession(id=row.id, principal=found.as_asker(), expires_at=row.expires_at)
 
-    def end(self, connection: Connection, session: Session) -> None:
+    def end(self, connection: Connection, session: ConsoleSession) -> None:
         """Signed out, at once."""
         connection.execute(delete(sessions).where(sessions.c.id == session.id))
         self._note(connection, session.principal.actor, "session.end", session.id)

@@ -23,7 +23,7 @@ def copy_database(database: Database, target: Path) -> None:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)  # noqa: S101  # the dialect's driver
             driver.backup(copy, pages=-1)
-        settle(target)
+        drop_log(target)
     except sqlite3.Error as error:
         raise NightkeyError(f"the database cannot be copied: {error}") from None
 
@@ -38,7 +38,7 @@ def find_damage(file: Path) -> str | None:
     return None if found == "ok" else str(found)
 
 
-def settle(file: Path) -> None:
+def drop_log(file: Path) -> None:
     """All of it in the one file: its log is written back and gone."""
     with closing(sqlite3.connect(file, timeout=_ASK_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE").fetchone()
@@ -90,7 +90,7 @@ def sync_folder(folder: Path) -> None:
 def _close_log(file: Path) -> None:
     """Leaving the write-ahead log takes the database alone: it tells whether anybody else has it open."""
     try:
-        settle(file)
+        drop_log(file)
     except sqlite3.OperationalError as error:
         if "locked" not in str(error):
             return

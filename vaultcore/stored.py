@@ -146,7 +146,7 @@ def _read_text(raw: bytes) -> Any:  # noqa: ANN401  # DBAPI
         return UNREADABLE
 
 
-class _Text(Text):
+class _StoredText(Text):
     def result_processor(self, dialect: Any, coltype: object) -> Any:  # noqa: ANN401, ARG002  # the library's
         return _only(str)
 
@@ -182,7 +182,7 @@ class _Json(sqlite.JSON):
         return lambda value: None if value is None else read_json(value)
 
 
-class _Time(sqlite.DATETIME):
+class _StoredTime(sqlite.DATETIME):
     def result_processor(self, dialect: Any, coltype: object) -> Any:  # noqa: ANN401  # the library's
         process: Any = super().result_processor(dialect, coltype)
 
@@ -200,14 +200,14 @@ def _only(kind: type) -> Callable[[Any], Any]:
 
 
 _OF_SQLITE: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
-    Text: _Text,
+    Text: _StoredText,
     String: _String,
     BigInteger: _BigInteger,
     Integer: _Integer,
     LargeBinary: _Bytes,
     Boolean: _Boolean,
     JSON: _Json,
-    DateTime: _Time,
+    DateTime: _StoredTime,
 }
 
 

@@ -37,7 +37,7 @@ from sqlalchemy import (
     text,
 )
 
-from vaultcore.model import ConsumerKind, Kind, PrincipalKind, Stage
+from vaultcore.model import ConsumerKind, Kind, Mode, PrincipalKind, Stage
 from vaultcore.stored import UNREADABLE
 
 _EARLIEST = 2000
@@ -78,6 +78,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.year < _EARLIEST:
             return cast("datetime", UNREADABLE)
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_BY_CHARACTER = Text().with_variant(Text(collation="C"), "postgresql")
+"""A text that is sorted by its characters' numbers, whatever the language of the server."""
 
 
 class DeploymentColumns(TypedColumns):
@@ -147,6 +151,11 @@ class ItemColumns(TypedColumns):
     hold_until: Named[datetime | None] = Column(UtcDateTime)
     created_at: Named[datetime] = Column(UtcDateTime)
     updated_at: Named[datetime] = Column(UtcDateTime)
+    sought: Named[str | None] = Column(_BY_CHARACTER)
+    mode: Named[str | None] = Column(String(10), info={"one_of": Mode})
+    rotator: Named[str | None] = Column(String(60))
+    first_owner: Named[str | None] = Column(_BY_CHARACTER)
+    owned_by: Named[str | None] = Column(Text)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
@@ -174,23 +183,25 @@ items = Table(
 by index what it must look at, and computes nothing over what it need not. `life_seconds` is that of its current
 version, where a rotation made it, and bounds the others. `copy_of` is what its policy says: the item whose
 credential it holds, too. An item that waits for its value has no version: `hygiene` says `no-value`, and
-`expires_at` is what its metadata said."""
+`expires_at` is what its metadata said. `sought` (the name without its case), `mode`, `rotator`, `first_owner`
+(the first by name) and `owned_by` (the ids of them all, null where they are too many for an index) are there
+for lists alone, which find and sort by them: nothing is decided by them."""
 
 
-class ItemPrincipalColumns(TypedColumns):
+class ItemAccountColumns(TypedColumns):
     item_id: Named[str] = Column(String(40), ForeignKey("items.id"))
     name: Named[str] = Column(String(600), index=True)
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
-item_principals = Table(
-    "item_principals",
+item_accounts = Table(
+    "item_accounts",
     metadata,
-    ItemPrincipalColumns,
+    ItemAccountColumns,
     PrimaryKeyConstraint("item_id", "name"),
-    info={"decides": (), "generation": 3},
+    info={"decides": (), "generation": 3, "digested_as": "item_principals"},
 )
-"""What an item's rotator changes on the other side, where that has room for one credential alone."""
+"""The accounts that an item's rotator changes at its target system, where one has room for one credential."""
 
 
 class ItemOwnerColumns(TypedColumns):
@@ -228,6 +239,19 @@ Index(
     sqlite_where=text("hygiene <> ''"),
     postgresql_where=text("hygiene <> ''"),
 )
+
+LISTED = ("sought", "owned_by", "mode", "rotator", "hygiene", "expires_at", "due_at", "hold_until")
+"""What a list of items is filtered by. Each order of it has an index with all of them, so that a page is read
+from that index alone, however few of the items that it walks past are wanted.
+"""
+for _name, _key in (
+    ("name", "sought"),
+    ("expires_at", "expires_at"),
+    ("created_at", "created_at"),
+    ("updated_at", "updated_at"),
+    ("owner", "first_owner"),
+):
+    Index(f"ix_items_by_{_name}", *(items.c[part] for part in dict.fromkeys((_key, "id", *LISTED))))
 
 
 class VersionColumns(TypedColumns):
@@ -426,6 +450,9 @@ class AuditColumns(TypedColumns):
 
 
 audit = Table("audit", metadata, AuditColumns)
+Index("ix_audit_at", audit.c.at, audit.c.seq)
+for _part in ("subject", "actor", "action"):
+    Index(f"ix_audit_{_part}", audit.c[_part], audit.c.at, audit.c.seq)
 
 
 class AuditHeadColumns(TypedColumns):
@@ -436,21 +463,3 @@ class AuditHeadColumns(TypedColumns):
 
 audit_head = Table("audit_head", metadata, AuditHeadColumns, CheckConstraint("id = 1", name="one_row"))
 """One row, on which writers take turns."""
-
-__all__ = [
-    "UtcDateTime",
-    "audit",
-    "audit_head",
-    "deployment",
-    "item_owners",
-    "item_principals",
-    "items",
-    "metadata",
-    "owners",
-    "principals",
-    "references",
-    "routes",
-    "sessions",
-    "tokens",
-    "versions",
-]

@@ -9,25 +9,25 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, false, func, ins
 
 from vaultcore.model import Stage, Twin
 from vaultcore.row_macs import MAC, check_mac
-from vaultcore.tables import item_principals, items, versions
+from vaultcore.tables import item_accounts, items, versions
 
 _WORKS = (Stage.PENDING.value, Stage.CURRENT.value, Stage.PREVIOUS.value)
 _OTHERS_MAX = 20
 
 
-def record_principals(connection: Connection, item_id: str, names: Collection[str]) -> None:
+def record_accounts(connection: Connection, item_id: str, names: Collection[str]) -> None:
     """What the item changes on the other side from now on, in the place of what it did."""
-    connection.execute(delete(item_principals).where(item_principals.c.item_id == item_id))
+    connection.execute(delete(item_accounts).where(item_accounts.c.item_id == item_id))
     rows = [{"item_id": item_id, "name": name} for name in sorted(set(names))]
     if rows:
-        connection.execute(insert(item_principals), rows)
+        connection.execute(insert(item_accounts), rows)
 
 
-def principals_of(connection: Connection, item_id: str) -> frozenset[str]:
+def accounts_of(connection: Connection, item_id: str) -> frozenset[str]:
     """`TamperedError` where none of us wrote one of them."""
-    rows = connection.execute(select(item_principals).where(item_principals.c.item_id == item_id)).all()
+    rows = connection.execute(select(item_accounts).where(item_accounts.c.item_id == item_id)).all()
     for row in rows:
-        check_mac(connection, item_principals, row, f"what {item_id} changes")
+        check_mac(connection, item_accounts, row, f"what {item_id} changes")
     return frozenset(row.name for row in rows)
 
 
@@ -36,7 +36,7 @@ def find_twins(
     *,
     item_id: str | None,
     copy_of: str | None,
-    principals: Collection[str] = (),
+    accounts: Collection[str] = (),
     likeness: bytes | None = None,
 ) -> list[Twin]:
     """Other items that change one of these on the other side, or have a version, not yet retired, with this
@@ -45,22 +45,22 @@ def find_twins(
     """
     found: list[Twin] = []
     other = and_(items.c.id != (item_id or ""), _is_no_copy(item_id, copy_of))
-    if principals:
+    if accounts:
         rows = connection.execute(
             select(
                 items.c.id,
                 items.c.name,
-                item_principals.c.item_id.label("its_item_id"),
-                item_principals.c.name.label("its_name"),
-                item_principals.c[MAC].label("its_mac"),
+                item_accounts.c.item_id.label("its_item_id"),
+                item_accounts.c.name.label("its_name"),
+                item_accounts.c[MAC].label("its_mac"),
             )
-            .join(item_principals, item_principals.c.item_id == items.c.id)
-            .where(item_principals.c.name.in_(sorted(principals)), other)
+            .join(item_accounts, item_accounts.c.item_id == items.c.id)
+            .where(item_accounts.c.name.in_(sorted(accounts)), other)
             .order_by(items.c.name)
             .limit(_OTHERS_MAX)
         )
         for row in rows:
-            check_mac(connection, item_principals, row, f"what {row.name} changes", prefix="its_")
+            check_mac(connection, item_accounts, row, f"what {row.name} changes", prefix="its_")
             found.append(Twin(item_id=row.id, item=row.name, name=row.its_name))
     if likeness is not None:
         rows = connection.execute(

@@ -24,11 +24,11 @@ from vaultcore.namesakes import refuse_namesake
 from vaultcore.paging import select_page, walk_keyset
 from vaultcore.references import find_uses, texts_in
 from vaultcore.row_macs import check_mac, find_edited
-from vaultcore.rows import derived_columns, item_from_row, owners_of, select_items
+from vaultcore.rows import derived_columns, item_from_row, owner_columns, owners_of, select_items
 from vaultcore.secret import Secret
 from vaultcore.stored import Unread, read_apart
 from vaultcore.tables import item_owners, items, versions
-from vaultcore.twins import copies_of, record_principals
+from vaultcore.twins import copies_of, record_accounts
 from vaultcore.versions import Versions
 
 ROTATOR_NODE = "rotator"
@@ -67,10 +67,10 @@ class Vault:
         owner_ids: Collection[str] = (),
         expires_at: datetime | None = None,
         policy: Policy,
-        principals: Collection[str] = (),
+        accounts: Collection[str] = (),
         actor: str,
     ) -> Created:
-        """A new item with its first version, current at once. Enrolling an item never rotates it. `principals`
+        """A new item with its first version, current at once. Enrolling an item never rotates it. `accounts`
         are what its rotator changes on the other side, where that can be told.
 
         Without `expires_at` the policy's lifetime gives one. `api-key:` items take no value: the
@@ -92,14 +92,16 @@ class Vault:
                 kind=kind.value,
                 created_at=now,
                 updated_at=now,
-                **derived_columns(item_id, name, kind, bool(owner_ids), policy, expires_at),
+                **derived_columns(
+                    item_id, name, kind, owned=bool(owner_ids), policy=policy, expires_at=expires_at
+                ),
             )
         )
         self._set_owners(connection, item_id, owner_ids)
-        self._insert_first(connection, item_id, kind, first, expires_at, now)
+        self._insert_first(connection, item_id, kind, first, expires_at=expires_at, now=now)
         self._references.link(connection, item_id=item_id, name=name, idle_at=now + policy.idle_after)
         self._record_rotator_uses(connection, item_id, name, policy)
-        record_principals(connection, item_id, principals)
+        record_accounts(connection, item_id, accounts)
         self._note(connection, actor, "item.create", item_id, name=name, version=1)
         return Created(item=self.get(connection, item_id), key=first if kind is Kind.API_KEY else None)
 
@@ -159,7 +161,7 @@ class Vault:
         expires_at: datetime | Unchanged | None = UNCHANGED,
         owner_ids: Collection[str] | Unchanged = UNCHANGED,
         policy: Policy | None = None,
-        principals: Collection[str] | Unchanged = UNCHANGED,
+        accounts: Collection[str] | Unchanged = UNCHANGED,
         beside_pending: bool = False,
         actor: str,
     ) -> Item:
@@ -189,8 +191,8 @@ class Vault:
         held = value is None and policy is None
         self._write(connection, item, new, expiry, now, owned=owned, renewed=value is not None, held=held)
         self._record_uses(connection, item, new, now)
-        if not isinstance(principals, Unchanged):
-            record_principals(connection, item.id, principals)
+        if not isinstance(accounts, Unchanged):
+            record_accounts(connection, item.id, accounts)
         changed = self.get(connection, item.id)
         self._note(
             connection,
@@ -246,9 +248,9 @@ class Vault:
             item.id,
             new.name,
             item.kind,
-            owned,
-            new.policy,
-            expiry,
+            owned=owned,
+            policy=new.policy,
+            expires_at=expiry,
             waits=item.version is None and not renewed,
             issued_at=issued_at,
         )
@@ -283,13 +285,20 @@ class Vault:
         expiry = self.expiry_of_next(item, item.policy)
         rules.check_expiry(item.expires_at if expiry is None else expiry, name=item.name, now=now)
         key = apikeys.generate()
-        self._insert_first(connection, item.id, item.kind, key, expiry, now)
+        self._insert_first(connection, item.id, item.kind, key, expires_at=expiry, now=now)
         connection.execute(
             update(items)
             .where(items.c.id == item.id)
             .values(
                 updated_at=now,
-                **derived_columns(item.id, item.name, item.kind, bool(item.owners), item.policy, expiry),
+                **derived_columns(
+                    item.id,
+                    item.name,
+                    item.kind,
+                    owned=bool(item.owners),
+                    policy=item.policy,
+                    expires_at=expiry,
+                ),
             )
         )
         self._note(connection, actor, "item.update", item.id, name=item.name, version=1, new_value=True)
@@ -317,7 +326,7 @@ class Vault:
             )
         self._references.forget(connection, item.id)
         self._references.unlink(connection, item.id)
-        record_principals(connection, item.id, ())
+        record_accounts(connection, item.id, ())
         connection.execute(delete(versions).where(versions.c.item_id == item.id))
         self._set_owners(connection, item.id, ())
         connection.execute(delete(items).where(items.c.id == item.id))
@@ -333,6 +342,8 @@ class Vault:
         rows = [{"item_id": item_id, "owner_id": owner_id} for owner_id in sorted(set(owner_ids))]
         if rows:
             connection.execute(insert(item_owners), rows)
+        owned = owner_columns(connection, owner_ids)
+        connection.execute(update(items).where(items.c.id == item_id).values(owned))
 
     def _first_value(self, kind: Kind, value: Secret | None, *, name: str) -> Secret:
         """The value that was given, checked; or the key that an `api-key:` item generates."""
@@ -366,7 +377,7 @@ class Vault:
             raise RefusedError(f"{item.name} is being rotated: wait for that, then update it")
         highest = max((v.number for v in self._versions.of_item(connection, item.id)), default=0)
         if highest == 0:
-            self._insert_first(connection, item.id, item.kind, value, expiry, now)
+            self._insert_first(connection, item.id, item.kind, value, expires_at=expiry, now=now)
             return
         stage = Stage.PENDING if pending is None else Stage.PREVIOUS  # of pending ones there is one at most
         self._versions.insert(connection, item.id, number=highest + 1, stage=stage, now=now)
@@ -381,6 +392,7 @@ class Vault:
         item_id: str,
         kind: Kind,
         value: Secret,
+        *,
         expires_at: datetime | None,
         now: datetime,
     ) -> None:

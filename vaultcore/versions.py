@@ -365,9 +365,9 @@ class Versions:
                     item.id,
                     item.name,
                     item.kind,
-                    bool(item.owners),
-                    item.policy,
-                    version.expires_at,
+                    owned=bool(item.owners),
+                    policy=item.policy,
+                    expires_at=version.expires_at,
                     issued_at=version.issued_at,
                 ),
             )

@@ -34,11 +34,12 @@ from worker.services.core import Core, WaysOut
 from worker.services.identities import Identities
 from worker.services.identity_provider import IdentityProvider
 from worker.services.items import Items
+from worker.services.lists import Lists
 from worker.services.night.overview import Overview, build_overview
 from worker.services.night.room import NightRoom, build_night
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.room import Notices, build_notices
-from worker.services.principals import PrincipalAccounts
+from worker.services.principals import PrincipalAccess
 from worker.services.rotation.pickups import Pickups
 from worker.services.rotation.room import RotationRoom, build_pickups, build_rotation
 from worker.services.rotation.supersession import Supersession
@@ -64,11 +65,13 @@ class Services:
         self.clock = clock
         self._lock: int | None = None
 
-    def check(self) -> None:
+    def check(self, *, needs_key: bool = True) -> None:
         """Refuses a database, a schema or a keyring that it could never run with, and a database that is older
-        than its anchors, before anything is done.
+        than its anchors, before anything is done. `needs_key`: so is a keyring that opens nothing.
         """
         _ = self.deployment_id
+        if needs_key:
+            _ = self.keyring.active
         self.upkeep.anchors.refuse_older()
 
     def close(self) -> None:
@@ -254,8 +257,8 @@ class Services:
         )
 
     @cached_property
-    def principals(self) -> PrincipalAccounts:
-        return PrincipalAccounts(
+    def principals(self) -> PrincipalAccess:
+        return PrincipalAccess(
             database=self.database,
             vault=self.vault,
             versions=self.versions,
@@ -322,6 +325,10 @@ class Services:
     @cached_property
     def _sessions(self) -> Sessions:
         return Sessions(principals=self._principals, audit=self.audit, clock=self.clock)
+
+    @cached_property
+    def lists(self) -> Lists:
+        return Lists(database=self.database, owners=self.owners, clock=self.clock)
 
     @cached_property
     def _pickups(self) -> Pickups:

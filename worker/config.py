@@ -38,6 +38,9 @@ ROUTE_SCHEMES = (
     "ses tgram twilio webex workflows wxteams xml xmls zulip"
 )
 
+PROBES = ("healthz", "readyz", "metrics")
+"""What other programs ask a server, and may be answered without a token."""
+
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 _ISSUER_MAX = 200
@@ -84,6 +87,7 @@ class Settings(BaseSettings):
     outbound_ca: Path | None = None
     heartbeat_url: SecretStr | None = None
     templates: Path | None = None
+    listen: str = "127.0.0.1:8321"
     console_url: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
@@ -92,6 +96,7 @@ class Settings(BaseSettings):
     oidc_roles: Texts = ()
     jwt_audience: str = ""
     jwt_algorithms: Texts = ("RS256", "ES256", "EdDSA")
+    open_probes: Texts = ("healthz",)
     delivery_retry_seconds: float = Field(default=60, gt=0, le=3600)
     delivery_tries: int = Field(default=8, ge=1, le=20)
     delivery_timeout_seconds: float = Field(default=30, gt=0, le=240)
@@ -143,6 +148,13 @@ class Settings(BaseSettings):
         if url and not re.fullmatch(r"https?://(?:[^@/\s]+@)?[^@/:\s]+:[0-9]{1,5}/?", url):
             raise ValueError("write it as http://host:port, or http://user:password@host:port")
         return url
+
+    @field_validator("open_probes")
+    @classmethod
+    def _check_probes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(names) <= set(PROBES):
+            raise ValueError(f"name some of {', '.join(PROBES)}")
+        return names
 
     @field_validator("console_url")
     @classmethod

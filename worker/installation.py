@@ -23,6 +23,7 @@ from worker.locks import take_vault
 from worker.rows.owners import is_owner
 from worker.services.upkeep.anchors import ANCHORS_FILE
 from worker.services.upkeep.restore import Restores
+from worker.wording.parts import say_count
 
 _SETTINGS_TEMPLATE = """\
 # Nightkey's settings. Each can also be given as NIGHTKEY_<NAME>, which wins over this file.
@@ -123,7 +124,7 @@ def _sign_rows(database: Database, keyring: Keyring, now: datetime) -> list[str]
         signed = sign_once(connection, RowMacs(keyring.derive(LABEL)), audit, at=now, actor="init")
     rows = sum(signed.counts.values()) - 1  # all but the vault's own
     passed = f"; none where one was changed behind the vault's back: {signed.passed}" if signed.passed else ""
-    made = f"keyed digests of {rows} rows that decide (nightkey audit verify --rows){passed}"
+    made = f"keyed digests of {say_count(rows, 'row')} that decide (nightkey audit verify --rows){passed}"
     return [made] if rows > 0 or signed.passed else []
 
 

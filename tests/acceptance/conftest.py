@@ -37,7 +37,8 @@ class Nightkey:
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         ours = {"HOME": str(self.home.parent), "NIGHTKEY_HOME": str(self.home)}
-        return {**kept, **ours, **LOOPBACK, **self.settings}
+        nowhere = {"NIGHTKEY_LISTEN": ""}  # several run beside each other
+        return {**kept, **ours, **LOOPBACK, **nowhere, **self.settings}
 
     def __call__(
         self, *words: str, value: str | None = None, status: int = 0

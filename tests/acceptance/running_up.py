@@ -3,16 +3,16 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from tests.acceptance.conftest import Nightkey, write_workflow
+from tests.forking import start_command
 
 SECONDS = 240
 """What takes a few seconds when nobody else needs the machine."""
@@ -21,7 +21,7 @@ SECONDS = 240
 class Up:
     """`log` is what it and its children printed."""
 
-    def __init__(self, nightkey: Nightkey, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, nightkey: Nightkey, process: ForkServerProcess, log: Path) -> None:
         self.nightkey = nightkey
         self.process = process
         self.log = log
@@ -29,7 +29,7 @@ class Up:
     def wait_until(self, holds: Callable[[], bool], *, seconds: float = SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
-            assert self.process.poll() is None, f"up ended by itself:\n{self.said()}"
+            assert self.process.is_alive(), f"up ended by itself:\n{self.said()}"
             assert time.monotonic() < deadline, f"it did not come about in time:\n{self.said()}"
             time.sleep(0.1)
 
@@ -45,26 +45,29 @@ class Up:
     def wait_until_ready(self, workers: int = 2) -> None:
         self.wait_until(lambda: self.said().count(" ready.") >= workers and "beat: Starting" in self.said())
 
-    def stop(self, seconds: float = SECONDS) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+    def stop(self, seconds: float = SECONDS) -> int | None:
+        """Its exit status; None: it did not end in time."""
+        self.process.terminate()
+        self.process.join(seconds)
+        return self.process.exitcode
 
 
 @contextmanager
 def run_up(nightkey: Nightkey, *words: str) -> Iterator[Up]:
     log = nightkey.home.parent / "up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker.cli.main", "up", *words],
-            env=nightkey.environment,
-            stdout=output,
-            stderr=output,
+    with log.open("wb") as output, Path(os.devnull).open() as nothing:
+        process = start_command(
+            ["up", *words],
+            [nothing.fileno(), output.fileno(), output.fileno()],
+            environment=nightkey.environment,
+            folder=str(nightkey.home.parent),
+            begins_anew=nightkey.begins_anew,
         )
     try:
         yield Up(nightkey, process, log)
     finally:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def _command(pid: str) -> str:

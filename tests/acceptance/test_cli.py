@@ -263,7 +263,7 @@ def test_a_night_ends_with_what_it_did_and_a_second_does_nothing(
     first = nightkey.json("night")
     assert first["outcome"] == "good"
     assert [(r["item"], r["state"]) for r in first["rotations"]] == [("prod-crm-password", "done")]
-    assert len(targets.sink.wait_for(1, 10)) == 1
+    assert len(targets.sink.wait_for(1, 120)) == 1
     second = nightkey.json("night")
     assert second["rotations"] == []
     assert len(nightkey.json("notice", "list")) == 1

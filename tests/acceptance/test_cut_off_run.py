@@ -83,7 +83,7 @@ def test_nights_alone_end_a_run_that_was_killed_and_retire_what_it_held(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            sink.wait_for(1, timeout=90)
+            sink.wait_for(1, timeout=240)
             process.send_signal(signal.SIGKILL)
         assert night(services).state is State.WATCHING
         clock.ahead += timedelta(minutes=30)

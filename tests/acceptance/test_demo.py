@@ -1,10 +1,12 @@
 """The demo is the product's first promise: it runs, for real, in time, and leaves a vault to look at."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.conftest import Nightkey
@@ -12,9 +14,26 @@ from tests.acceptance.conftest import Nightkey
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nightkey, str]:
-    """The command on what it left, and what it showed."""
+    """The command on what it left, and what it showed; its console was opened, and its end asked for."""
     nightkey = Nightkey(tmp_path_factory.mktemp("demo") / "demo")
-    return nightkey, nightkey("demo", "--home", str(nightkey.home)).stdout
+    command = [sys.executable, "-m", "worker.cli.main", "demo", "--home", str(nightkey.home), "--stay"]
+    shown = list[str]()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=nightkey.environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            shown.append(line)
+            link = re.search(r"http://127\.0\.0\.1:\d+/console/link/\S+", line)
+            if link is not None:
+                break
+        else:
+            raise AssertionError("".join(shown))
+        opened = httpx.get(link[0], follow_redirects=True, timeout=60)
+        assert (opened.status_code, opened.url.path) == (200, "/console/")
+        assert "prod-billing-api-token" in opened.text
+        process.send_signal(signal.SIGTERM)
+        shown += process.stdout.readlines()
+    assert process.returncode == 0
+    return nightkey, "".join(shown)
 
 
 def test_the_demo_shows_a_night_and_ends_well(demo: tuple[Nightkey, str]) -> None:

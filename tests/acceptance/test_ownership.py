@@ -1,6 +1,7 @@
 """Who may change what Nightkey goes by: looked at by each command when it starts."""
 
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -53,11 +54,11 @@ def tmp_path(reachable: Path) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, new_vault: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In which everything is there."""
     made = House(tmp_path)
     monkeypatch.setenv("NIGHTKEY_HOME", str(made.home))
-    assert made("init") == 0
+    shutil.copytree(new_vault, made.home)
     for folder in FOLDERS:
         (made.home / folder).mkdir(mode=0o700, exist_ok=True)
     for file in FILES:

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -92,7 +93,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, new_vault: Path) -> Iterator[Desk]:
+    shutil.copytree(new_vault, tmp_path / "home")
     services = make_services(tmp_path / "home", "", utc_now)
     with services.database.write() as connection:
         owner = services.owners.create(connection, "support", actor="test")

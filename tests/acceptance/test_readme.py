@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import offer_command
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 WALK = ROOT / "deploy" / "walk.md"
@@ -35,20 +37,25 @@ def find_port() -> int:
 
 @pytest.fixture
 def walk(tmp_path: Path) -> Iterator["Walk"]:
-    walk = Walk(tmp_path, find_port())
-    yield walk
-    walk.stop()
+    with offer_command() as commands:
+        walk = Walk(tmp_path, find_port(), commands)
+        yield walk
+        walk.stop()
 
 
 class Walk:
-    """One shell after the other, each with what the ones before exported."""
+    """One shell after the other, each with what the ones before exported.
 
-    def __init__(self, folder: Path, port: int) -> None:
+    `commands` has a `nightkey` that begins at once, for all but the first block, which takes the installed one.
+    """
+
+    def __init__(self, folder: Path, port: int, commands: Path) -> None:
         self._folder = folder
         self._port = str(port)
         self._sink: subprocess.Popen[str] | None = None
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        self._commands = commands
         self._environment = {**kept, "PATH": path, "HOME": str(folder)}
 
     def take(self, block: str, *, status: int = 0) -> str:
@@ -61,6 +68,9 @@ class Walk:
         )  # fmt: skip
         assert done.returncode == status, f"{block}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def begin_at_once(self) -> None:
+        self._environment["PATH"] = f"{self._commands}:{self._environment['PATH']}"
 
     def start_sink(self, block: str) -> None:
         python = shutil.which("python3", path=self._environment["PATH"])
@@ -83,11 +93,11 @@ class Walk:
         return printed
 
 
-@pytest.mark.timeout(1200)  # thirty commands that each begin anew
 def test_the_walk_works_as_it_stands(walk: Walk) -> None:
     blocks = read_blocks(README, "## Five minutes to the first rotation", "## Where to go on")
     setup, sink, workflow, item, night, proof = blocks
     assert "ready:" in walk.take(setup)
+    walk.begin_at_once()
     walk.start_sink(sink)
     assert "created" in walk.take(workflow)
     shown = walk.take(item)

@@ -65,7 +65,7 @@ def test_a_rotation_that_waits_for_approval_is_asked_for_approved_and_done(
     vault("night")
     rotation = only_rotation(vault)
     assert targets.token_service.is_live(old)
-    bodies = [str(post.body) for post in targets.sink.wait_for(1, 10)]
+    bodies = [str(post.body) for post in targets.sink.wait_for(1, 120)]
     assert any(f"nightkey rotation approve {rotation}" in body for body in bodies)
     assert choices(vault, rotation)[0] == f"nightkey rotation approve {rotation}"
     approved = vault.json("rotation", "approve", rotation)

@@ -76,7 +76,7 @@ def test_it_answers_callers_and_never_prints_their_keys(nightkey: Nightkey, tmp_
         (reference,) = nightkey.json("workflow", "show", "orders")["references"]
         assert reference["proven_version"] == 1
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert process.wait(240) == 0
     printed = log.read_text()
     assert printed.count("workflow.called") == 2
     assert printed.endswith("SIGTERM: finishing what is running\nnightkey has stopped serving\n")
@@ -103,7 +103,7 @@ def test_a_signal_lets_what_is_running_end(nightkey: Nightkey, tmp_path: Path, s
             called.recv(65536)
             called.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         caller.join(120)
-        assert process.wait(120) == 0
+        assert process.wait(240) == 0
     assert [status for status, _ in answers] == [200]
     assert log.read_text().endswith("nightkey has stopped serving\n")
 
@@ -121,7 +121,7 @@ def test_a_second_signal_ends_it_at_once(nightkey: Nightkey, tmp_path: Path) -> 
             process.send_signal(signal.SIGTERM)
             wait_until_refused(address)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(120) == 1
+            assert process.wait(240) == 1
         connection.close()
     assert "cut off" in log.read_text()
 
@@ -140,7 +140,7 @@ def test_it_warns_where_keys_would_come_in_clear(nightkey: Nightkey, tmp_path: P
         log = tmp_path / "serve.log"
         with serving(nightkey, log, listen) as (process, _):
             process.send_signal(signal.SIGINT)
-            assert process.wait(120) == 0
+            assert process.wait(240) == 0
         assert ("keys arrive unencrypted here" in log.read_text()) is warned
 
 

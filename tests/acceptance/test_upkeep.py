@@ -23,6 +23,13 @@ def ringing(nightkey: Nightkey) -> Nightkey:
     return nightkey
 
 
+@pytest.fixture
+def alone(ringing: Nightkey) -> Nightkey:
+    """With one worker, where a second would see nothing else."""
+    ringing.settings["NIGHTKEY_CONCURRENCY"] = "1"
+    return ringing
+
+
 def test_up_goes_on_whatever_is_killed_or_taken_away_and_leaves_nobody_behind(
     tmp_path: Path, ringing: Nightkey
 ) -> None:
@@ -60,7 +67,7 @@ def test_up_goes_on_whatever_is_killed_or_taken_away_and_leaves_nobody_behind(
         others = up.children("worker") + up.children("beat")
         assert len(others) == 3
         up.process.kill()
-        up.process.wait()
+        up.process.join()
         deadline_reached = _wait_for_end(others)
     assert deadline_reached == []
     assert "Traceback" not in up.said()
@@ -89,50 +96,49 @@ def _becomes_readable(descriptor: int) -> bool:
 
 
 def test_the_workers_of_a_supervisor_of_ones_own_go_with_what_began_them(
-    tmp_path: Path, ringing: Nightkey
+    tmp_path: Path, alone: Nightkey
 ) -> None:
-    ringing.settings["NIGHTKEY_CONCURRENCY"] = "1"
-    with run_up(ringing, "--only", "worker") as up:
+    with run_up(alone, "--only", "worker") as up:
         up.wait_until(lambda: " ready." in up.said())
         workers = up.children("worker")
         assert len(workers) == 1
         assert up.children("beat") == []
         up.process.kill()
-        up.process.wait()
+        up.process.join()
         assert _wait_for_end(workers) == []
 
 
-def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, ringing: Nightkey) -> None:
+def test_a_fresh_vault_begins_no_night_when_it_is_started(tmp_path: Path, alone: Nightkey) -> None:
     due = "--value-file - --mode auto --rotator random --lifetime 30d --expires-at 5d --consumers none"
-    ringing("item", "create", "prod-crm-password", "--owner", "operators", *due.split(), value="a-value")
-    count = apply_clockwork(ringing, tmp_path)
-    with run_up(ringing) as up:
+    alone("item", "create", "prod-crm-password", "--owner", "operators", *due.split(), value="a-value")
+    count = apply_clockwork(alone, tmp_path)
+    with run_up(alone) as up:
         up.wait_until(lambda: count() > 3)  # it has rung and was heard, also for the night
         assert up.stop() == 0
-    assert ask(ringing, "SELECT count(*) FROM sweeps") == [(0,)]
-    assert ask(ringing, "SELECT count(*) FROM rotations") == [(0,)]
+    assert ask(alone, "SELECT count(*) FROM sweeps") == [(0,)]
+    assert ask(alone, "SELECT count(*) FROM rotations") == [(0,)]
 
 
 def test_a_night_missed_while_nobody_was_there_is_made_up_after_hours_and_not_after_days(
-    tmp_path: Path, ringing: Nightkey
+    tmp_path: Path, alone: Nightkey
 ) -> None:
-    count = apply_clockwork(ringing, tmp_path)
-    look_back(ringing, seen=timedelta(days=3))
-    with run_up(ringing) as up:
+    count = apply_clockwork(alone, tmp_path)
+    look_back(alone, seen=timedelta(days=3))
+    with run_up(alone) as up:
         before = count()
         up.wait_until(lambda: count() > before + 2)
         up.stop()
-    assert ask(ringing, "SELECT count(*) FROM sweeps") == [(0,)]
-    ringing.settings["NIGHTKEY_CATCH_UP_HOURS"] = "100"
-    with run_up(ringing) as up:
-        up.wait_until(lambda: ask(ringing, "SELECT count(*) FROM sweeps WHERE done_at IS NOT NULL") == [(1,)])
+    assert ask(alone, "SELECT count(*) FROM sweeps") == [(0,)]
+    alone.settings["NIGHTKEY_CATCH_UP_HOURS"] = "100"
+    with run_up(alone) as up:
+        up.wait_until(lambda: ask(alone, "SELECT count(*) FROM sweeps WHERE done_at IS NOT NULL") == [(1,)])
         up.stop()
 
 
-def test_a_worker_that_hangs_does_not_hold_up_the_end(tmp_path: Path, ringing: Nightkey) -> None:
+def test_a_worker_that_hangs_does_not_hold_up_the_end(tmp_path: Path, alone: Nightkey) -> None:
     """Stopped dead, with nothing to do: it is killed after some seconds, not after a minute."""
-    with run_up(ringing) as up:
-        up.wait_until_ready()
+    with run_up(alone) as up:
+        up.wait_until_ready(workers=1)
         os.kill(up.children("worker")[0], signal.SIGSTOP)
         assert up.stop(seconds=Patience().stop_busy) == 0
         assert "did not end in time, and was killed" in up.said()
@@ -153,7 +159,7 @@ class _Slow(BaseHTTPRequestHandler):
         pass
 
 
-def test_what_runs_is_finished_before_the_end(tmp_path: Path, ringing: Nightkey) -> None:
+def test_what_runs_is_finished_before_the_end(tmp_path: Path, alone: Nightkey) -> None:
     asked = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Slow", (_Slow,), {"asked": asked}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -167,11 +173,11 @@ def test_what_runs_is_finished_before_the_end(tmp_path: Path, ringing: Nightkey)
         },
     ]
     file = write_workflow(tmp_path, "slow", nodes, schedule_type="interval", schedule_value="1 hour")
-    ringing("workflow", "apply", str(file))
-    ask(ringing, "UPDATE workflows SET next_run_at = created_at")
-    with run_up(ringing) as up:
+    alone("workflow", "apply", str(file))
+    ask(alone, "UPDATE workflows SET next_run_at = created_at")
+    with run_up(alone) as up:
         up.wait_until(asked.is_set)
         assert up.stop() == 0
-    assert ask(ringing, "SELECT status FROM runs") == [("completed",)]
+    assert ask(alone, "SELECT status FROM runs") == [("completed",)]
     server.shutdown()
     server.server_close()

@@ -15,7 +15,6 @@ from worker.config import load_settings
 
 ITEM = "prod-orders-token"
 BEARER = {"Authorization": f"Bearer {{{{ vault.{ITEM} }}}}"}
-SECONDS = 90
 
 
 def write(folder: Path, url: str, *, seconds: int) -> str:
@@ -50,7 +49,11 @@ def add_item(nightkey: Nightkey, value: str) -> None:
 def test_a_run_waits_goes_on_and_begins_another_and_no_value_of_it_is_seen(
     nightkey: Nightkey, tmp_path: Path
 ) -> None:
-    nightkey.settings |= {"NIGHTKEY_RING_SECONDS": "1", "NIGHTKEY_LOG_LEVEL": "DEBUG"}
+    nightkey.settings |= {
+        "NIGHTKEY_RING_SECONDS": "1",
+        "NIGHTKEY_LOG_LEVEL": "DEBUG",
+        "NIGHTKEY_CONCURRENCY": "1",
+    }
     canaries = {"the item": make_ascii_canary()}
     add_item(nightkey, canaries["the item"])
     folder = tmp_path / "workflows"
@@ -65,10 +68,8 @@ def test_a_run_waits_goes_on_and_begins_another_and_no_value_of_it_is_seen(
         waiting = {file.name: file.read_bytes() for file in nightkey.home.rglob("*") if file.is_file()}
         assert ask(nightkey, "SELECT count(*) FROM run_states") == [(1,)]
         with run_up(nightkey) as up:
-            up.wait_until(lambda: len(sink.requests) == 3, seconds=SECONDS)
-            up.wait_until(
-                lambda: not ask(nightkey, "SELECT id FROM runs WHERE completed_at IS NULL"), seconds=SECONDS
-            )
+            up.wait_until(lambda: len(sink.requests) == 3)
+            up.wait_until(lambda: not ask(nightkey, "SELECT id FROM runs WHERE completed_at IS NULL"))
             assert up.stop() == 0
             waiting["the log of up"] = up.log.read_bytes()
         answer = {"answer": f"{canaries['the item']}!"}
@@ -104,12 +105,10 @@ def test_a_worker_that_is_killed_after_the_delay_leaves_a_run_that_ends_as_lost(
         run_id = nightkey.json("workflow", "run", "first")["run_id"]
         sink.hang()
         with run_up(nightkey) as up:
-            up.wait_until(lambda: len(sink.requests) == 2, seconds=SECONDS)  # it went on, and hangs
+            up.wait_until(lambda: len(sink.requests) == 2)  # it went on, and hangs
             (worker,) = up.children("worker")
             kill(worker)
-            up.wait_until(
-                lambda: f"the worker (process {worker}) was ended by SIGKILL" in up.said(), seconds=SECONDS
-            )
+            up.wait_until(lambda: f"the worker (process {worker}) was ended by SIGKILL" in up.said())
             up.wait_until_ready(workers=2)  # the next one rings for all that waits
             assert up.stop() == 0
         assert ask(nightkey, "SELECT status FROM runs") == [("running",)]

@@ -13,7 +13,7 @@ from tests.numbered import NumberedTokens
 from vaultcore.secret import Secret
 from worker.rotators.http import HttpRotator
 from worker.rotators.recipe import RecipeRotator
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 ADMIN = "the-admin-token-of-the-tests"
 
@@ -80,10 +80,10 @@ class TestHttp(RotatorContract):
     more: Mapping[str, Any] = {}
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with Crowded(ADMIN) as service, Link(int(service.url.rpartition(":")[2])) as link:
             old_id, old = service.issue("crm")
-            yield Stage(
+            yield StagedRotator(
                 rotator=HttpRotator(),
                 settings=describe_token_service(f"http://127.0.0.1:{link.port}") | dict(self.more),
                 old=Secret(old),
@@ -112,9 +112,9 @@ class TestHttpThatWritesIdsInTwoWays(RotatorContract):
     """Text where the token is issued and used, a number where tokens are listed."""
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with NumberedTokens(issued=str, used=str) as service, Link(int(service.url.rpartition(":")[2])) as link:
-            yield Stage(
+            yield StagedRotator(
                 rotator=HttpRotator(),
                 settings=service.describe(link.port),
                 old=Secret(service.issue()),
@@ -128,12 +128,12 @@ class TestRecipe(RotatorContract):
     """One place for the password: the old one stops working when the new one is set."""
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
             url = f"http://127.0.0.1:{link.port}"
             admin = {"Authorization": "Bearer {{ vault.prod-admin-token }}"}
             put = {"componentId": "webhook", "method": "PUT", "url": f"{url}/password", "headers": admin}
-            yield Stage(
+            yield StagedRotator(
                 rotator=RecipeRotator(),
                 settings={
                     "install": [put | {"body": {"password": "{{ rotation.new }}"}}],
@@ -152,13 +152,13 @@ class TestRecipeThatOverlaps(RotatorContract):
     """A place for each password: both work until one is taken away."""
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
             url = f"http://127.0.0.1:{link.port}"
             admin = {"Authorization": "Bearer {{ vault.prod-admin-token }}"}
             add = {"componentId": "webhook", "method": "POST", "url": f"{url}/passwords", "headers": admin}
             drop = add | {"url": f"{url}/passwords/drop"}
-            yield Stage(
+            yield StagedRotator(
                 rotator=RecipeRotator(),
                 settings={
                     "generate": {"length": 24, "alphabet": "hex"},

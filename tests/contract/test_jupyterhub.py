@@ -15,7 +15,7 @@ import pytest
 
 from vaultcore.secret import Secret
 from worker.rotators.http import HttpRotator
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 ADMIN = "the-admin-token-of-the-tests-0123456789"
@@ -105,11 +105,11 @@ class TestJupyterHub(RotatorContract):
         self.hub = hub
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         user = f"robot-{secrets.token_hex(4)}"
         old = Secret(self.hub.add_user(user))
         with Link(self.hub.port) as link:
-            yield Stage(
+            yield StagedRotator(
                 rotator=HttpRotator(),
                 settings=describe_hub(link.port, user),
                 old=old,

@@ -16,21 +16,21 @@ from worker.rotators.random import RandomRotator
 from worker.rotators.signing_key import SigningKeyRotator
 from worker.rotators.workflow_api_key import WorkflowApiKeyRotator
 from worker.signing.keys import ALGORITHMS, generate, read_key
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 
 class TestRandom(RotatorContract):
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
-        yield Stage(
+    def stage(self) -> Iterator[StagedRotator]:
+        yield StagedRotator(
             rotator=RandomRotator(), settings={"length": 30}, old=Secret("from before"), link=None, accepts=None
         )
 
 
 class TestWorkflowApiKey(RotatorContract):
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
-        yield Stage(
+    def stage(self) -> Iterator[StagedRotator]:
+        yield StagedRotator(
             rotator=WorkflowApiKeyRotator(), settings={}, old=apikeys.generate(), link=None, accepts=None
         )
 
@@ -90,11 +90,11 @@ class TestSigningKey(RotatorContract):
         self.algorithm = algorithm
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         old = generate(self.algorithm)
         with KeySetServer() as server, Link(int(server.url.rpartition(":")[2])) as link:
             server.list(old)
-            yield Stage(
+            yield StagedRotator(
                 rotator=ListedSigningKey(server),
                 settings={"algorithm": self.algorithm, "published": f"http://127.0.0.1:{link.port}/keys.json"},
                 old=old,
@@ -130,8 +130,8 @@ def test_an_old_key_that_is_not_listed_is_refused() -> None:
 
 class TestSharedSigningKey(RotatorContract):
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
-        yield Stage(
+    def stage(self) -> Iterator[StagedRotator]:
+        yield StagedRotator(
             rotator=SigningKeyRotator(),
             settings={"algorithm": "HS256"},
             old=generate("HS256"),

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.contract.mailbox import Mailbox
+from tests.forking import run_command
 from vaultcore.secret import Secret
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 PACKAGE = Path(__file__).parents[1] / "plugin"
 ADMIN = "the-admin-token-of-the-tests"
@@ -59,10 +60,11 @@ def test_it_is_listed_and_shown_with_its_page_settings_and_example(nightkey: Any
 
 
 def test_an_item_and_a_workflow_may_use_it_and_its_settings_are_checked(nightkey: Any, tmp_path: Path) -> None:
-    nightkey("init")
-    nightkey("owner", "create", "ops")
     given = ["--owner", "ops", "--value-file", "-", "--expires-at", "9d"]
-    nightkey("item", "create", "prod-acme-admin-token", *given, "--mode", "notify", value="of-an-admin")
+    admin = ["item", "create", "prod-acme-admin-token", *given, "--mode", "notify"]
+    for words in (["init"], ["owner", "create", "ops"], admin):  # which need no package
+        environment = {"HOME": str(tmp_path), "NIGHTKEY_HOME": str(tmp_path / "home")}
+        assert run_command(words, environment=environment, value="of-an-admin").returncode == 0
     item = [
         "item",
         "create",
@@ -101,11 +103,11 @@ class TestMailboxRotator(RotatorContract):
         monkeypatch.syspath_prepend(str(installed))
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         from acme_nightkey import MailboxRotator  # noqa: PLC0415  # there once it is installed
 
         with Mailbox(ADMIN, ["the-password-of-old"]) as mailbox, Link(mailbox.port) as link:
-            yield Stage(
+            yield StagedRotator(
                 rotator=MailboxRotator(),
                 settings={
                     "url": f"http://127.0.0.1:{link.port}",

@@ -26,7 +26,7 @@ from vaultcore.tables import audit
 from worker.domain.saga import State
 from worker.rotators.base import Job
 from worker.rotators.postgres_role import PostgresRoleRotator
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 
 ADMIN = "the-password-of-rotator"
 
@@ -83,7 +83,7 @@ class PostgresContract(RotatorContract):
         self.server = server
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         roles = [f"{role}_{secrets.token_hex(4)}" for role in self.roles]
         old = "password-of-old"
         for role, password in zip(roles, (old, secrets.token_hex(8)), strict=False):
@@ -96,7 +96,7 @@ class PostgresContract(RotatorContract):
             if len(roles) == 2:
                 settings["form"] = "url"
                 old = f"postgresql://{roles[0]}:{old}@127.0.0.1:{link.port}/postgres"
-            yield Stage(
+            yield StagedRotator(
                 rotator=PostgresRoleRotator(),
                 settings=settings,
                 old=Secret(old),
@@ -153,7 +153,7 @@ class TestTwoRolesInTurn(PostgresContract):
             assert _split(again.value, "")[0] == first
 
 
-def _install(stage: Stage, *, wanted: datetime | None) -> tuple[Job, str]:
+def _install(stage: StagedRotator, *, wanted: datetime | None) -> tuple[Job, str]:
     """The job of a new password that is to lapse then, installed and accepted, and its role."""
     made = stage.rotator.create(stage.job())
     job = stage.job(made, expires_at=wanted)

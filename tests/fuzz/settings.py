@@ -15,7 +15,7 @@ from worker.delivery.sender import AppriseSender
 from worker.domain.ends import NoEndError, read_end
 from worker.domain.policies import build_policy
 from worker.domain.windows import find_moment, open_until, parse_window, show_window
-from worker.rotators.catalog import find_principals, parse_settings
+from worker.rotators.catalog import find_accounts, parse_settings
 from worker.workflows.schedule import next_run
 
 _NOW = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
@@ -40,7 +40,7 @@ def _take_policy(given: Any) -> object:  # JSON
     if len(write(given)) > _FILE_MAX:
         raise InvalidInputError("no file of a policy is that large")
     policy = build_policy(None, given)
-    find_principals(policy)
+    find_accounts(policy)
     return None if policy.rotator is None else parse_settings(policy.rotator, policy.settings)
 
 

@@ -26,7 +26,7 @@ def refuse(text: str) -> None:
 
 
 def spin(_: str) -> None:
-    ends = time.process_time() + 1.5
+    ends = time.process_time() + 0.3
     while time.process_time() < ends:
         pass
 
@@ -41,13 +41,13 @@ def spin_on(_: str) -> None:
     [
         (lambda _: refuse(" "), "its error says nothing"),
         (lambda _: refuse("a\n" * 30_000), "its error has"),
-        (spin, "it took 1.5 s"),
-        (spin_on, "it was cut off after 5 s"),
+        (spin, r"it took 0\.[3-9] s"),
+        (spin_on, "it was cut off after 1 s"),
     ],
 )
 def test_what_is_slow_or_says_nothing_is_found(take, said) -> None:
     with pytest.raises(BrokenError, match=said):
-        judge(take, "an input")
+        judge(take, "an input", seconds=0.2)
 
 
 def test_among_the_pickups_is_a_genuine_one(tmp_path: Path) -> None:

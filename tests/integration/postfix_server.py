@@ -200,7 +200,7 @@ postlog unix-dgram n - n - 1 postlogd
         """How many mails it took and threw away until now."""
         return self.log.read_text().count("status=sent (")
 
-    def settled(self) -> int:
+    def count_taken(self) -> int:
         """The same, once it is done with all that it took."""
         _wait_for(lambda: not any(path.is_file() for path in self._queue()))
         return self.discarded()

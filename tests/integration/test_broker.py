@@ -18,7 +18,7 @@ from vaultcore.errors import ConfigurationError
 from worker.app import QUEUE, make_app
 from worker.broker import aside_folder
 from worker.broker.aside import ENTRIES_MAX, KEPT_MAX, aside_at
-from worker.broker.files import Channel
+from worker.broker.files import FilesChannel
 from worker.config import load_settings
 from worker.domain.messages import MessageFault, Ring, read_envelope
 
@@ -57,7 +57,7 @@ def aside(home: Path) -> list[Path]:
     return sorted(aside_folder(home).iterdir())
 
 
-def take_all(channel: Channel) -> list[str]:
+def take_all(channel: FilesChannel) -> list[str]:
     """The tasks that are rung, until nothing is there."""
     found = []
     with suppress(Empty):
@@ -68,7 +68,7 @@ def take_all(channel: Channel) -> list[str]:
 
 def test_the_embedded_broker_is_ours(connection: Connection) -> None:
     with connection, connection.channel() as channel:
-        assert isinstance(channel, Channel)
+        assert isinstance(channel, FilesChannel)
 
 
 def test_what_celery_sends_is_what_is_taken_for_a_message(messages: Path, app: Celery) -> None:

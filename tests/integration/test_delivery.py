@@ -27,7 +27,7 @@ from worker.installation import initialise
 from worker.rows.problems import read_undelivered
 from worker.wording import describe
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def json_route(sink: HttpSink, path: str = "") -> str:
@@ -167,7 +167,7 @@ class RawSink:
             if self._behaviour == "breaks off the answer":
                 client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
             elif self._behaviour == "hangs":
-                self._over.wait(60)
+                self._over.wait(2 * PATIENCE)
             elif self._behaviour == "drips":
                 client.sendall(b"HTTP/1.1 200 OK\r\nX-Filler: ")
                 while not self._over.wait(0.05):
@@ -191,7 +191,7 @@ def test_a_route_that_does_not_answer_holds_up_no_other(outbox: Outbox, sink: Ht
         outbox.deliver()
         took = time.monotonic() - began
     assert len(sink.requests) == 20
-    assert took < TOO_LONG + PATIENCE / 4
+    assert took < TOO_LONG + PATIENCE
     assert bad.connections == 1, "what waits behind it is away, too"
     mine = [notice for notice in outbox.notices() if notice.owner == "ann"]
     assert [one.deliveries[0].attempts for one in mine] == [1, 1, 1]
@@ -214,7 +214,7 @@ def test_a_route_that_is_replaced_while_a_notice_waits_is_not_waited_for(
     assert [post.path for post in sink.requests] == ["/new"]
 
 
-def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_are_settled(
+def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_are_resolved(
     outbox: Outbox, sink: HttpSink
 ) -> None:
     services = outbox.services
@@ -226,7 +226,7 @@ def test_notices_without_a_route_hold_up_no_others_and_are_withdrawn_when_they_a
     with services.database.write() as connection:
         bob = services.owners.get(connection, "bob")
         services.notices.outbox.post(
-            connection, bob.id, kind="test", dedupe_key="settled", data={}, about="rot_1"
+            connection, bob.id, kind="test", dedupe_key="resolved", data={}, about="rot_1"
         )
         services.notices.outbox.withdraw(connection, "rot_1")
     assert not services.notices.delivery.is_due()

@@ -585,7 +585,7 @@ LEFT = (
 )
 
 
-def test_what_a_lost_answer_left_and_a_sweep_did_not_take_away_is_an_outage_and_not_done():
+def test_what_a_lost_answer_left_and_revoke_did_not_take_away_is_an_outage_and_not_done():
     with Keeping() as service:
         settings = service.describe()
         old = Secret(service.issue())

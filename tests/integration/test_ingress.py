@@ -6,8 +6,8 @@ import json
 import socket
 import tracemalloc
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
@@ -516,9 +516,25 @@ def test_a_call_leaves_its_run_and_its_workflow_in_the_log_and_nothing_else(hous
         assert value not in printed
 
 
-def test_keys_are_checked_while_every_run_waits(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(ingress, "RUNS_MAX", 1)
-    services = make_services(tmp_path / "home", IN_THE_FOLDER, clock)
+@dataclass
+class Busy:
+    """A house where a first call, with this payload, is held at the service that its workflow asks."""
+
+    services: Services
+    front: Front
+    key: str
+    token: str
+    gate: Any
+    first: Future[Answered]
+    pool: ThreadPoolExecutor
+
+    def call(self, payload: Any) -> Future[Answered]:
+        return self.pool.submit(self.front.call, "/workflows/sync/echo", payload, key=self.key)
+
+
+@contextmanager
+def keep_busy(folder: Path, clock: Any, sent: Any = None) -> Iterator[Busy]:
+    services = make_services(folder / "home", IN_THE_FOLDER, clock)
     key = _create(Moves(services), SHOP)
     with ScriptedService() as service, ThreadPoolExecutor(2) as pool:
         _, token = service.issue("ticketing")
@@ -526,56 +542,42 @@ def test_keys_are_checked_while_every_run_waits(tmp_path, clock, monkeypatch):
         _define_workflows(services, service.url)
         gate = service.gate("/v1/account", method="GET")
         with serve(services) as front:
-            first = pool.submit(front.call, "/workflows/sync/account", key=key)
+            first = pool.submit(front.call, "/workflows/sync/account", sent, key=key)
             assert gate.reached.wait(120)
-            second = pool.submit(front.call, "/workflows/sync/echo", {"n": 2}, key=key)
-            assert front.call("/workflows/sync/echo", key="wfk_x").status == 401
-            assert front.send("GET", "/health").status == 200
-            assert not second.done()
-            gate.open()
-            assert (first.result(120).status, second.result(120).body) == (200, {"n": 2})
+            yield Busy(services, front, key, token, gate, first, pool)
     services.close()
+
+
+def test_keys_are_checked_while_every_run_waits(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(ingress, "RUNS_MAX", 1)
+    with keep_busy(tmp_path, clock) as busy:
+        second = busy.call({"n": 2})
+        assert busy.front.call("/workflows/sync/echo", key="wfk_x").status == 401
+        assert busy.front.send("GET", "/health").status == 200
+        assert not second.done()
+        busy.gate.open()
+        assert (busy.first.result(120).status, second.result(120).body) == (200, {"n": 2})
 
 
 def test_large_bodies_wait_unread_while_small_ones_pass(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(ingress, "LARGE_MAX", 1)
-    services = make_services(tmp_path / "home", IN_THE_FOLDER, clock)
-    key = _create(Moves(services), SHOP)
     large = [0] * payload.LARGE
-    with ScriptedService() as service, ThreadPoolExecutor(2) as pool:
-        _, token = service.issue("ticketing")
-        Moves(services).add("prod-crm-password", token)
-        _define_workflows(services, service.url)
-        gate = service.gate("/v1/account", method="GET")
-        with serve(services) as front:
-            first = pool.submit(front.call, "/workflows/sync/account", large, key=key)
-            assert gate.reached.wait(120)
-            second = pool.submit(front.call, "/workflows/sync/echo", large, key=key)
-            assert front.call("/workflows/sync/echo", large[1:-1], key=key).status == 200
-            assert not second.done()
-            gate.open()
-            assert (first.result(120).status, second.result(120).body) == (200, large)
-    services.close()
+    with keep_busy(tmp_path, clock, large) as busy:
+        second = busy.call(large)
+        assert busy.front.call("/workflows/sync/echo", large[1:-1], key=busy.key).status == 200
+        assert not second.done()
+        busy.gate.open()
+        assert (busy.first.result(120).status, second.result(120).body) == (200, large)
 
 
 def test_what_is_running_is_answered_before_the_server_ends(tmp_path, clock):
-    services = make_services(tmp_path / "home", IN_THE_FOLDER, clock)
-    key = _create(Moves(services), SHOP)
-    with ScriptedService() as service, ThreadPoolExecutor(1) as pool:
-        _, token = service.issue("ticketing")
-        Moves(services).add("prod-crm-password", token)
-        _define_workflows(services, service.url)
-        gate = service.gate("/v1/account", method="GET")
-        with serve(services) as front:
-            under_way = pool.submit(front.call, "/workflows/sync/account", key=key)
-            assert gate.reached.wait(120)
-            front.server.should_exit = True
-            _wait_until_closed(front)
-            gate.open()
-            answered = under_way.result(120)
-    assert (answered.status, token in json.dumps(answered.body)) == (200, False)
-    assert [row.status for row in Moves(services).sql(select(runs.c.status))] == ["completed"]
-    services.close()
+    with keep_busy(tmp_path, clock) as busy:
+        busy.front.server.should_exit = True
+        _wait_until_closed(busy.front)
+        busy.gate.open()
+        answered = busy.first.result(120)
+        assert (answered.status, busy.token in json.dumps(answered.body)) == (200, False)
+        assert [row.status for row in Moves(busy.services).sql(select(runs.c.status))] == ["completed"]
 
 
 def _wait_until_closed(front: Front) -> None:

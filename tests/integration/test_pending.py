@@ -16,7 +16,7 @@ from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient
 from worker.rotators.http_pending import POLLS_MAX
-from worker.rotators.http_progress import Progress, judge_progress
+from worker.rotators.http_progress import JobProgress, judge_progress
 
 LABEL = "nightkey-rot_1"
 ACCEPTED = "the service accepted it, to do it later (202)"
@@ -398,23 +398,24 @@ def test_202_is_the_answer_where_the_settings_expect_it():
 @pytest.mark.parametrize(
     ("body", "progress"),
     [
-        ({"status": "InProgress"}, Progress.UNDER_WAY), ({"status": "in_progress"}, Progress.UNDER_WAY),
-        ({"status": "Not Started"}, Progress.UNDER_WAY), ({"state": "QUEUED"}, Progress.UNDER_WAY),
-        ({"done": False}, Progress.UNDER_WAY), ({"status": "canceled"}, Progress.FAILED),
-        ({"status": "timed-out"}, Progress.FAILED), ({"status": "Succeeded"}, Progress.DONE),
-        ({"status": "active"}, Progress.DONE), ({"done": True}, Progress.DONE), ({}, Progress.DONE),
-        ({"status": 200}, Progress.DONE), ([], Progress.DONE), ("", Progress.DONE), (None, Progress.DONE),
-        ({"done": True, "error": {"code": 7, "message": "denied"}}, Progress.FAILED),
-        ({"done": True, "error": None}, Progress.DONE), ({"done": True, "error": {}}, Progress.DONE),
-        ({"error": False}, Progress.DONE), ({"status": "done", "success": False}, Progress.FAILED),
-        ({"ok": False}, Progress.FAILED), ({"ok": True, "success": True}, Progress.DONE),
-        ({"status": {"state": "failed"}}, Progress.FAILED),
-        ({"status": {"state": "running"}}, Progress.UNDER_WAY),
-        ({"operation": {"status": {"state": "canceled"}}}, Progress.FAILED),
-        ({"properties": {"state": "Updating"}}, Progress.UNDER_WAY),
-        ({"token": {"status": "new"}}, Progress.DONE),
-        ({"status": {"status": {"status": {"status": "failed"}}}}, Progress.DONE),
-        ({"status": "running", "error": "x"}, Progress.FAILED),
+        ({"status": "InProgress"}, JobProgress.UNDER_WAY), ({"status": "in_progress"}, JobProgress.UNDER_WAY),
+        ({"status": "Not Started"}, JobProgress.UNDER_WAY), ({"state": "QUEUED"}, JobProgress.UNDER_WAY),
+        ({"done": False}, JobProgress.UNDER_WAY), ({"status": "canceled"}, JobProgress.FAILED),
+        ({"status": "timed-out"}, JobProgress.FAILED), ({"status": "Succeeded"}, JobProgress.DONE),
+        ({"status": "active"}, JobProgress.DONE), ({"done": True}, JobProgress.DONE), ({}, JobProgress.DONE),
+        ({"status": 200}, JobProgress.DONE), ([], JobProgress.DONE), ("", JobProgress.DONE),
+        (None, JobProgress.DONE),
+        ({"done": True, "error": {"code": 7, "message": "denied"}}, JobProgress.FAILED),
+        ({"done": True, "error": None}, JobProgress.DONE), ({"done": True, "error": {}}, JobProgress.DONE),
+        ({"error": False}, JobProgress.DONE), ({"status": "done", "success": False}, JobProgress.FAILED),
+        ({"ok": False}, JobProgress.FAILED), ({"ok": True, "success": True}, JobProgress.DONE),
+        ({"status": {"state": "failed"}}, JobProgress.FAILED),
+        ({"status": {"state": "running"}}, JobProgress.UNDER_WAY),
+        ({"operation": {"status": {"state": "canceled"}}}, JobProgress.FAILED),
+        ({"properties": {"state": "Updating"}}, JobProgress.UNDER_WAY),
+        ({"token": {"status": "new"}}, JobProgress.DONE),
+        ({"status": {"status": {"status": {"status": "failed"}}}}, JobProgress.DONE),
+        ({"status": "running", "error": "x"}, JobProgress.FAILED),
     ],
 )  # fmt: skip
 def test_what_a_body_says_of_its_progress(body, progress):

@@ -12,7 +12,7 @@ from vaultcore.errors import Cause
 from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 from worker.rotators.recipe import RecipeRotator
-from worker.testing import Link, RotatorContract, Stage
+from worker.testing import Link, RotatorContract, StagedRotator
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome
 from worker.workflows.nodes.smtp import Smtp
@@ -72,7 +72,7 @@ def test_a_mail_is_taken_and_a_test_of_the_node_sends_none(server: PostfixServer
     before = server.discarded()
     assert act(server, tests=True).failure is None
     assert act(server).output == {"accepted": 1, "refused": []}
-    assert server.settled() == before + 1
+    assert server.count_taken() == before + 1
 
 
 @pytest.mark.parametrize("tests", [True, False])
@@ -92,7 +92,7 @@ class TestMailPassword(RotatorContract):
         self._server = server
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         server = self._server
         server.set_password(PASSWORD)
         with PasswordDesk(server, ADMIN) as desk, Link(int(desk.url.rpartition(":")[2])) as link:
@@ -104,7 +104,7 @@ class TestMailPassword(RotatorContract):
             }
             log_in = {"componentId": "smtp", **mail_from(server), "password": "{{ rotation.new }}"}
             network = Network(NETWORK.guard, ca_file=server.certificate_path)
-            yield Stage(
+            yield StagedRotator(
                 rotator=RecipeRotator(),
                 settings={
                     "install": [put | {"body": {"password": "{{ rotation.new }}"}}],

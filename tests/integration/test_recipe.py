@@ -18,7 +18,7 @@ from worker.outbound import HttpClient, Network
 from worker.rotators.base import Job
 from worker.rotators.catalog import parse_settings
 from worker.rotators.recipe import RecipeRotator, RecipeSettings
-from worker.testing import RotatorContract, Stage
+from worker.testing import RotatorContract, StagedRotator
 
 pytest.importorskip("asyncssh", reason="the extra nightkey[ssh] is not installed")
 
@@ -158,7 +158,7 @@ class TestPasswordOfAnApplication(RotatorContract):
         self.root = tmp_path_factory
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         root = self.root.mktemp("ssh")
         with SshServer(root) as server, PromptLink(server.port) as link:
             server.add_user("admin", password=ADMIN)
@@ -168,7 +168,7 @@ class TestPasswordOfAnApplication(RotatorContract):
                 fields = {"commands": [command], "stdin": stdin, **more}
                 return [by_ssh(link.port, server.host_key, "admin", "{{ vault.prod-admin }}", **fields)]
 
-            yield Stage(
+            yield StagedRotator(
                 rotator=RecipeRotator(),
                 settings={
                     "install": run(SET_PASSWORD, "{{ rotation.new }}"),

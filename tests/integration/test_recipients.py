@@ -22,7 +22,7 @@ from worker.bootstrap import Services
 from worker.rows.notices import StoredDelivery, get_notice
 from worker.rows.tables import deliveries
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"
 PASSWORD = "pässwörd-of-robot"  # "ä" and "ö" are what mail servers call UTF-8
 

@@ -14,7 +14,7 @@ from worker.web.connections import ConnectionLimits, name_peer
 
 MANY = 400
 """More than may wait, and more than may be under way, by the limits that `nightkey serve` has."""
-SOON = 0.3
+SOON = 1.0
 SEND_MB = 50
 """More than what all buffers between hold."""
 HEAD = b"POST /workflows/sync/nobody HTTP/1.1\r\nHost: x\r\n"

@@ -28,7 +28,7 @@ from worker.workflows.nodes.soap import Soap, SoapFields
 from worker.workflows.remarks import Weight
 from worker.workflows.run import try_component
 from worker.workflows.templates import Scope
-from worker.workflows.uses import Found, Trouble, find_node_uses
+from worker.workflows.uses import FoundUse, TextTrouble, find_node_uses
 
 VALUE = "s3cr3t & <Value>/77aa+long"
 OTHER = "an-0ther-value-altogether"
@@ -620,7 +620,7 @@ def test_a_private_address_is_refused_wherever_it_is_named(orders, place, host):
         fields = {"endpoint": there}
     else:
         fields = {"wsdl": there}
-    message, cause = fail(orders, **fields, timeout=5)
+    message, cause = fail(orders, **fields, timeout=PATIENCE)
     if place == "redirect":  # whose host's name the service made
         assert message == (
             "HOST redirects to what cannot be called or read: use the final URL, and see outbound_private and "
@@ -764,12 +764,12 @@ def test_the_component_is_found_and_its_example_stands():
     assert explain_missing(component) is None
     SoapFields.model_validate(component.example)
     (found,) = find_node_uses(component.example, component)
-    assert found == Found(use=Use(name="prod-erp-soap-password"), mentioned=False)
+    assert found == FoundUse(use=Use(name="prod-erp-soap-password"), mentioned=False)
 
 
 @pytest.mark.parametrize("field", ["wsdl", "endpoint", "operation"])
 def test_a_value_has_no_place_in_a_url_or_a_name(field):
     found = list(find_node_uses({"wsdl": "http://x", "operation": "y", field: PASSWORD}, Soap()))
-    (trouble,) = [one for one in found if isinstance(one, Trouble)]
+    (trouble,) = [one for one in found if isinstance(one, TextTrouble)]
     assert (trouble.weight, trouble.path) == (Weight.ELSEWHERE, field)
     assert trouble.what.startswith("a vault item may not be used here")

@@ -29,7 +29,7 @@ from worker.outbound.ssh import OUTPUT_MAX, parse_host_key  # noqa: E402  # as a
 from worker.rotators.base import Candidate  # noqa: E402  # as above
 from worker.rotators.ssh_key import SshKeyRotator  # noqa: E402  # as above
 from worker.rotators.ssh_password import SshPasswordRotator  # noqa: E402  # as above
-from worker.testing import RotatorContract, Stage  # noqa: E402  # as above
+from worker.testing import RotatorContract, StagedRotator  # noqa: E402  # as above
 from worker.workflows.masking import MASK, Masker  # noqa: E402  # as above
 from worker.workflows.nodes.base import Execution, Outcome  # noqa: E402  # as above
 from worker.workflows.nodes.ssh import Ssh  # noqa: E402  # as above
@@ -375,12 +375,14 @@ def test_input_that_is_large_or_not_read_holds_nothing_up(server: SshServer) -> 
 
 def test_the_deadline_is_for_all_of_it(server: SshServer) -> None:
     begun = time.monotonic()
-    outcome = act(server, "echo a", "sleep 600", timeout=0.7)
-    assert (outcome.failure, outcome.cause) == (
-        f"command 1: 127.0.0.1:{server.port} did not answer in 0.7 seconds", Cause.OUTAGE
-    )  # fmt: skip
+    for seconds in (0.7, 5, 60):  # long enough for the first command, however busy the machine is
+        outcome = act(server, "echo a", "sleep 600", timeout=seconds)
+        if "command 1: " in outcome.failure:
+            break
+    said = f"command 1: 127.0.0.1:{server.port} did not answer in {seconds:g} seconds"
+    assert (outcome.failure, outcome.cause) == (said, Cause.OUTAGE)
     assert act(server, "sleep 600", given={"seconds": 0.5}).cause is Cause.OUTAGE
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300
 
 
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-quiet\r\n"])
@@ -472,7 +474,7 @@ def entries_of(keys: Path) -> list[bytes]:
 def stage_key(
     root: Path, *, key: Any = KEY, options: bytes = b"", ending: bytes = b"\n", admin: bool = False,
     has_sftp: bool = True, has_posix_rename: bool = True,
-) -> Iterator[tuple[Stage, SshServer]]:  # fmt: skip
+) -> Iterator[tuple[StagedRotator, SshServer]]:  # fmt: skip
     public = key.export_public_key().strip()
     old = OTHERS + (options + b" " if options else b"") + public + ending
     made = SshServer(root)
@@ -491,7 +493,7 @@ def stage_key(
             server.add_user("admin", keys=admin_key.export_public_key())
             asked |= {"admin": "admin", "admin_key": "{{ vault.prod-admin-key }}", "file": str(keys)}
             values["prod-admin-key"] = Secret(export(admin_key))
-        stage = Stage(
+        stage = StagedRotator(
             rotator=SshKeyRotator(),
             settings=asked,
             old=Secret(export(key)),
@@ -511,17 +513,17 @@ class TestSshKey(RotatorContract):
         self.root = tmp_path_factory
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with stage_key(self.root.mktemp("ssh")) as (stage, _):
             yield stage
 
 
 @contextmanager
-def stage_password(root: Path, **settings: Any) -> Iterator[Stage]:
+def stage_password(root: Path, **settings: Any) -> Iterator[StagedRotator]:
     with SshServer(root) as server, PromptLink(server.port) as link:
         home = server.add_user(USER, password=PASSWORD)
         server.add_user("admin", password="the-password-of-admin")
-        yield Stage(
+        yield StagedRotator(
             rotator=SshPasswordRotator(),
             settings={
                 "host": "127.0.0.1", "port": link.port, "username": USER, "host_key": server.fingerprint,
@@ -551,7 +553,7 @@ class TestSshPassword(RotatorContract):
         self.root = tmp_path_factory
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         with stage_password(self.root.mktemp("ssh"), **self.settings) as stage:
             yield stage
 
@@ -667,7 +669,7 @@ def open_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def stage_foreign(*, owner: int, mode: int) -> Iterator[tuple[Stage, Path]]:
+def stage_foreign(*, owner: int, mode: int) -> Iterator[tuple[StagedRotator, Path]]:
     """The file is the owner's, and of a group that the admin, who is not root, is no member of."""
     with open_folder() as root, stage_key(root, admin=True) as (stage, server):
         keys = server.root / USER / ".ssh" / "authorized_keys"

@@ -27,7 +27,7 @@ from tests.ways_out import HTTP, NETWORK
 from vaultcore.errors import Cause, TargetError
 from vaultcore.secret import Secret
 from worker.rotators.ssh_key import SshKeyRotator
-from worker.testing import RotatorContract, Stage
+from worker.testing import RotatorContract, StagedRotator
 from worker.testing.contract import _cut_and_go_on, _cut_undo
 from worker.workflows.masking import Masker
 from worker.workflows.nodes.base import Execution, Outcome
@@ -159,7 +159,7 @@ def old(sshd: Sshd, tmp_path: Path) -> Secret:
     return Secret((tmp_path / "old").read_text())
 
 
-def make_stage(sshd: Sshd, port: int, old: Secret, **settings: Any) -> Stage:
+def make_stage(sshd: Sshd, port: int, old: Secret, **settings: Any) -> StagedRotator:
     others = sshd.keys.read_bytes().splitlines(keepends=True)[:-1]
 
     def count() -> int:
@@ -168,7 +168,7 @@ def make_stage(sshd: Sshd, port: int, old: Secret, **settings: Any) -> Stage:
         return len(lines) - len(others)
 
     asked = {"host": "127.0.0.1", "port": port, "username": getpass.getuser(), "host_key": sshd.host_key}
-    return Stage(
+    return StagedRotator(
         rotator=SshKeyRotator(),
         settings={**asked, "file": str(sshd.keys), **settings},
         old=old,
@@ -231,7 +231,7 @@ class TestSshKey(RotatorContract):
         self.keys = sshd.keys.read_bytes()
 
     @contextmanager
-    def stage(self) -> Iterator[Stage]:
+    def stage(self) -> Iterator[StagedRotator]:
         self.sshd.keys.write_bytes(self.keys)
         with PromptLink(self.sshd.port) as link:
             stage = make_stage(self.sshd, link.port, self.old)
@@ -351,7 +351,7 @@ class Central:
         self.keys.write_text(make_key(folder / "old") + "\n")
         os.chown(self.keys, 0, group)
         self.keys.chmod(mode)
-        self.stage = Stage(
+        self.stage = StagedRotator(
             rotator=SshKeyRotator(),
             settings={
                 "host": "127.0.0.1", "port": self.sshd.port, "username": SERVED,

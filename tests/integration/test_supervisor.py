@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vaultcore.errors import RefusedError
-from worker.domain.pulses import Kind, Patience
+from worker.domain.pulses import Patience, PulseKind
 from worker.supervision.home_lock import hold_home
 from worker.supervision.supervisor import Supervisor
 
@@ -52,14 +52,14 @@ class Watched:
 
 def watch(
     folder: Path,
-    scripts: dict[Kind, str],
+    scripts: dict[PulseKind, str],
     until: Callable[[Watched], bool],
     patience: Patience = QUICK,
 ) -> tuple[int, Watched]:
     """Runs it in this thread, as it wants to be, and tells it to stop when that is so. Its status."""
     watched = Watched(folder / "begun")
 
-    def command(kind: Kind, pipe: int) -> Sequence[str]:
+    def command(kind: PulseKind, pipe: int) -> Sequence[str]:
         return [sys.executable, "-c", PRELUDE + scripts[kind], str(pipe), str(watched.notes)]
 
     over = threading.Event()
@@ -98,7 +98,7 @@ def _terminable() -> Iterator[None]:
 
 def test_one_that_works_is_left_alone_and_ends_when_it_is_told(tmp_path: Path) -> None:
     began = time.monotonic()
-    status, watched = watch(tmp_path, {Kind.WORKER: "work()"}, lambda _: time.monotonic() - began > 4)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: "work()"}, lambda _: time.monotonic() - began > 4)
     assert status == 0
     assert len(watched.begun()) == 1
     assert watched.lines == ["SIGTERM: finishing what is running"]
@@ -115,7 +115,7 @@ def test_one_that_works_is_left_alone_and_ends_when_it_is_told(tmp_path: Path) -
     ],
 )
 def test_what_dies_or_falls_silent_is_begun_again(tmp_path: Path, script: str, said: str) -> None:
-    status, watched = watch(tmp_path, {Kind.WORKER: script}, lambda it: len(it.begun()) > 1)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: script}, lambda it: len(it.begun()) > 1)
     assert status == 0
     assert len(watched.begun()) == 2
     assert watched.said(f"the worker (process {watched.begun()[0]}) ")
@@ -125,20 +125,20 @@ def test_what_dies_or_falls_silent_is_begun_again(tmp_path: Path, script: str, s
 def test_one_that_never_begins_to_work_is_killed_and_begun_again(tmp_path: Path) -> None:
     script = "if first: time.sleep(99)\nwork()"
     patience = Patience(**{**vars(QUICK), "start": 2})
-    status, watched = watch(tmp_path, {Kind.WORKER: script}, lambda it: len(it.begun()) > 1, patience)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: script}, lambda it: len(it.begun()) > 1, patience)
     assert status == 0
     assert watched.said("has not begun to work, and was killed")
 
 
 def test_a_beat_that_lives_and_does_not_ring_is_begun_again(tmp_path: Path) -> None:
     script = "work('.' if first else '.r')"
-    status, watched = watch(tmp_path, {Kind.BEAT: script}, lambda it: len(it.begun()) > 1)
+    status, watched = watch(tmp_path, {PulseKind.BEAT: script}, lambda it: len(it.begun()) > 1)
     assert status == 0
     assert watched.said("does not ring, and was killed")
 
 
 def test_workers_that_live_and_take_nothing_while_messages_wait_are_begun_again(tmp_path: Path) -> None:
-    scripts = {Kind.WORKER: "work()", Kind.BEAT: "work('wr')"}
+    scripts = {PulseKind.WORKER: "work()", PulseKind.BEAT: "work('wr')"}
     status, watched = watch(tmp_path, scripts, lambda it: it.said("takes no message"))
     assert status == 0
     assert not watched.said("the beat")
@@ -146,7 +146,7 @@ def test_workers_that_live_and_take_nothing_while_messages_wait_are_begun_again(
 
 def test_workers_that_take_what_waits_are_left_alone(tmp_path: Path) -> None:
     began = time.monotonic()
-    scripts = {Kind.WORKER: "work('()')", Kind.BEAT: "work('wr')"}
+    scripts = {PulseKind.WORKER: "work('()')", PulseKind.BEAT: "work('wr')"}
     _, watched = watch(tmp_path, scripts, lambda _: time.monotonic() - began > 5)
     assert watched.lines == ["SIGTERM: finishing what is running"]
 
@@ -168,27 +168,27 @@ if os.fork() == 0:
     os._exit(0)
 work()
 """
-    status, watched = watch(tmp_path, {Kind.WORKER: stopped}, lambda _: False)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: stopped}, lambda _: False)
     assert status == 0
     assert watched.lines == ["SIGTERM: finishing what is running"]
 
 
 def test_what_cannot_be_started_at_all_ends_it_and_says_why(tmp_path: Path) -> None:
-    status, watched = watch(tmp_path, {Kind.WORKER: "sys.exit(7)"}, lambda _: False)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: "sys.exit(7)"}, lambda _: False)
     assert status == 1
     assert len(watched.begun()) == QUICK.starts
     assert "could not be started 3 times in a row, the last time it ended with status 7" in watched.lines[-1]
 
 
 def test_a_mistake_in_the_configuration_ends_it_at_once(tmp_path: Path) -> None:
-    status, watched = watch(tmp_path, {Kind.WORKER: "sys.exit(2)"}, lambda _: False)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: "sys.exit(2)"}, lambda _: False)
     assert status == 2
     assert len(watched.begun()) == 1
 
 
 def test_what_has_worked_once_is_begun_again_for_ever(tmp_path: Path) -> None:
     script = "say('.'); time.sleep(0.1); sys.exit(2)"
-    status, watched = watch(tmp_path, {Kind.WORKER: script}, lambda it: len(it.begun()) > QUICK.starts + 1)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: script}, lambda it: len(it.begun()) > QUICK.starts + 1)
     assert status == 0
     assert not watched.said("could not be started")
 
@@ -208,7 +208,7 @@ def test_at_the_end_what_is_running_is_waited_for_and_nothing_else(
         return bool(it.begun()) and time.monotonic() - began > 2
 
     began = time.monotonic()
-    status, watched = watch(tmp_path, {Kind.WORKER: script}, worked)
+    status, watched = watch(tmp_path, {PulseKind.WORKER: script}, worked)
     assert status == 0
     assert watched.said("did not end in time, and was killed") is killed
 

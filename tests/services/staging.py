@@ -143,6 +143,16 @@ def bearer_of(incoming: Incoming) -> str:
     return _bearer(incoming)
 
 
+REFUSED = Answer(status=401, body={"error": "refused"})
+
+
+def reject_new_value(service: ScriptedService, old: str) -> None:
+    def refuse(incoming: Incoming) -> Answer | None:
+        return REFUSED if incoming.path == "/v1/account" and bearer_of(incoming) != old else None
+
+    service.script = refuse
+
+
 def lose_the_first_answer(service: ScriptedService) -> None:
     """The first issue has its effect, and is answered 504."""
     lost: list[str] = []

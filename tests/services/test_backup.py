@@ -595,7 +595,7 @@ def test_a_backup_of_an_older_schema_is_migrated(services: Services, tmp_path: P
         start_chain(connection)
         anchor = services.audit.sign(services.audit.make_anchor(connection, clock()))
     older.dispose()
-    sqlite_copy.settle(tmp_path / "older.db")
+    sqlite_copy.drop_log(tmp_path / "older.db")
     size, sha256 = digest_file(tmp_path / "older.db")
     manifest = replace(
         back_up(services, tmp_path / "newer").manifest, revision="0004", anchor=anchor,

@@ -123,8 +123,8 @@ def test_a_check_that_takes_everything_takes_no_value_away_for_its_owner_either(
     assert service.is_live(first)
     assert ("unproven", TOKEN) in organisation.findings()
     with organisation.services.database.read() as connection:
-        (standing,) = organisation.services.rotation.proofs.standings(connection, waits)
-    assert standing.check
+        (consumer_proof,) = organisation.services.rotation.proofs.consumer_proofs(connection, waits)
+    assert consumer_proof.check
 
     service.script = lambda _: None
     clock.advance(2 * DAY)

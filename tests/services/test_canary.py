@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TICK,
     TOKEN,
-    ScriptedService,
     Staged,
-    bearer_of,
     begin_by_hand,
     drive_on,
     get_rotation,
+    reject_new_value,
     step_to,
     told,
 )
@@ -34,7 +32,6 @@ pytestmark = pytest.mark.rules
 
 HOUR = timedelta(hours=1)
 HOURLY, DAILY, LATER = "hourly-sync", "daily-report", "month-end"
-REFUSED = Answer(status=401, body={"error": "refused"})
 
 
 def prepare(on_file: Staged, canary: str | None = "auto", **policy: Any) -> Staged:
@@ -83,13 +80,6 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
     """What becomes of it now, without the clock being turned."""
     organisation.drive()
     return get_rotation(organisation, rotation.id)
-
-
-def reject_new_value(service: ScriptedService, old: str) -> None:
-    def refuse(incoming: Incoming) -> Answer | None:
-        return REFUSED if incoming.path == "/v1/account" and bearer_of(incoming) != old else None
-
-    service.script = refuse
 
 
 def test_one_uses_the_new_value_and_the_others_follow_after_its_first_good_run(

@@ -18,7 +18,8 @@ from vaultcore.errors import NightkeyError
 from vaultcore.model import Policy
 from vaultcore.row_macs import LABEL, RowMacs, name_in_digest
 from vaultcore.rows import policy_to_json
-from vaultcore.tables import UtcDateTime, deployment, items, owners
+from vaultcore.tables import UtcDateTime, deployment, item_accounts, items, owners
+from vaultcore.twins import accounts_of
 from worker.bootstrap import Services
 from worker.config import load_settings
 from worker.domain.reasons import Code
@@ -29,14 +30,14 @@ from worker.rows import comparisons as comparison_rows
 from worker.rows import findings as finding_rows
 from worker.rows import nights as night_rows
 from worker.rows import rotations as rotation_rows
-from worker.rows.tables import comparisons, rotations
+from worker.rows.tables import comparisons, restorations, rotations
 from worker.wording import say, say_each
 
 ITEM = "vlt_01k0000000000000000000000a"
 TONIGHT = "replaces it in this night"
 SAID = "verify: the service answered 502"
 OURS, THEIRS, UNSIGNED = "rot_1", "rot_2", "rot_3"
-SIGNED_THEN = ("deployment", "items", "owners", "rotations", "comparisons", "item_principals")
+SIGNED_THEN = ("deployment", "items", "owners", "rotations", "comparisons", "item_accounts")
 
 
 def old(table: Table, **texts: Any) -> Table:
@@ -143,6 +144,24 @@ def test_each_sentence_of_a_rotation_becomes_its_code_and_its_row_stays_ours(vau
         Code.FAILED,
     }
     assert vault.initialise() == []
+
+
+def test_what_was_signed_under_a_name_of_before_is_ours(vault: Vault) -> None:
+    now = vault.clock()
+    resolved = {"item_id": ITEM, "restoration_id": "rst_1", "result": "agrees", "next_at": now, "detail": "-",
+                "resolved_at": now, "resolved_by": "ann"}  # fmt: skip
+    restoration = {"id": "rst_1", "how": "restored", "at": now, "seq": 1, "by": "ann"}
+    vault.put(restorations, restoration)
+    vault.put(comparisons, resolved, detail=Text())
+    vault.put(item_accounts, {"item_id": ITEM, "name": "db.example.org:5432 role orders"})
+    vault.initialise()
+    assert vault.wrong() == []
+    database = Database(vault.settings.database)
+    with database.write() as connection:
+        assert accounts_of(connection, ITEM) == {"db.example.org:5432 role orders"}
+        connection.execute(update(item_accounts).values(name="db.example.org:5432 role x"))
+    database.dispose()
+    assert vault.wrong() == [f"item_accounts {ITEM} db.example.org:5432 role x"]
 
 
 def test_a_rotation_of_an_owners_is_one_still(vault: Vault) -> None:

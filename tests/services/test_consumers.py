@@ -14,7 +14,7 @@ from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.changes import ItemChange
-from worker.domain.plan import Action
+from worker.domain.plan import PlannedAction
 from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.saga import State
 from worker.rows import findings as finding_rows
@@ -124,7 +124,7 @@ def test_the_night_holds_what_nothing_reads_and_tells_of_it_until_something_does
     organisation, old = add_unread(on_file, mode=mode)
     (seen,) = [one for one in organisation.services.night.nights.preview(clock()).due if one.name == TOKEN]
     assert seen.decision is not None
-    assert seen.decision.action is Action.HOLD
+    assert seen.decision.action is PlannedAction.HOLD
     assert "no active workflow here uses it" in say(seen.decision.why)
     assert organisation.night() == []
     assert kinds(organisation) == {"expiring", "no-consumer"}
@@ -227,7 +227,7 @@ def test_what_who_leaves_could_read_is_taken_away_all_the_same(on_file: Staged, 
         position = found[0].position
         drive_on(organisation, clock)
     (left,) = [one for one in leaving.read(begun.id).items if one.item == TOKEN]
-    assert (left.fate, "nothing here can hand out the new value" in left.why) == (Fate.REPLACED, True)
+    assert (left.fate, "nothing here can hand out the new value" in say(left.why)) == (Fate.REPLACED, True)
     assert not on_file[1].is_live(old)
 
 

@@ -60,9 +60,9 @@ def steps_of(services: Services, rotation_id: str) -> str:
         return "\n".join(steps.scalars())
 
 
-def standings_of(services: Services, rotation_id: str) -> tuple[ConsumerProof, ...]:
+def consumer_proofs_of(services: Services, rotation_id: str) -> tuple[ConsumerProof, ...]:
     with services.database.read() as connection:
-        return services.rotation.proofs.standings(
+        return services.rotation.proofs.consumer_proofs(
             connection, rotation_rows.get_rotation(connection, rotation_id)
         )
 
@@ -342,9 +342,9 @@ def test_a_rotation_is_tested_by_the_nodes_known_here_and_proven_by_reported_run
     assert "passed: none; run elsewhere: away" in messages
     clock.advance(timedelta(days=2))
     organisation.drive()
-    (standing,) = standings_of(services, rotation)
-    assert standing.proof is Proof.UNPROVABLE
-    assert say(standing.why) == (
+    (consumer_proof,) = consumer_proofs_of(services, rotation)
+    assert consumer_proof.proof is Proof.UNPROVABLE
+    assert say(consumer_proof.why) == (
         "a report (nightkey run report) of the first good run of away elsewhere, which did not come during the "
         "overlap"
     )

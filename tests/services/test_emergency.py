@@ -203,7 +203,7 @@ KEY = "api-key:partner-portal"
 OWN = ("prod-a-api-token", "prod-b-api-token", "prod-c-api-token")
 
 
-def settle(staged: Staged) -> Staged:
+def enrol(staged: Staged) -> Staged:
     """Three tokens of `support`, one that only its owner replaces, and one of somebody else."""
     organisation, service = staged
     organisation.add_owner("network")
@@ -216,12 +216,12 @@ def settle(staged: Staged) -> Staged:
 
 @pytest.fixture
 def left(staged: Staged) -> Staged:
-    return settle(staged)
+    return enrol(staged)
 
 
 @pytest.fixture
 def leaving(on_file: Staged) -> Staged:
-    return settle(on_file)
+    return enrol(on_file)
 
 
 def leave(organisation: Organisation, *, most: int = 99, emergency: bool = False) -> Departure:
@@ -323,8 +323,8 @@ def test_one_that_fails_stops_no_other_says_why_and_is_tried_again(leaving: Stag
     assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED, Fate.FAILED, Fate.REPLACED]
     (failed,) = [item for item in departure.items if item.fate is Fate.FAILED]
     (rotation,) = [one for one in organisation.rotations() if one.item == OWN[1]]
-    assert failed.why == f"{say(rotation.last_error)} ({rotation.id})"
-    assert "node call of workflow ticket-sync" in failed.why
+    assert say(failed.why) == f"{say(rotation.last_error)} ({rotation.id})"
+    assert "node call of workflow ticket-sync" in say(failed.why)
     assert departure.finished_at is None
     made = service.calls("POST")
     service.default_scopes.clear()
@@ -343,7 +343,7 @@ def test_what_needs_four_eyes_is_asked_for_and_passed_by(leaving: Staged, clock:
     departure = leave(organisation)
     (guarded,) = [item for item in departure.items if item.item == name]
     assert (guarded.fate, guarded.position) == (Fate.UNDER_WAY, OWN.index("prod-a-api-token") + 2)
-    assert "requested: a person's approval" in guarded.why
+    assert "requested: a person's approval" in say(guarded.why)
     assert [fates(departure)[name] for name in OWN] == [Fate.REPLACED] * 3
     assert service.is_live(old)
     (asked,) = [one for one in organisation.rotations() if one.item == name]
@@ -414,7 +414,7 @@ def test_a_freeze_says_so_and_may_be_overruled(left: Staged) -> None:
     departure = leave(organisation)
     (frozen,) = [item for item in departure.items if item.item == "prod-d-api-token"]
     assert frozen.fate is Fate.TO_DO
-    assert "(freeze): wait for that, or add --in-freeze" in frozen.why
+    assert "(freeze): wait for that, or add --in-freeze" in say(frozen.why)
     opened = organisation.services.rotation.offboarding.open_next(
         departure, after=0, actor="user:boss", in_freeze=True
     )

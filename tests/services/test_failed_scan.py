@@ -74,9 +74,9 @@ def test_it_is_told_tried_again_and_given_up(services: Services, clock: Any, sin
         tries += ring(services, slot)
     assert tries == 8
     put_back(services, "pickups")
-    standing = services.overview.status.read()
-    assert standing.last_night is not None
-    assert standing.last_night.outcome == "failed"
+    status = services.overview.status.read()
+    assert status.last_night is not None
+    assert status.last_night.outcome == "failed"
     assert any("could not be scanned" in problem for problem in what_is_wrong(services))
     with services.database.read() as connection:
         (notice,) = list_notices(connection)

@@ -127,15 +127,21 @@ def test_while_a_candidate_is_tested_it_is_refused_with_the_way_out(on_file: Sta
         give(on_file)
 
 
-def test_where_a_candidate_is_stuck_with_no_way_back_it_is_taken_away_and_the_given_one_stays(
-    on_file: Staged, clock: Any
-) -> None:
+def get_stuck(on_file: Staged, clock: Any) -> Rotation:
+    """One whose candidate opens too little, and whose old value is gone."""
     organisation, service = on_file
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
     service.default_scopes["ticketing"] = ["tickets"]
     end_the_old(service)
-    rotation = rotate(on_file, clock)
+    return rotate(on_file, clock)
+
+
+def test_where_a_candidate_is_stuck_with_no_way_back_it_is_taken_away_and_the_given_one_stays(
+    on_file: Staged, clock: Any
+) -> None:
+    organisation, service = on_file
+    rotation = get_stuck(on_file, clock)
     assert (rotation.state, rotation.stuck_in, rotation.one_way) == (State.STUCK, State.ACCEPTED, True)
     del service.default_scopes["ticketing"]
     theirs = give(on_file)
@@ -154,11 +160,7 @@ def test_what_cannot_be_taken_away_stays_said_until_a_person_has_seen_to_it(
     on_file: Staged, clock: Any
 ) -> None:
     organisation, service = on_file
-    organisation.add_token(TOKEN, "ticketing")
-    organisation.add_workflow("invoice-export", TOKEN, path="/v1/invoices")
-    service.default_scopes["ticketing"] = ["tickets"]
-    end_the_old(service)
-    rotation = rotate(on_file, clock)
+    rotation = get_stuck(on_file, clock)
     service.script = lambda asked: Answer(status=409, body={}) if asked.method == "DELETE" else None
     theirs = give(on_file)
     drive_on(organisation, clock)

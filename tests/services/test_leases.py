@@ -44,7 +44,7 @@ LEASE = timedelta(minutes=15)
 MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)
 WORKERS, ROWS = 6, 30
-PATIENCE = 30.0
+PATIENCE = 120.0
 FORGED = ("rot_unknown", "", "rot_' OR '1'='1", "*")
 
 

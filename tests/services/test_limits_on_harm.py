@@ -29,7 +29,7 @@ from vaultcore.errors import RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
 from vaultcore.tables import items
-from worker.domain.plan import Action
+from worker.domain.plan import PlannedAction
 from worker.domain.policies import build_policy
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
@@ -86,7 +86,7 @@ def test_a_window_that_opens_later_than_the_next_night_leaves_the_item_to_a_late
     organisation, _ = on_file
     organisation.add_token(TOKEN, "ticketing", days=13, windows=["0 4 5 * * for 2h"])
     assert organisation.night() == []
-    assert _decisions(organisation)[TOKEN] == (Action.WAIT, "its window opens 2026-03-05 04:00 UTC")
+    assert _decisions(organisation)[TOKEN] == (PlannedAction.WAIT, "its window opens 2026-03-05 04:00 UTC")
     clock.now = _utc("2026-03-04T06:00")
     (rotation,) = organisation.night()
     assert (rotation.state, rotation.next_at) == (State.SCHEDULED, _utc("2026-03-05T04:00"))
@@ -197,7 +197,7 @@ def test_in_a_freeze_nothing_is_replaced_and_its_end_is_said(tmp_path: Path, clo
         organisation.add_token(OTHER, "crm", days=13)
         rotated = [rotation.item for rotation in organisation.night()]
         assert rotated == ([] if whose == "installation" else [OTHER])
-        assert _decisions(organisation)[TOKEN] == (Action.WAIT, "its window opens 2026-03-07 00:00 UTC")
+        assert _decisions(organisation)[TOKEN] == (PlannedAction.WAIT, "its window opens 2026-03-07 00:00 UTC")
         clock.now = THAW - DAY
         opened = organisation.night()
         assert {rotation.item for rotation in opened} == {TOKEN, OTHER} - set(rotated)
@@ -297,7 +297,7 @@ def test_what_a_full_night_leaves_says_so_and_what_would_lapse_is_taken_all_the_
     with stage(tmp_path, IN_THE_FOLDER, clock, night_cap=1) as (organisation, _):
         for name, days in (("prod-crm-a", 1.2), ("prod-crm-b", 1.8), ("prod-crm-c", 8)):
             _add_secret(organisation, name, days=days)
-        wait = (Action.WAIT, "tonight's 1 rotations are taken: another night")
+        wait = (PlannedAction.WAIT, "tonight's 1 rotation is taken: another night")
         assert _decisions(organisation)["prod-crm-c"] == wait
         assert {rotation.item for rotation in organisation.night()} == {"prod-crm-a", "prod-crm-b"}
 
@@ -312,8 +312,8 @@ def test_of_one_target_only_so_many_are_taken_in_a_night(tmp_path: Path, clock: 
             ("prod-site-b", 12, None),
         ):
             _add_secret(organisation, name, days=days, target=target)
-        says = "tonight's 1 rotations at crm are taken: another night"
-        assert _decisions(organisation)["prod-crm-b"] == (Action.WAIT, says)
+        says = "tonight's 1 rotation at crm is taken: another night"
+        assert _decisions(organisation)["prod-crm-b"] == (PlannedAction.WAIT, says)
         taken = {rotation.item for rotation in organisation.night()}
         assert taken == {"prod-crm-a", "prod-billing-a", "prod-site-a", "prod-site-b"}
         clock.advance(DAY)
@@ -485,7 +485,7 @@ def test_as_many_failures_among_many_more_successes_stop_no_night(tmp_path: Path
 # Spread
 
 
-def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_after_a_restart(
+def test_hundreds_of_items_of_one_minute_fall_due_apart_and_at_the_same_times_after_a_restart(
     on_file: Staged, clock: Any
 ) -> None:
     organisation, _ = on_file
@@ -494,8 +494,8 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
     )
     made: dict[str, datetime] = {}
     with organisation.services.database.write() as connection:
-        for number in range(1000):
-            clock.advance(timedelta(milliseconds=60))
+        for number in range(300):
+            clock.advance(timedelta(milliseconds=200))
             created = organisation.services.vault.create(
                 connection, name=f"prod-site{number}-password", value=Secret(f"a-value-{number}"), owner_ids=(),
                 policy=policy, actor="test",
@@ -506,7 +506,7 @@ def test_a_thousand_items_of_one_minute_fall_due_apart_and_at_the_same_times_aft
     earlier = {item_id: made[item_id] - 14 * DAY - due[item_id] for item_id in due}
     assert min(earlier.values()) >= timedelta(0)
     assert max(earlier.values()) <= 4 * DAY
-    assert len(set(due.values())) == 1000
+    assert len(set(due.values())) == 300
     assert max(due.values()) - min(due.values()) > 3 * DAY
     with reopen(organisation, night_cap=7, time_zone="Europe/Berlin"):
         assert _due_times(organisation) == due
@@ -597,7 +597,7 @@ def test_the_next_try_waits_longer_after_each_failure_and_shortly_again_after_a_
         clock.now = held - TICK
         assert organisation.night() == []
         says = f"its rotation failed, next try after {held:%Y-%m-%d %H:%M} UTC"
-        assert _decisions(organisation)[TOKEN] == (Action.HOLD, says)
+        assert _decisions(organisation)[TOKEN] == (PlannedAction.HOLD, says)
         clock.now = held
     service.script = lambda _: None
     (rotation,) = organisation.night()
@@ -662,7 +662,7 @@ def _by_state(organisation: Organisation) -> dict[State, set[str]]:
     return found
 
 
-def _decisions(organisation: Organisation) -> dict[str, tuple[Action, str]]:
+def _decisions(organisation: Organisation) -> dict[str, tuple[PlannedAction, str]]:
     """What a night would do now, by item, and what it says of it."""
     due = organisation.services.night.nights.preview(organisation.services.clock()).due
     return {

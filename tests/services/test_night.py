@@ -60,7 +60,7 @@ def test_a_token_is_replaced_proven_watched_and_its_predecessor_refused(
     assert organisation.services.upkeep.anchors.verify().whole
 
 
-def test_a_second_sweep_of_the_same_night_rotates_and_sends_nothing(
+def test_a_second_scan_of_the_same_night_rotates_and_sends_nothing(
     organisation: Organisation, clock: Any
 ) -> None:
     service = organisation.targets.token_service

@@ -24,8 +24,8 @@ from worker.cli.output import sort_out
 from worker.delivery.formats import to_text
 from worker.domain.changes import ItemChange
 from worker.domain.findings import FindingKind
-from worker.domain.incoming import Arrival, Entry
-from worker.domain.plan import Action
+from worker.domain.incoming import Arrival, IncomingItem
+from worker.domain.plan import PlannedAction
 from worker.domain.policies import PolicyChange, build_policy
 from worker.domain.problems import ProblemKind
 from worker.domain.reasons import Code, Reason
@@ -46,7 +46,7 @@ def wait(
 ) -> None:
     """It came in, to lapse in so many days."""
     lapses = None if days is None else services.clock() + days * DAY
-    entry = Entry(place=1, name=name, given_id=ID if name == NAME else None, expires_at=lapses)
+    entry = IncomingItem(place=1, name=name, given_id=ID if name == NAME else None, expires_at=lapses)
     (judged,) = services.upkeep.item_import.take_in([entry], owners=owners, actor="user:ana")
     assert judged.arrival is Arrival.NEW
 
@@ -199,7 +199,7 @@ def test_what_was_left_of_a_deleted_item_has_no_part_in_one_that_comes_in_under_
     services.rotation.pickups.deliver(first, actor="user:ana", show=lambda _: None)
     moves.delete(KEY)
     clock.advance(timedelta(minutes=30))
-    entry = Entry(place=1, name=KEY, given_id=created.id, expires_at=None)
+    entry = IncomingItem(place=1, name=KEY, given_id=created.id, expires_at=None)
     list(services.upkeep.item_import.take_in([entry], owners=(), actor="user:ben"))
     made, second = services.items.make_first_key(KEY, actor="user:ben")
     assert made.id == created.id
@@ -288,7 +288,10 @@ def test_it_is_not_rotated_before_it_has_a_value_and_then_as_any_other(
     services.items.update(NAME, change, actor="test")
     (seen,) = services.night.nights.preview(clock()).due
     assert seen.decision is not None
-    assert (seen.decision.action, say(seen.decision.why)) == (Action.ASK, f"it waits for its value: {GIVE}")
+    assert (seen.decision.action, say(seen.decision.why)) == (
+        PlannedAction.ASK,
+        f"it waits for its value: {GIVE}",
+    )
     assert seen.decision.finding is not None
     assert say(seen.decision.finding.does) == "waits until it has its value"
     assert organisation.night() == []
@@ -401,14 +404,17 @@ def test_who_leaves_does_not_have_it_replaced_and_it_is_not_forgotten(
     item = give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
     assert left.fate is Fate.BY_HAND, "it may be the very value that they knew"
-    assert left.why == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
+    assert (
+        say(left.why)
+        == f"its first value may be the one that they knew, so replace it: {GIVE} --expires-at 90d"
+    )
     assert services.rotation.offboarding.open_next(departure, after=0, actor="test") is None
     services.items.update(NAME, ItemChange(expires_at=None), value=Secret("the-next-one"), actor="test")
     read = services.rotation.offboarding.finish(departure.id)
     assert (read.items[0].fate, read.finished_at) == (Fate.OVERLAPS, None)
     moves.destroy(item.id, 1)
     read = services.rotation.offboarding.finish(departure.id)
-    assert (read.items[0].fate, read.items[0].why) == (Fate.REPLACED, "by version 2")
+    assert (read.items[0].fate, say(read.items[0].why)) == (Fate.REPLACED, "by version 2")
     assert read.finished_at is not None
 
 
@@ -431,7 +437,7 @@ def test_what_can_be_replaced_here_is_rotated_by_hand_after_its_first_value_came
     departure = services.rotation.offboarding.begin("support", emergency=False, actor="test")
     give(services)
     (left,) = services.rotation.offboarding.finish(departure.id).items
-    assert (left.fate, left.why.rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
+    assert (left.fate, say(left.why).rpartition(": ")[2]) == (Fate.BY_HAND, f"nightkey item rotate {NAME}")
 
 
 # What is stored

@@ -13,7 +13,7 @@ from tests.organisation import Organisation
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, ScriptedService, Staged, add_route, drive_on, stage
 from worker.domain.problems import Problem, ProblemKind
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.saga import State
 from worker.domain.work import Task
 from worker.rows import nights as night_rows
@@ -237,9 +237,9 @@ def test_who_worked_here_and_is_gone_is_missed_until_somebody_runs_the_nights_by
     organisation, _ = staged
     living = organisation.services.upkeep.signs_of_life
     assert problems(organisation) == [], "nobody was ever here: the nights may be begun by hand"
-    renew = living.begin(Kind.BEAT)
+    renew = living.begin(PulseKind.BEAT)
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NO_WORKER]
-    living.begin(Kind.WORKER)
+    living.begin(PulseKind.WORKER)
     assert problems(organisation) == []
     clock.advance(timedelta(minutes=10))
     assert [one.kind for one in problems(organisation)] == [ProblemKind.NOBODY_WORKS]
@@ -259,12 +259,12 @@ def test_a_night_by_hand_hides_no_night_that_did_not_end_well(staged: Staged, cl
     clock.advance(timedelta(hours=4))
     result = organisation.services.night.inline_night.run_night(lambda _: None, wait=False)
     assert [one.kind for one in result.problems] == [ProblemKind.DUE_AGAIN]
-    standing = organisation.services.overview.status.read()
-    assert standing.last_night is not None
-    assert standing.by_hand is not None
-    assert (standing.last_night.slot, standing.last_night.outcome) == (slot, "failed")
-    assert standing.by_hand.slot == clock()
-    assert standing.problems[0].kind is ProblemKind.NIGHT_FAILED
+    status = organisation.services.overview.status.read()
+    assert status.last_night is not None
+    assert status.by_hand is not None
+    assert (status.last_night.slot, status.last_night.outcome) == (slot, "failed")
+    assert status.by_hand.slot == clock()
+    assert status.problems[0].kind is ProblemKind.NIGHT_FAILED
     told = [notice.kind for notice in organisation.notices() if notice.owner == "operators"]
     assert told.count("night-failed") == 1, "they know of it"
 

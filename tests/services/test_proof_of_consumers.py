@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from nightkey_demo.loopback import Answer, Incoming
 from tests.organisation import Organisation
 from tests.services.staging import (
     TICK,
     TOKEN,
     ScriptedService,
     Staged,
-    bearer_of,
     begin_by_hand,
     get_rotation,
+    reject_new_value,
     step_to,
     told,
 )
@@ -35,7 +34,6 @@ pytestmark = pytest.mark.rules
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 OTHER = "prod-crm-password"
 HOURLY: dict[str, Any] = {"schedule_type": "interval", "schedule_value": "1 hour"}
-REFUSED = Answer(status=401, body={"error": "refused"})
 HARD_TO_PROVE: dict[str, tuple[dict[str, Any], str]] = {
     "switched-off": ({"is_active": False}, "which is not active"),
     "by-hand": ({}, "which has never run"),
@@ -65,7 +63,7 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 
 def stands(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     with organisation.services.database.read() as connection:
-        found = organisation.services.rotation.proofs.standings(
+        found = organisation.services.rotation.proofs.consumer_proofs(
             connection, get_rotation(organisation, rotation.id)
         )
     return {one.consumer.name: one.proof for one in found}
@@ -258,13 +256,6 @@ def test_who_is_pinned_to_the_old_value_is_waited_for_and_one_on_the_new_must_ru
 # Runs that fail
 
 
-def reject_the_new_value(service: ScriptedService, old: str) -> None:
-    def refuse(incoming: Incoming) -> Answer | None:
-        return REFUSED if incoming.path == "/v1/account" and bearer_of(incoming) != old else None
-
-    service.script = refuse
-
-
 def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_which_node_and_how(
     staged: Staged, clock: Any
 ) -> None:
@@ -275,13 +266,13 @@ def test_a_production_run_that_the_new_value_fails_goes_back_at_once_and_says_wh
     (old_id,) = service.live_tokens("ticketing")
     rotation = step_to(organisation, clock, begin_by_hand(organisation, TOKEN), State.WATCHING)
     assert run(organisation, "proven").status == "completed"
-    reject_the_new_value(service, old)
+    reject_new_value(service, old)
     clock.advance(HOUR)
     running = organisation.services.runs.runs
     outcomes = [running.execute(run_id, actor="schedule") for run_id in running.open_due()]
     first = next(one for one in outcomes if one is not None)
-    settled = organisation.services.night.inline_night.recheck(first.used, lambda _: None)
-    assert [one.state for one in settled] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
+    resolved = organisation.services.night.inline_night.recheck(first.used, lambda _: None)
+    assert [one.state for one in resolved] == [State.ROLLED_BACK]  # nothing waited, not even for its next look
     ended = get_rotation(organisation, rotation.id)
     assert ended.last_cause == "rejected"
     assert (

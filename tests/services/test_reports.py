@@ -65,7 +65,7 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 
 def stands(organisation: Organisation, rotation: Rotation, workflow: str = WORKFLOW) -> Proof:
     with organisation.services.database.read() as connection:
-        found = organisation.services.rotation.proofs.standings(
+        found = organisation.services.rotation.proofs.consumer_proofs(
             connection, get_rotation(organisation, rotation.id)
         )
     return next(one.proof for one in found if one.consumer.name == workflow)

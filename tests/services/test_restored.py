@@ -139,7 +139,7 @@ def test_a_person_who_answers_for_it_has_it_replaced_and_the_unknown_one_is_not_
 
 
 @SQLITE
-def test_the_value_in_use_given_by_hand_settles_it(staged: Staged, clock: Any, tmp_path: Path) -> None:
+def test_the_value_in_use_given_by_hand_ends_its_comparison(staged: Staged, clock: Any, tmp_path: Path) -> None:
     organisation, service = staged
     organisation.add_token(TOKEN, "ticketing", overlap="0s", settings=inventory(organisation))
     back_up(organisation, tmp_path / "backup")

@@ -23,14 +23,16 @@ from vaultcore.model import Mode, Policy
 from vaultcore.row_macs import LABEL, RowMacs
 from vaultcore.rows import policy_to_json
 from vaultcore.secret import Secret
-from vaultcore.tables import deployment, item_principals, items, metadata, owners, references, versions
+from vaultcore.tables import deployment, item_accounts, items, metadata, owners, references, versions
 from worker.bootstrap import Services
 from worker.config import load_settings
+from worker.domain.reasons import read_reason
 from worker.installation import initialise
 from worker.locks import share_vault
-from worker.rotators.catalog import find_principals
-from worker.rows.tables import deliveries, pickups, workflows
+from worker.rotators.catalog import find_accounts
+from worker.rows.tables import deliveries, findings, pickups, workflows
 from worker.services.runs.definitions import Definitions
+from worker.wording import say
 
 EDITED = "none where one was changed behind the vault's back"
 
@@ -313,7 +315,7 @@ def test_definitions_become_documents_that_hold_what_they_held(
 def test_what_items_change_on_the_other_side_is_named_when_names_come(
     tmp_path: Path, database_url: str, clock: Any
 ) -> None:
-    """As `find_principals` names it for a policy that is stored from then on."""
+    """As `find_accounts` names it for a policy that is stored from then on."""
     database = begin_at("0014", tmp_path, database_url, clock)
     login = {
         "host": "Files.example.org",
@@ -346,12 +348,40 @@ def test_what_items_change_on_the_other_side_is_named_when_names_come(
             connection.execute(text(f"INSERT INTO items ({', '.join(row)}) VALUES ({values})"), row)
     database.migrate()
     with database.read() as connection:
-        named = connection.execute(select(item_principals.c.item_id, item_principals.c.name)).all()
+        named = connection.execute(select(item_accounts.c.item_id, item_accounts.c.name)).all()
     assert {tuple(row) for row in named} == {
-        (item_id, name) for item_id, policy in policies.items() for name in find_principals(policy)
+        (item_id, name) for item_id, policy in policies.items() for name in find_accounts(policy)
     }
     assert len(named) == 3
     assert ("vlt_pooled", "pooler:5432 role a b") in {tuple(row) for row in named}
+    database.dispose()
+
+
+def test_findings_of_one_account_say_so_and_what_is_no_code_is_left(
+    tmp_path: Path, database_url: str, clock: Any
+) -> None:
+    database = begin_at("0024", tmp_path, database_url, clock)
+    details = [
+        '{"code": "same-principal", "items": ["prod-a"], "principal": "db role x"}',
+        '{"code": "same-value", "items": ["principal"]}',
+        '["same-principal"]',
+    ]
+    row = {"kind": "shared", "level": 1, "topic": "t", "opened_at": clock(), "seen_at": clock()}
+    values = ", ".join(f":{name}" for name in row)
+    with database.write() as connection:
+        for number, detail in enumerate(details):
+            connection.execute(
+                text(
+                    f"INSERT INTO findings (id, subject, detail, {', '.join(row)}) "
+                    f"VALUES (:id, :id, :detail, {values})"
+                ),
+                row | {"id": f"fnd_{number}", "detail": detail},
+            )
+    database.migrate()
+    with database.read() as connection:
+        shared, *others = connection.execute(select(findings.c.detail).order_by(findings.c.id)).scalars()
+    assert say(read_reason(shared)).startswith("it changes db role x, as does prod-a: when one of them")
+    assert others == [json.loads(detail) for detail in details[1:]]
     database.dispose()
 
 

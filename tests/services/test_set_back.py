@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text, update
 from tests.services.dues import find_due
 from tests.services.staging import TOKEN, Staged, begin_by_hand, get_rotation, step_to
 from vaultcore.ids import new_id
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.saga import State
 from worker.domain.signs import Presence, SignOfLife, find_presence
 from worker.domain.work import Task
@@ -302,7 +302,7 @@ def test_mending_twice_mends_nothing_more(on_file: Staged, clock: Any, ahead: ti
 def test_a_sign_of_life_from_the_future_is_nobodys(on_file: Staged, clock: Any, ahead: timedelta) -> None:
     organisation, _ = on_file
     clock.advance(ahead)
-    renew = organisation.services.upkeep.signs_of_life.begin(Kind.WORKER)
+    renew = organisation.services.upkeep.signs_of_life.begin(PulseKind.WORKER)
     clock.advance(-ahead)
     assert find_presence(_signs(organisation), clock()) is Presence.SILENT
     renew()
@@ -329,8 +329,8 @@ def test_a_damaged_time_holds_up_neither_the_night_nor_what_else_was_ahead(
     services = organisation.services
     organisation.add_token(TOKEN, "ticketing")
     organisation.add_workflow("ticket-sync", TOKEN, schedule_type="interval", schedule_value="1 hour")
-    renew = services.upkeep.signs_of_life.begin(Kind.WORKER)
-    services.upkeep.signs_of_life.begin(Kind.BEAT)
+    renew = services.upkeep.signs_of_life.begin(PulseKind.WORKER)
+    services.upkeep.signs_of_life.begin(PulseKind.BEAT)
     begin_by_hand(organisation, TOKEN)
     with services.database.write() as connection:
         night_rows.open_sweep(

@@ -13,7 +13,7 @@ from tests.services.staging import drive_on, start_organisation
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import Item
 from vaultcore.secret import Secret
-from vaultcore.tables import item_owners, item_principals, items, versions
+from vaultcore.tables import item_accounts, item_owners, items, versions
 from vaultcore.versions import Purpose
 from worker.bootstrap import Services
 from worker.domain.changes import Change, ItemChange
@@ -169,8 +169,8 @@ def test_both_owners_are_told_of_two_items_that_hold_one_credential(made: Servic
         first = select(versions.c.likeness).join(items).where(items.c.name == ORDERS)
         like = connection.execute(first).scalar_one()
         connection.execute(update(versions).where(versions.c.item_id == second.id).values(likeness=like))
-        name = connection.execute(select(item_principals.c.name)).scalar_one()
-        connection.execute(item_principals.insert().values(item_id=third.id, name=name))
+        name = connection.execute(select(item_accounts.c.name)).scalar_one()
+        connection.execute(item_accounts.insert().values(item_id=third.id, name=name))
     found = scan(made)
     assert {item for _, item in found} == {ORDERS, BILLING, CRM}
     assert found["shared", BILLING][0].startswith(f"it has the same value as {ORDERS}: when one of them is")
@@ -269,9 +269,9 @@ def test_what_a_night_finds_twice_of_an_item_is_told_alike_before_it(made: Servi
     second = create(made, BILLING)
     with made.database.write() as connection:
         _set_likeness(connection, second.id, made.versions.likeness(Secret("one-value")))
-        names = select(item_principals.c.name).where(item_principals.c.item_id == first.id)
+        names = select(item_accounts.c.name).where(item_accounts.c.item_id == first.id)
         name = connection.execute(names).scalar_one()
-        connection.execute(item_principals.insert().values(item_id=second.id, name=name))
+        connection.execute(item_accounts.insert().values(item_id=second.id, name=name))
     seen = made.night.nights.preview(made.clock()).findings
     told = {(one.kind.value, one.item): say(one.detail) for one in seen if one.kind is FindingKind.SHARED}
     assert told == {key: detail for key, (detail, _) in scan(made).items()}

@@ -15,7 +15,7 @@ from tests.services.test_sharing import by_role, change, create, made
 from tests.services.test_tampered import behind, tampered
 from vaultcore.errors import TamperedError
 from vaultcore.row_macs import MAC
-from vaultcore.tables import item_principals
+from vaultcore.tables import item_accounts
 from worker.bootstrap import Services
 from worker.cli.output import sort_out
 from worker.domain.drift import Result
@@ -41,15 +41,15 @@ def differing(staged: Staged, clock: Any, tmp_path: Path) -> Staged:
 
 
 def agree(organisation: Organisation, clock: Any) -> dict[str, Any]:
-    return {"settled_at": clock(), "result": Result.AGREES.value}
+    return {"resolved_at": clock(), "result": Result.AGREES.value}
 
 
-def test_who_settles_a_comparison_in_the_database_has_nothing_rotated(differing: Staged, clock: Any) -> None:
+def test_who_resolves_a_comparison_in_the_database_has_nothing_rotated(differing: Staged, clock: Any) -> None:
     organisation, service = differing
     services, item_id = organisation.services, organisation.item(TOKEN).id
     asked = service.calls("POST"), service.calls("DELETE")
     row = find(services, comparisons, item_id)
-    for values in ({"settled_at": clock()}, agree(organisation, clock)):
+    for values in ({"resolved_at": clock()}, agree(organisation, clock)):
         write(services, comparisons, row, **values)
         with pytest.raises(TamperedError, match=f"accept-row comparisons {item_id}"):
             begin_by_hand(organisation, TOKEN)
@@ -89,7 +89,7 @@ def test_a_rotation_that_is_open_stops_at_an_edited_comparison(
 def test_a_comparison_that_is_made_again_makes_no_edited_row_ours(differing: Staged, clock: Any) -> None:
     organisation, _ = differing
     services, item_id = organisation.services, organisation.item(TOKEN).id
-    write(services, comparisons, find(services, comparisons, item_id), settled_by="user:eve")
+    write(services, comparisons, find(services, comparisons, item_id), resolved_by="user:eve")
     clock.advance(timedelta(days=1))
     services.rotation.comparison.compare_due()
     services.rotation.comparison.compare_now(None)
@@ -119,13 +119,13 @@ def test_what_an_item_changes_is_taken_from_no_row_that_was_put_there(made: Serv
     create(made, "prod-ledger-password", "one", **role)
     other = create(made, "prod-notes-password", "two")
     with made.database.read() as connection:
-        key = "".join(f"{row.item_id} {row.name}" for row in connection.execute(item_principals.select()).all())
-    forge(made, item_principals, key, item_id=other.id)
-    assert wrong(made) == ["item_principals"]
-    with pytest.raises(TamperedError, match=f"accept-row item_principals '{other.id} "):
+        key = "".join(f"{row.item_id} {row.name}" for row in connection.execute(item_accounts.select()).all())
+    forge(made, item_accounts, key, item_id=other.id)
+    assert wrong(made) == ["item_accounts"]
+    with pytest.raises(TamperedError, match=f"accept-row item_accounts '{other.id} "):
         change(made, "prod-notes-password", consumers="none", **role)
     with behind(made) as connection:
-        connection.execute(item_principals.delete().where(item_principals.c.item_id == other.id))
-        connection.execute(update(item_principals).values({MAC: None}))
+        connection.execute(item_accounts.delete().where(item_accounts.c.item_id == other.id))
+        connection.execute(update(item_accounts).values({MAC: None}))
     with pytest.raises(TamperedError, match="what prod-ledger-password changes"):
         create(made, "prod-third-password", "three", **role)

@@ -13,7 +13,7 @@ from vaultcore.errors import NotFoundError
 from vaultcore.model import PrincipalKind
 from vaultcore.row_macs import MAC, key_of
 from vaultcore.signing_rows import kept_tables, page_after
-from vaultcore.tables import item_principals, references
+from vaultcore.tables import item_accounts, references
 from worker.bootstrap import Services
 from worker.domain.saga import State
 from worker.rows import comparisons as comparison_rows
@@ -45,7 +45,7 @@ def full(staged: Staged, clock: Any) -> Services:
         beat = {"text": "x", "state": "sent", "attempts": 0, "posted_at": now}
         connection.execute(insert(heartbeats).values(slot=now, beat="start", **beat))
         item_id = organisation.item(TOKEN).id
-        connection.execute(insert(item_principals).values(item_id=item_id, name="db.example.org:5432 role x"))
+        connection.execute(insert(item_accounts).values(item_id=item_id, name="db.example.org:5432 role x"))
         comparison_rows.mark(connection, "rst_x", how="adopted", at=now, made_at=None, seq=1, by="me")
     services.principals.create("bot", kind=PrincipalKind.SERVICE, roles=[Role.VIEWER], owners=[], actor="me")
     services.principals.issue_token("bot", actor="me")
@@ -86,15 +86,15 @@ def test_a_key_that_no_row_of_ours_has_stays_a_finding_till_somebody_answers_for
     item_id = organisation.add_token(TOKEN, "support") and organisation.item(TOKEN).id
     organisation.add_workflow("ticket-sync", TOKEN)
     with first.database.write() as connection:
-        connection.execute(insert(item_principals).values(item_id=item_id, name="x"))
-    edit(first, item_principals, item_principals.c.item_id == item_id, name=name)
+        connection.execute(insert(item_accounts).values(item_id=item_id, name="x"))
+    edit(first, item_accounts, item_accounts.c.item_id == item_id, name=name)
     edit(first, references, references.c.item_id == item_id, consumer_id="y z")
     with reopen(organisation, rows_checked=1) as services:
         checking = services.upkeep.row_verification
         for _ in range(2 * len(kept_tables())):
             checking.check_some()
         found = [subject.partition(" ")[0] for subject in tampered(services)]
-        assert sorted(found) == ["item_principals", "item_references"]
+        assert sorted(found) == ["item_accounts", "item_references"]
         for wrong in checking.check_all().wrong:
             _, table, key = shlex.split(wrong.command or "")[2:]
             checking.accept(table, key, shown=checking.show(table, key).digest, actor="test")

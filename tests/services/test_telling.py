@@ -1,4 +1,4 @@
-"""Owners hear in time, once: who is told of what, when it leaves, and what was settled meanwhile."""
+"""Owners hear in time, once: who is told of what, when it leaves, and what was resolved meanwhile."""
 
 import os
 from collections.abc import Iterator
@@ -147,7 +147,7 @@ def test_a_template_that_is_passed_over_at_night_is_told_to_the_operators_once_u
     assert templates_found(organisation) == []
 
 
-def test_a_template_that_works_again_is_settled_with_the_next_notice(organisation: Organisation) -> None:
+def test_a_template_that_works_again_is_resolved_with_the_next_notice(organisation: Organisation) -> None:
     services = organisation.services
     services.settings.templates_path.mkdir()
     template = services.settings.templates_path / "night-failed.md"

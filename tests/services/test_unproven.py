@@ -82,9 +82,9 @@ def messages(organisation: Organisation, rotation_id: str) -> str:
         return " ".join(row.message for row in steps_of(connection, rotation_id))
 
 
-def standings(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:
+def consumer_proofs(organisation: Organisation, rotation: Rotation) -> tuple[ConsumerProof, ...]:
     with organisation.services.database.read() as connection:
-        return organisation.services.rotation.proofs.standings(connection, rotation)
+        return organisation.services.rotation.proofs.consumer_proofs(connection, rotation)
 
 
 def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged: Staged, clock: Any) -> None:
@@ -99,7 +99,7 @@ def test_a_service_that_takes_everything_never_has_its_old_value_revoked(staged:
     assert "unproven, since no made-up value was refused: ticket-sync/call" in said
     assert "passed: none; unproven, since no made-up value was refused: ticket-sync " in f"{said} "
     organisation.services.runs.runs.start("ticket-sync", actor="test")
-    (ran, check) = standings(organisation, rotation)
+    (ran, check) = consumer_proofs(organisation, rotation)
     assert (ran.proof, check.check) == (Proof.UNPROVEN, True)
     assert say(ran.why) == "ticket-sync ran well with version 2, as it may with any value"
 
@@ -129,7 +129,7 @@ def test_a_night_and_a_mended_workflow_look_again_at_what_waits_for_a_check(stag
         assert organisation.rotations()[0].next_at == clock()
         organisation.drive()
     again = organisation.rotations()[0]
-    assert (again.id, again.shown_by) == (rotation.id, "node test of ticket-sync/call")
+    assert (again.id, again.shown_by) == (rotation.id, "node-test ticket-sync/call")
 
 
 def test_once_the_policy_is_mended_the_check_is_asked_again_and_the_rotation_ends(
@@ -180,7 +180,7 @@ def test_a_node_that_can_tell_proves_the_value_where_the_verification_cannot(
     organisation.add_workflow("ticket-sync", TOKEN, path=SEEING)
     service.script = take_everything
     rotation = rotate(organisation, clock)
-    assert rotation.shown_by == "node test of ticket-sync/call"
+    assert rotation.shown_by == "node-test ticket-sync/call"
     assert pass_the_overlap(organisation, clock).state is State.RETIRING  # its refusal cannot be shown there
     assert not service.is_live(old)
 

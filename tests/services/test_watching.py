@@ -53,8 +53,10 @@ def look(organisation: Organisation, rotation: Rotation) -> Rotation:
 def proofs(organisation: Organisation, rotation: Rotation) -> dict[str, Proof]:
     services = organisation.services
     with services.database.read() as connection:
-        standings = services.rotation.proofs.standings(connection, get_rotation(organisation, rotation.id))
-    return {standing.consumer.name: standing.proof for standing in standings}
+        consumer_proofs = services.rotation.proofs.consumer_proofs(
+            connection, get_rotation(organisation, rotation.id)
+        )
+    return {consumer_proof.consumer.name: consumer_proof.proof for consumer_proof in consumer_proofs}
 
 
 def test_a_run_that_failed_for_another_reason_judges_nothing(staged: Staged, clock: Any) -> None:

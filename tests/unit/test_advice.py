@@ -13,7 +13,7 @@ from worker.domain.saga import BEFORE_ACTIVATION, FINISHED, NOT_BEGUN, WATCHED, 
 NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
 
-def standing(proof, *, name="report", active=True, elsewhere=False):
+def consumer_proof(proof, *, name="report", active=True, elsewhere=False):
     consumer = Consumer(
         id="wf_1",
         name=name,
@@ -34,9 +34,9 @@ def advised(*given, **more):
     return advise("rot_1", *given, item="prod-mail-token", number=3, **more)
 
 
-def choices(state, *, stuck_in=None, failing=False, standings=()):
+def choices(state, *, stuck_in=None, failing=False, consumer_proofs=()):
     """The commands without what all of them have."""
-    advice = advised(state, stuck_in, failing, standings)
+    advice = advised(state, stuck_in, failing, consumer_proofs)
     assert all(one.command.startswith("nightkey rotation ") for one in advice)
     return [one.command.removeprefix("nightkey rotation ") for one in advice]
 
@@ -99,13 +99,13 @@ def test_who_drops_a_value_is_told_to_revoke_it_first(stuck_in, verb, value):
 
 @pytest.mark.parametrize("state", sorted(WATCHED))
 def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
-    standings = [
-        standing(Proof.PROVEN, name="sync"),
-        standing(Proof.UNPROVABLE, name="month-end"),
-        standing(Proof.UNPROVABLE, name="switched-off", active=False),
+    consumer_proofs = [
+        consumer_proof(Proof.PROVEN, name="sync"),
+        consumer_proof(Proof.UNPROVABLE, name="month-end"),
+        consumer_proof(Proof.UNPROVABLE, name="switched-off", active=False),
     ]
 
-    assert choices(state, standings=standings) == [
+    assert choices(state, consumer_proofs=consumer_proofs) == [
         "prove rot_1 --workflow month-end",
         "extend rot_1 --until TIME",
         "waive rot_1 --workflow month-end --why TEXT",
@@ -124,7 +124,7 @@ def test_who_cannot_be_proven_is_run_given_time_or_answered_for(state):
     ],
 )
 def test_who_runs_elsewhere_is_proven_by_a_report(name, report):
-    advice = advised(State.WATCHING, None, False, [standing(Proof.UNPROVABLE, name=name, elsewhere=True)])
+    advice = advised(State.WATCHING, None, False, [consumer_proof(Proof.UNPROVABLE, name=name, elsewhere=True)])
 
     assert [one.command for one in advice] == [
         f"nightkey run report {report}",
@@ -136,17 +136,17 @@ def test_who_runs_elsewhere_is_proven_by_a_report(name, report):
 
 @pytest.mark.parametrize("proof", sorted(set(Proof) - {Proof.UNPROVABLE}))
 def test_for_any_other_consumer_nothing_is_to_be_done(proof):
-    assert choices(State.WATCHING, standings=[standing(proof)]) == ["rollback rot_1"]
+    assert choices(State.WATCHING, consumer_proofs=[consumer_proof(proof)]) == ["rollback rot_1"]
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - WATCHED))
 def test_consumers_are_no_matter_before_an_activation_and_after_the_watch(state):
-    assert choices(state, standings=[standing(Proof.UNPROVABLE)]) == choices(state)
+    assert choices(state, consumer_proofs=[consumer_proof(Proof.UNPROVABLE)]) == choices(state)
 
 
 @pytest.mark.parametrize("name", ["month end", "x; rm -rf $HOME", "it's", "--help"])
 def test_a_command_can_be_pasted_whatever_the_workflow_is_called(name):
-    for command in choices(State.WATCHING, standings=[standing(Proof.UNPROVABLE, name=name)]):
+    for command in choices(State.WATCHING, consumer_proofs=[consumer_proof(Proof.UNPROVABLE, name=name)]):
         words = shlex.split(command)
         if "--workflow" in words:
             assert words[words.index("--workflow") + 1] == name
@@ -155,20 +155,21 @@ def test_a_command_can_be_pasted_whatever_the_workflow_is_called(name):
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("stuck_in", [None, State.RETIRING, State.UNDOING])
 def test_each_choice_says_on_one_line_what_it_does(state, stuck_in):
-    for one in advised(state, stuck_in, True, [standing(Proof.UNPROVABLE)]):
+    for one in advised(state, stuck_in, True, [consumer_proof(Proof.UNPROVABLE)]):
         assert one.does
         assert "\n" not in one.command + one.does
 
 
 def test_callers_are_given_more_time_or_answered_for():
     callers = ConsumerProof(consumer=None, proof=Proof.UNPROVABLE, why=Reason.of(Code.CHECK))
-    assert choices(State.WATCHING, standings=[callers]) == [
+    assert choices(State.WATCHING, consumer_proofs=[callers]) == [
         "extend rot_1 --until TIME",
         "waive rot_1 --callers --why TEXT",
         "rollback rot_1",
     ]
     assert choices(
-        State.WATCHING, standings=[ConsumerProof(consumer=None, proof=Proof.AWAITED, why=Reason.of(Code.CHECK))]
+        State.WATCHING,
+        consumer_proofs=[ConsumerProof(consumer=None, proof=Proof.AWAITED, why=Reason.of(Code.CHECK))],
     ) == ["rollback rot_1"]
 
 
@@ -182,13 +183,13 @@ def test_nobody_is_led_back_to_an_old_value_that_is_refused():
 
 
 def test_where_the_old_value_is_dead_nothing_speaks_of_it():
-    standings = [standing(Proof.UNPROVABLE)]
-    advice = advised(State.WATCHING, None, False, standings, one_way=True, beside=False)
+    consumer_proofs = [consumer_proof(Proof.UNPROVABLE)]
+    advice = advised(State.WATCHING, None, False, consumer_proofs, one_way=True, beside=False)
     assert [one.command.split()[2] for one in advice] == ["prove", "waive"]
     (cancel,) = advised(State.CREATED, None, False, (), beside=False)
     assert cancel.does == "the new value is taken back"
     for state in State:
-        for one in advised(state, State.WATCHING, True, standings, one_way=True, beside=False):
+        for one in advised(state, State.WATCHING, True, consumer_proofs, one_way=True, beside=False):
             assert "old value works" not in one.does
             assert "goes back" not in one.does
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.rotators.authorized_keys import (
-    Entry,
+    KeyLine,
     add_beside,
     find_end,
     move_end,
@@ -46,7 +46,7 @@ NEW_LINE = line_of(NEW) + b" label"
     ],
 )
 def test_a_line_of_a_key_is_read(line: bytes, options: bytes, comment: bytes) -> None:
-    assert read_entry(line) == Entry(options=options, blob=blob_of(OLD), comment=comment)
+    assert read_entry(line) == KeyLine(options=options, blob=blob_of(OLD), comment=comment)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_whatever_stands_there_what_was_added_is_removed_and_nothing_else(
     content = b"\n".join([*before, b"restrict " + line_of(OLD), *after]) + ending
     added = add_beside(content, old=blob_of(OLD), public_line=NEW_LINE, new=blob_of(NEW))
     assert added.startswith(content)
-    assert read_entries(added)[-1] == Entry(options=b"restrict", blob=blob_of(NEW), comment=b"label")
+    assert read_entries(added)[-1] == KeyLine(options=b"restrict", blob=blob_of(NEW), comment=b"label")
     back = remove(added, lambda entry: entry.blob == blob_of(NEW))
     assert back == (content if content.endswith(b"\n") else content + b"\n")
     alone = remove(content, lambda entry: entry.blob == blob_of(OLD))

@@ -3,7 +3,7 @@
 import pytest
 
 from vaultcore.model import Stage
-from worker.domain.drift import DIFFERS, SETTLED, Asked, Result, judge
+from worker.domain.drift import DIFFERS, RESOLVED, Asked, Result, judge
 from worker.wording import say
 
 CURRENT, PREVIOUS, PENDING = Stage.CURRENT, Stage.PREVIOUS, Stage.PENDING
@@ -46,10 +46,10 @@ def test_what_the_answers_come_to(
     judged = judge(ask(*answers), unknown, overlaps=overlaps, rotating=rotating)
     assert judged.result is result
     assert all(one in say(judged.detail) for one in unknown)
-    assert (result in SETTLED) == (result is Result.AGREES)
-    assert (result in DIFFERS) != (result in SETTLED)
+    assert (result in RESOLVED) == (result is Result.AGREES)
+    assert (result in DIFFERS) != (result in RESOLVED)
 
 
-def test_nothing_is_both_settled_and_waiting_for_a_person() -> None:
-    assert not SETTLED & DIFFERS
-    assert set(Result) - SETTLED - DIFFERS == {Result.WAITING, Result.UNREACHABLE}
+def test_nothing_is_both_resolved_and_waiting_for_a_person() -> None:
+    assert not RESOLVED & DIFFERS
+    assert set(Result) - RESOLVED - DIFFERS == {Result.WAITING, Result.UNREACHABLE}

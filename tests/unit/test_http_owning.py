@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.rotators.http_owning import Own, Sign, decide_own
+from worker.rotators.http_owning import CandidateSign, Own, decide_own
 from worker.rotators.http_search import Found
 
 NO_LIST = Found(ids=frozenset(), doubt="no `find` is set to look it up")
@@ -29,7 +29,7 @@ def sign(**changes):
         "asks_id": True,
         "by_id": True,
     }
-    return Sign(**(known | changes))
+    return CandidateSign(**(known | changes))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from worker.outbound import Response
 from worker.rotators.catalog import parse_settings
-from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
+from worker.rotators.http_pages import NextPage, add_parameter, explain_partial, find_next
 
 AT = "https://api.example.org:443/v1/tokens?label=a%20b&page=1"
 CALL = {"url": "https://api.example.org/v1/tokens"}
@@ -31,16 +31,16 @@ def answer(body: Any, *, status: int = 200, **headers: str) -> Response:
 @pytest.mark.parametrize(
     ("link", "expected"),
     [
-        ('</v1/tokens?page=2>; rel="next"', Step(url="https://api.example.org:443/v1/tokens?page=2")),
+        ('</v1/tokens?page=2>; rel="next"', NextPage(url="https://api.example.org:443/v1/tokens?page=2")),
         (
             '<?page=2>; rel=next, <?page=9>; rel="last"',
-            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+            NextPage(url="https://api.example.org:443/v1/tokens?page=2"),
         ),
         (
             '<?page=1>; rel="prev", <?page=2>; rel="Next x"',
-            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+            NextPage(url="https://api.example.org:443/v1/tokens?page=2"),
         ),
-        ("<https://api.example.org/v1/x>; rel=next", Step(url="https://api.example.org/v1/x")),
+        ("<https://api.example.org/v1/x>; rel=next", NextPage(url="https://api.example.org/v1/x")),
         ("<?page=1>; rel=prev", None),
         ("", None),
         ("garbage", None),
@@ -57,9 +57,9 @@ def answer(body: Any, *, status: int = 200, **headers: str) -> Response:
         ("<\x01>; rel=next", "it goes on at something that is not a URL"),
         (
             '</v1/tokens?page=2>; rel="next"; title="nächste"',
-            Step(url="https://api.example.org:443/v1/tokens?page=2"),
+            NextPage(url="https://api.example.org:443/v1/tokens?page=2"),
         ),
-        ("<?seite=zwölf>; rel=next", Step(url="https://api.example.org:443/v1/tokens?seite=zwölf")),
+        ("<?seite=zwölf>; rel=next", NextPage(url="https://api.example.org:443/v1/tokens?seite=zwölf")),
         ("<https://höst.example/v1>; rel=next", ELSEWHERE),
         ("ünlesbar", None),
         ("\ud800", None),
@@ -79,20 +79,20 @@ CURSOR = {"find_next": "meta.next", "find_cursor": "page"}
         (
             {"meta": {"next": "/v1/x"}},
             {"find_next": "meta.next"},
-            Step(url="https://api.example.org:443/v1/x"),
+            NextPage(url="https://api.example.org:443/v1/x"),
         ),
-        ({"meta": {"next": "/v1/x"}}, CURSOR, Step(cursor="/v1/x")),
-        ({"meta": {"next": "abc=="}}, CURSOR, Step(cursor="abc==")),
-        ({"meta": {"next": 2}}, CURSOR, Step(cursor="2")),
+        ({"meta": {"next": "/v1/x"}}, CURSOR, NextPage(cursor="/v1/x")),
+        ({"meta": {"next": "abc=="}}, CURSOR, NextPage(cursor="abc==")),
+        ({"meta": {"next": 2}}, CURSOR, NextPage(cursor="2")),
         ({"meta": {"next": None}}, CURSOR, None),
         ({"meta": {"next": ""}}, CURSOR, None),
         ({"meta": {}}, CURSOR, None),
         ([], CURSOR, None),
         ({"meta": {"next": "abc"}, "has_more": False}, CURSOR, None),
-        ({"meta": {"next": "abc", "hasMore": True}}, CURSOR, Step(cursor="abc")),
+        ({"meta": {"next": "abc", "hasMore": True}}, CURSOR, NextPage(cursor="abc")),
         ({"meta": {"next": {"href": None}}}, CURSOR, None),
         ({"meta": {"next": "abc"}, "isLast": True}, CURSOR, None),
-        ({"meta": {"next": "abc"}, "isLast": False}, CURSOR, Step(cursor="abc")),
+        ({"meta": {"next": "abc"}, "isLast": False}, CURSOR, NextPage(cursor="abc")),
         ({"meta": {"next": ["a"]}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
         ({"meta": {"next": True}}, CURSOR, "it goes on, and at meta.next lies neither a URL nor a cursor"),
         ({"meta": {"next": "a\nb"}}, CURSOR, "it goes on, and what lies at meta.next cannot be asked with"),
@@ -112,7 +112,7 @@ def test_a_cursor_may_stand_in_a_header() -> None:
     found = find_next(
         answer([], status=200, **{"x-next": "7"}), settings(find_next="header:X-Next", find_cursor="p"), at=AT
     )
-    assert found == Step(cursor="7")
+    assert found == NextPage(cursor="7")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from vaultcore.names import skeleton
 from worker.domain.incoming import (
     Arrival,
     Contents,
-    Entry,
+    IncomingItem,
     describe_judged,
     describe_not_taken,
     explain_fault,
@@ -33,7 +33,7 @@ ITEM = {
     "created_at": "2025-07-01T08:30:00.123456Z",
     "expires_at": "2027-01-01T00:00:00.000000Z",
 }
-ENTRY = Entry(
+ENTRY = IncomingItem(
     place=1,
     name=NAME,
     given_id=ID,

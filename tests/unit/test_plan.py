@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vaultcore.model import Mode
 from worker.domain.findings import FindingKind
 from worker.domain.limits import Caps, Room
-from worker.domain.plan import Action, Decision, DueItem, plan_item
+from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
 from worker.domain.saga import FINISHED, State
 from worker.wording import say
 
@@ -54,53 +54,53 @@ LAPSED = {"expires_at": NOW - 2 * DAY}
     ("due", "action", "kind", "level"),
     [
         # It rotates by itself, and is quiet while that works.
-        (item(), Action.ROTATE, None, None),
-        (item(rotate_from=NOW), Action.ROTATE, None, None),
-        (item(rotate_from=NOW + SECOND), Action.NONE, None, None),
-        (item(expires_at=NOW + 2 * DAY + SECOND), Action.ROTATE, None, None),
-        (item(hold_until=NOW), Action.ROTATE, None, None),
-        (item(hold_until=NOW - SECOND), Action.ROTATE, None, None),
-        (item(hold_until=NOW + SECOND), Action.HOLD, FindingKind.EXPIRING, 2),
-        (item(hold_until=NOW + SECOND, expires_at=NOW + 31 * DAY), Action.HOLD, None, None),
+        (item(), PlannedAction.ROTATE, None, None),
+        (item(rotate_from=NOW), PlannedAction.ROTATE, None, None),
+        (item(rotate_from=NOW + SECOND), PlannedAction.NONE, None, None),
+        (item(expires_at=NOW + 2 * DAY + SECOND), PlannedAction.ROTATE, None, None),
+        (item(hold_until=NOW), PlannedAction.ROTATE, None, None),
+        (item(hold_until=NOW - SECOND), PlannedAction.ROTATE, None, None),
+        (item(hold_until=NOW + SECOND), PlannedAction.HOLD, FindingKind.EXPIRING, 2),
+        (item(hold_until=NOW + SECOND, expires_at=NOW + 31 * DAY), PlannedAction.HOLD, None, None),
         # Unless there is no longer time for another try and the overlap.
-        (item(expires_at=NOW + 2 * DAY), Action.ROTATE, FindingKind.EXPIRING, 4),
-        (item(expires_at=NOW + 2 * DAY, **OPEN), Action.GO_ON, FindingKind.EXPIRING, 4),
-        (item(expires_at=NOW + SECOND, thresholds=()), Action.ROTATE, FindingKind.EXPIRING, 1),
+        (item(expires_at=NOW + 2 * DAY), PlannedAction.ROTATE, FindingKind.EXPIRING, 4),
+        (item(expires_at=NOW + 2 * DAY, **OPEN), PlannedAction.GO_ON, FindingKind.EXPIRING, 4),
+        (item(expires_at=NOW + SECOND, thresholds=()), PlannedAction.ROTATE, FindingKind.EXPIRING, 1),
         # A rotation is open.
-        (item(**OPEN), Action.GO_ON, None, None),
-        (item(**OPEN, hold_until=NOW + DAY), Action.GO_ON, None, None),
-        (item(**STUCK), Action.HOLD, FindingKind.EXPIRING, 2),
-        (item(**STUCK, expires_at=NOW + 31 * DAY), Action.HOLD, None, None),
+        (item(**OPEN), PlannedAction.GO_ON, None, None),
+        (item(**OPEN, hold_until=NOW + DAY), PlannedAction.GO_ON, None, None),
+        (item(**STUCK), PlannedAction.HOLD, FindingKind.EXPIRING, 2),
+        (item(**STUCK, expires_at=NOW + 31 * DAY), PlannedAction.HOLD, None, None),
         # Its value is elsewhere, whatever its mode.
-        (item(give="GIVE"), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(give="GIVE", mode=Mode.NOTIFY, **LAPSED), Action.ASK, FindingKind.LAPSED, 102),
-        (item(give="GIVE", mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), Action.ASK, None, None),
+        (item(give="GIVE"), PlannedAction.ASK, FindingKind.EXPIRING, 2),
+        (item(give="GIVE", mode=Mode.NOTIFY, **LAPSED), PlannedAction.ASK, FindingKind.LAPSED, 102),
+        (item(give="GIVE", mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), PlannedAction.ASK, None, None),
         # A person is asked.
-        (item(mode=Mode.NOTIFY), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE), Action.REQUEST, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE, rotate_from=NOW + DAY), Action.NONE, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), Action.REQUEST, None, None),
-        (item(mode=Mode.APPROVE, **REQUESTED), Action.ASK, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.APPROVE, **OPEN), Action.GO_ON, FindingKind.EXPIRING, 2),
-        (item(mode=Mode.NOTIFY, expires_at=NOW + SECOND), Action.ASK, FindingKind.EXPIRING, 5),
+        (item(mode=Mode.NOTIFY), PlannedAction.ASK, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE), PlannedAction.REQUEST, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE, rotate_from=NOW + DAY), PlannedAction.NONE, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE, expires_at=NOW + 31 * DAY), PlannedAction.REQUEST, None, None),
+        (item(mode=Mode.APPROVE, **REQUESTED), PlannedAction.ASK, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.APPROVE, **OPEN), PlannedAction.GO_ON, FindingKind.EXPIRING, 2),
+        (item(mode=Mode.NOTIFY, expires_at=NOW + SECOND), PlannedAction.ASK, FindingKind.EXPIRING, 5),
         # What has lapsed speaks, whatever is done about it.
-        (item(**LAPSED), Action.ROTATE, FindingKind.LAPSED, 102),
-        (item(expires_at=NOW), Action.ROTATE, FindingKind.LAPSED, 100),
-        (item(**LAPSED, **OPEN), Action.GO_ON, FindingKind.LAPSED, 102),
-        (item(**LAPSED, **STUCK), Action.HOLD, FindingKind.LAPSED, 102),
-        (item(**LAPSED, hold_until=NOW + DAY), Action.HOLD, FindingKind.LAPSED, 102),
-        (item(**LAPSED, mode=Mode.NOTIFY), Action.ASK, FindingKind.LAPSED, 102),
-        (item(**LAPSED, mode=Mode.APPROVE, thresholds=()), Action.REQUEST, FindingKind.LAPSED, 102),
+        (item(**LAPSED), PlannedAction.ROTATE, FindingKind.LAPSED, 102),
+        (item(expires_at=NOW), PlannedAction.ROTATE, FindingKind.LAPSED, 100),
+        (item(**LAPSED, **OPEN), PlannedAction.GO_ON, FindingKind.LAPSED, 102),
+        (item(**LAPSED, **STUCK), PlannedAction.HOLD, FindingKind.LAPSED, 102),
+        (item(**LAPSED, hold_until=NOW + DAY), PlannedAction.HOLD, FindingKind.LAPSED, 102),
+        (item(**LAPSED, mode=Mode.NOTIFY), PlannedAction.ASK, FindingKind.LAPSED, 102),
+        (item(**LAPSED, mode=Mode.APPROVE, thresholds=()), PlannedAction.REQUEST, FindingKind.LAPSED, 102),
         # Its window opens later, or never.
-        (item(opens=NOW + 3 * DAY), Action.WAIT, None, None),
-        (item(opens=NOW + DAY), Action.ROTATE, None, None),
-        (item(mode=Mode.APPROVE, opens=NOW + 3 * DAY), Action.REQUEST, FindingKind.EXPIRING, 2),
-        (item(opens=None), Action.WAIT, None, None),
-        (item(opens=None, expires_at=NOW + 3 * DAY), Action.ROTATE, None, None),
-        (item(opens=NOW + 9 * DAY + SECOND, expires_at=NOW + 3 * DAY), Action.ROTATE, None, None),
-        (item(opens=None, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
-        (item(opens=NOW + 10 * DAY, expiry_first=False), Action.HOLD, FindingKind.EXPIRING, 2),
-        (item(opens=NOW + 9 * DAY, expiry_first=False), Action.WAIT, None, None),
+        (item(opens=NOW + 3 * DAY), PlannedAction.WAIT, None, None),
+        (item(opens=NOW + DAY), PlannedAction.ROTATE, None, None),
+        (item(mode=Mode.APPROVE, opens=NOW + 3 * DAY), PlannedAction.REQUEST, FindingKind.EXPIRING, 2),
+        (item(opens=None), PlannedAction.WAIT, None, None),
+        (item(opens=None, expires_at=NOW + 3 * DAY), PlannedAction.ROTATE, None, None),
+        (item(opens=NOW + 9 * DAY + SECOND, expires_at=NOW + 3 * DAY), PlannedAction.ROTATE, None, None),
+        (item(opens=None, expiry_first=False), PlannedAction.HOLD, FindingKind.EXPIRING, 2),
+        (item(opens=NOW + 10 * DAY, expiry_first=False), PlannedAction.HOLD, FindingKind.EXPIRING, 2),
+        (item(opens=NOW + 9 * DAY, expiry_first=False), PlannedAction.WAIT, None, None),
     ],
 )
 def test_the_decision_and_what_its_owner_is_told(due, action, kind, level):
@@ -209,19 +209,19 @@ def test_a_finding_says_what_happens_by_itself_and_what_a_person_can_type(due, d
 @pytest.mark.parametrize(
     ("due", "room", "action", "why"),
     [
-        (item(), FULL, Action.WAIT, "tonight's 1 rotations are taken: another night"),
-        (item(expires_at=NOW + 2 * DAY), FULL, Action.ROTATE, "expires in 2 days"),
-        (item(expires_at=NOW + 2 * DAY + SECOND), FULL, Action.WAIT, "tonight's 1 rotations are taken"),
+        (item(), FULL, PlannedAction.WAIT, "tonight's 1 rotation is taken: another night"),
+        (item(expires_at=NOW + 2 * DAY), FULL, PlannedAction.ROTATE, "expires in 2 days"),
+        (item(expires_at=NOW + 2 * DAY + SECOND), FULL, PlannedAction.WAIT, "tonight's 1 rotation is taken"),
         (
             item(target="http crm"),
             replace(PLENTY, by_target={"http crm": 100}),
-            Action.WAIT,
+            PlannedAction.WAIT,
             "tonight's 100 rotations at http crm are taken",
         ),
-        (item(target="http crm"), replace(PLENTY, by_target={"http git": 100}), Action.ROTATE, ""),
-        (item(), replace(PLENTY, by_target={"http crm": 100}), Action.ROTATE, ""),
-        (item(mode=Mode.APPROVE), FULL, Action.REQUEST, ""),
-        (item(mode=Mode.NOTIFY), FULL, Action.ASK, ""),
+        (item(target="http crm"), replace(PLENTY, by_target={"http git": 100}), PlannedAction.ROTATE, ""),
+        (item(), replace(PLENTY, by_target={"http crm": 100}), PlannedAction.ROTATE, ""),
+        (item(mode=Mode.APPROVE), FULL, PlannedAction.REQUEST, ""),
+        (item(mode=Mode.NOTIFY), FULL, PlannedAction.ASK, ""),
     ],
 )
 def test_what_a_full_night_leaves_waits_for_another_unless_it_would_lapse(due, room, action, why):
@@ -278,7 +278,7 @@ due_items = st.builds(
 def test_only_what_is_auto_free_and_due_is_ever_rotated(due):
     decision = plan_item(due, NOW, PLENTY)
 
-    if decision.action is Action.ROTATE:
+    if decision.action is PlannedAction.ROTATE:
         assert due.mode is Mode.AUTO
         assert due.open_rotation is None
         assert due.hold_until is None or due.hold_until <= NOW
@@ -291,7 +291,7 @@ def test_what_is_due_and_would_lapse_is_rotated_whatever_the_windows_say(due):
     due = replace(due, mode=Mode.AUTO, open_rotation=None, hold_until=None, expiry_first=True)
 
     if due.rotate_from <= NOW and due.expires_at <= NOW + 2 * DAY:
-        assert plan_item(due, NOW, FULL).action is Action.ROTATE
+        assert plan_item(due, NOW, FULL).action is PlannedAction.ROTATE
 
 
 @given(due_items)
@@ -306,11 +306,11 @@ def test_a_stuck_rotation_is_never_taken_for_one_that_moves(due):
     decision = plan_item(due, NOW, PLENTY)
 
     if due.open_state == "stuck":
-        assert decision.action is Action.HOLD
+        assert decision.action is PlannedAction.HOLD
     elif due.open_state == "requested":
-        assert decision.action is Action.ASK
+        assert decision.action is PlannedAction.ASK
     elif due.open_rotation is not None:
-        assert decision.action is Action.GO_ON
+        assert decision.action is PlannedAction.GO_ON
 
 
 @given(due_items)

@@ -89,11 +89,11 @@ def watched_by(*consumers, now=NOW, **fields):
     ],
 )
 def test_how_a_consumer_stands_and_why(consumer, proof, why):
-    standing = stand(consumer, number=NEW, ends=ENDS, now=NOW)
+    consumer_proof = stand(consumer, number=NEW, ends=ENDS, now=NOW)
 
-    assert standing.consumer is consumer
-    assert standing.proof is proof
-    assert why in say(standing.why)
+    assert consumer_proof.consumer is consumer
+    assert consumer_proof.proof is proof
+    assert why in say(consumer_proof.why)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,9 @@ def test_the_old_value_waits_for_its_overlap_for_others_and_for_a_window(fields,
 def test_the_standings_come_by_name():
     watched = watched_by(used_by("zip"), used_by("audit", proven=NEW), used_by("sync", pinned=OLD))
 
-    assert [(standing.consumer.name, standing.proof) for standing in watched.standings] == [
+    assert [
+        (consumer_proof.consumer.name, consumer_proof.proof) for consumer_proof in watched.consumer_proofs
+    ] == [
         ("audit", Proof.PROVEN),
         ("sync", Proof.PINNED),
         ("zip", Proof.UNPROVABLE),

@@ -4,9 +4,9 @@ import pytest
 
 from worker.domain.pulses import (
     Hang,
-    Kind,
     Life,
     Patience,
+    PulseKind,
     find_hang,
     hear,
     may_be_killed,
@@ -29,20 +29,20 @@ def live(*heard, began=0.0):
 @pytest.mark.parametrize(
     ("kind", "life", "now", "hang"),
     [
-        (Kind.WORKER, live(), 99, None),
-        (Kind.WORKER, live(), 101, Hang.NEVER_BEGAN),
-        (Kind.WORKER, live((50, ".")), 79, None),
-        (Kind.WORKER, live((50, ".")), 81, Hang.SILENT),
-        (Kind.WORKER, live((50, "."), (70, "(")), 101, Hang.SILENT),  # in the middle of a task
-        (Kind.WORKER, live((50, "("), (1049, ".")), 1050, None),  # a long task that moves
-        (Kind.WORKER, live((50, "("), (1050, ".")), 1051, Hang.ENDLESS),
-        (Kind.WORKER, live((50, "()("), (1050, ")")), 1051, None),
-        (Kind.WORKER, live((50, "?!")), 60, None),
-        (Kind.BEAT, live((10, ".r"), (130, ".")), 130, None),
-        (Kind.BEAT, live((10, ".r"), (130, ".")), 131, Hang.RINGS_NOT),
-        (Kind.BEAT, live((10, "."), (130, ".")), 131, Hang.RINGS_NOT),  # it never rang
-        (Kind.BEAT, live((10, ".r"), (40, ".")), 71, Hang.SILENT),
-        (Kind.WORKER, live((10, "."), (200, ".")), 201, None),  # a worker rings nobody
+        (PulseKind.WORKER, live(), 99, None),
+        (PulseKind.WORKER, live(), 101, Hang.NEVER_BEGAN),
+        (PulseKind.WORKER, live((50, ".")), 79, None),
+        (PulseKind.WORKER, live((50, ".")), 81, Hang.SILENT),
+        (PulseKind.WORKER, live((50, "."), (70, "(")), 101, Hang.SILENT),  # in the middle of a task
+        (PulseKind.WORKER, live((50, "("), (1049, ".")), 1050, None),  # a long task that moves
+        (PulseKind.WORKER, live((50, "("), (1050, ".")), 1051, Hang.ENDLESS),
+        (PulseKind.WORKER, live((50, "()("), (1050, ")")), 1051, None),
+        (PulseKind.WORKER, live((50, "?!")), 60, None),
+        (PulseKind.BEAT, live((10, ".r"), (130, ".")), 130, None),
+        (PulseKind.BEAT, live((10, ".r"), (130, ".")), 131, Hang.RINGS_NOT),
+        (PulseKind.BEAT, live((10, "."), (130, ".")), 131, Hang.RINGS_NOT),  # it never rang
+        (PulseKind.BEAT, live((10, ".r"), (40, ".")), 71, Hang.SILENT),
+        (PulseKind.WORKER, live((10, "."), (200, ".")), 201, None),  # a worker rings nobody
     ],
 )
 def test_what_is_wrong_with_one_that_lives(kind, life, now, hang):
@@ -92,8 +92,8 @@ def test_one_that_was_told_to_stop_at_100_is_waited_for_while_it_works(life, now
 def test_while_nobody_listened_nobody_was_late():
     heard = live((10, ".r"), (20, "w("), (50, "."))
     later = postpone(heard, 500)
-    assert find_hang(Kind.BEAT, heard, PATIENCE, 551) is Hang.SILENT
-    assert find_hang(Kind.BEAT, later, PATIENCE, 551) is None
+    assert find_hang(PulseKind.BEAT, heard, PATIENCE, 551) is Hang.SILENT
+    assert find_hang(PulseKind.BEAT, later, PATIENCE, 551) is None
     assert later == live((510, ".r"), (520, "w("), (550, "."), began=500)
 
 

@@ -18,7 +18,7 @@ from vaultcore.model import Mode, Stage
 from vaultcore.rules import check_move
 from worker.domain import saga
 from worker.domain.limits import Caps, Room, hold_until, when_to_begin
-from worker.domain.plan import Action, DueItem, plan_item
+from worker.domain.plan import DueItem, PlannedAction, plan_item
 from worker.domain.proof import Consumer, Overlap, choose_canary, judge
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation, apply, count_failure, decide
@@ -215,7 +215,9 @@ class Rotating(RuleBasedStateMachine):
             self.ended.append(self.rotation)
             self.rotation = None
             if self.ended[-1].state is State.ROLLED_BACK:
-                assert self.plan().action not in (Action.ROTATE, Action.REQUEST), "not twice in one night"
+                assert self.plan().action not in (PlannedAction.ROTATE, PlannedAction.REQUEST), (
+                    "not twice in one night"
+                )
 
     def write(self, **changed):
         self.become(replace(self.rotation, **changed))
@@ -676,11 +678,13 @@ class AnyRotation(Rotating):
     def a_night_looks(self):
         found, decision = self.rotation, self.plan()
         if found is not None:
-            expected = {State.STUCK: Action.HOLD, State.REQUESTED: Action.ASK}.get(found.state, Action.GO_ON)
+            expected = {State.STUCK: PlannedAction.HOLD, State.REQUESTED: PlannedAction.ASK}.get(
+                found.state, PlannedAction.GO_ON
+            )
             assert decision.action is expected
-        elif decision.action is Action.REQUEST:
+        elif decision.action is PlannedAction.REQUEST:
             self.open(State.REQUESTED, next_at=self.now + APPROVAL, gated=True)
-        elif decision.action is Action.ROTATE:
+        elif decision.action is PlannedAction.ROTATE:
             later = decision.begins_at > self.now
             self.open(State.SCHEDULED if later else State.QUEUED, next_at=decision.begins_at, gated=True)
 

@@ -89,7 +89,7 @@ def test_every_table_that_decides_is_kept_with_columns_that_it_has() -> None:
     assert names == {
         "deployment", "owners", "routes", "items", "item_owners", "versions", "item_references", "workflows",
         "rotations", "waivers", "checks", "row_checks", "pickups", "notices", "deliveries", "runs",
-        "run_versions", "departures", "departure_items", "heartbeats", "comparisons", "item_principals",
+        "run_versions", "departures", "departure_items", "heartbeats", "comparisons", "item_accounts",
         "principals", "tokens", "sessions",
     }  # fmt: skip
     for table in kept_tables():

@@ -191,8 +191,8 @@ def test_what_says_nothing_of_the_candidate_makes_no_other_one(state, step):
 )
 @pytest.mark.parametrize(("since", "polls"), [(None, True), (29, True), (30, False)])
 def test_a_new_value_is_asked_again_while_the_other_side_may_need_a_moment(state, step, since, polls):
-    settling = None if since is None else NOW - since * SECOND
-    transition = fail(step, state, REJECTED, propagating_since=settling)
+    propagating = None if since is None else NOW - since * SECOND
+    transition = fail(step, state, REJECTED, propagating_since=propagating)
 
     assert transition.state is (state if polls else State.DISCARDING)
     if polls:
@@ -202,7 +202,7 @@ def test_a_new_value_is_asked_again_while_the_other_side_may_need_a_moment(state
         assert is_moving(transition.state, transition.waits_for)
 
 
-def test_a_policy_may_give_no_moment_to_settle():
+def test_a_policy_may_give_no_moment_to_propagate():
     limits = replace(LIMITS, propagation=timedelta(0))
 
     assert fail(Step.VERIFY, State.INSTALLED, REJECTED, limits=limits).state is State.DISCARDING
@@ -234,7 +234,7 @@ def test_a_mistake_goes_back_at_once_and_makes_no_other_candidate(state, step):
     assert (transition.state, transition.next_at) == (State.UNDOING, NOW)
 
 
-def test_an_outage_before_does_not_shorten_the_time_to_settle():
+def test_an_outage_before_does_not_shorten_the_time_to_propagate():
     transition = fail(Step.VERIFY, State.INSTALLED, REJECTED, outages=7, failing_since=NOW - 5 * HOUR)
 
     assert (transition.state, transition.polls) == (State.INSTALLED, True)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.signs import (
     Presence,
     SignOfLife,
@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def sign(kind=Kind.WORKER, *, started=HOUR, seen=timedelta(0)):
+def sign(kind=PulseKind.WORKER, *, started=HOUR, seen=timedelta(0)):
     """One that was begun and last seen so long ago."""
     return SignOfLife(
         id=f"sgn_{kind}_{started}", kind=kind, host="a-machine", pid=1, started_at=NOW - started,
@@ -30,15 +30,15 @@ def sign(kind=Kind.WORKER, *, started=HOUR, seen=timedelta(0)):
     ("signs", "presence"),
     [
         ([], Presence.NEVER),
-        ([sign(), sign(Kind.BEAT)], Presence.WORKING),
-        ([sign(seen=5 * MINUTE), sign(Kind.BEAT, seen=5 * MINUTE)], Presence.WORKING),
+        ([sign(), sign(PulseKind.BEAT)], Presence.WORKING),
+        ([sign(seen=5 * MINUTE), sign(PulseKind.BEAT, seen=5 * MINUTE)], Presence.WORKING),
         ([sign()], Presence.NO_BEAT),
-        ([sign(), sign(Kind.BEAT, seen=HOUR)], Presence.NO_BEAT),
-        ([sign(Kind.BEAT)], Presence.NO_WORKER),
-        ([sign(seen=HOUR), sign(Kind.BEAT)], Presence.NO_WORKER),
-        ([sign(seen=HOUR), sign(Kind.BEAT, seen=10 * DAY)], Presence.SILENT),
-        ([sign(seen=-HOUR), sign(Kind.BEAT, seen=-HOUR)], Presence.SILENT),  # of a clock that was wrong
-        ([sign(seen=-MINUTE), sign(Kind.BEAT)], Presence.WORKING),  # of another machine
+        ([sign(), sign(PulseKind.BEAT, seen=HOUR)], Presence.NO_BEAT),
+        ([sign(PulseKind.BEAT)], Presence.NO_WORKER),
+        ([sign(seen=HOUR), sign(PulseKind.BEAT)], Presence.NO_WORKER),
+        ([sign(seen=HOUR), sign(PulseKind.BEAT, seen=10 * DAY)], Presence.SILENT),
+        ([sign(seen=-HOUR), sign(PulseKind.BEAT, seen=-HOUR)], Presence.SILENT),  # of a clock that was wrong
+        ([sign(seen=-MINUTE), sign(PulseKind.BEAT)], Presence.WORKING),  # of another machine
     ],
 )
 def test_who_is_there(signs, presence):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from worker.domain.throttle import WINDOW_SECONDS, find_delay, find_recent
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.connections import ConnectionLimits
 from worker.web.refusals import _PEERS_MAX, _WAITING_EACH, _WAITING_MAX, Refusals
 
@@ -68,7 +68,7 @@ def test_only_so_many_answers_wait() -> None:
         waiting = len(watch.waited)
         watch.let_go.set()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        told = [one.status for one in ended if isinstance(one, Problem)]
+        told = [one.status for one in ended if isinstance(one, HttpProblem)]
         return [waiting, told]
 
     one = asyncio.run(attempt(["192.0.2.1"], _WAITING_EACH + 3))

@@ -23,7 +23,9 @@ from worker.domain.reasons import (
     store_reasons,
 )
 from worker.wording import say, say_all, say_each
+from worker.wording.parts import say_count
 from worker.wording.reasons import SENTENCES
+from worker.wording.rotations import say_shown_by
 
 AT = datetime(2026, 3, 2, 2, 0, 1, tzinfo=UTC)
 RUN = Reason.of(Code.FIRST_RUN, workflow="sync")
@@ -399,7 +401,7 @@ WORDED: list[tuple[Reason, str]] = [
         ),
     ),
     (
-        Reason.of(Code.SAME_PRINCIPAL, items=("prod-a",), principal="user x"),
+        Reason.of(Code.SAME_ACCOUNT, items=("prod-a",), account="user x"),
         (
             "it changes user x, as does prod-a: when one of them is replaced the other stops working. "
             "Let workflows name one of them and delete the other, or declare which is the copy"
@@ -422,6 +424,38 @@ WORDED: list[tuple[Reason, str]] = [
         ),
     ),
     (Reason.of(Code.AFTER_RESTORE, detail=SAID), "after the restore: verify: the service answered 502"),
+    # How an item stands that somebody who leaves could read
+    (
+        Reason.of(Code.FREEZE, item="prod-crm", until=AT),
+        (
+            "nothing is to change for prod-crm until 2026-03-02 02:00 UTC (freeze): "
+            "wait for that, or add --in-freeze"
+        ),
+    ),
+    (
+        Reason.of(Code.LEFT_AWAITS_VALUE),
+        "it waits for its value: what they know of it is elsewhere, and replaced there",
+    ),
+    (Reason.of(Code.LEFT_REPLACED, version=2, unread=False), "by version 2"),
+    (
+        Reason.of(Code.LEFT_REPLACED, version=2, unread=True),
+        "by version 2; no workflow uses it: nothing here can hand out the new value",
+    ),
+    (Reason.of(Code.LEFT_OVERLAPS, version=2), "version 2 is current, waits for its overlap"),
+    (
+        Reason.of(Code.LEFT_OVERLAPS, version=2, waits="the first good production run of sync"),
+        "version 2 is current, waits for the first good production run of sync",
+    ),
+    (
+        Reason.of(Code.LEFT_FIRST_VALUE, command="nightkey item rotate prod-crm"),
+        "its first value may be the one that they knew, so replace it: nightkey item rotate prod-crm",
+    ),
+    (Reason.of(Code.LEFT_TO_OWNER), "only its owner can replace it"),
+    (Reason.of(Code.LEFT_FAILED, why=SAID, rotation="rot_1"), "verify: the service answered 502 (rot_1)"),
+    (Reason.of(Code.LEFT_TO_DO), "still to be replaced"),
+    (Reason.of(Code.LEFT_UNDER_WAY, rotation="rot_1", state="created"), "rot_1 is created"),
+    (Reason.of(Code.LEFT_WAITS, rotation="rot_1", state="stuck"), "rot_1 is stuck: a person"),
+    (Reason.of(Code.LEFT_WAITS, rotation="rot_1", state="stuck", waits="502"), "rot_1 is stuck: 502"),
     # What a target said of an item after a restore
     (Reason.of(Code.NOT_ASKED_YET), ""),
     (Reason.of(Code.ACCEPTED, version=1), "version 1 is accepted"),
@@ -509,7 +543,9 @@ NEVER_STORED = frozenset(
         Code.CALLERS_ANSWERED_FOR, Code.CALLERS_MOVED, Code.CHECK_ANSWERED_FOR, Code.RETRIES_AFTER,
         Code.ROTATES_FROM, Code.ASKS_FROM, Code.OPENS, Code.ANOTHER_NIGHT, Code.AWAITS_VALUE,
         Code.OWNER_REPLACES, Code.IS_STUCK, Code.AWAITS_APPROVAL, Code.WAS_CUT_OFF,
-        Code.OPERATORS_NAME_TAKEN,
+        Code.OPERATORS_NAME_TAKEN, Code.FREEZE, Code.LEFT_AWAITS_VALUE, Code.LEFT_REPLACED, Code.LEFT_OVERLAPS,
+        Code.LEFT_FIRST_VALUE, Code.LEFT_TO_OWNER, Code.LEFT_FAILED, Code.LEFT_TO_DO, Code.LEFT_UNDER_WAY,
+        Code.LEFT_WAITS,
     },
 )  # fmt: skip
 """Shown and never kept before there were codes, or a text of others alone."""
@@ -658,3 +694,31 @@ def test_a_sentence_that_nobody_wrote_takes_no_longer_than_others(sentence: str,
     read = read_sentence(sentence)
     assert read["code"] == code
     assert code != "other" or read["text"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("verification", "verification"),
+        ("node-test sync/call a", "node test of sync/call a"),
+        ("node-test {}/{0}", "node test of {}/{0}"),
+        ("here-alone", "nobody else is to accept it"),
+        ("digest", "it is kept as a digest"),
+        ("node test of sync/call", "node test of sync/call"),
+        (None, None),
+    ],
+)
+def test_what_showed_a_value_to_work_is_said_also_where_it_was_stored_in_words(stored, said) -> None:
+    assert say_shown_by(stored) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 rotations"), (1, "1 rotation"), (2, "2 rotations"), (1001, "1001 rotations")]
+)
+def test_a_noun_agrees_with_its_number(number, said) -> None:
+    assert say_count(number, "rotation") == said
+    verb = "is" if number == 1 else "are"
+    assert say(Reason.of(Code.NIGHT_FULL, number=number)) == f"tonight's {said} {verb} taken"
+    assert say(Reason.of(Code.TARGET_FULL, number=number, target="crm")) == (
+        f"tonight's {said} at crm {verb} taken"
+    )

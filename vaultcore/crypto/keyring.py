@@ -7,7 +7,9 @@
 An id is 32 hex digits, material 32 random bytes in base64. `check`, 32 hex digits, is derived from
 the material and the rest of the entry, so that a damaged or exchanged entry is told when the file
 is read, and not years later by a record that does not open. One key's state is `active`: it seals.
-The others are `retired`: they only open. The file is never part of the database's backup.
+The others are `retired`: they only open. A restricted keyring has no keys, and no active one: who has it
+shows what the vault says of its items, and neither seals nor opens a value.
+The file is never part of the database's backup.
 """
 
 import errno
@@ -29,7 +31,7 @@ from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 
 from vaultcore.crypto.keyfile import make_folder, open_folder, read_file, write_new
-from vaultcore.errors import ConfigurationError, SealError, TroubleError
+from vaultcore.errors import ConfigurationError, NoKeyError, SealError, TroubleError
 from vaultcore.troubles import explain
 
 _VERSION: Final = 1
@@ -59,7 +61,7 @@ class Keyring:
     """What the keyring file holds. Made once by `create`, read at every start by `load`."""
 
     def __init__(
-        self, *, active: str, keys: Mapping[str, KeyEncryptionKey], roots: Mapping[str, bytes]
+        self, *, active: str | None, keys: Mapping[str, KeyEncryptionKey], roots: Mapping[str, bytes]
     ) -> None:
         self._active = active
         self._keys = dict(keys)
@@ -79,19 +81,7 @@ class Keyring:
         which is never replaced, or if the folder is not its owner's alone. `TroubleError` if this machine
         has no room for it.
         """
-        trouble: TroubleError | None = None
-        try:
-            make_folder(path.parent)
-            with open_folder(path) as folder:
-                written = write_new(folder, path.name, _make_document(datetime.now(UTC)))
-            problem = None if written else "is there already, and is never replaced"
-        except OSError as error:
-            trouble = explain(error, where=f"keyring {path}")
-            problem = f"cannot be written: {error.strerror}"
-        if trouble is not None and trouble.can_retry:
-            raise trouble
-        if problem is not None:
-            raise ConfigurationError(f"keyring {path} {problem}: choose another path")
+        _write(path, _make_document(datetime.now(UTC)))
         return cls.load(path)
 
     @classmethod
@@ -121,13 +111,28 @@ class Keyring:
             raise ConfigurationError(f"keyring {path} {contents}")
         return contents
 
+    def write_restricted(self, path: Path) -> None:
+        """The same without its key-encryption keys, in a new file of mode 0600; errors as for `create`."""
+        _write(path, _make_restricted(self._roots))
+
     @property
     def active(self) -> KeyEncryptionKey:
-        """The key that seals."""
+        """The key that seals; `NoKeyError` in a restricted keyring."""
+        if self._active is None:
+            raise NoKeyError
         return self._keys[self._active]
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether it neither seals nor opens anything."""
+        return self._active is None
+
     def key(self, key_id: str) -> KeyEncryptionKey:
-        """The key that opens what it once sealed; `SealError` if this keyring has no such key."""
+        """The key that opens what it once sealed; `SealError` if this keyring has no such key, `NoKeyError`
+        in a restricted one.
+        """
+        if self._active is None:
+            raise NoKeyError
         found = self._keys.get(key_id)
         if found is None:
             raise SealError
@@ -159,6 +164,22 @@ class Keyring:
     def fingerprint(self, record: bytes) -> str:
         """A keyed digest of a sealed record, 64 hex digits. Its label is kept for it."""
         return hmac.digest(self.derive(_FINGERPRINT), record, "sha256").hex()
+
+
+def _write(path: Path, content: bytes) -> None:
+    trouble: TroubleError | None = None
+    try:
+        make_folder(path.parent)
+        with open_folder(path) as folder:
+            written = write_new(folder, path.name, content)
+        problem = None if written else "is there already, and is never replaced"
+    except OSError as error:
+        trouble = explain(error, where=f"keyring {path}")
+        problem = f"cannot be written: {error.strerror}"
+    if trouble is not None and trouble.can_retry:
+        raise trouble
+    if problem is not None:
+        raise ConfigurationError(f"keyring {path} {problem}: choose another path")
 
 
 # The document
@@ -226,6 +247,8 @@ class _Document(_Object):
             if key_id in ids[:place]:
                 raise PydanticCustomError("damaged", f"keys[{place}] has no id of its own")
         active = [key.id for key in self.keys if key.state == _ACTIVE]
+        if not ids and self.active is None:
+            return self
         if len(active) != 1:
             raise PydanticCustomError("damaged", f"keys has {len(active)} active keys, and must have one")
         if self.active != active[0]:
@@ -245,6 +268,15 @@ def _make_document(now: datetime) -> bytes:
         "keys": [key | _make_material(key)],
         "roots": {name: _make_material({"root": name}) for name in _Roots.model_fields},
     }
+    return f"{json.dumps(document, indent=2)}\n".encode()
+
+
+def _make_restricted(roots: Mapping[str, bytes]) -> bytes:
+    entries = {
+        name: {"check": _check_value(material, {"root": name}), "material": b64encode(material).decode()}
+        for name, material in roots.items()
+    }
+    document: dict[str, Any] = {"version": _VERSION, "active": None, "keys": [], "roots": entries}
     return f"{json.dumps(document, indent=2)}\n".encode()
 
 

@@ -16,12 +16,12 @@ from worker.broker.files import make_folder
 
 FOLDER: Final = "filesystem"
 _CHECKED: Final = {
-    FOLDER: "worker.broker.files:Transport",
-    "amqp": "worker.broker.amqp:Transport",
-    "pyamqp": "worker.broker.amqp:Transport",
+    FOLDER: "worker.broker.files:FilesTransport",
+    "amqp": "worker.broker.amqp:AmqpTransport",
+    "pyamqp": "worker.broker.amqp:AmqpTransport",
     "amqps": "worker.broker.amqp:TlsTransport",
-    "redis": "worker.broker.redis:Transport",
-    "rediss": "worker.broker.redis:Transport",
+    "redis": "worker.broker.redis:RedisTransport",
+    "rediss": "worker.broker.redis:RedisTransport",
 }
 _BY_REDIS: Final = ("redis", "rediss")
 _SHOWN: Final = "amqp://, amqps://, redis://, rediss:// or redis+socket://"

@@ -35,7 +35,7 @@ _NO_SIZE: Final = bytes(8)
 OnFrame = Callable[[tuple[int, int, Any]], Any]
 
 
-class Channel(_Channel):  # type: ignore[misc]  # as above
+class AmqpChannel(_Channel):  # type: ignore[misc]  # as above
     def basic_consume(
         self,
         *args: Any,  # noqa: ANN401  # py-amqp's
@@ -63,20 +63,20 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
         return aside_at(self.connection.aside)
 
 
-class Connection(_Connection):  # type: ignore[misc]  # as above
-    Channel = Channel
+class AmqpConnection(_Connection):  # type: ignore[misc]  # as above
+    Channel = AmqpChannel
 
     def __init__(self, *args: Any, aside: str, **kwargs: Any) -> None:  # noqa: ANN401  # as above
         super().__init__(*args, frame_handler=handle_frames, **kwargs)
         self.aside = Path(aside)
 
 
-class Transport(_Transport):  # type: ignore[misc]  # as above
-    Connection = Connection
+class AmqpTransport(_Transport):  # type: ignore[misc]  # as above
+    Connection = AmqpConnection
 
 
 class TlsTransport(_TlsTransport):  # type: ignore[misc]  # as above
-    Connection = Connection
+    Connection = AmqpConnection
 
 
 def handle_frames(connection: Any, callback: Any) -> OnFrame:  # noqa: ANN401  # as above

@@ -37,7 +37,7 @@ _Binding: Any = filesystem.exchange_queue_t
 _dumps: Any = dumps
 
 
-class Channel(_Channel):  # type: ignore[misc]  # as above
+class FilesChannel(_Channel):  # type: ignore[misc]  # as above
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # kombu's
         super().__init__(*args, **kwargs)
         self._immovable: set[str] = set()
@@ -125,8 +125,8 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
             return act()
 
 
-class Transport(_Transport):  # type: ignore[misc]  # as above
-    Channel = Channel
+class FilesTransport(_Transport):  # type: ignore[misc]  # as above
+    Channel = FilesChannel
 
 
 def make_folder(folder: Path) -> None:

@@ -33,7 +33,7 @@ class QoS(_QoS):  # type: ignore[misc]  # as above
             self.channel.aside.keep_bytes(b"", MessageFault.ILL_FORMED)
 
 
-class Channel(_Channel):  # type: ignore[misc]  # as above
+class RedisChannel(_Channel):  # type: ignore[misc]  # as above
     QoS = QoS
 
     @property
@@ -98,5 +98,5 @@ class Channel(_Channel):  # type: ignore[misc]  # as above
         return act()
 
 
-class Transport(_Transport):  # type: ignore[misc]  # as above
-    Channel = Channel
+class RedisTransport(_Transport):  # type: ignore[misc]  # as above
+    Channel = RedisChannel

@@ -12,6 +12,7 @@ from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, open_services, who
 from worker.cli.terminal import fit_cell
 from worker.wording import say
+from worker.wording.parts import say_count
 
 app = Commands(no_args_is_help=True, help="The record of every change.")
 
@@ -28,7 +29,7 @@ def verify(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Walk the whole chain: finds any edited, removed, reordered or truncated row. 1 if it is broken.
+    """Walk the whole chain. It finds any edited, removed, reordered or truncated row. 1 if it is broken.
 
     With --rows also what the log is not about: items with their policies, versions and uses, workflows, owners
     and their routes, rotations. 1 if any of them was changed behind the vault's back.
@@ -46,7 +47,7 @@ def verify(
         print_json({"whole": verdict.whole, "rows": verdict.rows, "problems": verdict.problems, **more})
     else:
         if verdict.whole:
-            print_lines([f"whole: {verdict.rows} rows"])
+            print_lines([f"whole: {say_count(verdict.rows, 'row')}"])
         if checked is not None and not wrong:
             print_lines([f"as Nightkey wrote them: {checked.rows} rows that decide, and their records"])
     if not json:
@@ -67,7 +68,7 @@ def accept_row(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: you have looked at the row.")] = False,
     json: Json = False,
 ) -> None:
-    """Answer for a row that was changed behind the vault's back: shows it, asks, and goes on by it. Audited."""
+    """Answer for a row that was changed behind the vault. It is shown first, and you are asked. Audited."""
     services = open_services()
     shown = services.upkeep.row_verification.show(table, key)
     for name, text in shown.columns.items():
@@ -85,6 +86,6 @@ def accept_row(
 
 @app.command("anchor")
 def make_anchor(*, json: Json = False) -> None:
-    """Sign today's head of the log and print it, one line of JSON: keep it in another place."""
+    """Sign today's head of the log, and print it. It is one line of JSON: keep it in another place."""
     _ = json  # the line is JSON as it is
     print_lines([open_services().upkeep.anchors.anchor()])

@@ -17,8 +17,9 @@ def backup(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the vault into one file, also while it works, and verify it. `nightkey restore` puts it back.
+    """Write the vault into one file, and verify it. It may be at work meanwhile.
 
+    `nightkey restore` puts it back.
     The file holds the database, signed with the head of its audit log; a database in PostgreSQL is dumped by
     the installed pg_dump. It opens nothing by itself: the keyring is not in it, and has to be kept in another
     place. nightkey.toml and templates are not in it either: keep them as you keep other configuration.

@@ -10,7 +10,6 @@ from worker.cli.output import note, print_json, write_text
 from worker.cli.session import Json, open_services, who
 
 app = Commands(no_args_is_help=True, help="The pages for a browser, which `up` and `serve` give.")
-DEFAULT_ADDRESS = "http://127.0.0.1:8321"
 
 
 @app.command("open")
@@ -31,7 +30,8 @@ def open_console(
     check_output()
     services = open_services()
     token = services.sign_ins.make_link(as_whom, actor=who())
-    base = services.settings.console_url or DEFAULT_ADDRESS
+    settings = services.settings
+    base = settings.console_url or f"http://{settings.listen}"
     address = f"{base}/console/link/{token.expose()}"
     if json:
         print_json({"url": address})

@@ -15,8 +15,11 @@ def demo(
     home: Annotated[
         Path | None, typer.Option("--home", help="A new folder for its data. Default: a temporary one.")
     ] = None,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Keep everything up afterwards, with the console, until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show a whole night for real: an organisation, the systems it calls, a worker, and what comes of it."""
+    """Show a whole night for real. It has an organisation, the systems it calls, and a worker."""
     if home is not None and home.exists() and any(home.iterdir()):
         raise RefusedError(f"{home} is not empty: the demo makes a vault of its own, give it a new folder")
     configure_logging("ERROR")
@@ -26,7 +29,7 @@ def demo(
         except ModuleNotFoundError as error:
             missing = error.name
         else:
-            if not show_night(home):
+            if not show_night(home, stay=stay):
                 raise typer.Exit(1)
             return
         raise ConfigurationError(f"the demo needs {missing}: pip install 'nightkey[demo]'")

@@ -1,7 +1,6 @@
 """`nightkey item`: create, import, list, show, update, delete, rotate."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from vaultcore.errors import InvalidInputError, NightkeyError, RefusedError
 from vaultcore.forms import KEY_MAX, VALUE_MAX
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Version
-from vaultcore.rules import MASKED_MIN, kind_of
+from vaultcore.rules import kind_of
 from vaultcore.secret import Secret
 from worker.cli.changes import describe_changes, print_changes
 from worker.cli.commands import Commands
@@ -91,7 +90,7 @@ def create(
         policy=policy,
         actor=who(),
     )
-    _warn(created, services.items.warn(created), given)
+    _warn(created, services.items.warn(created, given))
     if first is not None:
         show_key(services, created, first, json=json)
     elif json:
@@ -226,7 +225,7 @@ def update(
             change = replace(change, expires_at=asked)
         value = read_value(value_file, what=f"new value of {name}")
     updated = services.items.update(name, change, value=value, actor=who())
-    _warn(updated.item, services.items.warn(updated.item), [] if value is None else [value])
+    _warn(updated.item, services.items.warn(updated.item, [] if value is None else [value]))
     if json:
         changes = describe_changes(updated.changes)
         print_json(
@@ -274,7 +273,7 @@ def rotate(
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Rotate although a freeze holds.")] = False,
     json: Json = False,
 ) -> None:
-    """Replace an item now: create, test and activate a new version; the old one works on meanwhile.
+    """Replace an item now: create, test and activate a new version. The old one works on meanwhile.
 
     An api-key: item that came in without a key gets its first one, which is printed.
     """
@@ -406,7 +405,7 @@ def _describe_policy(policy: Policy) -> str:
     return f"mode {policy.mode}{by}"
 
 
-def _warn(item: Item, warnings: "Warnings", given: Iterable[Secret]) -> None:
+def _warn(item: Item, warnings: "Warnings") -> None:
     """What is taken as it is, and may not be meant."""
     if warnings.canary is not None:
         wanted, users = warnings.canary
@@ -421,8 +420,9 @@ def _warn(item: Item, warnings: "Warnings", given: Iterable[Secret]) -> None:
             f"nightkey: warning: the first rotation of {item.name} would be stuck before its end: "
             f"{warnings.first}"
         )
-    if any(len(value) < MASKED_MIN for value in given):  # a vault elsewhere takes it
+    if warnings.shorter is not None:
         note(
-            f"nightkey: warning: a value of fewer than {MASKED_MIN} characters cannot be masked by itself: "
-            "every text of a run that holds it is shown as [masked] whole; choose a longer one if you can"
+            f"nightkey: warning: a value of fewer than {warnings.shorter} characters cannot be masked by "
+            "itself: every text of a run that holds it is shown as [masked] whole; choose a longer one, if you "
+            "can"
         )

@@ -11,7 +11,7 @@ from worker.cli.session import Json, open_services, who
 from worker.domain.incoming import (
     Arrival,
     Contents,
-    Judged,
+    JudgedEntry,
     describe_judged,
     describe_not_taken,
     explain_fault,
@@ -37,9 +37,10 @@ def import_items(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Take in the items of another vault as metadata: the answer of GET /workflows/vault, without values.
+    """Take in the items of another vault as metadata.
 
-    What is there already is left alone, so that it can be run again. Each new item waits for its value (item
+    The file is the answer of GET /workflows/vault, without values. What is there already is left
+    alone, so that it can be run again. Each new item waits for its value (item
     update NAME --value-file PATH); its expiry is kept and told, and workflows that name it find it.
     """
     text, source = read_document(file, most=_FILE_MAX)
@@ -53,7 +54,7 @@ def import_items(
         raise InvalidInputError(problem)
     for sentence in describe_not_taken(contents):
         note(f"nightkey: {sentence}")
-    judged: list[Judged] = []
+    judged: list[JudgedEntry] = []
     for one in services.upkeep.item_import.take_in(
         contents.entries, owners=owner or (), actor=who(), dry_run=dry_run
     ):
@@ -76,7 +77,7 @@ def _tell(sentences: list[str]) -> None:
         note(f"nightkey: and {len(sentences) - _TOLD_MAX:,} others: --json has them all")
 
 
-def _to_document(contents: Contents, judged: list[Judged], *, dry_run: bool) -> dict[str, object]:
+def _to_document(contents: Contents, judged: list[JudgedEntry], *, dry_run: bool) -> dict[str, object]:
     items = [
         {
             "place": one.entry.place,

@@ -11,6 +11,7 @@ from worker.cli.commands import Commands
 from worker.cli.inputs import read_value
 from worker.cli.output import note, print_json, print_lines, write_whole
 from worker.cli.session import Json, open_services
+from worker.wording.parts import say_count
 
 app = Commands(no_args_is_help=True, help="Keys that callers present, and those that sign.")
 
@@ -67,10 +68,10 @@ def jwks(
         typer.Option("--output", metavar="FILE", help="A file to write, for a web server."),
     ] = None,
 ) -> None:
-    """Show the key set of an item that signs: public halves alone, next, current and previous."""
+    """Show the key set of an item that signs. Public halves alone: next, current and previous."""
     shown = open_services().runs.key_sets.jwks(item)
     if output is None:
         print_json(shown)
         return
     write_whole(output, jsonlib.dumps(shown, indent=2) + "\n")
-    note(f"{len(shown['keys'])} keys in {output}")
+    note(f"{say_count(len(shown['keys']), 'key')} in {output}")

@@ -50,7 +50,7 @@ def list_nodes(*, json: Json = False) -> None:
 
 @nodes.command("show")
 def show_node(component: str, *, json: Json = False) -> None:
-    """Show a component: what it does, its fields, its test, and an example of its `data`."""
+    """Show a component: what it does, its fields, its test. An example of its `data` comes last."""
     from worker.workflows.nodes.catalog import component_ids, explain_missing, find_component  # noqa: PLC0415  # slow
 
     found = find_component(component)
@@ -79,7 +79,7 @@ def list_rotators(*, json: Json = False) -> None:
 
 @rotators.command("show")
 def show_rotator(rotator: str, *, json: Json = False) -> None:
-    """Show a rotator: what it changes, what it needs, what happens half-way, its settings, and an example."""
+    """Show a rotator: what it changes, and what it needs. Then what happens half-way, settings, an example."""
     from worker.rotators.catalog import explain_missing, find_rotator  # noqa: PLC0415  # slow
 
     found = find_rotator(rotator)

@@ -20,6 +20,7 @@ from worker.cli import (
     init,
     item,
     key,
+    keyring,
     kinds,
     notice,
     owner,
@@ -37,7 +38,7 @@ from worker.cli import (
 )
 from worker.cli.commands import Commands, Home
 from worker.cli.edge import check_words, describe_error, shorten
-from worker.cli.output import abandon_output, drop_output, finish_output, note, settle_output
+from worker.cli.output import abandon_output, drop_output, drop_unwritten, finish_output, note
 from worker.cli.terminal import prepare_streams
 
 app = Commands(
@@ -66,6 +67,7 @@ app.command("calendar")(calendar.calendar)
 app.command("pickup")(pickup.pickup)
 app.command("claim", hidden=True)(pickup.pickup)  # notices that went out name it so
 app.add_typer(key.app, name="key")
+app.add_typer(keyring.app, name="keyring")
 app.add_typer(kinds.nodes, name="node")
 app.add_typer(kinds.rotators, name="rotator")
 app.add_typer(audit.app, name="audit")
@@ -112,7 +114,7 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:  # noqa: BLE001  # the edge
         problem, exit_status = describe_error(error)
-    settle_output()
+    drop_unwritten()
     note(f"nightkey: {shorten(problem)}")
     sys.exit(exit_status)
 

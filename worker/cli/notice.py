@@ -17,13 +17,13 @@ from worker.rows.notices import Notice
 app = Commands(no_args_is_help=True, help="What owners were told.")
 
 
-class Form(StrEnum):
+class LetterForm(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     HTML = "html"
 
 
-FormOption = Annotated[Form, typer.Option("--format", help="As plain text, Markdown or HTML.")]
+FormOption = Annotated[LetterForm, typer.Option("--format", help="As plain text, Markdown or HTML.")]
 
 
 @app.command("list")
@@ -34,7 +34,7 @@ def list_notices(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List notices, newest first: waiting, sent, failed, withdrawn, or unrouted."""
+    """List notices, newest first. Each is waiting, sent, failed, withdrawn, or unrouted."""
     rows = [describe(notice) for notice in open_services().views.list_notices(failed=failed)]
     if json:
         print_json(rows)
@@ -44,8 +44,8 @@ def list_notices(
 
 
 @app.command()
-def show(notice_id: str, *, form: FormOption = Form.TEXT, json: Json = False) -> None:
-    """Show a notice, and what came of it at each recipient of its routes."""
+def show(notice_id: str, *, form: FormOption = LetterForm.TEXT, json: Json = False) -> None:
+    """Show a notice, and what came of it at each recipient."""
     notice = open_services().views.get_notice(notice_id)
     if json:
         print_json(describe(notice))
@@ -66,10 +66,10 @@ def preview(
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="Of the night at that time; default: the next.")
     ] = None,
-    form: FormOption = Form.TEXT,
+    form: FormOption = LetterForm.TEXT,
     json: Json = False,
 ) -> None:
-    """Show the digest that an owner would read after tonight; nothing is written or sent."""
+    """Show the digest that an owner would read after tonight. Nothing is written or sent."""
     services = open_services()
     now = services.clock()
     settings = services.settings
@@ -90,7 +90,7 @@ def template(
     *,
     json: Json = False,
 ) -> None:
-    """List the kinds of message and their templates, or print one, for a copy of your own to begin with.
+    """List the kinds of message and their templates, or print one. A copy of your own may begin with that.
 
     1 if one of your own cannot be read.
     """
@@ -116,7 +116,7 @@ def template(
 
 @app.command()
 def retry(notice_id: str, *, json: Json = False) -> None:
-    """Try a notice again where it was not taken; nobody who has it gets it twice."""
+    """Try a notice again where it was not taken. Nobody who has it gets it twice."""
     services = open_services()
     number = services.notices.delivery.retry(notice_id)
     services.notices.delivery.deliver()
@@ -133,9 +133,9 @@ def describe(notice: Notice) -> dict[str, Any]:
     return vars(notice) | {"deliveries": [vars(one) for one in notice.deliveries]}
 
 
-def _render(markdown: str, form: Form) -> str:
+def _render(markdown: str, form: LetterForm) -> str:
     from worker.delivery.formats import to_html, to_text  # noqa: PLC0415  # only where a body is shown
 
-    if form is Form.HTML:
+    if form is LetterForm.HTML:
         return to_html(markdown)
-    return markdown if form is Form.MARKDOWN else to_text(markdown)
+    return markdown if form is LetterForm.MARKDOWN else to_text(markdown)

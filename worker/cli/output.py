@@ -72,7 +72,7 @@ def finish_output() -> None:
             sys.stdout.flush()
 
 
-def settle_output() -> None:
+def drop_unwritten() -> None:
     """After a failure: what cannot be written now is dropped, or Python would complain of it at its end."""
     try:
         if sys.stdout is not None:

@@ -17,6 +17,8 @@ from worker.cli.progress import show_progress
 from worker.cli.reach import warn_of_unreached
 from worker.cli.session import Json, open_services, who
 from worker.domain.commands import quote_word
+from worker.wording import say
+from worker.wording.parts import say_count
 
 if TYPE_CHECKING:
     from worker.bootstrap import Services
@@ -57,7 +59,7 @@ def create(
     deputy: Deputy = None,
     json: Json = False,
 ) -> None:
-    """Create an owner, a person or a team, and with --route or --route-file where to tell them."""
+    """Create an owner, a person or a team. --route or --route-file says where to tell them."""
     services = open_services()
     owner = services.notices.address_book.create(
         name,
@@ -128,7 +130,7 @@ def add_route(
 
 @app.command()
 def show(name: str, *, json: Json = False) -> None:
-    """Show an owner: time zone, quiet hours, deputy, and routes, masked, with whom they lead to."""
+    """Show an owner: time zone, quiet hours, deputy and routes. Routes are masked, with whom they lead to."""
     services = open_services()
     owner = services.notices.address_book.get(name)
     if json:
@@ -144,7 +146,7 @@ def show(name: str, *, json: Json = False) -> None:
 
 @app.command("test")
 def check_routes(name: str, *, json: Json = False) -> None:
-    """Send a test message to each recipient of an owner's routes, and say what came of each.
+    """Send a test message to each recipient of an owner. It says what came of each.
 
     1 if any did not take it.
     """
@@ -192,13 +194,14 @@ def leave(
     in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Also what a freeze holds back.")] = False,
     json: Json = False,
 ) -> None:
-    """Replace everything that an owner or a login could read: what they own, gave, or collected.
+    """Replace all that an owner or a login could read. That is what they own, gave, or collected.
 
     It goes on where it was interrupted when it is called again. 1 while anything of it is left.
     """
     services = open_services()
     readable = services.rotation.offboarding.preview(name)
-    note(f"{name} could read {len(readable)} items: {', '.join(item.name for item in readable) or '-'}")
+    named = ", ".join(item.name for item in readable) or "-"
+    note(f"{name} could read {say_count(len(readable), 'item')}: {named}")
     note("Their routes are taken away: what they would be told goes to their deputy or the operators.")
     if not yes:
         _confirm()
@@ -211,7 +214,7 @@ def leave(
             in_freeze=in_freeze,
             actor=who(),
         )
-    rows = [vars(left) for left in departure.items]
+    rows = [vars(left) | {"why": say(left.why)} for left in departure.items]
     if json:
         print_json(
             {"id": departure.id, "name": departure.name, "items": rows, "finished_at": departure.finished_at}

@@ -21,7 +21,7 @@ def pickup(
     *,
     json: Json = False,
 ) -> None:
-    """Collect a generated key with the token from a notice, which is asked for.
+    """Collect a generated key with the token from a notice. The token is asked for.
 
     Until the key is used for the first time, and for an hour at most, the same command shows it again, to who
     collected it alone.

@@ -46,7 +46,7 @@ def create(
 
 @app.command("list")
 def list_principals(*, json: Json = False) -> None:
-    """List principals, with their roles and tokens: when each lapses, and when it was last used."""
+    """List principals, with their roles and tokens. Of a token: when it lapses, and when it was last used."""
     found, errors = sort_out(open_services().principals.list_all())
     rows = [describe(principal, tokens) for principal, tokens in found]
     if json:
@@ -115,11 +115,11 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Let a principal in no more, at once; or only by one of its tokens."""
-    accounts = open_services().principals
+    principals = open_services().principals
     if token is None:
-        _show(accounts.revoke(name, actor=who()), json=json)
+        _show(principals.revoke(name, actor=who()), json=json)
         return
-    item = accounts.revoke_token(name, token, actor=who())
+    item = principals.revoke_token(name, token, actor=who())
     if json:
         print_json({"principal": name, "token": item.name, "revoked": True})
     else:

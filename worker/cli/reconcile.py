@@ -7,7 +7,7 @@ import typer
 from worker.cli.commands import Commands
 from worker.cli.output import note, print_json, print_lines, print_table, sort_out, tell_unreadable
 from worker.cli.session import Json, open_services, who
-from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Result
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Result
 from worker.rows.comparisons import NamedComparison
 from worker.wording import say
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 app = Commands(no_args_is_help=True, help="After a restore: which values are in use, asked of each target.")
 
-_COLUMNS = ("item", "result", "settled_by", "detail")
+_COLUMNS = ("item", "result", "resolved_by", "detail")
 
 
 @app.command("list")
 def list_all(*, json: Json = False) -> None:
-    """List what came of each item's comparison, those that wait for you first."""
+    """List what came of each comparison. Those that wait for you come first."""
     found, errors = sort_out(open_services().rotation.comparison.list_all())
     rows = [_describe(row) for row in found]
     if json:
@@ -50,7 +50,7 @@ def run(
         print_table(rows, ("item", "result", "detail"), "nothing waits for a comparison")
         if any(one.result in DIFFERS for one in done):
             note("nightkey: what differs is not rotated: mend it, or `nightkey reconcile accept ITEM`")
-    if any(one.result not in SETTLED for one in done):
+    if any(one.result not in RESOLVED for one in done):
         raise typer.Exit(1)
 
 
@@ -60,7 +60,7 @@ def accept(
     *,
     json: Json = False,
 ) -> None:
-    """Answer for items that differ: Nightkey goes on with what the vault holds. It is audited.
+    """Answer for items that differ. Nightkey goes on with what the vault holds. It is audited.
 
     What is in use outside and unknown here is not looked for again: see to it there first.
     """
@@ -83,13 +83,13 @@ def _describe(row: NamedComparison) -> dict[str, Any]:
         "result": Result(row.result).value,
         "detail": say(row.detail),
         "compared_at": row.compared_at,
-        "settled_at": row.settled_at,
-        "settled_by": row.settled_by or _settled_by(row.result, settled=row.settled_at is not None),
+        "resolved_at": row.resolved_at,
+        "resolved_by": row.resolved_by or _resolved_by(row.result, resolved=row.resolved_at is not None),
     }
 
 
-def _settled_by(result: str, *, settled: bool) -> str | None:
+def _resolved_by(result: str, *, resolved: bool) -> str | None:
     """What cannot be asked whole is nobody's agreement: nothing waits for it, and its owner looks."""
-    if not settled:
+    if not resolved:
         return None
     return "left to its owner" if result in OWNERS_LOOK else "agreement"

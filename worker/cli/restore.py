@@ -9,6 +9,7 @@ from vaultcore.errors import InvalidInputError
 from worker.cli.output import note, print_json, print_lines
 from worker.cli.session import Json, open_settings, who
 from worker.log import configure_logging
+from worker.wording.parts import say_count
 
 
 def restore(
@@ -25,7 +26,7 @@ def restore(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Put the vault back from a backup, into a home that has its keyring; nothing may work on it meanwhile.
+    """Put the vault back from a backup. The home must have its keyring, and nothing may work on it meanwhile.
 
     Everything of the backup is checked first. Afterwards, before anything is rotated or revoked, each item is
     compared with its target: by the next `night`, `up` or `item rotate`, or by `nightkey reconcile run` now.
@@ -45,7 +46,7 @@ def restore(
         print_json(vars(done))
         return
     since = "" if done.made_at is None else f" as it was at {done.made_at:%Y-%m-%d %H:%M:%S} UTC"
-    print_lines([f"restored: {settings.home}{since}, with {done.items} items"])
+    print_lines([f"restored: {settings.home}{since}, with {say_count(done.items, 'item')}"])
     if done.kept is not None:
         print_lines([f"kept beside: what was here before, {done.kept}"])
     print_lines(

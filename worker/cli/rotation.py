@@ -38,14 +38,16 @@ def list_all(*, json: Json = False) -> None:
 
 @app.command()
 def show(rotation_id: RotationId, *, json: Json = False) -> None:
-    """Show a rotation with each of its steps, its consumers, what it waits for, and what you can do."""
+    """Show a rotation: steps, consumers, and what you can do. It says what it waits for, too."""
     found = open_services().rotation.decisions.view(rotation_id)
-    rotation, standings = found.rotation, found.standings
+    rotation, consumer_proofs = found.rotation, found.consumer_proofs
     steps = [
         {"at": row.at, "step": row.step, "result": row.result, "cause": row.cause, "message": row.message}
         for row in found.steps
     ]
-    consumers = [describe_consumer(standing) for standing in standings if not standing.check]
+    consumers = [
+        describe_consumer(consumer_proof) for consumer_proof in consumer_proofs if not consumer_proof.check
+    ]
     if json:
         choices = [vars(one) for one in found.choices]
         print_json(describe_rotation(rotation) | {"steps": steps, "consumers": consumers, "choices": choices})
@@ -61,7 +63,7 @@ def show(rotation_id: RotationId, *, json: Json = False) -> None:
 
 @app.command()
 def approve(rotation_id: RotationId, *, json: Json = False) -> None:
-    """Let a rotation that waits for approval begin: now, or when its window opens."""
+    """Let a rotation that waits for approval begin. It begins now, or when its window opens."""
     services = open_services()
     approved = services.rotation.decisions.approve(rotation_id, actor=who())
     _drive(services, approved, json=json)
@@ -69,7 +71,7 @@ def approve(rotation_id: RotationId, *, json: Json = False) -> None:
 
 @app.command()
 def cancel(rotation_id: RotationId, *, json: Json = False) -> None:
-    """End a rotation that has not begun, or take back one that has not activated its new value."""
+    """End a rotation before its new value is activated. What it has made by then is taken back."""
     services = open_services()
     cancelled = services.rotation.decisions.cancel(rotation_id, actor=who())
     _drive(services, cancelled, json=json, good=(State.CANCELLED, State.ROLLED_BACK))
@@ -117,7 +119,7 @@ def prove(
     workflow: Workflow,
     json: Json = False,
 ) -> None:
-    """Run a consumer now, with its sample context and the new value: a good run proves it. 1 if it fails."""
+    """Run a consumer now with the new value, in its sample context. A good run proves it. 1 if it fails."""
     services = open_services()
     outcome = services.rotation.decisions.prove(rotation_id, workflow, actor=who())
     rotation = services.rotation.decisions.view(rotation_id).rotation
@@ -140,7 +142,7 @@ def extend(
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="2026-12-24, or from now: 30d.")],
     json: Json = False,
 ) -> None:
-    """Let the old value work on for longer, for consumers that run later."""
+    """Let the old value work on, for consumers that run later."""
     services = open_services()
     _answer(
         services.rotation.decisions.extend(rotation_id, parse_time(until, services.clock()), actor=who()),
@@ -162,7 +164,7 @@ def waive(
     why: Annotated[str, typer.Option("--why", help="For the record.")],
     json: Json = False,
 ) -> None:
-    """Answer for what is not proven: the old value no longer waits for it. It is audited."""
+    """Answer for what is not proven. The old value no longer waits for it. It is audited."""
     if (workflow is not None) + callers + check != 1:
         raise InvalidInputError("say what you answer for: give one of --workflow NAME, --callers and --check")
     services = open_services()

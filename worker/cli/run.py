@@ -45,7 +45,7 @@ def report(
     message: Annotated[str | None, typer.Option("--message", help="What went wrong, without values.")] = None,
     json: Json = False,
 ) -> None:
-    """Report a production run of a workflow that another engine ran: it proves a new value, or rejects it.
+    """Report a production run of another engine. It proves a new value, or rejects it.
 
     Each item counts in the version that was current when the run started, or that --used names.
     """

@@ -13,7 +13,11 @@ from worker.domain.states import NightOutcome
 from worker.services.night.nights import Preview
 from worker.wording import describe as describe_problem
 from worker.wording import say
+from worker.wording.parts import say_count
 from worker.wording.shapes import describe_rotation
+
+_NOUNS = ("rotations", "findings")
+"""The counts of a night that are nouns; what is due, retired or unreadable is the same for one."""
 
 
 def scan(
@@ -52,7 +56,7 @@ def night(
     ] = False,
     json: Json = False,
 ) -> None:
-    """One whole night, now, in this process; ends when its rotations and notices are done.
+    """One whole night, now, in this process. It ends when its rotations and notices are done.
 
     1 if anything is unfinished, failed or overdue then, whichever night it comes from.
     """
@@ -71,7 +75,10 @@ def night(
             }
         )
     else:
-        counted = ", ".join(f"{number} {what}" for what, number in result.counts.items())
+        counted = ", ".join(
+            say_count(number, what.removesuffix("s")) if what in _NOUNS else f"{number} {what}"
+            for what, number in result.counts.items()
+        )
         print_lines([f"the night ended {'badly' if problems else 'well'}: {counted}"])
         for problem in problems:
             note(f"nightkey: {problem}")

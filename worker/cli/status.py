@@ -10,41 +10,41 @@ from worker.wording import describe
 
 
 def status(*, json: Json = False) -> None:
-    """How things stand, worst first: what is wrong, the last night, rotations, notices, findings.
+    """How things stand, worst first. What is wrong, the last night, rotations, notices, findings.
 
     1 if anything failed, is overdue, or nobody is working.
     """
-    standing = open_services().overview.status.read()
-    problems = [describe(problem) for problem in standing.problems]
+    status = open_services().overview.status.read()
+    problems = [describe(problem) for problem in status.problems]
     if json:
         print_json(
-            vars(standing)
+            vars(status)
             | {
                 "problems": problems,
-                "last_night": _describe_night(standing.last_night),
-                "by_hand": _describe_night(standing.by_hand),
+                "last_night": _describe_night(status.last_night),
+                "by_hand": _describe_night(status.by_hand),
             }
         )
     else:
         print_lines(
             ["not well:", *(f"  {problem}" for problem in problems), ""] if problems else ["all is well"]
         )
-        print_lines(_lines(standing))
+        print_lines(_lines(status))
         print_lines(["", "open findings:"])
-        print_table(standing.findings, ("kind", "item", "workflow", "detail"), "none")
+        print_table(status.findings, ("kind", "item", "workflow", "detail"), "none")
     if problems:
         raise typer.Exit(1)
 
 
-def _lines(standing: Status) -> list[str]:
-    lines = [f"last night: {_show_night(standing.last_night)}"]
-    if standing.by_hand is not None:
-        lines.append(f"since then, by hand: {_show_night(standing.by_hand)}")
+def _lines(status: Status) -> list[str]:
+    lines = [f"last night: {_show_night(status.last_night)}"]
+    if status.by_hand is not None:
+        lines.append(f"since then, by hand: {_show_night(status.by_hand)}")
     lines += [
-        f"next night: {standing.next_night:%Y-%m-%d %H:%M} UTC",
-        f"items: {standing.items}, workflows: {standing.workflows}",
+        f"next night: {status.next_night:%Y-%m-%d %H:%M} UTC",
+        f"items: {status.items}, workflows: {status.workflows}",
     ]
-    for what, counts in (("rotations", standing.rotations), ("notices", standing.notices)):
+    for what, counts in (("rotations", status.rotations), ("notices", status.notices)):
         counted = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
         lines.append(f"{what}: {counted or 'none'}")
     return lines

@@ -1,17 +1,22 @@
-"""`nightkey up`: beat and workers, kept at work until they are told to stop."""
+"""`nightkey up`: beat, workers and the server, kept at work until they are told to stop."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext, suppress
+import socket
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from vaultcore.errors import ConfigurationError
 from worker.cli.output import note_at_once
+from worker.cli.serve import find_missing, warn
 from worker.cli.session import open_settings
 from worker.config import HOME_VARIABLE, Settings
-from worker.domain.pulses import Kind, Patience
+from worker.domain.pulses import Patience, PulseKind
 from worker.hardening import die_with
 from worker.log import configure_logging
+from worker.wording.parts import say_count
 
 _BETWEEN_RINGS = 60
 
@@ -19,15 +24,24 @@ _BETWEEN_RINGS = 60
 def up(
     *,
     only: Annotated[
-        Kind | None,
+        PulseKind | None,
         typer.Option("--only", help="Run only this: workers on another machine, or a beat of their own."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Where the console and the interface are served. Default: the setting listen; empty: nowhere.",
+        ),
     ] = None,
     pipe: Annotated[int | None, typer.Option("--pipe", hidden=True)] = None,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
 ) -> None:
-    """Run beat and workers until SIGTERM or Ctrl-C; running tasks are finished first, unless it comes twice.
+    """Run beat, workers and the server until SIGTERM or Ctrl-C.
 
-    What dies or hangs is started again. 1: something cannot be started at all. 3: it is up already.
+    Running tasks are finished first. A second signal ends them at once. What dies or hangs is started again.
+    1: something cannot be started at all. 3: it is up already.
     """
     settings = open_settings()
     configure_logging(settings.log_level)
@@ -38,9 +52,10 @@ def up(
         raise typer.Exit(become(only, settings, pipe=pipe, parent=parent))
     _check_first(settings)
     os.environ[HOME_VARIABLE] = str(settings.home)
-    kinds = [Kind.WORKER] * settings.concurrency if only is not Kind.BEAT else []
-    kinds += [Kind.BEAT] if only is not Kind.WORKER else []
-    raise typer.Exit(_keep_up(kinds, settings, whole=only is None))
+    kinds = [PulseKind.WORKER] * settings.concurrency if only is not PulseKind.BEAT else []
+    kinds += [PulseKind.BEAT] if only is not PulseKind.WORKER else []
+    place = (settings.listen if listen is None else listen) if only is None else ""
+    raise typer.Exit(_keep_up(kinds, settings, place, whole=only is None))
 
 
 def _check_first(settings: Settings) -> None:
@@ -52,27 +67,59 @@ def _check_first(settings: Settings) -> None:
     services.close()
 
 
-def _keep_up(kinds: list[Kind], settings: Settings, *, whole: bool) -> int:
-    """`whole`: it is the one of its home. Only one of its parts may run several times."""
+def _keep_up(kinds: list[PulseKind], settings: Settings, place: str, *, whole: bool) -> int:
+    """`whole`: it is the one of its home. Only one of its parts may run several times. `place`: where it
+    serves, if anywhere.
+    """
     from worker.supervision.child import command_for  # noqa: PLC0415  # as above
     from worker.supervision.home_lock import hold_home  # noqa: PLC0415  # as above
     from worker.supervision.supervisor import Supervisor  # noqa: PLC0415  # as above
 
-    alone: AbstractContextManager[None] = hold_home(settings.home) if whole else nullcontext()
-    with alone:
+    with ExitStack() as held:
+        if whole:
+            held.enter_context(hold_home(settings.home))
+        listener = _listen(place)
+        opened = [] if listener is None else [held.enter_context(listener).fileno()]
         supervisor = Supervisor(
-            kinds,
-            command=command_for,
+            [*kinds, *(PulseKind.SERVER for _ in opened)],
+            command=partial(command_for, listener=next(iter(opened), None)),
             tell=_tell,
             patience=Patience(ring=settings.ring_seconds + _BETWEEN_RINGS),
+            inherited=opened,
         )
-        workers, beats = kinds.count(Kind.WORKER), kinds.count(Kind.BEAT)
-        parts = [f"{workers} worker{'s' * (workers > 1)}"] * (workers > 0) + ["beat"] * beats
+        workers = kinds.count(PulseKind.WORKER)
+        parts = [say_count(workers, "worker")] * (workers > 0) + ["beat"] * (PulseKind.BEAT in kinds)
         _tell(f"nightkey is up: {' and '.join(parts)}, stop with Ctrl-C or SIGTERM")
+        if listener is not None:
+            _tell_address(listener)
         status = supervisor.run()
     if status == 0:
         _tell("nightkey is down")
     return status
+
+
+def _listen(place: str) -> socket.socket | None:
+    """Where it is served. Nights go on where it cannot be, and why is said."""
+    if not place:
+        return None
+    missing = find_missing()
+    if missing is not None:
+        _tell(f"nightkey: nothing is served: that {missing}")
+        return None
+    from worker.web.serving import open_listener  # noqa: PLC0415  # an extra
+
+    try:
+        return open_listener(place)
+    except ConfigurationError as error:
+        _tell(f"nightkey: nothing is served, and nights go on: {error}")
+        return None
+
+
+def _tell_address(listener: socket.socket) -> None:
+    from worker.web.serving import show_address  # noqa: PLC0415  # an extra
+
+    warn(listener)
+    _tell(f"the console is at {show_address(listener)}/console/, sign in with `nightkey console open`")
 
 
 def _tell(text: str) -> None:

@@ -53,7 +53,7 @@ def apply(
     strict: Strict = False,
     json: Json = False,
 ) -> None:
-    """Store documents as they are, with their references: all of them, or none if one is wrong.
+    """Store documents as they are, with their references. All of them, or none if one is wrong.
 
     A file holds one workflow or a list of them, as the vault's own product gives them out. What is not
     understood is kept and told; a workflow that cannot run here runs elsewhere. 1 if one had to be left out.
@@ -83,7 +83,7 @@ def lint(
     strict: Strict = False,
     json: Json = False,
 ) -> None:
-    """Say what `apply` would do with documents, line by line, without doing it. 1 if it would refuse one."""
+    """Say, line by line, what `apply` would do with documents. 1 if it would refuse one."""
     services = open_services()
     foreseen = services.runs.documents.lint(read_documents(files or []), place=runs, strict=strict)
     if json:
@@ -171,7 +171,7 @@ def show(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a workflow's document, where it runs, its references and its last runs."""
+    """Show a workflow: document, place, references and last runs."""
     found = open_services().views.view_workflow(name)
     workflow, runs = found.workflow, list(found.last_runs)
     references = [
@@ -228,7 +228,7 @@ def test(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run a workflow, or one node, as a test: really executed, with its sample context. 1 if it fails."""
+    """Run a workflow, or one node, as a test. It is really executed, with its sample context. 1 if it fails."""
     services = open_services()
     given = None if context is None else _read_object(context)
     workflow = services.views.view_workflow(name).workflow

@@ -93,7 +93,7 @@ class _Adapter(BaseAdapter):
         """There is nothing to close: each call has a connection of its own."""
 
 
-class _Session(requests.Session):
+class _BareSession(requests.Session):
     """Without what the environment says of proxies, logins and certificates, and without redirects."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _StandIn(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("requests")
-        self.Session = self.session = _Session
+        self.Session = self.session = _BareSession
         self.request = _request
         for method in _CALLS:
             setattr(self, method, _make_call(method))
@@ -125,13 +125,13 @@ class _StandIn(ModuleType):
 
 
 def _request(method: str, url: str, **kwargs: Any) -> Any:  # noqa: ANN401  # as requests'
-    with _Session() as session:
+    with _BareSession() as session:
         return session.request(method, url, **kwargs)
 
 
 def _make_call(method: str) -> Any:  # noqa: ANN401  # as requests'
     def call(url: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as requests'
-        with _Session() as session:
+        with _BareSession() as session:
             return getattr(session, method)(url, *args, **kwargs)
 
     return call

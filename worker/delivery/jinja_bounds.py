@@ -42,7 +42,7 @@ _METHODS: Final = frozenset(
 _PLAIN: Final = (str, bytes, int, float, list, tuple, set, frozenset, dict)
 
 
-class BoundError(TemplateRuntimeError):
+class TemplateBoundError(TemplateRuntimeError):
     """A limit was reached; the message says which, of the template as subject."""
 
 
@@ -54,9 +54,9 @@ class _Spending:
     def spend(self, steps: int) -> None:
         self._left -= steps
         if self._left < 0:
-            raise BoundError(f"it renders more than {STEPS_MAX} parts and characters")
+            raise TemplateBoundError(f"it renders more than {STEPS_MAX} parts and characters")
         if time.thread_time() - self._began > SECONDS_MAX:
-            raise BoundError(f"it takes more than {SECONDS_MAX:g} seconds")
+            raise TemplateBoundError(f"it takes more than {SECONDS_MAX:g} seconds")
 
 
 _spending: ContextVar[_Spending | None] = ContextVar("spending", default=None)
@@ -114,7 +114,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(self, context: Context, called: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as above
         spend(1)
         if isinstance(called, BuiltinMethodType) and measure(args) > _ARGUMENTS_MAX:
-            raise BoundError(f"it gives more than {_ARGUMENTS_MAX} characters to {called.__name__}")
+            raise TemplateBoundError(f"it gives more than {_ARGUMENTS_MAX} characters to {called.__name__}")
         return super().call(context, called, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401  # as above
@@ -123,7 +123,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if operator == "**" or (operator in ("*", "%") and not numbers):
             raise SecurityError("the operators * and % are for numbers here, and ** is not there")
         if operator == "+" and not numbers and measure(left) + measure(right) > MADE_MAX:
-            raise BoundError(f"it makes more than {MADE_MAX} characters")
+            raise TemplateBoundError(f"it makes more than {MADE_MAX} characters")
         return check_size(super().call_binop(context, operator, left, right))
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401  # Jinja's
@@ -137,7 +137,9 @@ class _Short(Extension):
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         for number, token in enumerate(stream):
             if number >= PARTS_MAX:
-                raise BoundError(f"it has more than {PARTS_MAX} parts: names, signs and texts between them")
+                raise TemplateBoundError(
+                    f"it has more than {PARTS_MAX} parts: names, signs and texts between them"
+                )
             yield token
 
 
@@ -181,7 +183,7 @@ def _step(_context: Context, weight: int) -> str:
 def _make_range(*ends: int) -> range:
     made = range(*ends)
     if made and abs(made[-1] - made[0]) // abs(made.step) >= RANGE_MAX:
-        raise BoundError(f"it makes a range of more than {RANGE_MAX} numbers")
+        raise TemplateBoundError(f"it makes a range of more than {RANGE_MAX} numbers")
     return made
 
 
@@ -199,7 +201,7 @@ def _bound_filter(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
         spend(1)
         factors = [abs(n) if isinstance(n, int) else len(n) for n in (*data[1:], *named.values()) if _counts(n)]
         if sum(measure(part) for part in data[:1]) * max([1, *factors]) > 10 * MADE_MAX:
-            raise BoundError(f"it gives too much to the filter {name}")
+            raise TemplateBoundError(f"it gives too much to the filter {name}")
         made = check_size(apply(*given, **named))
         spend(measure(made))
         return made
@@ -220,9 +222,9 @@ def check_size(made: Any) -> Any:  # noqa: ANN401  # whatever a template makes
     """The same, unless it is too large."""
     if isinstance(made, int):
         if made.bit_length() > DIGITS_MAX * 3.3:
-            raise BoundError(f"it makes a number of more than {DIGITS_MAX} digits")
+            raise TemplateBoundError(f"it makes a number of more than {DIGITS_MAX} digits")
     elif measure(made) > MADE_MAX:
-        raise BoundError(f"it makes more than {MADE_MAX} characters")
+        raise TemplateBoundError(f"it makes more than {MADE_MAX} characters")
     return made
 
 

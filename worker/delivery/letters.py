@@ -31,7 +31,7 @@ from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vaultcore.errors import ConfigurationError, NotFoundError
-from worker.delivery.jinja_bounds import BoundedEnvironment, BoundError, bounded, measure, spend
+from worker.delivery.jinja_bounds import BoundedEnvironment, TemplateBoundError, bounded, measure, spend
 from worker.domain.notices import Letter, Message
 from worker.domain.reasons import Reason
 from worker.wording import say
@@ -115,7 +115,7 @@ class Letters:
             before, problem = self._given_up.pop(kind)
             if before == self.fingerprint(kind):
                 self._given_up[kind] = before, problem
-                raise BoundError(problem)
+                raise TemplateBoundError(problem)
         try:
             with bounded():
                 template = self._environment.get_template(f"{kind}.md")
@@ -125,7 +125,7 @@ class Letters:
         try:
             with bounded():
                 return _write(template, data, zone)
-        except BoundError as error:
+        except TemplateBoundError as error:
             self._given_up[kind] = self.fingerprint(kind), _say(error)
             raise
 

@@ -128,7 +128,7 @@ def _connect(made: NotifyEmail, network: Network) -> smtplib.SMTP:
     """Encrypted, where the route asks for it, before anything is said."""
     context = network.trust(ssl.create_default_context())
     host, port, seconds = made.smtp_host.strip("[]"), int(made.port or 0), made.socket_connect_timeout
-    server = _Session(network, context if made.secure_mode == "ssl" else None)
+    server = _MailSession(network, context if made.secure_mode == "ssl" else None)
     server.timeout = seconds
     try:
         server.open(host, port)
@@ -140,7 +140,7 @@ def _connect(made: NotifyEmail, network: Network) -> smtplib.SMTP:
     return server
 
 
-class _Session(smtplib.SMTP):
+class _MailSession(smtplib.SMTP):
     """On a connection that the guard let pass; encrypted from its first byte, where there is a context."""
 
     def __init__(self, network: Network, tls: ssl.SSLContext | None) -> None:
@@ -155,14 +155,7 @@ class _Session(smtplib.SMTP):
         self._host = host  # what the certificate is checked against
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made = self._network.connect(host, port, seconds=timeout)
-        if self._tls is None:
-            return made
-        try:
-            return self._tls.wrap_socket(made, server_hostname=host)
-        except BaseException:
-            made.close()
-            raise
+        return self._network.connect(host, port, seconds=timeout, tls=self._tls)
 
 
 def _authenticate(server: smtplib.SMTP, user: str, password: str) -> None:

@@ -69,13 +69,13 @@ class AppriseSender:
         takes is bounded by who calls.
         """
         with listen() as heard, calling_by(self._http) as way:
-            parts = self._send(url, message, recipient, part, heard, way)
+            parts = self._send(url, message, recipient, part, heard=heard, way=way)
         if parts is None:
             _raise(heard, way.failures)
         return parts
 
     def _send(
-        self, url: Secret, message: Message, recipient: str, part: int, heard: list[str], way: Way
+        self, url: Secret, message: Message, recipient: str, part: int, *, heard: list[str], way: Way
     ) -> int | None:
         """None: it was not taken. The service ends with this: some log out then."""
         share = find_share(self._read(url), recipient, self._asset)

@@ -23,7 +23,7 @@ def advise(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[ConsumerProof],
+    consumer_proofs: Sequence[ConsumerProof],
     *,
     item: str,
     number: int | None,
@@ -45,7 +45,7 @@ def advise(
     return tuple(
         Advice(command=_write_command(rotation_id, verb, more), does=does)
         for verb, more, does in _choices(
-            state, stuck_in, failing, standings, f"{item}={number}", beside=beside, old_dead=old_dead
+            state, stuck_in, failing, consumer_proofs, f"{item}={number}", beside=beside, old_dead=old_dead
         )
         if (verb != "accept" or has_new)
         and one_way not in _NEVER_WHERE.get(verb + more, ())
@@ -80,7 +80,7 @@ def _choices(
     state: State,
     stuck_in: State | None,
     failing: bool,
-    standings: Sequence[ConsumerProof],
+    consumer_proofs: Sequence[ConsumerProof],
     new: str,
     *,
     beside: bool,
@@ -97,22 +97,22 @@ def _choices(
         yield "cancel", "", "nothing changes; the night does not ask again for a while"
     elif state in BEFORE_ACTIVATION:
         yield "cancel", "", "the new value is taken back" + ("; the old one works on" if beside else "")
-    for standing in standings if state in WATCHED | {State.RETIRING} else ():
-        if standing.check or state in WATCHED:
-            yield from _unproven(standing, new)
+    for consumer_proof in consumer_proofs if state in WATCHED | {State.RETIRING} else ():
+        if consumer_proof.check or state in WATCHED:
+            yield from _unproven(consumer_proof, new)
     if state in WATCHED:
         yield "rollback", "", "everybody goes back to the old value, and the new one is taken away"
 
 
-def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str]]:
-    if standing.proof is not Proof.UNPROVABLE:
+def _unproven(consumer_proof: ConsumerProof, new: str) -> Iterator[tuple[str, str, str]]:
+    if consumer_proof.proof is not Proof.UNPROVABLE:
         return
-    name = standing.name
-    if standing.check:
+    name = consumer_proof.name
+    if consumer_proof.check:
         yield "retry", "", "looks again now, once policy or node say what a good answer holds"
         yield "waive", " --check --why TEXT", "you vouch that the new value works: no check could tell"
         return
-    if standing.consumer is None:
+    if consumer_proof.consumer is None:
         yield "extend", " --until TIME", "the old key works on until then"
         yield (
             "waive",
@@ -121,7 +121,7 @@ def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str
         )
         return
     option = f" --workflow {quote_word(name)}"
-    if standing.consumer.elsewhere:
+    if consumer_proof.consumer.elsewhere:
         yield _REPORT, _write_report(name, new), f"{name} began to run well elsewhere then: that proves it"
     else:
         yield (
@@ -129,7 +129,7 @@ def _unproven(standing: ConsumerProof, new: str) -> Iterator[tuple[str, str, str
             option,
             f"a controlled run of {name} now, with its sample context: a good one proves it",
         )
-    if standing.consumer.active:
+    if consumer_proof.consumer.active:
         yield "extend", " --until TIME", f"the old value works on until {name} has run"
     yield "waive", f"{option} --why TEXT", f"you answer for {name}: nothing waits for it any longer"
 

@@ -23,6 +23,17 @@ class Sight(StrEnum):
     """No made-up value could be formed, or nobody has judged it."""
 
 
+class ShownBy(StrEnum):
+    """What has accepted a new value, and could have refused it; a node test is kept with its WORKFLOW/NODE."""
+
+    VERIFICATION = "verification"
+    NODE_TEST = "node-test"
+    HERE_ALONE = "here-alone"
+    """Nobody else is to accept it."""
+    DIGEST = "digest"
+    """A key of ours, which we tell apart ourselves."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Known:
     """`tells_apart`: a made-up value was refused when it was asked."""

@@ -47,7 +47,7 @@ DIFFERS = frozenset(
 OWNERS_LOOK = frozenset({Result.NOT_ASKED, Result.UNLISTED})
 """Nothing stands in the way of a rotation, and yet a finding: part of the question was asked of nobody."""
 
-SETTLED = OWNERS_LOOK | {Result.AGREES, Result.HERE_ALONE}
+RESOLVED = OWNERS_LOOK | {Result.AGREES, Result.HERE_ALONE}
 """Nothing stands in the way of a rotation."""
 
 
@@ -61,14 +61,16 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judgement:
     """The result, and what it means."""
 
     result: Result
     detail: Reason
 
 
-def judge(asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bool, rotating: bool) -> Judged:
+def judge(
+    asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bool, rotating: bool
+) -> Judgement:
     """`unknown`: what exists outside and is not known here, as people can find it there; None: nobody can list
     that. `rotating`: a rotation of the item is open. Where both values do not work side by side, such a
     rotation stands between them, and nothing else can exist.
@@ -80,19 +82,19 @@ def judge(asked: Sequence[Asked], unknown: Sequence[str] | None, *, overlaps: bo
     if any(one.stage is Stage.CURRENT for one in accepted):
         if unknown:
             detail = Reason.of(Code.ACCEPTED, version=version, unknown=others)
-            return Judged(result=Result.MORE_OUTSIDE, detail=detail)
+            return Judgement(result=Result.MORE_OUTSIDE, detail=detail)
         if unknown is None and overlaps:
-            return Judged(result=Result.UNLISTED, detail=Reason.of(Code.ACCEPTED_UNLISTED, version=version))
-        return Judged(result=Result.AGREES, detail=Reason.of(Code.ACCEPTED, version=version))
+            return Judgement(result=Result.UNLISTED, detail=Reason.of(Code.ACCEPTED_UNLISTED, version=version))
+        return Judgement(result=Result.AGREES, detail=Reason.of(Code.ACCEPTED, version=version))
     if accepted and rotating and not overlaps and not unknown:
         detail = Reason.of(Code.ACCEPTED_ROTATING, version=accepted[-1].number)
-        return Judged(result=Result.AGREES, detail=detail)
+        return Judgement(result=Result.AGREES, detail=detail)
     for stage, result in ((Stage.PENDING, Result.PENDING_ACCEPTED), (Stage.PREVIOUS, Result.PREVIOUS_ACCEPTED)):
         found = [one.number for one in accepted if one.stage is stage]
         if found:
             detail = Reason.of(
                 Code.REFUSED_HERE, version=version, accepted=found[-1], stage=stage.value, unknown=others
             )
-            return Judged(result=result, detail=detail)
+            return Judgement(result=result, detail=detail)
     detail = Reason.of(Code.ALL_REFUSED, version=version, unknown=others)
-    return Judged(result=Result.NONE_ACCEPTED, detail=detail)
+    return Judgement(result=Result.NONE_ACCEPTED, detail=detail)

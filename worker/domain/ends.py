@@ -62,7 +62,7 @@ def read_end(raw: object, now: datetime, *, called: str = "") -> datetime:
     """The time that `raw` means, aware and in UTC, be it past or to come; `NoEndError` if it means none.
 
     A number is seconds from now where it is small, and otherwise a time in seconds, milliseconds, microseconds
-    or nanoseconds since 1970. `called` is the name of its field, which settles what its size leaves open
+    or nanoseconds since 1970. `called` is the name of its field, which decides what its size leaves open
     (`expires_in`, `expires_at`, `ttl_ms`). A text is such a number, a time of ISO 8601, RFC 2822, HTTP or
     OpenSSL, or a period (`PT1H`, `3600s`). Without a time zone it is UTC; a day alone is its first moment, the
     nearer end of it. `20270224` is a day, as a number too, where its field does not count from now. What could

@@ -14,7 +14,7 @@ from worker.domain.commands import quote_word
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class IncomingItem:
     """One item as the file tells of it; `place` counts from 1."""
 
     place: int
@@ -45,7 +45,7 @@ class Contents:
     creation cannot be kept.
     """
 
-    entries: Sequence[Entry] = ()
+    entries: Sequence[IncomingItem] = ()
     faults: Sequence[EntryFault] = ()
     fields: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, int] = field(default_factory=dict)
@@ -64,10 +64,10 @@ class Arrival(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class JudgedEntry:
     """`item_id` is the item's that is there, or is to be; None: it gets one. `why`: what there is to say."""
 
-    entry: Entry
+    entry: IncomingItem
     arrival: Arrival
     item_id: str | None
     why: str | None = None
@@ -75,10 +75,10 @@ class Judged:
 
 def sort_out(contents: Contents) -> Contents:
     """Names as they are kept; what cannot be named, or is there twice in the file, is a fault."""
-    kept: list[Entry] = []
+    kept: list[IncomingItem] = []
     faults = list(contents.faults)
-    ids: dict[str, Entry] = {}
-    looks: dict[str, Entry] = {}
+    ids: dict[str, IncomingItem] = {}
+    looks: dict[str, IncomingItem] = {}
     for given in contents.entries:
         try:
             entry = replace(given, name=check_name(given.name))
@@ -97,7 +97,7 @@ def sort_out(contents: Contents) -> Contents:
     return replace(contents, entries=kept, faults=sorted(faults, key=lambda one: one.place))
 
 
-def judge(entry: Entry, known: KnownNames) -> Judged:
+def judge(entry: IncomingItem, known: KnownNames) -> JudgedEntry:
     """Against what the vault has: an item is never changed by an entry."""
     given = entry.item_id
     named = known.by_name.get(entry.name)
@@ -105,16 +105,16 @@ def judge(entry: Entry, known: KnownNames) -> Judged:
     if given is not None and held is not None and held != entry.name:
         rename = f"nightkey item update {given} --name {quote_word(entry.name)}"
         why = f"its id is that of {held!r} here: if they are one, rename that once nothing names it ({rename})"
-        return Judged(entry=entry, arrival=Arrival.LEFT_OUT, item_id=given, why=why)
+        return JudgedEntry(entry=entry, arrival=Arrival.LEFT_OUT, item_id=given, why=why)
     if named is not None:
         differs = given is not None and given != named
         other_id = f"it is there as {named}: what uses it by the id {given} does not find it"
-        return Judged(entry=entry, arrival=Arrival.THERE, item_id=named, why=other_id if differs else None)
+        return JudgedEntry(entry=entry, arrival=Arrival.THERE, item_id=named, why=other_id if differs else None)
     other = known.by_look.get(skeleton(entry.name))
     if other is not None:
         why = f"its name looks like {other!r}, which exists already ({explain_likeness(entry.name, other)})"
-        return Judged(entry=entry, arrival=Arrival.LEFT_OUT, item_id=None, why=why)
-    return Judged(entry=entry, arrival=Arrival.NEW, item_id=given)
+        return JudgedEntry(entry=entry, arrival=Arrival.LEFT_OUT, item_id=None, why=why)
+    return JudgedEntry(entry=entry, arrival=Arrival.NEW, item_id=given)
 
 
 def explain_fault(fault: EntryFault) -> str:
@@ -122,7 +122,7 @@ def explain_fault(fault: EntryFault) -> str:
     return f"entry {fault.place}{named} is left out: {fault.why}"
 
 
-def describe_judged(judged: Judged) -> str:
+def describe_judged(judged: JudgedEntry) -> str:
     """What became of an entry, in a line."""
     entry = judged.entry
     if judged.arrival is Arrival.LEFT_OUT:
@@ -133,7 +133,7 @@ def describe_judged(judged: Judged) -> str:
     return f"{entry.name} ({judged.item_id or 'with a new id'}): waits for its value, {expiry}"
 
 
-def summarise(contents: Contents, judged: Sequence[Judged], *, dry_run: bool) -> str:
+def summarise(contents: Contents, judged: Sequence[JudgedEntry], *, dry_run: bool) -> str:
     """How many of each, and what is next."""
     counted = Counter(one.arrival for one in judged)
     out = counted[Arrival.LEFT_OUT] + len(contents.faults)
@@ -189,7 +189,7 @@ def _show(text: str) -> str:
     return repr(short) if short.isprintable() else ascii(short)
 
 
-def _explain_twin(entry: Entry, twin: Entry) -> str:
+def _explain_twin(entry: IncomingItem, twin: IncomingItem) -> str:
     if normalise(twin.name) == entry.name:
         return f"entry {twin.place} has that name already"
     if skeleton(twin.name) == skeleton(entry.name):

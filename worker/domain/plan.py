@@ -16,7 +16,7 @@ _AHEAD = timedelta(days=1)
 """How long before its window opens a rotation is planned."""
 
 
-class Action(StrEnum):
+class PlannedAction(StrEnum):
     ROTATE = "rotate"
     """A rotation is opened, to begin at `begins_at`."""
     REQUEST = "request"
@@ -66,7 +66,7 @@ class DueItem:
 class Decision:
     """What is done, why, from when, and what the owner is told of it if anything."""
 
-    action: Action
+    action: PlannedAction
     why: Reason
     begins_at: datetime | None
     finding: Finding | None
@@ -76,7 +76,7 @@ class Decision:
 class _Choice:
     """`does` and `command` as in `Finding`."""
 
-    action: Action
+    action: PlannedAction
     why: Reason
     begins_at: datetime | None = None
     does: Reason | None = None
@@ -93,7 +93,7 @@ def plan_item(item: DueItem, now: datetime, room: Room) -> Decision:
     choice = _choose(item, now, room)
     level = expiry_level(item.expires_at, item.thresholds, now)
     lapsed = item.expires_at <= now
-    quiet = (Action.ROTATE, Action.GO_ON, Action.WAIT, Action.NONE)
+    quiet = (PlannedAction.ROTATE, PlannedAction.GO_ON, PlannedAction.WAIT, PlannedAction.NONE)
     at_risk = lapsed or cannot_wait(item.expires_at, item.overlap, now)
     heals_itself = item.mode is Mode.AUTO and choice.action in quiet
     finding = None
@@ -124,7 +124,7 @@ def _stay(item: DueItem, now: datetime) -> _Choice | None:
     """Why nothing is done about it in this night, whatever the windows say; None: it is to be replaced."""
     if item.differs:
         return _Choice(
-            action=Action.HOLD,
+            action=PlannedAction.HOLD,
             why=Reason.of(Code.DIFFERS_SINCE_RESTORE, command="nightkey reconcile list"),
             does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.DIFFERS_SINCE_RESTORE)),
             command=f"nightkey reconcile accept {quote_word(item.name)}",
@@ -132,10 +132,10 @@ def _stay(item: DueItem, now: datetime) -> _Choice | None:
     if item.unread:
         why = Reason.of(Code.UNREAD)
         does = Reason.of(Code.DOES_NOTHING, why=why)
-        return _Choice(action=Action.HOLD, why=why, does=does, command=advise_unread(item.name))
+        return _Choice(action=PlannedAction.HOLD, why=why, does=does, command=advise_unread(item.name))
     if item.hold_until is not None and item.hold_until > now:
         return _Choice(
-            action=Action.HOLD,
+            action=PlannedAction.HOLD,
             why=Reason.of(Code.RETRIES_AFTER, at=item.hold_until),
             does=Reason.of(Code.DOES_RETRY, at=item.hold_until),
             command=_by_hand(item),
@@ -143,7 +143,7 @@ def _stay(item: DueItem, now: datetime) -> _Choice | None:
     if item.rotate_from > now:
         asks = item.mode is Mode.APPROVE
         return _Choice(
-            action=Action.NONE,
+            action=PlannedAction.NONE,
             why=Reason.of(Code.ASKS_FROM if asks else Code.ROTATES_FROM, at=item.rotate_from),
             does=Reason.of(Code.DOES_ASK_FROM if asks else Code.DOES_REPLACE_FROM, at=item.rotate_from),
         )
@@ -166,33 +166,35 @@ def _replace(item: DueItem, now: datetime, room: Room) -> _Choice:
     urgency = _urgency(item, now)
     if item.mode is Mode.APPROVE:
         does = Reason.of(Code.DOES_ASK)
-        return _Choice(action=Action.REQUEST, why=urgency, begins_at=begins_at, does=does)
+        return _Choice(action=PlannedAction.REQUEST, why=urgency, begins_at=begins_at, does=does)
     if begins_at > now + _AHEAD:
         return _Choice(
-            action=Action.WAIT,
+            action=PlannedAction.WAIT,
             why=Reason.of(Code.OPENS, at=begins_at),
             does=Reason.of(Code.DOES_REPLACE_AT_OPENING, at=begins_at),
         )
     full = room.find_full(item.target)
     if full is not None and not cannot_wait(item.expires_at, item.overlap, now):
         return _Choice(
-            action=Action.WAIT,
+            action=PlannedAction.WAIT,
             why=Reason.of(Code.ANOTHER_NIGHT, why=full),
             does=Reason.of(Code.DOES_REPLACE_ANOTHER_NIGHT, why=full),
         )
     if begins_at > now:
         return _Choice(
-            action=Action.ROTATE,
+            action=PlannedAction.ROTATE,
             why=Reason.of(Code.EXPIRES_THEN, at=begins_at, **urgency.parameters),
             begins_at=begins_at,
             does=Reason.of(Code.DOES_REPLACE_IN_WINDOW, at=begins_at),
         )
-    return _Choice(action=Action.ROTATE, why=urgency, begins_at=now, does=Reason.of(Code.DOES_REPLACE_TONIGHT))
+    return _Choice(
+        action=PlannedAction.ROTATE, why=urgency, begins_at=now, does=Reason.of(Code.DOES_REPLACE_TONIGHT)
+    )
 
 
 def _hold(item: DueItem, why: Reason) -> _Choice:
     does = Reason.of(Code.DOES_NOTHING, why=why)
-    return _Choice(action=Action.HOLD, why=why, does=does, command=_by_hand(item))
+    return _Choice(action=PlannedAction.HOLD, why=why, does=does, command=_by_hand(item))
 
 
 def _by_hand(item: DueItem) -> str:
@@ -203,9 +205,11 @@ def _ask_owner(item: DueItem) -> _Choice:
     if item.give is not None:
         does = None if item.mode is Mode.NOTIFY else Reason.of(Code.DOES_AWAIT_VALUE)
         why = Reason.of(Code.AWAITS_VALUE, command=item.give)
-        return _Choice(action=Action.ASK, why=why, does=does, command=item.give)
+        return _Choice(action=PlannedAction.ASK, why=why, does=does, command=item.give)
     command = replace_command(item.name, item.lifetime)
-    return _Choice(action=Action.ASK, why=Reason.of(Code.OWNER_REPLACES, command=command), command=command)
+    return _Choice(
+        action=PlannedAction.ASK, why=Reason.of(Code.OWNER_REPLACES, command=command), command=command
+    )
 
 
 def describe_open(rotation: str, state: str) -> tuple[Reason | None, str]:
@@ -218,7 +222,7 @@ def _go_on(rotation: str, state: str | None) -> _Choice:
     show = f"nightkey rotation show {rotation}"
     if state == State.STUCK:
         return _Choice(
-            action=Action.HOLD,
+            action=PlannedAction.HOLD,
             why=Reason.of(Code.IS_STUCK, rotation=rotation, command=show),
             does=Reason.of(Code.DOES_NOTHING, why=Reason.of(Code.STUCK)),
             command=show,
@@ -226,13 +230,13 @@ def _go_on(rotation: str, state: str | None) -> _Choice:
     if state == State.REQUESTED:
         approve = f"nightkey rotation approve {rotation}"
         return _Choice(
-            action=Action.ASK,
+            action=PlannedAction.ASK,
             why=Reason.of(Code.AWAITS_APPROVAL, command=approve),
             does=Reason.of(Code.DOES_REPLACE_WHEN_APPROVED),
             command=approve,
         )
     why = Reason.of(Code.UNDER_WAY, rotation=rotation, state=state)
-    return _Choice(action=Action.GO_ON, why=why, does=Reason.of(Code.DOES_GO_ON, why=why), command=show)
+    return _Choice(action=PlannedAction.GO_ON, why=why, does=Reason.of(Code.DOES_GO_ON, why=why), command=show)
 
 
 def _urgency(item: DueItem, now: datetime) -> Reason:

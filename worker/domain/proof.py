@@ -130,7 +130,7 @@ class Verdict:
     waits_for: tuple[Reason, ...]
     next_at: datetime
     widens: bool
-    standings: tuple[ConsumerProof, ...]
+    consumer_proofs: tuple[ConsumerProof, ...]
     why: Reason | None = None
     """For what it goes back, if it does."""
 
@@ -221,38 +221,40 @@ def judge(overlap: Overlap, consumers: Iterable[Consumer], *, now: datetime) -> 
     which changes may be made.
     """
     ordered = sorted(consumers, key=lambda consumer: consumer.name)
-    standings = tuple(
+    consumer_proofs = tuple(
         stand(c, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside) for c in ordered
     )
     if overlap.callers is not None:
-        standings += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
+        consumer_proofs += (stand_callers(overlap.callers, ends=overlap.ends, now=now),)
     if not overlap.shown:
-        standings = (*map(_doubt, standings), stand_check(waived=overlap.waived))
+        consumer_proofs = (*map(_doubt, consumer_proofs), stand_check(waived=overlap.waived))
     if any(consumer.held for consumer in ordered):
-        return _judge_canary(overlap, ordered, standings, now)
-    reasons = _find_reasons(overlap, standings, now)
+        return _judge_canary(overlap, ordered, consumer_proofs, now)
+    reasons = _find_reasons(overlap, consumer_proofs, now)
     if not reasons:
-        return _found(State.RETIRING, (), now, standings)
+        return _found(State.RETIRING, (), now, consumer_proofs)
     quiet = None if overlap.callers is None else overlap.callers.quiet_from
     looks = _next_look(now, overlap.ends, overlap.opens, quiet)
-    return _found(State.WATCHING, reasons, looks, standings)
+    return _found(State.WATCHING, reasons, looks, consumer_proofs)
 
 
 def _judge_canary(
-    overlap: Overlap, consumers: Sequence[Consumer], standings: tuple[ConsumerProof, ...], now: datetime
+    overlap: Overlap, consumers: Sequence[Consumer], consumer_proofs: tuple[ConsumerProof, ...], now: datetime
 ) -> Verdict:
     """While the others are held: whether the one that goes first has shown enough for them to follow."""
     canary = next((c for c in consumers if c.id == overlap.canary_id), None)
     if canary is None or canary.elsewhere or overlap.lapses_soon:  # elsewhere nobody goes first
-        return _found(State.WATCHING, (), now, standings, widens=True)
+        return _found(State.WATCHING, (), now, consumer_proofs, widens=True)
     first = stand(canary, number=overlap.number, ends=overlap.ends, now=now, beside=overlap.beside)
     if first.proof in (Proof.PROVEN, Proof.WAIVED):
-        return _found(State.WATCHING, (), now, standings, widens=True)
+        return _found(State.WATCHING, (), now, consumer_proofs, widens=True)
     reason = Reason.of(Code.GOES_FIRST, why=first.why)
-    return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), standings)
+    return _found(State.CANARY, (reason,), _next_look(now, canary.next_run_at), consumer_proofs)
 
 
-def _find_reasons(overlap: Overlap, standings: tuple[ConsumerProof, ...], now: datetime) -> tuple[Reason, ...]:
+def _find_reasons(
+    overlap: Overlap, consumer_proofs: tuple[ConsumerProof, ...], now: datetime
+) -> tuple[Reason, ...]:
     """Why the old value has to stay; none: it may go now."""
     reasons: list[Reason] = []
     if overlap.ends is not None and now < overlap.ends:
@@ -260,18 +262,18 @@ def _find_reasons(overlap: Overlap, standings: tuple[ConsumerProof, ...], now: d
     if overlap.unread:
         reasons.append(Reason.of(Code.READER))
     reasons += overlap.others
-    reasons += [s.why for s in standings if s.proof not in _MOVED]
+    reasons += [s.why for s in consumer_proofs if s.proof not in _MOVED]
     if not reasons and (overlap.opens is None or now < overlap.opens):
         reasons.append(Reason.of(Code.MOMENT, at=overlap.opens))
     return tuple(reasons)
 
 
-def _doubt(standing: ConsumerProof) -> ConsumerProof:
+def _doubt(consumer_proof: ConsumerProof) -> ConsumerProof:
     """A good run says little where no check can tell: it has moved, and is waited for no longer."""
-    if standing.proof is not Proof.PROVEN or standing.consumer is None:
-        return standing
-    why = Reason.of(Code.RAN_WITH_ANY, why=standing.why)
-    return replace(standing, proof=Proof.UNPROVEN, why=why)
+    if consumer_proof.proof is not Proof.PROVEN or consumer_proof.consumer is None:
+        return consumer_proof
+    why = Reason.of(Code.RAN_WITH_ANY, why=consumer_proof.why)
+    return replace(consumer_proof, proof=Proof.UNPROVEN, why=why)
 
 
 def find_unshown(overlap: Overlap) -> ConsumerProof | None:
@@ -303,11 +305,13 @@ def _found(
     state: State,
     waits_for: tuple[Reason, ...],
     next_at: datetime,
-    standings: tuple[ConsumerProof, ...],
+    consumer_proofs: tuple[ConsumerProof, ...],
     *,
     widens: bool = False,
 ) -> Verdict:
-    return Verdict(state=state, waits_for=waits_for, next_at=next_at, widens=widens, standings=standings)
+    return Verdict(
+        state=state, waits_for=waits_for, next_at=next_at, widens=widens, consumer_proofs=consumer_proofs
+    )
 
 
 def _next_look(now: datetime, *times: datetime | None) -> datetime:

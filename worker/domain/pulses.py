@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class PulseKind(StrEnum):
     WORKER = "worker"
     BEAT = "beat"
+    SERVER = "server"
+    """Answers calls and browsers. No night waits for it."""
 
 
 class Sign(StrEnum):
@@ -107,7 +109,7 @@ def postpone(life: Life, by: float) -> Life:
     )
 
 
-def find_hang(kind: Kind, life: Life, patience: Patience, now: float) -> Hang | None:
+def find_hang(kind: PulseKind, life: Life, patience: Patience, now: float) -> Hang | None:
     """Why this one should be killed and begun again; None: it works."""
     if life.heard_at is None or life.ready_at is None:
         return Hang.NEVER_BEGAN if now - life.began_at > patience.start else None
@@ -116,7 +118,7 @@ def find_hang(kind: Kind, life: Life, patience: Patience, now: float) -> Hang | 
     if life.busy_since is not None and now - life.busy_since > patience.task:
         return Hang.ENDLESS
     last_ring = life.ready_at if life.rang_at is None else life.rang_at
-    if kind is Kind.BEAT and now - last_ring > patience.ring:
+    if kind is PulseKind.BEAT and now - last_ring > patience.ring:
         return Hang.RINGS_NOT
     return None
 

@@ -169,10 +169,23 @@ class Code(StrEnum):
     NO_VALUE = "no-value"
     MISFIT = "misfit"
     SAME_VALUE = "same-value"
-    SAME_PRINCIPAL = "same-principal"
+    SAME_ACCOUNT = "same-account"
     COPY_IS_OLD = "copy-is-old"
     COPY_DIFFERS = "copy-differs"
     AFTER_RESTORE = "after-restore"
+
+    # How an item stands that somebody who leaves could read
+    FREEZE = "freeze"
+    LEFT_AWAITS_VALUE = "left-awaits-value"
+    LEFT_REPLACED = "left-replaced"
+    """`unread`: nothing here uses it."""
+    LEFT_OVERLAPS = "left-overlaps"
+    LEFT_FIRST_VALUE = "left-first-value"
+    LEFT_TO_OWNER = "left-to-owner"
+    LEFT_FAILED = "left-failed"
+    LEFT_TO_DO = "left-to-do"
+    LEFT_UNDER_WAY = "left-under-way"
+    LEFT_WAITS = "left-waits"
 
     # What a target said of an item after a restore
     NOT_ASKED_YET = "not-asked-yet"

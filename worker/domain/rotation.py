@@ -52,6 +52,7 @@ class Rotation:
     lease_until: datetime | None = None
     touched_at: datetime | None = None
     fence: int = 0
+    leases_lost: int = 0
     created_at: datetime
     activated_at: datetime | None = None
     canary_id: str | None = None
@@ -114,8 +115,8 @@ def apply(
     """
     fresh: dict[str, Any] = {}
     if not (to.retries or to.polls):
-        settling = {"propagating_since": rotation.propagating_since} if to.state in PROPAGATING else {}
-        fresh = {**_NO_TRIES, **settling}
+        propagating = {"propagating_since": rotation.propagating_since} if to.state in PROPAGATING else {}
+        fresh = {**_NO_TRIES, **propagating}
     over = to.state in FINISHED
     next_at = to.next_at
     if to.state is rotation.state and next_at is not None and next_at <= now:

@@ -56,8 +56,8 @@ def refuse_to_part(twins: Sequence[Twin], name: str) -> None:
         )
 
 
-def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Finding]:
-    """A finding for each item that shares a credential with one of another family. `principal`: what they
+def find_shared(sharers: Sequence[Sharer], account: str | None) -> list[Finding]:
+    """A finding for each item that shares a credential with one of another family. `account`: what they
     change on the other side; None: they have the same value.
     """
     families = list(dict.fromkeys(one.family for one in sharers))
@@ -66,7 +66,7 @@ def find_shared(sharers: Sequence[Sharer], principal: str | None) -> list[Findin
     heads = {
         family: next(one for one in sharers if one.family == family) for family in families[: _NAMED_MAX + 1]
     }
-    return [_tell(one, sharers, heads, principal) for one in sharers]
+    return [_tell(one, sharers, heads, account) for one in sharers]
 
 
 def _find_root(sharers: Sequence[Sharer]) -> Sharer:
@@ -74,18 +74,18 @@ def _find_root(sharers: Sequence[Sharer]) -> Sharer:
     return next((one for one in sharers if one.copy_of is not None), sharers[0])
 
 
-def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], principal: str | None) -> Finding:
+def _tell(one: Sharer, sharers: Sequence[Sharer], heads: dict[str, Sharer], account: str | None) -> Finding:
     others = [head for family, head in heads.items() if family != one.family][:_NAMED_MAX]
     first = _find_root(sharers)
     names = tuple(other.item for other in others)
-    code = Code.SAME_VALUE if principal is None else Code.SAME_PRINCIPAL
+    code = Code.SAME_VALUE if account is None else Code.SAME_ACCOUNT
     copy = _find_head(one if one.family != first.family else others[0], sharers)
     declare = f"--mode notify --copy-of {quote_word(first.root)}"
     return find_of_item(
         FindingKind.SHARED,
         one.item_id,
         one.item,
-        detail=Reason.of(code, items=names, principal=principal),
+        detail=Reason.of(code, items=names, account=account),
         command=f"nightkey item update {quote_word(copy.item)} {declare}",
     )
 

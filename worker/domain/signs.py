@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from worker.domain.clocks import SKEW, is_ahead
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 
 MISSED = 3
 """So many signs in a row that did not come are a silence."""
@@ -17,7 +17,7 @@ class SignOfLife:
     """One process: it was begun and last seen then, and is to be seen again within `every`."""
 
     id: str
-    kind: Kind
+    kind: PulseKind
     host: str
     pid: int
     started_at: datetime
@@ -56,11 +56,11 @@ def find_presence(signs: Iterable[SignOfLife], now: datetime) -> Presence:
     there = {sign.kind for sign in known if is_there(sign, now)}
     if not known:
         return Presence.NEVER
-    if there == set(Kind):
+    if there == {PulseKind.WORKER, PulseKind.BEAT}:
         return Presence.WORKING
     if not there:
         return Presence.SILENT
-    return Presence.NO_BEAT if Kind.WORKER in there else Presence.NO_WORKER
+    return Presence.NO_BEAT if PulseKind.WORKER in there else Presence.NO_WORKER
 
 
 def last_seen(signs: Iterable[SignOfLife], now: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from vaultcore.errors import InvalidInputError
-from worker.domain.incoming import Contents, Entry, EntryFault
+from worker.domain.incoming import Contents, EntryFault, IncomingItem
 from worker.domain.strict_json import parse_json
 
 _FIELDS: Final = frozenset({"id", "name", "created_at", "expires_at"})
@@ -26,7 +26,7 @@ def read_vault_list(text: str, *, now: datetime) -> Contents:
     listed = _find_list(parse_json(text.removeprefix("\ufeff")), fields)
     if len(listed) > _ENTRIES_MAX:
         raise InvalidInputError(f"it holds {len(listed):,} entries: {_ENTRIES_MAX:,} at most, so divide it")
-    entries: list[Entry] = []
+    entries: list[IncomingItem] = []
     faults: list[EntryFault] = []
     undated = 0
     for place, raw in enumerate(listed, start=1):
@@ -53,7 +53,7 @@ def _find_list(raw: Any, fields: Counter[str]) -> list[Any]:  # noqa: ANN401  # 
     )
 
 
-def _read_entry(place: int, raw: Any, now: datetime) -> Entry | EntryFault:  # noqa: ANN401  # JSON
+def _read_entry(place: int, raw: Any, now: datetime) -> IncomingItem | EntryFault:  # noqa: ANN401  # JSON
     if not isinstance(raw, dict):
         return EntryFault(place=place, name=None, why="it is not an object with a name")
     name, given_id = raw.get("name"), raw.get("id")
@@ -66,7 +66,7 @@ def _read_entry(place: int, raw: Any, now: datetime) -> Entry | EntryFault:  # n
         why = f"its expires_at is not a time that can be kept: {taken}"
         return EntryFault(place=place, name=name, why=why)
     created = _read_time(raw.get("created_at"), now)
-    return Entry(
+    return IncomingItem(
         place=place,
         name=name,
         given_id=given_id if isinstance(given_id, str | None) else "",  # what is not text is not shown either

@@ -120,7 +120,7 @@ class HttpClient:
         message, cause, acted = "", Cause.MISTAKE, True
         try:
             send = self._follow if follow and method.upper() in _FOLLOWED else self._send
-            answer = send(method.upper(), httpx.URL(url), pairs, content, deadline, where)
+            answer = send(method.upper(), httpx.URL(url), pairs, content, deadline=deadline, where=where)
             return answer if unkept is None else self._let_go(answer, where, unkept)
         except TargetError as error:
             if error.acted or method.upper() not in _FOLLOWED:
@@ -161,6 +161,7 @@ class HttpClient:
         url: httpx.URL,
         headers: Pairs,
         content: str | bytes | None,
+        *,
         deadline: float,
         where: str,
     ) -> Response:
@@ -168,7 +169,9 @@ class HttpClient:
         for _ in range(self._redirects + 1):
             failure: TargetError | None = None
             try:
-                answer = self._send(method, at, sent, content, deadline, where, elsewhere=left_host)
+                answer = self._send(
+                    method, at, sent, content, deadline=deadline, where=where, elsewhere=left_host
+                )
             except TargetError as error:
                 failure = error
             if failure is not None:
@@ -199,9 +202,9 @@ class HttpClient:
         url: httpx.URL,
         headers: Pairs,
         content: str | bytes | None,
+        *,
         deadline: float,
         where: str,
-        *,
         elsewhere: bool = False,
     ) -> Response:
         if (url.port or 0) > 65_535:

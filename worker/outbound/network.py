@@ -143,8 +143,22 @@ class Network:
         if refusal is not None:
             raise TargetError(refusal, cause=Cause.MISTAKE, acted=False)
 
-    def connect(self, host: str, port: int, *, seconds: float) -> socket.socket:
-        """A connected socket whose every wait ends after so many seconds; an outage if nobody answers."""
+    def connect(
+        self, host: str, port: int, *, seconds: float, tls: ssl.SSLContext | None = None
+    ) -> socket.socket:
+        """A connected socket whose every wait ends after so many seconds; an outage if nobody answers. With
+        `tls` it is encrypted from its first byte, and the host is who its certificate says.
+        """
+        made = self._reach(host, port, seconds)
+        if tls is None:
+            return made
+        try:
+            return tls.wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
+
+    def _reach(self, host: str, port: int, seconds: float) -> socket.socket:
         deadline = time.monotonic() + seconds
         for address in self.resolve(host, port, seconds=seconds):
             left = deadline - time.monotonic()

@@ -69,7 +69,7 @@ class Login:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ran:
+class RanCommand:
     """A command that ended. `status` is the negative number of a signal where one ended it, and None where
     the server did not say.
     """
@@ -123,7 +123,7 @@ class Session:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._files: asyncssh.SFTPClient | None = None
 
-    def run(self, command: str, given: bytes = b"") -> Ran:
+    def run(self, command: str, given: bytes = b"") -> RanCommand:
         """Runs the command in the user's shell, with `given` as all that it reads, and waits for its end.
 
         Values belong into `given`: everybody on that host can read a command line.
@@ -186,7 +186,7 @@ class Session:
             client_factory=lambda: client,
         )
 
-    async def _run(self, command: str, given: bytes) -> Ran:
+    async def _run(self, command: str, given: bytes) -> RanCommand:
         if self._connection is None:
             raise OSError
         process = await self._connection.create_process(command, encoding=None)
@@ -199,7 +199,7 @@ class Session:
             process.close()
         if process.returncode is None and self._connection.is_closed():
             raise OSError
-        return Ran(status=process.returncode, stdout=stdout, stderr=stderr)
+        return RanCommand(status=process.returncode, stdout=stdout, stderr=stderr)
 
     async def _transfer(self, act: "Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, _T]]") -> _T:
         import asyncssh  # noqa: PLC0415  # an extra

@@ -24,7 +24,7 @@ _EAST = timedelta(hours=14)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class KeyLine:
     """A line that lets a key in. `blob` is the public key, decoded; `options` are as they stand there."""
 
     options: bytes
@@ -32,7 +32,7 @@ class Entry:
     comment: bytes
 
 
-def read_entry(line: bytes) -> Entry | None:
+def read_entry(line: bytes) -> KeyLine | None:
     """None for comments, empty lines, and what is no key. A line for an authority is none of a key's own."""
     if line.lstrip(b" \t").startswith(b"#"):
         return None
@@ -48,10 +48,10 @@ def read_entry(line: bytes) -> Entry | None:
         return None
     if b"cert-authority" in _QUOTED.sub(b"", options).lower().split(b","):
         return None
-    return Entry(options=options, blob=blob, comment=found["comment"] or b"")
+    return KeyLine(options=options, blob=blob, comment=found["comment"] or b"")
 
 
-def read_entries(content: bytes) -> list[Entry]:
+def read_entries(content: bytes) -> list[KeyLine]:
     return [entry for line in _LINE.findall(content) if (entry := read_entry(line)) is not None]
 
 
@@ -113,7 +113,7 @@ def add_beside(
     return content + b"".join((each + b" " if each else b"") + public_line + b"\n" for each in options)
 
 
-def remove(content: bytes, is_dropped: Callable[[Entry], bool]) -> bytes:
+def remove(content: bytes, is_dropped: Callable[[KeyLine], bool]) -> bytes:
     kept = []
     for line in _LINE.findall(content):
         entry = read_entry(line)

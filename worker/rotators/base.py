@@ -18,7 +18,7 @@ from vaultcore.secret import Secret
 from worker.outbound import HttpClient, Network
 
 
-class Settings(BaseModel):
+class RotatorSettings(BaseModel):
     """The base of a rotator's settings: unknown ones are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +42,7 @@ class Job:
 
     label: str
     item: str
-    settings: Settings
+    settings: RotatorSettings
     old: Secret | None
     new: Secret | None
     old_external: Mapping[str, Any]
@@ -89,7 +89,7 @@ class Lists(Protocol):
         """
 
 
-def asks_nobody(rotator: "Rotator", settings: Settings) -> bool:
+def asks_nobody(rotator: "Rotator", settings: RotatorSettings) -> bool:
     """Whether no other side could say that a value is accepted."""
     ask = getattr(rotator, "asks_nobody", None)
     return bool(ask(settings) if callable(ask) else ask)
@@ -107,7 +107,7 @@ class TellsEnds(Protocol):
 class Names(Protocol):
     """What a rotator may have beside the rest: it names what there is one of on the other side."""
 
-    def principals(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
+    def accounts(self, settings: Any) -> Sequence[str]:  # noqa: ANN401  # its own Settings
         """What it changes at its target, where that has room for one credential alone, such as
         `role orders`: another item of that name is dead once this one is rotated. Nothing: it cannot be told.
         """
@@ -131,10 +131,10 @@ class Rotator(Protocol):
 
     These are its own to have or not: `asks_nobody(settings)`, true where the value works here alone and no
     other side could say whether it is accepted; `list_outside`, see `Lists`; `read_end`, see `TellsEnds`;
-    `principals`, see `Names`; `explain_first`, see `Foresees`.
+    `accounts`, see `Names`; `explain_first`, see `Foresees`.
     """
 
-    Settings: ClassVar[type[Settings]]
+    Settings: ClassVar[type[RotatorSettings]]
     kind: ClassVar[Kind]
     """Which items it is for."""
     issues: ClassVar[bool]

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from vaultcore.errors import ConfigurationError, InvalidInputError, NightkeyError
 from vaultcore.model import Mode, Policy
 from worker.domain.policies import show_name
-from worker.rotators.base import Rotator, Settings, asks_nobody
+from worker.rotators.base import Rotator, RotatorSettings, asks_nobody
 
 GROUP = "nightkey.rotators"
-PRINCIPAL_MAX = 600
+ACCOUNT_MAX = 600
 """Characters that are kept of what an item changes."""
 
 
@@ -51,7 +51,7 @@ def load_rotator(name: str) -> Rotator:
     return find_rotator(name)
 
 
-def parse_settings(name: str, given: Mapping[str, Any]) -> Settings:
+def parse_settings(name: str, given: Mapping[str, Any]) -> RotatorSettings:
     """The settings, checked; the error names the rotator and the field, never what was given."""
     try:
         return load_rotator(name).Settings.model_validate(dict(given))
@@ -128,7 +128,7 @@ def works_beside(policy: Policy, rotator: str) -> bool:
         return True
 
 
-def find_principals(policy: Policy) -> frozenset[str]:
+def find_accounts(policy: Policy) -> frozenset[str]:
     """What an item's rotator changes on the other side where that has room for one credential, with the name
     that the rotator has for that side: the policy's may stand for many servers. Nothing: there is no such
     thing, it cannot be told, or its settings are wrong.
@@ -139,13 +139,13 @@ def find_principals(policy: Policy) -> frozenset[str]:
         rotator = load_rotator(policy.rotator)
         settings = parse_settings(policy.rotator, policy.settings)
         where = rotator.target(settings)
-        name = getattr(rotator, "principals", None)
+        name = getattr(rotator, "accounts", None)
         names = () if name is None else name(settings)
     except NightkeyError:
         return frozenset()
     if where is None:
         return frozenset()
-    return frozenset(f"{where.lower()} {one}"[:PRINCIPAL_MAX] for one in names)
+    return frozenset(f"{where.lower()} {one}"[:ACCOUNT_MAX] for one in names)
 
 
 @cache

@@ -20,7 +20,7 @@ from worker.rotators.http_proof import (
     told_id,
 )
 from worker.rotators.http_requests import check_good, settings_of
-from worker.rotators.http_search import choose_sweepable, list_working
+from worker.rotators.http_search import choose_leftovers, list_working
 from worker.rotators.http_settings import ID, HttpSettings
 from worker.rotators.http_taking import (
     check_refused_already,
@@ -33,11 +33,11 @@ from worker.rotators.http_taking import (
     name_old,
     revoke,
     revoke_found,
+    revoke_leftovers,
     revoke_unproven,
     say_doubt,
     say_left,
     still_accepted,
-    sweep,
 )
 from worker.rotators.http_unusable import TakenBack, take_back
 
@@ -80,7 +80,7 @@ class HttpRotator:
     the page that is asked for, `rotation.cursor`. In a URL these three are percent-encoded.
     """
 
-    Settings: ClassVar[type[base.Settings]] = HttpSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = HttpSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str] | None] = None
@@ -114,16 +114,16 @@ class HttpRotator:
         "inventory_gone": "revoked",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:
+    def overlaps(self, settings: base.RotatorSettings) -> bool:
         return settings.overlaps if isinstance(settings, HttpSettings) else True
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         """The host that issues, as its URL has it; None where a template decides."""
         url = HttpSettings.model_validate(settings.model_dump()).issue.url
         netloc = urlsplit(url).netloc.rpartition("@")[2]
         return None if "{" in netloc else netloc.lower() or None
 
-    def explain_first(self, settings: base.Settings) -> str | None:
+    def explain_first(self, settings: base.RotatorSettings) -> str | None:
         """By its id alone, which only `verify_id` would tell of a value that was not issued here."""
         of_it = HttpSettings.model_validate(settings.model_dump())
         if of_it.verify_id is not None or not of_it.revoke.reads(ID):
@@ -174,19 +174,19 @@ class HttpRotator:
         if job.old == job.new:
             raise TargetError("revoke: the new value is the old one", cause=Cause.MISTAKE)
         if told_id(job.old_external) is None and is_refused_again(job, job.old):
-            return f"the service refused the old value already{sweep(job)}"
+            return f"the service refused the old value already{revoke_leftovers(job)}"
         old_id = name_old(job, job.old)
         if old_id is not None and is_of_both(job, old_id):
             check_refused_already(job, job.old, old_id)
-            return f"the service refused the old value already{sweep(job)}"
+            return f"the service refused the old value already{revoke_leftovers(job)}"
         if job.unproven:
             revoke_unproven(job, old_id, job.old)
             said = "revoked, as the service says; no check could show that it refuses the old value"
-            return f"{said}{sweep(job)}"
+            return f"{said}{revoke_leftovers(job)}"
         revoke(job, old_id, job.old)
         if not is_refused(job, job.old, expected=old_id):
             raise TargetError("revoke: the service still accepts the old value", cause=Cause.OUTAGE)
-        return f"revoked, and the service refuses the old value{sweep(job)}"
+        return f"revoked, and the service refuses the old value{revoke_leftovers(job)}"
 
     def undo(self, job: base.Job) -> str:
         """Revokes the new one by what it is called beyond doubt, and whatever else bears this rotation's label;
@@ -196,7 +196,7 @@ class HttpRotator:
             return "the new value is the old one: nothing to revoke"
         found = find_where_it_can_be(job)
         own = Own(ids=frozenset()) if job.new is None else name_new(job, job.new, found)
-        others = choose_sweepable(job, found, own.ids)
+        others = choose_leftovers(job, found, own.ids)
         spared = choose_spared(job, own.ids | others.ids)
         swept = others.ids - spared
         gone = [revoke(job, external_id, job.new) for external_id in own.ids - spared]

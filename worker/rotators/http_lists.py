@@ -10,9 +10,9 @@ from worker.domain.json_paths import take_path
 from worker.outbound import Response
 from worker.rotators import base
 from worker.rotators.http_answers import IdReader, say_missing, take
-from worker.rotators.http_pages import Step, add_parameter, explain_partial, find_next
+from worker.rotators.http_pages import NextPage, add_parameter, explain_partial, find_next
 from worker.rotators.http_pending import ask, is_unfinished
-from worker.rotators.http_progress import Progress, judge_progress
+from worker.rotators.http_progress import JobProgress, judge_progress
 from worker.rotators.http_requests import check_good, settings_of, write_url
 from worker.rotators.http_settings import HttpSettings, Request
 
@@ -52,7 +52,7 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
     ids = IdReader((job.old, job.new, *job.values.values()))
     entries: list[Entry] = []
     seen: set[tuple[str, str | None]] = set()
-    step, unfinished = Step(), None
+    step, unfinished = NextPage(), None
     for page in range(1, PAGES_MAX + 1):
         url = _write_step(request, job, step, what=what)
         if (url, step.cursor) in seen:
@@ -65,7 +65,7 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
         entries += _read_page(answer, settings, ids, what)
         unfinished = unfinished or _explain_unfinished(answer, request)
         following = find_next(answer, settings, at=url)
-        if not isinstance(following, Step):
+        if not isinstance(following, NextPage):
             part = explain_partial(answer, settings, entries=len(entries), pages=page, at=url)
             said = following or unfinished or part
             return Listing(entries=entries, partial=said)
@@ -79,9 +79,9 @@ def list_all(request: Request, job: base.Job, *, what: str, none_is_empty: bool 
 def _explain_unfinished(answer: Response, request: Request) -> str | None:
     """What it says of itself, and not of its pages."""
     progress = judge_progress(answer.body)
-    if progress is Progress.FAILED:
+    if progress is JobProgress.FAILED:
         return "it says that it failed"
-    if progress is Progress.UNDER_WAY or is_unfinished(answer, request):
+    if progress is JobProgress.UNDER_WAY or is_unfinished(answer, request):
         return "it says that it is not done yet"
     return None
 
@@ -90,7 +90,7 @@ def _takes_cursor(request: Request, settings: HttpSettings) -> bool:
     return settings.find_cursor is not None or request.reads(("rotation", "cursor"))
 
 
-def _write_step(request: Request, job: base.Job, step: Step, *, what: str) -> str:
+def _write_step(request: Request, job: base.Job, step: NextPage, *, what: str) -> str:
     if step.url is not None:
         return step.url
     url = write_url(request, job, what=what, cursor=step.cursor)

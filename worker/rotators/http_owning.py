@@ -6,7 +6,7 @@ from worker.rotators.http_search import Found
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sign:
+class CandidateSign:
     """What is known of a candidate: `told`, the id that `issue` gave with it; `used`, the id that its use tells
     now; whether the service refuses it now; and whether it was shown to work before, under the id it was told.
 
@@ -34,7 +34,7 @@ class Own:
     doubt: str | None = None
 
 
-def decide_own(sign: Sign, found: Found) -> Own:
+def decide_own(sign: CandidateSign, found: Found) -> Own:
     """The ids by which the candidate may be revoked: never what a list shows without this rotation's label.
 
     What bears the label in a list is its own, and so is what its use tells, unless `issue` told another id, or
@@ -52,12 +52,12 @@ def decide_own(sign: Sign, found: Found) -> Own:
     return Own(ids=frozenset(), unknown=f"find lists {called} without this rotation's label", used=sign.used)
 
 
-def _by_value(sign: Sign, found: Found) -> frozenset[str | None]:
+def _by_value(sign: CandidateSign, found: Found) -> frozenset[str | None]:
     named = sign.used if sign.used is not None else sign.told
     return frozenset() if named is None and not sign.asks_id and found.ids else frozenset({named})
 
 
-def _own_by_use(sign: Sign, found: Found) -> Own:
+def _own_by_use(sign: CandidateSign, found: Found) -> Own:
     used = sign.used
     if sign.told is not None and sign.told != used:
         held = next((one for one in (sign.told, used) if one in found.ids), None)
@@ -71,7 +71,7 @@ def _own_by_use(sign: Sign, found: Found) -> Own:
     return Own(ids=frozenset({used}), used=used)
 
 
-def _own_unused(sign: Sign, found: Found) -> Own:
+def _own_unused(sign: CandidateSign, found: Found) -> Own:
     if sign.told is None and not sign.asks_id:
         return Own(ids=frozenset() if found.ids else frozenset({None}))
     if sign.told in found.ids:
@@ -84,11 +84,11 @@ def _own_unused(sign: Sign, found: Found) -> Own:
     return Own(ids=frozenset(), unknown=f"{called}, which {_say_unconfirmed(sign, found)}")
 
 
-def _is_vouched_for(sign: Sign) -> bool:
+def _is_vouched_for(sign: CandidateSign) -> bool:
     return sign.shown or not (sign.asks_id or sign.refused)
 
 
-def _say_unconfirmed(sign: Sign, found: Found) -> str:
+def _say_unconfirmed(sign: CandidateSign, found: Found) -> str:
     by_use = "nor its use" if sign.asks_id else "nor a check of it"
     listed = "find does not list" if found.doubt is None else f"nothing lists ({found.doubt})"
     return f"{listed}, {by_use} confirms"

@@ -38,14 +38,14 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class NextPage:
     """The next page: a whole URL, or a cursor to ask with."""
 
     url: str | None = None
     cursor: str | None = None
 
 
-def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | str | None:
+def find_next(answer: Response, settings: HttpSettings, *, at: str) -> NextPage | str | None:
     """Where the list that was asked for at that URL goes on; a sentence, why it cannot be followed; None: it
     does not say that it does.
     """
@@ -64,7 +64,7 @@ def find_next(answer: Response, settings: HttpSettings, *, at: str) -> Step | st
         return f"it goes on, and what lies at {settings.find_next} cannot be asked with"
     if settings.find_cursor is None and text.startswith(("http://", "https://", "/", "?")):
         return lead_on(text, at)
-    return Step(cursor=text)
+    return NextPage(cursor=text)
 
 
 def explain_partial(
@@ -105,7 +105,7 @@ def add_parameter(url: str, name: str, text: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, (name, text)])))
 
 
-def lead_on(url: str, at: str) -> Step | str:
+def lead_on(url: str, at: str) -> NextPage | str:
     """Only to where the list itself was asked for: what opens it is nobody else's."""
     if not url.isprintable() or len(url) > _CURSOR_MAX:
         return "it goes on at something that is not a URL"
@@ -114,7 +114,7 @@ def lead_on(url: str, at: str) -> Step | str:
         same = _origin(to) == _origin(at)
     except ValueError:
         return "it goes on at something that is not a URL"
-    return Step(url=to) if same else "it goes on at another place, which is not followed"
+    return NextPage(url=to) if same else "it goes on at another place, which is not followed"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None, str]:

@@ -10,8 +10,8 @@ from worker.domain.json_paths import take_path
 from worker.outbound import Response, say_status
 from worker.outbound.wishes import asked_to_wait
 from worker.rotators import base
-from worker.rotators.http_pages import Step, lead_on
-from worker.rotators.http_progress import Progress, judge_progress
+from worker.rotators.http_pages import NextPage, lead_on
+from worker.rotators.http_progress import JobProgress, judge_progress
 from worker.rotators.http_requests import poll, send, settings_of, write_url
 from worker.rotators.http_settings import HttpSettings, Request
 
@@ -104,22 +104,22 @@ class _Pending:
                 place = self._check(_find_place(answer, place))
                 continue
             progress = self._judge(answer)
-            if progress is Progress.DONE:
+            if progress is JobProgress.DONE:
                 elsewhere = _find_result(answer, place) or result
                 if self._is_the_end(answer) or elsewhere in (None, place):
                     return answer
                 place, result = self._check(elsewhere), None
-            waits = progress is Progress.UNDER_WAY
+            waits = progress is JobProgress.UNDER_WAY
         raise self._fail(f"it was asked for its end {POLLS_MAX} times, and has not told it", Cause.OUTAGE)
 
-    def _judge(self, answer: Response) -> Progress:
+    def _judge(self, answer: Response) -> JobProgress:
         if not 200 <= answer.status < 300:
             raise self._leave(f"where it is to be asked for its end, it {say_status(answer.status)}")
         progress = judge_progress(answer.body)
-        if progress is Progress.FAILED:
+        if progress is JobProgress.FAILED:
             raise self._fail("it says that it failed")
         if self._what != "revoke" and _holds_result(answer, settings_of(self._job), self._what, done=False):
-            return Progress.DONE
+            return JobProgress.DONE
         return progress
 
     def _is_the_end(self, answer: Response) -> bool:
@@ -218,4 +218,4 @@ def _find_result(answer: Response, at: str) -> str | None:
 
 def _lead(url: str, at: str) -> str | None:
     step = lead_on(url, at)
-    return step.url if isinstance(step, Step) else None
+    return step.url if isinstance(step, NextPage) else None

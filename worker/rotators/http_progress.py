@@ -15,20 +15,20 @@ _GOOD = ("ok", "success")
 _NESTED_MAX = 3
 
 
-class Progress(StrEnum):
+class JobProgress(StrEnum):
     UNDER_WAY = "under way"
     FAILED = "failed"
     DONE = "done"
 
 
-def judge_progress(body: Any) -> Progress:  # noqa: ANN401  # JSON
+def judge_progress(body: Any) -> JobProgress:  # noqa: ANN401  # JSON
     """One that says nothing is the end. What failed has failed, whatever else is said of it."""
     parts = _find_parts(body)
     told = {_spell(part[name]) for part in parts for name in _STATES if isinstance(part.get(name), str)}
     if told & _FAILED or any(_says_failure(part) for part in parts):
-        return Progress.FAILED
+        return JobProgress.FAILED
     under_way = told & _UNDER_WAY or any(part.get("done") is False for part in parts)
-    return Progress.UNDER_WAY if under_way else Progress.DONE
+    return JobProgress.UNDER_WAY if under_way else JobProgress.DONE
 
 
 def _find_parts(body: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON

@@ -84,7 +84,7 @@ def doubt_filter(job: base.Job) -> str | None:
     )
 
 
-def choose_sweepable(job: base.Job, found: Found, known: AbstractSet[str | None]) -> Found:
+def choose_leftovers(job: base.Job, found: Found, known: AbstractSet[str | None]) -> Found:
     """What may be revoked beside what is `known`: that is this rotation's, whatever else is listed."""
     others = found.ids - known
     if not others:

@@ -27,7 +27,7 @@ _SEEN: Mapping[str, frozenset[str]] = {
 _LISTS = ("find", "inventory")
 
 
-class Request(base.Settings):
+class Request(base.RotatorSettings):
     """One HTTP request; `url`, `headers` and `body` are templates, and a `body` that is not text is JSON.
 
     `expect`: what a good answer holds; without it, any status of 2xx is one. A redirect is not followed.
@@ -71,7 +71,7 @@ class Request(base.Settings):
         return self.reads(VALUE)
 
 
-class HttpSettings(base.Settings):
+class HttpSettings(base.RotatorSettings):
     """Paths are dotted, as in `data.token`; `header:NAME` takes a header of the answer instead."""
 
     issue: Request = Field(description="the request that makes a credential; it should carry rotation.label")

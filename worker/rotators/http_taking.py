@@ -8,12 +8,12 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 from worker.rotators.http_answers import NoIdError
 from worker.rotators.http_lists import list_all
-from worker.rotators.http_owning import Own, Sign, decide_own
+from worker.rotators.http_owning import CandidateSign, Own, decide_own
 from worker.rotators.http_pending import ask
-from worker.rotators.http_progress import Progress, judge_progress
+from worker.rotators.http_progress import JobProgress, judge_progress
 from worker.rotators.http_proof import is_refused_again, learn_id, name_by_use, told_id
 from worker.rotators.http_requests import check_good, settings_of
-from worker.rotators.http_search import Found, choose_sweepable, doubt_filter, find_ours
+from worker.rotators.http_search import Found, choose_leftovers, doubt_filter, find_ours
 from worker.rotators.http_settings import ID
 
 
@@ -33,7 +33,7 @@ def revoke(job: base.Job, external_id: object, value: Secret | None) -> bool:
     if refused and value is not None and request.asks_by_value_alone() and is_refused_again(job, value):
         return False
     check_good(answer, request, "revoke")
-    return judge_progress(answer.body) is not Progress.FAILED
+    return judge_progress(answer.body) is not JobProgress.FAILED
 
 
 def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
@@ -47,7 +47,7 @@ def revoke_unproven(job: base.Job, external_id: object, value: Secret) -> None:
             cause=Cause.MISTAKE,
         )
     check_good(answer, request, "revoke")
-    if judge_progress(answer.body) is Progress.FAILED:
+    if judge_progress(answer.body) is JobProgress.FAILED:
         raise TargetError(
             "revoke: the service says that it failed, and no check can show whether the old value is gone: "
             "look there, and then `nightkey rotation accept`",
@@ -146,7 +146,7 @@ def name_new(job: base.Job, new: Secret, found: Found) -> Own:
     if by_id:
         found = _trust_filter(job, told, used, found)
     is_plain = used is not None or not by_id or told in found.ids
-    sign = Sign(
+    sign = CandidateSign(
         told=told,
         used=used,
         refused=not is_plain and is_refused_again(job, new),
@@ -201,7 +201,7 @@ def may_be_unseen(job: base.Job) -> bool:
     return job.unanswered or (job.new is None and settings_of(job).find is not None)
 
 
-def sweep(job: base.Job) -> str:
+def revoke_leftovers(job: base.Job) -> str:
     """Revokes what bears this rotation's label and is not the new credential: requests that were given up,
     and took effect all the same.
     """
@@ -222,8 +222,8 @@ def sweep(job: base.Job) -> str:
             f"{late.doubt}: look there for {job.label}, and revoke it if it is not the new one",
             cause=Cause.MISTAKE,
         )
-    swept = f"; revoked, too, what else bears its label ({len(late_ids)})" if late_ids else ""
-    return swept + say_doubt(job, late)
+    revoked = f"; revoked, too, what else bears its label ({len(late_ids)})" if late_ids else ""
+    return revoked + say_doubt(job, late)
 
 
 def revoke_found(job: base.Job, ids: AbstractSet[str], *, what: str) -> None:
@@ -261,7 +261,7 @@ def _find_late(job: base.Job, new: Secret) -> Found:
         return Found(ids=frozenset(), doubt=found.doubt or unseen)
     kept = told_id(job.new_external) or learn_id(job, new) or "unknown"
     if kept in found.ids:
-        return choose_sweepable(job, found, {kept})
+        return choose_leftovers(job, found, {kept})
     if found.doubt is not None:
         return Found(ids=frozenset(), doubt=found.doubt)
     raise TargetError(

@@ -18,7 +18,7 @@ from worker.rotators.random import RandomSettings, draw
 from worker.workflows.templates import Scope, check, check_reads, render
 
 if TYPE_CHECKING:
-    from worker.rotators.postgres_session import Session
+    from worker.rotators.postgres_session import PostgresSession
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)((?:[/?#].*)?)", re.DOTALL)
 _UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
@@ -26,7 +26,7 @@ _UNSAYABLE = re.compile("[\x00\ud800-\udfff]")
 _Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
 
 
-class PostgresSettings(base.Settings):
+class PostgresSettings(base.RotatorSettings):
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(default=5432, ge=1, le=65_535)
     database: _Name = "postgres"
@@ -89,7 +89,7 @@ class PostgresRoleRotator:
     it where it was moved to.
     """
 
-    Settings: ClassVar[type[base.Settings]] = PostgresSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = PostgresSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = ("psycopg", "postgres")
@@ -102,14 +102,14 @@ class PostgresRoleRotator:
         "form": "url",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:
+    def overlaps(self, settings: base.RotatorSettings) -> bool:
         return len(_read(settings).roles) == 2
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
-    def principals(self, settings: base.Settings) -> Sequence[str]:
+    def accounts(self, settings: base.RotatorSettings) -> Sequence[str]:
         return [f"role {role}" for role in _read(settings).roles]
 
     def create(self, job: base.Job) -> base.Candidate:
@@ -225,7 +225,7 @@ class PostgresRoleRotator:
         raise TargetError(problem, cause=Cause.MISTAKE)
 
 
-def _read(settings: base.Settings) -> PostgresSettings:
+def _read(settings: base.RotatorSettings) -> PostgresSettings:
     if not isinstance(settings, PostgresSettings):
         raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings
@@ -267,7 +267,7 @@ def _check_password(role: str, password: str) -> None:
         )
 
 
-def _find_end(job: base.Job, session: "Session", role: str) -> datetime | None:
+def _find_end(job: base.Job, session: "PostgresSession", role: str) -> datetime | None:
     """What the server answers: a number of seconds, `Infinity`, or null."""
     name = role.replace("'", "''")
     asked = "SELECT extract(epoch FROM rolvaliduntil)::text FROM pg_catalog.pg_roles WHERE rolname = "
@@ -292,7 +292,7 @@ def _move_end(job: base.Job, end: datetime | None) -> str:
 
 
 @contextmanager
-def _open(job: base.Job, role: str, password: str) -> Iterator["Session"]:
+def _open(job: base.Job, role: str, password: str) -> Iterator["PostgresSession"]:
     from worker.rotators.postgres_session import open_session  # noqa: PLC0415  # an extra
 
     _check_password(role, password)

@@ -44,7 +44,7 @@ _PROBLEMS = (
 """What libpq says of a login without an SQLSTATE. It has no codes for these."""
 
 
-class Session:
+class PostgresSession:
     """A role that is logged in. Everything in it happens within one deadline."""
 
     def __init__(self, connection: pq.abc.PGconn, host: str, port: int, deadline: float) -> None:
@@ -142,7 +142,7 @@ def open_session(
     password: str,
     tls: bool,
     seconds: float,
-) -> Iterator[Session]:
+) -> Iterator[PostgresSession]:
     """Logs the role in at an address that the guard lets through; what the server or the way there says becomes
     a cause.
 
@@ -169,7 +169,7 @@ def open_session(
         )
         connection = pq.PGconn.connect_start(described.encode())
         try:
-            session = Session(connection, host, port, deadline)
+            session = PostgresSession(connection, host, port, deadline)
             session.log_in()
             yield session
         finally:

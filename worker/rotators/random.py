@@ -20,7 +20,7 @@ ALPHABETS = {
 }
 
 
-class RandomSettings(base.Settings):
+class RandomSettings(base.RotatorSettings):
     length: int = Field(default=40, ge=8, le=VALUE_MAX, description="in characters")
     alphabet: Literal["base62", "hex", "digits", "printable"] = "base62"
     characters: str | None = Field(
@@ -52,19 +52,19 @@ class RandomRotator:
     pending version, which is discarded.
     """
 
-    Settings: ClassVar[type[base.Settings]] = RandomSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = RandomSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {"length": 48, "alphabet": "base62"}
 
-    def asks_nobody(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def asks_nobody(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def overlaps(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.RotatorSettings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:

@@ -31,7 +31,7 @@ _OF_WORKFLOWS = frozenset({"delay", "iterator", "trigger_workflow"})
 """Components that a list of nodes cannot hold: no run of it is stored."""
 
 
-class RecipeSettings(base.Settings):
+class RecipeSettings(base.RotatorSettings):
     generate: RandomSettings = Field(default=RandomSettings(), description="as the settings of rotator random")
     install: Nodes = Field(
         min_length=1, max_length=50, description="nodes by which the other side learns the value"
@@ -93,7 +93,7 @@ class RecipeRotator:
     be undone is stuck, with both values kept.
     """
 
-    Settings: ClassVar[type[base.Settings]] = RecipeSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = RecipeSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
@@ -127,10 +127,10 @@ class RecipeRotator:
         ],
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:
+    def overlaps(self, settings: base.RotatorSettings) -> bool:
         return _read(settings).overlaps
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         """The host of the first node that installs, where it is written out."""
         first = _read(settings).install[0]
         found = first.get("host") or urlsplit(str(first.get("url", ""))).netloc.rpartition("@")[2]
@@ -172,7 +172,7 @@ class RecipeRotator:
         raise TargetError(problem, cause=Cause.OUTAGE)
 
 
-def _read(settings: base.Settings) -> RecipeSettings:
+def _read(settings: base.RotatorSettings) -> RecipeSettings:
     if not isinstance(settings, RecipeSettings):
         raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings

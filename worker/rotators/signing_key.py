@@ -17,7 +17,7 @@ from worker.signing.tokens import RefusedTokenError, check, sign
 _TRIAL = timedelta(minutes=1)
 
 
-class SigningKeySettings(base.Settings):
+class SigningKeySettings(base.RotatorSettings):
     algorithm: Algorithm
     published: str | None = Field(
         default=None,
@@ -53,7 +53,7 @@ class SigningKeyRotator:
     signs already and is no longer found is given up for the one before it, if that is.
     """
 
-    Settings: ClassVar[type[base.Settings]] = SigningKeySettings
+    Settings: ClassVar[type[base.RotatorSettings]] = SigningKeySettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = ("joserfc", "jwt")
@@ -63,14 +63,14 @@ class SigningKeyRotator:
         "ahead": 600,
     }
 
-    def asks_nobody(self, settings: base.Settings) -> bool:
+    def asks_nobody(self, settings: base.RotatorSettings) -> bool:
         """Without a published key set it is we alone who say that it signs."""
         return _read(settings).published is None
 
-    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def overlaps(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.RotatorSettings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:
@@ -130,7 +130,7 @@ class SigningKeyRotator:
         return f", and is listed among {len(keys)}"
 
 
-def _read(settings: base.Settings) -> SigningKeySettings:
+def _read(settings: base.RotatorSettings) -> SigningKeySettings:
     if not isinstance(settings, SigningKeySettings):
         raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings

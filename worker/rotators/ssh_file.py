@@ -32,12 +32,12 @@ class RemoteFile:
         """From now on it holds `after`; with the mode and the owner that it had, and with its group, where that
         may do more or less than others. `ChangedError` if it does not hold `before`.
 
-        The file itself is kept beside it until `settle`, with rights that SFTP does not tell of (ACL): who goes
-        back to what it held gets itself.
+        The file itself is kept beside it until `drop_kept`, with rights that SFTP does not tell of (ACL): who
+        goes back to what it held gets itself.
         """
         self._session.transfer(lambda files: self._replace(files, before, after))
 
-    def settle(self) -> None:
+    def drop_kept(self) -> None:
         """What was kept is thrown away."""
         self._session.transfer(lambda files: _remove(files, self._kept))
 

@@ -22,7 +22,7 @@ from worker.outbound.ssh import (
 )
 from worker.rotators import base
 from worker.rotators.authorized_keys import (
-    Entry,
+    KeyLine,
     add_beside,
     find_end,
     read_entries,
@@ -35,7 +35,7 @@ _TRIES = 5
 """How often the file is read again because somebody else wrote it meanwhile."""
 
 
-class SshKeySettings(base.Settings):
+class SshKeySettings(base.RotatorSettings):
     host: str = Field(min_length=1, max_length=253)
     port: int = Field(default=22, ge=1, le=65_535)
     username: str = Field(min_length=1, max_length=255, description="whom the key lets in")
@@ -97,7 +97,7 @@ class SshKeyRotator:
     refused.
     """
 
-    Settings: ClassVar[type[base.Settings]] = SshKeySettings
+    Settings: ClassVar[type[base.RotatorSettings]] = SshKeySettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
@@ -107,10 +107,10 @@ class SshKeyRotator:
         "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def overlaps(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
@@ -135,7 +135,7 @@ class SshKeyRotator:
                 added = _edit(session, job, add)
                 if added or _read(job.settings).admin is not None:
                     self._keep_old(session, job)
-                _find_file(session, job).settle()
+                _find_file(session, job).drop_kept()
         except TargetError as error:
             if error.cause is not Cause.REJECTED or not self._is_accepted(job, job.new):
                 raise
@@ -172,7 +172,7 @@ class SshKeyRotator:
 
         with _open_for_writing(job, job.new) as session:
             dropped = _edit(session, job, drop)
-            _find_file(session, job).settle()
+            _find_file(session, job).drop_kept()
         self._expect_refusal(job, job.old, "revoke: the host still lets the old key in")
         return f"its line was {'removed' if dropped else 'gone already'}, and the host refuses the old key"
 
@@ -181,7 +181,7 @@ class SshKeyRotator:
             return "nothing was installed"
         with _open_for_writing(job, job.old) as session:
             dropped = _take_back(session, job)
-            _find_file(session, job).settle()
+            _find_file(session, job).drop_kept()
         self._expect_refusal(job, job.new, "undo: the host still lets the new key in")
         return f"its line was {'removed' if dropped else 'not there'}, and the host refuses the new key"
 
@@ -219,12 +219,12 @@ class _PublicKey:
     blob: bytes
 
 
-def _is_left_over(entry: Entry, kept: bytes, job: base.Job) -> bool:
+def _is_left_over(entry: KeyLine, kept: bytes, job: base.Job) -> bool:
     """Made for this rotation, and not the key that is kept."""
     return entry.comment == job.label.encode() and entry.blob != kept
 
 
-def _read(settings: base.Settings) -> SshKeySettings:
+def _read(settings: base.RotatorSettings) -> SshKeySettings:
     if not isinstance(settings, SshKeySettings):
         raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings

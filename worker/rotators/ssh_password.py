@@ -19,7 +19,7 @@ _NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
 """No colon either, which ends the name in such a line."""
 
 
-class SshPasswordSettings(base.Settings):
+class SshPasswordSettings(base.RotatorSettings):
     """`command` and `stdin` see `rotation.username`; `stdin` sees `rotation.new`, the password that is to be
     set, and `rotation.old`, the one that works now.
     """
@@ -103,7 +103,7 @@ class SshPasswordRotator:
     accounts are locked after so many.
     """
 
-    Settings: ClassVar[type[base.Settings]] = SshPasswordSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = SshPasswordSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = ("asyncssh", "ssh")
@@ -116,14 +116,14 @@ class SshPasswordRotator:
         "admin_key": "{{ vault.prod-files-rotator-key }}",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def overlaps(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return False
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         found = _read(settings)
         return f"{found.host.lower()}:{found.port}"
 
-    def principals(self, settings: base.Settings) -> Sequence[str]:
+    def accounts(self, settings: base.RotatorSettings) -> Sequence[str]:
         return [f"user {_read(settings).username}"]
 
     def create(self, job: base.Job) -> base.Candidate:
@@ -192,7 +192,7 @@ class SshPasswordRotator:
         return True
 
 
-def _read(settings: base.Settings) -> SshPasswordSettings:
+def _read(settings: base.RotatorSettings) -> SshPasswordSettings:
     if not isinstance(settings, SshPasswordSettings):
         raise TargetError("the settings are of another rotator", cause=Cause.MISTAKE)
     return settings

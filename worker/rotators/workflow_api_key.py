@@ -10,7 +10,7 @@ from vaultcore.secret import Secret
 from worker.rotators import base
 
 
-class ApiKeySettings(base.Settings):
+class ApiKeySettings(base.RotatorSettings):
     """There is nothing to set."""
 
 
@@ -23,19 +23,19 @@ class WorkflowApiKeyRotator:
     It needs nothing. A crash half-way leaves at most a pending version, which is discarded.
     """
 
-    Settings: ClassVar[type[base.Settings]] = ApiKeySettings
+    Settings: ClassVar[type[base.RotatorSettings]] = ApiKeySettings
     kind: ClassVar[Kind] = Kind.API_KEY
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
     example: ClassVar[Mapping[str, Any]] = {}
 
-    def asks_nobody(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def asks_nobody(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def overlaps(self, settings: base.Settings) -> bool:  # noqa: ARG002  # the contract's
+    def overlaps(self, settings: base.RotatorSettings) -> bool:  # noqa: ARG002  # the contract's
         return True
 
-    def target(self, settings: base.Settings) -> str | None:  # noqa: ARG002  # the contract's
+    def target(self, settings: base.RotatorSettings) -> str | None:  # noqa: ARG002  # the contract's
         return None
 
     def create(self, job: base.Job) -> base.Candidate:  # noqa: ARG002  # the contract's

@@ -30,7 +30,7 @@ class Answering(NamedTuple):
     name: str
 
 
-class Called(NamedTuple):
+class NamedAddressee(NamedTuple):
     """Who has a name, and whether one of us gave it to them."""
 
     owner_id: str
@@ -62,12 +62,12 @@ def list_answering(connection: Connection, item_id: str | None) -> list[Answerin
     return [Answering(row.owner_id, row.name) for row in found if is_ours(connection, item_owners, row)]
 
 
-def list_called(connection: Connection, name: str) -> list[Called]:
+def list_called(connection: Connection, name: str) -> list[NamedAddressee]:
     """Who has the name, in whatever spelling."""
     rows = connection.execute(
         select(owners).where(owners.c.name.in_(spellings(name))).order_by(owners.c.id)
     ).all()
-    return [Called(row.id, is_ours(connection, owners, row)) for row in rows]
+    return [NamedAddressee(row.id, is_ours(connection, owners, row)) for row in rows]
 
 
 def get_owner(connection: Connection, owner_id: str) -> StoredOwner:

@@ -25,7 +25,7 @@ from vaultcore.mac_writing import update_apart
 from vaultcore.paging import walk_pages
 from vaultcore.row_macs import check_mac, find_edited
 from vaultcore.tables import items, versions
-from worker.domain.drift import DIFFERS, SETTLED, Judged, Result
+from worker.domain.drift import DIFFERS, RESOLVED, Judgement, Result
 from worker.domain.reasons import Code, Reason, show_reason, store_reason
 from worker.rows.tables import comparisons, restorations
 
@@ -41,8 +41,8 @@ class StoredComparison:
     result: str
     detail: Reason
     compared_at: datetime | None
-    settled_at: datetime | None
-    settled_by: str | None
+    resolved_at: datetime | None
+    resolved_by: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +108,12 @@ def lease_next(connection: Connection, now: datetime, *, pause: timedelta) -> st
 
 
 def find_open(connection: Connection, item_id: str) -> StoredComparison | None:
-    """The comparison of the item that is not settled; None: nothing stands in the way of its rotation.
+    """The comparison of the item that is not resolved; None: nothing stands in the way of its rotation.
 
-    `TamperedError`, here and in `find`, where none of us wrote it so, settled or not.
+    `TamperedError`, here and in `find`, where none of us wrote it so, resolved or not.
     """
     found = find(connection, item_id)
-    return None if found is None or found.settled_at is not None else found
+    return None if found is None or found.resolved_at is not None else found
 
 
 def find(connection: Connection, item_id: str) -> StoredComparison | None:
@@ -124,27 +124,29 @@ def find(connection: Connection, item_id: str) -> StoredComparison | None:
     return StoredComparison(**_columns(row))
 
 
-def record(connection: Connection, item_id: str, judged: Judged, *, now: datetime, next_at: datetime) -> None:
-    """What came of a comparison; a person who has settled it meanwhile has the last word.
+def record(
+    connection: Connection, item_id: str, judged: Judgement, *, now: datetime, next_at: datetime
+) -> None:
+    """What came of a comparison; a person who has resolved it meanwhile has the last word.
 
-    One that none of us wrote so takes it too, and settles nothing: whoever asks for it is refused.
+    One that none of us wrote so takes it too, and resolves nothing: whoever asks for it is refused.
     """
     update_apart(
         connection,
         comparisons,
-        and_(comparisons.c.item_id == item_id, comparisons.c.settled_at.is_(None)),
+        and_(comparisons.c.item_id == item_id, comparisons.c.resolved_at.is_(None)),
         {
             "result": judged.result.value,
             "detail": store_reason(judged.detail),
             "compared_at": now,
             "next_at": next_at,
-            "settled_at": now if judged.result in SETTLED else None,
+            "resolved_at": now if judged.result in RESOLVED else None,
         },
     )
 
 
-def settle(connection: Connection, item_id: str, *, at: datetime, by: str) -> None:
-    _update(connection, item_id, settled_at=at, settled_by=by)
+def resolve(connection: Connection, item_id: str, *, at: datetime, by: str) -> None:
+    _update(connection, item_id, resolved_at=at, resolved_by=by)
 
 
 def forget(connection: Connection, *item_ids: str) -> None:
@@ -158,8 +160,8 @@ def differs(item_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def list_all(connection: Connection) -> list[NamedComparison | TamperedError]:
-    """With the item's name, what is not settled first; the error in the place of what was edited."""
-    rows = connection.execute(_named().order_by(comparisons.c.settled_at.is_not(None), items.c.name))
+    """With the item's name, what is not resolved first; the error in the place of what was edited."""
+    rows = connection.execute(_named().order_by(comparisons.c.resolved_at.is_not(None), items.c.name))
     return [
         find_edited(connection, comparisons, row, _name_it(row.item))
         or NamedComparison(item=row.item, **_columns(row))
@@ -168,8 +170,8 @@ def list_all(connection: Connection) -> list[NamedComparison | TamperedError]:
 
 
 def list_open(connection: Connection) -> Sequence[str]:
-    """The items whose comparison is not settled, by id."""
-    query = select(comparisons.c.item_id).where(comparisons.c.settled_at.is_(None))
+    """The items whose comparison is not resolved, by id."""
+    query = select(comparisons.c.item_id).where(comparisons.c.resolved_at.is_(None))
     return connection.execute(query.order_by(comparisons.c.item_id)).scalars().all()
 
 
@@ -188,7 +190,7 @@ def count_waiting(connection: Connection) -> int:
     """How many are not compared yet, or could not be."""
     waits = comparisons.c.result.in_([Result.WAITING.value, Result.UNREACHABLE.value])
     return connection.execute(
-        select(func.count()).select_from(comparisons).where(comparisons.c.settled_at.is_(None), waits)
+        select(func.count()).select_from(comparisons).where(comparisons.c.resolved_at.is_(None), waits)
     ).scalar_one()
 
 
@@ -205,13 +207,13 @@ def _name_it(item: str) -> str:
 
 def _waits_for_a_person() -> ColumnElement[bool]:
     results = [result.value for result in DIFFERS]
-    return and_(comparisons.c.settled_at.is_(None), comparisons.c.result.in_(results))
+    return and_(comparisons.c.resolved_at.is_(None), comparisons.c.result.in_(results))
 
 
 def _due(now: datetime) -> Select[str]:
     return (
         select(comparisons.c.item_id)
-        .where(comparisons.c.settled_at.is_(None), comparisons.c.next_at <= now)
+        .where(comparisons.c.resolved_at.is_(None), comparisons.c.next_at <= now)
         .order_by(comparisons.c.next_at, comparisons.c.item_id)
     )
 

@@ -101,6 +101,8 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
                     ),
                     else_=i.overlap_seconds <= number_in(i.policy, "overlap_seconds", dialect),
                 ),
+                "mode": i.mode == text_in(i.policy, "mode", dialect),
+                "rotator": i.rotator.is_not_distinct_from(text_in(i.policy, "rotator", dialect)),
                 "copy_of": i.copy_of.is_not_distinct_from(text_in(i.policy, "copy_of", dialect)),
                 "idle_seconds": i.idle_seconds == number_in(i.policy, "idle_after_seconds", dialect),
                 "current version": or_(and_(~waits, current.exists()), and_(waits, ~any_version)),
@@ -129,9 +131,9 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             workflow=r.consumer_name,
         ),
         _Check(
-            table=vault.item_principals,
-            item=vault.item_principals.c.item_id,
-            name=_name_of(vault.item_principals.c.item_id),
+            table=vault.item_accounts,
+            item=vault.item_accounts.c.item_id,
+            name=_name_of(vault.item_accounts.c.item_id),
         ),
         _Check(
             table=vault.item_owners,
@@ -188,7 +190,7 @@ def _checks(now: datetime, dialect: str) -> list[_Check]:
             table=ours.comparisons,
             item=ours.comparisons.c.item_id,
             name=_name_of(ours.comparisons.c.item_id),
-            over="settled_at",
+            over="resolved_at",
         ),
         _Check(
             table=ours.notices,

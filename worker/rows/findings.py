@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, not_, or_, select, true, update
 
 from vaultcore.database import upsert_into
+from vaultcore.errors import NotFoundError
 from vaultcore.ids import new_id
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_all
@@ -38,6 +39,14 @@ class OpenFinding:
     quiet_level: int | None
     quiet_by: str | None
     quiet_why: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFinding:
+    """`quiet`: who knows of it, for how long and why; None: nobody, or not any more."""
+
+    finding: OpenFinding
+    quiet: str | None
 
 
 def record(connection: Connection, finding: Finding, now: datetime) -> str:
@@ -141,10 +150,10 @@ def list_open(connection: Connection, *, owner_id: str | None = None, limit: int
         .order_by(findings.c.opened_at, findings.c.id)
         .limit(limit)
     )
-    return read_all(rows, _read)[0]
+    return read_all(rows, read_finding)[0]
 
 
-def _read(row: Row[*tuple[Any, ...]]) -> OpenFinding:
+def read_finding(row: Row[*tuple[Any, ...]]) -> OpenFinding:
     check_row(row, f"finding {row.id}")
     return OpenFinding(
         id=row.id,
@@ -163,6 +172,19 @@ def _read(row: Row[*tuple[Any, ...]]) -> OpenFinding:
         quiet_by=row.quiet_by,
         quiet_why=row.quiet_why,
     )
+
+
+def get_open(connection: Connection, finding_id: str) -> OpenFinding:
+    row = connection.execute(
+        select(findings).where(findings.c.id == finding_id, findings.c.resolved_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no open finding {finding_id[:60]!r}")
+    return read_finding(row)
+
+
+def list_finding(finding: OpenFinding, now: datetime) -> ListedFinding:
+    return ListedFinding(finding=finding, quiet=show_quiet(finding, now))
 
 
 def show_quiet(finding: OpenFinding, now: datetime) -> str | None:

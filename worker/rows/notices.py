@@ -11,8 +11,12 @@ from vaultcore.errors import NotFoundError
 from worker.domain.states import DeliveryState
 from worker.rows.tables import deliveries, notices
 
-_WORST_FIRST = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
+WORST_FIRST = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
 """What a notice is, by the states of its deliveries: the first of these that one of them has."""
+
+
+UNROUTED = "unrouted"
+"""Nothing leads to its owner, or nobody has looked yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +67,20 @@ def list_notices(connection: Connection, *, failed: bool = False, limit: int = 1
             )
         )
     rows = connection.execute(query).all()
-    by_notice: dict[str, list[Row[*tuple[Any, ...]]]] = {row.id: [] for row in rows}
+    by_notice = deliveries_of(connection, [row.id for row in rows])
+    return [notice_from_rows(row, by_notice[row.id]) for row in rows]
+
+
+def deliveries_of(connection: Connection, notice_ids: Sequence[str]) -> dict[str, list[Row[*tuple[Any, ...]]]]:
+    """The rows of the outbox for each of these notices."""
+    by_notice: dict[str, list[Row[*tuple[Any, ...]]]] = {one: [] for one in notice_ids}
     for delivery in connection.execute(
         select(deliveries)
         .where(deliveries.c.notice_id.in_(by_notice))
         .order_by(deliveries.c.route_id, deliveries.c.recipient)
     ):
         by_notice[delivery.notice_id].append(delivery)
-    return [_notice(row, by_notice[row.id]) for row in rows]
+    return by_notice
 
 
 def get_notice(connection: Connection, notice_id: str) -> Notice:
@@ -82,15 +92,15 @@ def get_notice(connection: Connection, notice_id: str) -> Notice:
         .where(deliveries.c.notice_id == notice_id)
         .order_by(deliveries.c.route_id, deliveries.c.recipient)
     ).all()
-    return _notice(row, tried)
+    return notice_from_rows(row, tried)
 
 
 def count(connection: Connection) -> dict[str, int]:
     """Notices by state; failed where a route did not take it."""
     number = func.count(deliveries.c.route_id)
     state = case(
-        ((number == 0) & notices.c.routed.is_(False), "unrouted"),
-        *((func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one) for one in _WORST_FIRST),
+        ((number == 0) & notices.c.routed.is_(False), UNROUTED),
+        *((func.sum(case((deliveries.c.state == one, 1), else_=0)) > 0, one) for one in WORST_FIRST),
         else_=DeliveryState.WITHDRAWN.value,
     )
     each = (
@@ -125,10 +135,10 @@ def show_place(route: str, recipient: str) -> str:
     return f"{route} to {recipient}" if recipient else route
 
 
-def _notice(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
+def notice_from_rows(row: Row[*tuple[Any, ...]], tried: Sequence[Row[*tuple[Any, ...]]]) -> Notice:
     states = {delivery.state for delivery in tried}
-    otherwise = DeliveryState.WITHDRAWN.value if row.routed else "unrouted"
-    state = next((one for one in _WORST_FIRST if one in states), otherwise)
+    otherwise = DeliveryState.WITHDRAWN.value if row.routed else UNROUTED
+    state = next((one for one in WORST_FIRST if one in states), otherwise)
     errors = [delivery.last_error for delivery in tried if delivery.last_error]
     return Notice(
         id=row.id,

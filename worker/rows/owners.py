@@ -21,8 +21,8 @@ def find_heard_of(connection: Connection, owner_id: str, *, nobodys: bool) -> se
     """The items of which the owner hears: theirs, and those of whose owners they are the deputy; `nobodys`: and
     what has no owner.
     """
-    principals = select(owners.c.id).where(or_(owners.c.id == owner_id, owners.c.deputy_id == owner_id))
-    found = select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(principals))
+    heard_for = select(owners.c.id).where(or_(owners.c.id == owner_id, owners.c.deputy_id == owner_id))
+    found = select(item_owners.c.item_id).where(item_owners.c.owner_id.in_(heard_for))
     heard_of = set(connection.execute(found).scalars())
     if nobodys:
         unowned = select(items.c.id).where(items.c.id.not_in(select(item_owners.c.item_id)))

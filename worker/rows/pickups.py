@@ -20,7 +20,7 @@ from worker.domain.pickups import REPEATS_FOR, Pickup
 from worker.rows.tables import pickups
 
 
-class Ended(NamedTuple):
+class EndedPickup(NamedTuple):
     """Which version was kept for a pickup, and is not any longer."""
 
     item_id: str
@@ -101,13 +101,13 @@ def find_arrived(connection: Connection, *, arrived_by: datetime, after: str, li
     return [(row.id,) for row in connection.execute(due)]
 
 
-def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datetime) -> list[Ended]:
+def end_arrived(connection: Connection, page: Sequence[tuple[str]], *, at: datetime) -> list[EndedPickup]:
     """These are not kept any longer: those that ended by that."""
     of_page = pickups.c.id.in_([pickup_id for (pickup_id,) in page])
     ended = _ours(connection, and_(of_page, pickups.c.ended_at.is_(None)))
     for row in ended:
         _set(connection, row.id, ended_at=at)
-    return [Ended(row.item_id, row.number) for row in ended]
+    return [EndedPickup(row.item_id, row.number) for row in ended]
 
 
 def take_back(connection: Connection, rotation_id: str, *, at: datetime) -> list[str]:

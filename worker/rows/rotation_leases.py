@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, or_, select, update
 
 from vaultcore.errors import ConflictError, RefusedError
 from worker.domain.rotation import Rotation
@@ -10,6 +10,9 @@ from worker.rows.lease_clock import lease_clock
 from worker.rows.rotation_changes import find_changes
 from worker.rows.rotations import get_rotation, read_whole
 from worker.rows.tables import rotations
+
+_COUNT_LOST = rotations.c.leases_lost + case((rotations.c.lease_until.is_(None), 0), else_=1)
+"""Who takes one that has a lease finds that it lapsed: whoever held it gave nothing back."""
 
 
 def lease_rotation(
@@ -32,6 +35,7 @@ def lease_rotation(
         .values(
             lease_until=lease_now + lease,
             fence=rotations.c.fence + 1,
+            leases_lost=_COUNT_LOST,
             attempts=rotations.c.attempts + 1,
             touched_at=now,
         )
@@ -55,7 +59,7 @@ def take_rotation(connection: Connection, rotation_id: str, *, now: datetime) ->
                 rotations.c.lease_until < lease_clock(connection, now),
             ),
         )
-        .values(fence=rotations.c.fence + 1, lease_until=None)
+        .values(fence=rotations.c.fence + 1, leases_lost=_COUNT_LOST, lease_until=None)
         .returning(rotations)
     ).one_or_none()
     if row is not None:

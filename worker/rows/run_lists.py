@@ -1,15 +1,30 @@
 """Runs and what their nodes said, for who looks: pages, newest first, and counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from vaultcore.errors import NotFoundError
 from vaultcore.row_macs import check_mac
+from vaultcore.stored import check_row
+from worker.domain.paging import Page, PageRequest
+from worker.domain.states import RunPurpose, RunStatus
+from worker.rows.listing import Listing, read_page, read_rows
 from worker.rows.tables import run_logs, runs
+
+RUNS: Final = Listing(name="runs", id=runs.c.id, sorts={"created_at": runs.c.created_at}, usual="-created_at")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """`workflow`: its name or id. `outcomes`: how a run stands, as `RunStatus` has it."""
+
+    workflow: str | None = None
+    outcomes: Collection[RunStatus] = frozenset()
+    purposes: Collection[RunPurpose] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +48,7 @@ class ListedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeLog:
+class StoredNodeLog:
     """What a node came to in a run; its output is masked."""
 
     id: str
@@ -68,17 +83,23 @@ def find_asked(connection: Connection, external_id: str, *, since: datetime) -> 
 
 
 def page_runs(
-    connection: Connection, workflow_id: str, *, before: tuple[datetime, str] | None, size: int
-) -> list[ListedRun]:
-    """Those that were opened before one, given by when and its id; None: the newest."""
-    query = select(runs).where(runs.c.workflow_id == workflow_id)
-    if before is not None:
-        query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(*before))
-    page = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(size)
-    return [_run(row) for row in connection.execute(page)]
+    connection: Connection, wanted: RunFilter, request: PageRequest, *, workflow_id: str | None
+) -> Page[ListedRun]:
+    """`workflow_id` is that of the filter."""
+    c = runs.c
+    where: list[ColumnElement[bool]] = []
+    if wanted.workflow is not None:
+        where.append(c.workflow_id == workflow_id)
+    if wanted.outcomes:
+        where.append(c.status.in_(sorted(wanted.outcomes)))
+    if wanted.purposes:
+        where.append(c.purpose.in_(sorted(wanted.purposes)))
+    asked = {**vars(wanted), "workflow": workflow_id}
+    found = read_page(connection, RUNS, select(c.id).where(*where), request, asked=asked)
+    return read_rows(connection, runs, found, _run, what="run")
 
 
-def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
+def logs_of_run(connection: Connection, run_id: str) -> list[StoredNodeLog]:
     """In the order in which they were written."""
     rows = connection.execute(
         select(run_logs).where(run_logs.c.run_id == run_id).order_by(run_logs.c.created_at, run_logs.c.id)
@@ -86,7 +107,7 @@ def logs_of_run(connection: Connection, run_id: str) -> list[NodeLog]:
     return [_log(row) for row in rows]
 
 
-def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[NodeLog]:
+def logs_of_workflow(connection: Connection, workflow_id: str, *, limit: int) -> list[StoredNodeLog]:
     """The newest first."""
     rows = connection.execute(
         select(run_logs)
@@ -107,6 +128,7 @@ def count_by_status(connection: Connection, workflow_id: str) -> dict[str, int]:
 
 
 def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
+    check_row(row, f"run {row.id}")
     return ListedRun(
         id=row.id,
         workflow_id=row.workflow_id,
@@ -120,8 +142,8 @@ def _run(row: Row[*tuple[Any, ...]]) -> ListedRun:
     )
 
 
-def _log(row: Row[*tuple[Any, ...]]) -> NodeLog:
-    return NodeLog(
+def _log(row: Row[*tuple[Any, ...]]) -> StoredNodeLog:
+    return StoredNodeLog(
         id=row.id,
         run_id=row.run_id,
         node_id=row.node_id,

@@ -9,7 +9,7 @@ from vaultcore.damage import is_sound
 from vaultcore.model import Stage
 from vaultcore.paging import walk_keyset
 from vaultcore.stored import check_row, read_apart
-from vaultcore.tables import item_principals, items, versions
+from vaultcore.tables import item_accounts, items, versions
 from worker.domain.sharing import Sharer, StaleCopy
 
 _OF_ONE_MAX = 1000
@@ -34,14 +34,14 @@ def walk_holders(connection: Connection, *, page_size: int) -> Iterator[list[lis
 
 def walk_changers(connection: Connection, *, page_size: int) -> Iterator[dict[str, list[Sharer]]]:
     """Groups of items that change one thing on the other side, by its name, in pages; as above."""
-    shared = item_principals.c.name.label("shared")
+    shared = item_accounts.c.name.label("shared")
     query = (
         select(shared)
-        .join(items, items.c.id == item_principals.c.item_id)
-        .group_by(item_principals.c.name)
+        .join(items, items.c.id == item_accounts.c.item_id)
+        .group_by(item_accounts.c.name)
         .having(_FAMILIES > 1)
     )
-    for page in _pages(connection, query, item_principals.c.name, shared, page_size):
+    for page in _pages(connection, query, item_accounts.c.name, shared, page_size):
         yield _find_groups(connection, _changers([row.shared for row in page]))
 
 
@@ -111,8 +111,8 @@ def _holders(likenesses: Sequence[bytes]) -> Select[*tuple[Any, ...]]:
 
 
 def _changers(names: Sequence[str]) -> Select[*tuple[Any, ...]]:
-    name = item_principals.c.name
-    return _sharers(name).join(item_principals, and_(item_principals.c.item_id == items.c.id, name.in_(names)))
+    name = item_accounts.c.name
+    return _sharers(name).join(item_accounts, and_(item_accounts.c.item_id == items.c.id, name.in_(names)))
 
 
 def _sharers(shared: Column[Any]) -> Select[*tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from vaultcore.database import upsert_into
 from vaultcore.errors import UnreadableError
 from vaultcore.stored import check_row
 from worker.domain.clocks import SKEW
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.signs import SignOfLife
 from worker.rows.tables import signs_of_life
 
@@ -43,7 +43,7 @@ def _read(connection: Connection, sign_id: str) -> SignOfLife | None:
         check_row(row, f"the sign of life {sign_id}")
         return SignOfLife(
             id=row.id,
-            kind=Kind(row.kind),
+            kind=PulseKind(row.kind),
             host=row.host,
             pid=row.pid,
             started_at=row.started_at,

@@ -1,6 +1,6 @@
 """The use cases of items: what is given is composed and checked here, and stored in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,9 +13,9 @@ from vaultcore.database import Database
 from vaultcore.errors import InvalidInputError, NotFoundError, RefusedError
 from vaultcore.model import UNCHANGED, Item, Kind, Policy, Reference, Unchanged, Version
 from vaultcore.owners import Owners
-from vaultcore.rules import check_name, check_policy, expiry_of_next, kind_of, needs_consumer
+from vaultcore.rules import MASKED_MIN, check_name, check_policy, expiry_of_next, kind_of, needs_consumer
 from vaultcore.secret import Secret
-from vaultcore.twins import copies_of, find_twins, likeness_of, principals_of, unlike_copies
+from vaultcore.twins import accounts_of, copies_of, find_twins, likeness_of, unlike_copies
 from vaultcore.vault import Vault
 from vaultcore.versions import Versions
 from worker.domain.changes import Change, ItemChange, compare
@@ -25,9 +25,10 @@ from worker.domain.ends import find_nearest, find_own_end
 from worker.domain.findings import FindingKind
 from worker.domain.policies import PolicyChange, change_policy
 from worker.domain.proof import CANARY_AUTO
+from worker.domain.revisions import Expected, check_revision, revision_of_item
 from worker.domain.sharing import refuse_to_part, refuse_twins
 from worker.rotators import catalog
-from worker.rotators.catalog import find_principals, foreign_settings, parse_settings
+from worker.rotators.catalog import find_accounts, foreign_settings, parse_settings
 from worker.rows import consumers as consumer_rows
 from worker.rows import findings as finding_rows
 from worker.rows import rotations as rotation_rows
@@ -70,11 +71,13 @@ class Warnings:
 
     `canary`: the workflow that is to go first and does not use it, with those that do. `missing`: items that
     its settings name and that there are not. `first`: why its next rotation could not come to its end.
+    `shorter`: its value has fewer characters than this, so that it cannot be masked by itself.
     """
 
     canary: tuple[str, tuple[str, ...]] | None
     missing: tuple[str, ...]
     first: str | None
+    shorter: int | None
 
 
 class Items:
@@ -122,7 +125,7 @@ class Items:
         _check_given(name, is_given=read_value is not None)
         built = change_policy(None, policy, default_rotator=_default_rotator(name))
         _check_settings(built, None, name=name)
-        principals = find_principals(built)
+        accounts = find_accounts(built)
         check_policy(built, name=check_name(name), kind=kind_of(name))
         with self._database.read() as connection:
             self._owner_ids(connection, owners)
@@ -130,7 +133,7 @@ class Items:
             self._refuse_waiting(connection, name)
             self._check_awaited(connection, name, built)
             copy_of = self._resolve_copy(connection, built, None).copy_of
-            refuse_twins(find_twins(connection, item_id=None, copy_of=copy_of, principals=principals), name)
+            refuse_twins(find_twins(connection, item_id=None, copy_of=copy_of, accounts=accounts), name)
         value = None if read_value is None else read_value()
         if value is not None:
             expires_at = self._bear(value, expires_at or expiry_of_next(built, self._clock()), name=name)
@@ -141,7 +144,7 @@ class Items:
             self._audit.take_turn(connection)
             refuse_twins(
                 find_twins(
-                    connection, item_id=None, copy_of=built.copy_of, principals=principals, likeness=likeness
+                    connection, item_id=None, copy_of=built.copy_of, accounts=accounts, likeness=likeness
                 ),
                 name,
             )
@@ -152,7 +155,7 @@ class Items:
                 owner_ids=self._owner_ids(connection, owners),
                 expires_at=expires_at,
                 policy=built,
-                principals=principals,
+                accounts=accounts,
                 actor=actor,
             )
             beside(connection, created.item)
@@ -171,8 +174,8 @@ class Items:
                 overlap=self._explain_overlap(connection, item),
             )
 
-    def warn(self, item: Item) -> Warnings:
-        """What may not be meant, of an item that was just made or changed."""
+    def warn(self, item: Item, given: Iterable[Secret]) -> Warnings:
+        """What may not be meant, of an item that was just made or changed, and of the values `given` to it."""
         with self._database.read() as connection:
             named = self._references.of_consumer(connection, item.id)
             users = tuple(one.name for one in consumer_rows.consumers_of(connection, item.id))
@@ -183,13 +186,16 @@ class Items:
             canary=(wanted, users) if unused and wanted is not None else None,
             missing=tuple(sorted({one.written for one in named if one.item_id is None})),
             first=first,
+            shorter=MASKED_MIN if any(len(one) < MASKED_MIN for one in given) else None,
         )
 
-    def delete(self, name: str, *, actor: str) -> Item:
-        """The item and every value of it are gone, and what was found of it is settled. Refused while anything
-        uses it, or a rotation of it is open.
+    def delete(self, name: str, *, expected: Expected | None = None, actor: str) -> Item:
+        """The item and every value of it are gone, and what was found of it is resolved. Refused while anything
+        uses it, or a rotation of it is open; `ChangedError` if it is not as `expected`.
         """
         with self._database.write() as connection:
+            seen = self._vault.get(connection, name, lock=True)
+            check_revision(expected, revision_of_item(seen), seen.name)
             self._opening.check_at_rest(connection, self._vault.get(connection, name))
             item = self._vault.delete(connection, name, actor=actor)
             finding_rows.resolve_item(connection, item.id, self._clock())
@@ -235,15 +241,25 @@ class Items:
         is_given = present is None or not present.external
         return catalog.explain_first(item.policy) if is_given else None
 
-    def update(self, name: str, change: ItemChange, *, value: Secret | None = None, actor: str) -> Updated:
+    def update(
+        self,
+        name: str,
+        change: ItemChange,
+        *,
+        value: Secret | None = None,
+        expected: Expected | None = None,
+        actor: str,
+    ) -> Updated:
         """Changes what is wanted, against the item as it is in that moment; nothing to change: nothing is
         written. A new value is a new version, current at once, and refused without a word on its expiry.
+        `ChangedError` if the item is not as `expected`.
         """
         with self._database.write() as connection:
             before = self._vault.get(connection, name)
             rotation = self._supersession.find(connection, before)
             copies = self._lock_family(connection, before, change)
             item = self._vault.get(connection, name, lock=True)
+            check_revision(expected, revision_of_item(item), item.name)
             policy = self._resolve_copy(connection, self._policy_after(item, change), item, lock=True)
             if value is not None and self._lacks_expiry(item, change, policy):
                 raise InvalidInputError(explain_missing_expiry(item.name))
@@ -255,7 +271,7 @@ class Items:
             )
             if value is None and not _differs(item, change, policy):
                 return Updated(item=item, changes=())
-            principals = self._check_alone(connection, item, policy, value)
+            accounts = self._check_alone(connection, item, policy, value)
             expires_at = change.expires_at
             if value is not None:
                 says = self._vault.expiry_of_next(item, policy)
@@ -271,7 +287,7 @@ class Items:
                 expires_at=expires_at,
                 owner_ids=owner_ids,
                 policy=None if policy == item.policy else policy,
-                principals=principals,
+                accounts=accounts,
                 actor=actor,
             )
             changes = compare(self._name_original(connection, item), self._name_original(connection, after))
@@ -295,19 +311,17 @@ class Items:
         if value is None and policy == item.policy:
             return UNCHANGED
         self._audit.take_turn(connection)
-        principals = find_principals(policy)
+        accounts = find_accounts(policy)
         leaves = item.policy.copy_of is not None and policy.copy_of != item.policy.copy_of
-        new = principals if leaves else principals - principals_of(connection, item.id)
+        new = accounts if leaves else accounts - accounts_of(connection, item.id)
         likeness = None if value is None else self._versions.likeness(value)
         if likeness is None and leaves:
             likeness = likeness_of(connection, item.id)
-        found = find_twins(
-            connection, item_id=item.id, copy_of=policy.copy_of, principals=new, likeness=likeness
-        )
+        found = find_twins(connection, item_id=item.id, copy_of=policy.copy_of, accounts=new, likeness=likeness)
         if leaves and policy.copy_of is None and value is None:
             refuse_to_part(found, item.name)
         refuse_twins(found, item.name)
-        return principals
+        return accounts
 
     def _lock_family(self, connection: Connection, item: Item, change: ItemChange) -> list[Item]:
         """The copies of an item that becomes another's copy, which are that one's from now on.

@@ -36,7 +36,7 @@ class TokenView:
     last_used_at: datetime | None
 
 
-class PrincipalAccounts:
+class PrincipalAccess:
     def __init__(
         self,
         *,
@@ -154,14 +154,6 @@ class PrincipalAccounts:
     def sees(self, principal: Principal, owners: Collection[str]) -> bool:
         """Whether what these owners answer for is shown to the principal."""
         return may(principal, Action.ITEM_SEE, owners=owners)
-
-    def visible_items(self, principal: Principal) -> set[str] | None:
-        """The ids of the items that are shown to the principal; None: all."""
-        if principal.sees_all:
-            return None
-        with self._database.read() as connection:
-            found = [one for one in self._vault.walk(connection) if isinstance(one, Item)]
-        return {item.id for item in found if self.sees(principal, item.owners)}
 
     def find_item(self, principal: Principal, name_or_id: str, action: Action) -> Item:
         """The item, if the principal may do this to it. `NotFoundError` with the same words for one that there

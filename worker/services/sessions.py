@@ -4,7 +4,7 @@ from vaultcore.database import Database
 from vaultcore.errors import RefusedError
 from vaultcore.principals import Principals
 from vaultcore.secret import Secret
-from vaultcore.sessions import OpenedSession, Session, Sessions
+from vaultcore.sessions import ConsoleSession, OpenedSession, Sessions
 
 
 class SignIns:
@@ -28,12 +28,12 @@ class SignIns:
         with self._database.write() as connection:
             return self._sessions.use_link(connection, token)
 
-    def find(self, token: Secret) -> Session | None:
+    def find(self, token: Secret) -> ConsoleSession | None:
         """Who presents this; None: nobody who is signed in."""
         with self._database.read() as connection:
             return self._sessions.find(connection, token)
 
-    def end(self, session: Session) -> None:
+    def end(self, session: ConsoleSession) -> None:
         """Signs out, at once."""
         with self._database.write() as connection:
             self._sessions.end(connection, session)

@@ -20,9 +20,9 @@ from worker.rows import rotations as rotation_rows
 from worker.rows import run_lists as run_list_rows
 from worker.rows import runs as run_rows
 from worker.rows.consumers import consumers_of
-from worker.rows.findings import OpenFinding
+from worker.rows.findings import ListedFinding, OpenFinding
 from worker.rows.notices import Notice
-from worker.rows.run_lists import ListedRun, NodeLog
+from worker.rows.run_lists import ListedRun, StoredNodeLog
 from worker.services.notices.recipients import Recipients
 from worker.services.runs.definitions import Definitions
 from worker.workflows.workflow import Workflow
@@ -50,15 +50,7 @@ class RunView:
     """`logs`: what its nodes came to, in order."""
 
     run: ListedRun
-    logs: tuple[NodeLog, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedFinding:
-    """`quiet`: who knows of it, for how long and why; None: nobody, or not any more."""
-
-    finding: OpenFinding
-    quiet: str | None
+    logs: tuple[StoredNodeLog, ...]
 
 
 class Views:
@@ -122,13 +114,6 @@ class Views:
                 last_runs=tuple(run_rows.last_runs(connection, workflow.id)),
             )
 
-    def page_runs(
-        self, workflow: Workflow, *, before: tuple[datetime, str] | None = None, size: int
-    ) -> list[ListedRun]:
-        """A page of a workflow's runs, newest first: those opened before one, given by when and its id."""
-        with self._database.read() as connection:
-            return run_list_rows.page_runs(connection, workflow.id, before=before, size=size)
-
     def view_run(self, run_id: str) -> RunView:
         with self._database.read() as connection:
             return RunView(
@@ -136,7 +121,7 @@ class Views:
                 logs=tuple(run_list_rows.logs_of_run(connection, run_id)),
             )
 
-    def list_logs(self, workflow: Workflow, *, limit: int) -> list[NodeLog]:
+    def list_logs(self, workflow: Workflow, *, limit: int) -> list[StoredNodeLog]:
         """What its nodes came to, newest first."""
         with self._database.read() as connection:
             return run_list_rows.logs_of_workflow(connection, workflow.id, limit=limit)
@@ -157,11 +142,15 @@ class Views:
 
     def list_findings(self, *, owner: str | None = None) -> list[ListedFinding]:
         """Open ones, oldest first: of an owner's items, or all."""
-        now = self._clock()
         with self._database.read() as connection:
             owner_id = None if owner is None else self._owners.get(connection, owner).id
             found = finding_rows.list_open(connection, owner_id=owner_id)
-        return [ListedFinding(finding=one, quiet=finding_rows.show_quiet(one, now)) for one in found]
+        return [finding_rows.list_finding(one, self._clock()) for one in found]
+
+    def get_finding(self, finding_id: str) -> OpenFinding:
+        """An open one."""
+        with self._database.read() as connection:
+            return finding_rows.get_open(connection, finding_id)
 
     def list_notices(self, *, failed: bool = False) -> list[Notice]:
         """Newest first; `failed`: what somebody did not take, last try included."""

@@ -8,17 +8,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 
 _PIECE = 65_536
-Command = Callable[[Kind, int], Sequence[str]]
+Command = Callable[[PulseKind, int], Sequence[str]]
 """How to begin one of a kind that is to be heard in that pipe."""
 
 
-def command_for(kind: Kind, pipe: int) -> Sequence[str]:
-    """Ourselves; the kind stands last, as it is read in a list of processes."""
-    own = [sys.executable, "-m", "worker.cli.main", "up"]
-    return [*own, "--pipe", str(pipe), "--parent", str(os.getpid()), "--only", kind.value]
+def command_for(kind: PulseKind, pipe: int, *, listener: int | None = None) -> Sequence[str]:
+    """Ourselves; the kind stands last, as it is read in a list of processes. `listener`: where a server
+    listens.
+    """
+    own = [sys.executable, "-m", "worker.cli.main"]
+    heard = ["--pipe", str(pipe), "--parent", str(os.getpid())]
+    if kind is PulseKind.SERVER:
+        return [*own, "serve", *heard, "--listener", str(listener)]
+    return [*own, "up", *heard, "--only", kind.value]
 
 
 class Child:
@@ -29,11 +34,14 @@ class Child:
         self.pipe = pipe
 
     @classmethod
-    def begin(cls, command: Command, kind: Kind) -> Self:
+    def begin(cls, command: Command, kind: PulseKind, inherited: Sequence[int] = ()) -> Self:
+        """`inherited`: files that it has, too, by the same numbers."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         try:
-            process = subprocess.Popen(command(kind, writing), start_new_session=True, pass_fds=(writing,))  # noqa: S603  # ourselves
+            process = subprocess.Popen(  # noqa: S603  # ourselves
+                command(kind, writing), start_new_session=True, pass_fds=(writing, *inherited)
+            )
         except OSError:
             os.close(reading)
             raise

@@ -25,7 +25,7 @@ from worker.bootstrap import Services
 from worker.broker import aside_folder
 from worker.broker.aside import Aside, aside_at
 from worker.config import Settings
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.hardening import is_orphan
 from worker.services.upkeep.signs_of_life import EVERY
 from worker.supervision.bells import Bells
@@ -37,7 +37,7 @@ _TELL_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def become(kind: Kind, settings: Settings, *, pipe: int, parent: int) -> int:
+def become(kind: PulseKind, settings: Settings, *, pipe: int, parent: int) -> int:
     """Runs until SIGTERM, or until `parent` ends, and lets itself be heard in `pipe`; its exit status."""
     problem = ""
     try:
@@ -47,7 +47,7 @@ def become(kind: Kind, settings: Settings, *, pipe: int, parent: int) -> int:
     raise ConfigurationError(f"the {kind} cannot go on: {problem}; look at {settings.home}, then start again")
 
 
-def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
+def _run(kind: PulseKind, settings: Settings, pulse: Pulse, parent: int) -> int:
     # Celery warns of root because of pickle; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = make_app(settings)
@@ -56,7 +56,7 @@ def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
     register_tasks(app, services.night.dispatch.do)
     _let_be_seen(services, kind, pulse, parent)
     _tell_of_others(services, aside_at(aside_folder(settings.home)))
-    if kind is Kind.BEAT:
+    if kind is PulseKind.BEAT:
         beat = app.Beat(
             scheduler=partial(Bells, pulse=pulse), loglevel=settings.log_level, quiet=True, socket_timeout=None
         )
@@ -79,7 +79,7 @@ def _run(kind: Kind, settings: Settings, pulse: Pulse, parent: int) -> int:
     return int(worker.exitcode or 0)
 
 
-def _let_be_seen(services: Services, kind: Kind, pulse: Pulse, parent: int) -> None:
+def _let_be_seen(services: Services, kind: PulseKind, pulse: Pulse, parent: int) -> None:
     """Before anything is rung: whether a night is made up goes by who was there when."""
     renew = services.upkeep.signs_of_life.begin(kind)
     threading.Thread(target=_renew, args=(renew, pulse, parent), name="sign-of-life", daemon=True).start()

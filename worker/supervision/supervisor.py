@@ -4,15 +4,15 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
 from worker.domain.pulses import (
     Hang,
-    Kind,
     Life,
     Patience,
+    PulseKind,
     find_hang,
     hear,
     may_be_killed,
@@ -40,7 +40,7 @@ _WORDS = {
 class Post:
     """A place that is to be filled. `failures`: starts in a row after which nobody worked for long."""
 
-    kind: Kind
+    kind: PulseKind
     child: Child | None = None
     life: Life = field(default_factory=lambda: Life(began_at=0))
     failures: int = 0
@@ -50,20 +50,22 @@ class Post:
 
 
 class Supervisor:
-    """`tell` says each thing that happens, in one line."""
+    """`tell` says each thing that happens, in one line. `inherited`: files that those it begins have, too."""
 
     def __init__(
         self,
-        kinds: Iterable[Kind],
+        kinds: Iterable[PulseKind],
         *,
         command: Command,
         tell: Callable[[str], None],
         patience: Patience,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._posts = [Post(kind=kind) for kind in kinds]
         self._command = command
         self._tell = tell
         self._patience = patience
+        self._inherited = inherited
         self._told = 0
         self._looked_at = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -111,8 +113,10 @@ class Supervisor:
         return 0
 
     def _is_hopeless(self, post: Post) -> bool:
-        """It has never worked, and will not. What has worked once is begun again for ever."""
-        if post.was_ready or not post.failures:
+        """It has never worked, and will not. What has worked once is begun again for ever, and a server always:
+        nights do not need it.
+        """
+        if post.was_ready or not post.failures or post.kind is PulseKind.SERVER:
             return False
         return post.status == _USAGE or post.failures >= self._patience.starts
 
@@ -130,7 +134,7 @@ class Supervisor:
         if post.child is not None or now < post.next_at:
             return
         try:
-            post.child = Child.begin(self._command, post.kind)
+            post.child = Child.begin(self._command, post.kind, self._inherited)
         except OSError as error:
             self._lose(post, 1, f"cannot be started: {error.strerror or type(error).__name__}")
             return
@@ -175,9 +179,9 @@ class Supervisor:
     def _look_at_all(self) -> None:
         """Messages that wait are everybody's: when nobody takes any, all workers begin again."""
         now = time.monotonic()
-        workers = [post for post in self._posts if post.kind is Kind.WORKER and post.child is not None]
+        workers = [post for post in self._posts if post.kind is PulseKind.WORKER and post.child is not None]
         lives = [post.life for post in workers]
-        seen = [post.life.waiting_since for post in self._posts if post.kind is Kind.BEAT]
+        seen = [post.life.waiting_since for post in self._posts if post.kind is PulseKind.BEAT]
         if any(take_nothing(lives, since, self._patience, now) for since in seen):
             for post in workers:
                 self._replace(post, Hang.TAKES_NOTHING)

@@ -4,7 +4,7 @@ class TestMine(RotatorContract):
 @contextmanager
 def stage(self):
 with MyServer() as server, Link(server.port) as link:
-yield Stage(rotator=MyRotator(), settings={"port": link.port, …}, old=server.password,
+yield StagedRotator(rotator=MyRotator(), settings={"port": link.port, …}, old=server.password,
 link=link, accepts=server.accepts, count=lambda: len(server.passwords))
 """
 
@@ -29,7 +29,7 @@ _NETWORK = Network(build_guard((), ("127.0.0.0/8", "[::1]")))
 
 
 @dataclass(kw_only=True)
-class Stage:
+class StagedRotator:
     """A rotator before a real target that accepts `old`, which it reaches by `link` if at all.
 
     `accepts` asks the target itself, past the link, and is None where a rotator has none; `count` is
@@ -95,7 +95,7 @@ class RotatorContract:
 
     cut_every = 1
 
-    def stage(self) -> AbstractContextManager[Stage]:
+    def stage(self) -> AbstractContextManager[StagedRotator]:
         raise NotImplementedError
 
     def test_settings_of_the_example_are_taken_and_an_unknown_one_is_refused(self) -> None:
@@ -232,7 +232,7 @@ class RotatorContract:
 
     def test_what_it_names_is_the_same_for_the_same_settings(self) -> None:
         with self.stage() as stage:
-            name = getattr(stage.rotator, "principals", None)
+            name = getattr(stage.rotator, "accounts", None)
             if name is None:
                 return  # what it changes cannot be told
             names = list(name(stage.job().settings))
@@ -256,7 +256,7 @@ class RotatorContract:
                     break
 
 
-def _go_to(stage: Stage, step: str) -> Candidate:
+def _go_to(stage: StagedRotator, step: str) -> Candidate:
     """Everything before that step, as a rotation does it."""
     made = stage.rotator.create(stage.job())
     assert made.expires_at is None or made.expires_at.tzinfo is not None, "a time knows its zone"
@@ -269,7 +269,7 @@ def _go_to(stage: Stage, step: str) -> Candidate:
     return made
 
 
-def _cut_and_go_on(stage: Stage, step: str, pieces: int) -> bool:
+def _cut_and_go_on(stage: StagedRotator, step: str, pieces: int) -> bool:
     """Cuts the step off after so many pieces, does it again and goes on to the end; whether there was a cut."""
     if stage.link is None:
         return False
@@ -299,7 +299,7 @@ def _cut_and_go_on(stage: Stage, step: str, pieces: int) -> bool:
     return True
 
 
-def _cut_undo(stage: Stage, pieces: int) -> bool:
+def _cut_undo(stage: StagedRotator, pieces: int) -> bool:
     """Cuts the undoing off after so many pieces, and does it again; whether there was a cut."""
     if stage.link is None:
         return False
@@ -327,11 +327,11 @@ def _value(made: Candidate | None) -> Secret:
     return made.value
 
 
-def _overlaps(stage: Stage) -> bool:
+def _overlaps(stage: StagedRotator) -> bool:
     return stage.rotator.overlaps(stage.job().settings)
 
 
-def _check_replaced(stage: Stage, made: Candidate) -> None:
+def _check_replaced(stage: StagedRotator, made: Candidate) -> None:
     if stage.accepts is None:
         return
     assert stage.accepts(made.value), "the new value is not accepted"
@@ -339,7 +339,7 @@ def _check_replaced(stage: Stage, made: Candidate) -> None:
     assert stage.count is None or stage.count() == 1, "something was left behind"
 
 
-def _check_undone(stage: Stage, made: Candidate) -> None:
+def _check_undone(stage: StagedRotator, made: Candidate) -> None:
     if stage.accepts is None:
         return
     assert stage.accepts(stage.old), "the old value is not accepted"
@@ -347,7 +347,7 @@ def _check_undone(stage: Stage, made: Candidate) -> None:
     assert stage.count is None or stage.count() == 1, "something was left behind"
 
 
-def _check_left_alone(stage: Stage, other: Secret, failure: TargetError | None) -> None:
+def _check_left_alone(stage: StagedRotator, other: Secret, failure: TargetError | None) -> None:
     """What is not this rotation's works on; what cannot be told is a person's, who is not asked to wait."""
     assert stage.accepts is not None
     assert stage.accepts(other), "the credential of somebody else was taken away"

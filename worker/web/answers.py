@@ -15,7 +15,7 @@ _PLAIN = {
 }
 
 
-class Problem(Exception):  # noqa: N818  # an answer, which may be nobody's error
+class HttpProblem(Exception):  # noqa: N818  # an answer, which may be nobody's error
     """A request that is answered with an error. The message names no value."""
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
@@ -36,7 +36,7 @@ def answer(document: object, *, status: int = 200, headers: Mapping[str, str] | 
     )
 
 
-def tell_problem(problem: Problem) -> Response:
+def tell_problem(problem: HttpProblem) -> Response:
     kind = _TYPES.get(problem.status, "api_error" if problem.status >= 500 else "invalid_request_error")
     return answer(
         {"type": kind, "code": problem.code, "message": problem.message},
@@ -45,8 +45,10 @@ def tell_problem(problem: Problem) -> Response:
     )
 
 
-def busy(what: str = "requests are under way") -> Problem:
-    return Problem(503, "busy", f"too many {what}: send it again later", Connection="close", Retry_After="5")
+def busy(what: str = "requests are under way") -> HttpProblem:
+    return HttpProblem(
+        503, "busy", f"too many {what}: send it again later", Connection="close", Retry_After="5"
+    )
 
 
 def tell_busy() -> Response:
@@ -54,12 +56,12 @@ def tell_busy() -> Response:
 
 
 async def answer_problem(_: Request, error: Exception) -> Response:
-    """Starlette's handler for a `Problem`."""
-    return tell_problem(cast("Problem", error))
+    """Starlette's handler for a `HttpProblem`."""
+    return tell_problem(cast("HttpProblem", error))
 
 
 async def answer_plain(_: Request, error: Exception) -> Response:
     """Starlette's handler for what it refuses itself: an unknown path, another method."""
     refused = cast("HTTPException", error)
     code, message = _PLAIN.get(refused.status_code, ("refused", "this request cannot be answered"))
-    return tell_problem(Problem(refused.status_code, code, message, **(refused.headers or {})))
+    return tell_problem(HttpProblem(refused.status_code, code, message, **(refused.headers or {})))

@@ -14,13 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vaultcore.errors import NightkeyError
 from worker.bootstrap import Services
-from worker.web.answers import Problem, answer, answer_plain, answer_problem
+from worker.web.answers import HttpProblem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.console import identity, overview, sign_in, static_files
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
+from worker.web.probes import Probes
 from worker.web.refusals import Refusals
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
     async def health(_: Request) -> Response:
         """200 when the database answers."""
         if not await to_thread.run_sync(_is_there, services, limiter=checks):
-            raise Problem(503, "unavailable", "the database does not answer")
+            raise HttpProblem(503, "unavailable", "the database does not answer")
         return answer({"status": "ok"})
 
     app = FastAPI(
@@ -54,9 +55,10 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             *Ingress(services, limits).routes(),
             *PublishedKeySets(services).routes(),
             *static_files.ROUTES,
+            *Probes(services).routes(),
         ],
         exception_handlers={
-            Problem: answer_problem,
+            HttpProblem: answer_problem,
             HTTPException: answer_plain,
             NightkeyError: answer_error,
             RequestValidationError: answer_invalid,

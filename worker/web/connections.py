@@ -63,11 +63,11 @@ class Lobby:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
-        self._timers: dict[Connection, asyncio.TimerHandle] = {}
-        self._by_peer: dict[str, dict[Connection, None]] = {}
+        self._timers: dict[BoundedConnection, asyncio.TimerHandle] = {}
+        self._by_peer: dict[str, dict[BoundedConnection, None]] = {}
         self._thinning = False
 
-    def enter(self, connection: "Connection") -> None:
+    def enter(self, connection: "BoundedConnection") -> None:
         if connection in self._timers:
             return
         self._by_peer.setdefault(connection.peer, {})[connection] = None
@@ -77,7 +77,7 @@ class Lobby:
         if not self._thinning and self._is_crowded(connection.peer):
             self._thin_out_soon(connection.loop)
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "BoundedConnection") -> None:
         timer = self._timers.pop(connection, None)
         if timer is None:
             return
@@ -104,18 +104,18 @@ class Lobby:
         if any(self._is_crowded(peer) for peer in self._by_peer):
             self._thin_out_soon(loop)
 
-    def _shorten(self, line: list["Connection"], most: int, since: float) -> None:
+    def _shorten(self, line: list["BoundedConnection"], most: int, since: float) -> None:
         """Puts out the first of the line until it is short enough; `since` is when their time may end."""
         for first in line[: max(len(line) - most, 0)]:
             if self._timers[first].when() <= since:
                 self._put_out(first)
 
-    def _put_out(self, connection: "Connection") -> None:
+    def _put_out(self, connection: "BoundedConnection") -> None:
         self.leave(connection)
         connection.transport.abort()
 
 
-class Connection(H11Protocol):
+class BoundedConnection(H11Protocol):
     """Uvicorn's, which by itself waits for ever for a head, and for a caller to take an answer."""
 
     lobby: ClassVar[Lobby]
@@ -170,10 +170,10 @@ class Connection(H11Protocol):
             self._sending = None
 
 
-def connections_with(limits: ConnectionLimits) -> type[Connection]:
+def connections_with(limits: ConnectionLimits) -> type[BoundedConnection]:
     """The protocol of one server, whose connections share a lobby."""
 
-    class Limited(Connection):
+    class Limited(BoundedConnection):
         pass
 
     Limited.lobby, Limited.limits = Lobby(limits), limits

@@ -25,12 +25,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vaultcore.errors import NoKeyError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
 from worker.domain.states import RunStatus
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.inbound import Called, Entrance
-from worker.web.answers import Problem, answer, busy
+from worker.web.answers import HttpProblem, answer, busy
 from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.payload import Sent, check_payload, read_body
 from worker.web.places import Places
@@ -50,6 +51,7 @@ class Ingress:
 
     def __init__(self, services: Services, limits: ConnectionLimits) -> None:
         self._inbound_calls = services.runs.inbound_calls
+        self._is_restricted = services.keyring.is_restricted
         self._limits = limits
         self._bodies = Places(most=limits.bodies, each=limits.bodies_each)
         self._checks = CapacityLimiter(CHECKS_MAX)
@@ -75,7 +77,7 @@ class Ingress:
             return answer(_describe(outcome), status=202, headers=named)
         if outcome.status != RunStatus.COMPLETED:
             where = f", node {outcome.error_node}" if outcome.error_node else ""
-            raise Problem(
+            raise HttpProblem(
                 502,
                 "workflow_failed",
                 f"workflow {outcome.workflow}{where}: {outcome.error_message}",
@@ -96,8 +98,11 @@ class Ingress:
     ) -> tuple[list[Called], Sent]:
         """The workflows that the key opens, one at least, and what was sent.
 
-        The key comes first: a caller without one is sent away at once, whatever of the body has come.
+        The key comes first: a caller without one is sent away at once, whatever of the body has come. No
+        run is begun where no value can be opened: it would look as if the values were at fault.
         """
+        if self._is_restricted:
+            raise NoKeyError
         opened = await self._in_thread(
             self._checks, partial(self._inbound_calls.find, key, entrance, name=name)
         )
@@ -130,10 +135,10 @@ def _describe(outcome: RunOutcome) -> dict[str, str]:
     return {"id": outcome.run_id, "workflow": outcome.workflow, "status": outcome.status}
 
 
-def _unauthorized(request: Request) -> Problem:
+def _unauthorized(request: Request) -> HttpProblem:
     """Who asks before sending the body (`Expect`) may send it or not: no next request can be told from it."""
     left = {"Connection": "close"} if "expect" in request.headers else {}
-    return Problem(
+    return HttpProblem(
         401,
         "unauthorized",
         "no workflow is called like this with that key: Authorization: Bearer wfk_…",

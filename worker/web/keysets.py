@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from worker.bootstrap import Services
-from worker.web.answers import Problem, answer
+from worker.web.answers import HttpProblem, answer
 
 CACHE_SECONDS = 60
 """How long others may keep a key set: less than the shortest time by which `ahead` is worth setting."""
@@ -31,5 +31,5 @@ class PublishedKeySets:
             self._key_sets.published, request.path_params["item"], limiter=self._looks
         )
         if found is None:
-            raise Problem(404, "not_found", "there is no key set of that name")
+            raise HttpProblem(404, "not_found", "there is no key set of that name")
         return answer(found, headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"})

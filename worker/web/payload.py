@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from vaultcore.errors import InvalidInputError
 from worker.domain.strict_json import parse_json
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.connections import ConnectionLimits
 
 BODY_MAX = 1_048_576
@@ -38,7 +38,7 @@ class Sent:
             problem = "it is not UTF-8"
         except InvalidInputError as error:
             problem = str(error)
-        raise Problem(422, "invalid_json", f"the body cannot be read: {problem}")
+        raise HttpProblem(422, "invalid_json", f"the body cannot be read: {problem}")
 
 
 async def read_body(request: Request, limits: ConnectionLimits) -> bytes:
@@ -50,7 +50,7 @@ async def read_body(request: Request, limits: ConnectionLimits) -> bytes:
     if announced.isdigit() and int(announced) > BODY_MAX:
         raise _too_large()
     size, pieces = 0, []
-    problem: Problem | None = None
+    problem: HttpProblem | None = None
     began = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout_at(_ends(began, size, limits)) as timer:
@@ -79,13 +79,13 @@ def check_payload(request: Request, body: bytes) -> Sent:
     if not body:
         return Sent(body, 0)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+        raise HttpProblem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise Problem(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
+        raise HttpProblem(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
     parts = count_parts(body)
     if parts > PARTS_MAX:
-        raise Problem(413, "too_large", f"the body has more than {PARTS_MAX} values and fields")
+        raise HttpProblem(413, "too_large", f"the body has more than {PARTS_MAX} values and fields")
     return Sent(body, parts)
 
 
@@ -103,9 +103,9 @@ def _ends(began: float, size: int, limits: ConnectionLimits) -> float:
     return began + min(limits.body_seconds, limits.body_grace + size / limits.body_rate)
 
 
-def _too_large() -> Problem:
+def _too_large() -> HttpProblem:
     return _cut_off(413, "too_large", f"the body is larger than {BODY_MAX} bytes")
 
 
-def _cut_off(status: int, code: str, message: str) -> Problem:
-    return Problem(status, code, message, Connection="close")
+def _cut_off(status: int, code: str, message: str) -> HttpProblem:
+    return HttpProblem(status, code, message, Connection="close")

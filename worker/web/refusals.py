@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 
 from worker.domain.throttle import find_delay, find_recent
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.connections import ConnectionLimits, name_peer
 from worker.web.places import Places
 
@@ -51,7 +51,7 @@ class Refusals:
             return
         with self._places.hold(peer) as has_place:
             if not has_place:
-                raise Problem(
+                raise HttpProblem(
                     429, "too_many_failures", "too many failed attempts from this address", Retry_After="60"
                 )
             await self._wait(delay)

@@ -16,6 +16,7 @@ from worker.web.connections import ConnectionLimits, connections_with, limit_req
 
 GRACE_SECONDS = 60.0
 _BACKLOG = 256
+_TICKS = 10
 _LIMITS = ConnectionLimits()
 
 
@@ -44,16 +45,21 @@ def is_loopback(listener: socket.socket) -> bool:
     return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-class Server(uvicorn.Server):
+class WebServer(uvicorn.Server):
     """Uvicorn without its logs, which would name addresses and quote errors, and without upgrades.
 
     The first SIGTERM or SIGINT closes the socket and lets the runs under way end, for `GRACE_SECONDS` at
     most; a second one ends it at once. Runs that were cut off are found by the resume sweep. `tell` is called
-    inside signal handlers.
+    inside signal handlers, `tick` each second by the loop, as long as that goes round.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: ConnectionLimits = _LIMITS, tell: Callable[[str], None] = lambda _: None
+        self,
+        app: ASGIApp,
+        *,
+        limits: ConnectionLimits = _LIMITS,
+        tell: Callable[[str], None] = lambda _: None,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -71,11 +77,18 @@ class Server(uvicorn.Server):
             )
         )
         self._tell = tell
+        self._tick = tick
 
     def listen_to_signals(self) -> None:
         """From now on a signal ends it in order, even before it has begun to serve."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self.handle_exit)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Uvicorn's, ten times a second."""
+        if counter % _TICKS == 0:
+            self._tick()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's
         if self.should_exit:

@@ -26,7 +26,7 @@ _ROWS: Final = {
     "departures": "a departure",
     "departure_items": "an item of a departure",
     "comparisons": "what came of a comparison after a restore",
-    "item_principals": "what an item changes on the other side",
+    "item_accounts": "what an item changes on the other side",
     "principals": "a principal",
     "tokens": "a token of a principal",
     "sessions": "who is signed in to the console",
@@ -93,7 +93,7 @@ FINDINGS: Final[Sentences] = {
         + ". Have its service give longer ones, or say how long they live"
     ),
     Code.SAME_VALUE: f"it has the same value as {{items}}: {_SHARED}",
-    Code.SAME_PRINCIPAL: f"it changes {{principal}}, as does {{items}}: {_SHARED}",
+    Code.SAME_ACCOUNT: f"it changes {{account}}, as does {{items}}: {_SHARED}",
     Code.COPY_IS_OLD: f"its original {{original}} was replaced on {{at}}, and it still has the value from "
     f"before. {_COPY}",
     Code.COPY_DIFFERS: f"it has another value than its original {{original}}, which got its own on {{at}}. "

@@ -15,6 +15,11 @@ MISSING: Final = "?"
 UNREAD: Final = "nothing here could read what replaces it"
 
 
+def say_count(number: object, noun: str) -> str:
+    """As in `1 rotation` and `2 rotations`; the noun is a regular one, in the singular."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say_expiry(given: Given) -> str:
     seconds = given.get("seconds")
     if not isinstance(seconds, int):

@@ -3,7 +3,12 @@
 from typing import Final
 
 from worker.domain.reasons import Code
-from worker.wording.parts import UNREAD, Sentences
+from worker.wording.parts import UNREAD, Given, Sentences
+
+
+def _taken(given: Given, where: str = "") -> str:
+    return f"{{number}} rotation{where} is" if given.get("number") == 1 else f"{{number}} rotations{where} are"
+
 
 PLANS: Final[Sentences] = {
     # What a night decides for an item
@@ -17,8 +22,8 @@ PLANS: Final[Sentences] = {
     Code.NO_MOMENT: "its windows and freezes allow no moment for a rotation",
     Code.OPENS_TOO_LATE: "its window opens too late, {at}: it lapses first",
     Code.OPENS: "its window opens {at}",
-    Code.NIGHT_FULL: "tonight's {number} rotations are taken",
-    Code.TARGET_FULL: "tonight's {number} rotations at {target} are taken",
+    Code.NIGHT_FULL: lambda given: f"tonight's {_taken(given)} taken",
+    Code.TARGET_FULL: lambda given: f"tonight's {_taken(given, ' at {target}')} taken",
     Code.ANOTHER_NIGHT: "{why}: another night",
     Code.AWAITS_VALUE: "it waits for its value: {command}",
     Code.OWNER_REPLACES: "only its owner can replace it: {command}",

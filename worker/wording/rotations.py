@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from worker.domain.checks import ShownBy
 from worker.domain.reasons import Code
 from worker.wording.parts import UNREAD, Sentences, say_expiry
 
@@ -48,3 +49,16 @@ ROTATIONS: Final[Sentences] = {
     Code.NOT_TOLD_APART: "version {version}, which was in use, cannot be told among what bears its label "
     "({listed}): look there for {label}, and revoke what is not version {version}",
 }
+
+_SHOWN_BY: Final = {
+    ShownBy.VERIFICATION: "verification",
+    ShownBy.NODE_TEST: "node test of {}",
+    ShownBy.HERE_ALONE: "nobody else is to accept it",
+    ShownBy.DIGEST: "it is kept as a digest",
+}
+
+
+def say_shown_by(stored: str | None) -> str | None:
+    """Which check has accepted the new value; what was stored in words before stands as it is."""
+    code, _, where = (stored or "").partition(" ")
+    return _SHOWN_BY[ShownBy(code)].format(where) if code in list(ShownBy) else stored

@@ -7,6 +7,7 @@ from typing import Any
 from worker.domain.proof import ConsumerProof
 from worker.domain.rotation import Rotation
 from worker.wording.reasons import say, say_each
+from worker.wording.rotations import say_shown_by
 
 
 def describe_rotation(rotation: Rotation) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def describe_rotation(rotation: Rotation) -> dict[str, Any]:
         "old_version": rotation.old_number,
         "new_version": rotation.new_number,
         "candidates": rotation.candidates,
-        "shown_by": rotation.shown_by,
+        "shown_by": say_shown_by(rotation.shown_by),
         "one_way": rotation.one_way,
         "attempts": rotation.attempts,
         "cause": rotation.last_cause,
@@ -39,11 +40,11 @@ def describe_rotation(rotation: Rotation) -> dict[str, Any]:
     }
 
 
-def describe_consumer(standing: ConsumerProof) -> dict[str, Any]:
+def describe_consumer(consumer_proof: ConsumerProof) -> dict[str, Any]:
     """How a consumer stands towards the new value."""
     return {
-        "workflow": standing.name,
-        "state": standing.proof,
-        "why": say(standing.why),
-        "next_run_at": standing.consumer and standing.consumer.next_run_at,
+        "workflow": consumer_proof.name,
+        "state": consumer_proof.proof,
+        "why": say(consumer_proof.why),
+        "next_run_at": consumer_proof.consumer and consumer_proof.consumer.next_run_at,
     }

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
+from worker.wording.parts import say_count
+
 _UNITS: Final = (
     (timedelta(days=365), "year"),
     (timedelta(days=30), "month"),
@@ -14,20 +16,12 @@ _UNITS: Final = (
 _DAYS_MAX: Final = timedelta(days=60)
 
 
-def count(number: int, noun: str) -> str:
-    """`1 item`, `2 items`; of what ends in `y` after a consonant, `2 entries`."""
-    if number == 1:
-        return f"1 {noun}"
-    plural = f"{noun[:-1]}ies" if noun[-1] == "y" and noun[-2] not in "aeiou" else f"{noun}s"
-    return f"{number:,} {plural}"
-
-
 def say_length(length: timedelta) -> str:
     """`5 days`, `1 hour`: in its largest unit, rounded down; of less than a minute, `less than a minute`."""
     length = abs(length)
     for unit, name in _UNITS:
         if length >= unit and not (unit > timedelta(days=1) and length < _DAYS_MAX):
-            return count(length // unit, name)
+            return say_count(length // unit, name)
     return "less than a minute"
 
 

@@ -14,13 +14,13 @@ from vaultcore.references import Use
 from worker.domain.strict_json import parse_json
 from worker.workflows.document import OUTSIDE, Document, Edge, Node, find_unknown, read_document
 from worker.workflows.graph import ERROR, check_graph, reach, sort
-from worker.workflows.judging import Judged, find_triggers, goes_on, judge_node, own_fields
+from worker.workflows.judging import JudgedNode, find_triggers, goes_on, judge_node, own_fields
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import find_component
 from worker.workflows.nodes.starting import StartingFields
 from worker.workflows.remarks import Remark, Weight, of_weight
 from worker.workflows.schedule import next_run
-from worker.workflows.uses import Found, Trouble, find_all_uses, find_data_paths
+from worker.workflows.uses import FoundUse, TextTrouble, find_all_uses, find_data_paths
 
 _PROBLEMS_MAX = 50
 _BYTE_ORDER_MARK = "\ufeff"
@@ -142,7 +142,7 @@ class Definition:
     # What it means here
 
     @cached_property
-    def _judged(self) -> dict[str, Judged]:
+    def _judged(self) -> dict[str, JudgedNode]:
         return {node.id: judge_node(node) for node in self.document.nodes}
 
     @cached_property
@@ -186,11 +186,11 @@ class Definition:
             found[key] = mentioned and found.get(key, True)
         return tuple(NodeUse(node_id=n, use=use, mentioned=m) for (n, use), m in found.items())
 
-    def _find(self, *, here: bool) -> Iterator[tuple[str, Found]]:
+    def _find(self, *, here: bool) -> Iterator[tuple[str, FoundUse]]:
         for node_id, judged in self._judged.items():
             yield from ((node_id, one) for one in judged.found)
         for one in _find_outside(self.document, here=here):
-            if isinstance(one, Found):
+            if isinstance(one, FoundUse):
                 yield OUTSIDE, one
 
     @cached_property
@@ -255,13 +255,13 @@ def _check(text: str, raw: object, source: str, *, strict: bool) -> Definition:
 
 
 def _find_remarks(
-    document: Document, judged: Mapping[str, Judged], triggers: list[str], schedule: Remark | None
+    document: Document, judged: Mapping[str, JudgedNode], triggers: list[str], schedule: Remark | None
 ) -> Iterator[Remark]:
     if schedule is not None:
         yield schedule
     yield from find_unknown(document)
     for one in _find_outside(document, here=False):
-        if isinstance(one, Trouble):
+        if isinstance(one, TextTrouble):
             yield Remark(weight=one.weight, where=f"field {one.path}", what=one.what)
     seen: set[str] = set()
     for node in document.nodes:
@@ -276,7 +276,7 @@ def _find_remarks(
     )
 
 
-def _find_outside(document: Document, *, here: bool) -> Iterator[Found | Trouble]:
+def _find_outside(document: Document, *, here: bool) -> Iterator[FoundUse | TextTrouble]:
     """What is named beside the nodes: by edges, by fields of the document."""
     for number, edge in enumerate(document.edges):
         for name, part in edge:

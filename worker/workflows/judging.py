@@ -18,7 +18,7 @@ from worker.workflows.graph import Exits
 from worker.workflows.nodes.base import Component, Fields, NodeKind
 from worker.workflows.nodes.catalog import explain_missing, find_component
 from worker.workflows.remarks import Remark, Weight
-from worker.workflows.uses import Found, Trouble, find_all_uses, find_node_uses
+from worker.workflows.uses import FoundUse, TextTrouble, find_all_uses, find_node_uses
 
 _NOTES: Final = frozenset("uiId componentId description label notes operation".split())
 """Fields of any node's `data` by which people tell it from others, and which component it is."""
@@ -40,13 +40,13 @@ _MARKUP = re.compile(r"\{\{|\{%")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class JudgedNode:
     """A node as it is understood here. `fields` is None where it cannot run here, and `remarks` say why."""
 
     node: Node
     component: Component | None
     fields: Fields | None
-    found: tuple[Found, ...]
+    found: tuple[FoundUse, ...]
     remarks: tuple[Remark, ...]
 
     @property
@@ -70,10 +70,10 @@ def goes_on(node: Node) -> bool:
     return True in said or node.data.get("onError") == "branch"
 
 
-def judge_node(node: Node) -> Judged:
+def judge_node(node: Node) -> JudgedNode:
     component = find_component(node.component_id)
     fields: Fields | None = None
-    said: list[Found | Remark] = [*_judge_common(node)]
+    said: list[FoundUse | Remark] = [*_judge_common(node)]
     if component is None:
         said += _judge_unknown(node)
     else:
@@ -82,11 +82,11 @@ def judge_node(node: Node) -> Judged:
         said += _judge_known(node, component, own, fields, problems)
     said += _judge_beside(node, component)
     remarks = tuple(one for one in said if isinstance(one, Remark))
-    return Judged(
+    return JudgedNode(
         node=node,
         component=component,
         fields=fields if all(remark.weight is Weight.KEPT for remark in remarks) else None,
-        found=tuple(dict.fromkeys(one for one in said if isinstance(one, Found))),
+        found=tuple(dict.fromkeys(one for one in said if isinstance(one, FoundUse))),
         remarks=remarks,
     )
 
@@ -136,18 +136,18 @@ def _may_be_trigger(node: Node) -> bool:
     return find_component(node.component_id) is None and node.type not in ("action", "condition")
 
 
-def _judge_unknown(node: Node) -> Iterator[Found | Remark]:
+def _judge_unknown(node: Node) -> Iterator[FoundUse | Remark]:
     named = node.component_id[:60]
     what = f"component {named} is not known here" if named else "it names no component"
     yield _remark(node, Weight.ELSEWHERE, "data.componentId", what)
     yield from _in_node(node, find_all_uses(_without_notes(node), mentioned=False))
 
 
-def _judge_beside(node: Node, component: Component | None) -> Iterator[Found | Remark]:
+def _judge_beside(node: Node, component: Component | None) -> Iterator[FoundUse | Remark]:
     """What stands beside the fields of the component: what people note, and what the builder draws."""
     outside = {"id": node.id, "type": node.type, "position": node.position, **(node.model_extra or {})}
     for one in find_all_uses(outside, mentioned=True):
-        yield one if isinstance(one, Found) else _remark(node, one.weight, one.path, one.what)
+        yield one if isinstance(one, FoundUse) else _remark(node, one.weight, one.path, one.what)
     notes = {name: part for name, part in node.data.items() if name in _NOTES - {"componentId"}}
     if component is not None:
         notes = {name: part for name, part in notes.items() if name not in field_names(component)}
@@ -175,7 +175,7 @@ def _read_fields(component: Component, own: Mapping[str, Any]) -> tuple[Fields |
 
 def _judge_known(
     node: Node, component: Component, own: Mapping[str, Any], fields: Fields | None, problems: Sequence[Any]
-) -> Iterator[Found | Remark]:
+) -> Iterator[FoundUse | Remark]:
     missing = explain_missing(component)
     if missing is not None:
         yield _remark(node, Weight.ELSEWHERE, "data.componentId", missing)
@@ -189,7 +189,7 @@ def _judge_known(
     yield from _in_node(node, find_node_uses(own, component, idle=idle))
     for name, part in unknown.items():
         inside = list(find_all_uses({name: part}, mentioned=False))
-        matters = any(isinstance(one, Found) for one in inside)
+        matters = any(isinstance(one, FoundUse) for one in inside)
         if matters or component.kind is NodeKind.CONDITION:
             names = " and names a vault item" if matters else ""
             what = f"it is not known here{names}: without it this would do something else"
@@ -260,9 +260,11 @@ def _without_notes(node: Node) -> dict[str, Any]:
     return {name: part for name, part in node.data.items() if name not in _NOTES}
 
 
-def _in_node(node: Node, found: Iterator[Found | Trouble] | list[Found | Trouble]) -> Iterator[Found | Remark]:
+def _in_node(
+    node: Node, found: Iterator[FoundUse | TextTrouble] | list[FoundUse | TextTrouble]
+) -> Iterator[FoundUse | Remark]:
     for one in found:
-        yield one if isinstance(one, Found) else _remark(node, one.weight, f"data.{one.path}", one.what)
+        yield one if isinstance(one, FoundUse) else _remark(node, one.weight, f"data.{one.path}", one.what)
 
 
 def _remark(node: Node, weight: Weight, field: str, what: str) -> Remark:

@@ -133,12 +133,14 @@ class Masker:
         match data:
             case str():
                 return self._mask_text(data, until)
-            case None | bool():
-                return data
             case float() if not math.isfinite(data):
                 return str(data)
-            case int() | float():
-                return data if self._mask_text(str(data), until) == str(data) else MASK
+            case None | bool() | int() | float():
+                return (
+                    data
+                    if data is None or isinstance(data, bool) or self._mask_text(str(data), until) == str(data)
+                    else MASK
+                )
             case dict():
                 names = tell_apart([self._mask_text(str(key), until) for key in data], self._hides_nothing)
                 if names is None:

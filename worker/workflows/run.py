@@ -21,12 +21,12 @@ from vaultcore.troubles import explain
 from worker.domain.states import RunStatus
 from worker.outbound import HttpClient, Network
 from worker.workflows.definition import Definition
+from worker.workflows.executed_node import ExecutedNode, keep_step, restore_step
 from worker.workflows.graph import ERROR
 from worker.workflows.masking import Masker, conceal, cut
 from worker.workflows.nodes.base import MASKED, Execution, Fields, Outcome
 from worker.workflows.others import Given, Others
 from worker.workflows.results import NodeLog, RunResult
-from worker.workflows.step import Step, keep_step, restore_step
 from worker.workflows.templates import PAYLOAD, Path, Scope
 
 NO_DELAY: Final = "a delay cannot stand here: only a run of a stored workflow can wait"
@@ -75,7 +75,7 @@ class Run:
         self._seen: dict[str, Any] = dict(context)
         self._shown: dict[str, Any] = dict(shown)
         self._traced: Mapping[str, Any] = self._seen if traced is None else traced
-        self.steps: list[Step] = []
+        self.steps: list[ExecutedNode] = []
         self.live = {definition.trigger_id()}
 
     @classmethod
@@ -126,7 +126,7 @@ class Run:
             "steps": [keep_step(step) for step in self.steps],
         }
 
-    def add(self, step: Step, *, at: datetime) -> None:
+    def add(self, step: ExecutedNode, *, at: datetime) -> None:
         """A step is done, and the nodes that follow it are live."""
         self.steps.append(replace(step, at=at))
         if not step.is_last:
@@ -138,7 +138,7 @@ class Run:
         done = {step.node_id for step in self.steps}
         return [node_id for node_id in self._definition.order() if node_id not in done]
 
-    def prove(self, node_id: str, *, seconds: float) -> Step:
+    def prove(self, node_id: str, *, seconds: float) -> ExecutedNode:
         """One node by its test, as long as the value in question goes into that; else by itself."""
         deadline = time.monotonic() + seconds
         if not self._definition.component(node_id).stays_inside:
@@ -149,7 +149,7 @@ class Run:
 
     def execute(
         self, node_id: str, *, seconds: float, run_seconds: float | None = None, tests: bool = False
-    ) -> Step:
+    ) -> ExecutedNode:
         """One node, or its test; whatever goes wrong becomes an outcome, also that its component is gone. What
         it gave is masked within the same time.
         """
@@ -187,7 +187,7 @@ class Run:
         self._seen = {**self._seen, node_id: outcome.output}
         self._shown = {**self._shown, node_id: shown}
         self._traced = {**self._traced, node_id: _OTHER if execution.tried else outcome.output}
-        return Step(
+        return ExecutedNode(
             node_id=node_id,
             component_id=component.component_id,
             outcome=outcome,
@@ -197,10 +197,10 @@ class Run:
             branched=outcome.failure is not None and self._definition.goes_on_after_error(node_id),
         )
 
-    def _leave_out(self, node_id: str, why: str) -> Step:
+    def _leave_out(self, node_id: str, why: str) -> ExecutedNode:
         """A node that cannot be executed ends the run."""
         self._seen, self._shown = {**self._seen, node_id: None}, {**self._shown, node_id: None}
-        return Step(
+        return ExecutedNode(
             node_id=node_id,
             component_id=self._definition.nodes[node_id].component_id,
             outcome=Outcome(output=None, failure=why, cause=Cause.MISTAKE),
@@ -278,7 +278,7 @@ class Run:
     def logs(self, *, until: float = math.inf) -> tuple[NodeLog, ...]:
         return tuple(self._log(step, until) for step in self.steps)
 
-    def _log(self, step: Step, until: float) -> NodeLog:
+    def _log(self, step: ExecutedNode, until: float) -> NodeLog:
         shown = step.shown
         if step.outcome.failure is not None:
             shown = {"error": step.outcome.failure, "output": shown}
@@ -340,7 +340,7 @@ def tell(failure: str, masker: Masker) -> str:
     return masked
 
 
-def _origin(failures: list[Step]) -> Step:
+def _origin(failures: list[ExecutedNode]) -> ExecutedNode:
     """The failure that a terminated run stands for: a rejection if there was one, else the first."""
     rejected = [step for step in failures[:-1] if step.outcome.cause is Cause.REJECTED]
     return (rejected or failures)[0]

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from liquid import StrictDefaultUndefined
@@ -140,6 +141,12 @@ def find_reads(text: str, *, header: bool = False) -> tuple[Path, ...]:
     Variables of its own are left out, and what stands before the filter `default`: that may be missing.
     """
     text = expand_ids(text) if header else text
+    return _reads_in(text) if "{" in text else ()
+
+
+@lru_cache(maxsize=256)
+def _reads_in(text: str) -> tuple[Path, ...]:
+    """Each step of a rotation asks this of the same few templates, many times over."""
     _, analysis = parse(text, _environment)
     optional = list(_with_default(text))
     starts = [start for start, _ in optional]

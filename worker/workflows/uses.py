@@ -16,7 +16,7 @@ from worker.workflows.texts import Text, find_texts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class FoundUse:
     """A text names an item. `mentioned`: that is all; nothing here looks it up there."""
 
     use: Use
@@ -24,7 +24,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class TextTrouble:
     """What is to be said of one text, by its dotted path."""
 
     weight: Weight
@@ -34,28 +34,28 @@ class Trouble:
 
 def find_node_uses(
     data: Mapping[str, Any], component: Component, *, idle: frozenset[str] = frozenset()
-) -> Iterator[Found | Trouble]:
+) -> Iterator[FoundUse | TextTrouble]:
     """What the fields of a component name, and what is wrong with a template of them, or cannot run here.
     `idle` are fields that it does not look at as the others stand.
     """
     for text in find_texts(data):
         for one in _read_field(text, component):
-            if isinstance(one, Found) and text.path.partition(".")[0] in idle:
-                yield Found(use=one.use, mentioned=True)
+            if isinstance(one, FoundUse) and text.path.partition(".")[0] in idle:
+                yield FoundUse(use=one.use, mentioned=True)
             else:
                 yield one
 
 
 def find_all_uses(
     data: object, *, mentioned: bool, noted: bool = False, path: str = ""
-) -> Iterator[Found | Trouble]:
+) -> Iterator[FoundUse | TextTrouble]:
     """What any texts name, known to us or not. An item that cannot be told is wrong, except where it is only
     `noted`: nothing renders that.
     """
     for text in find_texts(data, path):
         for one in _read_any(text, mentioned=mentioned):
-            if noted and isinstance(one, Trouble):
-                yield Trouble(weight=Weight.KEPT, path=one.path, what=one.what)
+            if noted and isinstance(one, TextTrouble):
+                yield TextTrouble(weight=Weight.KEPT, path=one.path, what=one.what)
             else:
                 yield one
 
@@ -67,7 +67,7 @@ def find_data_paths(data: object) -> Iterator[Path]:
             yield from find_reads(text.text)
 
 
-def _read_field(text: Text, component: Component) -> Iterator[Found | Trouble]:
+def _read_field(text: Text, component: Component) -> Iterator[FoundUse | TextTrouble]:
     top = text.path.partition(".")[0]
     header = top == "headers"
     if text.is_key and "{" in text.text:
@@ -83,7 +83,7 @@ def _read_field(text: Text, component: Component) -> Iterator[Found | Trouble]:
     except InvalidInputError as error:
         problem, foreign = str(error), False
     if problem and not foreign:
-        yield Trouble(weight=Weight.WRONG, path=text.path, what=problem)
+        yield TextTrouble(weight=Weight.WRONG, path=text.path, what=problem)
     elif problem:
         yield _away(text, problem)
         yield from _read_any(text, mentioned=False)
@@ -92,25 +92,27 @@ def _read_field(text: Text, component: Component) -> Iterator[Found | Trouble]:
         yield from _mention_bare_ids(text, uses)
 
 
-def _mention_bare_ids(text: Text, uses: tuple[Use, ...]) -> Iterator[Found]:
+def _mention_bare_ids(text: Text, uses: tuple[Use, ...]) -> Iterator[FoundUse]:
     """Outside headers an id stands for itself."""
     if "vlt_" in text.text:
         for use in find_named(text.text).uses:
             if use.item_id is not None and use not in uses:
-                yield Found(use=use, mentioned=True)
+                yield FoundUse(use=use, mentioned=True)
 
 
-def _place(text: Text, uses: tuple[Use, ...], component: Component, top: str) -> Iterator[Found | Trouble]:
+def _place(
+    text: Text, uses: tuple[Use, ...], component: Component, top: str
+) -> Iterator[FoundUse | TextTrouble]:
     """Whether these items may be named in this field."""
     inbound = component.kind is NodeKind.TRIGGER
-    yield from (Found(use=use, mentioned=False) for use in uses)
+    yield from (FoundUse(use=use, mentioned=False) for use in uses)
     if uses and top not in component.value_fields:
         allowed = ", ".join(sorted(component.value_fields)) or "nodes that call out, such as webhook"
         yield _away(text, f"a vault item may not be used here: only in {allowed}")
     elif inbound and top in component.value_fields and not _is_one_key(text.text, uses):
         example = f"{{{{ vault['{API_KEY_PREFIX}NAME'] }}}}"
         what = f"name exactly one key that callers present: {example}"
-        yield Trouble(weight=Weight.WRONG, path=text.path, what=what)
+        yield TextTrouble(weight=Weight.WRONG, path=text.path, what=what)
     elif not inbound:
         for use in uses:
             if use.name is not None and use.name.startswith(API_KEY_PREFIX):
@@ -127,18 +129,18 @@ def _is_one_key(text: str, uses: tuple[Use, ...]) -> bool:
     return whole and name.startswith(API_KEY_PREFIX)
 
 
-def _read_any(text: Text, *, mentioned: bool) -> Iterator[Found | Trouble]:
+def _read_any(text: Text, *, mentioned: bool) -> Iterator[FoundUse | TextTrouble]:
     try:
         named = find_named(text.text)
     except UntoldError as error:
         problem = str(error)
     else:
-        yield from (Found(use=use, mentioned=mentioned) for use in named.uses)
+        yield from (FoundUse(use=use, mentioned=mentioned) for use in named.uses)
         for impossible in named.impossible:
-            yield Trouble(weight=Weight.KEPT, path=text.path, what=impossible)
+            yield TextTrouble(weight=Weight.KEPT, path=text.path, what=impossible)
         return
-    yield Trouble(weight=Weight.WRONG, path=text.path, what=problem)
+    yield TextTrouble(weight=Weight.WRONG, path=text.path, what=problem)
 
 
-def _away(text: Text, what: str) -> Trouble:
-    return Trouble(weight=Weight.ELSEWHERE, path=text.path, what=what)
+def _away(text: Text, what: str) -> TextTrouble:
+    return TextTrouble(weight=Weight.ELSEWHERE, path=text.path, what=what)

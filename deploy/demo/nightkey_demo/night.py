@@ -1,14 +1,17 @@
 """The demo: an organisation, real target systems, a real worker and beat, and one night that proves itself."""
 
+import getpass
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nightkey_demo.checks import find_checks
@@ -29,24 +32,30 @@ _STOP_SECONDS = 20
 _POLL_SECONDS = 0.2
 
 
-def show_night(home: Path | None) -> bool:
-    """Runs the demo in `home` (default: a new temporary folder). True if all of it was as it should be."""
+def show_night(home: Path | None, *, stay: bool = False) -> bool:
+    """Runs the demo in `home` (default: a new temporary folder). True if all of it was as it should be.
+
+    `stay`: afterwards the systems and a worker go on, with the console, until Ctrl-C or SIGTERM.
+    """
     folder = home or Path(tempfile.mkdtemp(prefix="nightkey-demo-"))
     began = utc_now()
     stage = Stage(began)
-    _allow_loopback(folder)
+    listen = _find_place()
+    _write_settings(folder, listen)
     with start_target_systems() as targets, start_machines() as machines:
         _trust(folder, machines)
-        settings = load_settings(folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="")
+        settings = load_settings(
+            folder, ring_seconds=1, retry_seconds=1, database_url="", broker_url="", listen=listen
+        )
         stage.title("Setting up an organisation with real target systems on this machine")
         organisation = _set_up(settings, targets, machines, stage)
         stage.title("The night: found, replaced, proven, told")
         watcher = Watcher(began)
         services = Services(settings)
-        with _worker_and_beat(settings):
+        with _up(settings, serving=False):
             services.night.nights.begin(utc_now())  # by hand: by itself it begins at night_at
             over = _watch(services, watcher, stage)
-        stage.title("A second sweep of the same night")
+        stage.title("A second scan of the same night")
         before = _count(services)
         services.night.inline_night.run_night(lambda rotation: stage.say(f"{rotation.item}: {rotation.state}"))
         again = _count(services)
@@ -56,21 +65,28 @@ def show_night(home: Path | None) -> bool:
         good = True
         checks = [
             ("the night ended within its time", over),
-            ("the second sweep did nothing", (rotated, told) == (0, 0)),
+            ("the second scan did nothing", (rotated, told) == (0, 0)),
         ]
         for text, holds in checks + list(find_checks(services, targets, machines, organisation)):
             stage.check(text, holds=holds)
             good = good and holds
         _say_where_to_look(stage, settings, targets)
+        _show_console(stage, services, stay=stay)
     return good
 
 
-def _allow_loopback(folder: Path) -> None:
+def _find_place() -> str:
+    """Where the console is to be, and nobody else is."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def _write_settings(folder: Path, listen: str) -> None:
     """The targets are on this machine; what is looked at afterwards must reach them too."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / SETTINGS_FILE
     if not file.exists():
-        file.write_text('outbound_private = ["127.0.0.0/8"]\n')
+        file.write_text(f'outbound_private = ["127.0.0.0/8"]\nlisten = "{listen}"\n')
 
 
 def _trust(folder: Path, machines: Machines) -> None:
@@ -109,13 +125,14 @@ def _set_up(settings: Settings, targets: TargetSystems, machines: Machines, stag
 
 
 @contextmanager
-def _worker_and_beat(settings: Settings) -> Iterator[None]:
+def _up(settings: Settings, *, serving: bool) -> Iterator[None]:
     """`nightkey up` as a process of its own, ended by SIGTERM as a supervisor would."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTKEY_")}
     environment |= {
         HOME_VARIABLE: str(settings.home),
         "NIGHTKEY_RING_SECONDS": str(settings.ring_seconds),
         "NIGHTKEY_RETRY_SECONDS": str(settings.retry_seconds),
+        "NIGHTKEY_LISTEN": settings.listen if serving else "",
     }
     log = settings.home / "up.log"
     with log.open("wb") as output:
@@ -153,6 +170,38 @@ def _watch(services: Services, watcher: Watcher, stage: Stage) -> bool:
 def _count(services: Services) -> tuple[int, int]:
     with services.database.read() as connection:
         return len(rotation_rows.list_rotations(connection)), len(notice_rows.list_notices(connection))
+
+
+def _show_console(stage: Stage, services: Services, *, stay: bool) -> None:
+    """The link signs in once. Where nobody stays, it waits for who serves the console."""
+    settings = services.settings
+    actor = f"user:{getpass.getuser()}"
+    link = f"http://{settings.listen}/console/link/{services.sign_ins.make_link(None, actor=actor).expose()}"
+    if not stay:
+        stage.title("See it in a browser")
+        stage.say(
+            "make run STAY=1 keeps all of it up, with its console; or, for this vault, within ten minutes:"
+        )
+        stage.say(f"{Path(sys.executable).with_name('nightkey')} serve    and open")
+        stage.say(link)
+        return
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with _up(settings, serving=True):
+        _await_server(settings)
+        stage.title("See it in a browser, until Ctrl-C (this link signs in once, within ten minutes)")
+        stage.say(link)
+        stopped.wait()
+
+
+def _await_server(settings: Settings) -> None:
+    host, _, port = settings.listen.rpartition(":")
+    deadline = time.monotonic() + _NIGHT_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def _say_where_to_look(stage: Stage, settings: Settings, targets: TargetSystems) -> None:

@@ -84,6 +84,13 @@ Index(
     sqlite_where=text("resolved_at IS NULL"),
     postgresql_where=text("resolved_at IS NULL"),
 )
+for _key in ("opened_at", "kind", "item"):
+    Index(
+        f"ix_findings_by_{_key}",
+        *(findings.c[part] for part in dict.fromkeys((_key, "id", "kind", "item_id", "workflow"))),
+        sqlite_where=text("resolved_at IS NULL"),
+        postgresql_where=text("resolved_at IS NULL"),
+    )
 
 
 class TellingColumns(TypedColumns):

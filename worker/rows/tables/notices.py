@@ -85,7 +85,7 @@ notices = Table(
     },
 )
 """One message to one owner, in Markdown. The digest of a `night` has no body until it leaves, so that it says
-how things stand then. `about` is what it asks for: when that is settled, the notice is withdrawn. `routed`: it
+how things stand then. `about` is what it asks for: when that is resolved, the notice is withdrawn. `routed`: it
 has its deliveries, or needs none."""
 Index(
     "ix_notices_unrouted",
@@ -99,6 +99,8 @@ Index(
     sqlite_where=text("about IS NOT NULL"),
     postgresql_where=text("about IS NOT NULL"),
 )
+Index("ix_notices_by_created_at", notices.c.created_at, notices.c.id, notices.c.owner_id)
+Index("ix_notices_owner", notices.c.owner_id, notices.c.created_at, notices.c.id)
 
 
 class DeliveryColumns(TypedColumns):

@@ -63,6 +63,7 @@ class RotationColumns(TypedColumns):
     lease_until: Named[datetime | None] = Column(UtcDateTime)
     touched_at: Named[datetime | None] = Column(UtcDateTime)
     fence: Named[int] = Column(Integer)
+    leases_lost: Named[int] = Column(Integer, server_default="0")
     created_at: Named[datetime] = Column(UtcDateTime)
     activated_at: Named[datetime | None] = Column(UtcDateTime)
     canary_id: Named[str | None] = Column(String(40))
@@ -129,6 +130,14 @@ Index(
     postgresql_where=text("finished_at IS NULL"),
 )
 Index("ix_rotations_night", rotations.c.night)
+Index(
+    "ix_rotations_by_created_at",
+    *(rotations.c[part] for part in ("created_at", "id", "item_id", "state", "finished_at")),
+)
+Index(
+    "ix_rotations_by_item",
+    *(rotations.c[part] for part in ("item", "id", "item_id", "state", "created_at", "finished_at")),
+)
 
 
 class CheckColumns(TypedColumns):

@@ -132,7 +132,11 @@ Index(
     sqlite_where=text("completed_at IS NULL"),
     postgresql_where=text("completed_at IS NULL"),
 )
-
+Index("ix_runs_by_created_at", *(runs.c[part] for part in ("created_at", "id", "status", "purpose")))
+Index(
+    "ix_runs_of_workflow",
+    *(runs.c[part] for part in ("workflow_id", "created_at", "id", "status", "purpose")),
+)
 
 Index(
     "uq_runs_external",

@@ -57,8 +57,8 @@ class ComparisonColumns(TypedColumns):
     detail: Named[dict[str, Any]] = Column(JSON)
     next_at: Named[datetime] = Column(UtcDateTime)
     compared_at: Named[datetime | None] = Column(UtcDateTime)
-    settled_at: Named[datetime | None] = Column(UtcDateTime)
-    settled_by: Named[str | None] = Column(String(100))
+    resolved_at: Named[datetime | None] = Column(UtcDateTime, info={"digested_as": "settled_at"})
+    resolved_by: Named[str | None] = Column(String(100), info={"digested_as": "settled_by"})
     mac: Named[bytes | None] = Column(LargeBinary(32))
 
 
@@ -66,16 +66,16 @@ comparisons = Table(
     "comparisons",
     metadata,
     ComparisonColumns,
-    info={"decides": ("restoration_id", "result", "settled_at", "settled_by"), "generation": 3},
+    info={"decides": ("restoration_id", "result", "resolved_at", "resolved_by"), "generation": 3},
 )
-"""One row per item of a vault that was put back: what its target accepts. Until it is settled, by agreement or
+"""One row per item of a vault that was put back: what its target accepts. Until it is resolved, by agreement or
 by a person, nothing of the item is rotated or revoked."""
 
 Index(
     "ix_comparisons_open",
     comparisons.c.next_at,
-    sqlite_where=text("settled_at IS NULL"),
-    postgresql_where=text("settled_at IS NULL"),
+    sqlite_where=text("resolved_at IS NULL"),
+    postgresql_where=text("resolved_at IS NULL"),
 )
 
 

@@ -11,7 +11,7 @@ from vaultcore.database import Database
 from vaultcore.owners import Owners
 from worker.domain.audience import DEPUTY_LEVEL
 from worker.domain.notices import Message, TonightLine
-from worker.domain.plan import Action
+from worker.domain.plan import PlannedAction
 from worker.rows import findings as finding_rows
 from worker.rows.owners import find_heard_of
 from worker.services.night.nights import Nights, Preview
@@ -19,7 +19,7 @@ from worker.services.night.stale import SCANNED_KINDS
 from worker.services.notices.digests import Digests
 from worker.services.notices.recipients import Recipients
 
-_DOES = {Action.ROTATE: "replaces it", Action.REQUEST: "asks for an approval to replace it"}
+_DOES = {PlannedAction.ROTATE: "replaces it", PlannedAction.REQUEST: "asks for an approval to replace it"}
 
 
 class TrialWriter(Protocol):
@@ -64,7 +64,7 @@ class DigestPreview:
             hearer = self._recipients.find_hearer(connection, owner.id)
             tonight = _find_tonight(seen, mine)
             found_again = {(finding.kind.value, finding.subject) for finding in seen.findings}
-            _resolve_settled(connection, mine, found_again, night)
+            _resolve_unseen(connection, mine, found_again, night)
             data = self._digests.collect(connection, hearer, night, night, tonight=tonight)
             return self._letters.try_out("digest", data, zone=owner.zone)
 
@@ -80,7 +80,7 @@ class _Undone(Exception):  # noqa: N818  # it is no error
     """Ends a transaction."""
 
 
-def _resolve_settled(
+def _resolve_unseen(
     connection: Connection, mine: set[str], seen: set[tuple[str, str]], night: datetime
 ) -> None:
     """What is open of these items, and would not be found again."""

@@ -16,7 +16,7 @@ from vaultcore.stored import read_apart
 from worker.domain.commands import first_value_command
 from worker.domain.findings import Finding, find_unreadable
 from worker.domain.limits import Contender, Room, cannot_wait, share_out
-from worker.domain.plan import Action, Decision, DueItem, plan_item
+from worker.domain.plan import Decision, DueItem, PlannedAction, plan_item
 from worker.domain.windows import Window, find_moment, parse_window
 from worker.rotators.catalog import find_target
 from worker.rows.due_items import DueRow, count_due, walk_due_items
@@ -74,7 +74,7 @@ def _choose(
     for rows in walk_due_items(connection, now, page_size=page_size):
         for row in rows:
             seen = _see_apart(row, now, free, freezes)
-            rotates = seen.decision is not None and seen.decision.action is Action.ROTATE
+            rotates = seen.decision is not None and seen.decision.action is PlannedAction.ROTATE
             if rotates and isinstance(row, DueRow):
                 waiting.append(
                     Contender(

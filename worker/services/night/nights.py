@@ -13,7 +13,7 @@ from vaultcore.errors import NightkeyError, NotFoundError, RefusedError, Tampere
 from vaultcore.vault import Vault
 from worker.domain.findings import Finding, FindingKind, find_unreadable
 from worker.domain.limits import Caps, Room
-from worker.domain.plan import Action, Decision
+from worker.domain.plan import Decision, PlannedAction
 from worker.domain.problems import NO_NEWS, Problem, ProblemKind
 from worker.domain.reasons import Code, Reason
 from worker.domain.saga import State
@@ -312,7 +312,7 @@ class Nights:
     def _open_rotation(
         self, connection: Connection, seen: SeenItem, night: datetime, damaged: "_Damaged"
     ) -> list[str]:
-        if seen.decision is None or seen.decision.action not in (Action.ROTATE, Action.REQUEST):
+        if seen.decision is None or seen.decision.action not in (PlannedAction.ROTATE, PlannedAction.REQUEST):
             return []
         try:
             item = self._vault.get(connection, seen.item_id)
@@ -386,7 +386,7 @@ class _Damaged:
 
 
 def _first_state(decision: Decision, now: datetime) -> State:
-    if decision.action is Action.REQUEST:
+    if decision.action is PlannedAction.REQUEST:
         return State.REQUESTED
     if decision.begins_at is not None and decision.begins_at > now:
         return State.SCHEDULED

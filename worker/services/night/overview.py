@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from worker.services.core import Core
 from worker.services.night.acknowledgements import Acknowledgements
 from worker.services.night.calendar import Calendar
+from worker.services.night.measures import MeasureReader
 from worker.services.night.outlook import OutlookReader
 from worker.services.night.problems import Problems
 from worker.services.night.status import StatusReader
@@ -16,6 +17,7 @@ class Overview:
     problems: Problems
     status: StatusReader
     outlook: OutlookReader
+    measures: MeasureReader
     acknowledgements: Acknowledgements
     calendar: Calendar
 
@@ -29,6 +31,7 @@ def build_overview(core: Core, *, upkeep: Upkeep) -> Overview:
             database=database, problems=problems, anchors=upkeep.anchors, settings=settings, clock=clock
         ),
         outlook=OutlookReader(database=database, problems=problems, settings=settings, clock=clock),
+        measures=MeasureReader(database=database, problems=problems, clock=clock),
         acknowledgements=Acknowledgements(database=database, audit=core.audit, clock=clock),
         calendar=Calendar(database=database, vault=core.vault, owners=core.owners, clock=clock),
     )

@@ -138,7 +138,7 @@ def _explain(kind: FindingKind, row: StaleReference, now: datetime) -> Reason:
 
 
 def _advise(kind: FindingKind, row: StaleReference, name: str) -> str:
-    """What settles it, as a person would type it."""
+    """What resolves it, as a person would type it."""
     workflow = quote_word(row.consumer_name)
     if kind is FindingKind.MISSING and rules.is_item_id(name):
         return f"nightkey workflow show {workflow}"

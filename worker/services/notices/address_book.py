@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.model import UNCHANGED, Owner, Unchanged
 from vaultcore.owners import Owners
@@ -11,6 +12,7 @@ from vaultcore.quiet import QuietHours
 from vaultcore.secret import Secret
 from worker.delivery.routes import check_route
 from worker.delivery.sender import AppriseSender
+from worker.domain.revisions import Expected, check_revision, revision_of_owner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +25,12 @@ class _Address:
 
 
 class AddressBook:
-    def __init__(self, *, database: Database, owners: Owners, sender: AppriseSender, schemes: str) -> None:
+    def __init__(
+        self, *, database: Database, owners: Owners, audit: AuditLog, sender: AppriseSender, schemes: str
+    ) -> None:
         self._database = database
         self._owners = owners
+        self._audit = audit
         self._sender = sender
         self._schemes = schemes
 
@@ -56,10 +61,14 @@ class AddressBook:
         zone: str | Unchanged = UNCHANGED,
         quiet: QuietHours | Unchanged | None = UNCHANGED,
         deputy: str | Unchanged | None = UNCHANGED,
+        expected: Expected | None = None,
         actor: str,
     ) -> Owner:
-        """Changes what is given; None takes it away."""
+        """Changes what is given; None takes it away. `ChangedError` if the owner is not as `expected`."""
         with self._database.write() as connection:
+            if expected is not None:
+                self._audit.take_turn(connection)
+                check_revision(expected, revision_of_owner(self._owners.get(connection, name)), name)
             return self._owners.update(connection, name, zone=zone, quiet=quiet, deputy=deputy, actor=actor)
 
     def add_route(self, name: str, route: Secret, *, actor: str) -> Owner:

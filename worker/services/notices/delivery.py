@@ -29,7 +29,7 @@ from worker.services.notices.outbox import Outbox
 from worker.services.notices.pickup_token import pickup_token
 from worker.services.notices.recipients import Recipients
 from worker.services.notices.retries import Retries, SendFailure
-from worker.services.notices.send_pool import Result, SendJob, SendPool
+from worker.services.notices.send_pool import SendJob, SendPool, SendResult
 from worker.services.notices.wording import Wording
 from worker.services.upkeep.row_verification import RowVerification
 
@@ -222,7 +222,7 @@ class Delivery:
             body = said.body + "\n" + body
         return Message(subject=f"{subject} [{show_key(outgoing.notice_id)}]", body=body)
 
-    def _record(self, ended: Sequence[Result]) -> list[SendJob]:
+    def _record(self, ended: Sequence[SendResult]) -> list[SendJob]:
         """In one transaction; what it loses to another worker's is recorded again, since it has been sent.
 
         The parts that come next: each is sent when the one before it is recorded.
@@ -237,7 +237,7 @@ class Delivery:
                 continue
         return []
 
-    def _record_one(self, connection: Connection, result: Result) -> list[SendJob]:
+    def _record_one(self, connection: Connection, result: SendResult) -> list[SendJob]:
         job, now = result.job, self._clock()
         if result.problem is not None:
             failure = SendFailure(

@@ -1,5 +1,5 @@
 """Digests: what each owner has not been told yet is set down when a night closes, and put into words when the
-digest leaves, which may be hours later: what was settled meanwhile is not told.
+digest leaves, which may be hours later: what was resolved meanwhile is not told.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -19,7 +19,7 @@ from worker.services.notices.wording import Wording
 
 
 class Outbox:
-    """Posts notices to owners, and takes back what is settled before it has left."""
+    """Posts notices to owners, and takes back what is resolved before it has left."""
 
     def __init__(self, *, recipients: Recipients, wording: Wording, clock: Callable[[], datetime]) -> None:
         self._recipients = recipients
@@ -109,7 +109,7 @@ class Outbox:
         self.post(connection, operators, kind=kind, dedupe_key=dedupe_key, data=data, urgent=True)
 
     def withdraw(self, connection: Connection, about: str) -> None:
-        """What a notice asked for is settled: where it has not left yet, it does not."""
+        """What a notice asked for is resolved: where it has not left yet, it does not."""
         for notice_id in outbox_rows.list_about(connection, about):
             self.withdraw_notice(connection, notice_id)
 

@@ -75,7 +75,7 @@ def build_notices(core: Core, upkeep: Upkeep, ways_out: WaysOut) -> Notices:
         wording=wording,
         sender=sender,
         address_book=AddressBook(
-            database=database, owners=owners, sender=sender, schemes=settings.route_schemes
+            audit=core.audit, database=database, owners=owners, sender=sender, schemes=settings.route_schemes
         ),
         recipients=recipients,
         outbox=outbox,

@@ -41,7 +41,7 @@ class SendJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class SendResult:
     """What a try came to; `problem` None: the part was taken, of so many `parts`.
 
     `permanent`: another try would change nothing; `away`: the other side did not answer; `alone`: its answer
@@ -76,7 +76,7 @@ class SendPool:
         self._alive = 0
         self._flights: dict[str, _Flight] = {}
         self._waiting: SimpleQueue[_Flight] = SimpleQueue()
-        self._ended: SimpleQueue[tuple[_Flight, Result]] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[_Flight, SendResult]] = SimpleQueue()
 
     @property
     def busy(self) -> Collection[str]:
@@ -96,9 +96,9 @@ class SendPool:
             self._alive += 1
             threading.Thread(target=self._work, daemon=True, name="sending").start()
 
-    def collect(self) -> list[Result]:
+    def collect(self) -> list[SendResult]:
         """Waits for what ends next: that, and what has ended with it. Empty if nothing is on its way."""
-        results: list[Result] = []
+        results: list[SendResult] = []
         if not self._flights:
             return results
         first = min(flight.deadline for flight in self._flights.values())
@@ -114,14 +114,14 @@ class SendPool:
             pass
         return results + self._give_up()
 
-    def _give_up(self) -> list[Result]:
+    def _give_up(self) -> list[SendResult]:
         late = [flight for flight in self._flights.values() if flight.deadline <= time.monotonic()]
         for flight in late:
             flight.given_up = True
             self._alive -= 1
             del self._flights[flight.job.key.route_id]
         problem = f"no answer within {self._deadline:g} seconds"
-        return [Result(job=flight.job, problem=problem, away=True) for flight in late]
+        return [SendResult(job=flight.job, problem=problem, away=True) for flight in late]
 
     def _work(self) -> None:
         while True:
@@ -131,11 +131,11 @@ class SendPool:
             if flight.given_up:
                 return
 
-    def _try(self, job: SendJob) -> Result:
+    def _try(self, job: SendJob) -> SendResult:
         try:
             parts = self.sender.send(job.url, job.message, recipient=job.key.recipient, part=job.part)
         except NightkeyError as error:
-            return Result(
+            return SendResult(
                 job=job,
                 problem=str(error),
                 permanent=not error.can_retry,
@@ -143,5 +143,5 @@ class SendPool:
                 alone=isinstance(error, RecipientRefusedError),
             )
         except Exception as error:  # noqa: BLE001  # a plugin's own mistake, which must not hold up the others
-            return Result(job=job, problem=f"the route failed ({type(error).__name__})")
-        return Result(job=job, parts=parts)
+            return SendResult(job=job, problem=f"the route failed ({type(error).__name__})")
+        return SendResult(job=job, parts=parts)

@@ -1,6 +1,6 @@
 """What notices say, put into words, and a template of the organisation's that does not work made a finding.
 
-It is found when a notice is written, which may be hours after the scan, and by any process. It is settled when
+It is found when a notice is written, which may be hours after the scan, and by any process. It is resolved when
 the template is another: whether that works is seen then. What fails for one owner alone stays open for all.
 """
 
@@ -43,13 +43,13 @@ class Wording:
             self._tell(connection, kind, letter.passed_over)
         elif kind not in self._working:
             self._working.add(kind)
-            self._settle(connection, [kind])
+            self._resolve_former(connection, [kind])
         return letter
 
     def look_again(self, connection: Connection) -> None:
-        """What was found of a template that is another now is settled; one that cannot be read is found."""
+        """What was found of a template that is another now is resolved; one that cannot be read is found."""
         kinds = {subject.partition(_BETWEEN)[0] for subject in _list_open(connection)}
-        self._settle(connection, kinds)
+        self._resolve_former(connection, kinds)
         for kind, problem in self._letters.find_broken().items():
             self._tell(connection, kind, problem)
 
@@ -57,13 +57,13 @@ class Wording:
 
     def _tell(self, connection: Connection, kind: str, problem: str) -> None:
         """Once: a thousand notices of a night may find the same, in several processes."""
-        self._settle(connection, [kind])
+        self._resolve_former(connection, [kind])
         subject = self._subject(kind)
         if subject is not None and subject not in _list_open(connection):
             finding = find_passed_over(subject, template=f"{kind}.md", problem=problem)
             finding_rows.record(connection, finding, self._clock())
 
-    def _settle(self, connection: Connection, kinds: Collection[str]) -> None:
+    def _resolve_former(self, connection: Connection, kinds: Collection[str]) -> None:
         """What was found of them as they were before."""
         for subject in _list_open(connection):
             kind = subject.partition(_BETWEEN)[0]

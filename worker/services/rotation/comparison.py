@@ -16,7 +16,7 @@ from vaultcore.errors import NotFoundError, RefusedError, TamperedError, Unreada
 from vaultcore.model import Item
 from vaultcore.vault import Vault
 from worker.domain.commands import quote_word, replace_command
-from worker.domain.drift import DIFFERS, OWNERS_LOOK, SETTLED, Judged, Result
+from worker.domain.drift import DIFFERS, OWNERS_LOOK, RESOLVED, Judgement, Result
 from worker.domain.findings import FindingKind, find_of_item
 from worker.domain.reasons import Code, Reason
 from worker.rows import comparisons as comparison_rows
@@ -91,7 +91,7 @@ class Comparison:
         return done
 
     def compare_now(self, names: Sequence[str] | None) -> list[Compared]:
-        """At a person's word, however lately it was tried: these items, or all that are not settled."""
+        """At a person's word, however lately it was tried: these items, or all that are not resolved."""
         with self._database.read() as connection:
             if names is None:
                 ids = list(comparison_rows.list_open(connection))
@@ -122,7 +122,9 @@ class Comparison:
             problem = str(error)
         if problem:
             name = item_id if item is None else item.name
-            return self._record(item_id, name, Judged(result=Result.CANNOT_ASK, detail=Reason.failed(problem)))
+            return self._record(
+                item_id, name, Judgement(result=Result.CANNOT_ASK, detail=Reason.failed(problem))
+            )
         if item is None:
             with self._database.write() as connection:
                 comparison_rows.forget(connection, item_id)
@@ -138,7 +140,7 @@ class Comparison:
             if comparison_rows.find_open(connection, item.id) is None:
                 return None
         compared = self.compare(item.id)
-        if compared is None or compared.result in SETTLED:
+        if compared is None or compared.result in RESOLVED:
             return None
         if compared.result in DIFFERS:
             self._tell_operators([compared])
@@ -162,9 +164,9 @@ class Comparison:
         with self._database.write() as connection:
             item = self._vault.get(connection, name)
             found = comparison_rows.find(connection, item.id)
-            if found is None or (found.settled_at is not None and found.result not in OWNERS_LOOK):
+            if found is None or (found.resolved_at is not None and found.result not in OWNERS_LOOK):
                 raise RefusedError(f"{item.name} waits for no comparison: there is nothing to accept")
-            comparison_rows.settle(connection, item.id, at=now, by=actor)
+            comparison_rows.resolve(connection, item.id, at=now, by=actor)
             finding_rows.resolve(connection, FindingKind.DRIFTED, item.id, now)
             self._audit.append(
                 connection, at=now, actor=actor, action="vault.accept", subject=item.id, result=found.result
@@ -180,18 +182,18 @@ class Comparison:
 
     # Inside
 
-    def _record(self, item_id: str, name: str, judged: Judged) -> Compared:
+    def _record(self, item_id: str, name: str, judged: Judgement) -> Compared:
         now = self._clock()
         with self._database.write() as connection:
             again = _LATER if judged.result in DIFFERS else _AGAIN
             comparison_rows.record(connection, item_id, judged, now=now, next_at=now + again)
             if judged.result in DIFFERS | OWNERS_LOOK:
                 self._tell(connection, item_id, name, judged)
-            elif judged.result in SETTLED:
+            elif judged.result in RESOLVED:
                 finding_rows.resolve(connection, FindingKind.DRIFTED, item_id, now)
         return Compared(item_id=item_id, item=name, result=judged.result, detail=judged.detail)
 
-    def _tell(self, connection: Connection, item_id: str, name: str, judged: Judged) -> None:
+    def _tell(self, connection: Connection, item_id: str, name: str, judged: Judgement) -> None:
         """A finding that stays until it agrees or a person accepts it; owners hear at once of a difference."""
         now = self._clock()
         command = f"nightkey reconcile accept {quote_word(name)}"

@@ -161,7 +161,7 @@ class Conclusions:
             values["widened_at"] = self._clock()
         if verdict.why is not None:
             values["last_error"] = verdict.why
-        self._rotation_notices.find_unproven(connection, leased, verdict.standings)
+        self._rotation_notices.find_unproven(connection, leased, verdict.consumer_proofs)
         reasons = say_all(verdict.waits_for)
         news = verdict.state is not leased.state or list(verdict.waits_for) != leased.waits_for
         return Ending(

@@ -35,6 +35,7 @@ from worker.services.rotation.rollback import Rollback
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.execution import RunOutcome
 from worker.services.runs.runs import Runs
+from worker.wording.rotations import say_shown_by
 
 WHY_MAX = 500
 
@@ -55,7 +56,7 @@ class RotationView:
     """`steps`: what was done and what came of it, in order. `choices`: what a person can do, safest first."""
 
     rotation: Rotation
-    standings: tuple[ConsumerProof, ...]
+    consumer_proofs: tuple[ConsumerProof, ...]
     steps: tuple[StepRecord, ...]
     choices: tuple[Advice, ...]
 
@@ -112,7 +113,7 @@ class Decisions:
                     f"the policy or the value of {item.name} was changed since {rotation.id} was asked for: "
                     f"`nightkey rotation cancel {rotation.id}`, then ask again"
                 )
-            self._rotation_notices.settle_approval(connection, rotation)
+            self._rotation_notices.withdraw_request(connection, rotation)
             state = State.SCHEDULED if rotation.gated else State.PLANNED
             self._set(
                 connection, rotation, actor, "approve", state=state, next_at=self._clock(), approved_by=actor
@@ -125,7 +126,7 @@ class Decisions:
             rotation, item = self._take(connection, rotation_id)
             now = self._clock()
             if rotation.state in saga.NOT_BEGUN:
-                self._rotation_notices.settle_approval(connection, rotation)
+                self._rotation_notices.withdraw_request(connection, rotation)
                 self._vault.hold(connection, item.id, _hold_after_cancel(item, now))
                 self._end(connection, rotation, actor, "cancel", State.CANCELLED)
             elif rotation.state in saga.BEFORE_ACTIVATION:
@@ -214,7 +215,7 @@ class Decisions:
         """How a rotation stands, and what a person can build upon who decides of it."""
         with self._database.read() as connection:
             rotation = rotation_rows.get_rotation(connection, rotation_id)
-            standings = self._proofs.standings(connection, rotation)
+            consumer_proofs = self._proofs.consumer_proofs(connection, rotation)
             leeway = self.find_leeway(connection, rotation)
             steps = tuple(step_rows.steps_of(connection, rotation_id))
         choices = advise(
@@ -222,7 +223,7 @@ class Decisions:
             rotation.state,
             rotation.stuck_in,
             rotation.failing_since is not None,
-            standings,
+            consumer_proofs,
             item=rotation.item,
             number=rotation.new_number,
             has_new=leeway.has_new,
@@ -231,7 +232,7 @@ class Decisions:
             given=leeway.given,
             old_dead=rotation.old_dead,
         )
-        return RotationView(rotation=rotation, standings=standings, steps=steps, choices=choices)
+        return RotationView(rotation=rotation, consumer_proofs=consumer_proofs, steps=steps, choices=choices)
 
     def find_leeway(self, connection: Connection, rotation: Rotation) -> Leeway:
         """What a person can build upon, for what they are advised."""
@@ -283,7 +284,7 @@ class Decisions:
             if state not in saga.WATCHED and not (check and state is State.RETIRING):
                 _refuse(rotation, "waits for no consumer")
             if check and rotation.shown_by is not None and not rotation.is_overtaken(item.version):
-                _refuse(rotation, f"was shown to work already, by {rotation.shown_by}")
+                _refuse(rotation, f"was shown to work already, by {say_shown_by(rotation.shown_by)}")
             if workflow is None and not check and item.kind is not Kind.API_KEY:
                 raise RefusedError(f"{item.name} is not a key that callers present: name the workflow")
             consumer = consumer_rows.CHECK if check else item.id
@@ -357,7 +358,9 @@ class Decisions:
 
     def _awaits_check(self, connection: Connection, rotation: Rotation) -> bool:
         """It waits for a check that can fail, which may have been mended."""
-        return any(standing.check for standing in self._proofs.standings(connection, rotation))
+        return any(
+            consumer_proof.check for consumer_proof in self._proofs.consumer_proofs(connection, rotation)
+        )
 
     def _end(self, connection: Connection, rotation: Rotation, actor: str, decision: str, state: State) -> None:
         said = Reason.of(Code.ENDED_BY, decision=decision, by=actor)

@@ -99,7 +99,7 @@ class RotationNotices:
 
     def tell_expired(self, connection: Connection, rotation: Rotation) -> None:
         """Nobody approved it in time."""
-        self.settle_approval(connection, rotation)
+        self.withdraw_request(connection, rotation)
         self._outbox.tell_owners(
             connection,
             rotation.item_id,
@@ -130,7 +130,7 @@ class RotationNotices:
             about=rotation.id,
         )
 
-    def settle_approval(self, connection: Connection, rotation: Rotation) -> None:
+    def withdraw_request(self, connection: Connection, rotation: Rotation) -> None:
         """It was approved, cancelled, or has ended: who has not been asked yet is not asked any more."""
         self._outbox.withdraw(connection, rotation.id)
 
@@ -147,7 +147,7 @@ class RotationNotices:
         )
 
     def find_unproven(
-        self, connection: Connection, rotation: Rotation, standings: Sequence[ConsumerProof]
+        self, connection: Connection, rotation: Rotation, consumer_proofs: Sequence[ConsumerProof]
     ) -> None:
         """Consumers that cannot be proven in time are findings; those that are proven meanwhile no longer.
 
@@ -155,21 +155,23 @@ class RotationNotices:
         """
         now = self._clock()
         of_check = f"{rotation.item_id} {CHECK}"
-        if not any(standing.check for standing in standings):
+        if not any(consumer_proof.check for consumer_proof in consumer_proofs):
             finding_rows.resolve(connection, FindingKind.UNPROVEN, of_check, now)
-        for standing in standings:
-            consumer = standing.consumer
-            waits = standing.proof in (Proof.AWAITED, Proof.UNPROVABLE)
+        for consumer_proof in consumer_proofs:
+            consumer = consumer_proof.consumer
+            waits = consumer_proof.proof in (Proof.AWAITED, Proof.UNPROVABLE)
             if consumer is not None and consumer.failed is not None and waits:
                 self._tell_failed_run(connection, rotation, consumer)
             name = None if consumer is None else consumer.name
             subject = rotation.item_id if name is None else f"{rotation.item_id} {name}"
-            if standing.check:
+            if consumer_proof.check:
                 subject = of_check
-            if standing.proof is not Proof.UNPROVABLE:
+            if consumer_proof.proof is not Proof.UNPROVABLE:
                 finding_rows.resolve(connection, FindingKind.UNPROVEN, subject, now)
                 continue
-            finding = self._find(rotation, FindingKind.UNPROVEN, standing.why, workflow=name, subject=subject)
+            finding = self._find(
+                rotation, FindingKind.UNPROVEN, consumer_proof.why, workflow=name, subject=subject
+            )
             finding_rows.record(connection, finding, now)
 
     def resolve(self, connection: Connection, item_id: str) -> None:

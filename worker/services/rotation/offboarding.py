@@ -18,7 +18,7 @@ from vaultcore.owners import Owners
 from vaultcore.vault import Vault
 from vaultcore.versions import Purpose, Versions
 from worker.domain.commands import quote_word, value_command
-from worker.domain.consumption import NO_WAY_OUT
+from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.domain.saga import is_moving
 from worker.rows import addressees as addressee_rows
@@ -54,7 +54,7 @@ class LeftItem:
     item: str
     item_id: str
     fate: Fate
-    why: str
+    why: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,16 +242,16 @@ class Offboarding:
         if left.edited is None:
             fate, why = self._fate(connection, departure, left)
         else:
-            fate, why = Fate.REFUSED, left.edited
+            fate, why = Fate.REFUSED, Reason.of(Code.TAMPERED, text=left.edited)
         return LeftItem(position=left.position, item=left.item, item_id=left.item_id, fate=fate, why=why)
 
-    def _fate(self, connection: Connection, departure: StoredDeparture, left: LeftRow) -> tuple[Fate, str]:
+    def _fate(self, connection: Connection, departure: StoredDeparture, left: LeftRow) -> tuple[Fate, Reason]:
         try:
             item = self._vault.get(connection, left.item_id)
         except NotFoundError:
-            return Fate.GONE, "it was deleted"
+            return Fate.GONE, Reason.of(Code.DELETED)
         if item.version is None:
-            return Fate.BY_HAND, "it waits for its value: what they know of it is elsewhere, and replaced there"
+            return Fate.BY_HAND, Reason.of(Code.LEFT_AWAITS_VALUE)
         known = left.number or _first_known(item)
         kept = [
             version
@@ -260,41 +260,42 @@ class Offboarding:
         ]
         if not kept:
             unread = self._vault.is_unread(connection, item)
-            return Fate.REPLACED, f"by version {item.version}" + (f"; {NO_WAY_OUT}" if unread else "")
+            return Fate.REPLACED, Reason.of(Code.LEFT_REPLACED, version=item.version, unread=unread)
         rotation = rotation_rows.find_open_rotation(connection, item.id)
         if rotation is not None:
             return _fate_of_rotation(rotation, item, kept)
         if all(version.stage is Stage.PREVIOUS for version in kept):
-            return Fate.OVERLAPS, f"version {item.version} is current, waits for its overlap"
+            return Fate.OVERLAPS, Reason.of(Code.LEFT_OVERLAPS, version=item.version)
         return self._fate_of_rest(connection, departure, left, item)
 
     def _fate_of_rest(
         self, connection: Connection, departure: StoredDeparture, left: LeftRow, item: Item
-    ) -> tuple[Fate, str]:
+    ) -> tuple[Fate, Reason]:
         """Of an item whose value they know, and that nobody replaces at the moment."""
         if not left.number:
             command = value_command(item, self._clock())
             if item.policy.mode is not Mode.NOTIFY:
                 command = f"nightkey item rotate {quote_word(item.name)}"
-            return Fate.BY_HAND, f"its first value may be the one that they knew, so replace it: {command}"
+            return Fate.BY_HAND, Reason.of(Code.LEFT_FIRST_VALUE, command=command)
         if item.policy.mode is Mode.NOTIFY:
-            return Fate.BY_HAND, "only its owner can replace it"
+            return Fate.BY_HAND, Reason.of(Code.LEFT_TO_OWNER)
         failed = outcome_rows.last_failure(connection, item.id, since=departure.began_at)
         if failed is not None:
-            return Fate.FAILED, f"{say(failed.last_error)} ({failed.id})"
-        return Fate.TO_DO, self._opening.explain_freeze(item) or "still to be replaced"
+            return Fate.FAILED, Reason.of(Code.LEFT_FAILED, why=failed.last_error, rotation=failed.id)
+        return Fate.TO_DO, self._opening.explain_freeze(item) or Reason.of(Code.LEFT_TO_DO)
 
 
-def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -> tuple[Fate, str]:
+def _fate_of_rotation(rotation: Rotation, item: Item, kept: Sequence[Version]) -> tuple[Fate, Reason]:
     """Of an item that is being replaced: `kept` are the versions that they know and that are still there."""
+    state = rotation.state.value
     if is_moving(rotation.state, rotation.waits_for, emergency=rotation.emergency):
-        return Fate.UNDER_WAY, f"{rotation.id} is {rotation.state}"
+        return Fate.UNDER_WAY, Reason.of(Code.LEFT_UNDER_WAY, rotation=rotation.id, state=state)
+    waits = say_all(rotation.waits_for) or None
     if all(version.stage is Stage.PREVIOUS for version in kept):
-        reasons = say_all(rotation.waits_for) or rotation.state
-        return Fate.OVERLAPS, f"version {item.version} is current, waits for {reasons}"
-    waits = say_all(rotation.waits_for) or say(rotation.last_error) or "a person"
+        return Fate.OVERLAPS, Reason.of(Code.LEFT_OVERLAPS, version=item.version, waits=waits or state)
     fate = Fate.FAILED if rotation.last_error else Fate.UNDER_WAY
-    return fate, f"{rotation.id} is {rotation.state}: {waits}"
+    waits = waits or say(rotation.last_error) or None
+    return fate, Reason.of(Code.LEFT_WAITS, rotation=rotation.id, state=state, waits=waits)
 
 
 def _first_known(item: Item) -> int:

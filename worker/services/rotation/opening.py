@@ -145,7 +145,7 @@ class Opening:
                 raise RefusedError(say(unread_rotation(item.name)))
             frozen = None if in_freeze else self.explain_freeze(item)
             if frozen is not None:
-                raise RefusedError(frozen)
+                raise RefusedError(say(frozen))
             found = rotation_rows.find_open_rotation(connection, item.id)
             if found is not None and found.state in (State.SCHEDULED, State.QUEUED):
                 return self._begin_now(connection, found, item, asked_by=asked_by)
@@ -201,17 +201,14 @@ class Opening:
                 f"{item.name} is {found.state}: first look at `nightkey rotation show {found.id}`"
             )
 
-    def explain_freeze(self, item: Item) -> str | None:
+    def explain_freeze(self, item: Item) -> Reason | None:
         """Until when nothing is to change for the item; None: it may."""
         now = self._clock()
         freezes = [*self._freezes, *map(parse_window, item.policy.freezes)]
         ends = [end for freeze in freezes if (end := open_until(freeze, now)) is not None]
         if not ends:
             return None
-        return (
-            f"nothing is to change for {item.name} until {max(ends):%Y-%m-%d %H:%M} UTC (freeze): "
-            "wait for that, or add --in-freeze"
-        )
+        return Reason.of(Code.FREEZE, item=item.name, until=max(ends))
 
     def check_at_rest(self, connection: Connection, item: Item) -> None:
         """Before an item is deleted: refused while a rotation of it still has something to take away."""

@@ -82,12 +82,14 @@ class ConsumerProofs:
         overlap = replace(overlap, shown=overlap.shown or shown)
         if rotation.emergency:
             _check_shown(rotation, overlap)
-            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, standings=())
+            return Verdict(state=State.RETIRING, waits_for=(), next_at=now, widens=True, consumer_proofs=())
         pickup = pickup_rows.of_rotation(connection, rotation.id)
         if pickup is not None and pickup.is_open and pickup.expires_at is not None and pickup.expires_at <= now:
             code = Code.NOT_COLLECTED if pickup.taken_by is None else Code.NOT_ARRIVED
             why = Reason.of(code, by=pickup.taken_by, until=pickup.expires_at)
-            return Verdict(state=State.UNDOING, waits_for=(), next_at=now, widens=False, standings=(), why=why)
+            return Verdict(
+                state=State.UNDOING, waits_for=(), next_at=now, widens=False, consumer_proofs=(), why=why
+            )
         verdict = judge(overlap, found, now=now)
         if verdict.state is State.RETIRING:
             lost = find_lost_uses(connection, item)
@@ -95,7 +97,7 @@ class ConsumerProofs:
                 return judge(replace(overlap, others=(*overlap.others, *lost)), found, now=now)
         return verdict
 
-    def standings(self, connection: Connection, rotation: Rotation) -> tuple[ConsumerProof, ...]:
+    def consumer_proofs(self, connection: Connection, rotation: Rotation) -> tuple[ConsumerProof, ...]:
         """How each consumer stands towards the new value, and the callers of a key that was collected; none
         before the activation; in an emergency the check alone, where none could tell.
         """
@@ -111,7 +113,7 @@ class ConsumerProofs:
         if rotation.emergency:
             unshown = find_unshown(overlap)
             return () if unshown is None else (unshown,)
-        return judge(overlap, found, now=now).standings
+        return judge(overlap, found, now=now).consumer_proofs
 
     def is_answered_for(self, rotation: Rotation) -> bool:
         """Somebody answers for that the new value works, though no check could tell."""

@@ -237,7 +237,7 @@ class Rollback:
         return "the old value had lapsed before"
 
     def _hold(self, connection: Connection, item_id: str) -> None:
-        """After a failure the next try waits, so that a second sweep of the same night starts nothing."""
+        """After a failure the next try waits, so that a second scan of the same night starts nothing."""
         until = hold_until(
             outcome_rows.count_failures(connection, item_id) + 1,
             base=self._failed_hold,

@@ -1,6 +1,6 @@
 """A person gives a value, or another policy, while a rotation of the item is open: what becomes of that one.
 
-The rotation ends on what was given, at its next step. What a policy may have settled is looked at anew.
+The rotation ends on what was given, at its next step. What a policy may have decided is looked at anew.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from vaultcore.database import Database
 from vaultcore.errors import Cause, NightkeyError, NotFoundError, TargetError
 from vaultcore.model import Item, Kind
 from vaultcore.secret import Secret
-from worker.domain.drift import Asked, Judged, Result, judge
+from worker.domain.drift import Asked, Judgement, Result, judge
 from worker.domain.reasons import Code, Reason
 from worker.domain.rotation import Rotation
 from worker.rotators.base import Outside, Rotator, asks_nobody
@@ -33,19 +33,19 @@ class TargetSearch:
         self._database = database
         self._jobs = jobs
 
-    def ask(self, item: Item, rotation: Rotation | None, away: dict[str, Reason]) -> Judged:
+    def ask(self, item: Item, rotation: Rotation | None, away: dict[str, Reason]) -> Judgement:
         """`rotation`: the item's open one. `away`: targets that did not answer before, by what they said;
         they are not asked again, and one that does not answer now is added.
         """
-        if item.kind is Kind.API_KEY and rotation is not None and rotation.new_number is not None:
-            return Judged(result=Result.CANNOT_ASK, detail=Reason.of(Code.KEY_UNDER_WAY))
         if item.kind is Kind.API_KEY:
-            return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.KEYS_UNKNOWN))
+            is_made = rotation is not None and rotation.new_number is not None
+            detail = Reason.of(Code.KEY_UNDER_WAY) if is_made else Reason.of(Code.KEYS_UNKNOWN)
+            return Judgement(result=Result.CANNOT_ASK if is_made else Result.NOT_ASKED, detail=detail)
         if item.policy.rotator is None:
-            return Judged(result=Result.NOT_ASKED, detail=Reason.of(Code.NO_ROTATOR))
+            return Judgement(result=Result.NOT_ASKED, detail=Reason.of(Code.NO_ROTATOR))
         target = find_target(item.policy)
         if target is not None and target in away:
-            return Judged(result=Result.UNREACHABLE, detail=away[target])
+            return Judgement(result=Result.UNREACHABLE, detail=away[target])
         try:
             return self._ask_rotator(item, rotation)
         except TargetError as error:
@@ -53,19 +53,19 @@ class TargetSearch:
             if error.cause is Cause.OUTAGE:
                 if target is not None:
                     away[target] = said
-                return Judged(result=Result.UNREACHABLE, detail=said)
-            return Judged(result=Result.CANNOT_ASK, detail=said)
+                return Judgement(result=Result.UNREACHABLE, detail=said)
+            return Judgement(result=Result.CANNOT_ASK, detail=said)
         except NightkeyError as error:
-            return Judged(result=Result.CANNOT_ASK, detail=Reason.failed(str(error)))
+            return Judgement(result=Result.CANNOT_ASK, detail=Reason.failed(str(error)))
         except Exception as error:  # noqa: BLE001  # one bad rotator never stops the others
             _log.error("compare.unexpected", item=item.id, error=type(error).__name__)
             said = Reason.of(Code.ASKING_FAILED, error=type(error).__name__)
-            return Judged(result=Result.CANNOT_ASK, detail=said)
+            return Judgement(result=Result.CANNOT_ASK, detail=said)
 
-    def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judged:
+    def _ask_rotator(self, item: Item, rotation: Rotation | None) -> Judgement:
         rotator = make_discreet(load_rotator(item.policy.rotator or ""))
         if asks_nobody(rotator, parse_settings(item.policy.rotator or "", item.policy.settings)):
-            return Judged(result=Result.HERE_ALONE, detail=Reason.of(Code.WORKS_HERE))
+            return Judgement(result=Result.HERE_ALONE, detail=Reason.of(Code.WORKS_HERE))
         asking = self._jobs.make_asking(item, rotation=rotation, actor=ACTOR)
         asked, accepted = [], []
         for version, value in asking.values:

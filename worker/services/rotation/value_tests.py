@@ -15,7 +15,7 @@ from vaultcore.errors import Cause, TargetError
 from vaultcore.model import ConsumerKind, Item
 from vaultcore.secret import Secret
 from vaultcore.versions import Versions
-from worker.domain.checks import Sight
+from worker.domain.checks import ShownBy, Sight
 from worker.domain.rotation import Rotation
 from worker.domain.states import NodeStatus, RunStatus
 from worker.rotators.base import Job, Rotator, asks_nobody
@@ -30,8 +30,6 @@ from worker.workflows.results import NodeResult
 from worker.workflows.workflow import Workflow
 
 _SHOWN_MAX = 250
-_VERIFICATION = "verification"
-_HERE_ALONE = "nobody else is to accept it"
 _SAID = {
     Sight.SEES: "{}, and refuses a made-up one",
     Sight.BLIND: "unproven: {}, but a made-up one passes the same check",
@@ -71,10 +69,10 @@ class ValueTests:
             raise TargetError("the pending version holds no value", cause=Cause.MISTAKE)
         message = self._verify_in_a_row(item, rotator, job, job.new)
         end = ask_end(rotator, job, self._clock())
-        shown_by: str | None = _HERE_ALONE
+        shown_by: str | None = ShownBy.HERE_ALONE
         if not asks_nobody(rotator, job.settings):
             sight = self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new)
-            shown_by = _VERIFICATION if sight is Sight.SEES else None
+            shown_by = ShownBy.VERIFICATION if sight is Sight.SEES else None
             message = _SAID[sight].format(message)
         noted = note_end(self._versions, rotation, item, end=end, said=message)
 
@@ -106,13 +104,13 @@ class ValueTests:
         item, rotator = self._jobs.load(rotation)
         job = self._jobs.make(rotation, item)
         if asks_nobody(rotator, job.settings):
-            return _HERE_ALONE
+            return ShownBy.HERE_ALONE
         if job.new is None:
-            return "it is kept as a digest"
+            return ShownBy.DIGEST
         try:
             rotator.verify(job, job.new)
             if self._counter_checks.of_verification(rotation.rotator, rotator, job, job.new) is Sight.SEES:
-                return _VERIFICATION
+                return ShownBy.VERIFICATION
         except TargetError:  # refused, or away: what follows is for who takes the old one away
             return None
         return self._show_by_nodes(rotation, item, job.new)
@@ -247,4 +245,4 @@ class ValueTests:
 
 
 def _node_test(workflow: Workflow, node_id: str) -> str:
-    return f"node test of {workflow.name}/{node_id}"[:_SHOWN_MAX]
+    return f"{ShownBy.NODE_TEST} {workflow.name}/{node_id}"[:_SHOWN_MAX]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from vaultcore.audit import AuditLog
 from vaultcore.database import Database
 from vaultcore.errors import ConflictError, TamperedError, TroubleError
-from vaultcore.presented_keys import Judged, PresentedKeys, Use
+from vaultcore.presented_keys import ComparedVersion, KeyUse, PresentedKeys
 from vaultcore.secret import Secret
 from worker.rows import rotations as rotation_rows
 
@@ -50,7 +50,7 @@ class CallerKeys:
             self.note(found)
         return found
 
-    def judge(self, connection: Connection, key: Secret) -> Judged:
+    def judge(self, connection: Connection, key: Secret) -> ComparedVersion:
         """As `check`, in the caller's transaction and without a note. See `PresentedKeys.judge_key`."""
         return self._presented_keys.judge_key(connection, key)
 
@@ -65,7 +65,7 @@ class CallerKeys:
         ended = False
         if news is not None:
             with suppress(ConflictError, TroubleError, TamperedError), self._database.write() as connection:
-                if news is Use.FIRST:  # rotations, pickups, versions, then the audit head: as everybody else
+                if news is KeyUse.FIRST:  # rotations, pickups, versions, then the audit head: as everybody else
                     rotation_rows.wake_watching(connection, [item_id], self._clock())
                     ended = self._pickups.end_used(connection, item_id, number, actor=f"caller:{item_id}")
                 if self._presented_keys.note_use(connection, item_id, number):

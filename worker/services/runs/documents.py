@@ -19,6 +19,7 @@ from vaultcore.model import ConsumerKind, NodeReference
 from vaultcore.names import judge, skeleton
 from vaultcore.stored import Unread, read_apart
 from worker.domain.places import Place
+from worker.domain.revisions import Expected, check_revision, revision_of_workflow
 from worker.rows import rotations as rotation_rows
 from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import StoredWorkflow, read_workflow
@@ -98,12 +99,14 @@ class Documents:
         *,
         place: Place | None = None,
         strict: bool = False,
+        expected: Expected | None = None,
         actor: str,
     ) -> list[Applied]:
         """Applies the documents of files given as (name, text): all of them, or none if one is wrong.
 
         `place` says where they run; None: as they say, or as was said before, or here if they can. `strict`
-        refuses what would be kept without being understood, and what cannot run here.
+        refuses what would be kept without being understood, and what cannot run here. `ChangedError` if the
+        workflow of one is not as `expected`.
         """
         sources = [one for name, text in files for one in read_sources(text, source=name, strict=strict)]
         problems = [str(one) for one in sources if isinstance(one, InvalidInputError)]
@@ -111,8 +114,12 @@ class Documents:
             raise InvalidInputError("\n".join(problems))
         taken: dict[str, str] = {}
         with self._database.write() as connection:
+            if expected is not None:
+                self._audit.take_turn(connection)
             applied = [
-                self._apply(connection, one, place, taken, actor) for one in sources if isinstance(one, Source)
+                self._apply(connection, one, place, taken, actor=actor, expected=expected)
+                for one in sources
+                if isinstance(one, Source)
             ]
             return [self._find_unknown(connection, one, ()) for one in applied]
 
@@ -182,9 +189,12 @@ class Documents:
         source: Source,
         place: Place | None,
         taken: dict[str, str],
+        *,
         actor: str,
+        expected: Expected | None,
     ) -> Applied:
         plan = self._plan(connection, source, place)
+        _check_seen(plan, expected)
         _take(plan, taken)
         if isinstance(plan, Applied):
             return plan
@@ -223,7 +233,9 @@ class Documents:
         chosen, stays_away = _place(definition, stored, place, source.label)
         uses = definition.uses(here=chosen is Place.HERE)
         change = DocumentChange.CREATED if stored is None else DocumentChange.UPDATED
-        if stored is not None and self._is_same(connection, stored, definition, chosen, stays_away, uses):
+        if stored is not None and self._is_same(
+            connection, stored, definition, place=chosen, stays_away=stays_away, uses=uses
+        ):
             change = DocumentChange.UNCHANGED
         return _Plan(
             definition=definition,
@@ -265,8 +277,9 @@ class Documents:
         connection: Connection,
         stored: StoredWorkflow,
         definition: Definition,
+        *,
         place: Place,
-        stays_away: bool,  # as it is stored
+        stays_away: bool,
         uses: tuple[NodeUse, ...],
     ) -> bool:
         before = (stored.document, stored.name, stored.runs, stored.stays_away)
@@ -325,6 +338,17 @@ class Documents:
             workflow_rows.add_workflow(connection, plan.id, created_at=now, **values)
         else:
             workflow_rows.change_workflow(connection, plan.id, **values)
+
+
+def _check_seen(plan: _Plan | Applied, expected: Expected | None) -> None:
+    if isinstance(plan, Applied) or expected is None:
+        return
+    stored, revision = plan.stored, None
+    if stored is not None:
+        revision = revision_of_workflow(
+            id=stored.id, given_id=stored.given_id, name=stored.name, text=stored.document, runs=stored.runs
+        )
+    check_revision(expected, revision, f"workflow {plan.definition.name}")
 
 
 def _take(plan: _Plan | Applied, taken: dict[str, str]) -> None:

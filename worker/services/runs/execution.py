@@ -78,7 +78,7 @@ class UnderWay:
         return self.overrides is not None
 
 
-class Execution:
+class RunExecution:
     def __init__(
         self,
         *,
@@ -117,7 +117,7 @@ class Execution:
             seconds=left.total_seconds(),
             clock=self._clock,
         )
-        return self._settle(run, resolved, ended, others)
+        return self._conclude(run, resolved, ended, others)
 
     def give_up(self, run: UnderWay, kept: Mapping[str, Any], resolved: Resolved, why: str) -> RunOutcome:
         """A run that waited cannot go on: it has failed."""
@@ -162,9 +162,9 @@ class Execution:
             seconds=seconds,
             clock=self._clock,
         )
-        return self._settle(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
+        return self._conclude(run, resolved, ended, others), ended if isinstance(ended, Ended) else None
 
-    def _settle(
+    def _conclude(
         self, run: UnderWay, resolved: Resolved, ended: Ended | Paused, others: "_Others"
     ) -> RunOutcome:
         begun = tuple(others.begun)
@@ -314,7 +314,7 @@ class Execution:
 class _Others:
     """What a run may start. `begun` are the runs that it, and those within it, have opened."""
 
-    def __init__(self, execution: Execution, subworkflows: Subworkflows, run: UnderWay) -> None:
+    def __init__(self, execution: RunExecution, subworkflows: Subworkflows, run: UnderWay) -> None:
         self._execution = execution
         self._subworkflows = subworkflows
         self._run = run

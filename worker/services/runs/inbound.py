@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from vaultcore.database import Database
 from vaultcore.names import spellings
-from vaultcore.presented_keys import Judged
+from vaultcore.presented_keys import ComparedVersion
 from vaultcore.secret import Secret
 from worker.rows.called_workflows import find_called
 from worker.services.runs.caller_keys import CallerKeys
@@ -86,7 +86,7 @@ class InboundCalls:
         )
 
     def _find_opened(
-        self, connection: Connection, judged: Judged, entrance: Entrance, name: str | None
+        self, connection: Connection, judged: ComparedVersion, entrance: Entrance, name: str | None
     ) -> list[Called]:
         begins_with, names = entrance.component_id, None if name is None else spellings(name)
         if not judged.opens:

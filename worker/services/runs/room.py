@@ -6,7 +6,7 @@ from worker.services.core import Core, WaysOut
 from worker.services.runs.caller_keys import CallerKeys, PickupEnds
 from worker.services.runs.definitions import Definitions
 from worker.services.runs.documents import Documents
-from worker.services.runs.execution import Execution
+from worker.services.runs.execution import RunExecution
 from worker.services.runs.inbound import InboundCalls
 from worker.services.runs.key_sets import KeySets
 from worker.services.runs.pins import Pins
@@ -22,7 +22,7 @@ from worker.workflows.runner import Runner
 class RunsRoom:
     definitions: Definitions
     documents: Documents
-    execution: Execution
+    execution: RunExecution
     runs: Runs
     caller_keys: CallerKeys
     inbound_calls: InboundCalls
@@ -48,7 +48,7 @@ def build_runs(core: Core, ways_out: WaysOut, *, pickups: PickupEnds) -> RunsRoo
     subworkflows = Subworkflows(
         database=database, definitions=definitions, suspended_runs=suspended_runs, clock=clock
     )
-    execution = Execution(
+    execution = RunExecution(
         database=database,
         references=references,
         subworkflows=subworkflows,

@@ -30,7 +30,7 @@ from worker.rows import workflows as workflow_rows
 from worker.rows.workflows import DueWorkflow, UnreadDue
 from worker.services.runs.caller_keys import CallerKeys
 from worker.services.runs.definitions import Definitions, refuse_elsewhere
-from worker.services.runs.execution import RUN_LIMIT, Execution, RunOutcome, UnderWay
+from worker.services.runs.execution import RUN_LIMIT, RunExecution, RunOutcome, UnderWay
 from worker.services.runs.subworkflows import explain_unfit
 from worker.services.runs.suspended_runs import SuspendedRuns
 from worker.services.runs.template_values import Number, Resolved, TemplateValues, read_numbers
@@ -71,7 +71,7 @@ class Runs:
         definitions: Definitions,
         template_values: TemplateValues,
         suspended_runs: SuspendedRuns,
-        execution: Execution,
+        execution: RunExecution,
         runner: Runner,
         caller_keys: CallerKeys,
         clock: Callable[[], datetime],

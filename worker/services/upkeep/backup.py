@@ -109,7 +109,7 @@ class Backups:
                 parts = self._describe(connection)
         finally:
             copy.dispose()
-        sqlite_copy.settle(content)
+        sqlite_copy.drop_log(content)
         return self._make_manifest(content, parts), (
             "SQLite's integrity check of the copy",
             "the log's chain in the copy",

@@ -10,7 +10,7 @@ from vaultcore.database import Database
 from vaultcore.enrolling import Enrolling
 from vaultcore.model import Policy, WaitingItem
 from vaultcore.owners import Owners
-from worker.domain.incoming import Arrival, Entry, Judged, judge
+from worker.domain.incoming import Arrival, IncomingItem, JudgedEntry, judge
 from worker.rows import comparisons as comparison_rows
 from worker.rows import pickups as pickup_rows
 
@@ -27,8 +27,8 @@ class ItemImport:
         self._clock = clock
 
     def take_in(
-        self, entries: Sequence[Entry], *, owners: Sequence[str], actor: str, dry_run: bool = False
-    ) -> Iterator[Judged]:
+        self, entries: Sequence[IncomingItem], *, owners: Sequence[str], actor: str, dry_run: bool = False
+    ) -> Iterator[JudgedEntry]:
         """What becomes of each entry, told when its page is stored; `dry_run`: what would. Entries were sorted
         out before (`worker.domain.incoming`).
 
@@ -46,7 +46,7 @@ class ItemImport:
                     judged = self._store(connection, page, owners, actor)
             yield from judged
 
-    def _judge(self, connection: Connection, page: Sequence[Entry]) -> list[Judged]:
+    def _judge(self, connection: Connection, page: Sequence[IncomingItem]) -> list[JudgedEntry]:
         known = self._enrolling.look_up(
             connection,
             names=[entry.name for entry in page],
@@ -55,8 +55,8 @@ class ItemImport:
         return [judge(entry, known) for entry in page]
 
     def _store(
-        self, connection: Connection, page: Sequence[Entry], owners: Sequence[str], actor: str
-    ) -> list[Judged]:
+        self, connection: Connection, page: Sequence[IncomingItem], owners: Sequence[str], actor: str
+    ) -> list[JudgedEntry]:
         owner_ids = self._owner_ids(connection, owners)
         judged = self._judge(connection, page)
         coming = [one for one in judged if one.arrival is Arrival.NEW]

@@ -116,7 +116,7 @@ class Restores:
                 seq = self._prepare(database, manifest, actor)
             finally:
                 database.dispose()
-            sqlite_copy.settle(copy)
+            sqlite_copy.drop_log(copy)
             target.dispose()
             had = sqlite_copy.put_in_place(copy, file, kept=kept)
         finally:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from vaultcore.database import Database
 from vaultcore.ids import new_id
-from worker.domain.pulses import Kind
+from worker.domain.pulses import PulseKind
 from worker.domain.signs import SignOfLife, begun_at
 from worker.rows import signs as sign_rows
 
@@ -25,7 +25,7 @@ class SignsOfLife:
         self._kept = max(_KEPT, 2 * silence)
         self._clock = clock
 
-    def begin(self, kind: Kind) -> Callable[[], None]:
+    def begin(self, kind: PulseKind) -> Callable[[], None]:
         """Says that this process works from now on. What it gets, it calls every minute while it does.
 
         Its row is right again one minute after the wall clock is.

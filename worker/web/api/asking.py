@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import structlog
 from anyio import to_thread
@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import TamperedError, TargetError
+from vaultcore.errors import NoKeyError, TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.bootstrap import Services
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.connections import ConnectionLimits
 from worker.web.ingress import presented_key
 from worker.web.payload import check_payload, read_body
@@ -26,9 +26,23 @@ ACTION = "x-nightkey-action"
 """Under this name a route's action stands in the OpenAPI document."""
 
 
+NEEDS_KEY = "x-nightkey-needs-key"
+"""Under this one, whether it is refused where the keyring opens nothing."""
+KEY_NEEDED: Final = frozenset(
+    {
+        Action.ITEM_CREATE,
+        Action.WORKFLOW_RUN,
+        Action.OWNER_MANAGE,
+        Action.PICKUP_COLLECT,
+        Action.PRINCIPAL_MANAGE,
+    }
+)
+"""What opens or seals a value whatever is asked. Replacing a value does, too, and is refused by the vault."""
+
+
 def asks(action: Action) -> dict[str, Any]:
     """What a route is declared with: `@router.get(path, **asks(Action.ITEM_SEE))`."""
-    return {"openapi_extra": {ACTION: action.value}}
+    return {"openapi_extra": {ACTION: action.value, NEEDS_KEY: action in KEY_NEEDED}}
 
 
 class AskedRoute(APIRoute):
@@ -40,22 +54,30 @@ class AskedRoute(APIRoute):
 
         async def ask(request: Request) -> Response:
             services = services_of(request)
-            key = presented_key(request)
-            principal = await to_thread.run_sync(_authenticate, services, key)
-            if principal is None:
-                if len(key):
-                    await hold_refusal(request)
-                raise Problem(
-                    401,
-                    "unauthorized",
-                    "this is answered to principals alone: Authorization: Bearer wfk_…",
-                    WWW_Authenticate="Bearer",
-                )
+            principal = await identify(request)
+            if action in KEY_NEEDED and services.keyring.is_restricted:
+                raise NoKeyError
             await to_thread.run_sync(partial(services.principals.check_ever, principal, action))
             request.state.principal = principal
             return await handle(await _with_body(request, request.app.state.limits))
 
         return ask
+
+
+async def identify(request: Request) -> Principal:
+    """Who asks, by their token; 401 for nobody."""
+    key = presented_key(request)
+    principal = await to_thread.run_sync(_authenticate, services_of(request), key)
+    if principal is None:
+        if len(key):
+            await hold_refusal(request)
+        raise HttpProblem(
+            401,
+            "unauthorized",
+            "this is answered to principals alone: Authorization: Bearer wfk_…",
+            WWW_Authenticate="Bearer",
+        )
+    return principal
 
 
 def _authenticate(services: Services, key: Secret) -> Principal | None:
@@ -69,7 +91,7 @@ def _authenticate(services: Services, key: Secret) -> Principal | None:
         return None
     except TargetError as error:
         _log.warning("token.unchecked", error=str(error))
-        raise Problem(
+        raise HttpProblem(
             503, "unavailable", "the identity provider's keys cannot be read now: try again later"
         ) from None
 

@@ -12,24 +12,28 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vaultcore.errors import (
+    ChangedError,
     ConflictError,
     InvalidInputError,
     NightkeyError,
+    NoKeyError,
     NotAllowedError,
     NotFoundError,
     RefusedError,
     UnreadableError,
 )
 from vaultcore.troubles import explain
-from worker.web.answers import Problem, tell_problem
+from worker.web.answers import HttpProblem, tell_problem
 from worker.web.console.frame import CONSOLE, show_problem
 
 _log = structlog.get_logger(__name__)
 OURS = "/nightkey/"
 _STATUSES: tuple[tuple[type[NightkeyError], int, str], ...] = (
     (NotAllowedError, 403, "forbidden"),
+    (NoKeyError, 503, "needs_key"),
     (NotFoundError, 404, "not_found"),
     (InvalidInputError, 422, "invalid"),
+    (ChangedError, 412, "precondition_failed"),
     (ConflictError, 409, "conflict"),
     (RefusedError, 409, "refused"),
     (UnreadableError, 409, "unreadable"),
@@ -52,7 +56,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if found is None:
         return await answer_failure(request, error)
     status, code = found
-    return tell(request, Problem(status, code, str(known)))
+    return tell(request, HttpProblem(status, code, str(known)))
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:
@@ -63,10 +67,10 @@ async def answer_failure(request: Request, error: Exception) -> Response:
     problem = {} if trouble is None else {"trouble": trouble.trouble, "problem": str(trouble)}
     _log.error("call.failed", error=type(error).__name__, **problem)
     if trouble is not None and trouble.can_retry:
-        return tell(request, Problem(503, "unavailable", "this cannot be answered now: try again later"))
+        return tell(request, HttpProblem(503, "unavailable", "this cannot be answered now: try again later"))
     return tell(
         request,
-        Problem(500, "internal_error", "something failed here, and not in your request: the log names it"),
+        HttpProblem(500, "internal_error", "something failed here, and not in your request: the log names it"),
     )
 
 
@@ -75,7 +79,7 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     found = cast("RequestValidationError", error).errors()
     fields = [{"field": _name(one["loc"]), "message": one["msg"]} for one in found]
     first = fields[0]
-    return tell(request, Problem(422, "invalid", f"{first['field']}: {first['message']}"), fields)
+    return tell(request, HttpProblem(422, "invalid", f"{first['field']}: {first['message']}"), fields)
 
 
 def _name(place: Sequence[object]) -> str:
@@ -83,7 +87,7 @@ def _name(place: Sequence[object]) -> str:
     return ".".join(map(str, place[1:] or place))
 
 
-def tell(request: Request, problem: Problem, fields: Sequence[dict[str, Any]] = ()) -> Response:
+def tell(request: Request, problem: HttpProblem, fields: Sequence[dict[str, Any]] = ()) -> Response:
     if request.url.path.startswith(f"{CONSOLE}/"):
         return show_problem(request, problem)
     if not request.url.path.startswith(OURS):

@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
-from vaultcore.errors import NotFoundError
-from worker.services.views import ListedFinding
+from worker.domain.findings import FindingKind
+from worker.rows.finding_lists import FindingFilter
+from worker.rows.findings import ListedFinding
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import PageQuery, give_page
 from worker.wording import say
 
 router = APIRouter(prefix="/nightkey/findings", tags=["findings"], route_class=AskedRoute)
@@ -17,7 +19,7 @@ WHY_MAX = 500
 
 
 class ShownFinding(BaseModel):
-    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which settles it."""
+    """`quiet`: who knows of it, for how long and why. `command`: of the command line, which resolves it."""
 
     id: str
     kind: str
@@ -31,13 +33,13 @@ class ShownFinding(BaseModel):
     quiet: str | None
 
 
-class Known(BaseModel):
+class KnownRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     why: str = Field(min_length=1, max_length=WHY_MAX, examples=["the vendor is told"])
 
 
-class Later(Known):
+class Later(KnownRequest):
     until: AwareDatetime = Field(examples=["2027-03-01T00:00:00Z"])
 
 
@@ -50,19 +52,37 @@ class Quietened(BaseModel):
     until: datetime | None
 
 
+class FindingQuery(PageQuery):
+    """`item`: by name or id. `snoozed`: those that somebody knows of, or the others."""
+
+    kind: list[FindingKind] = Field(default=[])
+    owner: list[str] = Field(default=[], max_length=100)
+    item: str | None = Field(default=None, max_length=250)
+    workflow: str | None = Field(default=None, max_length=250)
+    snoozed: bool | None = None
+
+    @property
+    def wanted(self) -> FindingFilter:
+        return FindingFilter(
+            kinds=frozenset(self.kind),
+            owners=frozenset(self.owner),
+            item=self.item,
+            workflow=self.workflow,
+            snoozed=self.snoozed,
+        )
+
+
 @router.get("", **asks(Action.FINDING_SEE))
 def list_findings(
-    request: Request, principal: Asker, owner: Annotated[str | None, Query(max_length=100)] = None
+    request: Request, response: Response, principal: Asker, query: Annotated[FindingQuery, Query()]
 ) -> list[ShownFinding]:
-    """Open ones, oldest first: of an owner's items, or of all that the principal may see."""
-    services = services_of(request)
-    seen = services.principals.visible_items(principal)
-    found = services.views.list_findings(owner=owner)
-    return [_show(one) for one in found if seen is None or one.finding.item_id in seen]
+    """Open ones that the principal may see, oldest first unless `sort` says otherwise."""
+    page = services_of(request).lists.page_findings(query.wanted, query.page, seen_by=principal)
+    return [_show(one) for one in give_page(page, request, response)]
 
 
 @router.post("/{finding_id}/ack", **asks(Action.FINDING_QUIET))
-def acknowledge(request: Request, principal: Asker, finding_id: str, known: Known) -> Quietened:
+def acknowledge(request: Request, principal: Asker, finding_id: str, known: KnownRequest) -> Quietened:
     """Nobody is told of it again unless it gets worse."""
     _check(request, principal, finding_id)
     answers = services_of(request).overview.acknowledgements
@@ -80,10 +100,8 @@ def snooze(request: Request, principal: Asker, finding_id: str, later: Later) ->
 def _check(request: Request, principal: Principal, finding_id: str) -> None:
     """404 for one that there is not, or that the principal may not even see."""
     services = services_of(request)
-    found = [one.finding for one in services.views.list_findings() if one.finding.id == finding_id]
-    if not found:
-        raise NotFoundError(f"there is no open finding {finding_id[:60]!r}")
-    services.principals.check_about(principal, found[0].item_id, Action.FINDING_QUIET)
+    found = services.views.get_finding(finding_id)
+    services.principals.check_about(principal, found.item_id, Action.FINDING_QUIET)
 
 
 def _show(one: ListedFinding) -> ShownFinding:

@@ -1,14 +1,17 @@
 """`/nightkey/notices`: what owners were told, and whether it reached them."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import NotFoundError
+from worker.rows.notice_lists import NoticeFilter
 from worker.rows.notices import Notice
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import PageQuery, give_page
 
 router = APIRouter(prefix="/nightkey/notices", tags=["notices"], route_class=AskedRoute)
 
@@ -31,14 +34,26 @@ class WholeNotice(ShownNotice):
     body: str | None
 
 
+class NoticeQuery(PageQuery):
+    """`failed`: what somebody did not take, as `state=failed`."""
+
+    state: list[Literal["failed", "waiting", "sent", "withdrawn", "unrouted"]] = Field(default=[])
+    owner: list[str] = Field(default=[], max_length=100)
+    failed: bool = False
+
+    @property
+    def wanted(self) -> NoticeFilter:
+        states = {*self.state, *(["failed"] if self.failed else [])}
+        return NoticeFilter(states=frozenset(states), owners=frozenset(self.owner))
+
+
 @router.get("", **asks(Action.NOTICE_SEE))
-def list_notices(request: Request, principal: Asker, *, failed: bool = False) -> list[ShownNotice]:
-    """Newest first; `failed`: what somebody did not take. Owners see what they were told."""
-    services = services_of(request)
-    found = services.views.list_notices(failed=failed)
-    return [
-        _show(one) for one in found if services.principals.may(principal, Action.NOTICE_SEE, owners=[one.owner])
-    ]
+def list_notices(
+    request: Request, response: Response, principal: Asker, query: Annotated[NoticeQuery, Query()]
+) -> list[ShownNotice]:
+    """Newest first unless `sort` says otherwise. Owners see what they were told."""
+    page = services_of(request).lists.page_notices(query.wanted, query.page, seen_by=principal)
+    return [_show(one) for one in give_page(page, request, response)]
 
 
 @router.get("/{notice_id}", **asks(Action.NOTICE_SEE))

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from vaultcore.access import Action
 from vaultcore.model import UNCHANGED, Owner
 from vaultcore.quiet import parse_quiet
+from worker.domain.revisions import revision_of_owner
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out
+from worker.web.api.wire import Seen, leave_out, show_revision
 
 router = APIRouter(prefix="/nightkey/owners", tags=["owners"], route_class=AskedRoute)
 
@@ -40,12 +41,16 @@ def list_owners(request: Request, response: Response) -> list[ShownOwner]:
 
 
 @router.get("/{name}", **asks(Action.OWNER_SEE))
-def get_owner(request: Request, name: str) -> ShownOwner:
-    return _show(services_of(request).notices.address_book.get(name))
+def get_owner(request: Request, response: Response, name: str) -> ShownOwner:
+    owner = services_of(request).notices.address_book.get(name)
+    show_revision(revision_of_owner(owner), response)
+    return _show(owner)
 
 
 @router.patch("/{name}", **asks(Action.OWNER_UPDATE))
-def update_owner(request: Request, principal: Asker, name: str, change: ChangedOwner) -> ShownOwner:
+def update_owner(
+    request: Request, response: Response, principal: Asker, name: str, change: ChangedOwner, seen: Seen
+) -> ShownOwner:
     """Their time zone, quiet hours and deputy; routes, which lead notices somewhere, take the command line."""
     services, given = services_of(request), change.model_fields_set
     services.principals.check(principal, Action.OWNER_UPDATE, owners=[name])
@@ -55,8 +60,10 @@ def update_owner(request: Request, principal: Asker, name: str, change: ChangedO
         zone=UNCHANGED if change.zone is None else change.zone,
         quiet=quiet if "quiet" in given else UNCHANGED,
         deputy=change.deputy if "deputy" in given else UNCHANGED,
+        expected=seen,
         actor=principal.actor,
     )
+    show_revision(revision_of_owner(changed), response)
     return _show(changed)
 
 

@@ -1,16 +1,44 @@
-"""`/nightkey/runs/report`: a run of a workflow that another engine ran."""
+"""`/nightkey/runs`: the runs of all workflows, and `report`: one that another engine ran."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
 from vaultcore.errors import Cause
+from worker.domain.states import RunPurpose, RunStatus
+from worker.rows.run_lists import RunFilter
 from worker.services.runs.reports import Report
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
+from worker.web.api.wire import PageQuery, give_page
 
 router = APIRouter(prefix="/nightkey/runs", tags=["runs"], route_class=AskedRoute)
+
+
+class RunQuery(PageQuery):
+    workflow: str | None = Field(default=None, max_length=250)
+    outcome: list[RunStatus] = Field(default=[])
+    purpose: list[RunPurpose] = Field(default=[])
+
+    @property
+    def wanted(self) -> RunFilter:
+        return RunFilter(
+            workflow=self.workflow, outcomes=frozenset(self.outcome), purposes=frozenset(self.purpose)
+        )
+
+
+class ShownRun(BaseModel):
+    id: str
+    workflow_id: str
+    status: str
+    trigger: str
+    purpose: str
+    error_message: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
 
 
 class ReportedRun(BaseModel):
@@ -36,6 +64,13 @@ class Taken(BaseModel):
     workflow: str
     new: bool
     used: dict[str, int]
+
+
+@router.get("", **asks(Action.WORKFLOW_SEE))
+def list_runs(request: Request, response: Response, query: Annotated[RunQuery, Query()]) -> list[ShownRun]:
+    """Newest first unless `sort` says otherwise."""
+    page = services_of(request).lists.page_runs(query.wanted, query.page)
+    return [ShownRun(**vars(one)) for one in give_page(page, request, response)]
 
 
 @router.post("/report", **asks(Action.RUN_REPORT))

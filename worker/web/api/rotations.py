@@ -8,9 +8,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action, Principal
 from worker.domain.rotation import Rotation
+from worker.domain.saga import State
+from worker.rows.rotation_lists import RotationFilter
 from worker.services.rotation.decisions import Decisions
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out
+from worker.web.api.wire import PageQuery, give_page
 from worker.wording.shapes import describe_consumer, describe_rotation
 
 router = APIRouter(prefix="/nightkey/rotations", tags=["rotations"], route_class=AskedRoute)
@@ -107,22 +109,35 @@ class Answer(BaseModel):
     check: bool = False
 
 
+class RotationQuery(PageQuery):
+    """`item`: by name or id. `open`: those that have not ended, or those that have."""
+
+    state: list[State] = Field(default=[])
+    item: str | None = Field(default=None, max_length=250)
+    owner: list[str] = Field(default=[], max_length=100)
+    open: bool | None = None
+    opened_after: AwareDatetime | None = None
+    opened_before: AwareDatetime | None = None
+
+    @property
+    def wanted(self) -> RotationFilter:
+        return RotationFilter(
+            states=frozenset(self.state),
+            item=self.item,
+            owners=frozenset(self.owner),
+            open=self.open,
+            opened_after=self.opened_after,
+            opened_before=self.opened_before,
+        )
+
+
 @router.get("", **asks(Action.ROTATION_SEE))
 def list_rotations(
-    request: Request,
-    response: Response,
-    principal: Asker,
-    item: Annotated[str | None, Query(max_length=250)] = None,
+    request: Request, response: Response, principal: Asker, query: Annotated[RotationQuery, Query()]
 ) -> list[ShownRotation]:
-    """Newest first; of one item, or of all that the principal may see."""
-    services = services_of(request)
-    found = leave_out(services.views.list_rotations(), response)
-    seen = services.principals.visible_items(principal)
-    return [
-        _show(one)
-        for one in found
-        if (seen is None or one.item_id in seen) and (item is None or item in (one.item, one.item_id))
-    ]
+    """Those that the principal may see, newest first unless `sort` says otherwise."""
+    page = services_of(request).lists.page_rotations(query.wanted, query.page, seen_by=principal)
+    return [_show(one) for one in give_page(page, request, response)]
 
 
 @router.post("", status_code=202, **asks(Action.ITEM_ROTATE))
@@ -145,7 +160,7 @@ def get_rotation(request: Request, principal: Asker, rotation_id: str) -> WholeR
     return WholeRotation(
         **describe_rotation(found.rotation),
         steps=[ShownStep(**_plain(one)) for one in found.steps],
-        consumers=[ShownConsumer(**describe_consumer(one)) for one in found.standings if not one.check],
+        consumers=[ShownConsumer(**describe_consumer(one)) for one in found.consumer_proofs if not one.check],
         choices=[Choice(command=one.command, does=one.does) for one in found.choices],
     )
 

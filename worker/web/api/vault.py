@@ -1,20 +1,24 @@
 """`/workflows/vault`: items in the shape of SDX. No answer holds a value, but for a new key's, once."""
 
 from dataclasses import replace
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
 from vaultcore.access import Action, Principal
-from vaultcore.model import UNCHANGED, Item
+from vaultcore.model import UNCHANGED, Item, Mode
 from vaultcore.secret import Secret
 from worker.domain.changes import ItemChange
+from worker.domain.item_states import ItemFilter, ItemState
 from worker.domain.policies import PolicyChange
+from worker.domain.revisions import revision_of_item
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out, show_time, show_time_or_none
+from worker.web.api.wire import PageQuery, Seen, give_page, show_revision, show_time, show_time_or_none
 
 router = APIRouter(prefix="/workflows/vault", tags=["vault"], route_class=AskedRoute)
+_DAYS_MAX = 36_500
 
 
 class VaultItem(BaseModel):
@@ -51,16 +55,55 @@ class ChangedItem(BaseModel):
     expires_at: AwareDatetime | None = Field(default=None, examples=["2027-05-30T02:00:00Z"])
 
 
+class ItemQuery(PageQuery):
+    """Which items: those that are all of this; of several owners, states or modes, one is enough. `rotator`
+    empty: those without one. `search`: a part of the name, `begins` its beginning, in any case. Without `limit`
+    and `cursor` all of them come at once, as clients of that vault expect.
+    """
+
+    owner: list[str] = Field(default=[], max_length=100, examples=[["platform"]])
+    state: list[ItemState] = Field(default=[])
+    mode: list[Mode] = Field(default=[])
+    rotator: str | None = Field(default=None, max_length=60)
+    days_left_min: int | None = Field(default=None, ge=-_DAYS_MAX, le=_DAYS_MAX)
+    days_left_max: int | None = Field(default=None, ge=-_DAYS_MAX, le=_DAYS_MAX)
+    expires_after: AwareDatetime | None = None
+    expires_before: AwareDatetime | None = None
+    used_by: str | None = Field(default=None, max_length=250)
+    search: str | None = Field(default=None, max_length=100)
+    begins: str | None = Field(default=None, max_length=100)
+
+    @property
+    def wanted(self) -> ItemFilter:
+        return ItemFilter(
+            owners=frozenset(self.owner),
+            states=frozenset(self.state),
+            modes=frozenset(self.mode),
+            rotator=self.rotator,
+            days_left=(self.days_left_min, self.days_left_max),
+            expires_after=self.expires_after,
+            expires_before=self.expires_before,
+            used_by=self.used_by,
+            text=self.search,
+            begins=self.begins,
+        )
+
+
 @router.get("", **asks(Action.ITEM_SEE))
-def list_items(request: Request, response: Response, principal: Asker) -> list[VaultItem]:
-    """All items that the principal may see, by name."""
-    services = services_of(request)
-    found = leave_out(services.views.list_items(), response)
-    return [_show(item) for item in found if services.principals.sees(principal, item.owners)]
+def list_items(
+    request: Request, response: Response, principal: Asker, query: Annotated[ItemQuery, Query()]
+) -> list[VaultItem]:
+    """The items that the principal may see, by name unless `sort` says otherwise."""
+    lists = services_of(request).lists
+    if not query.model_fields_set & {"limit", "cursor"}:
+        found = lists.list_items(query.wanted, query.page, seen_by=principal)
+        return [_show(one.item) for one in give_page(found, request, response)]
+    page = lists.page_items(query.wanted, query.page, seen_by=principal)
+    return [_show(one.item) for one in give_page(page, request, response)]
 
 
 @router.post("", status_code=201, response_model_exclude_none=True, **asks(Action.ITEM_CREATE))
-def create_item(request: Request, principal: Asker, new: NewItem) -> CreatedItem:
+def create_item(request: Request, response: Response, principal: Asker, new: NewItem) -> CreatedItem:
     """A new item. One whose name begins with `api-key:` takes no secret: it generates its own."""
     services = services_of(request)
     owners = tuple(new.owners) or tuple(sorted(principal.owners)) or (services.settings.operators,)
@@ -74,17 +117,22 @@ def create_item(request: Request, principal: Asker, new: NewItem) -> CreatedItem
         policy=PolicyChange(),
         actor=principal.actor,
     )
+    show_revision(revision_of_item(created), response)
     secret = None if first is None else first.key.expose()
     return CreatedItem(**_show(created).model_dump(), secret=secret)
 
 
 @router.get("/{vault_id}", **asks(Action.ITEM_SEE))
-def get_item(request: Request, principal: Asker, vault_id: str) -> VaultItem:
-    return _show(_find(request, principal, vault_id, Action.ITEM_SEE))
+def get_item(request: Request, response: Response, principal: Asker, vault_id: str) -> VaultItem:
+    item = _find(request, principal, vault_id, Action.ITEM_SEE)
+    show_revision(revision_of_item(item), response)
+    return _show(item)
 
 
 @router.put("/{vault_id}", **asks(Action.ITEM_UPDATE))
-def update_item(request: Request, principal: Asker, vault_id: str, change: ChangedItem) -> VaultItem:
+def update_item(
+    request: Request, response: Response, principal: Asker, vault_id: str, change: ChangedItem, seen: Seen
+) -> VaultItem:
     """Changes name, secret or expiry. A new secret is a new version; the old one is kept for its overlap."""
     services, given = services_of(request), change.model_fields_set
     item = _find(request, principal, vault_id, Action.ITEM_UPDATE)
@@ -95,15 +143,16 @@ def update_item(request: Request, principal: Asker, vault_id: str, change: Chang
     wanted = ItemChange(name=change.name, expires_at=change.expires_at if "expires_at" in given else UNCHANGED)
     if value is not None and services.items.lacks_expiry(item.id, wanted):
         wanted = replace(wanted, expires_at=item.expires_at)  # what is left out stays as it is
-    updated = services.items.update(item.id, wanted, value=value, actor=principal.actor)
+    updated = services.items.update(item.id, wanted, value=value, expected=seen, actor=principal.actor)
+    show_revision(revision_of_item(updated.item), response)
     return _show(updated.item)
 
 
 @router.delete("/{vault_id}", status_code=204, **asks(Action.ITEM_DELETE))
-def delete_item(request: Request, principal: Asker, vault_id: str) -> Response:
+def delete_item(request: Request, principal: Asker, vault_id: str, seen: Seen) -> Response:
     """The item and every value of it are gone; refused while anything uses it."""
     item = _find(request, principal, vault_id, Action.ITEM_DELETE)
-    services_of(request).items.delete(item.id, actor=principal.actor)
+    services_of(request).items.delete(item.id, expected=seen, actor=principal.actor)
     return Response(status_code=204)
 
 

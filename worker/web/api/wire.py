@@ -1,16 +1,25 @@
-"""How things look on the wire: times, and the cursors of pages."""
+"""How things look on the wire: times, pages of lists, and the marks by which a thing is changed."""
 
-import base64
-import binascii
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
+from urllib.parse import quote, urlencode
 
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
+from vaultcore.cursors import CURSOR_MAX
 from vaultcore.errors import InvalidInputError, UnreadableError
+from worker.domain.paging import LIMIT, LIMIT_MAX, Page, PageRequest
+from worker.domain.revisions import ANY, Expected
 
 T = TypeVar("T")
+TOTAL: Final = "Nightkey-Total"
+"""The header of a list that was asked how long it is: `1000+` where it is longer than is counted."""
+_MARK: Final = re.compile(r'(W/)?"[\x21\x23-\x7e]*"')
 UNREADABLE: Final = "Nightkey-Unreadable"
 """The header of a list in which rows are missing: how many."""
 
@@ -24,6 +33,40 @@ def show_time_or_none(time: datetime | None) -> str | None:
     return None if time is None else show_time(time)
 
 
+class PageQuery(BaseModel):
+    """What every list takes. `sort`: a column, with `-` before it for the other direction; `cursor`: from the
+    link `next` of a page, with the same filter and order; `total`: say how many there are, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    sort: str | None = Field(default=None, max_length=40)
+    limit: int = Field(default=LIMIT, ge=1, le=LIMIT_MAX)
+    cursor: str | None = Field(default=None, max_length=CURSOR_MAX)
+    total: bool = False
+
+    @property
+    def page(self) -> PageRequest:
+        return PageRequest(sort=self.sort, limit=self.limit, cursor=self.cursor, counted=self.total)
+
+
+def give_page(page: Page[T], request: Request, response: Response) -> list[T]:
+    """The rows of a page that can be read; headers lead to the next one, and say how many there are in all and
+    how many on this page cannot be read.
+    """
+    if page.next is not None:
+        response.headers["Link"] = f'<{next_page(request, page.next)}>; rel="next"'
+    if page.total is not None:
+        response.headers[TOTAL] = f"{page.total.number}{'+' if page.total.more else ''}"
+    return leave_out(page.rows, response)
+
+
+def next_page(request: Request, cursor: str, *, name: str = "cursor") -> str:
+    """The same path with all that was asked, and the cursor."""
+    asked = [(key, value) for key, value in request.query_params.multi_items() if key != name]
+    return f"{quote(request.url.path, safe='/%')}?{urlencode([*asked, (name, cursor)])}"
+
+
 def leave_out(found: Iterable[T | UnreadableError], response: Response) -> list[T]:
     """What of a list can be read. A header says how many rows cannot, or were edited; without it the list is
     whole.
@@ -35,20 +78,23 @@ def leave_out(found: Iterable[T | UnreadableError], response: Response) -> list[
     return read
 
 
-def write_cursor(time: datetime, row_id: str) -> str:
-    """Where a page ended, for who asks for the next one."""
-    return base64.urlsafe_b64encode(f"{show_time(time)} {row_id}".encode()).decode().rstrip("=")
+def show_revision(revision: str, response: Response) -> None:
+    """By this, who changes the thing later may say which state of it they have seen."""
+    response.headers["ETag"] = f'"{revision}"'
 
 
-def read_cursor(text: str | None) -> tuple[datetime, str] | None:
-    """`InvalidInputError` for one that no page gave."""
-    if text is None:
+def expect_revision(request: Request) -> Expected | None:
+    """What `If-Match` says; None: nothing. A weak mark is none of ours, and so is never met."""
+    said = request.headers.getlist("If-Match")
+    if not said:
         return None
-    try:
-        time, _, row_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").partition(" ")
-        at = datetime.fromisoformat(time)
-        if row_id and at.tzinfo is not None:
-            return at, row_id
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidInputError("before: take it from the link `next` of a page")
+    marks = [mark.strip() for mark in ",".join(said).split(",") if mark.strip()]
+    if marks == [ANY]:
+        return frozenset({ANY})
+    if not marks or any(not _MARK.fullmatch(mark) for mark in marks):
+        raise InvalidInputError('if-match: give the ETag of an answer as it was, such as "3f2a…", or *')
+    return frozenset(mark.strip('"') for mark in marks if not mark.startswith("W/"))
+
+
+Seen = Annotated[Expected | None, Depends(expect_revision)]
+"""For routes that change something: which states of it the caller would change."""

@@ -8,10 +8,13 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vaultcore.access import Action
-from worker.rows.run_lists import ListedRun, NodeLog
+from vaultcore.cursors import CURSOR_MAX
+from worker.domain.paging import PageRequest
+from worker.domain.revisions import revision_of_workflow
+from worker.rows.run_lists import ListedRun, RunFilter, StoredNodeLog
 from worker.services.runs.documents import Applied
 from worker.web.api.asking import AskedRoute, Asker, asks, services_of
-from worker.web.api.wire import leave_out, read_cursor, show_time, show_time_or_none, write_cursor
+from worker.web.api.wire import Seen, leave_out, next_page, show_revision, show_time, show_time_or_none
 from worker.workflows.workflow import Workflow
 
 router = APIRouter(prefix="/workflows", tags=["workflows"], route_class=AskedRoute)
@@ -22,7 +25,7 @@ Document = Annotated[
 ]
 
 
-class ListedWorkflow(BaseModel):
+class ShownWorkflow(BaseModel):
     id: str
     name: str
     is_active: bool
@@ -36,7 +39,7 @@ class Validation(BaseModel):
     errors: list[str]
 
 
-class Run(BaseModel):
+class ShownRun(BaseModel):
     id: str
     workflow_id: str
     status: str
@@ -57,17 +60,17 @@ class Log(BaseModel):
     created_at: str
 
 
-class RunWithLogs(Run):
+class RunWithLogs(ShownRun):
     logs: list[Log]
 
 
 class RunPage(BaseModel):
-    data: list[Run]
+    data: list[ShownRun]
     links: dict[str, str | None]
     meta: dict[str, int]
 
 
-class Execution(BaseModel):
+class ExecuteRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     context: dict[str, Any] = Field(default={}, examples=[{"webhook_payload": {"amount": 5}}])
@@ -83,18 +86,22 @@ class Stats(BaseModel):
 
 
 @router.get("", **asks(Action.WORKFLOW_SEE))
-def list_workflows(request: Request, response: Response) -> list[ListedWorkflow]:
+def list_workflows(request: Request, response: Response) -> list[ShownWorkflow]:
     """All, by name, without nodes and edges."""
     found = leave_out(services_of(request).views.list_workflows(), response)
     return [_list(one.workflow) for one in found]
 
 
 @router.post("", status_code=201, **asks(Action.WORKFLOW_APPLY))
-def create_workflow(request: Request, principal: Asker, document: Document) -> dict[str, Any]:
+def create_workflow(
+    request: Request, response: Response, principal: Asker, document: Document, seen: Seen
+) -> dict[str, Any]:
     """Keeps the document as it is given, and says where its workflow runs."""
     (applied,) = services_of(request).runs.documents.apply(
-        [("the body", json.dumps(document, ensure_ascii=False))], actor=principal.actor
+        [("the body", json.dumps(document, ensure_ascii=False))], expected=seen, actor=principal.actor
     )
+    if applied.workflow is not None:
+        _mark(applied.workflow, response)
     return _describe(applied)
 
 
@@ -120,9 +127,10 @@ def get_run(request: Request, run_id: str) -> RunWithLogs:
 
 
 @router.get("/{workflow_id}", **asks(Action.WORKFLOW_SEE))
-def get_workflow(request: Request, workflow_id: str) -> dict[str, Any]:
+def get_workflow(request: Request, response: Response, workflow_id: str) -> dict[str, Any]:
     """The document as it was given, with its id, and when it runs next."""
     workflow = services_of(request).views.view_workflow(workflow_id).workflow
+    _mark(workflow, response)
     return _document(workflow) | {"runs": workflow.runs.value}
 
 
@@ -131,9 +139,9 @@ def execute(
     request: Request,
     principal: Asker,
     workflow_id: str,
-    wanted: Execution,
+    wanted: ExecuteRequest,
     idempotency_key: Annotated[UUID | None, Header()] = None,
-) -> Run:
+) -> ShownRun:
     """A run in the background: a worker begins it, and `GET /workflows/runs/…` tells what came of it.
 
     With the same `Idempotency-Key` within a day, the answer is the run that was begun then.
@@ -151,19 +159,17 @@ def execute(
 @router.get("/{workflow_id}/executions", **asks(Action.WORKFLOW_SEE))
 def list_runs(
     request: Request,
+    response: Response,
     workflow_id: str,
     size: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 25,
-    before: Annotated[str | None, Query(max_length=200)] = None,
+    before: Annotated[str | None, Query(max_length=CURSOR_MAX)] = None,
 ) -> RunPage:
     """A page of its runs, newest first; `links.next` leads to older ones."""
     services = services_of(request)
-    workflow = services.views.view_workflow(workflow_id).workflow
-    found = services.views.page_runs(workflow, before=read_cursor(before), size=size + 1)
-    page = found[:size]
-    more = len(found) > size
-    last = write_cursor(page[-1].created_at, page[-1].id) if more else None
-    following = None if last is None else f"/workflows/{workflow.id}/executions?size={size}&before={last}"
-    return RunPage(data=[_run(one) for one in page], links={"next": following}, meta={"size": len(page)})
+    page = services.lists.page_runs(RunFilter(workflow=workflow_id), PageRequest(limit=size, cursor=before))
+    data = [_run(one) for one in leave_out(page.rows, response)]
+    following = None if page.next is None else next_page(request, page.next, name="before")
+    return RunPage(data=data, links={"next": following}, meta={"size": len(data)})
 
 
 @router.get("/{workflow_id}/logs", **asks(Action.WORKFLOW_SEE))
@@ -190,8 +196,19 @@ def show_stats(request: Request, workflow_id: str) -> Stats:
     )
 
 
-def _list(workflow: Workflow) -> ListedWorkflow:
-    return ListedWorkflow(
+def _mark(workflow: Workflow, response: Response) -> None:
+    revision = revision_of_workflow(
+        id=workflow.id,
+        given_id=workflow.given_id,
+        name=workflow.name,
+        text=workflow.text,
+        runs=workflow.runs.value,
+    )
+    show_revision(revision, response)
+
+
+def _list(workflow: Workflow) -> ShownWorkflow:
+    return ShownWorkflow(
         id=workflow.id,
         name=workflow.name,
         is_active=workflow.active,
@@ -216,8 +233,8 @@ def _document(workflow: Workflow) -> dict[str, Any]:
     return document | _list(workflow).model_dump()
 
 
-def _run(run: ListedRun) -> Run:
-    return Run(
+def _run(run: ListedRun) -> ShownRun:
+    return ShownRun(
         id=run.id,
         workflow_id=run.workflow_id,
         status=run.status,
@@ -228,7 +245,7 @@ def _run(run: ListedRun) -> Run:
     )
 
 
-def _log(log: NodeLog) -> Log:
+def _log(log: StoredNodeLog) -> Log:
     return Log(
         id=log.id,
         node_id=log.node_id,

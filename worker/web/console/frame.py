@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from vaultcore.access import Action, Principal, may, may_ever
-from worker.web.answers import Problem
-from worker.wording.times import count, say_clock, say_distance, say_utc
+from worker.web.answers import HttpProblem
+from worker.wording.parts import say_count
+from worker.wording.times import say_clock, say_distance, say_utc
 
 CONSOLE: Final = "/console"
 ZONE_COOKIE: Final = "nightkey_zone"
@@ -125,7 +126,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"console": CONSOLE, "asset": asset, "count": count}
+    environment.globals |= {"console": CONSOLE, "asset": asset, "count": say_count}
     return environment
 
 
@@ -147,7 +148,7 @@ _TITLES: Final[Mapping[int, str]] = {
 }
 
 
-def show_problem(request: Request, problem: Problem) -> Response:
+def show_problem(request: Request, problem: HttpProblem) -> Response:
     """A page that says why there is no other."""
     title = _TITLES.get(problem.status, "Something failed")
     message = problem.message[:1].upper() + problem.message[1:]

@@ -11,7 +11,7 @@ from vaultcore.errors import Cause, TamperedError, TargetError
 from vaultcore.secret import Secret
 from worker.domain.identity import Refusal
 from worker.services.identities import BEGUN_LIFETIME, Answer, Identities, SignedIn
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.api.asking import services_of
 from worker.web.console.frame import CONSOLE, HEADERS, show
 from worker.web.console.sign_in import SECOND, begin, provider_of
@@ -96,7 +96,7 @@ def _refuse(request: Request, why: Refusal) -> Response:
 def _find(request: Request) -> Identities:
     identities = services_of(request).identities
     if identities is None or not identities.signs_people_in:
-        raise Problem(404, "not_found", "no identity provider is set here (oidc_issuer)")
+        raise HttpProblem(404, "not_found", "no identity provider is set here (oidc_issuer)")
     return identities
 
 

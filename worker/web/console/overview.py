@@ -8,9 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from vaultcore.access import Action
+from worker.bootstrap import Services
+from worker.domain.item_states import ItemFilter
+from worker.domain.paging import PageRequest
 from worker.domain.problems import Problem, ProblemKind
+from worker.rows.item_lists import ListedItem
 from worker.web.api.asking import asks, services_of
-from worker.web.console.frame import CONSOLE, show
+from worker.web.console.frame import CONSOLE, Visitor, show
 from worker.web.console.visits import Looks, PageRoute
 from worker.wording import describe_apart
 
@@ -60,22 +64,30 @@ def overview(request: Request, visitor: Looks) -> Response:
     """Green only if nothing is wrong, and nothing waits."""
     services = services_of(request)
     found = services.overview.outlook.read()
-    visible = services.principals.visible_items(visitor.principal)
-    names = None if visible is None else {services.views.get_item(one).name for one in visible}
-    problems = [one for one in found.problems if names is None or one.subject in names]
-    approvals = [one for one in found.approvals if visible is None or one.item_id in visible]
+    sees_all = visitor.principal.sees_all
+    names = set() if sees_all else _names_seen(services, visitor)
+    problems = [one for one in found.problems if sees_all or one.subject in names]
+    approvals = [one for one in found.approvals if sees_all or one.item in names]
     return show(
         request,
         "overview.html",
         problems=[_show(one) for one in problems],
         approvals=approvals,
         outlook=found,
-        sees_all=visible is None,
+        sees_all=sees_all,
     )
+
+
+def _names_seen(services: Services, visitor: Visitor) -> set[str]:
+    """The items of who sees some alone."""
+    page = services.lists.list_items(ItemFilter(), PageRequest(), seen_by=visitor.principal)
+    return {one.item.name for one in page.rows if isinstance(one, ListedItem)}
 
 
 def _show(problem: Problem) -> ShownProblem:
     sentence, command = describe_apart(problem)
     way = _WAYS.get(problem.kind)
     target = way and way[1].format(id=problem.id, subject=quote(problem.subject, safe=""))
+    if not sentence.startswith(problem.subject or " "):  # a name keeps its case
+        sentence = sentence[:1].upper() + sentence[1:]
     return ShownProblem(sentence=sentence, command=command, way=way and (way[0], f"{CONSOLE}{target}"))

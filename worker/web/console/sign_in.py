@@ -13,7 +13,7 @@ from vaultcore.errors import TamperedError
 from vaultcore.secret import Secret
 from vaultcore.sessions import SESSION_LIFETIME, OpenedSession
 from worker.bootstrap import Services
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.api.asking import services_of
 from worker.web.console.frame import CONSOLE, go, show
 from worker.web.console.visits import (
@@ -87,4 +87,6 @@ def _use(services: Services, token: Secret) -> OpenedSession | None:
     try:
         return services.sign_ins.use_link(token)
     except TamperedError:
-        raise Problem(403, "forbidden", "this link was changed behind the vault's back: make another") from None
+        raise HttpProblem(
+            403, "forbidden", "this link was changed behind the vault's back: make another"
+        ) from None

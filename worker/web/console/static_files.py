@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.console.frame import CONSOLE
 
 _KINDS: Final = {
@@ -21,7 +21,7 @@ _KINDS: Final = {
 async def _give(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _KINDS:
-        raise Problem(404, "not_found", "there is nothing at this path")
+        raise HttpProblem(404, "not_found", "there is nothing at this path")
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
     content = (files("worker.web.console") / "static" / name).read_bytes()
     return Response(content, media_type=_KINDS[name], headers=headers)

@@ -20,9 +20,9 @@ from starlette.responses import Response
 from vaultcore.access import Action
 from vaultcore.errors import TamperedError
 from vaultcore.secret import Secret
-from vaultcore.sessions import Session
+from vaultcore.sessions import ConsoleSession
 from worker.bootstrap import Services
-from worker.web.answers import Problem
+from worker.web.answers import HttpProblem
 from worker.web.api.asking import ACTION
 from worker.web.console.frame import CONSOLE, ZONE_COOKIE, Visitor, go
 from worker.web.payload import read_body
@@ -103,7 +103,7 @@ def presented_session(request: Request) -> Secret:
     return Secret(request.cookies.get(cookie_name(request), ""))
 
 
-def find_session(services: Services, token: Secret) -> Session | None:
+def find_session(services: Services, token: Secret) -> ConsoleSession | None:
     """None: nobody who is signed in, nor anybody whose rows were changed behind the vault's back."""
     if not len(token):
         return None
@@ -137,19 +137,19 @@ async def read_form(request: Request, form_token: str) -> FormData:
     """What a form sent; a problem where it comes from another site, or from an earlier session."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
-        raise Problem(415, "unsupported_media_type", "a form of the console is sent as urlencoded text")
+        raise HttpProblem(415, "unsupported_media_type", "a form of the console is sent as urlencoded text")
     body = await read_body(request, request.app.state.limits)
     try:
         pairs = parse_qsl(
             body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX, errors="strict"
         )
     except ValueError:
-        raise Problem(422, "invalid", "the form is no text, or has too many fields") from None
+        raise HttpProblem(422, "invalid", "the form is no text, or has too many fields") from None
     form = FormData([(name, value) for name, value in pairs])
     sent = form.get(FORM_TOKEN)
     from_elsewhere = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
     if from_elsewhere or not isinstance(sent, str) or not _is_same(sent, form_token):
-        raise Problem(
+        raise HttpProblem(
             403, "other_form", "this form was not sent by a page of this session: open the page again"
         )
     return form

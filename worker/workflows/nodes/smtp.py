@@ -131,7 +131,7 @@ def _read_address(text: str) -> str:
 
 
 @contextmanager
-def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
+def _log_in(mail: MailFields, execution: Execution) -> Iterator["_SmtpSession"]:
     """A session that is encrypted and logged in; what the server says of anything in it becomes a cause."""
     where = f"{mail.host}:{mail.port}"
     seconds = min(mail.timeout, execution.seconds)
@@ -139,7 +139,7 @@ def _log_in(mail: MailFields, execution: Execution) -> Iterator["_Session"]:
     password = None if mail.password is None else execution.render(mail.password)
     message, cause = "", Cause.OUTAGE
     try:
-        with _Session(execution.network, mail, seconds) as server:
+        with _SmtpSession(execution.network, mail, seconds) as server:
             if username is not None and password is not None:
                 log_in(server, username, password)
             yield server
@@ -171,7 +171,7 @@ def _cause_of(code: int) -> Cause:
     return Cause.OUTAGE if code < 500 else Cause.MISTAKE
 
 
-class _Session(smtplib.SMTP):
+class _SmtpSession(smtplib.SMTP):
     """An SMTP client on a guarded connection, encrypted before anything is said, within one deadline."""
 
     def __init__(self, network: Network, mail: MailFields, seconds: float) -> None:
@@ -202,14 +202,8 @@ class _Session(smtplib.SMTP):
             self.ehlo()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made = self._network.connect(host, port, seconds=timeout)
-        if self._mail.security != "tls":
-            return made
-        try:
-            return self._network.tls.wrap_socket(made, server_hostname=host)
-        except BaseException:
-            made.close()
-            raise
+        tls = self._network.tls if self._mail.security == "tls" else None
+        return self._network.connect(host, port, seconds=timeout, tls=tls)
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vaultcore.errors import Cause, InvalidInputError, TargetError
 from vaultcore.secret import Secret
-from worker.outbound.ssh import Login, Ran, Server, Session, open_session, parse_host_key
+from worker.outbound.ssh import Login, RanCommand, Server, Session, open_session, parse_host_key
 from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, Outcome
 
 
@@ -121,7 +121,7 @@ def _run_all(wanted: SshFields, commands: list[str], execution: Execution) -> Ou
     return Outcome(output=output)
 
 
-def _run_one(session: Session, number: int, command: str, given: bytes) -> Ran:
+def _run_one(session: Session, number: int, command: str, given: bytes) -> RanCommand:
     failure: TargetError
     try:
         return session.run(command, given)
@@ -154,7 +154,7 @@ def _render_login(wanted: SshFields, execution: Execution) -> Login:
     return Login(username=execution.render(wanted.username), private_key=key, password=password)
 
 
-def _show(number: int, ran: Ran) -> dict[str, Any]:
+def _show(number: int, ran: RanCommand) -> dict[str, Any]:
     return {
         "command": number,
         "stdout": ran.stdout.decode(errors="replace"),

@@ -15,7 +15,7 @@ from worker.workflows.nodes.base import Execution, Fields, NodeKind, OneWayOn, O
 from worker.workflows.templates import Scope, render
 
 
-class MailboxSettings(base.Settings):
+class MailboxSettings(base.RotatorSettings):
     url: str = Field(
         min_length=1, description="of the mailbox's administration, such as https://mail.acme.example"
     )
@@ -29,7 +29,7 @@ class MailboxRotator:
     forgotten is found in none of our lists, but every try of one rotation adds the same one.
     """
 
-    Settings: ClassVar[type[base.Settings]] = MailboxSettings
+    Settings: ClassVar[type[base.RotatorSettings]] = MailboxSettings
     kind: ClassVar[Kind] = Kind.SECRET
     issues: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str] | None] = None
@@ -38,10 +38,10 @@ class MailboxRotator:
         "admin_token": "{{ vault.prod-acme-admin-token }}",
     }
 
-    def overlaps(self, settings: base.Settings) -> bool:
+    def overlaps(self, settings: base.RotatorSettings) -> bool:
         return True
 
-    def target(self, settings: base.Settings) -> str | None:
+    def target(self, settings: base.RotatorSettings) -> str | None:
         return "acme"
 
     def create(self, job: base.Job) -> base.Candidate:

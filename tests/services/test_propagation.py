@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from nightkey_demo.loopback import Answer, Incoming
-from tests.services.staging import TOKEN, ScriptedService, Staged, bearer_of, drive_on
+from tests.services.staging import REFUSED, TOKEN, ScriptedService, Staged, bearer_of, drive_on
 from worker.domain.saga import State
 
 pytestmark = pytest.mark.rules
 
-REFUSED = Answer(status=401, body={"error": "refused"})
 LEARN_AFTER = (timedelta(0), timedelta(seconds=4), timedelta(seconds=8))
 
 

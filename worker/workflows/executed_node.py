@@ -11,7 +11,7 @@ from worker.workflows.nodes.base import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ExecutedNode:
     """An executed node. `shown` is its output with what is known to be secret taken out so far. `tried`: the
     value that the run is to prove went into it, and it does more than to reshape what went in.
     """
@@ -37,7 +37,7 @@ class Step:
         return bool(self.outcome.ends) or (self.outcome.failure is not None and not self.branched)
 
 
-def keep_step(step: Step) -> dict[str, Any]:
+def keep_step(step: ExecutedNode) -> dict[str, Any]:
     """As JSON-like data; its output is kept with the run's others."""
     outcome = step.outcome
     return {
@@ -52,9 +52,9 @@ def keep_step(step: Step) -> dict[str, Any]:
     }
 
 
-def restore_step(kept: Mapping[str, Any], shown: Mapping[str, Any]) -> Step:
+def restore_step(kept: Mapping[str, Any], shown: Mapping[str, Any]) -> ExecutedNode:
     cause = kept["cause"]
-    return Step(
+    return ExecutedNode(
         node_id=kept["node_id"],
         component_id=kept["component_id"],
         outcome=Outcome(

@@ -1,0 +1,133 @@
+"""Lists for whoever looks: a page at a time, filtered and sorted by the database, and of what they may see.
+
+A page of `PageRequest()` is the first one as it usually is. Its `next` leads on, with the same filter and
+order. `InvalidInputError` for an order that is not offered and a cursor of another list, `NotFoundError` for an
+owner or a workflow of the filter that there is not.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from vaultcore.access import Action, Principal, whose
+from vaultcore.audit import AuditRow
+from vaultcore.database import Database
+from vaultcore.errors import InvalidInputError
+from vaultcore.owners import Owners
+from worker.domain.item_states import ItemFilter
+from worker.domain.paging import LIMIT_MAX, Page, PageRequest
+from worker.domain.rotation import Rotation
+from worker.rows.audit_lists import AuditFilter, page_audit
+from worker.rows.finding_lists import FindingFilter, page_findings
+from worker.rows.findings import ListedFinding
+from worker.rows.item_lists import ListedItem, page_items
+from worker.rows.notice_lists import NoticeFilter, page_notices
+from worker.rows.notices import Notice
+from worker.rows.rotation_lists import RotationFilter, page_rotations
+from worker.rows.run_lists import ListedRun, RunFilter, page_runs
+from worker.services.runs.definitions import Definitions
+
+
+class Lists:
+    """`seen_by` is who looks: a principal sees what the table of permissions lets them."""
+
+    def __init__(self, *, database: Database, owners: Owners, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._owners = owners
+        self._definitions = Definitions()
+        self._clock = clock
+
+    def page_items(self, wanted: ItemFilter, request: PageRequest, *, seen_by: Principal) -> Page[ListedItem]:
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            user = wanted.used_by
+            return page_items(
+                connection,
+                wanted,
+                request,
+                now=self._clock(),
+                owner_ids=self._find_owners(connection, wanted.owners),
+                user_id=None if user is None else self._definitions.get(connection, user).id,
+                seen_by=self._find_seen(connection, seen_by, Action.ITEM_SEE),
+            )
+
+    def list_items(self, wanted: ItemFilter, request: PageRequest, *, seen_by: Principal) -> Page[ListedItem]:
+        """All of them as one page: each of its parts is read by itself."""
+        part = self.page_items(wanted, replace(request, limit=LIMIT_MAX), seen_by=seen_by)
+        total, rows = part.total, [*part.rows]
+        while part.next is not None:
+            following = PageRequest(sort=request.sort, limit=LIMIT_MAX, cursor=part.next)
+            part = self.page_items(wanted, following, seen_by=seen_by)
+            rows += part.rows
+        return Page(rows=tuple(rows), next=None, total=total)
+
+    def page_rotations(
+        self, wanted: RotationFilter, request: PageRequest, *, seen_by: Principal
+    ) -> Page[Rotation]:
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            return page_rotations(
+                connection,
+                wanted,
+                request,
+                owner_ids=self._find_owners(connection, wanted.owners),
+                seen_by=self._find_seen(connection, seen_by, Action.ROTATION_SEE),
+            )
+
+    def page_findings(
+        self, wanted: FindingFilter, request: PageRequest, *, seen_by: Principal
+    ) -> Page[ListedFinding]:
+        """Open ones."""
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            return page_findings(
+                connection,
+                wanted,
+                request,
+                now=self._clock(),
+                owner_ids=self._find_owners(connection, wanted.owners),
+                seen_by=self._find_seen(connection, seen_by, Action.FINDING_SEE),
+            )
+
+    def page_notices(self, wanted: NoticeFilter, request: PageRequest, *, seen_by: Principal) -> Page[Notice]:
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            return page_notices(
+                connection,
+                wanted,
+                request,
+                owner_ids=self._find_owners(connection, wanted.owners),
+                seen_by=self._find_seen(connection, seen_by, Action.NOTICE_SEE),
+            )
+
+    def page_runs(self, wanted: RunFilter, request: PageRequest) -> Page[ListedRun]:
+        """For whoever may see workflows: all of them."""
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            workflow = wanted.workflow
+            found = None if workflow is None else self._definitions.get(connection, workflow).id
+            return page_runs(connection, wanted, request, workflow_id=found)
+
+    def page_audit(self, wanted: AuditFilter, request: PageRequest) -> Page[AuditRow]:
+        """For whoever may read the record: all of it. It is read as it stands; `AuditLog.verify` proves it."""
+        _check_texts(vars(wanted))
+        with self._database.read() as connection:
+            return page_audit(connection, wanted, request)
+
+    def _find_owners(self, connection: Connection, names: Collection[str]) -> list[str]:
+        return [self._owners.get(connection, name).id for name in sorted(names)]
+
+    def _find_seen(self, connection: Connection, principal: Principal, action: Action) -> list[str] | None:
+        """The ids of the owners whose things are shown to the principal; None: everybody's."""
+        names = whose(principal, action)
+        return None if names is None else self._find_owners(connection, names)
+
+
+def _check_texts(given: dict[str, Any]) -> None:
+    """A text that no database takes is part of no name."""
+    for name, value in given.items():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidInputError(f"{name}: holds a character that no name has (NUL)")
