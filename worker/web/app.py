@@ -18,7 +18,11 @@ from worker.web.answers import HttpProblem, answer, answer_plain, answer_problem
 from worker.web.api import findings, notices, owners, pickups, record, reports, rotations, vault, workflows
 from worker.web.api.errors import answer_error, answer_failure, answer_invalid
 from worker.web.connections import HEALTH, ConnectionLimits
-from worker.web.console import identity, overview, sign_in, static_files
+from worker.web.console import findings as findings_page
+from worker.web.console import identity, overview, principals, sign_in, static_files
+from worker.web.console import notices as notices_page
+from worker.web.console import owners as owners_page
+from worker.web.console import record as record_page
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
@@ -29,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 NOUNS = (vault, workflows, rotations, findings, notices, owners, pickups, reports, record)
 """The vault comes before the workflows, of which one could be called so."""
-PAGES = (sign_in, identity, overview)
+PAGES = (sign_in, identity, overview, notices_page, owners_page, findings_page, record_page, principals)
 """Of the console."""
 _HEALTH_CHECKS_MAX = 2
 _DEFAULT_LIMITS = ConnectionLimits()

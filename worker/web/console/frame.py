@@ -109,7 +109,18 @@ def go(path: str, *, said: str = "") -> Response:
     return RedirectResponse(str(target), status_code=303, headers=dict(HEADERS))
 
 
-SAID: Final[Mapping[str, str]] = {}
+SAID: Final[Mapping[str, str]] = {
+    # Of notices, owners and findings
+    "notice-again": "It is tried again where it was not taken. Who has it gets it no second time.",
+    "owner-changed": "Kept: they are told by that from now on.",
+    "finding-known": "Nobody is told of it again unless it gets worse.",
+    "finding-snoozed": "Nobody is told of it before that day unless it gets worse.",
+    # Of principals
+    "principal-created": "It is known now. Make a token for it below, if it is to come by one.",
+    "roles-changed": "It may do that from now on, and nothing else.",
+    "principal-revoked": "It is let in no more.",
+    "token-revoked": "That token opens nothing any more.",
+}
 """What a page tells of what was just done, by a word in its address: no text of an address is shown."""
 
 
