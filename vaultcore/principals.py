@@ -28,7 +28,9 @@ _NAME_MAX = 100
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPrincipal:
-    """`owners`: for whom it answers with the role `owner`, by name. `disabled_at`: not let in since then."""
+    """`owners`: for whom it answers with the role `owner`, by name. `subject`: who it is at an identity
+    provider. `disabled_at`: not let in since then.
+    """
 
     id: str
     name: str
@@ -38,6 +40,7 @@ class StoredPrincipal:
     owners: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
+    subject: str | None
 
     def as_asker(self) -> Principal:
         return Principal(
@@ -214,6 +217,7 @@ class Principals:
             owners=tuple(connection.execute(named).scalars()),
             created_at=row.created_at,
             disabled_at=row.disabled_at,
+            subject=row.subject,
         )
 
     def _note(

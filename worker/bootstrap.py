@@ -31,6 +31,8 @@ from worker.hardening import harden_process
 from worker.locks import share_vault
 from worker.outbound import HttpClient, Network
 from worker.services.core import Core, WaysOut
+from worker.services.identities import Identities
+from worker.services.identity_provider import IdentityProvider
 from worker.services.items import Items
 from worker.services.lists import Lists
 from worker.services.night.overview import Overview, build_overview
@@ -272,7 +274,38 @@ class Services:
         return SignIns(
             database=self.database,
             principals=self._principals,
-            sessions=Sessions(principals=self._principals, audit=self.audit, clock=self.clock),
+            sessions=self._sessions,
+        )
+
+    @cached_property
+    def identities(self) -> Identities | None:
+        """None: no identity provider is set."""
+        settings = self.settings
+        if not settings.oidc_client_id and not settings.jwt_audience:
+            return None
+        provider = IdentityProvider(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            client_secret=settings.client_secret,
+            algorithms=settings.jwt_algorithms,
+            http=self.ways_out.http,
+            clock=self.clock,
+        )
+        return Identities(
+            provider=provider,
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            audience=settings.jwt_audience,
+            rules=settings.role_rules,
+            groups_claim=settings.oidc_groups_claim,
+            back_to=f"{settings.console_url}/console/oidc/callback",
+            database=self.database,
+            principals=self._principals,
+            sessions=self._sessions,
+            owners=self.owners,
+            audit=self.audit,
+            keyring=self.keyring,
+            clock=self.clock,
         )
 
     @cached_property
@@ -295,6 +328,10 @@ class Services:
     @cached_property
     def _principals(self) -> Principals:
         return Principals(owners=self.owners, audit=self.audit, clock=self.clock)
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        return Sessions(principals=self._principals, audit=self.audit, clock=self.clock)
 
     @cached_property
     def lists(self) -> Lists:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 from vaultcore.errors import ConfigurationError, InvalidInputError
 from vaultcore.secret import Secret
 from worker.domain.guard import Guard, build_guard
+from worker.domain.identity import ALGORITHMS, RoleRule, parse_role_rule
 from worker.domain.limits import Breaker, Caps
 from worker.domain.saga import Limits
 from worker.domain.windows import Window, parse_window, show_window
@@ -41,6 +42,9 @@ PROBES = ("healthz", "readyz", "metrics")
 """What other programs ask a server, and may be answered without a token."""
 
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+
+_ISSUER_MAX = 200
+"""Characters."""
 
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
 
@@ -86,6 +90,13 @@ class Settings(BaseSettings):
     templates: Path | None = None
     listen: str = "127.0.0.1:8321"
     console_url: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_groups_claim: str = "groups"
+    oidc_roles: Texts = ()
+    jwt_audience: str = ""
+    jwt_algorithms: Texts = ("RS256", "ES256", "EdDSA")
     open_probes: Texts = ("healthz",)
     delivery_retry_seconds: float = Field(default=60, gt=0, le=3600)
     delivery_tries: int = Field(default=8, ge=1, le=20)
@@ -153,6 +164,49 @@ class Settings(BaseSettings):
             raise ValueError("write it as https://host or https://host:port: the console is at /console there")
         return url.rstrip("/")
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, url: str) -> str:
+        loopback = r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?"
+        if url and not re.fullmatch(rf"(?:https://[^@/?#\s]+|{loopback})(?:/[^?#\s]*)?", url):
+            raise ValueError("write it as https://host or https://host/path, as the provider itself does")
+        if len(url) > _ISSUER_MAX:
+            raise ValueError(f"it has more than {_ISSUER_MAX} characters")
+        return url
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _check_client(cls, client: str, info: ValidationInfo) -> str:
+        if client and not (info.data.get("oidc_issuer") and info.data.get("console_url")):
+            raise ValueError("it takes oidc_issuer, and console_url, to which people come back")
+        return client
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _check_roles(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for text in texts:
+                parse_role_rule(text)
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from None
+        return texts
+
+    @field_validator("jwt_audience")
+    @classmethod
+    def _check_audience(cls, audience: str, info: ValidationInfo) -> str:
+        if audience and not info.data.get("oidc_issuer"):
+            raise ValueError("it takes oidc_issuer, whose tokens these are")
+        return audience
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _check_algorithms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        other = [name for name in names if name not in ALGORITHMS]
+        if other or not names:
+            known = ", ".join(ALGORITHMS)
+            raise ValueError(f"use some of {known}: who checks a token must not be able to make one")
+        return names
+
     @field_validator("heartbeat_url")
     @classmethod
     def _check_heartbeat(cls, url: SecretStr | None) -> SecretStr | None:
@@ -197,7 +251,8 @@ class Settings(BaseSettings):
     def has_stored_secret(self) -> bool:
         """Whether the file, and not the environment, gives a password or a URL that is one."""
         urls = (self._stored.get(name) for name in ("database_url", "broker_url", "outbound_proxy"))
-        return bool(self._stored.get("heartbeat_url")) or any(_PASSWORD.search(str(url or "")) for url in urls)
+        secrets = any(self._stored.get(name) for name in ("heartbeat_url", "oidc_client_secret"))
+        return secrets or any(_PASSWORD.search(str(url or "")) for url in urls)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -206,6 +261,16 @@ class Settings(BaseSettings):
     @property
     def heartbeat(self) -> Secret | None:
         return None if self.heartbeat_url is None else Secret(self.heartbeat_url.get_secret_value())
+
+    @property
+    def client_secret(self) -> Secret | None:
+        """What the identity provider knows Nightkey by."""
+        text = "" if self.oidc_client_secret is None else self.oidc_client_secret.get_secret_value()
+        return Secret(text) if text else None
+
+    @property
+    def role_rules(self) -> tuple[RoleRule, ...]:
+        return tuple(map(parse_role_rule, self.oidc_roles))
 
     @property
     def guard(self) -> Guard:

@@ -307,3 +307,42 @@ def test_only_the_first_of_many_mistakes_is_said(write):
         load_settings(write("concurrency = 0\nattempts = 0\nring_seconds = 0\n"))
 
     assert str(caught.value).count("setting ") == 1
+
+
+# An identity provider
+
+
+def test_an_identity_provider_is_set_whole(tmp_path):
+    given = {
+        "console_url": "https://nightkey.example.org",
+        "oidc_issuer": "https://id.example.org/realms/ops",
+        "oidc_client_id": "nightkey",
+        "oidc_client_secret": "unsaid",
+        "oidc_roles": ("ops=operator", "pay=owner:billing"),
+    }
+    settings = load_settings(tmp_path, **given)
+    assert [rule.group for rule in settings.role_rules] == ["ops", "pay"]
+    assert "unsaid" not in repr(settings)
+    for missing in ("console_url", "oidc_issuer"):
+        with pytest.raises(ConfigurationError, match="oidc_client_id: it takes oidc_issuer, and console_url"):
+            load_settings(tmp_path, **{name: value for name, value in given.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"oidc_issuer": "http://id.example.org"}, "https://host"),
+        ({"oidc_issuer": "https://user@id.example.org"}, "https://host"),
+        ({"oidc_issuer": "https://id.example.org/?a=b"}, "https://host"),
+        ({"oidc_issuer": "https://" + "a" * 200}, "more than 200"),
+        ({"oidc_roles": ("ops=king",)}, "GROUP=ROLE"),
+        ({"jwt_audience": "api"}, "it takes oidc_issuer"),
+        ({"jwt_algorithms": ("RS256", "none")}, "must not be able to make one"),
+        ({"jwt_algorithms": ("HS256",)}, "must not be able to make one"),
+        ({"jwt_algorithms": ()}, "must not be able to make one"),
+    ],
+    ids=str,
+)
+def test_what_is_no_identity_provider_is_said_with_what_is_one(tmp_path, given, said):
+    with pytest.raises(ConfigurationError, match=said):
+        load_settings(tmp_path, **given)

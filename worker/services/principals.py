@@ -69,6 +69,13 @@ class PrincipalAccess:
         with self._database.read() as connection:
             return list(self._walk(connection))
 
+    def view(self, name: str) -> tuple[StoredPrincipal, list[TokenView]]:
+        """One of them, with its tokens."""
+        with self._database.read() as connection:
+            found = self._principals.get(connection, name)
+            names = self._principals.tokens_of(connection, found)
+            return found, [self._view(connection, one) for one in names]
+
     def change_roles(
         self,
         name: str,

@@ -156,6 +156,10 @@ class Views:
             found = finding_rows.list_open(connection, owner_id=owner_id)
         return [finding_rows.list_finding(one, self._clock()) for one in found]
 
+    def view_finding(self, finding_id: str) -> ListedFinding:
+        """An open one, and who knows of it."""
+        return finding_rows.list_finding(self.get_finding(finding_id), self._clock())
+
     def get_finding(self, finding_id: str) -> OpenFinding:
         """An open one."""
         with self._database.read() as connection:

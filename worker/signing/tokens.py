@@ -64,6 +64,14 @@ def check(
     )
 
 
+def read_kid(token: str) -> str | None:
+    """The key that the token names; None where it names none. Nothing of it has been checked."""
+    if len(token) > TOKEN_MAX:
+        raise RefusedTokenError(f"the token has {len(token)} characters: {TOKEN_MAX} at most")
+    kid = _read_header(token).get("kid")
+    return kid if isinstance(kid, str) else None
+
+
 def _candidates(keys: Iterable[SigningKey], kid: object) -> list[SigningKey]:
     """The key that the token names; one without a name may be any."""
     return [key for key in keys if kid is None or key.kid in (None, kid)]

@@ -43,6 +43,7 @@ from worker.web.api.errors import (
 from worker.web.connections import HEALTH, ConnectionLimits
 from worker.web.console import (
     calendar,
+    identity,
     item,
     item_actions,
     item_edit,
@@ -53,14 +54,20 @@ from worker.web.console import (
     new_item,
     overview,
     pickup,
+    principals,
     sign_in,
     static_files,
 )
+from worker.web.console import findings as findings_page
+from worker.web.console import notices as notices_page
+from worker.web.console import owners as owners_page
+from worker.web.console import record as record_page
 from worker.web.console import rotations as rotation_pages
 from worker.web.console import workflows as workflow_pages
 from worker.web.ingress import Ingress
 from worker.web.keysets import PublishedKeySets
 from worker.web.probes import Probes
+from worker.web.refusals import Refusals
 
 _log = structlog.get_logger(__name__)
 
@@ -84,6 +91,7 @@ NOUNS = (
 """The vault comes before the workflows, of which one could be called so."""
 PAGES = (
     sign_in,
+    identity,
     overview,
     new_item,
     item_actions,
@@ -97,6 +105,11 @@ PAGES = (
     rotation_pages,
     workflow_pages,
     calendar,
+    notices_page,
+    owners_page,
+    findings_page,
+    record_page,
+    principals,
 )
 """Of the console. An item may have almost any name: its page comes after all that stands under `/items`."""
 _HEALTH_CHECKS_MAX = 2
@@ -134,7 +147,7 @@ def build_app(services: Services, limits: ConnectionLimits = _DEFAULT_LIMITS) ->
             Exception: answer_failure,
         },
     )
-    app.state.services, app.state.limits = services, limits
+    app.state.services, app.state.limits, app.state.refusals = services, limits, Refusals(limits)
     for noun in (*NOUNS, *PAGES):
         app.include_router(noun.router)
     describe_calls(app)

@@ -33,6 +33,8 @@ class ConnectionLimits:
     key being good, and `bodies_each` of one peer, and of one key. `health`: places for `/health`, before it
     takes those of others.
 
+    `failures`: attempts to get in that may fail, of one peer within a minute, before their answers come later.
+
     A body has `body_seconds`, and must come with `body_rate` bytes a second when `body_grace` seconds are over.
     """
 
@@ -49,6 +51,7 @@ class ConnectionLimits:
     body_seconds: float = 30.0
     body_grace: float = 5.0
     body_rate: float = 1024.0
+    failures: int = 10
 
 
 class Lobby:

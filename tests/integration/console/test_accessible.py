@@ -53,14 +53,14 @@ def list_pages(morning: Morning) -> list[str]:
     """Every page that is looked at, with something to look at."""
     rotations = [morning.rotation(item) for item in (TICKETS, SALES, MAIL)]
     real = {
-        "item_name": [SALES],
-        "name": [SALES],
-        "rotation_id": rotations,
-        "workflow": ["sales-sync"],
-        "workflow_name": ["sales-sync"],
-        "notice_id": [one.id for one in morning.organisation.notices()][:1],
-        "owner": ["sales"],
-        "day": [f"{morning.clock.now:%Y-%m-%d}"],
+        "items": [SALES],
+        "rotations": rotations,
+        "workflows": ["sales-sync"],
+        "calendar": [f"{morning.clock.now:%Y-%m-%d}"],
+        "notices": [one.id for one in morning.organisation.notices()][:1],
+        "owners": ["sales"],
+        "findings": [one.finding.id for one in morning.services.views.list_findings()][:1],
+        "principals": ["viewer"],
     }
     found = []
     for noun in PAGES:
@@ -70,6 +70,7 @@ def list_pages(morning: Morning) -> list[str]:
                 assert ACTION in (route.openapi_extra or {})
                 if not names:
                     found.append(route.path_format)
-                elif len(names) == 1:
-                    found += [route.path_format.format(**{names[0]: one}) for one in real[names[0]]]
+                    continue
+                for one in real[route.path_format.split("/")[2]]:
+                    found.append(route.path_format.format(**{names[0]: one}))
     return found

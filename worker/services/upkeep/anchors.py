@@ -46,6 +46,11 @@ class Anchors:
         except (OSError, NightkeyError, SQLAlchemyError) as error:
             _log.warning("anchor.not-written", error=type(error).__name__)
 
+    def read_head(self) -> Anchor:
+        """Where the log ends now; `AuditError` where it has lost its head."""
+        with self._database.read() as connection:
+            return self._audit.make_anchor(connection, self._clock())
+
     def verify(self, extra: Path | None = None, *, lines: Sequence[str] = ()) -> Verification:
         """Walks the chain and holds it against the anchors here and, if given, those of a file, and of
         lines.
@@ -66,7 +71,7 @@ class Anchors:
         """
         problem = ""
         try:
-            newest = self._find_newest()
+            newest = self.find_newest()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -112,8 +117,10 @@ class Anchors:
             os.close(descriptor)
         return line
 
-    def _find_newest(self) -> Anchor | None:
-        """Of those at the file's end. A line that cannot be read is passed over, as long as another can be:
+    def find_newest(self) -> Anchor | None:
+        """Of those at the file's end; `FileNotFoundError` where there is no file.
+
+        A line that cannot be read is passed over, as long as another can be:
         `verify` complains of it.
         """
         with self._file.open("rb") as file:

@@ -138,6 +138,14 @@ SAID: Final[Mapping[str, str]] = {
     "finding-known": "Nobody is told of it again unless it gets worse.",
     "finding-snoozed": "Nobody is told of it before that day unless it gets worse.",
     "key-stored": "You have the key, and it is kept here no longer: only its digest is.",
+    # Of notices and owners
+    "notice-again": "It is tried again where it was not taken. Who has it gets it no second time.",
+    "owner-changed": "Kept: they are told by that from now on.",
+    # Of principals
+    "principal-created": "It is known now. Make a token for it below, if it is to come by one.",
+    "roles-changed": "It may do that from now on, and nothing else.",
+    "principal-revoked": "It is let in no more.",
+    "token-revoked": "That token opens nothing any more.",
 }
 """What a page tells of what was just done, by a word in its address: no text of an address is shown."""
 
@@ -172,6 +180,7 @@ _TITLES: Final[Mapping[int, str]] = {
     409: "That cannot be done now",
     415: "That cannot be read",
     422: "Something is not right",
+    429: "Too many attempts",
     503: "Nothing can be read now",
 }
 

@@ -1,6 +1,9 @@
-"""Signing in and out: by a one-time link, which `nightkey console open` prints."""
+"""Signing in and out: by a one-time link, which `nightkey console open` prints, or by an identity provider
+(`worker.web.console.identity`).
+"""
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -22,9 +25,10 @@ from worker.web.console.visits import (
     presented_session,
     read_form,
 )
+from worker.web.refusals import hold_refusal
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False)
-_SECOND = timedelta(seconds=1)
+SECOND = timedelta(seconds=1)
 
 
 @router.get("/sign-in")
@@ -33,15 +37,23 @@ def sign_in(request: Request, next: str | None = None) -> Response:  # noqa: A00
     services = services_of(request)
     if find_session(services, presented_session(request)) is not None:
         return go(check_next(next))
-    return show(request, "sign_in.html", back=check_next(next))
+    return show(request, "sign_in.html", back=check_next(next), provider=provider_of(request))
 
 
 @router.get("/link/{token}")
-def use_link(request: Request, token: str) -> Response:
+async def use_link(request: Request, token: str) -> Response:
     """Signs in, once, and leads on at once, so that no browser keeps the address."""
-    opened = _use(services_of(request), Secret(token))
+    opened = await to_thread.run_sync(_use, services_of(request), Secret(token))
     if opened is None:
-        return show(request, "sign_in.html", status=403, back=f"{CONSOLE}/", used=True)
+        await hold_refusal(request)
+        return show(
+            request,
+            "sign_in.html",
+            status=403,
+            back=f"{CONSOLE}/",
+            provider=provider_of(request),
+            refused="This link signs nobody in: it was used, or its ten minutes are over.",
+        )
     return begin(request, opened, f"{CONSOLE}/")
 
 
@@ -58,10 +70,16 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
+def provider_of(request: Request) -> str | None:
+    """By whom people sign in, by the name of its host; None: by links alone."""
+    settings = services_of(request).settings
+    return urlsplit(settings.oidc_issuer).hostname if settings.oidc_client_id else None
+
+
 def begin(request: Request, opened: OpenedSession, path: str) -> Response:
     """Gives the browser the new session, whatever it presented before, and leads on."""
     response = go(path)
-    keep_session(request, response, opened.token, seconds=SESSION_LIFETIME // _SECOND)
+    keep_session(request, response, opened.token, seconds=SESSION_LIFETIME // SECOND)
     return response
 
 

@@ -77,7 +77,7 @@ Sent = Annotated[FormData, Depends(form_of)]
 
 def cookie_name(request: Request) -> str:
     """With the prefix that keeps it to this host, where pages come encrypted."""
-    return "__Host-nightkey" if _is_encrypted(request) else "nightkey"
+    return "__Host-nightkey" if is_encrypted(request) else "nightkey"
 
 
 def keep_session(request: Request, response: Response, token: Secret, *, seconds: int) -> None:
@@ -89,13 +89,13 @@ def keep_session(request: Request, response: Response, token: Secret, *, seconds
         path="/",
         httponly=True,
         samesite="lax",
-        secure=_is_encrypted(request),
+        secure=is_encrypted(request),
     )
 
 
 def forget_session(request: Request, response: Response) -> None:
     response.delete_cookie(
-        cookie_name(request), path="/", httponly=True, samesite="lax", secure=_is_encrypted(request)
+        cookie_name(request), path="/", httponly=True, samesite="lax", secure=is_encrypted(request)
     )
 
 
@@ -159,7 +159,8 @@ def _is_same(first: str, second: str) -> bool:
     return hmac.compare_digest(first.encode("utf-8", "surrogatepass"), second.encode())
 
 
-def _is_encrypted(request: Request) -> bool:
+def is_encrypted(request: Request) -> bool:
+    """Whether browsers reach the console encrypted."""
     services: Services = request.app.state.services
     return services.settings.console_url.startswith("https:")
 

@@ -1,0 +1,170 @@
+"""People and services that may ask: their roles, and the tokens by which they are known."""
+
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from vaultcore.access import MEANINGS, RULES, Action, Role
+from vaultcore.errors import InvalidInputError, RefusedError, UnreadableError
+from vaultcore.model import PrincipalKind
+from worker.services.principals import LIFETIME
+from worker.services.rotation.pickups import Collected
+from worker.web.api.asking import asks, services_of
+from worker.web.console.frame import CONSOLE, go, show
+from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
+
+router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
+_ROLES: Final = (Role.VIEWER, Role.OWNER, Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.ADMIN)
+
+
+@router.get("/principals", **asks(Action.PRINCIPAL_SEE))
+def list_principals(request: Request) -> Response:
+    """By name, with their tokens; and the table of who may do what."""
+    found = services_of(request).principals.list_all()
+    return show(
+        request,
+        "principals.html",
+        principals=[one for one in found if not isinstance(one, UnreadableError)],
+        unread=[str(one) for one in found if isinstance(one, UnreadableError)],
+        roles=_ROLES,
+        table=[(action, MEANINGS[action], [_mark(action, role) for role in _ROLES]) for action in Action],
+    )
+
+
+@router.get("/principals/new", **asks(Action.PRINCIPAL_MANAGE))
+def new_principal(request: Request) -> Response:
+    return _show_new(request, {"kind": PrincipalKind.SERVICE.value}, {})
+
+
+@router.post("/principals/new", **asks(Action.PRINCIPAL_MANAGE))
+def create(request: Request, visitor: Looks, sent: Sent) -> Response:
+    """Without a token: it gets one of its own on its page."""
+    given = fields_of(sent, several=("role", "owner"))
+    try:
+        made = services_of(request).principals.create(
+            str(given.get("name", "")),
+            kind=PrincipalKind.PERSON if given.get("kind") == "person" else PrincipalKind.SERVICE,
+            roles=_read_roles(sent),
+            owners=[str(one) for one in given.get("owner", [])],
+            actor=visitor.principal.actor,
+        )
+    except (InvalidInputError, RefusedError) as error:
+        field = "roles" if "role owner" in str(error) else "name"
+        return _show_new(request, given, {field: str(error)}, status=422)
+    return go(_path(made.name), said="principal-created")
+
+
+@router.get("/principals/{name}", **asks(Action.PRINCIPAL_SEE))
+def show_principal(request: Request, name: str) -> Response:
+    return _show(request, name)
+
+
+@router.post("/principals/{name}/roles", **asks(Action.PRINCIPAL_MANAGE))
+def change_roles(request: Request, visitor: Looks, name: str, sent: Sent) -> Response:
+    """Those that are ticked, and no others."""
+    given = fields_of(sent, several=("role", "owner"))
+    roles = set(_read_roles(sent))
+    try:
+        services_of(request).principals.change_roles(
+            name,
+            give=roles,
+            take=set(Role) - roles,
+            owners=[str(one) for one in given.get("owner", [])],
+            actor=visitor.principal.actor,
+        )
+    except InvalidInputError as error:
+        return _show(request, name, wrong={"roles": str(error)}, status=422)
+    return go(_path(name), said="roles-changed")
+
+
+@router.post("/principals/{name}/token", **asks(Action.PRINCIPAL_MANAGE))
+def issue_token(request: Request, visitor: Looks, name: str, sent: Sent) -> Response:
+    """A new one, shown this once."""
+    services, given = services_of(request), fields_of(sent)
+    lifetime = str(given.get("lifetime", LIFETIME))
+    try:
+        item, first = services.principals.issue_token(name, lifetime=lifetime, actor=visitor.principal.actor)
+    except InvalidInputError as error:
+        return _show(request, name, wrong={"lifetime": str(error)}, lifetime=lifetime, status=422)
+    if first is None:
+        return go(_path(name))
+    return _show_once(request, name, item.name, first)
+
+
+@router.post("/principals/{name}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+def revoke(request: Request, visitor: Looks, name: str) -> Response:
+    """Lets it in no more, at once, by whatever token or session."""
+    services_of(request).principals.revoke(name, actor=visitor.principal.actor)
+    return go(_path(name), said="principal-revoked")
+
+
+@router.post("/principals/{name}/tokens/{token}/revoke", **asks(Action.PRINCIPAL_MANAGE))
+def revoke_token(request: Request, visitor: Looks, name: str, token: str) -> Response:
+    """One of its tokens opens nothing any more."""
+    services_of(request).principals.revoke_token(name, token, actor=visitor.principal.actor)
+    return go(_path(name), said="token-revoked")
+
+
+def _show(
+    request: Request,
+    name: str,
+    *,
+    wrong: dict[str, str] | None = None,
+    lifetime: str = LIFETIME,
+    status: int = 200,
+) -> Response:
+    principal, tokens = services_of(request).principals.view(name)
+    return show(
+        request,
+        "principal.html",
+        status=status,
+        principal=principal,
+        tokens=tokens,
+        roles=_ROLES,
+        owners=_name_owners(request),
+        lifetime=lifetime,
+        wrong=wrong or {},
+    )
+
+
+def _show_new(
+    request: Request, filled: dict[str, object], wrong: dict[str, str], *, status: int = 200
+) -> Response:
+    return show(
+        request,
+        "principal_new.html",
+        status=status,
+        filled=filled,
+        wrong=wrong,
+        roles=_ROLES,
+        owners=_name_owners(request),
+    )
+
+
+def _show_once(request: Request, name: str, token: str, first: Collected) -> Response:
+    """Until its first use, and for an hour at most, the way of a pickup gives it once more."""
+    key = first.key.expose()
+    return show(request, "principal_token.html", principal=name, token=token, key=key, back=_path(name))
+
+
+def _name_owners(request: Request) -> list[str]:
+    found = services_of(request).views.list_owners()
+    return [one.name for one in found if not isinstance(one, UnreadableError)]
+
+
+def _read_roles(sent: FormData) -> list[Role]:
+    return [Role(str(one)) for one in sent.getlist("role") if str(one) in set(Role)]
+
+
+def _path(name: str) -> str:
+    return f"{CONSOLE}/principals/{quote(name, safe='')}"
+
+
+def _mark(action: Action, role: Role) -> str:
+    rule = RULES[action]
+    if role in rule.anywhere:
+        return "yes"
+    return "theirs" if role is Role.OWNER and rule.theirs else ""
