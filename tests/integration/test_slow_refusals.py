@@ -64,7 +64,7 @@ def test_a_token_of_the_provider_opens_what_its_roles_say(door: Door) -> None:
 def test_keys_that_cannot_be_had_are_no_fault_of_the_token(door: Door) -> None:
     door.issuer.fails = True
     answered = door.front.ask("GET", "/nightkey/owners", key=door.sign(groups=["ops"]))
-    assert (answered.status, answered.body["code"]) == (503, "unavailable")
+    assert (answered.status, answered.body["title"]) == (503, "unavailable")
 
 
 def test_who_guesses_is_answered_later_and_a_good_token_still_opens(door: Door) -> None:

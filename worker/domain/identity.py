@@ -22,7 +22,7 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 """With two halves each: who can check a token must not be able to make one."""
 
 
-class IdentityRefusal(StrEnum):
+class NoEntry(StrEnum):
     """Why nobody is let in."""
 
     NOT_BEGUN = "not-begun"

@@ -31,7 +31,7 @@ from vaultcore.secret import Secret
 from vaultcore.sessions import OpenedSession, Sessions
 from worker.domain.identity import (
     Grant,
-    IdentityRefusal,
+    NoEntry,
     RoleRule,
     find_grant,
     find_kind,
@@ -137,31 +137,31 @@ class Identities:
         sealed = self._seal.encrypt_at_time(kept.encode(), self._now())
         return Begun(address=address, kept=Secret(sealed.decode()))
 
-    def finish(self, kept: Secret, answer: Callback) -> SignedIn | IdentityRefusal:
+    def finish(self, kept: Secret, answer: Callback) -> SignedIn | NoEntry:
         """Signs in whom the provider sends back to the browser that began, once."""
         begun = self._open(kept)
         if begun is None or not _is_same(answer.state, begun["state"]) or not self._used.use(answer.state):
-            return IdentityRefusal.NOT_BEGUN
+            return NoEntry.NOT_BEGUN
         if answer.issuer not in (None, self._issuer):
-            return IdentityRefusal.BAD_TOKEN
+            return NoEntry.BAD_TOKEN
         if answer.code is None:
-            return IdentityRefusal.DENIED
+            return NoEntry.DENIED
         try:
             claims = self._provider.redeem(
                 answer.code, back_to=self._back_to, verifier=begun["verifier"], groups_claim=self._groups_claim
             )
         except RefusedTokenError as error:
             _log.warning("sign-in.refused", why=str(error))
-            return IdentityRefusal.BAD_TOKEN
+            return NoEntry.BAD_TOKEN
         except TargetError as error:
             _log.warning("sign-in.failed", error=str(error))
-            return IdentityRefusal.AWAY if error.cause is Cause.OUTAGE else IdentityRefusal.DENIED
+            return NoEntry.AWAY if error.cause is Cause.OUTAGE else NoEntry.DENIED
         if not is_id_token_for(claims, client_id=self._client_id, nonce=begun["nonce"]):
             _log.warning("sign-in.refused", why="the ID token is of another sign-in, or for another client")
-            return IdentityRefusal.BAD_TOKEN
+            return NoEntry.BAD_TOKEN
         with self._database.write() as connection:
             found = self._recognise(connection, claims, PrincipalKind.PERSON)
-            if isinstance(found, IdentityRefusal):
+            if isinstance(found, NoEntry):
                 self._note_refusal(connection, claims, found)
                 return found
             return SignedIn(opened=self._sessions.open(connection, found), path=begun["path"])
@@ -183,31 +183,31 @@ class Identities:
             return known.as_asker()
         with self._database.write() as connection:
             found = self._recognise(connection, claims, find_kind(claims))
-        if found is IdentityRefusal.NO_ROLE:
+        if found is NoEntry.NO_ROLE:
             return Principal(actor=f"{find_kind(claims)}:{self._name(claims)}")
-        return None if isinstance(found, IdentityRefusal) else found.as_asker()
+        return None if isinstance(found, NoEntry) else found.as_asker()
 
     def _recognise(
         self, connection: Connection, claims: Mapping[str, Any], kind: PrincipalKind
-    ) -> StoredPrincipal | IdentityRefusal:
+    ) -> StoredPrincipal | NoEntry:
         """Who they are from now on: made when they first come, with the roles that their groups give now."""
         subject = self._find_subject(claims)
         if subject is None:
-            return IdentityRefusal.BAD_TOKEN
+            return NoEntry.BAD_TOKEN
         self._audit.take_turn(connection)  # two who come at once are one
         found = self._principals.find_by_subject(connection, subject)
         if found is not None and found.disabled_at is not None:
-            return IdentityRefusal.REVOKED
+            return NoEntry.REVOKED
         grant = self._find_grant(connection, claims)
         if found is None and not grant.roles:
-            return IdentityRefusal.NO_ROLE
+            return NoEntry.NO_ROLE
         if found is None:
             return self._create(connection, claims, subject, kind, grant)
         if not _has(found, grant):
             found = self._principals.update(
                 connection, found.name, roles=grant.roles, owners_named=grant.owners, actor=ACTOR
             )
-        return found if grant.roles else IdentityRefusal.NO_ROLE
+        return found if grant.roles else NoEntry.NO_ROLE
 
     def _find_unchanged(self, connection: Connection, claims: Mapping[str, Any]) -> StoredPrincipal | None:
         """Whom we know already, with what their groups give; None: something is to be written."""
@@ -264,7 +264,7 @@ class Identities:
                 return judge(name, what="principal", least=1, most=len(name), example="ada")
         return last
 
-    def _note_refusal(self, connection: Connection, claims: Mapping[str, Any], why: IdentityRefusal) -> None:
+    def _note_refusal(self, connection: Connection, claims: Mapping[str, Any], why: NoEntry) -> None:
         subject = (find_subject(claims) or "-")[:_SUBJECT_SHOWN]
         self._audit.append(
             connection, at=self._clock(), actor=ACTOR, action="session.refuse", subject=subject, why=why.value

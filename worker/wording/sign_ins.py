@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from worker.domain.identity import IdentityRefusal
+from worker.domain.identity import NoEntry
 
-REFUSALS: Final[Mapping[IdentityRefusal, str]] = {
-    IdentityRefusal.NOT_BEGUN: "This sign-in was begun in another browser, was used before, or took longer than ten "
+REFUSALS: Final[Mapping[NoEntry, str]] = {
+    NoEntry.NOT_BEGUN: "This sign-in was begun in another browser, was used before, or took longer than ten "
     "minutes. Begin again.",
-    IdentityRefusal.DENIED: "Your identity provider did not let you in.",
-    IdentityRefusal.BAD_TOKEN: "What your identity provider said of you does not hold: the issuer, the client or the "
+    NoEntry.DENIED: "Your identity provider did not let you in.",
+    NoEntry.BAD_TOKEN: "What your identity provider said of you does not hold: the issuer, the client or the "
     "time is not what it must be. The log names what is wrong; tell whoever runs Nightkey.",
-    IdentityRefusal.NO_ROLE: "You are known to your identity provider, but none of your groups has a role here. An "
+    NoEntry.NO_ROLE: "You are known to your identity provider, but none of your groups has a role here. An "
     "admin of Nightkey gives one to a group (setting oidc_roles).",
-    IdentityRefusal.REVOKED: "You are let in no more: your principal was revoked. An admin of Nightkey can say why.",
-    IdentityRefusal.AWAY: "Your identity provider does not answer now. Try again in a minute.",
+    NoEntry.REVOKED: "You are let in no more: your principal was revoked. An admin of Nightkey can say why.",
+    NoEntry.AWAY: "Your identity provider does not answer now. Try again in a minute.",
 }

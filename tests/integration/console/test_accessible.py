@@ -33,7 +33,8 @@ def test_axe_finds_nothing_serious_on_any_page(morning: Morning, page: Page) -> 
         answered = page.goto(f"{morning.front.url}{path}")
         assert answered is not None
         assert answered.status == 200, path
-        found += judge(page, path)
+        if page.title():  # what a page asks for while one types is none
+            found += judge(page, path)
     assert found == []
 
 
@@ -71,6 +72,6 @@ def list_pages(morning: Morning) -> list[str]:
                 if not names:
                     found.append(route.path_format)
                     continue
-                for one in real[route.path_format.split("/")[2]]:
-                    found.append(route.path_format.format(**{names[0]: one}))
+                given = real[route.path_format.split("/")[2]]
+                found += [route.path_format.format(**{names[0]: one}) for one in given]
     return found

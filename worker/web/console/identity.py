@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from vaultcore.errors import Cause, TamperedError, TargetError
 from vaultcore.secret import Secret
-from worker.domain.identity import IdentityRefusal
+from worker.domain.identity import NoEntry
 from worker.services.identities import BEGUN_LIFETIME, Callback, Identities, SignedIn
 from worker.web.answers import HttpProblem
 from worker.web.api.asking import services_of
@@ -22,8 +22,8 @@ from worker.wording.sign_ins import REFUSALS
 router = APIRouter(prefix=CONSOLE, include_in_schema=False)
 _log = structlog.get_logger(__name__)
 _PATH_MAX: Final = 1000
-_STATUSES: Final = {IdentityRefusal.AWAY: 503}
-_GUESSED: Final = frozenset({IdentityRefusal.NOT_BEGUN, IdentityRefusal.BAD_TOKEN})
+_STATUSES: Final = {NoEntry.AWAY: 503}
+_GUESSED: Final = frozenset({NoEntry.NOT_BEGUN, NoEntry.BAD_TOKEN})
 """What an attempt to get in by guessing comes to."""
 
 
@@ -35,7 +35,7 @@ def leave(request: Request, next: str | None = None) -> Response:  # noqa: A002 
         begun = identities.begin(path if len(path) <= _PATH_MAX else f"{CONSOLE}/")
     except TargetError as error:
         _log.warning("sign-in.failed", error=str(error))
-        return _refuse(request, IdentityRefusal.AWAY if error.cause is Cause.OUTAGE else IdentityRefusal.DENIED)
+        return _refuse(request, NoEntry.AWAY if error.cause is Cause.OUTAGE else NoEntry.DENIED)
     response = RedirectResponse(begun.address, status_code=303, headers=dict(HEADERS))
     response.set_cookie(
         _cookie_name(request),
@@ -74,15 +74,15 @@ async def come_back(request: Request) -> Response:
     return response
 
 
-def _finish(identities: Identities, kept: Secret, answer: Callback) -> SignedIn | IdentityRefusal:
+def _finish(identities: Identities, kept: Secret, answer: Callback) -> SignedIn | NoEntry:
     try:
         return identities.finish(kept, answer)
     except TamperedError as error:  # the night makes a finding of it
         _log.error("principal.tampered", table=error.table)
-        return IdentityRefusal.REVOKED
+        return NoEntry.REVOKED
 
 
-def _refuse(request: Request, why: IdentityRefusal) -> Response:
+def _refuse(request: Request, why: NoEntry) -> Response:
     return show(
         request,
         "sign_in.html",
