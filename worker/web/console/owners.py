@@ -1,7 +1,7 @@
 """Who is told, where and when: owners, what is theirs, and what they will read after tonight."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
@@ -12,20 +12,20 @@ from vaultcore.errors import InvalidInputError, NotFoundError, UnreadableError
 from vaultcore.model import Owner
 from vaultcore.quiet import check_zone, parse_quiet
 from worker.delivery.formats import to_text
-from worker.domain.item_states import ItemFilter, ItemState
+from worker.domain.item_states import ItemFilter
 from worker.domain.paging import PageRequest
 from worker.domain.slots import next_slot
 from worker.rows.finding_lists import FindingFilter
+from worker.rows.item_lists import ListedItem
 from worker.web.api.asking import asks, services_of
 from worker.web.console.frame import CONSOLE, Visitor, go, show
 from worker.web.console.queries import link_pages, read_page
 from worker.web.console.visits import Looks, PageRoute, Sent, fields_of
 from worker.wording import say
+from worker.wording.item_states import word_state
 
 router = APIRouter(prefix=CONSOLE, include_in_schema=False, route_class=PageRoute)
 _FINDINGS_SHOWN = 20
-_WRONG = frozenset({ItemState.LAPSED, ItemState.FAILING, ItemState.NO_VALUE})
-_WAITS = frozenset({ItemState.DUE, ItemState.ON_HOLD, ItemState.NEEDS_SOMEBODY, ItemState.ROTATING})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class OwnedItem:
     name: str
     shape: str
     state: str
-    expires_at: Any
+    expires_at: datetime | None
 
 
 @router.get("/owners", **asks(Action.OWNER_SEE))
@@ -130,17 +130,9 @@ def _show(
     )
 
 
-def _show_item(listed: Any) -> OwnedItem:  # noqa: ANN401  # a row of the list of items
-    worst = next((one for one in listed.states if one in _WRONG), None)
-    waits = next((one for one in listed.states if one in _WAITS), None)
-    state = worst or waits or (ItemState.WELL if ItemState.WELL in listed.states else listed.states[0])
-    shape = "wrong" if worst else "waits" if waits else "well"
-    return OwnedItem(
-        name=listed.item.name,
-        shape=shape,
-        state=state.value.replace("-", " "),
-        expires_at=listed.item.expires_at,
-    )
+def _show_item(listed: ListedItem) -> OwnedItem:
+    shape, state = word_state(listed.states)
+    return OwnedItem(name=listed.item.name, shape=shape, state=state, expires_at=listed.item.expires_at)
 
 
 def _find_wrong(request: Request, owner: Owner, filled: dict[str, str]) -> dict[str, str]:
