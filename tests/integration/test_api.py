@@ -266,6 +266,15 @@ def test_nobody_approves_what_they_asked_for(desk: Desk) -> None:
     assert desk.ask(Role.OPERATOR, "POST", f"{ROTATIONS}/{asked['id']}/cancel").body["state"] == "cancelled"
 
 
+def test_an_approver_rejects_what_waits_and_nothing_else(desk: Desk) -> None:
+    item = add_rotating(desk, "prod-rejected-token")
+    place = f"{ROTATIONS}/{desk.ask(Role.ADMIN, 'POST', ROTATIONS, {'item': item}).body['id']}"
+    assert desk.ask(Role.OPERATOR, "POST", f"{place}/reject").status == 403
+    rejected = desk.ask(Role.APPROVER, "POST", f"{place}/reject")
+    assert (rejected.status, rejected.body["state"]) == (200, "cancelled")
+    assert desk.ask(Role.APPROVER, "POST", f"{place}/reject").status == 409
+
+
 def test_an_owner_decides_of_what_is_theirs_and_does_not_see_the_rest(desk: Desk) -> None:
     mine, other = add_rotating(desk, "prod-mine-token"), add_rotating(desk, "prod-theirs-only", "others")
     opened = [desk.ask(Role.ADMIN, "POST", ROTATIONS, {"item": item}).body["id"] for item in (mine, other)]

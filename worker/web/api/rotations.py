@@ -182,6 +182,13 @@ def approve(request: Request, principal: Asker, rotation_id: str) -> ShownRotati
     return _show(decisions.approve(rotation_id, actor=principal.actor))
 
 
+@router.post("/{rotation_id}/reject", **asks(Action.ROTATION_APPROVE))
+def reject(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
+    """Ends one that waits for an approval; the night does not ask again for a while."""
+    decisions = _decisions(request, principal, rotation_id, Action.ROTATION_APPROVE)
+    return _show(decisions.reject(rotation_id, actor=principal.actor))
+
+
 @router.post("/{rotation_id}/cancel", **asks(Action.ROTATION_DECIDE))
 def cancel(request: Request, principal: Asker, rotation_id: str) -> ShownRotation:
     """Ends one that has not begun, or takes back one that has not activated its new value."""
