@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 PAGES = {
     "overview": "/",
@@ -19,7 +19,7 @@ PAGES = {
     "calendar": "/calendar",
 }
 """By the name of the picture; None: the rotation that was rolled back."""
-_SIZE = {"width": 1120, "height": 760}
+_SIZE: ViewportSize = {"width": 1120, "height": 760}
 
 
 def main(folder: Path) -> None:
