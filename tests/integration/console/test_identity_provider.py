@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from playwright.sync_api import Page as ChromiumPage
+from playwright.sync_api import expect
 from sqlalchemy import func, select
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -102,6 +104,26 @@ def house(served: House) -> House:
     with served.services.database.read() as connection:
         served.since = connection.execute(select(func.max(audit.c.seq))).scalar_one()
     return served
+
+
+def test_somebody_signs_in_in_a_real_browser_and_stays_where_they_wanted(
+    house: House, page: ChromiumPage
+) -> None:
+    number = house.add("ops")
+    # The provider's page wants a style sheet from elsewhere
+    page.route(
+        lambda url: urlsplit(url).hostname not in ("127.0.0.1", "localhost"), lambda one: one.fulfill(body="")
+    )
+    page.goto(f"{house.front.url}/console/items?q=crm")
+    page.get_by_role("link", name="Sign in with localhost").click()
+    page.locator("input[name=sub]").fill(number)
+    page.get_by_role("button", name="Authorize").click()
+    expect(page).to_have_title("Vault · Nightkey")
+    assert page.url == f"{house.front.url}/console/items?q=crm"
+    expect(page.locator("details.you summary")).to_contain_text(f"ada-{number}")
+    kept = {one["name"]: one for one in page.context.cookies() if one["name"].startswith("nightkey")}
+    assert kept["nightkey"]["httpOnly"]
+    assert COOKIE not in kept
 
 
 def with_query(address: str, **changed: str | None) -> str:
